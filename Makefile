@@ -1,0 +1,45 @@
+# Each target sets up what it needs on a machine that has make, Python >= 3.11 with venv, and a package index.
+#   make demo       train, evaluate, sample and correct a sentence, in about ten minutes on two cores
+#   make test       the default test suite, under ten minutes on two cores
+#   make test-slow  everything, the long tests included
+#   make lint       linter, formatting and types
+
+# The newest Python that works; give another by PYTHON=...
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKDIR ?= runs/demo
+
+.PHONY: setup demo test test-slow lint format clean
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: setup.py constraints.txt
+	@test -n "$(PYTHON)" || { echo "catgen needs Python >= 3.11 with venv and ensurepip; install it (Debian: apt install python3 python3-venv) or give PYTHON=/path/to/python"; exit 1; }
+	@echo "setting up $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' \
+		|| { echo "installing failed; check that a package index can be reached (pip config list) and run make again"; exit 1; }
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m launch.demo --workdir=$(WORKDIR)
+
+test: setup
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,64 @@
+"""Combines draws of a bound: averages, importance-weighted bounds, standard errors, and nats to bits.
+
+Two standard errors exist and are never mixed. Over examples: how far the number would move with other data.
+Over replicates of the whole estimate: how far it would move with other random numbers (Monte Carlo).
+"""
+
+import math
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+Nats = TypeVar("Nats", float, np.ndarray)
+
+
+class Estimate(NamedTuple):
+  """A mean in bits per position with its two standard errors; an error that cannot be known is NaN."""
+
+  bits: float
+  data_error: float  # over examples
+  monte_carlo_error: float  # over independent replicates of the whole estimate; 0 where nothing is random
+
+
+def bits_per_position(nats: Nats, num_positions: Any) -> Nats:
+  """Returns nats / (num_positions ln 2): the only place where nats become bits."""
+  return nats / (num_positions * math.log(2.0))
+
+
+def importance_weighted(log_weights: Float[Array, "draws *batch"]) -> Float[Array, "*batch"]:
+  """Returns log mean exp over draws: in expectation between the ELBO and log p(x) (Burda et al., 2016)."""
+  return jax.nn.logsumexp(log_weights, axis=0) - jnp.log(log_weights.shape[0])
+
+
+def effective_sample_size(log_weights: Float[Array, "draws *batch"]) -> Float[Array, "*batch"]:
+  """Returns (sum w)^2 / sum w^2 over draws, between 1 and their number; below about 10 distrust the bound."""
+  total, squares = jax.nn.logsumexp(log_weights, axis=0), jax.nn.logsumexp(2 * log_weights, axis=0)
+  return jnp.exp(2 * total - squares)
+
+
+def estimate(
+  nats: Float[np.ndarray, "replicates examples"], num_positions: Int[np.ndarray, "examples"], *, exact: bool = False
+) -> Estimate:
+  """Returns bits per position, -sum nats / (ln 2 sum positions), with both standard errors.
+
+  Args:
+    nats: lower bounds (or exact log-probabilities) per replicate of the whole estimate and per example.
+    num_positions: valid positions of each example.
+    exact: True where nothing was drawn: the Monte Carlo error is then 0 instead of unknown with one replicate.
+
+  The error over examples is that of a ratio (examples may differ in length), by linearization.
+  """
+  nats, counts = np.asarray(nats, np.float64), np.asarray(num_positions, np.float64)
+  total, num_examples = counts.sum(), counts.size
+  bits = bits_per_position(-nats.mean(axis=0).sum(), total)
+  residual = bits_per_position(-nats.mean(axis=0), 1.0) - bits * counts
+  data = math.sqrt(num_examples / (num_examples - 1) * (residual**2).sum()) / total if num_examples > 1 else math.nan
+  if exact:
+    return Estimate(bits, data, 0.0)
+  if len(nats) < 2:
+    return Estimate(bits, data, math.nan)
+  replicates = bits_per_position(-nats.sum(axis=1), total)
+  return Estimate(bits, data, float(np.std(replicates, ddof=1) / math.sqrt(len(nats))))

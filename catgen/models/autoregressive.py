@@ -1,0 +1,132 @@
+"""Autoregressive models: p(x) = prod_d p(x_d | x_1..x_(d-1)), exact, with a causal network.
+
+Events of any shape are read in row-major order. It is the reference row of every comparison (the paper's Table 3).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from catgen.distributions import categorical
+from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
+from catgen.models.adapter import functional
+
+_EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
+
+
+def autoregressive(*, event: EventSpec, make_network: Callable[..., nnx.Module]) -> Model:
+  """Returns an autoregressive model.
+
+  Args:
+    event: shape and number of classes of one example.
+    make_network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> causal module with `__call__(x, *, valid, keys)` -> logits,
+      `init_cache(batch_size)` and `decode(cache, previous, position)` -> (logits, cache).
+  """
+
+  def build(rngs: nnx.Rngs) -> nnx.Module:
+    return make_network(
+      event_shape=event.shape, num_inputs=event.num_classes, num_outputs=event.num_classes, rngs=rngs
+    )
+
+  network = functional(build)
+  apply = network.apply
+  return Model(
+    event=event,
+    init=partial(_init, network.init),
+    bound=partial(_bound, apply),
+    sample=partial(_sample, apply, event),
+    log_prob=partial(_log_prob, apply),
+    log_weight=partial(_log_weight, apply),
+    infill=Infill(partial(_infill, apply, event), True, _EXPLANATION, prefix_only=True),
+  )
+
+
+def _init(init_network: Callable, batch: Batch, key: Array) -> tuple[PyTree, PyTree]:
+  """See `Model.init`."""
+  return init_network(key), {}
+
+
+def _log_prob(
+  apply: Callable, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
+) -> Float[Array, "batch"]:
+  """See `Model.log_prob`."""
+  logits = apply(params, batch.x, valid=batch.valid, keys=keys).astype(jnp.float32)
+  nats = jnp.where(batch.valid, categorical.log_prob(logits, batch.x), 0.0)
+  return nats.reshape(nats.shape[0], -1).sum(-1)
+
+
+def _bound(
+  apply: Callable,
+  params: PyTree,
+  batch: Batch,
+  keys: Key[Array, "batch"],
+  *,
+  state: PyTree,
+  train: bool,
+  strata: Float[Array, "batch"] | None = None,
+) -> Bound:
+  """See `Model.bound`. It is log p(x) itself; nothing is drawn but dropout in training."""
+  nats = _log_prob(apply, params, batch, state=state, keys=keys if train else None)
+  return Bound(nats, {"log_prob": nats})
+
+
+def _log_weight(
+  apply: Callable, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
+) -> Float[Array, "batch"]:
+  """See `Model.log_weight`. Without latent variables every draw is log p(x)."""
+  return _log_prob(apply, params, batch, state=state)
+
+
+def _sample(
+  apply: Callable, event: EventSpec, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree, options: SampleOptions
+) -> Samples:
+  """See `Model.sample`. One cached network call per position, in one compiled scan."""
+  nothing = jnp.zeros((keys.shape[0], *event.shape), jnp.int32)
+  return _complete(apply, event, params, nothing, jnp.zeros(nothing.shape, bool), keys, options)
+
+
+def _infill(
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  x: Int[Array, "batch *event"],
+  observed: Bool[Array, "batch *event"],
+  keys: Key[Array, "batch"],
+  *,
+  state: PyTree,
+  options: SampleOptions,
+) -> Samples:
+  """See `Infill.draw`."""
+  return _complete(apply, event, params, x, observed, keys, options)
+
+
+def _complete(
+  apply: Callable, event: EventSpec, params: PyTree, x: Array, observed: Array, keys: Array, options: SampleOptions
+) -> Samples:
+  """Draws the positions that are not observed, in order."""
+  if options.num_steps is not None or options.num_frames:
+    raise InputError("an autoregressive model draws one position after the other: num_steps and num_frames do not apply")
+  if options.temperature <= 0:
+    raise InputError(f"temperature is {options.temperature}; it must be positive")
+  batch_size = x.shape[0]
+  flat_x, flat_observed = x.reshape(batch_size, -1), observed.reshape(batch_size, -1)
+
+  def draw(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], Array]:
+    cache, previous = carry
+    logits, cache = apply(params, cache, previous, position, method="decode")
+    fresh = jax.vmap(lambda key, row: categorical.sample(jax.random.fold_in(key, position), row))(
+      keys, logits.astype(jnp.float32) / options.temperature
+    )
+    token = jnp.where(flat_observed[:, position], flat_x[:, position], fresh).astype(jnp.int32)
+    return (cache, token), token
+
+  cache = apply(params, batch_size, method="init_cache")
+  start = jnp.full((batch_size,), event.num_classes, jnp.int32)
+  _, tokens = jax.lax.scan(draw, (cache, start), jnp.arange(flat_x.shape[1]))
+  result = tokens.T.reshape(x.shape)
+  return Samples(result, jnp.ones(result.shape, bool))

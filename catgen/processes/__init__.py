@@ -1,0 +1,15 @@
+"""Forward corruption processes of categorical diffusion and what the reverse direction needs of them.
+
+Symbols, once for all of catgen: x is data (step 0), x_t the state after step t in {1..T}, s < t an earlier time,
+alpha_bar the probability that a category is still the original one, log_x0 the network's normalized log-probabilities of
+the clean category, K the number of categories.
+"""
+
+from collections.abc import Callable
+
+from catgen.processes import absorbing, uniform
+from catgen.processes.process import Process
+
+PROCESSES: dict[str, Callable[[int], Process]] = {"uniform": uniform.process, "absorbing": absorbing.process}
+
+__all__ = ["PROCESSES", "Process"]

@@ -1,0 +1,59 @@
+"""Package metadata and dependencies; settings of tools are in pyproject.toml."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "catgen" / "__init__.py").read_text()).group(1)
+
+REQUIRED = [
+  "jax>=0.10.2,<0.13",
+  "jaxlib>=0.10.2,<0.13",
+  "flax>=0.12.8,<0.13",
+  "optax>=0.2.8,<0.3",
+  "chex>=0.1.92,<0.2",
+  "orbax-checkpoint>=0.12.8,<0.13",
+  "tensorflow-datasets>=4.9.10,<5",
+  "array_record>=0.8.3,<0.9",
+  "grain>=0.2.18,<0.3",
+  "absl-py>=2.3",
+  "ml_collections>=1.1,<2",
+  "numpy>=1.26",
+  "jaxtyping>=0.3",
+  "tensorboardX>=2.6.5",
+  "tqdm>=4.66",
+  "matplotlib>=3.9",
+  "pillow>=10",
+]
+TEST = [
+  "beartype>=0.19",
+  "hypothesis>=6.100",
+  "ipykernel>=6.29",
+  "mypy>=1.11",
+  "nbclient>=0.10",
+  "nbformat>=5.10",
+  "pytest>=8",
+  "pytest-xdist>=3.6",
+  "ruff>=0.6",
+  "scipy>=1.13",
+]
+
+setup(
+  name="catgen",
+  version=VERSION,
+  description="Generative models of categorical data in JAX and Flax: categorical diffusion, argmax flows, baselines.",
+  long_description=(ROOT / "README.md").read_text(),
+  long_description_content_type="text/markdown",
+  license="Apache-2.0",
+  python_requires=">=3.11",
+  packages=find_packages(include=["catgen", "catgen.*", "launch", "launch.*", "configs", "configs.*"]),
+  install_requires=REQUIRED,
+  extras_require={
+    "test": TEST,
+    "cuda12": ["jax[cuda12]"],
+    "cuda13": ["jax[cuda13]"],
+    "tpu": ["jax[tpu]"],
+  },
+)

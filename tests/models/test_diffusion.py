@@ -1,0 +1,174 @@
+"""Diffusion models beyond the family contract: refusals, sampling options, and what a perfect denoiser achieves."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions, example_keys
+from catgen.models import MODELS
+
+K = 2
+EVENTS = np.array(list(itertools.product(range(K), repeat=2)), np.int32)
+DATA = np.array([0.45, 0.05, 0.05, 0.45])  # two positions that agree with probability 0.9
+
+
+class LeaveOneOut(nnx.Module):
+  """The perfect denoiser of DATA: p(x^d | the other position of x_t), by Bayes; `lost` maps time to 1 - alpha_bar."""
+
+  def __init__(self, *, event_shape, num_inputs, num_outputs, rngs, lost):
+    self.scale = nnx.Param(jnp.ones(()))
+    self.masked, self.lost = num_inputs > num_outputs, lost
+
+  def __call__(self, x, time, *, valid=None, keys=None):
+    joint = jnp.asarray(DATA.reshape(K, K))
+    lost = self.lost(time)[:, None, None]
+    other = x[:, ::-1]
+    if self.masked:
+      likelihood = jnp.where(other[..., None] == K, 1.0, jax.nn.one_hot(other, K))
+    else:
+      likelihood = (1 - lost) * jax.nn.one_hot(other, K) + lost / K
+    return jnp.log(jnp.einsum("blo,oi->bli", likelihood, joint)) * self.scale[...]
+
+
+def perfect(process, num_steps=0):
+  def make(**sizes):
+    offset = 1 / num_steps if num_steps else 0.0  # a discrete model tells the network (t - 1) / T
+    return LeaveOneOut(**sizes, lost=lambda time: time + offset)
+
+  return MODELS["diffusion"](
+    event=EventSpec((2,), K), make_network=make, process=process, schedule="linear", num_steps=num_steps
+  )
+
+
+def zero_network(event=EventSpec((4,), 5), **options):
+  class Zero(nnx.Module):
+    def __init__(self, *, event_shape, num_inputs, num_outputs, rngs):
+      self.value = nnx.Param(jnp.zeros(num_outputs))
+
+    def __call__(self, x, time, *, valid=None, keys=None):
+      return jnp.broadcast_to(self.value[...], (*x.shape, self.value.shape[0]))
+
+  return MODELS["diffusion"](event=event, make_network=lambda **sizes: Zero(**sizes), **options)
+
+
+def draw(model, num, **options):
+  params, state = model.init(None, jax.random.key(0))
+  keys = example_keys(jax.random.key(1), jnp.arange(num))
+  return jax.jit(lambda p, k: model.sample(p, k, state=state, options=SampleOptions(**options)))(params, keys)
+
+
+@pytest.mark.parametrize(
+  ("options", "names"),
+  [
+    ({"process": "gaussian"}, "process is 'gaussian'.*uniform"),
+    ({"schedule": "cosin"}, "schedule.*cosine"),
+    ({"process": "absorbing", "schedule": "paper_cosine"}, "exactly zero.*linear"),
+    ({"num_steps": 0, "schedule": "paper_cosine"}, "discrete"),
+    ({"num_steps": 0, "time_sampler": "importance"}, "discrete"),
+    ({"num_steps": 0, "last_step": "literal"}, "literal"),
+    ({"process": "absorbing", "last_step": "literal"}, "literal"),
+    ({"num_steps": -1}, "num_steps is -1"),
+    ({"schedule": "polynomial", "schedule_power": 0.5}, "power"),
+  ],
+)
+def test_combinations_without_a_valid_bound_are_refused(options, names):
+  with pytest.raises(InputError, match=names):
+    zero_network(**options)
+
+
+@pytest.mark.parametrize("options", [{"num_steps": 11}, {"num_steps": 0}, {"temperature": 0.0}, {"num_frames": 1}])
+def test_sampling_options_that_cannot_be_honored_are_refused(options):
+  with pytest.raises(InputError):
+    draw(zero_network(num_steps=10), 2, **options)
+
+
+@pytest.mark.parametrize("process", ["uniform", "absorbing"])
+@pytest.mark.parametrize("num_steps", [1, 3, 10])
+@pytest.mark.parametrize("total", [10, 0])
+def test_chains_go_from_noise_to_the_sample(process, num_steps, total):
+  samples = draw(zero_network(process=process, num_steps=total), 8, num_steps=num_steps, num_frames=4)
+  assert samples.chain.shape == (4, 8, 4)
+  np.testing.assert_array_equal(samples.chain[-1], samples.x)
+  assert bool(jnp.all(samples.x < 5))
+  if process == "absorbing":
+    masked = (samples.chain == 5).sum((1, 2))
+    assert masked[0] == 32
+    assert bool(jnp.all(jnp.diff(masked) <= 0))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "paper_cosine"])
+def test_zero_logits_give_log_k(schedule):
+  model = zero_network(num_steps=10, schedule=schedule)
+  params, state = model.init(None, jax.random.key(0))
+  x = jax.random.randint(jax.random.key(2), (512, 4), 0, 5)
+  batch = Batch(x, jnp.ones(x.shape, bool), jnp.arange(512))
+  full, _ = model.full_bound(params, batch, example_keys(jax.random.key(3), batch.index), state=state)
+  nats = np.asarray(full.nats) / 4
+  np.testing.assert_allclose(nats.mean(), -np.log(5), atol=4 * nats.std() / np.sqrt(512) + 1e-6)
+
+
+@pytest.mark.parametrize(("process", "num_steps"), [("uniform", 50), ("absorbing", 50), ("uniform", 0), ("absorbing", 0)])
+def test_a_perfect_denoiser_comes_close_to_the_entropy(process, num_steps):
+  model = perfect(process, num_steps)
+  params, state = model.init(None, jax.random.key(0))
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(EVENTS[rng.choice(4, size=40_000, p=DATA)])
+  batch = Batch(x, jnp.ones(x.shape, bool), jnp.arange(len(x)))
+  keys = example_keys(jax.random.key(3), batch.index)
+  nats = np.asarray(model.bound(params, batch, keys, state=state, train=False).nats)
+  entropy, error = -np.sum(DATA * np.log(DATA)), nats.std() / np.sqrt(len(nats))
+  assert -nats.mean() > entropy - 4 * error
+  assert -nats.mean() < entropy + 4 * error + (0.05 if num_steps else 0.0)
+
+
+def test_infilling_is_exact_for_masked_and_approximate_for_uniform_diffusion():
+  x, observed = jnp.zeros((20_000, 2), jnp.int32), jnp.zeros((20_000, 2), bool).at[:, 0].set(True)
+  keys = example_keys(jax.random.key(4), jnp.arange(20_000))
+  agreement = {}
+  for process in ("uniform", "absorbing"):
+    model = perfect(process, 50)
+    params, state = model.init(None, jax.random.key(0))
+    completed = jax.jit(
+      lambda p, k, m=model, s=state: m.infill.draw(p, x, observed, k, state=s, options=SampleOptions())
+    )(params, keys)
+    assert bool(jnp.all(completed.x[:, 0] == 0))
+    agreement[process] = float((completed.x[:, 1] == 0).mean())
+    assert model.infill.exact == (process == "absorbing")
+  assert abs(agreement["absorbing"] - 0.9) < 4 * np.sqrt(0.09 / 20_000)
+  assert 0.6 < agreement["uniform"] < 0.9
+
+
+@pytest.mark.parametrize("process", ["uniform", "absorbing"])
+@pytest.mark.parametrize("error_rate", [0.05, 0.2])
+def test_denoising_is_bayes_with_the_typed_category(process, error_rate):
+  model = perfect(process, 1000)
+  params, state = model.init(None, jax.random.key(0))
+  x = jnp.asarray(EVENTS)
+  denoised = model.denoise(params, x, jnp.ones(x.shape, bool), error_rate, state=state)
+  np.testing.assert_allclose(np.exp(denoised.posterior).sum(-1), 1.0, rtol=1e-5)
+  channel = (1 - error_rate) * np.eye(K) + error_rate * (1 - np.eye(K))
+  for row, typed in enumerate(EVENTS):
+    other = channel[:, typed[1]] if process == "uniform" else np.eye(K)[typed[1]]  # masked models trust what is visible
+    joint = DATA.reshape(K, K) * channel[:, typed[0]][:, None] * other[None]
+    exact = joint.sum(1) / joint.sum()
+    np.testing.assert_allclose(np.exp(denoised.posterior[row, 0]), exact, atol=2e-3)
+
+
+def test_temperature_sharpens():
+  class Skewed(nnx.Module):
+    def __init__(self, *, event_shape, num_inputs, num_outputs, rngs):
+      self.value = nnx.Param(jnp.arange(float(num_outputs)))
+
+    def __call__(self, x, time, *, valid=None, keys=None):
+      return jnp.broadcast_to(self.value[...], (*x.shape, self.value.shape[0]))
+
+  model = MODELS["diffusion"](
+    event=EventSpec((50,), 3), make_network=lambda **sizes: Skewed(**sizes), process="absorbing", num_steps=4
+  )
+  means = [float(draw(model, 50, temperature=t).x.mean()) for t in (0.25, 1.0, 4.0)]
+  probs = [np.exp(np.arange(3) / t) / np.exp(np.arange(3) / t).sum() for t in (0.25, 1.0, 4.0)]
+  np.testing.assert_allclose(means, [p @ np.arange(3) for p in probs], atol=0.06)
