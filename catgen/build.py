@@ -1,0 +1,263 @@
+"""From a configuration to objects: the only place where names in a config meet factories, and data meet models.
+
+A section such as `{"kind": "transformer", "width": 256}` becomes a call of the factory of that kind with the other keys as
+keywords; unknown, missing and misspelt keys are refused by name.
+"""
+
+import difflib
+import inspect
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from catgen.data import SOURCES
+from catgen.data.codecs import from_spec
+from catgen.evaluation.results import code_version
+from catgen.interfaces import (
+  Codec,
+  DataSource,
+  Denoised,
+  EventSpec,
+  InputError,
+  Model,
+  PyTree,
+  SampleOptions,
+  Samples,
+  example_keys,
+)
+from catgen.models import MODELS
+from catgen.networks import NETWORKS
+from catgen.training.checkpoint import restore_params
+from catgen.training.optimizer import make_optimizer
+
+CONFIG_FILE = "config.json"
+# What may differ when a run goes on: none of it changes what the run computes.
+_FREE_SECTIONS = ("mesh", "checkpoint", "evaluation", "sampling")
+_FREE_TRAINING_KEYS = ("report_every", "validate_every", "validation_examples", "num_microbatches", "prefetch")
+
+
+class RunRecord(NamedTuple):
+  """What `config.json` of a work directory holds: all that evaluation needs, without the data."""
+
+  config: dict[str, Any]  # resolved
+  event: EventSpec
+  codec: Codec
+  position: str
+  bytes_per_position: float | None
+  fingerprint: str  # SHA-256 of the data's integers
+  description: str
+  code_version: str
+
+
+def _from_registry(registry: Mapping[str, Callable], section: Mapping[str, Any], name: str) -> Callable:
+  """Returns the factory of a section's kind with the section's other keys bound, after checking every name."""
+  keywords = dict(section)
+  kind = keywords.pop("kind", None)
+  if kind not in registry:
+    raise InputError(f"config.{name}.kind is {kind!r}; {_nearest(str(kind), registry)}")
+  return partial(registry[kind], **_checked(registry[kind], keywords, name))
+
+
+def _checked(factory: Callable, keywords: dict[str, Any], name: str) -> dict[str, Any]:
+  known = _keywords(factory)
+  for key in keywords:
+    if key not in known:
+      raise InputError(f"config.{name} has no key {key!r}; {_nearest(key, known)}")
+  return keywords
+
+
+def _keywords(factory: Callable) -> Mapping[str, inspect.Parameter]:
+  # The metaclass of Flax modules hides the signature of their constructor.
+  return inspect.signature(factory.__init__ if isinstance(factory, type) else factory).parameters
+
+
+def _nearest(word: str, known: Mapping[str, Any]) -> str:
+  close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+  return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known)}"
+
+
+def make_source(section: Mapping[str, Any]) -> DataSource:
+  """Returns the data set of a config's section `data`."""
+  factory = _from_registry(SOURCES, section, "data")
+  for key, parameter in _keywords(SOURCES[section["kind"]]).items():
+    if parameter.default is inspect.Parameter.empty and section.get(key) is None:
+      raise InputError(f"config.data.{key} is not set; data of kind {section['kind']!r} need it: --config.data.{key}=...")
+  return factory()
+
+
+def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:
+  """Returns the model of a config's section `model` for the given events."""
+  section = dict(section)
+  make_network = _from_registry(NETWORKS, section.pop("network", {}), "model.network")
+  return _from_registry(MODELS, section, "model")(event=event, make_network=make_network)
+
+
+def make_training_optimizer(config: Mapping[str, Any]) -> tuple[Any, Callable]:
+  """Returns the optimizer and learning rate of the sections `optimizer` and `training`."""
+  keywords = _checked(make_optimizer, dict(config["optimizer"]), "optimizer")
+  return make_optimizer(num_steps=config["training"]["num_steps"], **keywords)
+
+
+def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:
+  """Returns the record that a new run writes to its work directory."""
+  return RunRecord(
+    config=json.loads(json.dumps(config)),
+    event=source.event,
+    codec=source.codec,
+    position=source.position,
+    bytes_per_position=source.bytes_per_position,
+    fingerprint=source.fingerprint,
+    description=source.description,
+    code_version=code_version(),
+  )
+
+
+def write_record(workdir: str, record: RunRecord, *, write: bool = True) -> None:
+  """Writes `config.json`, atomically; refuses a work directory that holds another run. One process of several writes.
+
+  Raises:
+    InputError: the directory holds a run with another config or other data, or cannot be written.
+  """
+  path = os.path.join(workdir, CONFIG_FILE)
+  if os.path.exists(path):
+    _check_same_run(read_record(workdir), record, workdir)
+  if not write:
+    return
+  content = {**record._asdict(), "codec": record.codec.spec, "event": record.event._asdict()}
+  try:
+    os.makedirs(workdir, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=workdir, delete=False) as file:
+      json.dump(content, file, indent=1)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+  except OSError as error:
+    raise InputError(f"cannot write to the work directory {workdir}: {error.strerror}; choose another --workdir") from error
+
+
+def _check_same_run(old: RunRecord, new: RunRecord, workdir: str) -> None:
+  before, now = _fixed_part(old.config), _fixed_part(new.config)
+  different = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+  if different:
+    key = different[0]
+    more = f" (and {len(different) - 1} more keys)" if len(different) > 1 else ""
+    raise InputError(
+      f"{workdir} holds another run: config.{key} is {before.get(key)!r} there and {now.get(key)!r} here{more};"
+      " use another --workdir, or the same config to go on"
+    )
+  if old.fingerprint != new.fingerprint:
+    raise InputError(
+      f"{workdir} was trained on other data (SHA-256 {old.fingerprint[:12]} there, {new.fingerprint[:12]} here);"
+      " use another --workdir, or the same data and Python version"
+    )
+
+
+def _fixed_part(config: Mapping[str, Any]) -> dict[str, Any]:
+  fixed = {key: value for key, value in config.items() if key not in _FREE_SECTIONS}
+  fixed["training"] = {key: value for key, value in config["training"].items() if key not in _FREE_TRAINING_KEYS}
+  return _flat(fixed)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  flat: dict[str, Any] = {}
+  for key, value in tree.items():
+    flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+  return flat
+
+
+def read_record(workdir: str) -> RunRecord:
+  """Returns the record of a work directory.
+
+  Raises:
+    InputError: there is none, or it cannot be read.
+  """
+  path = os.path.join(workdir, CONFIG_FILE)
+  try:
+    with open(path) as file:
+      content = json.load(file)
+  except FileNotFoundError as error:
+    raise InputError(f"{workdir} holds no run (no {CONFIG_FILE}); train one there first, or correct --workdir") from error
+  except (OSError, ValueError) as error:
+    raise InputError(f"{path} cannot be read ({error}); restore it or train in another work directory") from error
+  event = EventSpec(tuple(content["event"]["shape"]), content["event"]["num_classes"])
+  return RunRecord(**{**content, "event": event, "codec": from_spec(content["codec"])})
+
+
+class Run(NamedTuple):
+  """A trained model, ready for use: what `catgen.load` returns."""
+
+  model: Model
+  params: PyTree
+  state: PyTree
+  encode: Callable  # text or array -> integers
+  decode: Callable  # one example's integers -> text or array
+  record: RunRecord
+  step: int
+  uses_ema: bool
+
+  def sample(self, num: int = 1, *, seed: int = 0, **options: Any) -> Samples:
+    """Returns `num` samples; options are those of `SampleOptions`: num_steps, temperature, num_frames."""
+    keys = example_keys(jax.random.key(seed), jnp.arange(num))
+    chosen = sample_options(self.record, **options)
+    draw = jax.jit(partial(self.model.sample, options=chosen))
+    return draw(self.params, keys, state=self.state)
+
+  def denoise(self, text: Any, *, error_rate: float) -> Denoised:
+    """Returns log-probabilities of the clean categories of one example of which a fraction `error_rate` is wrong."""
+    if self.model.denoise is None:
+      raise InputError(f"a model of kind {self.record.config['model']['kind']!r} has no denoiser")
+    x, valid = padded(self.encode(text), self.record.event)
+    batched = jax.jit(self.model.denoise)(self.params, x[None], valid[None], error_rate, state=self.state)
+    return jax.tree.map(lambda values: values[0], batched)
+
+
+def padded(x: Any, event: EventSpec) -> tuple[np.ndarray, np.ndarray]:
+  """Returns a short sequence filled up to the event's length, and which of its positions count."""
+  x = np.asarray(x, np.int32)
+  if x.ndim == len(event.shape) == 1 and len(x) <= event.shape[0]:
+    missing = event.shape[0] - len(x)
+    return np.pad(x, (0, missing)), np.arange(event.shape[0]) < len(x)
+  if x.shape != event.shape:
+    raise InputError(f"the input has shape {x.shape}, but this model's events have shape {event.shape}; cut or fill it")
+  return x, np.ones(event.shape, bool)
+
+
+def sample_options(record: RunRecord, **changes: Any) -> SampleOptions:
+  """Returns the run's sampling defaults with what is given and not None put in their place."""
+  defaults = record.config["sampling"]
+  names = SampleOptions._fields
+  options = {name: defaults[name] for name in names if defaults.get(name) is not None}
+  return SampleOptions(**{**options, **{name: value for name, value in changes.items() if value is not None}})
+
+
+def load(workdir: str, *, step: str | int = "best", use_ema: bool = True, say: Callable[[str], None] = print) -> Run:
+  """Returns the model of a work directory, with its parameters, encoder and decoder, and without its data.
+
+  Args:
+    workdir: where `launch.train` wrote.
+    step: "best" by validation (the newest where nothing was validated), "latest", or a number.
+    use_ema: take the moving average of the parameters where the run kept one.
+    say: receives one line if the newest checkpoint is corrupt and an older one is taken.
+
+  Raises:
+    InputError: the directory holds no run or no such checkpoint.
+  """
+  record = read_record(workdir)
+  restored = restore_params(workdir, step, say=say)
+  averaged = use_ema and restored.ema is not None
+  return Run(
+    model=make_model(record.config["model"], record.event),
+    params=restored.ema if averaged else restored.params,
+    state=restored.model_state,
+    encode=record.codec.encode,
+    decode=record.codec.decode,
+    record=record,
+    step=restored.step,
+    uses_ema=averaged,
+  )

@@ -1,0 +1,44 @@
+"""Data sets: integers in named splits, and the batches made of them. To add one: a file here and a line in SOURCES."""
+
+from collections.abc import Callable
+
+from catgen.data.array_file import array_file
+from catgen.data.codecs import from_spec, reduce_to_text8
+from catgen.data.enwik8 import enwik8
+from catgen.data.pipeline import eval_batches, prefetch, train_batch
+from catgen.data.splits import get_split
+from catgen.data.stdlib_docs import stdlib_docs
+from catgen.data.text8 import text8
+from catgen.data.text_file import text_file
+from catgen.data.text_lines import text_lines
+from catgen.interfaces import DataSource
+
+SOURCES: dict[str, Callable[..., DataSource]] = {
+  "array_file": array_file,
+  "enwik8": enwik8,
+  "stdlib_docs": stdlib_docs,
+  "text8": text8,
+  "text_file": text_file,
+  "text_lines": text_lines,
+}
+
+__all__ = [
+  "SOURCES",
+  "eval_batches",
+  "from_spec",
+  "get_split",
+  "prefetch",
+  "reduce_to_text8",
+  "summary",
+  "train_batch",
+]
+
+
+def summary(source: DataSource) -> str:
+  """Returns one line on a source: origin, what an example is, the size of each split, and its fingerprint."""
+  shape = " x ".join(map(str, source.event.shape))
+  sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in source.splits.items())
+  return (
+    f"{source.description}; examples of {shape} {source.position}s ({source.event.num_classes} categories): {sizes}; "
+    f"SHA-256 {source.fingerprint[:16]}"
+  )

@@ -1,0 +1,166 @@
+"""Codecs between what people read and integers: characters of an alphabet, bytes, plain integers."""
+
+import re
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Bool, Int32, Integer, Shaped
+
+from catgen.interfaces import Codec, InputError
+
+TEXT8_ALPHABET = " abcdefghijklmnopqrstuvwxyz"
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # shown for an invalid position and for a number that is no category
+NUM_CODE_POINTS = 0x110000
+
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_TEXT8_RULES = {ord(str(digit)): f" {word} " for digit, word in enumerate(_DIGITS)}
+_TEXT8_RULES |= {ord(letter.upper()): letter for letter in TEXT8_ALPHABET[1:]}
+
+
+def reduce_to_text8(text: str) -> str:
+  """Returns `text` in text8's 27 characters, by text8's rules: how a user's sentence is made ready for such a model.
+
+  A-Z become a-z, digits are spelled out, each run of anything else (accented letters too) becomes one space; no
+  space is left at either end.
+
+  >>> reduce_to_text8("Call 42, now!")
+  'call four two now'
+  """
+  return re.sub("[^a-z]+", " ", text.translate(_TEXT8_RULES)).strip()
+
+
+def alphabet_codec(alphabet: str) -> Codec:
+  """Returns the codec in which category i is the i-th character of `alphabet` (two or more, all different)."""
+  table = character_table(alphabet)
+  shown = code_points(alphabet + UNKNOWN)
+
+  def encode(text: Any) -> Int32[np.ndarray, "length"]:
+    if not isinstance(text, str):
+      raise InputError(f"text is needed here, not {type(text).__name__}")
+    return encode_characters(text, table, alphabet).astype(np.int32)
+
+  def decode(x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None = None) -> str:
+    ids = _mark_unknown(x, valid, len(alphabet))
+    return shown[ids].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+  return Codec(encode, decode, {"kind": "alphabet", "alphabet": alphabet})
+
+
+def byte_codec() -> Codec:
+  """Returns the codec of the 256 byte values; text is taken and shown as UTF-8, broken sequences as U+FFFD."""
+
+  def encode(text: Any) -> Int32[np.ndarray, "length"]:
+    if not isinstance(text, str | bytes):
+      raise InputError(f"text or bytes are needed here, not {type(text).__name__}")
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return np.frombuffer(data, np.uint8).astype(np.int32)
+
+  def decode(x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None = None) -> str:
+    ids = _mark_unknown(x, valid, 256)
+    unknown = UNKNOWN.encode()
+    data = b"".join(unknown if i == 256 else bytes([i]) for i in ids.tolist())
+    return data.decode("utf-8", "replace")
+
+  return Codec(encode, decode, {"kind": "bytes"})
+
+
+def integer_codec(num_classes: int, shape: tuple[int, ...]) -> Codec:
+  """Returns the codec of integer arrays: checks shape and range; decoding marks invalid positions by -1."""
+
+  def encode(values: Any) -> Int32[np.ndarray, "*event"]:
+    x = np.asarray(values)
+    if x.dtype.kind not in "biu":
+      raise InputError(f"integers are needed here, not {x.dtype}")
+    if x.shape != tuple(shape):
+      raise InputError(f"an array of shape {tuple(shape)} is needed here, not {x.shape}")
+    check_range(x, num_classes)
+    return x.astype(np.int32)
+
+  def decode(
+    x: Integer[Array | np.ndarray, "*event"], valid: Bool[Array | np.ndarray, "*event"] | None = None
+  ) -> Int32[np.ndarray, "*event"]:
+    x = np.asarray(x).astype(np.int32)
+    return x if valid is None else np.where(np.asarray(valid), x, np.int32(-1))
+
+  return Codec(encode, decode, {"kind": "integers", "num_classes": num_classes, "shape": list(shape)})
+
+
+def from_spec(spec: dict[str, Any]) -> Codec:
+  """Returns the codec that `Codec.spec` describes; no data is needed."""
+  kind = spec.get("kind")
+  if kind == "alphabet":
+    return alphabet_codec(spec["alphabet"])
+  if kind == "bytes":
+    return byte_codec()
+  if kind == "integers":
+    return integer_codec(spec["num_classes"], tuple(spec["shape"]))
+  raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes and integers")
+
+
+def code_points(text: str) -> Shaped[np.ndarray, "length"]:
+  """Returns the Unicode code points of `text` as uint32."""
+  return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def character_table(alphabet: str) -> Shaped[np.ndarray, "points"]:
+  """Returns, for every Unicode code point, its category, or the largest number of the dtype where it has none."""
+  if len(set(alphabet)) < len(alphabet):
+    repeated = next(character for i, character in enumerate(alphabet) if character in alphabet[:i])
+    raise InputError(f"alphabet {show(alphabet)} repeats {repeated!r}; list each character once")
+  if len(alphabet) < 2:
+    raise InputError(f"alphabet {show(alphabet)} is too small; at least two characters are needed")
+  dtype = integer_dtype(len(alphabet) + 1)
+  table = np.full(NUM_CODE_POINTS, np.iinfo(dtype).max, dtype)
+  table[code_points(alphabet)] = np.arange(len(alphabet), dtype=dtype)
+  return table
+
+
+def encode_characters(
+  text: str, table: Shaped[np.ndarray, "points"], alphabet: str, offset: int = 0
+) -> Shaped[np.ndarray, "length"]:
+  """Returns categories of `text` in the dtype of `table`; `offset` is where `text` starts, for the message."""
+  ids = table[code_points(text)]
+  unknown = ids == np.iinfo(table.dtype).max
+  if unknown.any():
+    first = int(unknown.argmax())
+    raise InputError(
+      f"character {text[first]!r} at offset {offset + first} is not in the alphabet {show(alphabet)}; "
+      "remove it or choose an alphabet that has it"
+    )
+  return ids
+
+
+def check_range(x: Shaped[np.ndarray, "*event"], num_classes: int, offset: int = 0) -> None:
+  """Raises InputError naming the first value outside [0, num_classes); `offset` is added to its leading index."""
+  outside = (x < 0) | (x >= num_classes)
+  if outside.any():
+    where = [int(i) for i in np.unravel_index(int(outside.argmax()), x.shape)]
+    place = (where[0] + offset, *where[1:]) if where else ()
+    raise InputError(
+      f"category {int(x[tuple(where)])} at index {place} is outside 0..{num_classes - 1}, "
+      f"num_classes being {num_classes}; correct the data or num_classes"
+    )
+
+
+def integer_dtype(num_values: int) -> type[np.unsignedinteger]:
+  """Returns the smallest unsigned dtype that holds 0..num_values - 1."""
+  return np.uint8 if num_values <= 2**8 else np.uint16 if num_values <= 2**16 else np.uint32
+
+
+def show(alphabet: str) -> str:
+  """Returns `alphabet` for a message: quoted, on one line, shortened, with its size."""
+  shortened = alphabet if len(alphabet) <= 48 else alphabet[:32] + "..." + alphabet[-8:]
+  return f"{shortened!r} ({len(alphabet)} characters)"
+
+
+def _mark_unknown(
+  x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None, num_classes: int
+) -> Integer[np.ndarray, "shown"]:
+  """Returns categories with `num_classes` for what is unknown; invalid positions at the end are padding, dropped."""
+  ids = np.asarray(x).astype(np.int64)
+  known = (ids >= 0) & (ids < num_classes)
+  if valid is None:
+    return np.where(known, ids, num_classes)
+  used = np.flatnonzero(valid)
+  stop = int(used[-1]) + 1 if used.size else 0
+  return np.where(known & np.asarray(valid), ids, num_classes)[:stop]

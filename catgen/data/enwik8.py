@@ -1,0 +1,33 @@
+"""enwik8: the first 100 million bytes of a dump of Wikipedia, markup included."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from catgen.data.wikipedia import FRACTIONS, Corpus, corpus_source
+from catgen.interfaces import DataSource
+
+CORPUS = Corpus(
+  name="enwik8",
+  url="http://mattmahoney.net/dc/enwik8.zip",
+  zip_size=36_445_475,
+  size=100_000_000,
+  md5="a1fa5ffddb56f4953e226637dabbb36a",
+  alphabet=None,
+)
+
+
+def enwik8(
+  length: int = 320,
+  data_dir: str | None = None,
+  path: str | None = None,
+  max_bytes: int | None = None,
+  splits: Sequence[float | int] = FRACTIONS,
+) -> DataSource:
+  """Returns enwik8, by default as in the papers: 90, 5 and 5 million bytes in sequences of 320. See `text8`."""
+  return corpus_source(CORPUS, _builder, length, data_dir, path, max_bytes, splits)
+
+
+def _builder() -> Any:
+  from catgen.data.wikipedia_builder import Enwik8
+
+  return Enwik8

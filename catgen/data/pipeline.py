@@ -1,0 +1,146 @@
+"""From splits to batches: the batch of a step is a pure function of (seed, step), whoever reads it.
+
+Nothing has to be saved to resume, and any number of processes reads the same global batch: process p of n takes the
+p-th of n equal slices of it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Int64, UInt64
+
+from catgen.interfaces import Batch, InputError, Split
+
+CROPS, ORDER = 0, 1  # purposes of random numbers, so that they are independent
+NUM_ROUNDS = 8
+Element = TypeVar("Element")
+
+
+def train_batch(
+  split: Split,
+  *,
+  seed: int,
+  step: int,
+  batch_size: int,
+  crops: bool,
+  process_index: int = 0,
+  process_count: int = 1,
+) -> Batch:
+  """Returns this process's part of the global batch of a step; `index` is the position in the global batch.
+
+  Args:
+    split: what to read.
+    seed: at least 0; another seed gives other batches.
+    step: at least 0.
+    batch_size: of the global batch, a multiple of process_count.
+    crops: True: crops drawn uniformly with replacement. False: the fixed examples, each once per epoch, in an order
+      that differs between epochs; an epoch may end and the next begin inside a batch.
+    process_index, process_count: which slice of the global batch is read.
+  """
+  index = _own_slice(batch_size, process_index, process_count)
+  if crops:
+    # random_raw and not integers(): NumPy keeps the former stable from version to version
+    words = np.random.Philox(_seed_sequence(CROPS, seed, step)).random_raw(batch_size)
+    numbers = (words % np.uint64(split.num_crops)).astype(np.int64)[index]
+    x, valid = split.crops(numbers)
+  else:
+    x, valid = split.examples(shuffled(seed, step * batch_size + index, split.num_examples))
+  return Batch(x, valid, index)
+
+
+def eval_batches(
+  split: Split,
+  *,
+  batch_size: int,
+  process_index: int = 0,
+  process_count: int = 1,
+  limit: int | None = None,
+) -> Iterator[Batch]:
+  """Yields this process's parts of the global batches that walk the split, or its first `limit` examples, once.
+
+  `index` is the number in the split. Every process yields equally many batches of equal size; those past the end
+  are filled with examples that are not valid anywhere, whose `index` goes on counting.
+  """
+  own = _own_slice(batch_size, process_index, process_count)
+  if limit is not None and limit < 1:
+    raise InputError(f"limit is {limit}; it must be at least 1, or None for the whole split")
+  stop = split.num_examples if limit is None else min(limit, split.num_examples)
+  for first in range(0, stop, batch_size):
+    index = first + own
+    present = index < stop
+    x, valid = split.examples(np.minimum(index, stop - 1))
+    x[~present], valid[~present] = 0, False
+    yield Batch(x, valid, index)
+
+
+def prefetch(function: Callable[[int], Element], start: int, stop: int, depth: int) -> Iterator[Element]:
+  """Yields function(start), ..., function(stop - 1) in this order, computed up to `depth` elements ahead.
+
+  Grain's threads compute them, so `function` must be pure; what it raises is raised here in its turn. Closing the
+  iterator, or forgetting it, ends the threads. With depth 0 elements are computed when they are asked for.
+  """
+  import grain
+
+  options = grain.ReadOptions(num_threads=min(depth, 2), prefetch_buffer_size=depth)
+  elements = iter(grain.MapDataset.range(start, stop).map(function).to_iter_dataset(options))
+  try:
+    yield from elements
+  finally:
+    elements.close()
+
+
+def shuffled(seed: int, positions: Int64[np.ndarray, "n"], size: int) -> Int64[np.ndarray, "n"]:
+  """Returns which of `size` examples stand at positions of an endless sequence of shuffled epochs.
+
+  Position p belongs to epoch p // size. Within an epoch the map is a permutation that is computed point by point, by
+  a Feistel network on the next power of four and walking along its cycle until the result is below `size` (Black
+  and Rogaway, 2002, "Ciphers with arbitrary finite domains"); no array of the data set's size is needed.
+  """
+  numbers = np.empty_like(positions)
+  for epoch in np.unique(positions // size):
+    inside = positions // size == epoch
+    keys = _seed_sequence(ORDER, seed, int(epoch)).generate_state(NUM_ROUNDS, np.uint64)
+    numbers[inside] = _permute((positions[inside] % size).astype(np.uint64), size, keys).astype(np.int64)
+  return numbers
+
+
+def _permute(values: UInt64[np.ndarray, "n"], size: int, keys: UInt64[np.ndarray, "rounds"]) -> UInt64[np.ndarray, "n"]:
+  half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+  values = _feistel(values, half, keys)
+  outside = values >= size
+  while outside.any():
+    values[outside] = _feistel(values[outside], half, keys)
+    outside = values >= size
+  return values
+
+
+def _feistel(
+  values: UInt64[np.ndarray, "n"], half: np.uint64, keys: UInt64[np.ndarray, "rounds"]
+) -> UInt64[np.ndarray, "n"]:
+  """Returns a permutation of the numbers of 2 * half bits: each round mixes one half into the other."""
+  mask = (np.uint64(1) << half) - np.uint64(1)
+  left, right = values >> half, values & mask
+  for key in keys:
+    left, right = right, left ^ (_mix(right + key) & mask)
+  return (left << half) | right
+
+
+def _mix(values: UInt64[np.ndarray, "n"]) -> UInt64[np.ndarray, "n"]:
+  """Returns well-mixed 64-bit words (the finalizer of SplitMix64; sums and products wrap around)."""
+  values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+  values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+  return values ^ (values >> np.uint64(31))
+
+
+def _seed_sequence(purpose: int, seed: int, number: int) -> np.random.SeedSequence:
+  if seed < 0:
+    raise InputError(f"seed is {seed}; it must be at least 0")
+  return np.random.SeedSequence((purpose, seed, number))
+
+
+def _own_slice(batch_size: int, process_index: int, process_count: int) -> Int64[np.ndarray, "local"]:
+  if batch_size < 1 or batch_size % process_count:
+    raise InputError(f"batch size {batch_size} must be a positive multiple of the {process_count} processes")
+  local = batch_size // process_count
+  return np.arange(process_index * local, (process_index + 1) * local)

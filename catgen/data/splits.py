@@ -1,0 +1,157 @@
+"""Splits: where a data set is cut, how streams and records are read, and the fingerprint of the result."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int, Int32, Shaped
+
+from catgen.data.codecs import integer_dtype
+from catgen.interfaces import DataSource, InputError, Split
+
+NAMES = ("train", "validation", "test")
+BLOCK = 2**20  # positions or bytes that a pass over a large array takes at a time
+
+
+def get_split(source: DataSource, name: str) -> Split:
+  """Returns a split of `source`, or raises InputError with the names that exist."""
+  if name not in source.splits:
+    raise InputError(f"split {name!r} does not exist; this data set has {', '.join(source.splits)}")
+  return source.splits[name]
+
+
+def split_bounds(total: int, splits: Sequence[float | int], unit: str) -> dict[str, tuple[int, int]]:
+  """Returns (start, stop) of train, validation and test, contiguous and in this order; empty ones are left out.
+
+  Args:
+    total: how much there is to split.
+    splits: three numbers >= 0. Fractions where they sum to at most one, else whole counts; what they leave over
+      at the end is not used.
+    unit: what is counted, for messages ("characters", "lines").
+  """
+  _check_splits(splits)
+  if _are_fractions(splits):
+    stops = [min(total, round(total * float(part))) for part in np.cumsum(splits)]
+  else:
+    stops = [int(part) for part in np.cumsum(splits)]
+    if stops[-1] > total:
+      raise InputError(f"splits {tuple(splits)} ask for {stops[-1]:,} {unit} but there are {total:,}; lower them")
+  bounds = dict(zip(NAMES, zip([0, *stops[:-1]], stops, strict=True), strict=True))
+  return {name: bound for (name, bound), part in zip(bounds.items(), splits, strict=True) if part > 0}
+
+
+def stream_splits(
+  stream: Shaped[np.ndarray, "positions"],
+  length: int,
+  splits: Sequence[float | int],
+  unit: str,
+  table: Shaped[np.ndarray, "values"] | None = None,
+) -> tuple[dict[str, Split], dict[str, Shaped[np.ndarray, "_"]]]:
+  """Cuts a stream into contiguous splits of sequences; returns them and the parts of the stream they read.
+
+  Raises InputError where a split is shorter than one sequence of `length`.
+  """
+  if length < 1:
+    raise InputError(f"length is {length}; it must be at least 1")
+  bounds = split_bounds(len(stream), splits, unit)
+  parts = {name: stream[start:stop] for name, (start, stop) in bounds.items()}
+  for name, part in parts.items():
+    if len(part) < length:
+      raise InputError(
+        f"the {name} split has {len(part):,} {unit}, less than one sequence of length {length}; "
+        f"lower length, change splits or bring more than {len(stream):,} {unit}"
+      )
+  return {name: stream_split(part, length, table) for name, part in parts.items()}, parts
+
+
+def stream_split(
+  stream: Shaped[np.ndarray, "positions"], length: int, table: Shaped[np.ndarray, "values"] | None = None
+) -> Split:
+  """Returns the split of one stream: `examples` are its disjoint chunks (the tail is dropped), `crops` start anywhere.
+
+  `stream` may be memory-mapped; only what is asked for is read. `table` maps its values to categories.
+  """
+  windows = np.lib.stride_tricks.sliding_window_view(stream, length)
+
+  def crops(starts: Int[np.ndarray, "n"]) -> tuple[Int32[np.ndarray, "n length"], Bool[np.ndarray, "n length"]]:
+    x = windows[starts]
+    x = (x if table is None else table[x]).astype(np.int32)
+    return x, np.ones(x.shape, bool)
+
+  def examples(numbers: Int[np.ndarray, "n"]) -> tuple[Int32[np.ndarray, "n length"], Bool[np.ndarray, "n length"]]:
+    return crops(numbers * length)
+
+  return Split(len(stream) // length, examples, len(windows), crops)
+
+
+def record_split(num_records: int, read: Callable) -> Split:
+  """Returns the split of separate records, read by `read(numbers) -> (x, valid)`; they have no other crops."""
+  return Split(num_records, read, num_records, read)
+
+
+def record_numbers(
+  num_records: int, splits: Sequence[float | int], unit: str, content: Callable[[int], bytes]
+) -> dict[str, Int[np.ndarray, "_"]]:
+  """Returns the numbers of the records in each split.
+
+  Fractions: the hash of a record's content decides, so that equal records fall into the same split, whatever their
+  order, and sizes are near the fractions. Counts: in the order of the file.
+  """
+  if not _are_fractions(splits):
+    return {name: np.arange(*bound) for name, bound in split_bounds(num_records, splits, unit).items()}
+  _check_splits(splits)
+  fractions = np.fromiter((hash_fraction(content(i)) for i in range(num_records)), np.float64, num_records)
+  owner = split_of(fractions, splits)
+  numbers = {name: np.flatnonzero(owner == i) for i, name in enumerate(NAMES) if splits[i] > 0}
+  for name, members in numbers.items():
+    if not members.size:
+      raise InputError(f"the {name} split got none of the {num_records:,} {unit}; give splits as counts instead")
+  return numbers
+
+
+def hash_fraction(content: bytes) -> float:
+  """Returns a number in [0, 1) that depends on `content` alone."""
+  return int.from_bytes(hashlib.blake2b(content, digest_size=6).digest(), "big") / 2**48
+
+
+def split_of(fractions: Shaped[np.ndarray, "n"], splits: Sequence[float | int]) -> Int[np.ndarray, "n"]:
+  """Returns 0, 1, 2 for train, validation, test, and 3 for no split, by where numbers in [0, 1) fall."""
+  stops = np.cumsum(splits)
+  stops[-1] = 1.0 if abs(stops[-1] - 1) < 1e-9 else stops[-1]
+  return np.searchsorted(stops, fractions, side="right")
+
+
+def blocks(array: Shaped[np.ndarray, "n ..."], size: int = BLOCK) -> Iterator[Shaped[np.ndarray, "_ ..."]]:
+  """Yields consecutive slices of `array` of about `size` values."""
+  step = max(1, size // max(1, int(np.prod(array.shape[1:]))))
+  for start in range(0, len(array), step):
+    yield array[start : start + step]
+
+
+def fingerprint(parts: Mapping[str, Iterable[np.ndarray]], num_classes: int) -> str:
+  """Returns the SHA-256 (hexadecimal) of each split's name, its integers in order and their number.
+
+  Integers are hashed as the smallest little-endian unsigned type that holds all categories, so that how they are
+  stored or read changes nothing.
+  """
+  digest = hashlib.sha256()
+  dtype = np.dtype(integer_dtype(num_classes)).newbyteorder("<")
+  for name, arrays in parts.items():
+    digest.update(f"{name}\n".encode())
+    count = 0
+    for array in arrays:
+      digest.update(np.ascontiguousarray(array, dtype).data)
+      count += array.size
+    digest.update(f"\n{count}\n".encode())
+  return digest.hexdigest()
+
+
+def _are_fractions(splits: Sequence[float | int]) -> bool:
+  return sum(splits) <= 1 + 1e-9
+
+
+def _check_splits(splits: Sequence[float | int]) -> None:
+  if len(splits) != 3 or min(splits) < 0 or not sum(splits):
+    raise InputError(f"splits {tuple(splits)} must be three numbers >= 0, for train, validation and test")
+  if not _are_fractions(splits) and any(part != int(part) for part in splits):
+    raise InputError(f"splits {tuple(splits)} must be fractions that sum to at most 1, or whole counts")

@@ -1,0 +1,138 @@
+"""What one draw of each likelihood estimator is, compiled once per model.
+
+exact   log p(x)                                        Model.log_prob
+elbo    one draw of a lower bound (one time step)       Model.bound
+full    the same bound with every time step once        Model.full_bound
+iwbo    the log of an unbiased estimate of p(x)         Model.log_weight
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree, example_keys
+
+CAPABILITIES = {"exact": "log_prob", "elbo": "bound", "full": "full_bound", "iwbo": "log_weight"}
+GOLDEN_RATIO = 2654435769  # 2^32 (sqrt(5) - 1) / 2: multiples of it, modulo 2^32, spread evenly however many there are
+
+
+class LossSums(NamedTuple):
+  """A `Profile` summed over the examples of a batch (and over draws), in nats, with what to divide by."""
+
+  by_time: Float[Array, "time"]
+  by_position: Float[Array, "*event"]
+  by_class: Float[Array, "classes"]  # the loss of the positions whose true category this is
+
+
+class Draws(NamedTuple):
+  """Draws of an estimator for one batch, in nats per example."""
+
+  nats: Float[Array, "draws batch"]
+  terms: dict[str, Float[Array, "draws batch"]]  # add up to `nats`; empty where an estimator has none
+  losses: LossSums | None  # for "full" only
+
+
+def available(model: Model) -> tuple[str, ...]:
+  """Returns the estimators that this model offers."""
+  return tuple(name for name, field in CAPABILITIES.items() if getattr(model, field) is not None)
+
+
+def default_estimator(model: Model) -> str:
+  """Returns "exact" where the model has exact probabilities, else "elbo": "full" costs T network calls an example."""
+  return "exact" if model.log_prob is not None else "elbo"
+
+
+def check_estimator(model: Model, estimator: str) -> None:
+  """Raises InputError unless the model offers the estimator."""
+  offered = ", ".join(available(model))
+  if estimator not in CAPABILITIES:
+    raise InputError(f"unknown estimator {estimator!r}; this model offers: {offered}")
+  if estimator == "iwbo" and model.log_weight is None:
+    raise InputError(
+      "estimator 'iwbo' needs importance weights, which this model does not have (draws of its bound are none, "
+      f"their exponentials do not average to p(x)); it offers: {offered}"
+    )
+  if getattr(model, CAPABILITIES[estimator]) is None:
+    raise InputError(f"this model has no estimator {estimator!r}; it offers: {offered}")
+
+
+def walk_strata(
+  offset: Float[Array, ""], index: Int[Array, "batch"], draw: Int[Array, ""], num_draws: Int[Array, ""]
+) -> Float[Array, "batch"]:
+  """Returns frac(offset + index * golden ratio + draw / num_draws), with an offset ~ U(0, 1) shared by the walk.
+
+  Each number is uniform. Any run of consecutive examples is spread evenly, so the whole walk is, whatever the order,
+  the batch size and the number of devices; and the draws of one example are exactly 1 / num_draws apart.
+  """
+  turns = (index.astype(jnp.uint32) * jnp.uint32(GOLDEN_RATIO)).astype(jnp.float32) / 2.0**32
+  return (turns + offset + draw / num_draws) % 1.0
+
+
+@functools.lru_cache(maxsize=64)
+def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Draws]:
+  """Returns (params, state, batch, key, draws: Int["num_at_once"], num_draws) -> Draws, compiled, remembered.
+
+  Args:
+    model: hashed by the identity of its functions: one trace serves every later evaluation of the same model.
+    estimator: a key of CAPABILITIES that the model offers.
+    num_at_once: draws computed together; memory grows with it.
+
+  `key` is that of one replicate of the whole estimate; example i in draw s uses fold_in(fold_in(., s), i).
+  """
+  draw_one = _DRAWS[estimator]
+
+  def step(params: PyTree, state: PyTree, batch: Batch, key: Array, draws: Array, num_draws: Array) -> Draws:
+    offset_key, draw_key = jax.random.split(key)
+    offset, index = jax.random.uniform(offset_key, ()), jnp.asarray(batch.index)
+
+    def one(draw: Array) -> Draws:
+      keys = example_keys(jax.random.fold_in(draw_key, draw), index)
+      strata = walk_strata(offset, index, draw, num_draws)
+      return draw_one(model, params, state, batch, keys, strata)
+
+    if num_at_once == 1:
+      return _without_sums(jax.tree.map(lambda leaf: leaf[None], one(draws[0])))
+    return _without_sums(jax.vmap(one)(draws))
+
+  return jax.jit(step)
+
+
+def _without_sums(draws: Draws) -> Draws:
+  return draws._replace(losses=jax.tree.map(lambda leaf: leaf.sum(axis=0), draws.losses))
+
+
+def _bounded(bound: Bound, losses: LossSums | None = None) -> Draws:
+  return Draws(bound.nats, bound.terms, losses)
+
+
+def _exact(model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array, strata: Array) -> Draws:
+  assert model.log_prob is not None
+  return Draws(model.log_prob(params, batch, state=state), {}, None)
+
+
+def _elbo(model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array, strata: Array) -> Draws:
+  return _bounded(model.bound(params, batch, keys, state=state, train=False, strata=strata))
+
+
+def _iwbo(model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array, strata: Array) -> Draws:
+  assert model.log_weight is not None
+  return Draws(model.log_weight(params, batch, keys, state=state), {}, None)
+
+
+def _full(model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array, strata: Array) -> Draws:
+  assert model.full_bound is not None
+  bound, profile = model.full_bound(params, batch, keys, state=state)
+  return _bounded(bound, _sum_losses(profile, batch, model.event.num_classes))
+
+
+def _sum_losses(profile: Profile, batch: Batch, num_classes: int) -> LossSums:
+  by_position = jnp.where(batch.valid, profile.by_position, 0.0)
+  by_class = jnp.zeros(num_classes).at[batch.x].add(by_position)
+  return LossSums(profile.by_time.sum(axis=0), by_position.sum(axis=0), by_class)
+
+
+_DRAWS = {"exact": _exact, "elbo": _elbo, "iwbo": _iwbo, "full": _full}

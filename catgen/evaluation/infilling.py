@@ -1,0 +1,96 @@
+"""Completes examples of which some positions are observed."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples, example_keys
+
+DEFAULT_OPTIONS = SampleOptions()
+
+
+def parse_pattern(
+  text: str, encode: Callable[[str], np.ndarray], *, length: int, hole: str = "_"
+) -> tuple[Int[np.ndarray, "length"], Bool[np.ndarray, "length"]]:
+  """Returns (x, observed) for a text in which `hole` stands for each unknown position; x is 0 there.
+
+  Args:
+    text: for example "the ___ sat".
+    encode: `Codec.encode`; called on the pieces between the holes.
+    length: positions of an example of the model.
+    hole: one character, outside the alphabet or at least not wanted in the text.
+
+  Raises:
+    InputError: the wrong length, no hole, or a character outside the alphabet.
+  """
+  if len(hole) != 1:
+    raise InputError(f"the hole must be one character, not {hole!r}")
+  if hole not in text:
+    raise InputError(f"the pattern has no hole: write {hole!r} for each position to fill in")
+  pieces = [np.asarray(encode(piece)) if piece else np.zeros(0, np.int32) for piece in text.split(hole)]
+  gap = np.full(1, -1)
+  marked = np.concatenate([pieces[0], *(part for piece in pieces[1:] for part in (gap, piece))]).astype(np.int32)
+  observed = marked >= 0
+  x = np.where(observed, marked, 0)
+  _check_length(len(x), length, hole)
+  return x, observed
+
+
+def _check_length(found: int, length: int, hole: str) -> None:
+  if found == length:
+    return
+  remedy = f"add {length - found} (for example as {hole!r})" if found < length else f"remove {found - length}"
+  raise InputError(f"the pattern has {found} positions, the model's examples have {length}: {remedy}")
+
+
+def infill(
+  model: Model,
+  params: PyTree,
+  state: PyTree,
+  x: Int[np.ndarray, "*event"],
+  observed: Bool[np.ndarray, "*event"],
+  *,
+  key: Array,
+  num_samples: int = 1,
+  options: SampleOptions = DEFAULT_OPTIONS,
+) -> Samples:
+  """Returns `num_samples` completions of one pattern, equal to x where observed.
+
+  `model.infill.exact` and `.explanation` say whether they follow the model's conditional distribution.
+
+  Raises:
+    InputError: the model cannot complete, the wrong shape, a category out of range, or a hole before an observed
+      position in a model that can only continue.
+  """
+  if model.infill is None:
+    raise InputError("this model cannot complete patterns: take a diffusion or an autoregressive model")
+  if num_samples < 1:
+    raise InputError("num_samples must be at least 1")
+  shape, num_classes = model.event.shape, model.event.num_classes
+  if x.shape != shape or observed.shape != shape:
+    raise InputError(f"the pattern has shape {x.shape} (observed: {observed.shape}), the model's examples have {shape}")
+  if ((x < 0) | (x >= num_classes))[observed].any():
+    raise InputError(f"an observed category lies outside [0, {num_classes})")
+  seen = observed.reshape(-1)
+  if model.infill.prefix_only and (seen[1:] & ~seen[:-1]).any():
+    raise InputError(
+      f"this model can only continue a beginning, but position {int(np.flatnonzero(~seen)[0]) + 1} is a hole before "
+      "an observed position; take a diffusion model"
+    )
+  known = np.where(observed, x, 0).astype(np.int32)
+  patterns, flags = (np.broadcast_to(array[None], (num_samples, *shape)) for array in (known, observed))
+  keys = example_keys(key, jnp.arange(num_samples))
+  return _compiled(model, options)(params, jnp.asarray(patterns), jnp.asarray(flags), keys, state)
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
+  def draw(params: PyTree, x: Array, observed: Array, keys: Array, state: PyTree) -> Samples:
+    assert model.infill is not None
+    return model.infill.draw(params, x, observed, keys, state=state, options=options)
+
+  return jax.jit(draw)

@@ -1,0 +1,217 @@
+"""Evaluates the likelihood of a model on a split: bits per position, both standard errors, and where bits are lost."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jaxtyping import Array, Float, Int
+
+from catgen import bounds
+from catgen.evaluation import estimators
+from catgen.interfaces import Batch, InputError, Model, PyTree
+
+LOW_SAMPLE_SIZE = 10.0  # effective draws per example below which an importance-weighted bound deserves a warning
+
+
+class Anatomy(NamedTuple):
+  """Where a full bound loses its bits."""
+
+  by_time: Float[np.ndarray, "time"]  # bits per position of the whole split; entry t - 1 is the step x_t -> x_(t-1)
+  by_position: Float[np.ndarray, "*event"]  # bits at a position, over the examples that have it
+  by_class: Float[np.ndarray, "classes"]  # bits per occurrence of a category; NaN where it never occurs
+  class_counts: Int[np.ndarray, "classes"]
+
+
+class Likelihood(NamedTuple):
+  """The likelihood of a split. Examples without a valid position are left out."""
+
+  estimate: bounds.Estimate
+  terms: dict[str, float]  # bits per position, losses; they add up to estimate.bits; empty for exact and iwbo
+  numbers: Int[np.ndarray, "examples"]  # of the examples in the split, ascending
+  nats: Float[np.ndarray, "replicates examples"]  # lower bound on log p(x), or log p(x)
+  positions: Int[np.ndarray, "examples"]  # valid ones
+  estimator: str
+  num_draws: int
+  num_replicates: int
+  effective_sample_size: float | None  # of the importance weights: the median over examples and replicates
+  anatomy: Anatomy | None
+  warnings: tuple[str, ...]
+
+
+def evaluate(
+  model: Model,
+  params: PyTree,
+  state: PyTree,
+  batches: Iterable[Batch],
+  *,
+  key: Array,
+  estimator: str | None = None,
+  num_draws: int = 1,
+  num_replicates: int = 4,
+  draws_at_once: int = 1,
+  place: Callable[[Batch], Batch] = lambda batch: batch,
+  progress: Callable[[float], Any] = lambda share: None,
+) -> Likelihood:
+  """Returns the likelihood of the examples in `batches`, each counted once.
+
+  Args:
+    model, params, state: what to evaluate.
+    batches: one walk over a split, all of the same shape; padded examples are all invalid. With several processes,
+      each gives its own part, the same number of batches.
+    key: all randomness; example i then has the same draws whatever the batch size and the devices.
+    estimator: "exact", "elbo", "full" or "iwbo" (see `estimators`); None takes the cheapest honest one.
+    num_draws: draws per example in one estimate, averaged; for "iwbo" the S of the bound.
+    num_replicates: independent repetitions of the whole estimate, for the Monte Carlo error (unknown with 1).
+    draws_at_once: at most so many draws in one device call (a divisor of num_draws is taken); memory grows with it.
+    place: turns a local NumPy batch into global arrays on a mesh.
+    progress: called after each device call with the share of a batch it has finished.
+
+  Raises:
+    InputError: the model lacks the capability, a number is below one, or there is nothing to evaluate.
+  """
+  estimator = estimators.default_estimator(model) if estimator is None else estimator
+  estimators.check_estimator(model, estimator)
+  if min(num_draws, num_replicates, draws_at_once) < 1:
+    raise InputError("num_draws, num_replicates and draws_at_once must be at least 1")
+  if estimator == "exact":
+    num_draws = num_replicates = 1
+  walk = _Walk(model, estimator, num_draws, num_replicates, key, progress)
+  at_once = max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
+  scored = [_score_batch(walk, params, state, place(batch), at_once) for batch in batches]
+  if not scored or not any(part.positions.any() for part in scored):
+    raise InputError("no examples to evaluate: the split holds no valid position")
+  return _summarize(scored, walk)
+
+
+class _Walk(NamedTuple):
+  model: Model
+  estimator: str
+  num_draws: int
+  num_replicates: int
+  key: Array
+  progress: Callable[[float], Any]
+
+
+class _Part(NamedTuple):
+  """The scores of one batch, on the host."""
+
+  numbers: np.ndarray  # [batch]
+  positions: np.ndarray  # [batch]
+  nats: np.ndarray  # [replicates, batch]
+  sample_sizes: np.ndarray | None  # [replicates, batch]
+  terms: dict[str, np.ndarray]  # [batch], averaged over draws and replicates
+  losses: estimators.LossSums | None  # averaged over draws and replicates
+  position_counts: np.ndarray  # [*event]
+  class_counts: np.ndarray  # [classes]
+
+
+def _score_batch(walk: _Walk, params: PyTree, state: PyTree, batch: Batch, at_once: int) -> _Part:
+  step = estimators.compiled(walk.model, walk.estimator, at_once)
+  calls = [(r, s) for r in range(walk.num_replicates) for s in range(0, walk.num_draws, at_once)]
+  draws = []
+  for replicate, first in calls:
+    numbers = np.arange(first, first + at_once, dtype=np.int32)
+    key = jax.random.fold_in(walk.key, replicate)
+    draws.append(step(params, state, batch, key, numbers, np.int32(walk.num_draws)))
+    walk.progress(1.0 / len(calls))
+  counts = _count(batch.x, batch.valid, num_classes=walk.model.event.num_classes)
+  fetched, numbers, (positions, position_counts, class_counts) = _fetch((draws, batch.index, counts))
+
+  def stacked(arrays: list[np.ndarray]) -> np.ndarray:  # [replicates, draws, batch]
+    return np.concatenate(arrays).reshape(walk.num_replicates, walk.num_draws, -1).astype(np.float64)
+
+  nats, sample_sizes = stacked([d.nats for d in fetched]), None
+  if walk.estimator == "iwbo":
+    weights = jnp.asarray(nats.swapaxes(0, 1), jnp.float32)
+    sample_sizes = np.asarray(bounds.effective_sample_size(weights))
+    nats = np.asarray(bounds.importance_weighted(weights), np.float64)
+  else:
+    nats = nats.mean(axis=1)
+  terms = {name: stacked([d.terms[name] for d in fetched]).mean(axis=(0, 1)) for name in fetched[0].terms}
+  total = walk.num_replicates * walk.num_draws
+  losses = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64) / total, *[d.losses for d in fetched])
+  return _Part(numbers, positions, nats, sample_sizes, terms, losses, position_counts, class_counts)
+
+
+def _summarize(scored: list[_Part], walk: _Walk) -> Likelihood:
+  numbers = np.concatenate([part.numbers for part in scored])
+  positions = np.concatenate([part.positions for part in scored])
+  kept = np.argsort(numbers, kind="stable")
+  kept = kept[positions[kept] > 0]
+  numbers, positions = numbers[kept], positions[kept]
+  if (np.diff(numbers) == 0).any():
+    raise ValueError("an example was scored twice: the batches must walk over the split once")
+  nats = np.concatenate([part.nats for part in scored], axis=1)[:, kept]
+  terms = {
+    name: bounds.bits_per_position(
+      -float(sum(part.terms[name][part.positions > 0].sum() for part in scored)), float(positions.sum())
+    )
+    for name in scored[0].terms
+  }
+  sizes = None
+  if scored[0].sample_sizes is not None:
+    sizes = np.concatenate([np.asarray(part.sample_sizes) for part in scored], axis=1)[:, kept]
+  with np.errstate(invalid="ignore"):  # an impossible example makes the estimate infinite; a warning says so
+    estimate = bounds.estimate(nats, positions, exact=walk.estimator == "exact")
+  return Likelihood(
+    estimate=estimate,
+    terms=terms,
+    numbers=numbers,
+    nats=nats,
+    positions=positions,
+    estimator=walk.estimator,
+    num_draws=walk.num_draws,
+    num_replicates=walk.num_replicates,
+    effective_sample_size=None if sizes is None else float(np.median(sizes)),
+    anatomy=_dissect(scored) if scored[0].losses is not None else None,
+    warnings=tuple(_warnings(nats, sizes, walk.num_draws)),
+  )
+
+
+def _dissect(scored: list[_Part]) -> Anatomy:
+  losses = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0), *[part.losses for part in scored])
+  position_counts = np.sum([part.position_counts for part in scored], axis=0)
+  class_counts = np.sum([part.class_counts for part in scored], axis=0)
+  with np.errstate(invalid="ignore", divide="ignore"):
+    by_position = bounds.bits_per_position(losses.by_position, position_counts)
+    by_class = bounds.bits_per_position(losses.by_class, class_counts)
+  return Anatomy(
+    bounds.bits_per_position(losses.by_time, float(position_counts.sum())),
+    by_position,
+    np.where(class_counts > 0, by_class, np.nan),
+    class_counts,
+  )
+
+
+def _warnings(nats: np.ndarray, sizes: np.ndarray | None, num_draws: int) -> list[str]:
+  lines = []
+  if not np.isfinite(nats).all():
+    lines.append(f"{int((~np.isfinite(nats).all(axis=0)).sum())} examples have no finite score")
+  if sizes is not None and float(np.median(sizes)) < LOW_SAMPLE_SIZE:
+    low = float((sizes < LOW_SAMPLE_SIZE).mean())
+    lines.append(
+      f"effective sample size {float(np.median(sizes)):.1f} of {num_draws} draws (below {LOW_SAMPLE_SIZE:g} for "
+      f"{low:.0%} of the examples): the bound holds but is loose; take more draws"
+    )
+  return lines
+
+
+@jax.jit(static_argnames="num_classes")
+def _count(x: Array, valid: Array, *, num_classes: int) -> tuple[Array, Array, Array]:
+  """Returns the valid positions of each example, the examples at each position, and the occurrences of each class."""
+  counted = valid.astype(jnp.int32)
+  by_class = jnp.zeros(num_classes, jnp.int32).at[x].add(counted)
+  return counted.reshape(counted.shape[0], -1).sum(axis=1), counted.sum(axis=0), by_class
+
+
+def _fetch(tree: PyTree) -> PyTree:
+  """Returns the arrays on this host, whole, also where they are spread over several processes."""
+
+  def fetch(array: Any) -> np.ndarray:
+    spread = isinstance(array, jax.Array) and not array.is_fully_addressable
+    return np.asarray(multihost_utils.process_allgather(array, tiled=True) if spread else array)
+
+  return jax.tree.map(fetch, tree)

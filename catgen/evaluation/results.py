@@ -1,0 +1,136 @@
+"""Keeps evaluations as `results.json`: every number with its unit, estimator, errors and origin."""
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from catgen.evaluation.likelihood import Likelihood
+from catgen.interfaces import DataSource, InputError
+
+FILE_NAME = "results.json"
+IDENTITY = ("split", "step", "ema", "estimator", "num_draws", "config_hash", "data_fingerprint")
+
+
+def likelihood_record(
+  likelihood: Likelihood,
+  source: DataSource,
+  *,
+  split: str,
+  step: int,
+  ema: bool,
+  config: Mapping[str, Any],
+) -> dict[str, Any]:
+  """Returns the evaluation as one JSON object; a number that is unknown is None.
+
+  Args:
+    likelihood: what was measured.
+    source: gives the unit, the bytes per position and the fingerprint of the data.
+    split: name of the split.
+    step: training step of the parameters.
+    ema: True where the averaged parameters were evaluated.
+    config: the resolved configuration as a JSON-like dict; only its hash is kept.
+  """
+  value = float(likelihood.estimate.bits)
+  record = {
+    "value": value,
+    "unit": f"bits per {source.position}",
+    "estimator": likelihood.estimator,
+    "num_draws": likelihood.num_draws,
+    "num_replicates": likelihood.num_replicates,
+    "data_error": likelihood.estimate.data_error,
+    "monte_carlo_error": likelihood.estimate.monte_carlo_error,
+    "terms": likelihood.terms,
+    "effective_sample_size": likelihood.effective_sample_size,
+    "split": split,
+    "step": int(step),
+    "ema": bool(ema),
+    "num_examples": len(likelihood.numbers),
+    "num_positions": int(likelihood.positions.sum()),
+    "bits_per_byte": None if source.bytes_per_position is None else value / source.bytes_per_position,
+    "data_fingerprint": source.fingerprint,
+    "config_hash": config_hash(config),
+    "code_version": code_version(),
+    "warnings": list(likelihood.warnings),
+  }
+  return _without_nan(record)
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+  """Returns the SHA-256 of a configuration, independent of the order of its keys."""
+  return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def code_version() -> str:
+  """Returns the git commit of the source tree ("+changes" where files differ), else the version of the package."""
+  package = pathlib.Path(__file__).resolve().parents[1]
+
+  def git(*arguments: str) -> str:
+    command = ["git", "-C", str(package), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+  try:
+    git("ls-files", "--error-unmatch", "interfaces.py")  # else: installed inside somebody else's repository
+    return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", str(package)) else "")
+  except (OSError, subprocess.SubprocessError):
+    pass
+  try:
+    return importlib.metadata.version("catgen")
+  except importlib.metadata.PackageNotFoundError:
+    return "unknown"
+
+
+def read_results(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
+  """Returns the records in the work directory, oldest first; none where nothing was evaluated yet."""
+  path = pathlib.Path(workdir) / FILE_NAME
+  try:
+    records = json.loads(path.read_text())
+  except FileNotFoundError:
+    return []
+  except (OSError, ValueError) as error:
+    raise InputError(f"cannot read {path} ({error}): move it away to start a new one") from error
+  if not isinstance(records, list):
+    raise InputError(f"{path} is no list of results: move it away to start a new one")
+  return records
+
+
+def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) -> pathlib.Path:
+  """Adds records to results.json and returns its path; a record of the same evaluation (IDENTITY) is replaced.
+
+  The file is written beside the old one and renamed, so it is whole at every moment.
+  """
+  path = pathlib.Path(workdir) / FILE_NAME
+  new = [_without_nan(dict(record)) for record in records]
+  replaced = {_identity(record) for record in new}
+  merged = [record for record in read_results(workdir) if _identity(record) not in replaced] + new
+  temporary = path.with_name(f".{FILE_NAME}.{os.getpid()}.tmp")
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(temporary, "w") as file:
+      file.write(json.dumps(merged, indent=2, allow_nan=False) + "\n")
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  except OSError as error:
+    temporary.unlink(missing_ok=True)
+    raise InputError(f"cannot write {path}: {error.strerror}; free space or choose another work directory") from error
+  return path
+
+
+def _identity(record: Mapping[str, Any]) -> tuple[Any, ...]:
+  return tuple(record.get(name) for name in IDENTITY)
+
+
+def _without_nan(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return {str(name): _without_nan(inner) for name, inner in value.items()}
+  if isinstance(value, list | tuple):
+    return [_without_nan(inner) for inner in value]
+  if isinstance(value, float):
+    return float(value) if math.isfinite(value) else None
+  return value

@@ -1,0 +1,125 @@
+"""Multi-head self-attention over a sequence, whole or one position at a time from a cache."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from catgen.interfaces import InputError
+from catgen.networks.attention import attend
+from catgen.networks.rotary import rotate
+
+
+class BlockSizes(NamedTuple):
+  """What a block is built from, checked once."""
+
+  width: int
+  num_heads: int
+  hidden_width: int  # of the gated perceptron
+  time_width: int | None  # None = no time
+  causal: bool
+  conv_width: int  # taps of the depthwise convolution before attention; 0 = none
+  dropout: float
+  dtype: np.dtype
+
+  def checked(self) -> "BlockSizes":
+    """Returns these sizes, or raises InputError naming the one that does not fit."""
+    if self.width % self.num_heads:
+      raise InputError(f"num_heads {self.num_heads} does not divide width {self.width}")
+    if not 0.0 <= self.dropout < 1.0:
+      raise InputError(f"dropout must be at least 0 and below 1, not {self.dropout}")
+    if self.conv_width < 0 or (self.conv_width and not self.causal and self.conv_width % 2 == 0):
+      raise InputError(f"conv_width must be 0 or odd (any positive number in a causal network), not {self.conv_width}")
+    return self
+
+
+class Cache(NamedTuple):
+  """What one attention layer keeps while decoding."""
+
+  keys: Float[Array, "batch length heads dim"]
+  values: Float[Array, "batch length heads dim"]
+  recent: Float[Array, "batch taps width"]  # the last inputs of the convolution
+
+
+def rms_norm(x: Float[Array, "batch length heads dim"], scale: Float[Array, "dim"]) -> Array:
+  """Returns scale * x / sqrt(mean x^2 + 1e-6) over the last axis, computed in float32."""
+  wide = x.astype(jnp.float32)
+  factor = jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + 1e-6)
+  return (wide * factor * scale[None, None, None]).astype(x.dtype)
+
+
+def convolve(
+  padded: Float[Array, "batch padded_length width"], kernel: Float[Array, "taps width"]
+) -> Float[Array, "batch length width"]:
+  """Returns sum_k kernel[k] * padded[i + k] for every i: a depthwise convolution without padding."""
+  length = padded.shape[1] - len(kernel) + 1
+  taps = [kernel[k][None, None].astype(padded.dtype) * padded[:, k : k + length] for k in range(len(kernel))]
+  return functools.reduce(jnp.add, taps)
+
+
+class SelfAttention(nnx.Module):
+  """Multi-head attention with rotary positions and RMS-normalized queries and keys, maybe after a convolution."""
+
+  def __init__(self, sizes: BlockSizes, *, rngs: nnx.Rngs) -> None:
+    width, self.sizes = sizes.width, sizes
+    head_dim = width // sizes.num_heads
+    self.query_key_value = nnx.Linear(width, 3 * width, use_bias=False, dtype=sizes.dtype, rngs=rngs)
+    self.query_scale = nnx.Param(jnp.ones((head_dim,)))
+    self.key_scale = nnx.Param(jnp.ones((head_dim,)))
+    self.output = nnx.Linear(width, width, use_bias=False, dtype=sizes.dtype, rngs=rngs)
+    self.before = sizes.conv_width - 1 if sizes.causal else sizes.conv_width // 2  # taps before the position itself
+    if sizes.conv_width:
+      self.conv = nnx.Param(jnp.zeros((sizes.conv_width, width)).at[self.before].set(1.0))
+
+  def __call__(
+    self,
+    h: Float[Array, "batch length width"],
+    angles: Float[Array, "length half"],
+    *,
+    valid: Bool[Array, "batch length"] | None,
+  ) -> Float[Array, "batch length width"]:
+    """Returns the attention of every position to the valid ones (the preceding ones, itself included, if causal)."""
+    if self.sizes.conv_width:
+      clean = h if valid is None else jnp.where(valid[..., None], h, jnp.zeros_like(h))
+      padded = jnp.pad(clean, [(0, 0), (self.before, self.sizes.conv_width - 1 - self.before), (0, 0)])
+      h = convolve(padded, self.conv[...])
+    query, key, value = self.project(h, angles)
+    return self.output(attend(query, key, value, valid=valid, causal=self.sizes.causal).reshape(h.shape))
+
+  def project(self, h: Float[Array, "batch length width"], angles: Float[Array, "length half"]) -> tuple[Array, ...]:
+    """Returns query, key and value, each [batch, length, heads, dim], the first two normalized and rotated."""
+    split = self.query_key_value(h).reshape(*h.shape[:2], 3, self.sizes.num_heads, -1)
+    cosine, sine = jnp.cos(angles), jnp.sin(angles)
+    query = rotate(rms_norm(split[:, :, 0], self.query_scale[...]), cosine, sine)
+    key = rotate(rms_norm(split[:, :, 1], self.key_scale[...]), cosine, sine)
+    return query, key, split[:, :, 2]
+
+  def init_cache(self, batch_size: int, length: int) -> Cache:
+    """Returns an empty cache for sequences of this length."""
+    sizes = self.sizes
+    heads = jnp.zeros((batch_size, length, sizes.num_heads, sizes.width // sizes.num_heads), sizes.dtype)
+    return Cache(heads, heads, jnp.zeros((batch_size, self.before, sizes.width), sizes.dtype))
+
+  def decode(
+    self,
+    h: Float[Array, "batch 1 width"],
+    angles: Float[Array, "1 half"],
+    *,
+    cache: Cache,
+    position: Int[Array, ""],
+  ) -> tuple[Float[Array, "batch 1 width"], Cache]:
+    """Returns what the causal layer gives at `position`, and the cache with that position added."""
+    recent = cache.recent
+    if self.sizes.conv_width:
+      padded = jnp.concatenate([recent, h], axis=1)
+      h, recent = convolve(padded, self.conv[...]), padded[:, 1:]
+    query, key, value = self.project(h, angles)
+    keys = jax.lax.dynamic_update_slice_in_dim(cache.keys, key, position, axis=1)
+    values = jax.lax.dynamic_update_slice_in_dim(cache.values, value, position, axis=1)
+    seen = jnp.broadcast_to((jnp.arange(keys.shape[1]) <= position)[None], keys.shape[:2])
+    mixed = attend(query, keys, values, valid=seen).reshape(h.shape)
+    return self.output(mixed), Cache(keys, values, recent)

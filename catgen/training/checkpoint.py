@@ -1,0 +1,376 @@
+"""Checkpoints: asynchronous, complete, verified on reading; the newest, the best and every M-th are kept.
+
+A checkpoint is a folder `checkpoints/<step>` of a work directory with the items "model" (step, parameters, moving
+average, model state), "optimizer" and "metrics" (JSON of the validation, where there was one). The model can be read
+without knowing the optimizer. Each item carries a fingerprint of its bits, since a flipped bit in a file would
+otherwise pass unnoticed.
+"""
+
+import functools
+import gc
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from catgen.interfaces import InputError, PyTree
+from catgen.training.integrity import fingerprint, storage_problem, tree_difference
+from catgen.training.sharding import leaves
+from catgen.training.state import TrainState
+
+FOLDER = "checkpoints"
+
+# Orbax reports its every step through absl; what goes wrong arrives here as an exception.
+logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+
+
+class Restored(NamedTuple):
+  """The model of a checkpoint, without its optimizer, on one device."""
+
+  params: PyTree
+  ema: PyTree  # None where the run keeps no moving average
+  model_state: PyTree
+  step: int
+
+
+class Checkpointer:
+  """Writes and reads the checkpoints of one work directory. Close it, or use it as a context manager."""
+
+  def __init__(
+    self,
+    workdir: str | os.PathLike,
+    *,
+    keep_latest: int = 2,
+    keep_every: int = 0,
+    criterion: str = "bits",
+    say: Callable[[str], None] = print,
+  ):
+    """Opens the work directory, creating it where needed, and clears what interrupted writes have left.
+
+    Args:
+      workdir: the run's folder.
+      keep_latest: how many of the newest to keep, >= 1; from 2 on there is one to fall back to.
+      keep_every: also keep every checkpoint whose step is a multiple; 0 = none.
+      criterion: the metric, lower = better, whose best checkpoint is kept.
+      say: receives one line where something unusual was done.
+
+    Raises:
+      InputError: the directory cannot be written.
+    """
+    if keep_latest < 1:
+      raise InputError(f"keep_latest is {keep_latest}; keep at least 1 checkpoint")
+    self.directory, self._say = _directory(workdir), say
+    with _storage_errors(f"cannot write to {self.directory}"):
+      os.makedirs(self.directory, exist_ok=True)
+      probe = os.path.join(self.directory, f".probe-{jax.process_index()}")
+      with open(probe, "w") as file:
+        file.write("x")
+      os.remove(probe)
+      _remove_unfinished(self.directory)
+      _set_aside_broken_metrics(self.directory, say)
+    self._open = functools.partial(_manager, self.directory, criterion, keep_latest, keep_every)
+    self._manager = self._open()
+
+  def __enter__(self) -> "Checkpointer":
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self.close()
+
+  def steps(self) -> list[int]:
+    """Returns the steps that have a checkpoint, in order."""
+    return sorted(self._manager.all_steps())
+
+  def save(self, step: int, state: TrainState, metrics: dict[str, float] | None = None) -> None:
+    """Starts writing a checkpoint and returns once the arrays are copied; a step already there is left alone.
+
+    Args:
+      step: equal to `state.step`.
+      state: may be consumed by the next training step at once.
+      metrics: of the validation at this step, with the criterion among them; None = no validation.
+
+    Raises:
+      InputError: the disk is full or cannot be written, now or in the write that was still going on.
+    """
+    if step in self._manager.all_steps():
+      return
+    with self._writing(step):
+      self._manager.save(step, args=_save_args(state), metrics=metrics)
+
+  def wait(self) -> None:
+    """Waits for the write that is going on. Raises InputError if it failed."""
+    with self._writing(None):
+      self._manager.wait_until_finished()
+      self._manager.check_for_errors()
+
+  def close(self) -> None:
+    """Waits, then frees the threads."""
+    try:
+      self.wait()
+    finally:
+      self._manager.close()
+
+  def restore(self, target: TrainState) -> TrainState | None:
+    """Returns the newest whole state, or None where there is no checkpoint.
+
+    A checkpoint that cannot be read, or whose bits are not those that were written, is renamed to
+    `<step>.corrupt`, one line says so, and the one before is tried.
+
+    Args:
+      target: from `abstract_state`: shapes and shardings of this run, which may have other devices than the writer.
+
+    Raises:
+      InputError: the checkpoint is of another model or optimizer, or none of those present can be read.
+    """
+    self.wait()
+    found, items = self.steps(), _items(target)
+    for step in reversed(found):
+      self._check_same(step, items)
+      restored = _read(self.directory, step, items)
+      if isinstance(restored, dict):
+        model = restored["model"]
+        return TrainState(model["step"], model["params"], model.get("ema"), restored["optimizer"], model["model_state"])
+      self._set_aside(step, restored)
+    if found:
+      raise InputError(f"none of the checkpoints in {self.directory} can be read; use another work directory")
+    return None
+
+  def _check_same(self, step: int, items: dict[str, PyTree]) -> None:
+    for name, item in items.items():
+      there = _shapes(self.directory, step, name)
+      if there is not None and (difference := tree_difference(_described(there), _described(item))):
+        raise InputError(
+          f"checkpoint {step} in {self.directory} is of another {name}: {difference}; use another work directory"
+        )
+
+  def _set_aside(self, step: int, reason: str) -> None:
+    path = os.path.join(self.directory, str(step))
+    aside = f"{path}.corrupt"
+    if jax.process_index() == 0:
+      shutil.rmtree(aside, ignore_errors=True)
+      with _storage_errors(f"cannot rename {path}"):
+        os.rename(path, aside)
+    ocp.multihost.sync_global_processes("catgen:set_aside")
+    self._manager.reload()
+    self._say(f"checkpoint {step} is corrupt ({reason}); moved it to {aside} and fall back to the one before")
+
+  @contextmanager
+  def _writing(self, step: int | None) -> Iterator[None]:
+    what = "a checkpoint" if step is None else f"the checkpoint of step {step}"
+    try:
+      with _storage_errors(f"cannot write {what} to {self.directory}", "earlier checkpoints are intact"):
+        yield
+    except InputError:
+      # What failed lingers in the manager's threads and would fail again under another name.
+      with suppress(Exception):
+        self._manager.close()
+      _remove_unfinished(self.directory)
+      self._manager = self._open()
+      raise
+
+
+def checkpoint_steps(workdir: str | os.PathLike) -> list[int]:
+  """Returns the steps of the finished checkpoints of a work directory, in order; empty where there are none."""
+  try:
+    names = os.listdir(_directory(workdir))
+  except OSError:
+    return []
+  return sorted(int(name) for name in names if name.isdigit())
+
+
+def restore_params(
+  workdir: str | os.PathLike, step: str | int = "latest", *, criterion: str = "bits", say: Callable[[str], None] = print
+) -> Restored:
+  """Returns the model of a checkpoint without needing the model's code, the optimizer or the writer's devices.
+
+  Dictionaries whose keys are all numbers, as those of a list of layers, have integer keys.
+
+  Args:
+    workdir: the run's folder.
+    step: "latest" (falls back, and says so, if the newest is corrupt), "best" by the criterion, or a number.
+    criterion: name of the validation metric, lower = better.
+    say: receives one line on a fall back.
+
+  Raises:
+    InputError: there is no such checkpoint, or it cannot be read.
+  """
+  directory, there = _directory(workdir), checkpoint_steps(workdir)
+  if not there:
+    raise InputError(f"no checkpoint in {directory}; train first, or name another work directory")
+  candidates = list(reversed(there))
+  if step != "latest":
+    wanted = _best_step(directory, criterion) if step == "best" else int(step)
+    if wanted is None:
+      raise InputError(f"no checkpoint in {directory} has a validation result; ask for the latest one")
+    if wanted not in there:
+      raise InputError(f"no checkpoint of step {wanted} in {directory}; there are {', '.join(map(str, there))}")
+    candidates = [wanted]
+  for candidate in candidates:
+    shapes = _shapes(directory, candidate, "model")
+    restored = "its description is damaged" if shapes is None else _read(directory, candidate, {"model": shapes})
+    if isinstance(restored, dict):
+      model = _number_keys(restored["model"])
+      return Restored(model["params"], model.get("ema"), model.get("model_state", {}), int(model["step"]))
+    say(f"checkpoint {candidate} in {directory} is corrupt ({restored})")
+  raise InputError(f"no readable checkpoint {step} in {directory}; there are {', '.join(map(str, there))}")
+
+
+def save_tree(path: str, tree: PyTree) -> None:
+  """Writes arrays to a folder, replacing what is there, and waits."""
+  with ocp.StandardCheckpointer() as checkpointer:
+    checkpointer.save(os.path.abspath(path), tree, force=True)
+
+
+def _directory(workdir: str | os.PathLike) -> str:
+  return os.path.join(os.path.abspath(os.fspath(workdir)), FOLDER)
+
+
+def _manager(directory: str, criterion: str, keep_latest: int, keep_every: int) -> ocp.CheckpointManager:
+  def metric(metrics: dict[str, float]) -> float:
+    return metrics[criterion]
+
+  kept = [
+    policies.LatestN(keep_latest),
+    policies.BestN(get_metric_fn=metric, reverse=True, n=1, keep_checkpoints_without_metrics=False),
+  ]
+  if keep_every:
+    kept.append(policies.EveryNSteps(keep_every))
+  options = ocp.CheckpointManagerOptions(
+    # best_fn alone makes Orbax store and reload metrics; what is kept follows from the policy.
+    best_fn=metric,
+    best_mode="min",
+    preservation_policy=policies.AnyPreservationPolicy(kept),
+    cleanup_tmp_directories=True,
+  )
+  return ocp.CheckpointManager(directory, options=options)
+
+
+def _items(state: TrainState) -> dict[str, PyTree]:
+  """Returns the items of a checkpoint; NamedTuples only within the optimizer."""
+  model = {"step": state.step, "params": state.params, "model_state": state.model_state}
+  if state.ema is not None:
+    model["ema"] = state.ema
+  return {"model": model, "optimizer": state.opt_state}
+
+
+def _save_args(state: TrainState) -> ocp.args.Composite:
+  items = {name: {"tree": item, "fingerprint": fingerprint(item)} for name, item in _items(state).items()}
+  return ocp.args.Composite(**{name: ocp.args.StandardSave(item) for name, item in items.items()})
+
+
+def _read(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, PyTree] | str:
+  """Returns the items in the shapes and shardings given, or in a few words why they cannot be read."""
+  number = jax.ShapeDtypeStruct((), "uint32", sharding=items["model"]["step"].sharding)
+  restored = {}
+  try:
+    # A reader of its own: a manager would also raise here what went wrong in its last write.
+    with _quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+      for name, item in items.items():
+        target = {"tree": item, "fingerprint": number}
+        restored[name] = reader.restore(_item(directory, step, name), args=ocp.args.StandardRestore(target))
+  except Exception as error:
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+      raise
+    return storage_problem(error) or "its files are damaged"
+  if any(int(fingerprint(stored["tree"])) != int(stored["fingerprint"]) for stored in restored.values()):
+    return "its bits have changed"
+  return {name: stored["tree"] for name, stored in restored.items()}
+
+
+def _shapes(directory: str, step: int, name: str) -> PyTree | None:
+  """Returns an item's stored arrays as shapes on one device, in nested dicts and lists; None if unreadable."""
+  sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  try:
+    with _quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+      tree = reader.metadata(_item(directory, step, name)).item_metadata.tree["tree"]
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+  except Exception:
+    return None
+
+
+def _item(directory: str, step: int, name: str) -> str:
+  return os.path.join(directory, str(step), name)
+
+
+def _metrics(directory: str, step: int) -> dict[str, float] | None:
+  """Returns the validation's numbers stored with a checkpoint; None without any. Raises ValueError if damaged."""
+  try:
+    with open(os.path.join(_item(directory, step, "metrics"), "metrics")) as file:
+      return json.load(file)
+  except FileNotFoundError:
+    return None
+
+
+def _best_step(directory: str, criterion: str) -> int | None:
+  found = []
+  for step in checkpoint_steps(os.path.dirname(directory)):
+    with suppress(ValueError):
+      metrics = _metrics(directory, step)
+      if metrics is not None and criterion in metrics:
+        found.append((metrics[criterion], step))
+  return min(found)[1] if found else None
+
+
+def _set_aside_broken_metrics(directory: str, say: Callable[[str], None]) -> None:
+  """A damaged file of metrics costs a checkpoint its rank, not its life."""
+  for step in checkpoint_steps(os.path.dirname(directory)):
+    try:
+      _metrics(directory, step)
+    except ValueError:
+      aside = os.path.join(directory, f"{step}.metrics.corrupt")
+      if jax.process_index() == 0:
+        shutil.rmtree(aside, ignore_errors=True)
+        os.rename(_item(directory, step, "metrics"), aside)
+        say(f"the metrics of checkpoint {step} are corrupt; moved them to {aside}")
+
+
+def _described(tree: PyTree) -> dict[str, tuple]:
+  return {name: (tuple(leaf.shape), str(leaf.dtype)) for name, leaf in leaves(tree)}
+
+
+def _number_keys(tree: PyTree) -> PyTree:
+  """Orbax gives back the keys of a dictionary as strings unless it is shown the tree."""
+  if not isinstance(tree, dict):
+    return tree
+  numbers = all(isinstance(key, str) and key.isdigit() for key in tree)
+  return {int(key) if numbers else key: _number_keys(value) for key, value in tree.items()}
+
+
+def _remove_unfinished(directory: str) -> None:
+  if jax.process_index() == 0 and os.path.isdir(directory):
+    for name in os.listdir(directory):
+      if name.endswith(".orbax-checkpoint-tmp"):
+        shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+
+
+@contextmanager
+def _storage_errors(what: str, comfort: str = "") -> Iterator[None]:
+  """Turns a disk's refusal into one line; other errors pass."""
+  try:
+    yield
+  except Exception as error:
+    if reason := storage_problem(error):
+      remedy = "free space there or choose another work directory"
+      raise InputError("; ".join(filter(None, (f"{what}: {reason}", remedy, comfort)))) from error
+    raise
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+  """Drops what reading damaged files prints besides its exception."""
+  hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+  logger = logging.getLogger("asyncio")
+  disabled, logger.disabled = logger.disabled, True
+  try:
+    yield
+  finally:
+    gc.collect()
+    sys.unraisablehook, logger.disabled = hook, disabled

@@ -1,0 +1,65 @@
+"""Several processes: joining them, and agreeing on when to stop."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from catgen.interfaces import InputError
+from catgen.training.sharding import batch_sharding
+
+
+def initialize(
+  coordinator: str | None = None,
+  process_id: int | None = None,
+  num_processes: int | None = None,
+  *,
+  heartbeat_seconds: int = 10,
+) -> None:
+  """Joins the processes of a run; call it before anything uses a device.
+
+  Without arguments, processes are joined where JAX detects a cluster (Slurm, Cloud TPU, Open MPI, Kubernetes);
+  elsewhere this process stays alone.
+
+  Args:
+    coordinator: "host:port" of process 0.
+    process_id: of this process, in [0, num_processes).
+    num_processes: of all.
+    heartbeat_seconds: a process silent for that long counts as dead, and the others end.
+
+  Raises:
+    InputError: some of the three are given and others are not, or one is out of range.
+  """
+  if coordinator is None and process_id is None and num_processes is None:
+    try:
+      jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat_seconds)
+    except ValueError as error:
+      if "coordinator_address" not in str(error):
+        raise
+    return
+  if coordinator is None or process_id is None or num_processes is None:
+    raise InputError("give all of coordinator, process_id and num_processes, or none of them")
+  if not 0 <= process_id < num_processes:
+    raise InputError(f"process_id is {process_id}; with num_processes = {num_processes} give 0 to {num_processes - 1}")
+  if ":" not in coordinator:
+    raise InputError(f'coordinator is {coordinator!r}; give "host:port" of process 0')
+  jax.distributed.initialize(coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_seconds)
+
+
+def make_agreement(mesh: Mesh) -> Callable[[int], jax.Array | int]:
+  """Returns a function of this process's number (>= 0) giving the largest of all processes, read by `int(...)`.
+
+  All processes of the mesh must call it equally often. It starts a reduction and does not wait for it, so that
+  reading the answer one step later costs nothing.
+  """
+  if jax.process_count() == 1:
+    return lambda number: number
+  spread = batch_sharding(mesh)
+  largest = jax.jit(lambda x: x.max(), out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+  def agree(number: int) -> jax.Array:
+    mine = np.full(len(mesh.local_devices), number, np.int32)
+    return largest(jax.make_array_from_process_local_data(spread, mine))
+
+  return agree

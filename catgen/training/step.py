@@ -1,0 +1,171 @@
+"""One update: keys and strata per example, microbatches, gradient, optimizer, moving average, model state.
+
+The loss is -(sum of nats) / (number of valid positions), both over the whole global batch, so that neither padding,
+nor microbatches, nor the number of devices or processes changes it beyond rounding.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
+
+from catgen.interfaces import Batch, Bound, Model, PyTree, example_keys, example_strata
+from catgen.training.sharding import BATCH_AXES, FSDP_RULES, Rules, shard_state
+from catgen.training.state import TrainState, create_state, update_ema
+
+
+def abstract_state(
+  model: Model,
+  optimizer: optax.GradientTransformation,
+  batch: Batch,
+  *,
+  mesh: Mesh,
+  rules: Rules = FSDP_RULES,
+  min_size: int = 2**14,
+  ema_decay: float = 0.0,
+) -> TrainState:
+  """Returns the state as `jax.ShapeDtypeStruct`s with shardings: nothing is computed.
+
+  Args:
+    model, optimizer: see `Model` and `make_optimizer`.
+    batch: a global batch, or its shapes.
+    mesh, rules, min_size: see `shard_state`.
+    ema_decay: 0 = no moving average.
+  """
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  create = functools.partial(create_state, model, optimizer, use_ema=ema_decay > 0)
+  shapes = jax.eval_shape(create, batch, key)
+  shardings = shard_state(shapes, mesh, rules, min_size=min_size)
+  return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
+
+
+def make_init(model: Model, optimizer: optax.GradientTransformation, *, target: TrainState) -> Callable:
+  """Returns (batch, key) -> TrainState, made where it will live: no device ever holds a whole model that is spread.
+
+  Args:
+    model, optimizer: as for `abstract_state`.
+    target: from `abstract_state`.
+  """
+  create = functools.partial(create_state, model, optimizer, use_ema=target.ema is not None)
+  return jax.jit(create, out_shardings=_shardings(target))
+
+
+def make_train_step(
+  model: Model,
+  optimizer: optax.GradientTransformation,
+  learning_rate: Callable,
+  *,
+  target: TrainState,
+  num_microbatches: int = 1,
+  ema_decay: float = 0.0,
+) -> Callable:
+  """Returns (state, batch, key, step=None) -> (state, metrics), compiled; the given state is consumed.
+
+  `batch` is placed (see `place`); its `index` numbers the examples of the global batch. `key` is the run's key: each
+  step folds in its number, each example its index. Metrics are sums over the global batch: "nats", "positions",
+  "terms" (a dict), and "grad_norm" (before clipping), "learning_rate", "non_finite".
+
+  If the sum of nats or the gradient is not finite, or `step` is given and is not `state.step`, the state comes back
+  as it was. A caller that counts steps by itself may thus run ahead: after a bad step nothing moves.
+
+  Args:
+    model, optimizer, target: as for `make_init`.
+    learning_rate: step -> rate, for the metrics.
+    num_microbatches: the batch is worked on in that many pieces, to save memory.
+    ema_decay: 0 = no moving average; see `ema_decay_at`.
+  """
+  param_shardings = _shardings(target).params
+
+  def train_step(
+    state: TrainState, batch: Batch, key: Array, step: Array | int | None = None
+  ) -> tuple[TrainState, dict[str, Any]]:
+    draws_key, strata_key = jax.random.split(jax.random.fold_in(key, state.step))
+    inputs = (batch, example_keys(draws_key, batch.index), example_strata(strata_key, batch.index, len(batch.x)))
+    loss = functools.partial(_negative_nats, model, state.model_state)
+    grads, sums, statistics = _accumulate(loss, state.params, inputs, num_microbatches, param_shardings)
+    positions = batch.valid.sum()
+    grads = jax.tree.map(lambda g: g / jnp.maximum(positions, 1).astype(g.dtype), grads)
+    grad_norm = optax.global_norm(grads)
+    finite = jnp.isfinite(sums["nats"]) & jnp.isfinite(grad_norm)
+    metrics = {
+      **sums,
+      "positions": positions,
+      "grad_norm": grad_norm,
+      "learning_rate": learning_rate(state.step),
+      "non_finite": ~finite,
+    }
+    updated = _update(model, optimizer, state, grads, statistics, batch, ema_decay)
+    apply = finite if step is None else finite & (state.step == step)
+    return jax.tree.map(lambda new, old: jnp.where(apply, new, old), updated, state), metrics
+
+  return jax.jit(train_step, donate_argnames="state", out_shardings=(_shardings(target), None))
+
+
+def _negative_nats(
+  model: Model, model_state: PyTree, params: PyTree, inputs: tuple
+) -> tuple[Float[Array, ""], tuple[dict, PyTree]]:
+  batch, keys, strata = inputs
+  bound: Bound = model.bound(params, batch, keys, state=model_state, train=True, strata=strata)
+  sums = {"nats": bound.nats.sum(), "terms": {name: term.sum() for name, term in bound.terms.items()}}
+  return -sums["nats"], (sums, bound.statistics)
+
+
+def _accumulate(
+  loss: Callable, params: PyTree, inputs: tuple, num_microbatches: int, param_shardings: PyTree
+) -> tuple[PyTree, dict, PyTree]:
+  """Returns the gradient and the sums over all microbatches, and per-example statistics in the batch's order.
+
+  Microbatch m holds examples m, m + M, m + 2M, ...: each device then cuts its own examples and none travel.
+  """
+  gradient = jax.grad(loss, has_aux=True)
+  if num_microbatches == 1:
+    grads, (sums, statistics) = gradient(params, inputs)
+    return grads, sums, statistics
+  mesh = jax.tree.leaves(param_shardings)[0].mesh
+  sharding = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
+
+  def cut(x: Array) -> Array:
+    pieces = x.reshape(-1, num_microbatches, *x.shape[1:]).swapaxes(0, 1)
+    return jax.lax.with_sharding_constraint(pieces, sharding)
+
+  def join(x: Array) -> Array:
+    return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
+
+  def add(carry: PyTree, piece: tuple) -> tuple[PyTree, PyTree]:
+    grads, (sums, statistics) = gradient(params, piece)
+    return jax.tree.map(jnp.add, carry, (grads, sums)), statistics
+
+  pieces = jax.tree.map(cut, inputs)
+  shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda x: x[0], pieces))
+  grads, sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (shapes[0], shapes[1][0]))
+  grads = jax.lax.with_sharding_constraint(grads, param_shardings)
+  (grads, sums), statistics = jax.lax.scan(add, (grads, sums), pieces)
+  return grads, sums, jax.tree.map(join, statistics)
+
+
+def _update(
+  model: Model,
+  optimizer: optax.GradientTransformation,
+  state: TrainState,
+  grads: PyTree,
+  statistics: PyTree,
+  batch: Batch,
+  ema_decay: float,
+) -> TrainState:
+  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  ema = state.ema if state.ema is None else update_ema(state.ema, params, state.step, ema_decay)
+  model_state = state.model_state
+  if model.update_state is not None:
+    valid = batch.valid.reshape(len(batch.x), -1).any(axis=1)
+    model_state = model.update_state(model_state, statistics, valid)
+  return TrainState(state.step + 1, params, ema, opt_state, model_state)
+
+
+def _shardings(target: TrainState) -> TrainState:
+  return jax.tree.map(lambda x: x.sharding, target)

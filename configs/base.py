@@ -1,0 +1,225 @@
+"""Every key of a configuration, with default, unit and meaning. An experiment's file lists only what differs.
+
+  config = base.get_config()                   # all defaults
+  config.data = base.text_file()               # another data set: replace the section
+  config.model = base.autoregressive()         # another family: replace the section
+
+A section with a `kind` is a call of the factory of that name (catgen/data, catgen/models, catgen/networks); its other keys are the
+factory's keywords. Any key can be overridden on the command line: --config.training.batch_size=64.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+  config = ConfigDict()
+  config.seed = 0  # of parameters, batches and all draws
+  config.data = stdlib_docs()
+  config.model = diffusion()
+  config.optimizer = optimizer()
+  config.training = training()
+  config.mesh = ConfigDict({"data": -1, "fsdp": 1})  # devices along each axis; -1 = all that are left
+  config.checkpoint = checkpoint()
+  config.evaluation = evaluation()
+  config.sampling = sampling()
+  return config
+
+
+# --- data ---------------------------------------------------------------------------------------------------------------
+
+
+def stdlib_docs() -> ConfigDict:
+  """The documentation inside this Python, as 27 characters: about 1.8 M characters, needs no download."""
+  return ConfigDict({"kind": "stdlib_docs", "length": 128})  # length: positions of one example
+
+
+def text8() -> ConfigDict:
+  """The first 100 M characters of cleaned Wikipedia; 90/5/5 M; 27 classes."""
+  return ConfigDict(
+    {
+      "kind": "text8",
+      "length": 256,
+      "path": config_dict.placeholder(str),  # a local text8 or text8.zip; None = download
+      "data_dir": config_dict.placeholder(str),  # of TFDS; None = its default
+      "max_bytes": config_dict.placeholder(int),  # use only the first so many characters
+      "splits": (0.9, 0.05, 0.05),  # train, validation, test: fractions, or counts of positions, in order
+    }
+  )
+
+
+def enwik8() -> ConfigDict:
+  """The first 100 M bytes of a Wikipedia dump; 90/5/5 M; 256 classes."""
+  return ConfigDict({**text8(), "kind": "enwik8", "length": 320})
+
+
+def text_file() -> ConfigDict:
+  """Any file of yours as one stream of characters or bytes."""
+  return ConfigDict(
+    {
+      "kind": "text_file",
+      "path": config_dict.placeholder(str),  # required
+      "length": 256,
+      "alphabet": "infer",  # "infer", "bytes", "text8", or the characters themselves
+      "splits": (0.9, 0.05, 0.05),  # train, validation, test: fractions, or counts of positions, in the file's order
+      "max_bytes": config_dict.placeholder(int),
+    }
+  )
+
+
+def text_lines() -> ConfigDict:
+  """Any file of yours as one record a line: sentences, proteins, DNA."""
+  return ConfigDict(
+    {
+      "kind": "text_lines",
+      "path": config_dict.placeholder(str),  # required
+      "length": 128,  # of the longest record kept
+      "alphabet": "infer",
+      "splits": (0.9, 0.05, 0.05),
+      "longer": "refuse",  # what happens to records longer than `length`: "refuse", "cut" or "drop"
+      "max_bytes": config_dict.placeholder(int),
+    }
+  )
+
+
+def array_file() -> ConfigDict:
+  """A .npy or .npz of integers, one record along the first axis, of any event shape."""
+  return ConfigDict(
+    {
+      "kind": "array_file",
+      "path": config_dict.placeholder(str),  # required
+      "num_classes": config_dict.placeholder(int),  # K; None = largest value + 1
+      "length": config_dict.placeholder(int),  # of the sequences that a stream (one axis) is cut into
+      "splits": (0.9, 0.05, 0.05),  # where the file has no arrays train, validation, test
+    }
+  )
+
+
+# --- models -------------------------------------------------------------------------------------------------------------
+
+
+def diffusion() -> ConfigDict:
+  """Categorical diffusion: multinomial (process "uniform") or masked (process "absorbing")."""
+  return ConfigDict(
+    {
+      "kind": "diffusion",
+      "process": "uniform",  # "uniform" or "absorbing"
+      "schedule": "cosine",  # "cosine", "linear", "polynomial", or "paper_cosine" (clipped, as published; not for absorbing)
+      "schedule_power": 2.0,  # of "polynomial": alpha_bar(t) = 1 - t^power
+      "num_steps": 1000,  # T; 0 = continuous time
+      "last_step": "posterior",  # as in the published numbers; "literal" = Eq. 14/16
+      "time_sampler": "stratified",  # "uniform", "stratified", or "importance" (loss-aware, as in the paper)
+      "network": transformer(),
+    }
+  )
+
+
+def autoregressive() -> ConfigDict:
+  """The exact left-to-right baseline."""
+  return ConfigDict({"kind": "autoregressive", "network": {**transformer(), "kind": "causal_transformer"}})
+
+
+# --- networks -----------------------------------------------------------------------------------------------------------
+
+
+def transformer() -> ConfigDict:
+  """Rotary positions, normalised queries and keys, gated MLP, adaptive layer norm on time."""
+  return ConfigDict(
+    {
+      "kind": "transformer",
+      "width": 512,
+      "num_layers": 8,
+      "num_heads": 8,
+      "dropout": 0.0,  # probability, in training
+      "dtype": "float32",  # of the network's arithmetic: "float32" or "bfloat16"; parameters and likelihoods are float32
+      "remat": False,  # recompute activations in the backward pass: less memory, about a third more time
+      "scan_layers": False,  # one compiled layer for all: compile time independent of depth, about 12 % slower on CPU
+    }
+  )
+
+
+def local_linear_transformer() -> ConfigDict:
+  """The paper's text network."""
+  return ConfigDict(
+    {
+      "kind": "local_linear_transformer",
+      "width": 512,
+      "num_layers": 12,
+      "num_heads": 16,  # the first half attends locally, the second half linearly
+      "window": 128,  # of local attention, which also sees one window on each side
+      "dtype": "float32",
+    }
+  )
+
+
+# --- training -----------------------------------------------------------------------------------------------------------
+
+
+def optimizer() -> ConfigDict:
+  return ConfigDict(
+    {
+      "name": "adamw",  # "adam", "adamw", "adamax", "muon"
+      "learning_rate": 3e-4,  # peak
+      "warmup_steps": 0,
+      "decay": "cosine",  # "constant", "cosine", "linear", "inverse_sqrt", "exponential"
+      "final_fraction": 0.0,  # of the peak, where cosine and linear decay end
+      "decay_rate": 0.99,  # of exponential decay, every `decay_steps`
+      "decay_steps": 0,
+      "b1": 0.9,
+      "b2": 0.999,
+      "weight_decay": 0.0,  # decoupled, on matrices only
+      "clip_norm": 0.0,  # global norm; 0 = no clipping
+      "adam_learning_rate": config_dict.placeholder(float),  # of what Muon leaves to Adam; None = the same
+    }
+  )
+
+
+def training() -> ConfigDict:
+  return ConfigDict(
+    {
+      "batch_size": 32,  # sequences, over all devices and processes
+      "num_steps": 10_000,
+      "crops": True,  # random crops of a stream; False = the paper's fixed chunks, each once per epoch
+      "num_microbatches": 1,  # gradients are accumulated over so many parts of a batch
+      "ema_decay": 0.0,  # of the moving average of parameters; 0 = none
+      "prefetch": 2,  # batches prepared ahead
+      "report_every": 50,  # steps
+      "validate_every": 1000,  # steps
+      "validation_examples": 512,  # the first so many of the validation split
+    }
+  )
+
+
+def checkpoint() -> ConfigDict:
+  return ConfigDict(
+    {
+      "every": 0,  # steps, besides one after each validation and one at the end
+      "keep_latest": 2,  # and always the best
+      "keep_every": 0,  # also keep for good each checkpoint at a multiple of this; 0 = none
+    }
+  )
+
+
+def evaluation() -> ConfigDict:
+  """Defaults of launch.evaluate; validation during training takes the split "validation" and the same batch size."""
+  return ConfigDict(
+    {
+      "split": "test",
+      "estimator": config_dict.placeholder(str),  # "exact", "elbo", "full", "iwbo"; None = what the family does best
+      "num_draws": 1,  # per example; S of "iwbo"
+      "num_replicates": 4,  # independent repetitions of the whole estimate, for its Monte Carlo error
+      "draws_at_once": 1,  # in one device call
+      "batch_size": 32,
+      "max_examples": 0,  # 0 = the whole split
+    }
+  )
+
+
+def sampling() -> ConfigDict:
+  return ConfigDict(
+    {
+      "num_samples": 4,
+      "batch_size": 64,
+      "num_steps": config_dict.placeholder(int),  # of an iterative sampler; None = all
+      "temperature": 1.0,
+    }
+  )

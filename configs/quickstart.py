@@ -1,0 +1,18 @@
+"""Multinomial diffusion on the documentation inside Python, for two CPU cores.
+
+  python -m launch.train --config=configs/quickstart.py --workdir=runs/quickstart
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+
+def get_config() -> ConfigDict:
+  config = base.get_config()
+  config.data.length = 64
+  config.model.schedule = "cosine"
+  config.model.network.update({"width": 128, "num_layers": 4, "num_heads": 4})
+  config.optimizer.update({"name": "muon", "learning_rate": 1.5e-2, "adam_learning_rate": 3e-3, "warmup_steps": 50})
+  config.training.update({"batch_size": 32, "num_steps": 3000, "validate_every": 500})
+  return config

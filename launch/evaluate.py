@@ -1,0 +1,148 @@
+"""Evaluates a trained model and adds the result to results.json in its work directory.
+
+  python -m launch.evaluate --workdir=runs/quickstart
+  python -m launch.evaluate --workdir=runs/quickstart --estimator=full --split=validation
+  python -m launch.evaluate --workdir=runs/quickstart --watch      # each new checkpoint of a running job
+
+Data and defaults are those of the run's config.json. Estimators: "exact" (autoregressive), "elbo" (one random time step per example
+and draw), "full" (every time step once), "iwbo" (importance weighted over --num_draws whole trajectories).
+"""
+
+import os
+import time
+from functools import partial
+from typing import Any
+
+import jax
+from absl import flags
+
+from catgen import build, experiment
+from catgen.evaluation import likelihood, results
+from catgen.interfaces import DataSource, InputError
+from catgen.reporting import figures, progress, text
+from catgen.training import sharding
+from catgen.training.checkpoint import checkpoint_steps
+from launch import cli
+
+_STEP = flags.DEFINE_string("step", "best", "checkpoint: best (by validation), latest, or a number")
+_EMA = flags.DEFINE_bool("ema", True, "evaluate the moving average of the parameters where the run kept one")
+_SPLIT = flags.DEFINE_string("split", None, "train, validation or test")
+_ESTIMATOR = flags.DEFINE_enum("estimator", None, ["exact", "elbo", "full", "iwbo"], "what to compute")
+_NUM_DRAWS = flags.DEFINE_integer("num_draws", None, "draws per example, averaged; S of iwbo")
+_NUM_REPLICATES = flags.DEFINE_integer("num_replicates", None, "repetitions of the whole estimate, for its Monte Carlo error")
+_MAX_EXAMPLES = flags.DEFINE_integer("max_examples", None, "evaluate only the first so many; 0 = all")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "examples at a time")
+_SEED = flags.DEFINE_integer("seed", 0, "of the draws")
+_WATCH = flags.DEFINE_bool("watch", False, "evaluate each new checkpoint until the run is finished")
+_WATCH_SECONDS = flags.DEFINE_float("watch_seconds", 10.0, "how often --watch looks for a new checkpoint")
+
+
+def main() -> None:
+  workdir = cli.workdir()
+  record = build.read_record(workdir)
+  settings = _settings(record.config["evaluation"])
+  source = build.make_source(record.config["data"])
+  check_data(record, source)
+  if not _WATCH.value:
+    evaluate(build.load(workdir, step=cli.step_flag(_STEP.value), use_ema=_EMA.value, say=cli.say), workdir, source, settings)
+    return
+  for step in new_checkpoints(workdir, record.config["training"]["num_steps"]):
+    evaluate(build.load(workdir, step=step, use_ema=_EMA.value, say=cli.say), workdir, source, settings)
+
+
+def check_data(record: build.RunRecord, source: DataSource) -> None:
+  """Raises InputError where the data are not those that the run was trained on."""
+  if source.fingerprint != record.fingerprint:
+    raise InputError(
+      f"the data differ from those of the run (SHA-256 {source.fingerprint[:12]} here, {record.fingerprint[:12]} there);"
+      " evaluate with the same file or Python version"
+    )
+
+
+def _settings(defaults: dict[str, Any]) -> dict[str, Any]:
+  given = {
+    "split": _SPLIT.value,
+    "estimator": _ESTIMATOR.value,
+    "num_draws": _NUM_DRAWS.value,
+    "num_replicates": _NUM_REPLICATES.value,
+    "max_examples": _MAX_EXAMPLES.value,
+    "batch_size": _BATCH_SIZE.value,
+  }
+  return {**defaults, **{key: value for key, value in given.items() if value is not None}}
+
+
+def new_checkpoints(workdir: str, last: int) -> Any:
+  """Yields each checkpoint's step as it appears, until that of step `last`."""
+  seen: set[int] = set()
+  while True:
+    for step in checkpoint_steps(workdir):
+      if step not in seen:
+        seen.add(step)
+        yield step
+    if last in seen:
+      return
+    time.sleep(_WATCH_SECONDS.value)
+
+
+def evaluate(run: build.Run, workdir: str, source: DataSource, settings: dict[str, Any]) -> dict[str, Any]:
+  """Evaluates one checkpoint, prints the result with its meaning, and returns its record."""
+  mesh = sharding.make_mesh(data=1, devices=jax.devices()[:1])
+  split, batch_size = settings["split"], settings["batch_size"]
+  batches = list(experiment.evaluation_batches(source, split, batch_size, settings["max_examples"]))
+  replicates = settings["num_replicates"]
+  bar = progress.open_progress(len(batches), unit="batch", title=f"evaluate step {run.step}")
+  try:
+    found = likelihood.evaluate(
+      run.model,
+      run.params,
+      run.state,
+      batches,
+      key=jax.random.key(_SEED.value),
+      estimator=settings["estimator"],
+      num_draws=settings["num_draws"],
+      num_replicates=replicates,
+      draws_at_once=settings["draws_at_once"],
+      place=partial(sharding.place, mesh=mesh),
+      progress=bar.update,
+    )
+  finally:
+    bar.close()
+  record = results.likelihood_record(
+    found, source, split=split, step=run.step, ema=run.uses_ema, config=run.record.config
+  )
+  path = results.add_results(workdir, record)
+  cli.say(describe(record))
+  if found.anatomy is not None:
+    picture = os.path.join(workdir, f"anatomy_{split}.png")
+    figures.bound_anatomy(found.anatomy.by_time, found.anatomy.by_position, picture, position=source.position)
+    cli.say(f"where the bound loses its bits: {picture}")
+  cli.say(f"written to {path}")
+  return record
+
+
+_MEANINGS = {
+  "exact": "exact log-likelihood",
+  "elbo": "upper bound by random time steps (ELBO)",
+  "full": "upper bound by the sum over all time steps (ELBO)",
+  "iwbo": "upper bound, importance weighted (IWBO)",
+}
+
+
+def describe(record: dict[str, Any]) -> str:
+  """Returns an evaluation in a few lines."""
+  rows = [
+    [record["unit"], text.plus_minus(record["value"], record["data_error"]), "standard error over examples"],
+    ["", text.plus_minus(record["value"], record["monte_carlo_error"]), "standard error of the estimate (Monte Carlo)"],
+    *[[f"  {name}", f"{-value:.4f}" if value < 0 else f"{value:.4f}", "term"] for name, value in record["terms"].items()],
+  ]
+  heading = (
+    f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
+    f" {_MEANINGS[record['estimator']]}, {record['num_draws']} draw(s), {record['num_replicates']} replicate(s),"
+    f" {record['num_examples']:,} examples"
+  )
+  notes = [f"warning: {line}" for line in record["warnings"]]
+  return "\n".join([heading, text.table(["unit", "value", "meaning"], rows), *notes])
+
+
+if __name__ == "__main__":
+  cli.run(main)

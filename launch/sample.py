@@ -1,0 +1,119 @@
+"""Draws samples from a trained model, to the terminal or a file, and pictures how they emerge from noise.
+
+  python -m launch.sample --workdir=runs/quickstart
+  python -m launch.sample --workdir=runs/quickstart --num_samples=100 --output=samples.txt --temperature=0.8 --num_steps=100
+  python -m launch.sample --workdir=runs/quickstart --chain       # text frames, chain.png and chain.gif
+"""
+
+import os
+
+import jax
+import numpy as np
+from absl import flags
+
+from catgen import build
+from catgen.evaluation import samples as sampling
+from catgen.interfaces import InputError, SampleOptions
+from catgen.reporting import figures_chain, progress, text
+from launch import cli
+
+_STEP = flags.DEFINE_string("step", "best", "checkpoint: best (by validation), latest, or a number")
+_NUM_SAMPLES = flags.DEFINE_integer("num_samples", None, "how many")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "samples drawn together")
+_NUM_STEPS = flags.DEFINE_integer("num_steps", None, "network calls of an iterative sampler; default: all time steps")
+_TEMPERATURE = flags.DEFINE_float("temperature", None, "below 1: more probable categories; above 1: more variety")
+_SEED = flags.DEFINE_integer("seed", 0, "of the draws")
+_OUTPUT = flags.DEFINE_string("output", None, "file: one sample a line for text, otherwise .npy; default: the terminal")
+_CHAIN = flags.DEFINE_bool("chain", False, "also show how the first sample emerges, with a PNG and a GIF in the work directory")
+_FRAMES = 40
+
+
+def main() -> None:
+  run = build.load(cli.workdir(), step=cli.step_flag(_STEP.value), say=cli.say)
+  settings = run.record.config["sampling"]
+  options = build.sample_options(run.record, num_steps=_NUM_STEPS.value, temperature=_TEMPERATURE.value)
+  draw(
+    run,
+    cli.workdir(),
+    options._replace(num_frames=_FRAMES) if _CHAIN.value else options,
+    num_samples=settings["num_samples"] if _NUM_SAMPLES.value is None else _NUM_SAMPLES.value,
+    batch_size=settings["batch_size"] if _BATCH_SIZE.value is None else _BATCH_SIZE.value,
+    seed=_SEED.value,
+    output=_OUTPUT.value,
+  )
+
+
+def draw(
+  run: build.Run,
+  workdir: str,
+  options: SampleOptions,
+  *,
+  num_samples: int,
+  batch_size: int,
+  seed: int,
+  output: str | None = None,
+) -> list[str]:
+  """Draws, shows or writes the samples, and returns pictures written."""
+  bar = progress.open_progress(num_samples, unit="sample", title="sample")
+  try:
+    drawn = sampling.generate(
+      run.model,
+      run.params,
+      run.state,
+      num_samples=num_samples,
+      batch_size=min(batch_size, num_samples),
+      key=jax.random.key(seed),
+      options=options,
+      progress=bar.update,
+    )
+  finally:
+    bar.close()
+  _show(run, np.asarray(drawn.x), np.asarray(drawn.valid), output)
+  if drawn.chain is None:
+    return []
+  return show_chain(run, np.asarray(drawn.chain)[:, 0], workdir)
+
+
+def _show(run: build.Run, x: np.ndarray, valid: np.ndarray, output: str | None) -> None:
+  is_text = isinstance(run.decode(x[0]), str)
+  if output is None:
+    for example in x:
+      cli.say(text.visible(run.decode(example)) if is_text else str(run.decode(example)))
+  else:
+    try:
+      if is_text:
+        with open(output, "w") as file:
+          file.writelines(text.visible(run.decode(example)) + "\n" for example in x)
+      else:
+        np.save(output, x)
+    except OSError as error:
+      raise InputError(f"cannot write {output}: {error.strerror}; choose another --output") from error
+    cli.say(f"{len(x)} samples written to {output}")
+  if not valid.all():
+    cli.say(f"{1 - valid.mean():.2%} of the positions hold a code that means no category")
+
+
+def show_chain(run: build.Run, chain: np.ndarray, workdir: str) -> list[str]:
+  """Prints frames of one example's chain, writes it as PNG and GIF, and returns their paths."""
+  if chain.ndim != 2 or not isinstance(run.decode(np.zeros(chain.shape[1], np.int32)), str):
+    raise InputError("--chain pictures text only")
+  frames = [frame_text(run, state) for state in chain]
+  labels = [f"{number / (len(frames) - 1):.0%}" for number in range(len(frames))]
+  few = np.unique(np.round(np.linspace(0, len(frames) - 1, 12)).astype(int))
+  cli.say(text.chain_frames([frames[i] for i in few], [labels[i] for i in few], color=os.isatty(1)))
+  paths = [os.path.join(workdir, name) for name in ("chain.png", "chain.gif")]
+  figures_chain.chain_picture([frames[i] for i in few], [labels[i] for i in few], paths[0])
+  figures_chain.chain_animation(frames, labels, paths[1])
+  cli.say(f"the chain is in {paths[0]} and {paths[1]}")
+  return paths
+
+
+def frame_text(run: build.Run, state: np.ndarray) -> str:
+  """Returns a state of a chain as text; masked positions are shown as light blocks."""
+  masked = state >= run.record.event.num_classes
+  characters = run.decode(np.where(masked, 0, state))
+  return "".join(text.MASK if hidden else shown for hidden, shown in zip(masked, text.visible(characters), strict=False))
+
+
+if __name__ == "__main__":
+  cli.run(main)

@@ -1,0 +1,108 @@
+"""The families under contract: tiny members of every entry of MODELS, each with its exact probabilities."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from catgen.interfaces import Batch, EventSpec, Model
+from catgen.models import MODELS
+from catgen.networks import NETWORKS
+from catgen.processes.schedules import SCHEDULES
+from tests.contracts import exact
+
+K, D, T = 3, 2, 4
+EVENT = EventSpec((D,), K)
+EVENTS = exact.events(K, D)
+
+
+class Family(NamedTuple):
+  """A tiny model, parameters away from any symmetric point, and exact probabilities of all events."""
+
+  name: str
+  model: Model
+  params: dict
+  state: dict
+  probs: np.ndarray  # [events]; with what is missing to one, P(invalid)
+  sample_probs: np.ndarray  # the same for what `sample` does by default (continuous time is sampled in steps)
+
+
+def transformer(**options):
+  return partial(NETWORKS["transformer"], width=16, num_layers=1, num_heads=2, **options)
+
+
+def causal(**options):
+  return partial(NETWORKS["causal_transformer"], width=16, num_layers=1, num_heads=2, **options)
+
+
+def batch_of(x: np.ndarray) -> Batch:
+  return Batch(jnp.asarray(x), jnp.ones(x.shape, bool), jnp.arange(len(x)))
+
+
+def perturbed(model: Model, scale: float = 0.5) -> tuple[dict, dict]:
+  params, state = jax.jit(model.init)(batch_of(EVENTS), jax.random.key(0))
+  leaves, tree = jax.tree.flatten(params)
+  keys = jax.random.split(jax.random.key(1), len(leaves))
+  noisy = [leaf + scale * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+  return jax.tree.unflatten(tree, noisy), state
+
+
+def _predictions(model: Model, params: dict) -> Callable:
+  """Returns (states, time) -> log_x0, the network alone, reached through the model's own parts."""
+  parts = model.sample.args[0]
+
+  @jax.jit
+  def predict(states, time):
+    logits = parts.network(params, states, jnp.full(states.shape[0], time), valid=None, keys=None)
+    return jax.nn.log_softmax(logits)
+
+  return lambda states, time: predict(jnp.asarray(states), jnp.float32(time))
+
+
+def _diffusion(name: str, **options) -> Family:
+  model = MODELS["diffusion"](event=EVENT, make_network=transformer(), **options)
+  params, state = perturbed(model)
+  predict = _predictions(model, params)
+  process, schedule = options.get("process", "uniform"), SCHEDULES[options.get("schedule", "cosine")]()
+  if options["num_steps"]:
+    literal = options.get("last_step") == "literal"
+    probs = exact.diffusion(process, K, D, schedule.table(T), lambda s, t: predict(s, (t - 1) / T), literal)
+    return Family(name, model, params, state, probs, probs)
+  stepped = exact.diffusion(process, K, D, schedule.table(256), lambda s, t: predict(s, t / 256))
+  if process == "absorbing":
+    quantiles = (np.arange(200) + 0.5) / 200
+    times = np.interp(quantiles, schedule.lost(np.linspace(0, 1, 10_001), np), np.linspace(0, 1, 10_001))
+    return Family(name, model, params, state, exact.masked_in_continuous_time(K, times, predict), stepped)
+  fine = exact.diffusion(process, K, D, schedule.table(4000), lambda s, t: predict(s, (t - 0.5) / 4000))
+  return Family(name, model, params, state, fine, stepped)
+
+
+def _autoregressive(name: str) -> Family:
+  model = MODELS["autoregressive"](event=EVENT, make_network=causal())
+  params, state = perturbed(model)
+  apply = model.sample.args[0]
+  logits = np.asarray(apply(params, jnp.asarray(EVENTS), valid=None, keys=None), np.float64)
+  log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+  probs = np.exp(np.take_along_axis(log_p, EVENTS[..., None], -1).sum((1, 2)))
+  return Family(name, model, params, state, probs, probs)
+
+
+FAMILIES: dict[str, Callable[[], Family]] = {
+  "uniform": partial(_diffusion, num_steps=T, schedule="paper_cosine"),
+  "uniform_literal": partial(_diffusion, num_steps=T, last_step="literal"),
+  "uniform_importance": partial(_diffusion, num_steps=T, time_sampler="importance"),
+  "uniform_continuous": partial(_diffusion, num_steps=0),
+  "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
+  "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
+  "autoregressive": _autoregressive,
+}
+_MADE: dict[str, Family] = {}
+
+
+def family(name: str) -> Family:
+  if name not in _MADE:
+    _MADE[name] = FAMILIES[name](name)
+  return _MADE[name]

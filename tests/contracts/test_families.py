@@ -1,0 +1,183 @@
+"""What every family of models promises, on a space of nine events whose probabilities are known exactly."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from catgen.bounds import importance_weighted
+from catgen.interfaces import Batch, SampleOptions, example_keys, example_strata
+from catgen.models import MODELS
+from tests.contracts.families import D, EVENTS, FAMILIES, K, batch_of, family
+
+NAMES = sorted(FAMILIES)
+DRAWS = 4000
+
+
+@pytest.fixture(params=NAMES)
+def member(request):
+  return family(request.param)
+
+
+def repeated(num: int) -> Batch:
+  return batch_of(np.repeat(EVENTS, num, axis=0))
+
+
+def log_p(member) -> np.ndarray:
+  return np.log(member.probs)
+
+
+def test_every_family_is_under_contract():
+  assert {name.split("_")[0] for name in NAMES} == {"uniform", "absorbing", "autoregressive"}
+  assert set(MODELS) == {"diffusion", "autoregressive"}
+
+
+def test_probabilities_sum_to_one(member):
+  tolerance = 2e-3 if "continuous" in member.name else 1e-5
+  np.testing.assert_allclose(member.probs.sum(), 1.0, atol=tolerance)
+  assert member.probs.std() > 0.01  # the model depends on its input
+
+
+@functools.cache
+def bound_function(name, train):
+  member = family(name)
+
+  def bound(params, batch, keys, strata=None):
+    return member.model.bound(params, batch, keys, state=member.state, train=train, strata=strata)
+
+  return jax.jit(bound)
+
+
+def bound(member, batch, *, train=False):
+  keys = example_keys(jax.random.key(2), batch.index)
+  return bound_function(member.name, train)(member.params, batch, keys)
+
+
+@functools.cache
+def draw_bounds(name, num):
+  batch = repeated(num)
+  keys = example_keys(jax.random.key(5), batch.index)
+  strata = example_strata(jax.random.key(6), jax.random.permutation(jax.random.key(7), batch.index), len(batch.x))
+  drawn = bound_function(name, False)(family(name).params, batch, keys, strata)
+  return np.asarray(drawn.nats).reshape(len(EVENTS), num), drawn
+
+
+def test_bound_lies_below_log_p(member):
+  nats, _ = draw_bounds(member.name, DRAWS)
+  error = nats.std(1) / np.sqrt(DRAWS)
+  assert np.all(nats.mean(1) <= log_p(member) + 4 * error + 3e-3)
+  assert np.all(nats.mean(1) >= log_p(member) - 3)  # and is not vacuous
+
+
+def test_terms_add_up_and_draws_repeat(member):
+  first, again = bound(member, batch_of(EVENTS)), bound(member, batch_of(EVENTS))
+  np.testing.assert_array_equal(first.nats, again.nats)
+  np.testing.assert_allclose(sum(first.terms.values()), first.nats, rtol=1e-6)
+  assert first.nats.dtype == jnp.float32
+
+
+def test_full_bound_is_the_mean_of_bounds(member):
+  if member.model.full_bound is None:
+    assert member.model.log_prob is not None or "continuous" in member.name
+    return
+  batch = repeated(DRAWS)
+  keys = example_keys(jax.random.key(8), batch.index)
+  full, profile = jax.jit(lambda *args: member.model.full_bound(*args, state=member.state))(member.params, batch, keys)
+  one, _ = draw_bounds(member.name, DRAWS)
+  all_steps = np.asarray(full.nats).reshape(len(EVENTS), DRAWS)
+  error = np.sqrt((one.var(1) + all_steps.var(1)) / DRAWS)
+  assert np.all(np.abs(one.mean(1) - all_steps.mean(1)) < 4 * error + 1e-3)
+  np.testing.assert_allclose(profile.by_position.sum(-1), -full.nats, rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(profile.by_time.sum(-1) - full.terms["prior"], -full.nats, rtol=1e-4, atol=1e-4)
+
+
+@functools.cache
+def draw_weights(name, num):
+  member = family(name)
+  batch = repeated(num)
+  keys = example_keys(jax.random.key(9), batch.index)
+  weight = jax.jit(lambda *args: member.model.log_weight(*args, state=member.state))(member.params, batch, keys)
+  return np.asarray(weight, np.float64).reshape(len(EVENTS), num)
+
+
+def test_weights_average_to_the_probability(member):
+  if member.model.log_weight is None:
+    assert member.name == "uniform_continuous"
+    return
+  weights = np.exp(draw_weights(member.name, DRAWS))
+  error = weights.std(1) / np.sqrt(DRAWS)
+  np.testing.assert_array_less(np.abs(weights.mean(1) - member.probs), 4.5 * error + 2e-4)
+
+
+def test_importance_weighted_bound_rises_with_draws_and_stays_below(member):
+  if member.model.log_weight is None:
+    return
+  weights = draw_weights(member.name, DRAWS)[:, :1024].T  # draws first
+  means, errors = [], []
+  for size in (1, 2, 4, 8, 16):
+    grouped = jnp.asarray(weights.reshape(size, -1, len(EVENTS)))
+    bounds = np.asarray(importance_weighted(grouped))
+    means.append(bounds.mean(0))
+    errors.append(bounds.std(0) / np.sqrt(len(bounds)))
+  assert np.all(np.diff(np.stack(means), axis=0) >= -1e-5)  # on the same draws, by Jensen's inequality
+  assert np.all(means[-1] <= log_p(member) + 4 * errors[-1] + 1e-3)
+
+
+def test_samples_have_the_models_frequencies(member):
+  num = 20_000 if "continuous" not in member.name else 8_000
+  keys = example_keys(jax.random.key(3), jnp.arange(num))
+  samples = jax.jit(
+    lambda p, k: member.model.sample(p, k, state=member.state, options=SampleOptions())
+  )(member.params, keys)
+  codes = np.where(samples.valid.all(-1), samples.x @ K ** np.arange(D - 1, -1, -1), len(EVENTS))
+  counts = np.bincount(codes, minlength=len(EVENTS) + 1)
+  expected = np.append(member.sample_probs, 0) * num
+  expected[-1] = max(num - expected.sum(), 0)
+  assert counts[-1] <= expected[-1] + 5 * np.sqrt(expected[-1] + 1e-9)
+  probs = expected[:-1] / expected[:-1].sum()
+  assert scipy.stats.chisquare(counts[:-1], probs * counts[:-1].sum()).pvalue > 1e-4
+
+
+def test_exact_log_prob(member):
+  if member.model.log_prob is None:
+    return
+  got = member.model.log_prob(member.params, batch_of(EVENTS), state=member.state)
+  np.testing.assert_allclose(got, log_p(member), atol=1e-5)
+
+
+def test_padding_contributes_nothing_and_does_not_leak(member):
+  valid = np.ones(EVENTS.shape, bool)
+  valid[:, 1] = False
+  valid[0] = False
+  other = np.where(valid, EVENTS, (EVENTS + 1) % K)
+  batches = [Batch(jnp.asarray(x), jnp.asarray(valid), jnp.arange(len(x))) for x in (EVENTS, other)]
+  nats = [np.asarray(bound(member, batch).nats) for batch in batches]
+  assert nats[0][0] == 0.0
+  np.testing.assert_allclose(nats[0], nats[1], rtol=1e-5, atol=1e-6)
+  assert np.any(np.abs(nats[0] - np.asarray(bound(member, batch_of(EVENTS)).nats)) > 1e-3)
+
+
+def test_jit_changes_nothing(member):
+  batch = batch_of(EVENTS)
+  keys = example_keys(jax.random.key(2), batch.index)
+  eager = member.model.bound(member.params, batch, keys, state=member.state, train=False).nats
+  np.testing.assert_allclose(eager, bound(member, batch).nats, rtol=2e-4, atol=1e-4)
+
+
+def test_gradients_are_finite_and_reach_every_parameter(member):
+  batch = repeated(50)
+  keys = example_keys(jax.random.key(2), batch.index)
+  gradient = jax.jit(jax.grad(lambda p: bound_function(member.name, True)(p, batch, keys).nats.sum()))(member.params)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+    assert bool(jnp.all(jnp.isfinite(leaf))), path
+    assert bool(jnp.any(leaf != 0)), f"no gradient reaches {jax.tree_util.keystr(path)}"
+
+
+def test_an_example_does_not_depend_on_its_batch(member):
+  changed = EVENTS[::-1].copy()
+  changed[4:6] = EVENTS[4:6]
+  together, elsewhere = (bound(member, batch_of(x), train=True).nats for x in (EVENTS, changed))
+  np.testing.assert_array_equal(together[4:6], elsewhere[4:6])

@@ -1,0 +1,86 @@
+"""Codecs: what is encoded comes back, what cannot be encoded is named."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec, byte_codec, from_spec, integer_codec, reduce_to_text8
+from catgen.interfaces import InputError
+
+ALPHABETS = st.text(min_size=2, max_size=40).map(lambda text: "".join(sorted(set(text)))).filter(lambda a: len(a) > 1)
+
+
+@given(st.data(), ALPHABETS)
+def test_alphabet_codec_round_trips_through_its_spec(data, alphabet):
+  text = data.draw(st.text(alphabet=st.sampled_from(alphabet)))
+  codec = from_spec(json.loads(json.dumps(alphabet_codec(alphabet).spec)))
+  x = codec.encode(text)
+  assert x.dtype == np.int32
+  assert [alphabet[i] for i in x] == list(text)
+  assert codec.decode(x) == text
+
+
+@given(st.text())
+def test_byte_codec_round_trips(text):
+  codec = from_spec(json.loads(json.dumps(byte_codec().spec)))
+  np.testing.assert_array_equal(codec.encode(text), list(text.encode()))
+  assert codec.decode(codec.encode(text)) == text
+
+
+def test_integer_codec_round_trips():
+  codec = from_spec(json.loads(json.dumps(integer_codec(8, (2, 3)).spec)))
+  x = np.arange(6).reshape(2, 3)
+  np.testing.assert_array_equal(codec.decode(codec.encode(x)), x)
+  np.testing.assert_array_equal(codec.decode(x, x > 0)[0], [-1, 1, 2])
+
+
+def test_text8_has_space_at_zero_and_letters_after_it():
+  np.testing.assert_array_equal(alphabet_codec(TEXT8_ALPHABET).encode(" az"), [0, 1, 26])
+
+
+@given(st.text())
+def test_reduction_to_text8_stays_in_the_alphabet_and_is_idempotent(text):
+  reduced = reduce_to_text8(text)
+  assert re.fullmatch("([a-z]+( [a-z]+)*)?", reduced)
+  assert reduce_to_text8(reduced) == reduced
+
+
+def test_reduction_follows_the_rules_of_text8():
+  assert reduce_to_text8("In 1984, É.  Zola's\n[[AB]]") == "in one nine eight four zola s ab"
+
+
+@pytest.mark.parametrize("codec", [alphabet_codec(TEXT8_ALPHABET), byte_codec()])
+def test_padding_is_dropped_and_unknown_positions_are_marked(codec):
+  x = codec.encode("abcd")
+  assert codec.decode(x, np.array([True, False, True, False])) == "a\N{REPLACEMENT CHARACTER}c"
+  assert codec.decode(np.array([x[0], 256]), np.array([True, True])) == "a\N{REPLACEMENT CHARACTER}"
+  assert codec.decode(x, np.zeros(4, bool)) == ""
+
+
+@pytest.mark.parametrize(
+  ("make", "names"),
+  [
+    (lambda: alphabet_codec("abc").encode("abxa"), ["'x'", "offset 2", "'abc'"]),
+    (lambda: alphabet_codec("abc").encode("ab\n"), [r"'\n'", "offset 2"]),
+    (lambda: alphabet_codec("abca"), ["'a'", "once"]),
+    (lambda: alphabet_codec("a"), ["at least two"]),
+    (lambda: alphabet_codec("abc").encode(np.zeros(3)), ["text is needed", "ndarray"]),
+    (lambda: byte_codec().encode(np.zeros(3)), ["bytes are needed", "ndarray"]),
+    (lambda: integer_codec(4, (2,)).encode([1, 4]), ["4", "(1,)", "0..3"]),
+    (lambda: integer_codec(4, (2,)).encode([-1, 0]), ["-1", "(0,)"]),
+    (lambda: integer_codec(4, (2,)).encode([1, 2, 3]), ["(2,)", "(3,)"]),
+    (lambda: integer_codec(4, (2,)).encode([0.5, 1]), ["float64"]),
+    (lambda: from_spec({"kind": "morse"}), ["'morse'", "alphabet, bytes and integers"]),
+  ],
+)
+def test_what_cannot_be_encoded_is_named_on_one_line(make, names):
+  with pytest.raises(InputError) as caught:
+    make()
+  message = str(caught.value)
+  assert "\n" not in message
+  for name in names:
+    assert name in message

@@ -1,0 +1,163 @@
+"""Batches: pure functions of (seed, step), equal for any number of processes, each example once per epoch."""
+
+import gc
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catgen.data.pipeline import eval_batches, prefetch, shuffled, train_batch
+from catgen.data.splits import record_split, stream_split
+from catgen.interfaces import InputError
+
+SPLIT = stream_split(np.arange(10_007, dtype=np.uint16), 10)  # values tell where they were read
+
+
+def joined(parts):
+  return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
+@pytest.mark.parametrize("crops", [True, False])
+@pytest.mark.parametrize("processes", [2, 3, 12])
+def test_the_global_batch_does_not_depend_on_the_number_of_processes(crops, processes):
+  options = {"seed": 3, "step": 17, "batch_size": 12, "crops": crops}
+  whole = train_batch(SPLIT, **options)
+  parts = [train_batch(SPLIT, **options, process_index=p, process_count=processes) for p in range(processes)]
+  for one, other in zip(whole, joined(parts), strict=True):
+    np.testing.assert_array_equal(one, other)
+  np.testing.assert_array_equal(whole.index, np.arange(12))
+
+
+@pytest.mark.parametrize("crops", [True, False])
+def test_batches_depend_on_seed_and_step_alone(crops):
+  def first(seed, step):
+    return train_batch(SPLIT, seed=seed, step=step, batch_size=32, crops=crops).x
+
+  forward = [first(1, step) for step in range(5)]
+  backward = [first(1, step) for step in range(4, -1, -1)][::-1]
+  np.testing.assert_array_equal(forward, backward)
+  assert not np.array_equal(first(1, 0), first(2, 0))
+  assert not np.array_equal(first(1, 0), first(1, 1))
+  assert first(1, 0).dtype == np.int32
+
+
+def test_crops_are_uniform_and_contiguous():
+  split = stream_split(np.arange(29, dtype=np.uint8), 10)  # 20 starts
+  x = np.concatenate([train_batch(split, seed=0, step=s, batch_size=100, crops=True).x for s in range(100)])
+  np.testing.assert_array_equal(np.diff(x, axis=1), 1)
+  counts = np.bincount(x[:, 0], minlength=20)
+  statistic = ((counts - 500) ** 2 / 500).sum()  # chi-squared with 19 degrees of freedom
+  assert counts.size == 20
+  assert statistic < 43.8  # exceeded with probability 0.001
+
+
+@settings(max_examples=50, deadline=None)
+@given(size=st.integers(1, 300), batch_size=st.integers(1, 64), seed=st.integers(0, 2**40))
+def test_each_example_comes_once_per_epoch(size, batch_size, seed):
+  split = record_split(size, lambda numbers: (numbers[:, None].astype(np.int32), np.ones((len(numbers), 1), bool)))
+  steps = -(-2 * size // batch_size)
+  batches = [train_batch(split, seed=seed, step=s, batch_size=batch_size, crops=False).x for s in range(steps)]
+  numbers = np.concatenate(batches)[: 2 * size].reshape(2, size)
+  np.testing.assert_array_equal(np.sort(numbers, axis=1), np.tile(np.arange(size), (2, 1)))
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 16, 17])
+def test_every_place_of_an_epoch_is_uniform(size):
+  epochs = 3000
+  orders = shuffled(5, np.arange(size * epochs), size).reshape(epochs, size)
+  counts = np.stack([np.bincount(column, minlength=size) for column in orders.T])
+  statistic = ((counts - epochs / size) ** 2 / (epochs / size)).sum()
+  degrees = (size - 1) ** 2
+  assert statistic < degrees + 5 * np.sqrt(2 * degrees) + 5
+
+
+def test_the_order_of_a_large_epoch_has_no_visible_pattern():
+  size = 351_562
+  order = shuffled(0, np.arange(size), size)
+  centered = order - order.mean()
+  for lag in (1, 2, 64):
+    correlation = (centered[lag:] * centered[:-lag]).mean() / centered.var()
+    assert abs(correlation) < 4 / np.sqrt(size)
+  assert np.isclose(np.mean(np.diff(order) > 0), 0.5, atol=0.005)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+@pytest.mark.parametrize(("size", "limit"), [(13, None), (13, 5), (13, 99), (16, None), (1, None)])
+def test_evaluation_walks_the_split_once_and_pads(processes, size, limit):
+  split = stream_split(np.arange(size * 10 + 3, dtype=np.uint8) + 1, 10)
+  walks = [
+    list(eval_batches(split, batch_size=8, process_index=p, process_count=processes, limit=limit))
+    for p in range(processes)
+  ]
+  count = min(size, limit or size)
+  assert {len(walk) for walk in walks} == {-(-count // 8)}
+  x, valid, index = joined([batch for step in zip(*walks, strict=True) for batch in step])
+  np.testing.assert_array_equal(index, np.arange(len(index)))
+  np.testing.assert_array_equal(valid.all(axis=1), index < count)
+  np.testing.assert_array_equal(valid.any(axis=1), index < count)
+  np.testing.assert_array_equal(x[:count].ravel(), np.arange(count * 10) + 1)
+  assert not x[count:].any()
+
+
+def test_padding_does_not_write_into_the_data():
+  records = np.ones((3, 4), np.int32)
+  split = record_split(3, lambda numbers: (records[numbers], np.ones((len(numbers), 4), bool)))
+  list(eval_batches(split, batch_size=8))
+  assert records.all()
+
+
+@pytest.mark.parametrize("depth", [0, 1, 4])
+def test_prefetched_elements_come_in_order_from_any_start(depth):
+  def slow_first(step):
+    time.sleep(0.02 if step % 2 else 0)
+    return step, np.arange(3)
+
+  assert [step for step, _ in prefetch(slow_first, 7, 19, depth)] == list(range(7, 19))
+  assert not list(prefetch(slow_first, 7, 7, depth))
+
+
+@pytest.mark.parametrize("depth", [0, 3])
+def test_errors_come_in_their_turn(depth):
+  def function(step):
+    if step == 5:
+      raise InputError("bad step 5")
+    return step
+
+  elements = prefetch(function, 0, 10, depth)
+  assert [next(elements) for _ in range(5)] == list(range(5))
+  with pytest.raises(InputError, match="bad step 5"):
+    next(elements)
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_stopping_early_ends_the_threads_soon(forget):
+  before = set(threading.enumerate())
+  elements = prefetch(lambda step: step, 0, 10**12, 4)
+  assert next(elements) == 0
+  begin = time.monotonic()
+  if forget:
+    del elements
+    gc.collect()
+  else:
+    elements.close()
+  while set(threading.enumerate()) - before and time.monotonic() - begin < 5:
+    time.sleep(0.01)
+  assert not set(threading.enumerate()) - before
+
+
+@pytest.mark.parametrize(
+  ("call", "message"),
+  [
+    (lambda: train_batch(SPLIT, seed=0, step=0, batch_size=10, crops=True, process_count=3), "multiple of the 3"),
+    (lambda: train_batch(SPLIT, seed=0, step=0, batch_size=0, crops=True), "batch size 0"),
+    (lambda: train_batch(SPLIT, seed=-1, step=0, batch_size=2, crops=True), "seed is -1"),
+    (lambda: list(eval_batches(SPLIT, batch_size=3, limit=0)), "limit is 0"),
+    (lambda: list(eval_batches(SPLIT, batch_size=3, process_count=2)), "multiple of the 2"),
+  ],
+)
+def test_impossible_requests_are_refused(call, message):
+  with pytest.raises(InputError, match=message):
+    call()

@@ -1,0 +1,118 @@
+"""A mixture of independent positions as a `Model`: everything about it is known exactly, and it can be broken.
+
+p(x) = sum_z prior[z] prod_d theta[z, x_d]. A bound draws the component z uniformly, one "time step" per component.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from catgen.interfaces import Bound, Denoised, EventSpec, Infill, Model, Profile, Samples
+
+
+def make_parameters(rng, *, num_components=3, num_classes=3):
+  theta = np.log(rng.dirichlet(np.ones(num_classes), num_components))
+  return {
+    "log_prior": jnp.asarray(np.log(rng.dirichlet(np.ones(num_components))), jnp.float32),
+    "log_theta": jnp.asarray(theta, jnp.float32),
+  }
+
+
+def mixture(length=2, num_classes=3, *, bound_offset=0.0, weight_offset=0.0, temperature=1.0, exact=True, calls=None):
+  """Returns the Model. Offsets (in nats) and a temperature other than 1 make it dishonest; `calls` counts traces."""
+
+  def components(params, x, valid):  # log theta[z, x_d], [batch, length, components], 0 where invalid
+    return jnp.where(valid[..., None], params["log_theta"].T[x], 0.0)
+
+  def joint(params, x, valid):
+    return params["log_prior"][None] + components(params, x, valid).sum(axis=1)
+
+  def log_prob(params, batch, *, state):
+    if calls is not None:
+      calls.append("log_prob")
+    return jax.nn.logsumexp(joint(params, jnp.asarray(batch.x), batch.valid), axis=-1)
+
+  def bound(params, batch, keys, *, state, train, strata=None):
+    if calls is not None:
+      calls.append("bound")
+    number = params["log_prior"].shape[0]
+    uniform = jax.vmap(jax.random.uniform)(keys) if strata is None else strata
+    z = jnp.minimum((uniform * number).astype(int), number - 1)
+    prior = params["log_prior"][z] + jnp.log(number)
+    terms = components(params, jnp.asarray(batch.x), batch.valid).sum(axis=1)
+    fit = jnp.take_along_axis(terms, z[:, None], axis=-1)[:, 0] + bound_offset
+    weight = jnp.where(jnp.asarray(batch.valid).any(axis=1), 1.0, 0.0)
+    return Bound((prior + fit) * weight, {"prior": prior * weight, "fit": fit * weight})
+
+  def log_weight(params, batch, keys, *, state):
+    return bound(params, batch, keys, state=state, train=False).nats + weight_offset
+
+  def full_bound(params, batch, keys, *, state):
+    valid = jnp.asarray(batch.valid)
+    number = params["log_prior"].shape[0]
+    weight = jnp.where(valid.any(axis=1), 1.0, 0.0)
+    per_time = (joint(params, jnp.asarray(batch.x), valid) + jnp.log(number)) * weight[:, None] / number
+    prior = (params["log_prior"].mean() + jnp.log(number)) * weight
+    by_position = -components(params, jnp.asarray(batch.x), valid).mean(axis=-1)
+    terms = {"prior": prior, "fit": per_time.sum(axis=1) - prior}
+    return Bound(per_time.sum(axis=1), terms), Profile(-per_time, by_position)
+
+  def sample(params, keys, *, state, options):
+    def one(key):
+      first, second = jax.random.split(key)
+      z = jax.random.categorical(first, params["log_prior"])
+      scaled = params["log_theta"][z] / (options.temperature * temperature)
+      return jax.random.categorical(second, scaled, shape=(length,)).astype(jnp.int32)
+
+    x = jax.vmap(one)(keys)
+    chain = jnp.stack([jnp.full_like(x, num_classes)] * options.num_frames) if options.num_frames else None
+    return Samples(x, jnp.ones(x.shape, bool), chain)
+
+  def denoise(params, x, valid, noise_level, *, state):
+    """Bayes' rule: each category is wrong with probability `noise_level`, all others equally likely."""
+    off = noise_level / (num_classes - 1)
+    channel = jnp.full((num_classes, num_classes), off) + (1 - noise_level - off) * jnp.eye(
+      num_classes
+    )  # [clean, seen]
+    log_seen = jnp.log(channel)[:, x].transpose(1, 2, 0)  # [batch, length, clean]
+    per_position = params["log_theta"][None, None] + log_seen[:, :, None, :]  # [batch, length, z, clean]
+    evidence = jnp.where(valid[..., None], jax.nn.logsumexp(per_position, axis=-1), 0.0)
+    others = params["log_prior"][None, None] + evidence.sum(axis=1, keepdims=True) - evidence
+    prediction = jax.nn.logsumexp(others[..., None] + params["log_theta"][None, None], axis=2)
+    posterior = prediction + log_seen
+    return Denoised(jax.nn.log_softmax(posterior), jax.nn.log_softmax(prediction))
+
+  def draw_infill(params, x, observed, keys, *, state, options):
+    scores = joint(params, x, observed)
+
+    def one(key, score, given, seen):
+      first, second = jax.random.split(key)
+      z = jax.random.categorical(first, score)
+      drawn = jax.random.categorical(second, params["log_theta"][z], shape=(length,)).astype(given.dtype)
+      return jnp.where(seen, given, drawn)
+
+    filled = jax.vmap(one)(keys, scores, x, observed)
+    return Samples(filled, jnp.ones(filled.shape, bool))
+
+  return Model(
+    EventSpec((length,), num_classes),
+    init=lambda batch, key: ({}, {}),
+    bound=bound,
+    sample=sample,
+    log_prob=log_prob if exact else None,
+    log_weight=log_weight,
+    full_bound=full_bound,
+    denoise=denoise,
+    infill=Infill(draw_infill, True, "components are drawn given what is observed"),
+  )
+
+
+def walk(x, valid, batch_size):
+  """Yields a split as batches; the last one is padded with invalid examples."""
+  from catgen.interfaces import Batch
+
+  for start in range(0, len(x), batch_size):
+    numbers = np.arange(start, start + batch_size)
+    inside = np.minimum(numbers, len(x) - 1)
+    keep = (numbers < len(x))[:, None]
+    yield Batch(x[inside], valid[inside] & keep, numbers.astype(np.int32))

@@ -1,0 +1,100 @@
+"""The proof accepts an honest model and finds each kind of dishonesty."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from catgen.evaluation.proof import enumerate_events, prove
+from catgen.interfaces import InputError, Model
+from tests.evaluation.mixtures import make_parameters, mixture
+
+PARAMS = make_parameters(np.random.default_rng(11))
+BOUND = {"ELBO <= log p(x), every event", "ELBO <= log p(x), on average", "full bound = bound in expectation"}
+
+
+def failures(model: Model, seed=0) -> set[str]:
+  return {claim.name for claim in prove(model, PARAMS, {}, key=jax.random.key(seed)) if not claim.passed}
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_honest_model_passes_all(exact, seed):
+  claims = prove(mixture(exact=exact), PARAMS, {}, key=jax.random.key(seed))
+  assert [claim for claim in claims if not claim.passed] == []
+  assert len(claims) == 7 + exact
+
+
+def test_a_model_with_exact_values_only_passes():
+  model = mixture()
+
+  def bound(params, batch, keys, *, state, train, strata=None):
+    honest = model.bound(params, batch, keys, state=state, train=train)
+    return honest._replace(nats=model.log_prob(params, batch, state=state))
+
+  claims = prove(model._replace(bound=bound, log_weight=None, full_bound=None), PARAMS, {}, key=jax.random.key(0))
+  assert all(claim.passed for claim in claims)
+  assert len(claims) == 4
+
+
+def test_a_model_with_bounds_only_cannot_claim_more_than_one():
+  model = mixture(exact=False)._replace(log_weight=None)
+  assert failures(model) == set()
+  assert "bounds claim at most probability one" in failures(
+    mixture(exact=False, bound_offset=3.0)._replace(log_weight=None)
+  )
+
+
+def test_a_bound_that_is_too_high_is_found():
+  assert failures(mixture(bound_offset=2.0, weight_offset=-2.0)) == BOUND
+
+
+def test_a_bound_that_is_a_little_off_disagrees_with_the_full_one():
+  assert failures(mixture(bound_offset=-0.1, weight_offset=0.1)) == {"full bound = bound in expectation"}
+
+
+def test_weights_that_are_off_are_found_with_and_without_exact_values():
+  assert "weights average to p(x)" in failures(mixture(weight_offset=0.2))
+  assert "probabilities sum to one" in failures(mixture(weight_offset=0.2, exact=False))
+
+
+def test_weights_that_are_no_weights_are_found():
+  """One random term of a bound, scaled up, has the right mean in the log and the wrong one outside."""
+  model = mixture(exact=False)
+
+  def log_weight(params, batch, keys, *, state):
+    noise = jax.vmap(jax.random.normal)(keys)
+    return model.log_weight(params, batch, keys, state=state) + noise
+
+  assert "probabilities sum to one" in failures(model._replace(log_weight=log_weight))
+
+
+def test_a_sampler_with_another_temperature_is_found():
+  assert failures(mixture(temperature=1.3)) == {"samples occur as often as p(x) says"}
+
+
+def test_invalid_samples_that_no_probability_pays_for_are_found():
+  model = mixture()
+
+  def sample(params, keys, *, state, options):
+    drawn = model.sample(params, keys, state=state, options=options)
+    return drawn._replace(valid=drawn.valid & (jnp.arange(len(keys)) % 10 > 0)[:, None])
+
+  assert {"probabilities sum to one", "samples occur as often as p(x) says"} <= failures(model._replace(sample=sample))
+
+
+def test_a_value_that_is_not_a_number_fails():
+  model = mixture()
+
+  def log_prob(params, batch, *, state):
+    return model.log_prob(params, batch, state=state) + jnp.where(jnp.asarray(batch.index) == 4, jnp.nan, 0.0)
+
+  assert "probabilities sum to one" in failures(model._replace(log_prob=log_prob))
+
+
+def test_events_are_enumerated_once_each():
+  batch = enumerate_events(mixture(3, 4))
+  assert batch.x.shape == (64, 3)
+  assert len(np.unique(batch.x, axis=0)) == 64
+  with pytest.raises(InputError, match="too many"):
+    enumerate_events(mixture(10, 4))

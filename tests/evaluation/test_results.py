@@ -1,0 +1,92 @@
+"""results.json: what a record says, merging, and what happens when it cannot be read or written."""
+
+import json
+import subprocess
+
+import jax
+import numpy as np
+import pytest
+
+from catgen.evaluation import results
+from catgen.evaluation.likelihood import evaluate
+from catgen.interfaces import Codec, DataSource, EventSpec, InputError
+from tests.evaluation.mixtures import make_parameters, mixture, walk
+
+SOURCE = DataSource(
+  EventSpec((4,), 3), {}, Codec(list, list, {}), "character", 1.25, "feed" * 16, "synthetic, four positions"
+)
+
+
+def record(estimator="exact", step=10, **keywords):
+  x = np.random.default_rng(0).integers(0, 3, (9, 4)).astype(np.int32)
+  batches = walk(x, np.ones(x.shape, bool), 3)
+  params = make_parameters(np.random.default_rng(1))
+  likelihood = evaluate(mixture(4), params, {}, batches, key=jax.random.key(0), estimator=estimator, **keywords)
+  return results.likelihood_record(likelihood, SOURCE, split="test", step=step, ema=True, config={"b": 1, "a": [2]})
+
+
+def test_a_record_states_unit_estimator_errors_and_origin():
+  entry = record("full", num_replicates=2)
+  assert entry["unit"] == "bits per character"
+  assert entry["estimator"] == "full"
+  np.testing.assert_allclose(entry["bits_per_byte"], entry["value"] / 1.25)
+  assert (entry["num_examples"], entry["num_positions"]) == (9, 36)
+  assert (entry["split"], entry["step"], entry["ema"]) == ("test", 10, True)
+  assert entry["data_error"] > 0
+  np.testing.assert_allclose(entry["monte_carlo_error"], 0, atol=1e-7)  # this full bound has no randomness
+  np.testing.assert_allclose(sum(entry["terms"].values()), entry["value"], rtol=1e-6)
+  assert entry["data_fingerprint"] == SOURCE.fingerprint
+  assert entry["config_hash"] == results.config_hash({"a": [2], "b": 1})
+  json.dumps(entry, allow_nan=False)
+
+
+def test_an_unknown_error_is_null():
+  assert record("elbo", num_replicates=1)["monte_carlo_error"] is None
+
+
+def test_results_of_several_estimators_coexist_and_repeats_replace(tmp_path):
+  results.add_results(tmp_path / "new", record("exact"), record("elbo"))
+  results.add_results(tmp_path / "new", record("exact", step=20))
+  path = results.add_results(tmp_path / "new", {**record("elbo"), "value": 7.0})
+  found = [(entry["estimator"], entry["step"]) for entry in results.read_results(tmp_path / "new")]
+  assert found == [("exact", 10), ("exact", 20), ("elbo", 10)]
+  assert json.loads(path.read_text())[-1]["value"] == 7.0
+  assert [file.name for file in path.parent.iterdir()] == ["results.json"]  # no temporary file stays
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+  results.add_results(tmp_path, record())
+  before = (tmp_path / "results.json").read_text()
+
+  def full_disk(*arguments):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(results.os, "fsync", full_disk)
+  with pytest.raises(InputError, match="No space left on device"):
+    results.add_results(tmp_path, record("elbo"))
+  assert (tmp_path / "results.json").read_text() == before
+  assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("content", ["[{", "{}"])
+def test_a_damaged_file_is_named_and_kept(tmp_path, content):
+  (tmp_path / "results.json").write_text(content)
+  with pytest.raises(InputError, match=r"results\.json"):
+    results.add_results(tmp_path, record())
+  assert (tmp_path / "results.json").read_text() == content
+
+
+def test_an_unwritable_work_directory_is_named(tmp_path):
+  (tmp_path / "file").write_text("")
+  with pytest.raises(InputError, match=r"results\.json"):
+    results.add_results(tmp_path / "file", record())
+
+
+def test_code_version_without_git_falls_back_to_the_package(monkeypatch):
+  def missing(*arguments, **keywords):
+    raise FileNotFoundError("git")
+
+  assert results.code_version()
+  monkeypatch.setattr(subprocess, "run", missing)
+  monkeypatch.setattr(results.importlib.metadata, "version", lambda name: "1.2.3")
+  assert results.code_version() == "1.2.3"

@@ -1,0 +1,126 @@
+"""Corrupting and correcting, against Bayes' rule by enumeration and against counts made by hand."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from catgen.evaluation import spelling
+from catgen.interfaces import InputError
+from tests.evaluation.mixtures import make_parameters, mixture
+
+LENGTH, CLASSES = 4, 3
+PARAMS = make_parameters(np.random.default_rng(7), num_components=2, num_classes=CLASSES)
+MODEL = mixture(LENGTH, CLASSES)
+
+
+def examples(rng, number):
+  """Draws from the model itself."""
+  z = rng.choice(2, number, p=np.exp(np.asarray(PARAMS["log_prior"], np.float64)))
+  thresholds = np.cumsum(np.exp(np.asarray(PARAMS["log_theta"], np.float64)), axis=1)[z][:, None]
+  return np.minimum((rng.random((number, LENGTH, 1)) > thresholds).sum(axis=-1), CLASSES - 1).astype(np.int32)
+
+
+def test_corruption_has_the_rate_and_hits_every_other_category_alike():
+  rng, x = np.random.default_rng(0), np.full((200, 100), 2, np.int32)
+  valid = np.broadcast_to(np.arange(100)[None] < 90, x.shape)
+  y = spelling.corrupt(rng, x, valid, 0.2, 5)
+  assert y.dtype == x.dtype
+  assert (y == x)[~valid].all()
+  wrong = y[(y != x) & valid]
+  assert abs(wrong.size / valid.sum() - 0.2) < 4 * np.sqrt(0.16 / valid.sum())
+  counts = np.bincount(wrong, minlength=5)
+  assert counts[2] == 0
+  assert np.abs(counts[[0, 1, 3, 4]] / wrong.size - 0.25).max() < 4 * np.sqrt(0.1875 / wrong.size)
+
+
+def test_bayes_takes_the_likeliest_category_of_the_enumerated_posterior():
+  rate, rng = 0.15, np.random.default_rng(1)
+  typed, valid = rng.integers(0, CLASSES, (6, LENGTH)).astype(np.int32), np.ones((6, LENGTH), bool)
+  prior, theta = (np.exp(np.asarray(PARAMS[n], np.float64)) for n in ("log_prior", "log_theta"))
+  clean = np.array(list(itertools.product(range(CLASSES), repeat=LENGTH)))
+  p_clean = (prior[:, None] * np.prod([theta[:, clean[:, d]] for d in range(LENGTH)], axis=0)).sum(axis=0)
+  result = spelling.correct(MODEL, PARAMS, {}, typed, valid, rate)
+  for row in range(6):
+    channel = np.where(clean == typed[row], 1 - rate, rate / (CLASSES - 1)).prod(axis=1)
+    joint = p_clean * channel
+    marginal = np.array([[joint[clean[:, d] == k].sum() for k in range(CLASSES)] for d in range(LENGTH)]) / joint.sum()
+    np.testing.assert_array_equal(result.x[row], marginal.argmax(axis=1))
+    np.testing.assert_allclose(result.probability[row], marginal.max(axis=1), rtol=1e-4)
+  np.testing.assert_array_equal(result.changed, result.x != typed)
+
+
+def test_bayes_leaves_all_as_typed_where_no_error_is_assumed_and_paper_does_not():
+  typed = np.random.default_rng(2).integers(0, CLASSES, (50, LENGTH)).astype(np.int32)
+  valid = np.ones(typed.shape, bool)
+  assert not spelling.correct(MODEL, PARAMS, {}, typed, valid, 0.0).changed.any()
+  assert spelling.correct(MODEL, PARAMS, {}, typed, valid, 0.0, method="paper").changed.any()
+
+
+def test_invalid_positions_stay():
+  typed, valid = np.zeros((3, LENGTH), np.int32), np.zeros((3, LENGTH), bool)
+  assert not spelling.correct(MODEL, PARAMS, {}, typed, valid, 0.5, method="paper").changed.any()
+
+
+def test_scores_are_the_counts_of_a_correction_made_by_hand():
+  x = examples(np.random.default_rng(3), 90)
+  valid = np.broadcast_to(np.arange(LENGTH)[None] < 3, x.shape)
+  scores = spelling.score(MODEL, PARAMS, {}, x, valid, rng=np.random.default_rng(4), rate=0.3, batch_size=32)
+  typed = spelling.corrupt(np.random.default_rng(4), x, valid, 0.3, CLASSES)
+  for method, found in scores.items():
+    fixed = spelling.correct(MODEL, PARAMS, {}, typed, valid, 0.3, method=method).x
+    wrong, clean = valid & (typed != x), valid & (typed == x)
+    assert (found.repaired.hits, found.repaired.total) == ((wrong & (fixed == x)).sum(), wrong.sum())
+    assert (found.broken.hits, found.broken.total) == ((clean & (fixed != x)).sum(), clean.sum())
+    assert found.wrong_before.hits == wrong.sum()
+    assert found.wrong_after.hits == wrong.sum() - found.repaired.hits + found.broken.hits
+    assert found.wrong_after.total == valid.sum()
+
+
+def test_bayes_leaves_fewest_errors():
+  x = examples(np.random.default_rng(5), 4000)
+  valid = np.ones(x.shape, bool)
+  scores = spelling.score(MODEL, PARAMS, {}, x, valid, rng=np.random.default_rng(6), rate=0.1, batch_size=4000)
+  assert scores["bayes"].wrong_after.value <= scores["bayes"].wrong_before.value
+  assert scores["bayes"].wrong_after.high < scores["paper"].wrong_after.low
+
+
+def test_wilson_by_its_formula_and_at_the_edges():
+  found = spelling.share(np.ones(10, int) * 3, np.ones(10, int) * 10)  # all alike: no design effect
+  z, n, p = 1.959964, 100, 0.3
+  roots = np.roots([1 + z**2 / n, -(2 * p + z**2 / n), p**2])  # (p - q)^2 = z^2 q (1 - q) / n
+  np.testing.assert_allclose([found.low, found.high], np.sort(roots), rtol=1e-9)
+  none = spelling.share(np.zeros(10, int), np.full(10, 10))
+  assert none.low == 0.0
+  assert 0.03 < none.high < 0.04
+  assert np.isnan(spelling.share(np.zeros(3, int), np.zeros(3, int)).value)
+
+
+def test_intervals_cover_although_positions_of_an_example_hang_together():
+  rng, covered = np.random.default_rng(8), 0
+  for _ in range(400):
+    p = rng.beta(2, 6, 60)  # mean 1/4; each example has its own rate
+    found = spelling.share(rng.binomial(50, p), np.full(60, 50))
+    covered += found.low <= 0.25 <= found.high
+  assert 0.90 <= covered / 400 <= 0.99
+
+
+@pytest.mark.parametrize(
+  ("model", "rate", "method", "message"),
+  [
+    (MODEL._replace(denoise=None), 0.1, "bayes", "no denoiser"),
+    (MODEL, 0.9, "bayes", "error rate"),
+    (MODEL, -0.1, "bayes", "error rate"),
+    (MODEL, 0.1, "magic", "bayes, paper"),
+  ],
+)
+def test_mistakes_are_named(model, rate, method, message):
+  x = np.zeros((1, LENGTH), np.int32)
+  with pytest.raises(InputError, match=message):
+    spelling.correct(model, PARAMS, {}, x, x == 0, rate, method=method)
+
+
+def test_a_category_out_of_range_is_named():
+  x = np.full((1, LENGTH), 3, np.int32)
+  with pytest.raises(InputError, match=r"outside \[0, 3\)"):
+    spelling.correct(MODEL, PARAMS, {}, x, x == 3, 0.1)

@@ -1,0 +1,132 @@
+"""Metrics on disk: nothing twice after a restart, nothing lost, one line where the disk fails."""
+
+import json
+import struct
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tensorboardX.proto import event_pb2
+
+from catgen.interfaces import InputError
+from catgen.reporting import writers
+
+
+def steps(workdir):
+  return [record["step"] for record in writers.read_metrics(workdir / writers.FILE_NAME)]
+
+
+def write(workdir, first, last, start_step=0, **keywords):
+  out = writers.open_writers(workdir, start_step, **keywords)
+  for step in range(first, last + 1):
+    out.write(step, {"train/bits": 1.0 / step})
+  out.close()
+
+
+def test_lines_can_be_read_back_and_are_on_disk_at_once(tmp_path):
+  out = writers.open_writers(tmp_path / "new")
+  out.write(1, {"a": 0.5, "b": np.float32(0.25), "c": jnp.float32(2), "n": 3, "note": "x", "bad": float("nan")})
+  expected = {"step": 1, "a": 0.5, "b": 0.25, "c": 2.0, "n": 3, "note": "x", "bad": None}
+  assert writers.read_metrics(tmp_path / "new" / writers.FILE_NAME) == [expected]
+  out.close()
+  out.close()
+  assert list((tmp_path / "new" / "tensorboard").iterdir())
+
+
+def test_a_resumed_run_has_no_step_twice(tmp_path):
+  write(tmp_path, 1, 9, tensorboard=False)
+  write(tmp_path, 6, 7, start_step=5, tensorboard=False)
+  assert steps(tmp_path) == [1, 2, 3, 4, 5, 6, 7]
+  write(tmp_path, 1, 2, tensorboard=False)  # a run from the start forgets all
+  assert steps(tmp_path) == [1, 2]
+
+
+def test_a_line_cut_short_by_a_crash_is_dropped(tmp_path):
+  write(tmp_path, 1, 3, tensorboard=False)
+  with open(tmp_path / writers.FILE_NAME, "a") as file:
+    file.write('{"step": 4, "train/b')
+  assert steps(tmp_path) == [1, 2, 3]
+  write(tmp_path, 4, 4, start_step=3, tensorboard=False)
+  assert steps(tmp_path) == [1, 2, 3, 4]
+
+
+def test_a_last_line_without_its_line_break_does_not_swallow_the_next(tmp_path):
+  write(tmp_path, 1, 2, tensorboard=False)
+  path = tmp_path / writers.FILE_NAME
+  path.write_text(path.read_text().rstrip("\n"))
+  write(tmp_path, 3, 3, start_step=2, tensorboard=False)
+  assert steps(tmp_path) == [1, 2, 3]
+
+
+def test_a_damaged_line_is_named(tmp_path):
+  path = tmp_path / writers.FILE_NAME
+  path.write_text('{"step": 1}\n{"ste\n{"step": 3}\n')
+  with pytest.raises(InputError, match=r"line 2 of .*metrics\.jsonl"):
+    writers.open_writers(tmp_path, 3)
+
+
+def events(path):
+  """Reads a TensorBoard file: records of (length, checksum, event, checksum)."""
+  content, place = path.read_bytes(), 0
+  while place < len(content):
+    (length,) = struct.unpack_from("<Q", content, place)
+    yield event_pb2.Event.FromString(content[place + 12 : place + 12 + length])
+    place += length + 16
+
+
+def test_tensorboard_gets_the_numbers_and_hides_what_came_after_the_restart(tmp_path):
+  write(tmp_path, 1, 3)
+  write(tmp_path, 3, 4, start_step=2)
+  files = {file.suffix: list(events(file)) for file in (tmp_path / "tensorboard").iterdir()}
+  first, second = files[".from0"], files[".from2"]
+  for found, steps in ((first, [1, 2, 3]), (second, [3, 4])):
+    scalars = [(event.step, event.summary.value[0]) for event in found if event.summary.value]
+    assert [(step, value.tag) for step, value in scalars] == [(step, "train/bits") for step in steps]
+    np.testing.assert_allclose([value.simple_value for _, value in scalars], 1 / np.array(steps), rtol=1e-6)
+  (restart,) = [event.step for event in second if event.session_log.status == event_pb2.SessionLog.START]
+  assert restart == 3  # TensorBoard drops what earlier files say about this step and later ones
+
+
+class FullDisk:
+  """A file that takes nothing."""
+
+  def write(self, text):
+    raise OSError(28, "No space left on device")
+
+  def flush(self):
+    pass
+
+  def close(self):
+    pass
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+  monkeypatch.setattr(writers, "open", lambda *arguments: FullDisk(), raising=False)
+  out = writers.open_writers(tmp_path, tensorboard=False)
+  with pytest.raises(InputError, match=r"metrics\.jsonl: No space left on device; free space"):
+    out.write(1, {"a": 1.0})
+
+
+def test_a_directory_that_cannot_be_made_is_one_line(tmp_path):
+  (tmp_path / "file").write_text("")
+  with pytest.raises(InputError, match="cannot write"):
+    writers.open_writers(tmp_path / "file" / "run")
+
+
+def test_processes_that_do_not_write(tmp_path):
+  out = writers.no_writers()
+  out.write(1, {"a": 1.0})
+  out.close()
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_every_line_is_standard_json(tmp_path):
+  out = writers.open_writers(tmp_path, tensorboard=False)
+  out.write(1, {"a": float("inf"), "b": jnp.float32(jnp.nan), "c": True, "d": None})
+  out.close()
+
+  def refuse(constant):
+    raise AssertionError(constant)
+
+  line = (tmp_path / writers.FILE_NAME).read_text()
+  assert json.loads(line, parse_constant=refuse) == {"step": 1, "a": None, "b": None, "c": True, "d": None}

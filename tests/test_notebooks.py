@@ -1,0 +1,73 @@
+"""Every notebook runs from top to bottom in this interpreter, and is stored without outputs."""
+
+import os
+import pathlib
+import sys
+import tempfile
+
+import nbformat
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = pathlib.Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
+  """Runs all cells in a fresh kernel of this interpreter; CellExecutionError where one fails."""
+  # Without folders of installed kernels "python3" means sys.executable, not some other Python of the machine.
+  specs = KernelSpecManager(kernel_dirs=[])
+  with tempfile.TemporaryDirectory() as scratch:
+    manager = AsyncKernelManager(
+      kernel_name="python3", kernel_spec_manager=specs, connection_file=os.path.join(scratch, "kernel.json")
+    )
+    client = NotebookClient(notebook, km=manager, timeout=120, resources={"metadata": {"path": str(folder)}})
+    client.execute(env=_environment(scratch))
+
+
+def _environment(scratch: str) -> dict[str, str]:
+  """The kernel's variables: this checkout first on the path, one CPU device as for a user, the suite's compilation cache."""
+  return {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    "IPYTHONDIR": scratch,  # no start-up files or history of the user's
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_COMPILATION_CACHE_DIR": os.path.join(tempfile.gettempdir(), "catgen-test-cache"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+  }
+
+
+def _with_cell(notebook: nbformat.NotebookNode, source: str) -> nbformat.NotebookNode:
+  notebook.cells.append(nbformat.v4.new_code_cell(source))
+  return notebook
+
+
+def test_there_are_notebooks():
+  assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs(path):
+  notebook = _with_cell(
+    nbformat.read(path, as_version=4),
+    f"import sys, pathlib, catgen\nassert sys.executable == {sys.executable!r}, sys.executable\n"
+    f"assert pathlib.Path(catgen.__file__).is_relative_to({str(ROOT)!r}), catgen.__file__",
+  )
+  execute(notebook, path.parent)
+
+
+def test_a_failing_cell_is_noticed(tmp_path):
+  with pytest.raises(CellExecutionError, match="two is not three"):
+    execute(_with_cell(nbformat.v4.new_notebook(), "assert 2 == 3, 'two is not three'"), tmp_path)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_stored_without_outputs(path):
+  notebook = nbformat.read(path, as_version=4)
+  nbformat.validate(notebook)
+  used = [cell.id for cell in notebook.cells if cell.cell_type == "code" and (cell.outputs or cell.execution_count)]
+  assert not used, f"clear the outputs of {path.name} before committing it, for small diffs: {used}"

@@ -1,0 +1,75 @@
+import jax
+import numpy as np
+import pytest
+
+from catgen.interfaces import InputError
+from catgen.training.sharding import check_batch_size, leaves, make_mesh, place, shard_state
+from tests import toys
+from tests.training.trainer import Setting, build
+
+
+def specs(tree):
+  return {name: leaf.sharding.spec for name, leaf in leaves(tree)}
+
+
+def test_moments_and_average_lie_where_their_parameters_do():
+  target = build("denoiser", Setting(fsdp=4, optimizer="adamw")).target
+  params = specs(target.params)
+  assert any("fsdp" in spec for spec in params.values())
+  assert specs(target.ema) == params
+  moments = [(name, spec) for name, spec in specs(target.opt_state).items() if "/mu/" in name or "/nu/" in name]
+  assert len(moments) == 2 * len(params)
+  for name, spec in moments:
+    assert spec == params[name.split("/mu/")[-1].split("/nu/")[-1]]
+
+
+def test_fsdp_lessens_the_bytes_of_a_device_and_the_rule_takes_the_largest_axis():
+  kernel = build("markov", Setting(fsdp=8)).init().params["layers"]["kernel"]
+  assert kernel.addressable_shards[0].data.shape == (2, 5, 2)
+
+
+def test_rules_are_read_in_order_and_small_leaves_are_copied():
+  target = build("markov", Setting(fsdp=2)).target
+  mesh = make_mesh(fsdp=2)
+  rules = ((r"^head/", (None, None)), (r"kernel$", ("data", None, "fsdp")))
+  sharded = shard_state(target, make_mesh(data=2, fsdp=2, devices=jax.devices()[:4]), rules)
+  assert sharded.params["head"]["kernel"].is_fully_replicated
+  assert tuple(sharded.params["layers"]["kernel"].spec) == ("data", None, "fsdp")
+  assert shard_state(target, mesh, min_size=10**6).params["layers"]["kernel"].is_fully_replicated
+
+
+@pytest.mark.parametrize(
+  ("rules", "said"),
+  [
+    (((".*", "spread"),), "choose"),
+    (((".*", ("model",)),), "model"),
+    ((("layers", (None, "fsdp")),), "does not fit"),
+    ((("layers", (None,) * 4),), "does not fit"),
+  ],
+)
+def test_rules_that_cannot_hold_are_refused(rules, said):
+  with pytest.raises(InputError, match=said):
+    shard_state(build("markov", Setting(fsdp=2)).target, make_mesh(fsdp=2), rules)
+
+
+@pytest.mark.parametrize("sizes", [{"data": 3}, {"fsdp": 3}, {"data": 0}, {"fsdp": 16}, {"data": 8, "fsdp": 2}])
+def test_a_mesh_that_does_not_fit_the_devices_is_refused(sizes):
+  with pytest.raises(InputError, match="mesh"):
+    make_mesh(**sizes)
+
+
+def test_a_batch_that_cannot_be_divided_is_refused():
+  mesh = make_mesh()
+  check_batch_size(32, mesh, 4)
+  with pytest.raises(InputError, match="batch_size 48"):
+    check_batch_size(48, mesh, 4)
+  with pytest.raises(InputError, match="batch_size 4"):
+    check_batch_size(4, mesh)
+
+
+def test_placing_spreads_the_batch_over_all_devices_in_order():
+  batch = toys.first_batch()
+  placed = place(batch, make_mesh(fsdp=4))
+  assert len({shard.device for shard in placed.x.addressable_shards}) == 8
+  assert placed.x.addressable_shards[0].data.shape == (2, 8)
+  jax.tree.map(np.testing.assert_array_equal, placed, batch)

@@ -1,0 +1,135 @@
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from catgen.interfaces import example_keys, example_strata
+from tests import toys
+from tests.training.trainer import Setting, build, run_steps
+
+STEPS = 6
+ONE = Setting(devices=1)
+OTHERS = {
+  "8 devices": Setting(),
+  "8 devices, fsdp": Setting(fsdp=8),
+  "4 microbatches": Setting(devices=1, num_microbatches=4),
+  "2 x 2, 4 microbatches": Setting(devices=4, fsdp=2, num_microbatches=4),
+}
+
+
+@pytest.fixture(scope="module", params=[("denoiser", "adamw"), ("markov", "muon")], ids="-".join)
+def reference(request):
+  name, optimizer = request.param
+  return name, optimizer, *run_steps(build(name, ONE._replace(optimizer=optimizer)), STEPS)
+
+
+@pytest.mark.parametrize("setting", OTHERS.values(), ids=OTHERS)
+def test_devices_and_microbatches_change_only_rounding(reference, setting):
+  name, optimizer, state, metrics = reference
+  other, others = run_steps(build(name, setting._replace(optimizer=optimizer)), STEPS)
+  chex.assert_trees_all_close(others, metrics, rtol=2e-4, atol=1e-4)
+  chex.assert_trees_all_close(jax.device_get(other), jax.device_get(state), rtol=5e-3, atol=2e-4)
+  assert int(other.step) == STEPS
+
+
+@pytest.mark.parametrize("name", sorted(toys.MODELS))
+def test_the_step_is_the_gradient_of_the_mean_over_valid_positions(name):
+  model, trainer = toys.MODELS[name](), build(name, ONE)
+  state = jax.tree.map(jnp.copy, trainer.init())
+  batch = jax.tree.map(jnp.asarray, toys.first_batch())
+  draws, strata = jax.random.split(jax.random.fold_in(trainer.key, 0))
+  keys, strata = example_keys(draws, batch.index), example_strata(strata, batch.index, 16)
+
+  def loss(params):
+    nats = model.bound(params, batch, keys, state=state.model_state, train=True, strata=strata).nats
+    return -nats.sum() / batch.valid.sum()
+
+  value, grads = jax.jit(jax.value_and_grad(loss))(state.params)
+  before = jax.device_get(state.params)
+  after, metrics = trainer.train_step(state, trainer.place(toys.first_batch()), trainer.key)
+  np.testing.assert_allclose(-metrics["nats"] / metrics["positions"], value, rtol=1e-5)
+  norm = np.sqrt(sum(float(jnp.square(g).sum()) for g in jax.tree.leaves(grads)))
+  np.testing.assert_allclose(metrics["grad_norm"], norm, rtol=1e-4)
+  # The first step of Adam moves by the rate (half the peak) against the sign of the gradient, where that is not tiny.
+  for old, new, grad in zip(*map(jax.tree.leaves, (before, after.params, grads)), strict=True):
+    clear = np.abs(grad) > 1e-4
+    np.testing.assert_allclose((new - old)[clear], -0.01 * np.sign(grad)[clear], rtol=1e-2)
+
+
+def test_terms_add_up_and_positions_are_counted():
+  _, metrics = run_steps(build("denoiser", ONE), 2)
+  for step, (batch, found) in enumerate(zip(toys.batches(), metrics, strict=False)):
+    assert found["positions"] == batch.valid.sum()
+    np.testing.assert_allclose(sum(found["terms"].values()), found["nats"], rtol=1e-5)
+    np.testing.assert_allclose(found["learning_rate"], 0.02 * min(1, (step + 1) / 2), rtol=1e-6)
+
+
+@functools.cache
+def recorder():
+  """A model whose state records what it is given."""
+  base = toys.markov()
+
+  def init(batch, key):
+    zeros = jnp.zeros(16)
+    state = {"index": zeros.astype(jnp.int32), "strata": zeros, "draws": zeros, "valid": zeros.astype(bool)}
+    return base.init(batch, key)[0], state
+
+  def bound(params, batch, keys, *, state, train, strata=None):
+    seen = {"index": batch.index, "strata": strata, "draws": jax.vmap(jax.random.uniform)(keys)}
+    return base.bound(params, batch, keys, state={}, train=train)._replace(statistics=seen)
+
+  def update_state(state, statistics, valid):
+    return {**statistics, "valid": valid}
+
+  return base._replace(init=init, bound=bound, update_state=update_state)
+
+
+def test_update_state_sees_the_whole_batch_in_order_and_draws_do_not_depend_on_microbatches():
+  seen = []
+  for setting in (ONE, Setting(num_microbatches=2)):
+    trainer = build(recorder(), setting)
+    batch = toys.first_batch()
+    batch.valid[3] = False
+    state, _ = trainer.train_step(trainer.init(), trainer.place(batch), trainer.key)
+    seen.append(jax.device_get(state.model_state))
+    assert list(seen[-1]["index"]) == list(range(16))
+    assert list(seen[-1]["valid"]) == [number != 3 for number in range(16)]
+    # One example in each sixteenth of [0, 1): strata cover the batch evenly.
+    assert sorted(np.floor(seen[-1]["strata"] * 16).astype(int)) == list(range(16))
+  chex.assert_trees_all_equal(*seen)
+
+
+def test_keys_differ_between_steps_and_examples():
+  draws = [run_steps(build(recorder(), ONE), steps)[0].model_state["draws"] for steps in (1, 2)]
+  assert len(np.unique(np.concatenate(draws))) == 32
+
+
+def poison(batch):
+  """A category out of range makes the toy's log-probability NaN."""
+  return batch._replace(x=np.where(np.arange(16)[:, None] == 5, 10**6, batch.x).astype(np.int32))
+
+
+def test_a_step_that_is_not_finite_changes_nothing_and_stops_those_behind_it():
+  trainer = build("denoiser", ONE)
+  state, _ = run_steps(trainer, 2)
+  before = jax.device_get(state)
+  state, metrics = trainer.train_step(state, trainer.place(poison(toys.first_batch())), trainer.key, 2)
+  assert metrics["non_finite"]
+  chex.assert_trees_all_equal(jax.device_get(state), before)
+  state, metrics = trainer.train_step(state, trainer.place(toys.first_batch()), trainer.key, 3)
+  assert not metrics["non_finite"]
+  chex.assert_trees_all_equal(jax.device_get(state), before)
+  state, _ = trainer.train_step(state, trainer.place(toys.first_batch()), trainer.key, 2)
+  assert int(state.step) == 3
+
+
+def test_one_compilation_serves_all_steps():
+  trainer = build("denoiser", ONE)
+  state, _ = run_steps(trainer, 1)
+  compiled = trainer.train_step._cache_size()
+  run_steps(trainer, 2, state)
+  run_steps(trainer, 2)
+  assert trainer.train_step._cache_size() == compiled

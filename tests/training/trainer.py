@@ -1,0 +1,64 @@
+"""Puts a toy model, an optimizer, a mesh and a step together, as a launcher would."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from catgen.interfaces import Model
+from catgen.training.optimizer import make_optimizer
+from catgen.training.sharding import make_mesh, place
+from catgen.training.state import TrainState
+from catgen.training.step import abstract_state, make_init, make_train_step
+from tests import toys
+
+
+class Setting(NamedTuple):
+  """What a run may vary without changing its result."""
+
+  devices: int | None = None  # None = all
+  fsdp: int = 1
+  num_microbatches: int = 1
+  num_steps: int = 12
+  optimizer: str = "adamw"
+
+
+class Trainer(NamedTuple):
+  """All parts of a run."""
+
+  mesh: Any
+  target: TrainState
+  init: Callable[[], TrainState]
+  train_step: Callable
+  key: jax.Array
+  place: Callable
+
+
+@functools.cache
+def build(model: str | Model, setting: Setting | None = None, **optimizer) -> Trainer:
+  """Returns the parts of a run; tests that ask for the same share their compilation."""
+  setting = setting or Setting()
+  model = toys.MODELS[model]() if isinstance(model, str) else model
+  keywords = {"learning_rate": 2e-2, "warmup_steps": 2, "decay": "cosine", "clip_norm": 1.0, "b2": 0.95} | optimizer
+  update, rate = make_optimizer(name=setting.optimizer, num_steps=setting.num_steps, **keywords)
+  mesh = make_mesh(fsdp=setting.fsdp, devices=jax.devices()[: setting.devices])
+  local = toys.first_batch(process=jax.process_index(), processes=jax.process_count())
+  batch = place(local, mesh)
+  target = abstract_state(model, update, batch, mesh=mesh, min_size=1, ema_decay=0.9)
+  init = make_init(model, update, target=target)
+  step = make_train_step(model, update, rate, target=target, num_microbatches=setting.num_microbatches, ema_decay=0.9)
+  return Trainer(
+    mesh, target, lambda: init(batch, jax.random.key(1)), step, jax.random.key(2), lambda batch: place(batch, mesh)
+  )
+
+
+def run_steps(trainer: Trainer, num_steps: int, state: TrainState | None = None) -> tuple[TrainState, list[dict]]:
+  """Returns the state after some steps, and the metrics of each."""
+  state = trainer.init() if state is None else state
+  metrics = []
+  batches = toys.batches(int(state.step))
+  for _ in range(num_steps):
+    state, latest = trainer.train_step(state, trainer.place(next(batches)), trainer.key)
+    metrics.append(jax.device_get(latest))
+  return state, metrics
