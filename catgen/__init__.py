@@ -1,7 +1,7 @@
 """Generative models of categorical data: text, bytes, segmentation maps, any integers.
 
-  run = catgen.load("runs/quickstart")
-  print(run.decode(run.sample(1).x[0]))
+run = catgen.load("runs/quickstart")
+print(run.decode(run.sample(1).x[0]))
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """From a configuration to objects: the only place where names in a config meet factories, and data meet models.
 
-A section such as `{"kind": "transformer", "width": 256}` becomes a call of the factory of that kind with the other keys as
-keywords; unknown, missing and misspelt keys are refused by name.
+A section such as `{"kind": "transformer", "width": 256}` becomes a call of the factory of that kind with the other
+keys as keywords; unknown, missing and misspelt keys are refused by name.
 """
 
 import difflib
@@ -88,7 +88,9 @@ def make_source(section: Mapping[str, Any]) -> DataSource:
   factory = _from_registry(SOURCES, section, "data")
   for key, parameter in _keywords(SOURCES[section["kind"]]).items():
     if parameter.default is inspect.Parameter.empty and section.get(key) is None:
-      raise InputError(f"config.data.{key} is not set; data of kind {section['kind']!r} need it: --config.data.{key}=...")
+      raise InputError(
+        f"config.data.{key} is not set; data of kind {section['kind']!r} need it: --config.data.{key}=..."
+      )
   return factory()
 
 
@@ -138,7 +140,9 @@ def write_record(workdir: str, record: RunRecord, *, write: bool = True) -> None
     os.chmod(file.name, 0o644)
     os.replace(file.name, path)
   except OSError as error:
-    raise InputError(f"cannot write to the work directory {workdir}: {error.strerror}; choose another --workdir") from error
+    raise InputError(
+      f"cannot write to the work directory {workdir}: {error.strerror}; choose another --workdir"
+    ) from error
 
 
 def _check_same_run(old: RunRecord, new: RunRecord, workdir: str) -> None:
@@ -182,11 +186,28 @@ def read_record(workdir: str) -> RunRecord:
     with open(path) as file:
       content = json.load(file)
   except FileNotFoundError as error:
-    raise InputError(f"{workdir} holds no run (no {CONFIG_FILE}); train one there first, or correct --workdir") from error
+    raise InputError(
+      f"{workdir} holds no run (no {CONFIG_FILE}); train one there first, or correct --workdir"
+    ) from error
   except (OSError, ValueError) as error:
     raise InputError(f"{path} cannot be read ({error}); restore it or train in another work directory") from error
   event = EventSpec(tuple(content["event"]["shape"]), content["event"]["num_classes"])
   return RunRecord(**{**content, "event": event, "codec": from_spec(content["codec"])})
+
+
+def source_of(record: RunRecord) -> DataSource:
+  """Returns the data set of a run.
+
+  Raises:
+    InputError: it cannot be loaded, or is not what the run was trained on.
+  """
+  source = make_source(record.config["data"])
+  if source.fingerprint != record.fingerprint:
+    raise InputError(
+      f"the data are not those of the run (SHA-256 {source.fingerprint[:12]} here, {record.fingerprint[:12]} there);"
+      " use the same file and Python version"
+    )
+  return source
 
 
 class Run(NamedTuple):

@@ -95,7 +95,9 @@ class Model(NamedTuple):
   log_prob: Callable | None = None  # (params, batch, *, state) -> Float["batch"], exact
   log_weight: Callable | None = None  # (params, batch, keys, *, state) -> Float["batch"], E[exp] = p(x)
   full_bound: Callable | None = None  # (params, batch, keys, *, state) -> (Bound, Profile): every time step once
-  denoise: Callable | None = None  # (params, x, valid, noise_level, *, state) -> Denoised; noise_level: P(a category is wrong)
+  denoise: Callable | None = (
+    None  # (params, x, valid, noise_level, *, state) -> Denoised; noise_level: P(a category is wrong)
+  )
   infill: Infill | None = None
 
 
@@ -105,7 +107,9 @@ class Split(NamedTuple):
   num_examples: int
   examples: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # fixed and disjoint: chunks of a stream, or records
   num_crops: int
-  crops: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # an example from every start; the examples where there are none
+  crops: Callable[
+    [np.ndarray], tuple[np.ndarray, np.ndarray]
+  ]  # an example from every start; the examples where there are none
 
 
 class Codec(NamedTuple):

@@ -1,6 +1,6 @@
 """Masked diffusion on integers of any shape from a .npy or .npz file; a small network for CPUs.
 
-  python -m launch.train --config=configs/array_file.py --workdir=runs/mine --config.data.path=levels.npy
+python -m launch.train --config=configs/array_file.py --workdir=runs/mine --config.data.path=levels.npy
 """
 
 from ml_collections import ConfigDict

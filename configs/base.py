@@ -4,8 +4,8 @@
   config.data = base.text_file()               # another data set: replace the section
   config.model = base.autoregressive()         # another family: replace the section
 
-A section with a `kind` is a call of the factory of that name (catgen/data, catgen/models, catgen/networks); its other keys are the
-factory's keywords. Any key can be overridden on the command line: --config.training.batch_size=64.
+A section with a `kind` is a call of the factory of that name (catgen/data, catgen/models, catgen/networks); its other
+keys are the factory's keywords. Any key can be overridden on the command line: --config.training.batch_size=64.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
   return config
 
 
-# --- data ---------------------------------------------------------------------------------------------------------------
+# --- data --------------------------------------------------------------------------------
 
 
 def stdlib_docs() -> ConfigDict:
@@ -94,7 +94,7 @@ def array_file() -> ConfigDict:
   )
 
 
-# --- models -------------------------------------------------------------------------------------------------------------
+# --- models --------------------------------------------------------------------------------
 
 
 def diffusion() -> ConfigDict:
@@ -103,7 +103,8 @@ def diffusion() -> ConfigDict:
     {
       "kind": "diffusion",
       "process": "uniform",  # "uniform" or "absorbing"
-      "schedule": "cosine",  # "cosine", "linear", "polynomial", or "paper_cosine" (clipped, as published; not for absorbing)
+      # "cosine", "linear", "polynomial", or "paper_cosine" (clipped, as published; not for absorbing)
+      "schedule": "cosine",
       "schedule_power": 2.0,  # of "polynomial": alpha_bar(t) = 1 - t^power
       "num_steps": 1000,  # T; 0 = continuous time
       "last_step": "posterior",  # as in the published numbers; "literal" = Eq. 14/16
@@ -118,7 +119,7 @@ def autoregressive() -> ConfigDict:
   return ConfigDict({"kind": "autoregressive", "network": {**transformer(), "kind": "causal_transformer"}})
 
 
-# --- networks -----------------------------------------------------------------------------------------------------------
+# --- networks --------------------------------------------------------------------------------
 
 
 def transformer() -> ConfigDict:
@@ -130,7 +131,8 @@ def transformer() -> ConfigDict:
       "num_layers": 8,
       "num_heads": 8,
       "dropout": 0.0,  # probability, in training
-      "dtype": "float32",  # of the network's arithmetic: "float32" or "bfloat16"; parameters and likelihoods are float32
+      # of the network's arithmetic: "float32" or "bfloat16"; parameters and likelihoods are float32
+      "dtype": "float32",
       "remat": False,  # recompute activations in the backward pass: less memory, about a third more time
       "scan_layers": False,  # one compiled layer for all: compile time independent of depth, about 12 % slower on CPU
     }
@@ -151,7 +153,7 @@ def local_linear_transformer() -> ConfigDict:
   )
 
 
-# --- training -----------------------------------------------------------------------------------------------------------
+# --- training --------------------------------------------------------------------------------
 
 
 def optimizer() -> ConfigDict:

@@ -1,6 +1,6 @@
 """Multinomial diffusion on the documentation inside Python, for two CPU cores.
 
-  python -m launch.train --config=configs/quickstart.py --workdir=runs/quickstart
+python -m launch.train --config=configs/quickstart.py --workdir=runs/quickstart
 """
 
 from ml_collections import ConfigDict

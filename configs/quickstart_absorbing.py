@@ -1,6 +1,6 @@
 """The quick start with masked instead of multinomial diffusion, in continuous time.
 
-  python -m launch.train --config=configs/quickstart_absorbing.py --workdir=runs/absorbing
+python -m launch.train --config=configs/quickstart_absorbing.py --workdir=runs/absorbing
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,6 @@
 """The quick start's reference row: an autoregressive transformer of the same size, with exact likelihood.
 
-  python -m launch.train --config=configs/quickstart_autoregressive.py --workdir=runs/autoregressive
+python -m launch.train --config=configs/quickstart_autoregressive.py --workdir=runs/autoregressive
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,6 @@
 """Masked diffusion on records, one a line: sentences, proteins, DNA; a small network for CPUs.
 
-  python -m launch.train --config=configs/text_lines.py --workdir=runs/mine --config.data.path=proteins.txt
+python -m launch.train --config=configs/text_lines.py --workdir=runs/mine --config.data.path=proteins.txt
 """
 
 from ml_collections import ConfigDict

@@ -2,8 +2,9 @@
 
   python -m launch.check --config=configs/quickstart.py
 
-Takes the config's family with a small network, a few time steps and events of few positions and categories, trains it shortly on
-made-up data, then enumerates all events: probabilities sum to one, ELBO <= log p, samples have the right frequencies.
+Takes the config's family with a small network, a few time steps and events of few positions and categories, trains it
+shortly on made-up data, then enumerates all events: probabilities sum to one, ELBO <= log p, samples have the right
+frequencies.
 """
 
 from typing import Any
@@ -20,24 +21,20 @@ from catgen.interfaces import DataSource, EventSpec
 from catgen.reporting import text
 from launch import cli
 
-CONFIG = cli.define_config(required=True)
-_NUM_CLASSES = flags.DEFINE_integer("num_classes", 3, "K of the small space")
-_LENGTH = flags.DEFINE_integer("length", 2, "positions of the small space")
-_TIME_STEPS = flags.DEFINE_integer("time_steps", 8, "T of the small model, where the config's is discrete")
-_TRAIN_STEPS = flags.DEFINE_integer("train_steps", 300, "training before the proof")
-_NUM_DRAWS = flags.DEFINE_integer("num_draws", 2000, "draws per event and estimator")
-_SEED = flags.DEFINE_integer("seed", 0, "of everything")
+FLAGS = flags.FLAGS
 
 
 def main() -> int:
-  config = small_config(cli.resolved(CONFIG.value))
+  config = small_config(cli.config())
   made = experiment.make_experiment(config, made_up_source())
   state = made.init()
   for step, batch in enumerate(experiment.batches(made, 0)):
     state, _ = made.train_step(state, batch, made.key, step)
-  claims = proof.prove(made.model, state.params, state.model_state, key=jax.random.key(_SEED.value), num_draws=_NUM_DRAWS.value)
-  space = f"{_NUM_CLASSES.value}^{_LENGTH.value} = {_NUM_CLASSES.value**_LENGTH.value} events"
-  cli.say(f"{config['model']['kind']} on {space}, after {_TRAIN_STEPS.value} training steps")
+  claims = proof.prove(
+    made.model, state.params, state.model_state, key=jax.random.key(FLAGS.seed), num_draws=FLAGS.num_draws
+  )
+  space = f"{FLAGS.num_classes}^{FLAGS.length} = {FLAGS.num_classes**FLAGS.length} events"
+  cli.say(f"{config['model']['kind']} on {space}, after {FLAGS.train_steps} training steps")
   cli.say(text.table(["claim", "holds", "numbers"], [[c.name, "yes" if c.passed else "NO", c.detail] for c in claims]))
   failed = [claim.name for claim in claims if not claim.passed]
   cli.say(f"{len(claims) - len(failed)} of {len(claims)} claims hold")
@@ -47,31 +44,54 @@ def main() -> int:
 def small_config(config: dict[str, Any]) -> dict[str, Any]:
   """Returns the config with everything that costs time made small; what defines the model stays."""
   model, network = dict(config["model"]), dict(config["model"]["network"])
-  small = {"width": 32, "num_layers": 1, "num_heads": 2, "window": _LENGTH.value, "dropout": 0.0, "dtype": "float32"}
+  small = {"width": 32, "num_layers": 1, "num_heads": 2, "window": FLAGS.length, "dropout": 0.0, "dtype": "float32"}
   network.update({key: value for key, value in small.items() if key in network})
   model["network"] = network
   if model.get("num_steps"):
-    model["num_steps"] = _TIME_STEPS.value
-  training = {**config["training"], "batch_size": 64, "num_steps": _TRAIN_STEPS.value, "num_microbatches": 1, "ema_decay": 0.0}
+    model["num_steps"] = FLAGS.time_steps
+  training = {
+    **config["training"],
+    "batch_size": 64,
+    "num_steps": FLAGS.train_steps,
+    "num_microbatches": 1,
+    "ema_decay": 0.0,
+  }
   optimizer = {**config["optimizer"], "name": "adamw", "learning_rate": 3e-3, "warmup_steps": 0, "decay": "constant"}
   optimizer["adam_learning_rate"] = None
   mesh = {"data": 1, "fsdp": 1}
-  return {**config, "seed": _SEED.value, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
+  return {**config, "seed": FLAGS.seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
 
 
 def made_up_source() -> DataSource:
   """Returns events whose positions depend on each other: each repeats its neighbor with probability 0.8."""
-  rng = np.random.default_rng(_SEED.value)
-  k, length, number = _NUM_CLASSES.value, _LENGTH.value, 4096
+  rng = np.random.default_rng(FLAGS.seed)
+  k, length, number = FLAGS.num_classes, FLAGS.length, 4096
   x = rng.integers(0, k, (number, length))
   for position in range(1, length):
     x[:, position] = np.where(rng.random(number) < 0.8, x[:, position - 1], x[:, position])
   valid = np.ones(x.shape, bool)
   split = record_split(number, lambda numbers: (x[numbers].astype(np.int32), valid[numbers]))
   return DataSource(
-    EventSpec((length,), k), {"train": split}, integer_codec(k, (length,)), "value", None, "made up", "dependent positions"
+    EventSpec((length,), k),
+    {"train": split},
+    integer_codec(k, (length,)),
+    "value",
+    None,
+    "made up",
+    "dependent positions",
   )
 
 
+def define_flags() -> None:
+  cli.define_config()
+  flags.DEFINE_integer("num_classes", 3, "K of the small space")
+  flags.DEFINE_integer("length", 2, "positions of the small space")
+  flags.DEFINE_integer("time_steps", 8, "T of the small model, where the config's is discrete")
+  flags.DEFINE_integer("train_steps", 300, "training before the proof")
+  flags.DEFINE_integer("num_draws", 2000, "draws per event and estimator")
+  flags.DEFINE_integer("seed", 0, "of everything")
+
+
 if __name__ == "__main__":
+  define_flags()
   cli.run(main)

@@ -15,15 +15,22 @@ from catgen.interfaces import InputError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run: config.json, checkpoints, records, pictures")
+flags.DEFINE_string("workdir", None, "folder of the run: config.json, checkpoints, records, pictures")
 
 
-def define_config(required: bool) -> Any:
+def define_config() -> None:
   """Defines --config with its overrides --config.section.key=value."""
-  flag = config_flags.DEFINE_config_file("config", None, "configuration file; override keys by --config.a.b=value")
-  if required:
-    flags.mark_flag_as_required("config")
-  return flag
+  config_flags.DEFINE_config_file("config", None, "configuration file; override keys by --config.a.b=value")
+
+
+def config() -> dict[str, Any]:
+  """Returns --config as plain values. Raises InputError where it is missing or cannot be loaded."""
+  if flags.FLAGS.config is None:
+    raise InputError("--config is not set; give a configuration file, for example --config=configs/quickstart.py")
+  try:
+    return resolved(flags.FLAGS.config)
+  except OSError as error:  # a missing file is reported by ml_collections at first use
+    raise InputError(f"--config cannot be loaded: {str(error).splitlines()[-1].strip()}") from error
 
 
 def resolved(config: ConfigDict) -> dict[str, Any]:
@@ -33,9 +40,9 @@ def resolved(config: ConfigDict) -> dict[str, Any]:
 
 def workdir() -> str:
   """Returns --workdir. Raises InputError where it is missing."""
-  if not WORKDIR.value:
+  if not flags.FLAGS.workdir:
     raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")
-  return WORKDIR.value
+  return flags.FLAGS.workdir
 
 
 def step_flag(value: str) -> str | int:
@@ -75,11 +82,28 @@ def _parse(arguments: Sequence[str]) -> list[str]:
   """Parses flags; a wrong flag, config file or override ends the program with one line."""
   try:
     rest = flags.FLAGS(list(arguments))
-  except (flags.Error, AttributeError, KeyError, ValueError, TypeError, OSError, ImportError, SyntaxError, InputError) as error:
-    sys.exit(_fail(" ".join(str(error).split())))
+  except (
+    flags.Error,
+    AttributeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    OSError,
+    ImportError,
+    SyntaxError,
+    InputError,
+  ) as error:
+    sys.exit(_fail(_one_line(error)))
   if len(rest) > 1:
     sys.exit(_fail(f"unexpected argument {rest[1]!r}; flags start with --"))
   return rest
+
+
+def _one_line(error: BaseException) -> str:
+  message = " ".join(str(error.args[0] if error.args else error).split())
+  if isinstance(error, KeyError | AttributeError):  # ml_collections names the key and the nearest one that exists
+    return f"--config has no such key: {message}"
+  return message
 
 
 def _fail(message: str) -> int:

@@ -17,19 +17,20 @@ from catgen.reporting import text
 from configs import quickstart
 from launch import cli, evaluate, sample, spellcheck, train
 
-_SENTENCE = flags.DEFINE_string(
-  "sentence", "return the nunber of itens in the lisp and raise a typeerrar if", "what the demo corrects"
-)
+FLAGS = flags.FLAGS
+
 _ORDERS = {"unigram": 1, "bigram": 2, "5-gram": 5}
 
 
 def main() -> int:
-  started, workdir = time.monotonic(), cli.WORKDIR.value or "runs/demo"
+  started, workdir = time.monotonic(), FLAGS.workdir or "runs/demo"
   config = cli.resolved(quickstart.get_config())
   source = build.make_source(config["data"])
   cli.say("\n1. Baselines: counts of the training text")
   baselines = count_baselines(source, config["evaluation"]["split"])
-  cli.say(text.table(["model", f"bits per {source.position}"], [[name, shown] for name, (_, shown) in baselines.items()]))
+  cli.say(
+    text.table(["model", f"bits per {source.position}"], [[name, shown] for name, (_, shown) in baselines.items()])
+  )
   cli.say("\n2. Training a multinomial diffusion model (Ctrl-C stops; the same command goes on)")
   training = time.monotonic()
   result = train.run(config, workdir, baselines={name: bits for name, (bits, _) in baselines.items()})
@@ -45,7 +46,7 @@ def main() -> int:
   pictures = sample.draw(run, workdir, options, num_samples=4, batch_size=4, seed=0)
   cli.say("\n5. A sentence with typos, corrected")
   length = run.record.event.shape[0]
-  spellcheck.correct(run, _SENTENCE.value[:length], error_rate=0.06, method="bayes")
+  spellcheck.correct(run, FLAGS.sentence[:length], error_rate=0.06, method="bayes")
   cli.say(f"\nDone in {time.monotonic() - started:.0f} s, training took {training:.0f} s. Look at:")
   for path in (os.path.join(workdir, "loss_curve.png"), *pictures, os.path.join(workdir, "results.json")):
     cli.say(f"  {path}")
@@ -69,10 +70,16 @@ def comparison(record: dict, baselines: dict[str, tuple[float, str]]) -> str:
   gain = baselines["bigram"][0] - record["value"]
   return (
     text.table(["model", f"{record['unit']} ± standard error", "kind"], rows)
-    + f"\nThe diffusion model needs {gain:.2f} {record['unit'].split(' per ')[0]} less per {record['unit'].split(' per ')[1]}"
-    + " than the bigram."
+    + f"\nThe diffusion model needs {gain:.2f} {record['unit']} less than the bigram."
+  )
+
+
+def define_flags() -> None:
+  flags.DEFINE_string(
+    "sentence", "return the nunber of itens in the lisp and raise a typeerrar if", "what the demo corrects"
   )
 
 
 if __name__ == "__main__":
+  define_flags()
   cli.run(main)

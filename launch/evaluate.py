@@ -4,8 +4,9 @@
   python -m launch.evaluate --workdir=runs/quickstart --estimator=full --split=validation
   python -m launch.evaluate --workdir=runs/quickstart --watch      # each new checkpoint of a running job
 
-Data and defaults are those of the run's config.json. Estimators: "exact" (autoregressive), "elbo" (one random time step per example
-and draw), "full" (every time step once), "iwbo" (importance weighted over --num_draws whole trajectories).
+Data and defaults are those of the run's config.json. Estimators: "exact" (autoregressive), "elbo" (one random time
+step per example and draw), "full" (every time step once), "iwbo" (importance weighted over --num_draws whole
+trajectories).
 """
 
 import os
@@ -18,55 +19,37 @@ from absl import flags
 
 from catgen import build, experiment
 from catgen.evaluation import likelihood, results
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import DataSource
 from catgen.reporting import figures, progress, text
 from catgen.training import sharding
 from catgen.training.checkpoint import checkpoint_steps
 from launch import cli
 
-_STEP = flags.DEFINE_string("step", "best", "checkpoint: best (by validation), latest, or a number")
-_EMA = flags.DEFINE_bool("ema", True, "evaluate the moving average of the parameters where the run kept one")
-_SPLIT = flags.DEFINE_string("split", None, "train, validation or test")
-_ESTIMATOR = flags.DEFINE_enum("estimator", None, ["exact", "elbo", "full", "iwbo"], "what to compute")
-_NUM_DRAWS = flags.DEFINE_integer("num_draws", None, "draws per example, averaged; S of iwbo")
-_NUM_REPLICATES = flags.DEFINE_integer("num_replicates", None, "repetitions of the whole estimate, for its Monte Carlo error")
-_MAX_EXAMPLES = flags.DEFINE_integer("max_examples", None, "evaluate only the first so many; 0 = all")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "examples at a time")
-_SEED = flags.DEFINE_integer("seed", 0, "of the draws")
-_WATCH = flags.DEFINE_bool("watch", False, "evaluate each new checkpoint until the run is finished")
-_WATCH_SECONDS = flags.DEFINE_float("watch_seconds", 10.0, "how often --watch looks for a new checkpoint")
+FLAGS = flags.FLAGS
 
 
 def main() -> None:
   workdir = cli.workdir()
   record = build.read_record(workdir)
   settings = _settings(record.config["evaluation"])
-  source = build.make_source(record.config["data"])
-  check_data(record, source)
-  if not _WATCH.value:
-    evaluate(build.load(workdir, step=cli.step_flag(_STEP.value), use_ema=_EMA.value, say=cli.say), workdir, source, settings)
+  source = build.source_of(record)
+  if not FLAGS.watch:
+    evaluate(
+      build.load(workdir, step=cli.step_flag(FLAGS.step), use_ema=FLAGS.ema, say=cli.say), workdir, source, settings
+    )
     return
   for step in new_checkpoints(workdir, record.config["training"]["num_steps"]):
-    evaluate(build.load(workdir, step=step, use_ema=_EMA.value, say=cli.say), workdir, source, settings)
-
-
-def check_data(record: build.RunRecord, source: DataSource) -> None:
-  """Raises InputError where the data are not those that the run was trained on."""
-  if source.fingerprint != record.fingerprint:
-    raise InputError(
-      f"the data differ from those of the run (SHA-256 {source.fingerprint[:12]} here, {record.fingerprint[:12]} there);"
-      " evaluate with the same file or Python version"
-    )
+    evaluate(build.load(workdir, step=step, use_ema=FLAGS.ema, say=cli.say), workdir, source, settings)
 
 
 def _settings(defaults: dict[str, Any]) -> dict[str, Any]:
   given = {
-    "split": _SPLIT.value,
-    "estimator": _ESTIMATOR.value,
-    "num_draws": _NUM_DRAWS.value,
-    "num_replicates": _NUM_REPLICATES.value,
-    "max_examples": _MAX_EXAMPLES.value,
-    "batch_size": _BATCH_SIZE.value,
+    "split": FLAGS.split,
+    "estimator": FLAGS.estimator,
+    "num_draws": FLAGS.num_draws,
+    "num_replicates": FLAGS.num_replicates,
+    "max_examples": FLAGS.max_examples,
+    "batch_size": FLAGS.batch_size,
   }
   return {**defaults, **{key: value for key, value in given.items() if value is not None}}
 
@@ -81,7 +64,7 @@ def new_checkpoints(workdir: str, last: int) -> Any:
         yield step
     if last in seen:
       return
-    time.sleep(_WATCH_SECONDS.value)
+    time.sleep(FLAGS.watch_seconds)
 
 
 def evaluate(run: build.Run, workdir: str, source: DataSource, settings: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +80,7 @@ def evaluate(run: build.Run, workdir: str, source: DataSource, settings: dict[st
       run.params,
       run.state,
       batches,
-      key=jax.random.key(_SEED.value),
+      key=jax.random.key(FLAGS.seed),
       estimator=settings["estimator"],
       num_draws=settings["num_draws"],
       num_replicates=replicates,
@@ -133,7 +116,9 @@ def describe(record: dict[str, Any]) -> str:
   rows = [
     [record["unit"], text.plus_minus(record["value"], record["data_error"]), "standard error over examples"],
     ["", text.plus_minus(record["value"], record["monte_carlo_error"]), "standard error of the estimate (Monte Carlo)"],
-    *[[f"  {name}", f"{-value:.4f}" if value < 0 else f"{value:.4f}", "term"] for name, value in record["terms"].items()],
+    *[
+      [f"  {name}", f"{-value:.4f}" if value < 0 else f"{value:.4f}", "term"] for name, value in record["terms"].items()
+    ],
   ]
   heading = (
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
@@ -144,5 +129,20 @@ def describe(record: dict[str, Any]) -> str:
   return "\n".join([heading, text.table(["unit", "value", "meaning"], rows), *notes])
 
 
+def define_flags() -> None:
+  flags.DEFINE_string("step", "best", "checkpoint: best (by validation), latest, or a number")
+  flags.DEFINE_bool("ema", True, "evaluate the moving average of the parameters where the run kept one")
+  flags.DEFINE_string("split", None, "train, validation or test")
+  flags.DEFINE_enum("estimator", None, ["exact", "elbo", "full", "iwbo"], "what to compute")
+  flags.DEFINE_integer("num_draws", None, "draws per example, averaged; S of iwbo")
+  flags.DEFINE_integer("num_replicates", None, "repetitions of the whole estimate, for its Monte Carlo error")
+  flags.DEFINE_integer("max_examples", None, "evaluate only the first so many; 0 = all")
+  flags.DEFINE_integer("batch_size", None, "examples at a time")
+  flags.DEFINE_integer("seed", 0, "of the draws")
+  flags.DEFINE_bool("watch", False, "evaluate each new checkpoint until the run is finished")
+  flags.DEFINE_float("watch_seconds", 10.0, "how often --watch looks for a new checkpoint")
+
+
 if __name__ == "__main__":
+  define_flags()
   cli.run(main)

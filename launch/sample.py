@@ -1,8 +1,9 @@
 """Draws samples from a trained model, to the terminal or a file, and pictures how they emerge from noise.
 
   python -m launch.sample --workdir=runs/quickstart
-  python -m launch.sample --workdir=runs/quickstart --num_samples=100 --output=samples.txt --temperature=0.8 --num_steps=100
-  python -m launch.sample --workdir=runs/quickstart --chain       # text frames, chain.png and chain.gif
+  python -m launch.sample --workdir=runs/quickstart --num_samples=100 --output=samples.txt --temperature=0.8
+  python -m launch.sample --workdir=runs/quickstart --num_steps=100     # fewer network calls
+  python -m launch.sample --workdir=runs/quickstart --chain             # text frames, chain.png and chain.gif
 """
 
 import os
@@ -17,29 +18,23 @@ from catgen.interfaces import InputError, SampleOptions
 from catgen.reporting import figures_chain, progress, text
 from launch import cli
 
-_STEP = flags.DEFINE_string("step", "best", "checkpoint: best (by validation), latest, or a number")
-_NUM_SAMPLES = flags.DEFINE_integer("num_samples", None, "how many")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "samples drawn together")
-_NUM_STEPS = flags.DEFINE_integer("num_steps", None, "network calls of an iterative sampler; default: all time steps")
-_TEMPERATURE = flags.DEFINE_float("temperature", None, "below 1: more probable categories; above 1: more variety")
-_SEED = flags.DEFINE_integer("seed", 0, "of the draws")
-_OUTPUT = flags.DEFINE_string("output", None, "file: one sample a line for text, otherwise .npy; default: the terminal")
-_CHAIN = flags.DEFINE_bool("chain", False, "also show how the first sample emerges, with a PNG and a GIF in the work directory")
+FLAGS = flags.FLAGS
+
 _FRAMES = 40
 
 
 def main() -> None:
-  run = build.load(cli.workdir(), step=cli.step_flag(_STEP.value), say=cli.say)
+  run = build.load(cli.workdir(), step=cli.step_flag(FLAGS.step), say=cli.say)
   settings = run.record.config["sampling"]
-  options = build.sample_options(run.record, num_steps=_NUM_STEPS.value, temperature=_TEMPERATURE.value)
+  options = build.sample_options(run.record, num_steps=FLAGS.num_steps, temperature=FLAGS.temperature)
   draw(
     run,
     cli.workdir(),
-    options._replace(num_frames=_FRAMES) if _CHAIN.value else options,
-    num_samples=settings["num_samples"] if _NUM_SAMPLES.value is None else _NUM_SAMPLES.value,
-    batch_size=settings["batch_size"] if _BATCH_SIZE.value is None else _BATCH_SIZE.value,
-    seed=_SEED.value,
-    output=_OUTPUT.value,
+    options._replace(num_frames=_FRAMES) if FLAGS.chain else options,
+    num_samples=settings["num_samples"] if FLAGS.num_samples is None else FLAGS.num_samples,
+    batch_size=settings["batch_size"] if FLAGS.batch_size is None else FLAGS.batch_size,
+    seed=FLAGS.seed,
+    output=FLAGS.output,
   )
 
 
@@ -112,8 +107,24 @@ def frame_text(run: build.Run, state: np.ndarray) -> str:
   """Returns a state of a chain as text; masked positions are shown as light blocks."""
   masked = state >= run.record.event.num_classes
   characters = run.decode(np.where(masked, 0, state))
-  return "".join(text.MASK if hidden else shown for hidden, shown in zip(masked, text.visible(characters), strict=False))
+  return "".join(
+    text.MASK if hidden else shown for hidden, shown in zip(masked, text.visible(characters), strict=False)
+  )
+
+
+def define_flags() -> None:
+  flags.DEFINE_string("step", "best", "checkpoint: best (by validation), latest, or a number")
+  flags.DEFINE_integer("num_samples", None, "how many")
+  flags.DEFINE_integer("batch_size", None, "samples drawn together")
+  flags.DEFINE_integer("num_steps", None, "network calls of an iterative sampler; default: all time steps")
+  flags.DEFINE_float("temperature", None, "below 1: more probable categories; above 1: more variety")
+  flags.DEFINE_integer("seed", 0, "of the draws")
+  flags.DEFINE_string("output", None, "file: one sample a line for text, otherwise .npy; default: the terminal")
+  flags.DEFINE_bool(
+    "chain", False, "also show how the first sample emerges, with a PNG and a GIF in the work directory"
+  )
 
 
 if __name__ == "__main__":
+  define_flags()
   cli.run(main)

@@ -5,7 +5,8 @@
   python -m launch.spellcheck --workdir=runs/quickstart --score --error_rate=0.05
 
 Only wrong letters can be corrected, not missing or additional ones. --method=bayes weighs the model's prediction by the
-likelihood of the typed letter at the assumed error rate; --method=paper is the paper's: the most probable letter given the others.
+likelihood of the typed letter at the assumed error rate; --method=paper is the paper's: the most probable letter
+given the others.
 """
 
 import os
@@ -18,26 +19,18 @@ from catgen.evaluation import spelling
 from catgen.interfaces import InputError
 from catgen.reporting import text
 from launch import cli
-from launch.evaluate import check_data
 
-_STEP = flags.DEFINE_string("step", "best", "checkpoint: best (by validation), latest, or a number")
-_TEXT = flags.DEFINE_string("text", None, "the sentence to correct, at most as long as the model's sequences")
-_ERROR_RATE = flags.DEFINE_float("error_rate", 0.05, "assumed share of wrong letters; with --score also the true one")
-_METHOD = flags.DEFINE_enum("method", "bayes", ["bayes", "paper"], "how to decide")
-_SCORE = flags.DEFINE_bool("score", False, "corrupt held-out text and count what both methods repair and break")
-_SPLIT = flags.DEFINE_string("split", "test", "what --score corrupts")
-_MAX_EXAMPLES = flags.DEFINE_integer("max_examples", 256, "how many sequences --score takes")
-_SEED = flags.DEFINE_integer("seed", 0, "of the errors that --score makes")
+FLAGS = flags.FLAGS
 
 
 def main() -> None:
-  run = build.load(cli.workdir(), step=cli.step_flag(_STEP.value), say=cli.say)
-  if _SCORE.value:
-    score(run, split=_SPLIT.value, rate=_ERROR_RATE.value, max_examples=_MAX_EXAMPLES.value, seed=_SEED.value)
-  elif _TEXT.value is None:
+  run = build.load(cli.workdir(), step=cli.step_flag(FLAGS.step), say=cli.say)
+  if FLAGS.score:
+    score(run, split=FLAGS.split, rate=FLAGS.error_rate, max_examples=FLAGS.max_examples, seed=FLAGS.seed)
+  elif FLAGS.text is None:
     raise InputError('nothing to correct; give --text="a sentnce", or --score')
   else:
-    correct(run, _TEXT.value, error_rate=_ERROR_RATE.value, method=_METHOD.value)
+    correct(run, FLAGS.text, error_rate=FLAGS.error_rate, method=FLAGS.method)
 
 
 def correct(run: build.Run, typed: str, *, error_rate: float, method: str) -> str:
@@ -52,14 +45,13 @@ def correct(run: build.Run, typed: str, *, error_rate: float, method: str) -> st
   return corrected
 
 
-def score(run: build.Run, *, split: str, rate: float, max_examples: int, seed: int) -> dict[str, spelling.SpellingScore]:
+def score(
+  run: build.Run, *, split: str, rate: float, max_examples: int, seed: int
+) -> dict[str, spelling.SpellingScore]:
   """Prints and returns what both methods repair and break on held-out text."""
-  source = build.make_source(run.record.config["data"])
-  check_data(run.record, source)
+  source = build.source_of(run.record)
   x, valid = experiment.examples_of(source, split, max_examples)
-  scores = spelling.score(
-    run.model, run.params, run.state, x, valid, rng=np.random.default_rng(seed), rate=rate
-  )
+  scores = spelling.score(run.model, run.params, run.state, x, valid, rng=np.random.default_rng(seed), rate=rate)
   rows = [
     [method, *(_percent(share) for share in (found.repaired, found.broken, found.wrong_before, found.wrong_after))]
     for method, found in scores.items()
@@ -73,5 +65,17 @@ def _percent(share: spelling.Share) -> str:
   return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})"
 
 
+def define_flags() -> None:
+  flags.DEFINE_string("step", "best", "checkpoint: best (by validation), latest, or a number")
+  flags.DEFINE_string("text", None, "the sentence to correct, at most as long as the model's sequences")
+  flags.DEFINE_float("error_rate", 0.05, "assumed share of wrong letters; with --score also the true one")
+  flags.DEFINE_enum("method", "bayes", ["bayes", "paper"], "how to decide")
+  flags.DEFINE_bool("score", False, "corrupt held-out text and count what both methods repair and break")
+  flags.DEFINE_string("split", "test", "what --score corrupts")
+  flags.DEFINE_integer("max_examples", 256, "how many sequences --score takes")
+  flags.DEFINE_integer("seed", 0, "of the errors that --score makes")
+
+
 if __name__ == "__main__":
+  define_flags()
   cli.run(main)

@@ -24,17 +24,13 @@ from catgen.training.dry_run import describe
 from catgen.training.loop import Hooks, Periods, TrainResult, train
 from launch import cli
 
-CONFIG = cli.define_config(required=True)
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "print parameters, operations and bytes of a step, and train nothing")
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0, where several processes train")
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "number of processes")
+FLAGS = flags.FLAGS
 
 
 def main() -> int:
-  distributed.initialize(_COORDINATOR.value, _PROCESS_ID.value, _NUM_PROCESSES.value)
-  config = cli.resolved(CONFIG.value)
-  if _DRY_RUN.value:
+  distributed.initialize(FLAGS.coordinator, FLAGS.process_id, FLAGS.num_processes)
+  config = cli.config()
+  if FLAGS.dry_run:
     return dry_run(config)
   result = run(config, cli.workdir())
   return result.exit_code
@@ -122,5 +118,14 @@ def dry_run(config: Mapping[str, Any]) -> int:
   return 0
 
 
+def define_flags() -> None:
+  cli.define_config()
+  flags.DEFINE_bool("dry_run", False, "print parameters, operations and bytes of a step, and train nothing")
+  flags.DEFINE_string("coordinator", None, "host:port of process 0, where several processes train")
+  flags.DEFINE_integer("process_id", None, "number of this process, from 0")
+  flags.DEFINE_integer("num_processes", None, "number of processes")
+
+
 if __name__ == "__main__":
+  define_flags()
   cli.run(main)

@@ -14,9 +14,7 @@ from configs import base
 from launch.cli import resolved
 
 ROOT = pathlib.Path(__file__).parent.parent
-FILES = sorted(
-  p for p in (ROOT / "configs").rglob("*.py") if p.name != "__init__.py"
-)
+FILES = sorted(p for p in (ROOT / "configs").rglob("*.py") if p.name != "__init__.py")
 CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27, "text_file": 40, "text_lines": 21, "array_file": 5}
 
 
@@ -49,7 +47,9 @@ def test_a_full_size_step_can_be_traced(path):
     params, state = model.init(batch, key)
     keys = example_keys(key, batch.index)
     strata = example_strata(key, batch.index, batch.x.shape[0])
-    gradient = jax.grad(lambda p: model.bound(p, batch, keys, state=state, train=True, strata=strata).nats.sum())(params)
+    gradient = jax.grad(lambda p: model.bound(p, batch, keys, state=state, train=True, strata=strata).nats.sum())(
+      params
+    )
     return optimizer.update(gradient, optimizer.init(params), params)[0]
 
   key = jax.eval_shape(lambda: jax.random.key(0))
@@ -113,7 +113,7 @@ def test_and_to_a_thousandth_by_the_full_sum_of_a_tiny_schedule(name, expected):
 def test_keys_are_checked_by_name():
   event = EventSpec((8,), 5)
   section = base.diffusion().to_dict()
-  with pytest.raises(InputError, match="'schedul'.*did you mean 'schedule'"):
+  with pytest.raises(InputError, match=r"'schedul'.*did you mean 'schedule'"):
     build.make_model({**section, "schedul": "linear"}, event)
   with pytest.raises(InputError, match=r"config\.model\.kind is 'difusion'.*'diffusion'"):
     build.make_model({**section, "kind": "difusion"}, event)

@@ -29,7 +29,7 @@ def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
 
 
 def _environment(scratch: str) -> dict[str, str]:
-  """The kernel's variables: this checkout first on the path, one CPU device as for a user, the suite's compilation cache."""
+  """The kernel's variables: this checkout first on the path, one CPU device as for a user, the compilation cache."""
   return {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     "IPYTHONDIR": scratch,  # no start-up files or history of the user's

@@ -120,7 +120,8 @@ def _prepared(builder_class: Any, corpus: Corpus, data_dir: str | None, path: st
   try:
     builder.download_and_prepare()
   except OSError as error:
-    raise InputError(f"{builder.data_dir} cannot be written ({error}); choose another data_dir") from error
+    reason = error.strerror or str(error).splitlines()[0]
+    raise InputError(f"{builder.data_dir} cannot be written ({reason}); choose another data_dir") from error
   stream = np.zeros(corpus.size, np.uint8)
   for split in builder.info.splits:
     for record in builder.as_data_source(split=split):

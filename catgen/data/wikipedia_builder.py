@@ -25,6 +25,8 @@ class Text8(tfds.core.GeneratorBasedBuilder):
   VERSION = tfds.core.Version("1.0.0")
   RELEASE_NOTES = {"1.0.0": "Blocks of a million bytes."}  # noqa: RUF012
   CORPUS = TEXT8
+  # where TFDS would look for checksums of its own, by a package (importlib_resources) that it does not install
+  code_path = None
 
   def __init__(self, *, path: str | None = None, **keywords: Any):
     self._path = path  # before super(), which may already ask for the splits

@@ -49,15 +49,13 @@ def kl(logits: Float[Array, "*batch classes"], other: Float[Array, "*batch class
 def sample(key: Key[Array, ""], logits: Float[Array, "*batch classes"]) -> Int[Array, "*batch"]:
   """Draws classes with probabilities softmax(logits), by Gumbel-max.
 
-  Numerics: the noise is drawn in JAX's high-precision mode. The default mode takes 23-bit uniforms, whose largest Gumbel
-  is about 16, so that classes rarer than about 1e-7 would be drawn too rarely.
+  Numerics: the noise is drawn in JAX's high-precision mode. The default mode takes 23-bit uniforms, whose largest
+  Gumbel is about 16, so that classes rarer than about 1e-7 would be drawn too rarely.
   """
   return jax.random.categorical(key, logits, mode="high")
 
 
-def sample_each(
-  keys: Key[Array, "batch"], logits: Float[Array, "batch *event classes"]
-) -> Int[Array, "batch *event"]:
+def sample_each(keys: Key[Array, "batch"], logits: Float[Array, "batch *event classes"]) -> Int[Array, "batch *event"]:
   """Draws like `sample`, each example by its own key: what surrounds an example in a batch does not change it."""
   return jax.vmap(sample)(keys, logits)
 

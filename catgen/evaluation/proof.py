@@ -13,14 +13,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import chi2
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from catgen import bounds
+from catgen.evaluation.samples import generate
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, example_keys
 
 MAX_EVENTS = 1000
 LEVEL = 1e-4  # probability that a true claim about draws fails
 DEFAULT_OPTIONS = SampleOptions()
+AT_ONCE = 50  # draws computed together
+ENOUGH = 100.0  # effective draws per event, below which the average of its weights says little about p(x)
+CERTAIN = 0.05  # standard error of the sum of all probabilities, above which the sum says little
 ROUNDING = 1e-4  # nats, or probability, that float32 may cost
 
 
@@ -35,6 +39,19 @@ class Claim(NamedTuple):
 class _Mean(NamedTuple):
   value: Float[np.ndarray, "events"]
   error: Float[np.ndarray, "events"]
+
+
+class _Truth(NamedTuple):
+  """p(x), exact or as the average of weights; `known` where the standard error can be trusted."""
+
+  p: Float[np.ndarray, "events"]
+  error: Float[np.ndarray, "events"]
+  known: Bool[np.ndarray, "events"]
+
+  def missing(self) -> str:
+    """Returns what to add to a claim about the known events."""
+    number = int((~self.known).sum())
+    return f"; {number} of {self.known.size} events left out: weights too spread" if number else ""
 
 
 def prove(
@@ -66,39 +83,37 @@ def prove(
   Raises:
     InputError: the space is too large, or num_draws is too small.
   """
-  events = enumerate_events(model)
   if num_draws < 16:
     raise InputError("a proof needs at least 16 draws")
+  events = enumerate_events(model)
   keys = jax.random.split(key, 5)
-  claims: list[Claim] = []
-  bound = _draw(
-    lambda batch, k: model.bound(params, batch, k, state=state, train=False).nats, events, keys[0], num_draws
-  )
-  weights, exact = None, None
+
+  def draw(function: Callable[..., Array], key: Array, number: int) -> np.ndarray:
+    return _draw(function, params, state, events, key, number)
+
+  elbo = _mean(draw(lambda p, b, k, s: model.bound(p, b, k, state=s, train=False).nats, keys[0], num_draws))
+  weights, exact, truth = None, None, None
   if model.log_weight is not None:
     log_weight = model.log_weight
-    weights = _draw(lambda batch, k: log_weight(params, batch, k, state=state), events, keys[1], num_draws)
+    # two independent sets, so that claim 5 compares independent numbers
+    weights, others = (draw(lambda p, b, k, s: log_weight(p, b, k, state=s), k, num_draws) for k in (keys[1], keys[4]))
+    truth = _Truth(*_mean(np.exp(others)), _effective(others) >= ENOUGH)
   if model.log_prob is not None:
     log_prob = model.log_prob
-    exact = np.asarray(jax.jit(lambda batch: log_prob(params, batch, state=state))(events), np.float64)
-  drawn = _sample(model, params, state, keys[2], num_samples, options)
-  truth = _Mean(np.exp(exact), np.zeros_like(exact)) if exact is not None else None
-  if exact is None and model.log_weight is not None:  # draws of its own, so that claim 5 compares independent numbers
-    truth = _mean(np.exp(_draw(lambda batch, k: log_weight(params, batch, k, state=state), events, keys[4], num_draws)))
-  elbo = _mean(bound)
-  if truth is not None:
-    claims.append(_sums_to_one(truth, drawn, num_samples))
-  if exact is not None and weights is not None:
-    claims.append(_weights_agree(exact, weights))
-  claims += _elbo_claims(elbo, truth)
+    exact = draw(lambda p, b, k, s: log_prob(p, b, state=s), keys[4], 1)[0]
+    truth = _Truth(np.exp(exact), np.zeros_like(exact), np.ones(exact.shape, bool))
+  claims = _elbo_claims(elbo, truth)
   if model.full_bound is not None:
     full_bound = model.full_bound
-    full = _draw(lambda batch, k: full_bound(params, batch, k, state=state)[0].nats, events, keys[3], num_draws // 8)
-    claims.append(_bounds_agree(elbo, _mean(full)))
+    full = _mean(draw(lambda p, b, k, s: full_bound(p, b, k, state=s)[0].nats, keys[3], num_draws // 8))
+    claims.append(_bounds_agree(elbo, full))
+  if exact is not None and weights is not None:
+    claims.append(_weights_agree(exact, weights))
   if weights is not None and truth is not None:
     claims += _importance_claims(weights, truth)
   if truth is not None:
-    claims.append(_frequencies_agree(truth, drawn, num_samples))
+    drawn = _count_samples(model, params, state, keys[2], num_samples, options)
+    claims = [_sums_to_one(truth, drawn, num_samples), *claims, _frequencies_agree(truth, drawn, num_samples)]
   return claims
 
 
@@ -113,28 +128,33 @@ def enumerate_events(model: Model) -> Batch:
   return Batch(x, np.ones(x.shape, bool), np.arange(number, dtype=np.int32))
 
 
-def _draw(function: Callable[[Batch, Array], Array], events: Batch, key: Array, num_draws: int) -> np.ndarray:
-  """Returns independent draws, [draws, events], float64."""
+def _draw(
+  function: Callable[..., Array], params: PyTree, state: PyTree, events: Batch, key: Array, num_draws: int
+) -> np.ndarray:
+  """Returns independent draws, [draws, events], float64, of function(params, batch, keys, state)."""
 
   @jax.jit
-  def all_draws(batch: Batch) -> Array:
-    return jax.lax.map(
-      lambda s: function(batch, example_keys(jax.random.fold_in(key, s), jnp.asarray(batch.index))),
-      jnp.arange(num_draws),
-    )
+  def all_draws(params: PyTree, state: PyTree, batch: Batch, key: Array) -> Array:
+    def one(number: Array) -> Array:
+      return function(params, batch, example_keys(jax.random.fold_in(key, number), jnp.asarray(batch.index)), state)
 
-  return np.asarray(all_draws(jax.tree.map(jnp.asarray, events)), np.float64)
+    return jax.lax.map(one, jnp.arange(num_draws), batch_size=AT_ONCE)
+
+  return np.asarray(all_draws(params, state, events, key), np.float64)
 
 
-def _sample(
+def _count_samples(
   model: Model, params: PyTree, state: PyTree, key: Array, num_samples: int, options: SampleOptions
 ) -> np.ndarray:
   """Returns how often each event was drawn; what is missing to `num_samples` was invalid."""
-  draw = jax.jit(lambda keys: model.sample(params, keys, state=state, options=options))
-  samples = jax.device_get(draw(example_keys(key, jnp.arange(num_samples))))
-  x, valid = (array.reshape(num_samples, -1) for array in (samples.x, samples.valid))
+  drawn = generate(model, params, state, num_samples=num_samples, batch_size=5000, key=key, options=options)
+  x, valid = (np.asarray(array).reshape(num_samples, -1) for array in (drawn.x, drawn.valid))
   place = model.event.num_classes ** np.arange(x.shape[1])[::-1]
   return np.bincount((x[valid.all(axis=1)] * place[None]).sum(axis=1), minlength=model.event.num_classes ** x.shape[1])
+
+
+def _effective(log_weights: np.ndarray) -> np.ndarray:
+  return np.asarray(bounds.effective_sample_size(jnp.asarray(log_weights, jnp.float32)))
 
 
 def _mean(draws: np.ndarray) -> _Mean:
@@ -146,52 +166,47 @@ def _limit(num_statements: int) -> float:
   return NormalDist().inv_cdf(1 - LEVEL / (2 * num_statements))
 
 
-def _worst(excess: np.ndarray, error: np.ndarray) -> float:
-  """Returns the largest excess in standard errors, beyond what rounding explains."""
+def _worst(excess: np.ndarray, error: np.ndarray, known: np.ndarray | None = None) -> float:
+  """Returns the largest excess in standard errors, beyond what rounding explains, among the known events."""
   beyond = np.sign(excess) * np.maximum(np.abs(excess) - ROUNDING, 0.0)
-  return float(np.max(np.where(beyond == 0, 0.0, beyond / np.maximum(error, 1e-12))))
+  scores = np.where(beyond == 0, 0.0, beyond / np.maximum(error, 1e-12))
+  return float(np.max(scores if known is None else scores[known], initial=-math.inf))
 
 
-def _sums_to_one(truth: _Mean, drawn: np.ndarray, num_samples: int) -> Claim:
+def _sums_to_one(truth: _Truth, drawn: np.ndarray, num_samples: int) -> Claim:
   invalid = 1.0 - drawn.sum() / num_samples
-  total, error = (
-    truth.value.sum() + invalid,
-    math.hypot(float(np.sqrt((truth.error**2).sum())), math.sqrt(invalid * (1 - invalid) / num_samples)),
-  )
-  passed = abs(total - 1.0) <= ROUNDING + _limit(1) * error
-  return Claim("probabilities sum to one", bool(passed), f"{total:.5f} +- {error:.5f} (invalid: {invalid:.4f})")
+  total = float(truth.p.sum() + invalid)
+  error = math.sqrt(float((truth.error**2).sum()) + invalid * (1 - invalid) / num_samples)
+  passed = abs(total - 1.0) <= ROUNDING + _limit(1) * error and error <= CERTAIN
+  doubt = "" if error <= CERTAIN else ": too uncertain to tell; take more draws"
+  return Claim("probabilities sum to one", passed, f"{total:.5f} +- {error:.5f} (invalid: {invalid:.4f}){doubt}")
 
 
 def _weights_agree(exact: np.ndarray, weights: np.ndarray) -> Claim:
+  known = _effective(weights) >= ENOUGH
   ratio = _mean(np.exp(weights - exact[None]))
-  worst = _worst(np.abs(ratio.value - 1.0), ratio.error)
-  limit = _limit(len(exact))
-  return Claim(
-    "weights average to p(x)", worst <= limit, f"worst event {worst:.1f} standard errors (limit {limit:.1f})"
-  )
+  worst, limit = _worst(np.abs(ratio.value - 1.0), ratio.error, known), _limit(len(exact))
+  detail = f"worst event {worst:.1f} standard errors (limit {limit:.1f})"
+  missing = _Truth(ratio.value, ratio.error, known).missing()
+  return Claim("weights average to p(x)", worst <= limit and bool(known.any()), detail + missing)
 
 
-def _elbo_claims(elbo: _Mean, truth: _Mean | None) -> list[Claim]:
+def _elbo_claims(elbo: _Mean, truth: _Truth | None) -> list[Claim]:
   if truth is None:  # exp of a bound is at most p(x), and Jensen makes the average bound's exponential smaller still
     total = float(np.exp(elbo.value).sum())
     error = float(np.sqrt(((np.exp(elbo.value) * elbo.error) ** 2).sum()))
-    return [
-      Claim(
-        "bounds claim at most probability one", total <= 1 + ROUNDING + _limit(1) * error, f"{total:.5f} +- {error:.5f}"
-      )
-    ]
-  log_p, log_error = np.log(truth.value), truth.error / truth.value
-  excess, error = elbo.value - log_p, np.hypot(elbo.error, log_error)
-  worst, limit = _worst(excess, error), _limit(len(log_p))
-  gap = float(-(truth.value * excess).sum() / truth.value.sum())
-  gap_error = float(np.sqrt(((truth.value * error) ** 2).sum()) / truth.value.sum())
+    passed = total <= 1 + ROUNDING + _limit(1) * error
+    return [Claim("bounds claim at most probability one", passed, f"{total:.5f} +- {error:.5f}")]
+  excess, error = elbo.value - np.log(truth.p), np.hypot(elbo.error, truth.error / truth.p)
+  worst, limit = _worst(excess, error, truth.known), _limit(len(excess))
+  share = np.where(truth.known, truth.p, 0.0) / max(float(truth.p[truth.known].sum()), 1e-30)
+  gap, gap_error = -float((share * excess).sum()), float(np.sqrt(((share * error) ** 2).sum()))
+  some = bool(truth.known.any())
+  detail = f"worst event {worst:+.1f} standard errors (limit {limit:.1f}){truth.missing()}"
+  average = gap >= -ROUNDING - _limit(1) * gap_error
   return [
-    Claim(
-      "ELBO <= log p(x), every event", worst <= limit, f"worst event {worst:+.1f} standard errors (limit {limit:.1f})"
-    ),
-    Claim(
-      "ELBO <= log p(x), on average", gap >= -ROUNDING - _limit(1) * gap_error, f"gap {gap:.4f} +- {gap_error:.4f} nats"
-    ),
+    Claim("ELBO <= log p(x), every event", worst <= limit and some, detail),
+    Claim("ELBO <= log p(x), on average", average and some, f"gap {gap:.4f} +- {gap_error:.4f} nats"),
   ]
 
 
@@ -204,51 +219,38 @@ def _bounds_agree(one: _Mean, full: _Mean) -> Claim:
   return Claim("full bound = bound in expectation", worst <= limit, f"{detail} (limit {limit:.1f})")
 
 
-def _importance_claims(weights: np.ndarray, truth: _Mean) -> list[Claim]:
-  values, errors, sizes = [], [], (1, 2, 4, 8)
+def _importance_claims(weights: np.ndarray, truth: _Truth) -> list[Claim]:
+  means, sizes = [], (1, 2, 4, 8)
   usable = len(weights) // sizes[-1] * sizes[-1]
   for size in sizes:
     groups = jnp.asarray(weights[:usable].reshape(-1, size, weights.shape[1]).swapaxes(0, 1), jnp.float32)
-    grouped = _mean(np.asarray(bounds.importance_weighted(groups), np.float64))
-    values.append(grouped.value)
-    errors.append(grouped.error)
-  steps = np.diff(np.stack(values), axis=0)
-  excess = values[-1] - np.log(truth.value)
-  worst = _worst(excess, np.hypot(errors[-1], truth.error / truth.value))
-  limit = _limit(len(excess))
-  averages = ", ".join(f"{float((truth.value * value).sum() / truth.value.sum()):.4f}" for value in values)
+    means.append(_mean(np.asarray(bounds.importance_weighted(groups), np.float64)))
+  steps = np.diff(np.stack([mean.value for mean in means]), axis=0)
+  excess, error = means[-1].value - np.log(truth.p), np.hypot(means[-1].error, truth.error / truth.p)
+  worst, limit = _worst(excess, error, truth.known), _limit(len(excess))
+  averages = ", ".join(f"{float((truth.p * mean.value).sum() / truth.p.sum()):.4f}" for mean in means)
+  detail = f"worst event {worst:+.1f} standard errors (limit {limit:.1f}){truth.missing()}"
+  rising = bool(steps.min() >= -ROUNDING)
   return [
-    Claim(
-      "importance-weighted bound does not fall",
-      bool(steps.min() >= -ROUNDING),
-      f"nats with 1, 2, 4, 8 draws: {averages}",
-    ),
-    Claim(
-      "importance-weighted bound <= log p(x)",
-      worst <= limit,
-      f"worst event {worst:+.1f} standard errors (limit {limit:.1f})",
-    ),
+    Claim("importance-weighted bound does not fall", rising, f"nats with 1, 2, 4, 8 draws: {averages}"),
+    Claim("importance-weighted bound <= log p(x)", worst <= limit and bool(truth.known.any()), detail),
   ]
 
 
-def _frequencies_agree(truth: _Mean, drawn: np.ndarray, num_samples: int) -> Claim:
-  """A chi-square test, invalid as one more outcome; outcomes expected less than five times are put together.
+def _frequencies_agree(truth: _Truth, drawn: np.ndarray, num_samples: int) -> Claim:
+  """A chi-square test over the events whose p(x) is known and that are expected five times or more.
 
-  The Monte Carlo error of p(x) is added to the variance of each count.
+  All other outcomes, invalid ones among them, are put together; with p(x) they have what is missing to one. The Monte
+  Carlo error of p(x) is added to the variance of each count.
   """
-  invalid = max(0.0, 1.0 - float(truth.value.sum()))
-  expected = np.append(truth.value, invalid) * num_samples
-  counts, noise = np.append(drawn, num_samples - drawn.sum()), np.append(truth.error, 0.0) * num_samples
-  rare = expected < 5
-  expected, counts = (np.append(values[~rare], values[rare].sum()) for values in (expected, counts.astype(np.float64)))
-  noise = np.append(noise[~rare], math.sqrt((noise[rare] ** 2).sum()))
-  if expected[-1] < 5 and counts[-1] <= 20 and len(expected) > 2:  # too few together as well
-    expected, counts, noise = expected[:-1], counts[:-1], noise[:-1]
-  statistic = float(((counts - expected) ** 2 / np.maximum(expected + noise**2, 1e-12)).sum())
-  freedom = max(1, len(expected) - 1)
-  p_value = float(chi2.sf(statistic, freedom))
-  return Claim(
-    "samples occur as often as p(x) says",
-    p_value >= LEVEL,
-    f"chi-square {statistic:.1f} on {freedom}, p = {p_value:.3g}",
-  )
+  single = truth.known & (truth.p * num_samples >= 5)
+  p = np.append(truth.p[single], max(0.0, 1.0 - float(truth.p[single].sum())))
+  counts = np.append(drawn[single], num_samples - drawn[single].sum())
+  errors = np.append(truth.error[single], math.sqrt(float((truth.error[single] ** 2).sum())))
+  # the rest may be empty but for rounding: with one more expected count it weighs little where it is that small
+  variance = num_samples * p + (num_samples * errors) ** 2 + np.append(np.zeros(len(p) - 1), 1.0)
+  statistic = float(((counts - num_samples * p) ** 2 / variance).sum())
+  freedom = max(1, len(p) - 1)
+  p_value = float(jax.jit(chi2.sf)(statistic, freedom))
+  detail = f"chi-square {statistic:.1f} on {freedom}, p = {p_value:.3g}{truth.missing()}"
+  return Claim("samples occur as often as p(x) says", p_value >= LEVEL and bool(single.any()), detail)

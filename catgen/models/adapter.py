@@ -19,8 +19,8 @@ class Functional(NamedTuple):
 def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
   """Returns the pure functions of the module that `make(rngs)` builds.
 
-  Parameters are a nested dict of arrays, which jit, grad, optax, sharding rules and checkpoints take as it is. A module must
-  hold nothing but `nnx.Param`: randomness and state come in as arguments.
+  Parameters are a nested dict of arrays, which jit, grad, optax, sharding rules and checkpoints take as it is. A
+  module must hold nothing but `nnx.Param`: randomness and state come in as arguments.
   """
   graphdef, abstract = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
 

@@ -24,14 +24,13 @@ def autoregressive(*, event: EventSpec, make_network: Callable[..., nnx.Module])
 
   Args:
     event: shape and number of classes of one example.
-    make_network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> causal module with `__call__(x, *, valid, keys)` -> logits,
+    make_network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> causal module with `__call__(x, *, valid, keys)`
+    -> logits,
       `init_cache(batch_size)` and `decode(cache, previous, position)` -> (logits, cache).
   """
 
   def build(rngs: nnx.Rngs) -> nnx.Module:
-    return make_network(
-      event_shape=event.shape, num_inputs=event.num_classes, num_outputs=event.num_classes, rngs=rngs
-    )
+    return make_network(event_shape=event.shape, num_inputs=event.num_classes, num_outputs=event.num_classes, rngs=rngs)
 
   network = functional(build)
   apply = network.apply
@@ -110,7 +109,9 @@ def _complete(
 ) -> Samples:
   """Draws the positions that are not observed, in order."""
   if options.num_steps is not None or options.num_frames:
-    raise InputError("an autoregressive model draws one position after the other: num_steps and num_frames do not apply")
+    raise InputError(
+      "an autoregressive model draws one position after the other: num_steps and num_frames do not apply"
+    )
   if options.temperature <= 0:
     raise InputError(f"temperature is {options.temperature}; it must be positive")
   batch_size = x.shape[0]

@@ -1,11 +1,12 @@
 """Categorical diffusion models: multinomial (uniform) and masked (absorbing), in discrete or continuous time.
 
-The network predicts the clean categories, and the reverse step is the process's posterior with that prediction in place of
-the data (arXiv:2102.05379, Eq. 13-15). Three facts that surprise:
+The network predicts the clean categories, and the reverse step is the process's posterior with that prediction in
+place of the data (arXiv:2102.05379, Eq. 13-15). Three facts that surprise:
 
-- The last step, from x_1 to x_0, is the posterior form too, as in the code behind the published numbers: p(x_0 | x_1) is
-  proportional to prediction * [alpha_1 x_1 + (1 - alpha_1) / K]. The literal Eq. 14/16, p(x_0 | x_1) = prediction, is selected by
-  `last_step="literal"`; with the same network it gives about twice the bound, as the next point explains.
+- The last step, from x_1 to x_0, is the posterior form too, as in the code behind the published numbers:
+  p(x_0 | x_1) is proportional to prediction * [alpha_1 x_1 + (1 - alpha_1) / K]. The literal Eq. 14/16,
+  p(x_0 | x_1) = prediction, is selected by `last_step="literal"`; with the same network it gives about twice the
+  bound, as the next point explains.
 - In the posterior form, the position's own noisy value enters through the process at every step, so the best
   prediction is that of a position from the *other* ones, p(x^d | x_t^(-d)). It must not repeat what x_t^d says.
 - A network whose logits are zero gives a bound of exactly log K in expectation (posterior form).
@@ -18,17 +19,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Model, PyTree
 from catgen.models.adapter import functional
-from catgen.models.diffusion_parts import Parts, last_step_nats, make_parts, masked_sum, predict
+from catgen.models.diffusion_parts import Parts, make_parts, masked_sum, predict
 from catgen.models.diffusion_sampling import make_infill, sample
 from catgen.models.diffusion_uses import denoise, full_bound, log_weight, order_log_weight
 from catgen.processes import PROCESSES, time_sampling
 from catgen.processes.schedules import SCHEDULES, continuous_level
 
-# Continuous time ends here and the prior's KL is taken there: the bound is exact, and nothing is divided by alpha_bar = 0.
+# Continuous time ends here, where the prior's KL is taken: the bound is exact, and alpha_bar > 0 can be divided by.
 _LAST_TIME, _FIRST_TIME = 1 - 1e-4, 1e-7
 
 
@@ -52,27 +53,25 @@ def diffusion(
     schedule: "cosine", "paper_cosine", "linear" or "polynomial" (alpha_bar = 1 - t^schedule_power).
     num_steps: T >= 1, or 0 for continuous time.
     last_step: "posterior", or "literal" (uniform process in discrete time only).
-    time_sampler: how a training example gets its step: "uniform", "stratified" over the batch, or "importance" (loss-aware,
-      discrete time only; its history is the model's state).
+    time_sampler: how a training example gets its step: "uniform", "stratified" over the batch, or "importance"
+      (loss-aware, discrete time only; its history is the model's state).
 
   Raises:
     InputError: for unknown names and for combinations that have no valid bound, such as the absorbing process with a
       schedule that keeps something at the end.
 
-  Reference: arXiv:2102.05379, section 4; Austin et al., arXiv:2107.03006; Shi et al., arXiv:2406.04329 (continuous time).
+  Reference: arXiv:2102.05379, section 4; Austin et al., arXiv:2107.03006; Shi et al., arXiv:2406.04329.
   """
   _check(process, schedule, num_steps, last_step, time_sampler)
   chosen = SCHEDULES[schedule](schedule_power) if schedule == "polynomial" else SCHEDULES[schedule]()
   kernel = PROCESSES[process](event.num_classes)
   if kernel.needs_zero_end and not chosen.ends_at_zero:
     raise InputError(
-      f"the absorbing process needs a schedule that ends at exactly zero, and {schedule!r} keeps alpha_bar_T > 0 (the bound"
-      " would be infinite); use schedule 'cosine', 'linear' or 'polynomial'"
+      f"the absorbing process needs a schedule that ends at exactly zero, and {schedule!r} keeps alpha_bar_T > 0"
+      " (the bound would be infinite); use schedule 'cosine', 'linear' or 'polynomial'"
     )
   network = functional(
-    partial(
-      _build, make_network, event_shape=event.shape, num_inputs=kernel.num_states, num_outputs=event.num_classes
-    )
+    partial(_build, make_network, event_shape=event.shape, num_inputs=kernel.num_states, num_outputs=event.num_classes)
   )
   parts = make_parts(event, kernel, chosen, num_steps or None, last_step == "literal", network.apply)
   discrete = num_steps > 0

@@ -1,7 +1,6 @@
 """What the bound, the sampler and the other uses of a diffusion model share."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -59,7 +58,9 @@ def make_parts(
     return Parts(event, process, schedule, network, literal, None, None, None, None)
   table = schedule.table(num_steps)
   last = jax.tree.map(lambda values: values[-1], levels(table))
-  return Parts(event, process, schedule, network, literal, num_steps, table, spans(table, np.arange(num_steps + 1)), last)
+  return Parts(
+    event, process, schedule, network, literal, num_steps, table, spans(table, np.arange(num_steps + 1)), last
+  )
 
 
 def step_time(t: Int[Array, "*batch"], num_steps: int) -> Float[Array, "*batch"]:
@@ -99,8 +100,4 @@ def masked_sum(values: Float[Array, "batch *event"], valid: Bool[Array, "batch *
 
 def fold_each(keys: Key[Array, "batch"], number: Int[Array, ""] | int) -> Key[Array, "batch"]:
   """Returns every key with a number folded in."""
-  return jax.vmap(partial(_fold, number=number))(keys)
-
-
-def _fold(key: Array, number: Array) -> Array:
-  return jax.random.fold_in(key, number)
+  return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)

@@ -32,7 +32,9 @@ def _moves(parts: Parts, options: SampleOptions) -> _Moves:
   num_moves = default if options.num_steps is None else options.num_steps
   if parts.num_steps is not None:
     if not 1 <= num_moves <= parts.num_steps:
-      raise InputError(f"num_steps is {num_moves}, but this model has T = {parts.num_steps}; use 1 to {parts.num_steps}")
+      raise InputError(
+        f"num_steps is {num_moves}, but this model has T = {parts.num_steps}; use 1 to {parts.num_steps}"
+      )
     times = np.round(np.linspace(0, parts.num_steps, num_moves + 1)).astype(int)
     table, told = parts.table, (times[1:] - 1) / parts.num_steps
   else:
@@ -57,9 +59,13 @@ def _check(options: SampleOptions) -> None:
     raise InputError(f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample)")
 
 
-def sample(parts: Parts, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree, options: SampleOptions) -> Samples:
+def sample(
+  parts: Parts, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree, options: SampleOptions
+) -> Samples:
   """See `Model.sample`. Takes `options.num_steps` evenly spaced ones of the T steps, all of them by default."""
-  return _run(parts, params, keys, options, lambda log_p, *_: log_p, parts.process.prior_sample(_start(keys), parts.event.shape))
+  return _run(
+    parts, params, keys, options, lambda log_p, *_: log_p, parts.process.prior_sample(_start(keys), parts.event.shape)
+  )
 
 
 def _start(keys: Key[Array, "batch"]) -> Key[Array, "batch"]:
@@ -112,7 +118,14 @@ def make_infill(parts: Parts) -> Infill:
 
 
 def _infill_revealed(
-  parts: Parts, params: PyTree, x: Array, observed: Bool[Array, "batch *event"], keys: Array, *, state: PyTree, options: Any
+  parts: Parts,
+  params: PyTree,
+  x: Array,
+  observed: Bool[Array, "batch *event"],
+  keys: Array,
+  *,
+  state: PyTree,
+  options: Any,
 ) -> Samples:
   """See `Infill.draw`. Observed positions are revealed before all others and stay."""
   x_last = jnp.where(observed, x, parts.process.prior_sample(_start(keys), parts.event.shape))
@@ -120,11 +133,20 @@ def _infill_revealed(
 
 
 def _infill_noised(
-  parts: Parts, params: PyTree, x: Array, observed: Bool[Array, "batch *event"], keys: Array, *, state: PyTree, options: Any
+  parts: Parts,
+  params: PyTree,
+  x: Array,
+  observed: Bool[Array, "batch *event"],
+  keys: Array,
+  *,
+  state: PyTree,
+  options: Any,
 ) -> Samples:
-  """See `Infill.draw`. Observed positions follow q(x_s | x_t, x), so the network sees the noise that it was trained on."""
+  """See `Infill.draw`. Observed positions follow q(x_s | x_t, x): the network sees the noise it was trained on."""
   moves = _moves(parts, options)
-  noisy = parts.process.corrupt(fold_each(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t))
+  noisy = parts.process.corrupt(
+    fold_each(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t)
+  )
   x_last = jnp.where(observed, noisy, parts.process.prior_sample(_start(keys), parts.event.shape))
 
   def constrain(log_p: Array, x_t: Array, span: Span) -> Array:

@@ -66,9 +66,9 @@ def order_log_weight(
 ) -> Float[Array, "batch"]:
   """See `Model.log_weight`, for continuous-time masked models: one random order (and times) of unmasking.
 
-  In continuous time positions are revealed one at a time, at independent times with P(time <= t) = 1 - alpha_bar(t) that do
-  not depend on the data. Given all times, p(x | times) is the product over positions of the prediction just before each
-  is revealed, and its mean over times is p(x). One network call per position.
+  In continuous time positions are revealed one at a time, at independent times with P(time <= t) = 1 - alpha_bar(t)
+  that do not depend on the data. Given all times, p(x | times) is the product over positions of the prediction just
+  before each is revealed, and its mean over times is p(x). One network call per position.
   """
   flat_valid = batch.valid.reshape(batch.valid.shape[0], -1)
   num_positions = flat_valid.shape[1]
@@ -94,7 +94,7 @@ def order_log_weight(
 def _inverse_lost(parts: Parts, uniforms: Float[Array, "batch length"]) -> Float[Array, "batch length"]:
   """Returns the times t with 1 - alpha_bar(t) = u, by 40 bisections (the schedules increase strictly)."""
 
-  def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+  def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
     low, high = bracket
     middle = (low + high) / 2
     below = parts.schedule.lost(middle, jnp) < uniforms
@@ -115,10 +115,11 @@ def denoise(
 ) -> Denoised:
   """See `Model.denoise`. `noise_level` e is the probability that a category of x is wrong, 0 <= e < (K - 1) / K.
 
-  The prediction answers from the other positions only (see the module `diffusion`), so the posterior multiplies it by the
-  likelihood of what is written, 1 - e for the category itself and e / (K - 1) for each other one. For the uniform process e
-  selects the step whose alpha_bar is nearest to 1 - e K / (K - 1); e = 0 means the first step. A masked model has learned
-  nothing at visible positions: groups of positions are masked in turn, at the noise level that masks as many.
+  The prediction answers from the other positions only (see the module `diffusion`), so the posterior multiplies it by
+  the likelihood of what is written, 1 - e for the category itself and e / (K - 1) for each other one. For the uniform
+  process e selects the step whose alpha_bar is nearest to 1 - e K / (K - 1); e = 0 means the first step. A masked
+  model has learned nothing at visible positions: groups of positions are masked in turn, at the noise level that
+  masks as many.
   """
   if parts.process.exact_clamping:
     prediction = _predict_masked(parts, params, x, valid)

@@ -1,5 +1,6 @@
 """The transformer block that the denoising and the causal network share, and their last layer."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,22 +10,23 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
 from catgen.networks.conditioning import dropout
+from catgen.networks.linear import Linear
 from catgen.networks.modulation import Modulation, modulated_norm
 from catgen.networks.self_attention import BlockSizes, Cache, SelfAttention
 
 
 class GatedMLP(nnx.Module):
-  """SwiGLU: output(silu(a) * b) with a, b = hidden(h) (Shazeer, 2020)."""
+  """SwiGLU: output(silu(gate(h)) * value(h)) (Shazeer, 2020)."""
 
   def __init__(self, sizes: BlockSizes, *, rngs: nnx.Rngs) -> None:
-    width, hidden = sizes.width, sizes.hidden_width
-    self.hidden = nnx.Linear(width, 2 * hidden, use_bias=False, dtype=sizes.dtype, rngs=rngs)
-    self.output = nnx.Linear(hidden, width, use_bias=False, dtype=sizes.dtype, rngs=rngs)
+    linear = functools.partial(Linear, use_bias=False, dtype=sizes.dtype, rngs=rngs)
+    self.gate = linear(sizes.width, sizes.hidden_width)
+    self.value = linear(sizes.width, sizes.hidden_width)
+    self.output = linear(sizes.hidden_width, sizes.width)
 
   def __call__(self, h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
     """Returns the same perceptron at every position."""
-    gate, value = jnp.split(self.hidden(h), 2, axis=-1)
-    return self.output(jax.nn.silu(gate) * value)
+    return self.output(jax.nn.silu(self.gate(h)) * self.value(h))
 
 
 class Block(nnx.Module):
@@ -75,7 +77,7 @@ class Head(nnx.Module):
 
   def __init__(self, width: int, num_outputs: int, *, time_width: int | None, rngs: nnx.Rngs) -> None:
     self.modulation = Modulation(width, 2, time_width=time_width)
-    self.output = nnx.Linear(width, num_outputs, kernel_init=nnx.initializers.zeros, rngs=rngs)
+    self.output = Linear(width, num_outputs, init="zeros", rngs=rngs)
 
   def __call__(
     self, h: Float[Array, "batch length width"], time: Float[Array, "batch time_width"] | None

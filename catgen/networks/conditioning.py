@@ -6,6 +6,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from catgen.networks.linear import Linear
+
 TIME_SCALE = 4000.0  # one unit of time in radians of the fastest wave; the paper's t/T times 4000
 
 
@@ -30,8 +32,8 @@ class TimeMLP(nnx.Module):
 
   def __init__(self, width: int, *, rngs: nnx.Rngs) -> None:
     self.width = width
-    self.hidden = nnx.Linear(width, width, rngs=rngs)
-    self.output = nnx.Linear(width, width, rngs=rngs)
+    self.hidden = Linear(width, width, rngs=rngs)
+    self.output = Linear(width, width, rngs=rngs)
 
   def __call__(self, time: Float[Array, "batch"]) -> Float[Array, "batch width"]:
     """Returns a float32 vector per example, SiLU already applied."""

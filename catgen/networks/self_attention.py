@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from catgen.interfaces import InputError
 from catgen.networks.attention import attend
+from catgen.networks.linear import Linear
 from catgen.networks.rotary import rotate
 
 
@@ -67,10 +68,11 @@ class SelfAttention(nnx.Module):
   def __init__(self, sizes: BlockSizes, *, rngs: nnx.Rngs) -> None:
     width, self.sizes = sizes.width, sizes
     head_dim = width // sizes.num_heads
-    self.query_key_value = nnx.Linear(width, 3 * width, use_bias=False, dtype=sizes.dtype, rngs=rngs)
+    linear = functools.partial(Linear, width, width, use_bias=False, dtype=sizes.dtype, rngs=rngs)
+    self.query, self.key, self.value = linear(), linear(), linear()
     self.query_scale = nnx.Param(jnp.ones((head_dim,)))
     self.key_scale = nnx.Param(jnp.ones((head_dim,)))
-    self.output = nnx.Linear(width, width, use_bias=False, dtype=sizes.dtype, rngs=rngs)
+    self.output = linear()
     self.before = sizes.conv_width - 1 if sizes.causal else sizes.conv_width // 2  # taps before the position itself
     if sizes.conv_width:
       self.conv = nnx.Param(jnp.zeros((sizes.conv_width, width)).at[self.before].set(1.0))
@@ -92,11 +94,11 @@ class SelfAttention(nnx.Module):
 
   def project(self, h: Float[Array, "batch length width"], angles: Float[Array, "length half"]) -> tuple[Array, ...]:
     """Returns query, key and value, each [batch, length, heads, dim], the first two normalized and rotated."""
-    split = self.query_key_value(h).reshape(*h.shape[:2], 3, self.sizes.num_heads, -1)
+    heads = (*h.shape[:2], self.sizes.num_heads, -1)
     cosine, sine = jnp.cos(angles), jnp.sin(angles)
-    query = rotate(rms_norm(split[:, :, 0], self.query_scale[...]), cosine, sine)
-    key = rotate(rms_norm(split[:, :, 1], self.key_scale[...]), cosine, sine)
-    return query, key, split[:, :, 2]
+    query = rotate(rms_norm(self.query(h).reshape(heads), self.query_scale[...]), cosine, sine)
+    key = rotate(rms_norm(self.key(h).reshape(heads), self.key_scale[...]), cosine, sine)
+    return query, key, self.value(h).reshape(heads)
 
   def init_cache(self, batch_size: int, length: int) -> Cache:
     """Returns an empty cache for sequences of this length."""

@@ -1,8 +1,8 @@
 """Forward corruption processes of categorical diffusion and what the reverse direction needs of them.
 
 Symbols, once for all of catgen: x is data (step 0), x_t the state after step t in {1..T}, s < t an earlier time,
-alpha_bar the probability that a category is still the original one, log_x0 the network's normalized log-probabilities of
-the clean category, K the number of categories.
+alpha_bar the probability that a category is still the original one, log_x0 the network's normalized log-probabilities
+of the clean category, K the number of categories.
 """
 
 from collections.abc import Callable

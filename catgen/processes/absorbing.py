@@ -105,12 +105,12 @@ def kl_rate(
   num_classes: int,
 ) -> Float[Array, "batch *event"]:
   """Returns the limit of T KL for T -> infinity: slope / (1 - alpha_bar) times -log prediction where x_t is masked."""
-  return jnp.where(
-    x_t == num_classes, -over_events(slope / level.lost, x.ndim) * categorical.take(log_x0, x), 0.0
-  )
+  return jnp.where(x_t == num_classes, -over_events(slope / level.lost, x.ndim) * categorical.take(log_x0, x), 0.0)
 
 
-def prior_sample(keys: Key[Array, "batch"], event_shape: tuple[int, ...], *, num_classes: int) -> Int[Array, "batch *event"]:
+def prior_sample(
+  keys: Key[Array, "batch"], event_shape: tuple[int, ...], *, num_classes: int
+) -> Int[Array, "batch *event"]:
   """Returns x_T, which is masked everywhere."""
   return jnp.full((keys.shape[0], *event_shape), num_classes, jnp.int32)
 

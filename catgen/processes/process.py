@@ -14,7 +14,9 @@ class Process(NamedTuple):
   marginal: Callable  # (x, level) -> log q(x_t | x) over states; with `span.step` it is one step q(x_t | x_s)
   corrupt: Callable  # (keys, x, level) -> x_t ~ q(x_t | x)
   posterior: Callable  # (x_t, x, span) -> log q(x_s | x_t, x) over states
-  predictive: Callable  # (x_t, log_x0, span) -> log p(x_s | x_t) over states: the posterior with x replaced by its prediction
+  predictive: (
+    Callable  # (x_t, log_x0, span) -> log p(x_s | x_t) over states: the posterior with x replaced by its prediction
+  )
   kl: Callable  # (x_t, x, log_x0, span) -> KL(q(x_s | x_t, x) || p(x_s | x_t)); at s = 0 it is -log p(x_0 | x_t)
   kl_rate: Callable  # (x_t, x, log_x0, level, slope) -> d KL / dt in continuous time
   prior_sample: Callable  # (keys, event_shape) -> x_T

@@ -62,9 +62,9 @@ def cosine() -> Schedule:
 def paper_cosine() -> Schedule:
   """Returns the schedule of the published numbers: `cosine`, each step's alpha_t >= sqrt(0.001).
 
-  alpha_t = sqrt(clip(f(t / T) / f((t - 1) / T), 0.001, 1)) with f = cos^2, so only the last step differs, and alpha_bar_T
-  is 4.93e-5 for T = 1000 instead of 0. It exists for discrete time only. Reference: arXiv:2102.05379, appendix, and the
-  released code.
+  alpha_t = sqrt(clip(f(t / T) / f((t - 1) / T), 0.001, 1)) with f = cos^2, so only the last step differs, and
+  alpha_bar_T is 4.93e-5 for T = 1000 instead of 0. It exists for discrete time only. Reference: arXiv:2102.05379,
+  appendix, and the released code.
   """
   exact = cosine()
 

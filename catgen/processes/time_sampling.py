@@ -1,7 +1,8 @@
 """Draws the time step of each training example: uniform, stratified, or where the loss is large.
 
-Loss-aware importance sampling follows arXiv:2102.05379 and its code: p(t) is proportional to sqrt(H_t + 1e-10) + 1e-4 with
-H_t a moving average of the squared loss L_t (nats of one example), once every step has been seen more than ten times.
+Loss-aware importance sampling follows arXiv:2102.05379 and its code: p(t) is proportional to sqrt(H_t + 1e-10) + 1e-4
+with H_t a moving average of the squared loss L_t (nats of one example), once every step has been seen more than ten
+times.
 """
 
 from typing import NamedTuple

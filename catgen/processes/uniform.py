@@ -4,7 +4,8 @@ One step is q(x_t | x_s) = C(x_t | a x_s + (1 - a) / K) (Eq. 11), a = alpha_bar_
 q(x_t | x) = C(x_t | alpha_bar_t x + (1 - alpha_bar_t) / K) (Eq. 12). By Bayes, since given x_s the state x_t does not
 depend on x,
 
-  q(x_s = j | x_t, x) is proportional to [a 1{j = x_t} + (1 - a) / K] [alpha_bar_s 1{j = x} + (1 - alpha_bar_s) / K] (Eq. 13)
+  q(x_s = j | x_t, x) is proportional to
+    [a 1{j = x_t} + (1 - a) / K] [alpha_bar_s 1{j = x} + (1 - alpha_bar_s) / K]            (Eq. 13)
 
 and the normalizer is q(x_t | x). The first factor is q(x_t | x_s = j): it is read as a vector over j, which looks like
 "conditioning on x_t" only because the kernel is symmetric. p(x_s | x_t) puts the predicted probabilities in place of
@@ -48,9 +49,7 @@ def _add_at(values: Float[Array, "*batch classes"], index: Int[Array, "*batch"],
   return values + jnp.where(categorical.indicator(index, values.shape[-1]), amount, 0.0)
 
 
-def marginal(
-  x: Int[Array, "batch *event"], level: Level, *, num_classes: int
-) -> Float[Array, "batch *event classes"]:
+def marginal(x: Int[Array, "batch *event"], level: Level, *, num_classes: int) -> Float[Array, "batch *event classes"]:
   """Returns log q(x_t | x), Eq. 12; with the level of a single move, Eq. 11."""
   keep, lost = align(level, x.ndim + 1)
   resampled = jnp.broadcast_to(lost / num_classes, (*x.shape, num_classes))
@@ -83,7 +82,7 @@ def predictive(
   *,
   num_classes: int,
 ) -> Float[Array, "batch *event classes"]:
-  """Returns log p(x_s | x_t), the posterior form with the prediction in place of x (Eq. 13-15), at every s, 0 included."""
+  """Returns log p(x_s | x_t), the posterior with the prediction in place of x (Eq. 13-15), at every s, 0 included."""
   return jax.nn.log_softmax(marginal(x_t, span.step, num_classes=num_classes) + _mixed(log_x0, span.s))
 
 
@@ -136,12 +135,12 @@ def kl_rate(
 ) -> Float[Array, "batch *event"]:
   """Returns the rate at which the continuous-time bound loses nats, per position and unit of time.
 
-  With q = q(x_t | x), p the same with the prediction in place of x, u = x_t, y = q_u / p_u and beta = slope / alpha_bar,
-  the limit of T KL for T -> infinity is (beta / K) sum_(j != u) [r_j' - r_j + r_j ln(r_j / r_j')], r = q / q_u, r' = p / p_u.
-  Collecting terms it equals (beta / (K q_u)) (y - 1 - ln y + KL(q || p)), both parts non-negative.
+  With q = q(x_t | x), p the same with the prediction in place of x, u = x_t and beta = slope / alpha_bar, the limit of
+  T KL for T -> infinity is (beta / K) sum_(j != u) [r_j' - r_j + r_j ln(r_j / r_j')], r = q / q_u, r' = p / p_u.
+  Collecting terms it equals (beta / (K q_u)) (y - 1 - ln y + KL(q || p)) with y = q_u / p_u, both parts non-negative.
 
-  Numerics: y - 1 is taken from alpha_bar (1{x = u} - prediction_u) / p_u, without cancellation. KL(q || p) has an error of
-  about 1e-7, which beta enlarges near t = 1, where the caller stops short.
+  Numerics: y - 1 is taken from alpha_bar (1{x = u} - prediction_u) / p_u, without cancellation. KL(q || p) has an
+  error of about 1e-7, which beta enlarges near t = 1, where the caller stops short.
   """
   keep, lost = align(level, x.ndim)
   k, same = num_classes, x == x_t
@@ -155,7 +154,9 @@ def kl_rate(
   return beta / (k * q_u) * (excess - jnp.log1p(excess) + divergence)
 
 
-def prior_sample(keys: Key[Array, "batch"], event_shape: tuple[int, ...], *, num_classes: int) -> Int[Array, "batch *event"]:
+def prior_sample(
+  keys: Key[Array, "batch"], event_shape: tuple[int, ...], *, num_classes: int
+) -> Int[Array, "batch *event"]:
   """Draws x_T uniformly."""
   return jax.vmap(lambda key: jax.random.randint(key, event_shape, 0, num_classes))(keys)
 

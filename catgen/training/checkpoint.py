@@ -76,6 +76,7 @@ class Checkpointer:
       os.remove(probe)
       _remove_unfinished(self.directory)
       _set_aside_broken_metrics(self.directory, say)
+      ocp.multihost.sync_global_processes("catgen:open")
     self._open = functools.partial(_manager, self.directory, criterion, keep_latest, keep_every)
     self._manager = self._open()
 
@@ -223,12 +224,6 @@ def restore_params(
   raise InputError(f"no readable checkpoint {step} in {directory}; there are {', '.join(map(str, there))}")
 
 
-def save_tree(path: str, tree: PyTree) -> None:
-  """Writes arrays to a folder, replacing what is there, and waits."""
-  with ocp.StandardCheckpointer() as checkpointer:
-    checkpointer.save(os.path.abspath(path), tree, force=True)
-
-
 def _directory(workdir: str | os.PathLike) -> str:
   return os.path.join(os.path.abspath(os.fspath(workdir)), FOLDER)
 
@@ -267,7 +262,7 @@ def _save_args(state: TrainState) -> ocp.args.Composite:
 
 
 def _read(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, PyTree] | str:
-  """Returns the items in the shapes and shardings given, or in a few words why they cannot be read."""
+  """Returns the items in the shapes and shardings given, or in a few words how they are damaged."""
   number = jax.ShapeDtypeStruct((), "uint32", sharding=items["model"]["step"].sharding)
   restored = {}
   try:
@@ -277,9 +272,11 @@ def _read(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, PyTr
         target = {"tree": item, "fingerprint": number}
         restored[name] = reader.restore(_item(directory, step, name), args=ocp.args.StandardRestore(target))
   except Exception as error:
+    if reason := storage_problem(error):
+      raise InputError(f"cannot read checkpoint {step} in {directory}: {reason}") from error
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
       raise
-    return storage_problem(error) or "its files are damaged"
+    return "its files are damaged"
   if any(int(fingerprint(stored["tree"])) != int(stored["fingerprint"]) for stored in restored.values()):
     return "its bits have changed"
   return {name: stored["tree"] for name, stored in restored.items()}

@@ -1,7 +1,7 @@
 """What a run will cost, without running it: parameters, bytes per device, products per step."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -23,12 +23,12 @@ class Description(NamedTuple):
 
 
 def describe(
-  train_step: Callable, target: TrainState, batch: Batch, key: Array, *, compile_step: bool = False
+  train_step: Any, target: TrainState, batch: Batch, key: Array, *, compile_step: bool = False
 ) -> Description:
   """Returns what a step costs; nothing runs and, unless asked, nothing is compiled.
 
   Args:
-    train_step: from `make_train_step`.
+    train_step: from `make_train_step`, a jitted function.
     target: from `abstract_state`.
     batch: the global batch, placed, or its shapes with shardings.
     key: any typed key.

@@ -50,8 +50,9 @@ def storage_problem(error: BaseException) -> str | None:
   while cause is not None:
     if isinstance(cause, OSError) and cause.errno in _STORAGE_ERRORS:
       return os.strerror(cause.errno)
-    if found := re.search(r"os_error_code='(\d+)'", str(cause)):
-      return os.strerror(int(found[1]))
+    for code in re.findall(r"os_error_code='(\d+)'", str(cause)):
+      if int(code) in _STORAGE_ERRORS:
+        return os.strerror(int(code))
     cause = cause.__cause__ or cause.__context__
   return None
 

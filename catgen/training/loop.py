@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from catgen.bounds import bits_per_position
 from catgen.interfaces import Batch, InputError
-from catgen.training.checkpoint import Checkpointer, save_tree
+from catgen.training.checkpoint import Checkpointer
 from catgen.training.distributed import make_agreement
 from catgen.training.sharding import place
 from catgen.training.signals import StopRequest, catch_signals
@@ -194,7 +194,8 @@ class _Run:
     if process == 0:
       with open(os.path.join(folder, "metrics.json"), "w") as file:
         json.dump({"step": pending.step, **jax.tree.map(float, metrics)}, file, indent=2)
-    save_tree(os.path.join(folder, "state"), self.state)
+    with Checkpointer(os.path.join(folder, "state")) as evidence:
+      evidence.save(pending.step, self.state)
     raise InputError(
       f"step {pending.step}: loss or gradient is not finite (nats {metrics['nats']:g}, gradient norm "
       f"{metrics['grad_norm']:g}); batch, key and the last good state are in {folder}; "

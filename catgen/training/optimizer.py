@@ -1,5 +1,6 @@
 """Optimizers and learning rates: Adam, AdamW, Adamax and Muon, with warm-up, decay and clipping."""
 
+import functools
 import re
 from collections.abc import Callable
 
@@ -122,17 +123,18 @@ def make_optimizer(
   _check(weight_decay >= 0 and clip_norm >= 0, "weight_decay and clip_norm must not be negative")
   _check(weight_decay == 0 or name in ("adamw", "muon"), f"{name} takes no weight_decay; use adamw")
   _check(name == "muon" or adam_learning_rate is None, f"adam_learning_rate belongs to muon, not to {name}")
-  schedule = {
-    "num_steps": num_steps,
-    "warmup_steps": warmup_steps,
-    "decay": decay,
-    "final_fraction": final_fraction,
-    "decay_rate": decay_rate,
-    "decay_steps": decay_steps,
-  }
-  rate = make_learning_rate(learning_rate=learning_rate, **schedule)
+  schedule = functools.partial(
+    make_learning_rate,
+    num_steps=num_steps,
+    warmup_steps=warmup_steps,
+    decay=decay,
+    final_fraction=final_fraction,
+    decay_rate=decay_rate,
+    decay_steps=decay_steps,
+  )
+  rate = schedule(learning_rate=learning_rate)
   if name == "muon":
-    adam_rate = make_learning_rate(learning_rate=adam_learning_rate or learning_rate, **schedule)
+    adam_rate = schedule(learning_rate=adam_learning_rate or learning_rate)
     update = optax.contrib.muon(
       rate,
       ns_steps=ns_steps,

@@ -85,7 +85,8 @@ def make_train_step(
     state: TrainState, batch: Batch, key: Array, step: Array | int | None = None
   ) -> tuple[TrainState, dict[str, Any]]:
     draws_key, strata_key = jax.random.split(jax.random.fold_in(key, state.step))
-    inputs = (batch, example_keys(draws_key, batch.index), example_strata(strata_key, batch.index, len(batch.x)))
+    index = jnp.asarray(batch.index)
+    inputs = (batch, example_keys(draws_key, index), example_strata(strata_key, index, len(batch.x)))
     loss = functools.partial(_negative_nats, model, state.model_state)
     grads, sums, statistics = _accumulate(loss, state.params, inputs, num_microbatches, param_shardings)
     positions = batch.valid.sum()
@@ -111,8 +112,9 @@ def _negative_nats(
 ) -> tuple[Float[Array, ""], tuple[dict, PyTree]]:
   batch, keys, strata = inputs
   bound: Bound = model.bound(params, batch, keys, state=model_state, train=True, strata=strata)
-  sums = {"nats": bound.nats.sum(), "terms": {name: term.sum() for name, term in bound.terms.items()}}
-  return -sums["nats"], (sums, bound.statistics)
+  nats = bound.nats.sum()
+  terms = {name: term.sum() for name, term in bound.terms.items()}
+  return -nats, ({"nats": nats, "terms": terms}, bound.statistics)
 
 
 def _accumulate(

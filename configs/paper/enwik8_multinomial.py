@@ -2,8 +2,8 @@
 
   python -m launch.train --config=configs/paper/enwik8_multinomial.py --workdir=runs/enwik8_multinomial
 
-Published: 1.75 bits per byte on the test split (the paper's number). 51,756,289 parameters, T = 4000, sequences of 320 bytes,
-local windows of 80, 300 epochs of 8,790 steps. Cost: about 6e18 FLOPs; not run by this project.
+Published: 1.75 bits per byte on the test split (the paper's number). 51,756,289 parameters, T = 4000, sequences of
+320 bytes, local windows of 80, 300 epochs of 8,790 steps. Cost: about 6e18 FLOPs; not run by this project.
 """
 
 from ml_collections import ConfigDict

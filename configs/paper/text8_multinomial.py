@@ -2,8 +2,9 @@
 
   python -m launch.train --config=configs/paper/text8_multinomial.py --workdir=runs/text8_multinomial
 
-Published: 1.72 bits per character on the test split (the paper's number). 51,545,116 parameters, T = 1000, 300 epochs of
-10,987 steps. Cost: about 6e18 FLOPs, that is days on one GPU of 2021 and hours on one of 2024; not run by this project.
+Published: 1.72 bits per character on the test split (the paper's number). 51,545,116 parameters, T = 1000, 300 epochs
+of 10,987 steps. Cost: about 6e18 FLOPs, that is days on one GPU of 2021 and hours on one of 2024; not run by this
+project.
 """
 
 from ml_collections import ConfigDict

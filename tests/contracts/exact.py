@@ -18,7 +18,9 @@ def _kernel(process: str, num_classes: int, keep: float) -> np.ndarray:
   return matrix
 
 
-def reverse_move(process: str, log_x0: np.ndarray, states: np.ndarray, keep_s: float, step: float, literal: bool) -> np.ndarray:
+def reverse_move(
+  process: str, log_x0: np.ndarray, states: np.ndarray, keep_s: float, step: float, literal: bool
+) -> np.ndarray:
   """Transition matrix p(x_s | x_t) between all joint states, from predictions log_x0 [states, positions, classes]."""
   num_classes = log_x0.shape[-1]
   to_s, s_to_t = _kernel(process, num_classes, keep_s)[:num_classes], _kernel(process, num_classes, step)
@@ -38,7 +40,9 @@ def reverse_move(process: str, log_x0: np.ndarray, states: np.ndarray, keep_s: f
   return matrix
 
 
-def diffusion(process: str, num_classes: int, num_positions: int, kept: np.ndarray, predict, literal: bool = False) -> np.ndarray:
+def diffusion(
+  process: str, num_classes: int, num_positions: int, kept: np.ndarray, predict, literal: bool = False
+) -> np.ndarray:
   """Returns p(x) over `events` by propagating the prior; predict(states, move) -> log_x0 for the move t -> t - 1."""
   states = events(num_classes + (process == "absorbing"), num_positions)
   if process == "absorbing":
@@ -53,7 +57,7 @@ def diffusion(process: str, num_classes: int, num_positions: int, kept: np.ndarr
 
 
 def masked_in_continuous_time(num_classes: int, times: np.ndarray, predict) -> np.ndarray:
-  """Returns p(x) of two positions: the mean over both reveal times; `times` are midpoint quantiles, predict(states, time)."""
+  """Returns p(x) of two positions, the mean over both reveal times: `times` are midpoint quantiles."""
   states = events(num_classes + 1, 2)
   row = {tuple(state): i for i, state in enumerate(states)}
   probs = np.exp(np.stack([np.asarray(predict(states, time), np.float64) for time in times]))

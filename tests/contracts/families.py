@@ -42,7 +42,7 @@ def batch_of(x: np.ndarray) -> Batch:
   return Batch(jnp.asarray(x), jnp.ones(x.shape, bool), jnp.arange(len(x)))
 
 
-def perturbed(model: Model, scale: float = 0.5) -> tuple[dict, dict]:
+def perturbed(model: Model, scale: float = 0.15) -> tuple[dict, dict]:
   params, state = jax.jit(model.init)(batch_of(EVENTS), jax.random.key(0))
   leaves, tree = jax.tree.flatten(params)
   keys = jax.random.split(jax.random.key(1), len(leaves))

@@ -54,7 +54,7 @@ def test_crops_are_uniform_and_contiguous():
   assert statistic < 43.8  # exceeded with probability 0.001
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(size=st.integers(1, 300), batch_size=st.integers(1, 64), seed=st.integers(0, 2**40))
 def test_each_example_comes_once_per_epoch(size, batch_size, seed):
   split = record_split(size, lambda numbers: (numbers[:, None].astype(np.int32), np.ones((len(numbers), 1), bool)))
@@ -64,10 +64,10 @@ def test_each_example_comes_once_per_epoch(size, batch_size, seed):
   np.testing.assert_array_equal(np.sort(numbers, axis=1), np.tile(np.arange(size), (2, 1)))
 
 
-@pytest.mark.parametrize("size", [3, 4, 5, 16, 17])
+@pytest.mark.parametrize("size", [3, 5, 16, 17])
 def test_every_place_of_an_epoch_is_uniform(size):
-  epochs = 3000
-  orders = shuffled(5, np.arange(size * epochs), size).reshape(epochs, size)
+  epochs = 500
+  orders = np.stack([shuffled(5, epoch * size + np.arange(size), size) for epoch in range(epochs)])
   counts = np.stack([np.bincount(column, minlength=size) for column in orders.T])
   statistic = ((counts - epochs / size) ** 2 / (epochs / size)).sum()
   degrees = (size - 1) ** 2

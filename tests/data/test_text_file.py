@@ -115,8 +115,8 @@ def test_a_byte_order_mark_is_no_character(tmp_path):
 
 
 def test_max_bytes_leaves_out_a_character_that_it_cuts(tmp_path):
-  source = text_file(write(tmp_path / "a.txt", "ab\u20acab\u20ac" * 9), 2, splits=(1, 0, 0), max_bytes=11)
-  assert source.codec.decode(stream_of(source.splits["train"])) == "ab\u20acab\u20ac"[:5]
+  source = text_file(write(tmp_path / "a.txt", "ab\u20acab\u20ac" * 9), 2, splits=(1, 0, 0), max_bytes=9)
+  assert source.codec.decode(stream_of(source.splits["train"])) == "ab\u20acab"
 
 
 def test_large_decoded_text_goes_to_a_file_that_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -133,12 +133,12 @@ def test_large_decoded_text_goes_to_a_file_that_leaves_nothing_behind(tmp_path, 
 def test_a_large_file_is_never_in_memory(tmp_path, alphabet):
   path = tmp_path / "sparse"
   with open(path, "wb") as file:
-    file.truncate(2**29)
+    file.truncate(2**28)
   tracemalloc.start()
   try:
     source = text_file(str(path), 256, alphabet)
-    source.splits["train"].crops(np.arange(0, 400_000_000, 1_000_000))
+    source.splits["train"].crops(np.arange(0, 200_000_000, 1_000_000))
     peak = tracemalloc.get_traced_memory()[1]
   finally:
     tracemalloc.stop()
-  assert peak < 2**26
+  assert peak < 2**25

@@ -37,9 +37,13 @@ class MadeUp:
 
   def source(self, *, length=256, path=None, max_bytes=None, splits=FRACTIONS, **changes):
     corpus = self.corpus._replace(**changes)
-    builder = type("MadeUpBuilder", (Text8,), {"CORPUS": corpus, "name": "made_up"})
+
+    class Builder(Text8, skip_registration=True):
+      CORPUS = corpus
+      name = "made_up"
+
     path = None if path is None else str(path)
-    return corpus_source(corpus, lambda: builder, length, self.data_dir, path, max_bytes, splits)
+    return corpus_source(corpus, lambda: Builder, length, self.data_dir, path, max_bytes, splits)
 
 
 def test_the_official_facts():
@@ -92,6 +96,13 @@ def test_a_wrong_checksum_names_file_expected_and_found(tmp_path, kind):
   for part in (str(path), "0" * 32, made_up.corpus.md5):
     assert part in str(caught.value)
   assert "\n" not in str(caught.value)
+
+
+def test_a_data_dir_that_cannot_be_written_is_named(tmp_path):
+  made_up = MadeUp(tmp_path)
+  (tmp_path / "tfds").write_text("a file where a folder should be")
+  with pytest.raises(InputError, match=r"tfds.* cannot be written .*choose another data_dir"):
+    made_up.source(path=made_up.zip)
 
 
 def truncate(path, size):

@@ -10,16 +10,23 @@ import numpy as np
 from catgen.interfaces import Bound, Denoised, EventSpec, Infill, Model, Profile, Samples
 
 
-def make_parameters(rng, *, num_components=3, num_classes=3):
+def make_parameters(rng, *, num_components=3, num_classes=3, bound_offset=0.0, weight_offset=0.0, temperature=1.0):
+  """Returns the parameters; offsets (in nats) and a temperature other than 1 make the model dishonest.
+
+  They are parameters, so that honest and dishonest models share their compiled programs.
+  """
   theta = np.log(rng.dirichlet(np.ones(num_classes), num_components))
   return {
     "log_prior": jnp.asarray(np.log(rng.dirichlet(np.ones(num_components))), jnp.float32),
     "log_theta": jnp.asarray(theta, jnp.float32),
+    "bound_offset": jnp.float32(bound_offset),
+    "weight_offset": jnp.float32(weight_offset),
+    "temperature": jnp.float32(temperature),
   }
 
 
-def mixture(length=2, num_classes=3, *, bound_offset=0.0, weight_offset=0.0, temperature=1.0, exact=True, calls=None):
-  """Returns the Model. Offsets (in nats) and a temperature other than 1 make it dishonest; `calls` counts traces."""
+def mixture(length=2, num_classes=3, *, exact=True, calls=None):
+  """Returns the Model; `calls` counts traces."""
 
   def components(params, x, valid):  # log theta[z, x_d], [batch, length, components], 0 where invalid
     return jnp.where(valid[..., None], params["log_theta"].T[x], 0.0)
@@ -40,12 +47,12 @@ def mixture(length=2, num_classes=3, *, bound_offset=0.0, weight_offset=0.0, tem
     z = jnp.minimum((uniform * number).astype(int), number - 1)
     prior = params["log_prior"][z] + jnp.log(number)
     terms = components(params, jnp.asarray(batch.x), batch.valid).sum(axis=1)
-    fit = jnp.take_along_axis(terms, z[:, None], axis=-1)[:, 0] + bound_offset
+    fit = jnp.take_along_axis(terms, z[:, None], axis=-1)[:, 0] + params["bound_offset"]
     weight = jnp.where(jnp.asarray(batch.valid).any(axis=1), 1.0, 0.0)
     return Bound((prior + fit) * weight, {"prior": prior * weight, "fit": fit * weight})
 
   def log_weight(params, batch, keys, *, state):
-    return bound(params, batch, keys, state=state, train=False).nats + weight_offset
+    return bound(params, batch, keys, state=state, train=False).nats + params["weight_offset"]
 
   def full_bound(params, batch, keys, *, state):
     valid = jnp.asarray(batch.valid)
@@ -61,7 +68,7 @@ def mixture(length=2, num_classes=3, *, bound_offset=0.0, weight_offset=0.0, tem
     def one(key):
       first, second = jax.random.split(key)
       z = jax.random.categorical(first, params["log_prior"])
-      scaled = params["log_theta"][z] / (options.temperature * temperature)
+      scaled = params["log_theta"][z] / (options.temperature * params["temperature"])
       return jax.random.categorical(second, scaled, shape=(length,)).astype(jnp.int32)
 
     x = jax.vmap(one)(keys)

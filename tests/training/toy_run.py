@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import tempfile
 import time
 
 parser = argparse.ArgumentParser()
@@ -24,6 +25,10 @@ os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={flags.device
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax  # noqa: E402
+
+jax.config.update("jax_compilation_cache_dir", os.path.join(tempfile.gettempdir(), "catgen-test-cache"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 from catgen.interfaces import InputError  # noqa: E402
 from catgen.training.checkpoint import Checkpointer  # noqa: E402

@@ -1,0 +1,58 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from catgen.training.dry_run import count_flops, describe
+from tests import toys
+from tests.training.trainer import Setting, build
+
+
+def flops(function, *arguments):
+  return count_flops(jax.make_jaxpr(function)(*arguments))
+
+
+def test_products_are_counted_twice_their_multiply_adds():
+  a, b = jnp.ones((7, 3, 5)), jnp.ones((7, 5, 4))
+  assert flops(jnp.matmul, a, b) == 2 * 7 * 3 * 5 * 4
+
+  def convolve(image, kernel):
+    return jax.lax.conv_general_dilated(image, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+  image, kernel = jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 3, 6))
+  assert flops(convolve, image, kernel) == 2 * (2 * 8 * 8 * 6) * (3 * 3 * 3)
+
+
+def test_loops_count_as_often_as_they_run_and_gradients_count():
+  x, weights = jnp.ones((4, 5)), jnp.ones((6, 5, 5))
+
+  def loop(weights, x):
+    return jax.lax.scan(lambda h, w: (jnp.tanh(h @ w), None), x, weights)[0].sum()
+
+  once = 2 * 4 * 5 * 5
+  assert flops(jax.jit(loop), weights, x) == 6 * once
+  assert flops(jax.grad(loop), weights, x) in (6 * 3 * once, 6 * 3 * once - once)
+
+
+def test_the_description_of_a_run():
+  whole, shared = (build("markov", Setting(fsdp=fsdp)) for fsdp in (1, 8))
+  batch = whole.place(toys.first_batch())
+  one, eight = (describe(t.train_step, t.target, t.place(toys.first_batch()), t.key) for t in (whole, shared))
+  number = sum(np.size(leaf) for leaf in jax.tree.leaves(whole.init().params))
+  assert one.num_parameters == eight.num_parameters == number
+  assert one.parameter_bytes == 4 * number
+  # Every kernel of the toy can be divided by eight: so can the average and both moments.
+  assert eight.parameter_bytes == one.parameter_bytes // 8
+  assert one.state_bytes - eight.state_bytes == 4 * (one.parameter_bytes - eight.parameter_bytes)
+  assert one.batch_bytes == sum(leaf.nbytes for leaf in batch) // 8
+  # Two kernels and a head forward, and all three gradients; but the loss goes back through the head alone.
+  layer, head = 2 * 16 * 8 * 5 * 16, 2 * 16 * 8 * 16 * 5
+  assert one.flops == eight.flops == 2 * (2 * layer + head) + head
+  assert one.temporary_bytes is None
+
+
+def test_temporary_memory_is_known_once_compiled():
+  trainer = build("markov", Setting(devices=1))
+  described = describe(
+    trainer.train_step, trainer.target, trainer.place(toys.first_batch()), trainer.key, compile_step=True
+  )
+  assert described.temporary_bytes > 0

@@ -1,0 +1,129 @@
+import json
+import os
+import signal
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from catgen.bounds import bits_per_position
+from catgen.interfaces import InputError
+from catgen.training.checkpoint import Checkpointer, checkpoint_steps, restore_params
+from catgen.training.loop import Hooks, Periods, train
+from tests import toys
+from tests.training.test_train_step import poison
+from tests.training.trainer import Setting, build, run_steps
+
+ONE = Setting(devices=1)
+
+
+def run(workdir, *, num_steps=12, batches=None, periods=None, checkpoints=None, **hooks):
+  trainer = build("denoiser", ONE)
+  state = trainer.init()
+  if checkpoints is not None:
+    state = checkpoints.restore(trainer.target) or state
+  return train(
+    state=state,
+    train_step=trainer.train_step,
+    batches=batches or toys.batches(int(state.step)),
+    key=trainer.key,
+    num_steps=num_steps,
+    mesh=trainer.mesh,
+    workdir=workdir,
+    checkpoints=checkpoints,
+    periods=periods,
+    hooks=Hooks(**hooks),
+  )
+
+
+def test_reports_are_means_over_the_steps_since_the_last(tmp_path):
+  _, metrics = run_steps(build("denoiser", ONE), 12)
+  reports = {}
+  result = run(tmp_path, periods=Periods(report=5), report=reports.__setitem__)
+  assert (result.step, result.interrupted, result.exit_code) == (12, False, 0)
+  assert list(reports) == [5, 10]
+  for last, report in reports.items():
+    steps = metrics[last - 5 : last]
+    positions = sum(int(step["positions"]) for step in steps)
+    bits = bits_per_position(-sum(float(step["nats"]) for step in steps), positions)
+    assert report["bits"] == pytest.approx(bits, rel=1e-6)
+    assert report["terms/prediction"] + report["terms/penalty"] == pytest.approx(bits, rel=1e-5)
+    assert report["grad_norm"] == pytest.approx(np.mean([step["grad_norm"] for step in steps]), rel=1e-6)
+    assert report["learning_rate"] == pytest.approx(float(steps[-1]["learning_rate"]))
+    assert report["positions_per_second"] > 0
+
+
+def test_validation_sees_the_average_on_its_period_and_at_the_end_and_the_best_is_kept(tmp_path):
+  averages, seen = {}, {}
+  trainer = build("denoiser", ONE)
+  for steps in (5, 10, 12):
+    averages[steps] = jax.device_get(run_steps(trainer, steps)[0].ema)
+
+  def validate(params, model_state, step):
+    seen[step] = jax.device_get(params)
+    return {"bits": abs(step - 5.5), "other": 1.0}
+
+  with Checkpointer(tmp_path) as checkpoints:
+    run(tmp_path, checkpoints=checkpoints, periods=Periods(validate=5, checkpoint=4), validate=validate)
+  chex.assert_trees_all_equal(seen, averages)
+  assert checkpoint_steps(tmp_path) == [5, 10, 12]
+  assert restore_params(tmp_path, "best").step == 5
+
+
+def test_a_signal_saves_and_ends_and_the_run_goes_on_bit_for_bit(tmp_path):
+  def batches(start, stop_at=None):
+    for step, batch in enumerate(toys.batches(start), start):
+      if step == stop_at:
+        os.kill(os.getpid(), signal.SIGTERM)
+      yield batch
+
+  handler = signal.getsignal(signal.SIGTERM)
+  with Checkpointer(tmp_path) as checkpoints:
+    result = run(tmp_path, batches=batches(0, 4), checkpoints=checkpoints)
+    assert (result.step, result.interrupted, result.exit_code) == (5, True, 143)
+    assert checkpoints.steps() == [5]
+    assert signal.getsignal(signal.SIGTERM) is handler
+    resumed = run(tmp_path, checkpoints=checkpoints)
+    assert checkpoints.steps() == [5, 12]
+  straight, _ = run_steps(build("denoiser", ONE), 12)
+  chex.assert_trees_all_equal(jax.device_get(resumed.state), jax.device_get(straight))
+
+
+def test_a_finished_run_is_not_continued(tmp_path):
+  with Checkpointer(tmp_path) as checkpoints:
+    run(tmp_path, num_steps=3, checkpoints=checkpoints)
+    result = run(tmp_path, num_steps=3, checkpoints=checkpoints)
+  assert (result.step, result.exit_code) == (3, 0)
+
+
+@pytest.mark.parametrize("bad_step", [0, 6, 11])
+def test_a_step_that_is_not_finite_stops_and_leaves_what_repeats_it(tmp_path, bad_step):
+  def batches():
+    for step, batch in enumerate(toys.batches()):
+      yield poison(batch) if step == bad_step else batch
+
+  with (
+    Checkpointer(tmp_path) as checkpoints,
+    pytest.raises(InputError, match=f"step {bad_step}: .*not finite") as caught,
+  ):
+    run(tmp_path, batches=batches(), checkpoints=checkpoints, periods=Periods(checkpoint=7))
+  assert "\n" not in str(caught.value)
+  assert max(checkpoint_steps(tmp_path), default=0) <= bad_step
+  folder = tmp_path / "nonfinite" / str(bad_step)
+  assert json.loads((folder / "metrics.json").read_text())["step"] == bad_step
+  trainer = build("denoiser", ONE)
+  good, _ = run_steps(trainer, bad_step)
+  kept = restore_params(folder / "state")
+  chex.assert_trees_all_equal(jax.device_get(kept.params), jax.device_get(good.params))
+  assert kept.step == bad_step
+  evidence = np.load(folder / "batch-0.npz")
+  batch = toys.first_batch()._replace(**{name: evidence[name] for name in ("x", "valid", "index")})
+  key = jax.random.wrap_key_data(evidence["key"])
+  _, metrics = trainer.train_step(good, trainer.place(batch), key)
+  assert metrics["non_finite"]
+
+
+def test_batches_that_end_too_soon_are_named(tmp_path):
+  with pytest.raises(InputError, match="ended before step 3"):
+    run(tmp_path, batches=iter([toys.first_batch(start_step=step) for step in range(3)]))
