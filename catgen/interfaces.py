@@ -31,7 +31,8 @@ class Batch(NamedTuple):
 
   x: Int[Array | np.ndarray, "batch *event"]
   valid: Bool[Array | np.ndarray, "batch *event"]  # False = padding: contributes 0 nats
-  index: Int[Array | np.ndarray, "batch"]  # number in the global batch (training) or in the split (evaluation)
+  # number in the global batch (training) or in the split (evaluation); hides tuple.index, which nobody calls
+  index: Int[Array | np.ndarray, "batch"]  # type: ignore[assignment]
 
 
 class Bound(NamedTuple):

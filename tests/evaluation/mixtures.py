@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from catgen.interfaces import Bound, Denoised, EventSpec, Infill, Model, Profile, Samples
+from catgen.interfaces import Batch, Bound, Denoised, EventSpec, Infill, Model, Profile, Samples
 
 
 def make_parameters(rng, *, num_components=3, num_classes=3, bound_offset=0.0, weight_offset=0.0, temperature=1.0):
@@ -116,8 +116,6 @@ def mixture(length=2, num_classes=3, *, exact=True, calls=None):
 
 def walk(x, valid, batch_size):
   """Yields a split as batches; the last one is padded with invalid examples."""
-  from catgen.interfaces import Batch
-
   for start in range(0, len(x), batch_size):
     numbers = np.arange(start, start + batch_size)
     inside = np.minimum(numbers, len(x) - 1)
