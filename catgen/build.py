@@ -75,7 +75,8 @@ def _checked(factory: Callable, keywords: dict[str, Any], name: str) -> dict[str
 
 def _keywords(factory: Callable) -> Mapping[str, inspect.Parameter]:
   # The metaclass of Flax modules hides the signature of their constructor.
-  return inspect.signature(factory.__init__ if isinstance(factory, type) else factory).parameters
+  constructor: Any = factory
+  return inspect.signature(constructor.__init__ if isinstance(factory, type) else factory).parameters
 
 
 def _nearest(word: str, known: Mapping[str, Any]) -> str:

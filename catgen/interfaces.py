@@ -6,13 +6,17 @@ Order of arguments everywhere: parameters, data, keys, then keyword-only.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 PyTree = Any
+if TYPE_CHECKING:
+  HostOrDevice = Any
+else:
+  HostOrDevice = Array | np.ndarray
 
 
 class InputError(ValueError):
@@ -29,10 +33,10 @@ class EventSpec(NamedTuple):
 class Batch(NamedTuple):
   """Examples, which of their positions count, and their numbers."""
 
-  x: Int[Array | np.ndarray, "batch *event"]
-  valid: Bool[Array | np.ndarray, "batch *event"]  # False = padding: contributes 0 nats
+  x: Int[HostOrDevice, "batch *event"]
+  valid: Bool[HostOrDevice, "batch *event"]  # False = padding: contributes 0 nats
   # number in the global batch (training) or in the split (evaluation); hides tuple.index, which nobody calls
-  index: Int[Array | np.ndarray, "batch"]  # type: ignore[assignment]
+  index: Int[HostOrDevice, "batch"]
 
 
 class Bound(NamedTuple):

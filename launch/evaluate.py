@@ -33,13 +33,12 @@ def main() -> None:
   record = build.read_record(workdir)
   settings = _settings(record.config["evaluation"])
   source = build.source_of(record)
-  if not FLAGS.watch:
-    evaluate(
-      build.load(workdir, step=cli.step_flag(FLAGS.step), use_ema=FLAGS.ema, say=cli.say), workdir, source, settings
-    )
-    return
-  for step in new_checkpoints(workdir, record.config["training"]["num_steps"]):
-    evaluate(build.load(workdir, step=step, use_ema=FLAGS.ema, say=cli.say), workdir, source, settings)
+  steps = (
+    new_checkpoints(workdir, record.config["training"]["num_steps"]) if FLAGS.watch else [cli.step_flag(FLAGS.step)]
+  )
+  for step in steps:
+    run = build.load(workdir, step=step, use_ema=FLAGS.ema, say=cli.say)
+    evaluate(run, workdir, source, settings, seed=FLAGS.seed)
 
 
 def _settings(defaults: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +66,9 @@ def new_checkpoints(workdir: str, last: int) -> Any:
     time.sleep(FLAGS.watch_seconds)
 
 
-def evaluate(run: build.Run, workdir: str, source: DataSource, settings: dict[str, Any]) -> dict[str, Any]:
+def evaluate(
+  run: build.Run, workdir: str, source: DataSource, settings: dict[str, Any], *, seed: int = 0
+) -> dict[str, Any]:
   """Evaluates one checkpoint, prints the result with its meaning, and returns its record."""
   mesh = sharding.make_mesh(data=1, devices=jax.devices()[:1])
   split, batch_size = settings["split"], settings["batch_size"]
@@ -80,7 +81,7 @@ def evaluate(run: build.Run, workdir: str, source: DataSource, settings: dict[st
       run.params,
       run.state,
       batches,
-      key=jax.random.key(FLAGS.seed),
+      key=jax.random.key(seed),
       estimator=settings["estimator"],
       num_draws=settings["num_draws"],
       num_replicates=replicates,

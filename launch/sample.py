@@ -1,9 +1,9 @@
 """Draws samples from a trained model, to the terminal or a file, and pictures how they emerge from noise.
 
-  python -m launch.sample --workdir=runs/quickstart
-  python -m launch.sample --workdir=runs/quickstart --num_samples=100 --output=samples.txt --temperature=0.8
-  python -m launch.sample --workdir=runs/quickstart --num_steps=100     # fewer network calls
-  python -m launch.sample --workdir=runs/quickstart --chain             # text frames, chain.png and chain.gif
+python -m launch.sample --workdir=runs/quickstart
+python -m launch.sample --workdir=runs/quickstart --num_samples=100 --output=samples.txt --temperature=0.8
+python -m launch.sample --workdir=runs/quickstart --num_steps=100     # fewer network calls
+python -m launch.sample --workdir=runs/quickstart --chain             # text frames, chain.png and chain.gif
 """
 
 import os

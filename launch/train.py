@@ -65,7 +65,7 @@ def run(config: Mapping[str, Any], workdir: str, *, baselines: Mapping[str, floa
     validate = experiment.make_validation(made)
 
     def validate_and_write(params: Any, model_state: Any, step: int) -> dict[str, float]:
-      metrics = validate(params, model_state, step)
+      metrics = validate(params, model_state, step) if validate else {}
       sink.write(step, {f"validation/{name}": value for name, value in metrics.items()})
       return metrics
 

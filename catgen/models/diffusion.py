@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Model, PyTree
 from catgen.models.adapter import functional
-from catgen.models.diffusion_parts import Parts, make_parts, masked_sum, predict
+from catgen.models.diffusion_parts import Parts, add_terms, make_parts, masked_sum, predict
 from catgen.models.diffusion_sampling import make_infill, sample
 from catgen.models.diffusion_uses import denoise, full_bound, log_weight, order_log_weight
 from catgen.processes import PROCESSES, time_sampling
@@ -73,7 +73,7 @@ def diffusion(
   network = functional(
     partial(_build, make_network, event_shape=event.shape, num_inputs=kernel.num_states, num_outputs=event.num_classes)
   )
-  parts = make_parts(event, kernel, chosen, num_steps or None, last_step == "literal", network.apply)
+  parts = make_parts(event, kernel, chosen, num_steps, last_step == "literal", network.apply)
   discrete = num_steps > 0
   bound = _discrete_bound if discrete else _continuous_bound
   weight = log_weight if discrete else order_log_weight if process == "absorbing" else None
@@ -121,7 +121,8 @@ def _init(init_network: Callable, history_steps: int | None, batch: Batch, key: 
 
 def _update_state(state: PyTree, statistics: PyTree, valid: Bool[Array, "batch"]) -> PyTree:
   """See `Model.update_state`."""
-  return time_sampling.update(time_sampling.History(**state), *statistics, valid)._asdict()
+  t, losses = statistics
+  return time_sampling.update(time_sampling.History(**state), t, losses, valid)._asdict()
 
 
 def _uniforms(keys: Key[Array, "batch"], strata: Array | None, time_sampler: str) -> Float[Array, "batch"]:
@@ -156,7 +157,7 @@ def _discrete_bound(
     "diffusion": jnp.where(t == 1, 0.0, -losses * weight),
     "prior": -masked_sum(parts.process.prior_kl(batch.x, parts.last_level), batch.valid),
   }
-  return Bound(sum(terms.values()), terms, (t, jax.lax.stop_gradient(losses)))
+  return Bound(add_terms(terms), terms, (t, jax.lax.stop_gradient(losses)))
 
 
 def _continuous_bound(
@@ -183,4 +184,4 @@ def _continuous_bound(
     "diffusion": -masked_sum(rates, batch.valid) * last,
     "prior": -masked_sum(parts.process.prior_kl(batch.x, last_level), batch.valid),
   }
-  return Bound(sum(terms.values()), terms)
+  return Bound(add_terms(terms), terms)

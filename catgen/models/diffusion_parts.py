@@ -1,5 +1,6 @@
 """What the bound, the sampler and the other uses of a diffusion model share."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,17 +17,17 @@ from catgen.processes.schedules import Schedule, levels, spans
 
 
 class Parts(NamedTuple):
-  """A diffusion model taken apart. In continuous time the tables are None."""
+  """A diffusion model taken apart. In continuous time T is 0 and there are no tables."""
 
   event: EventSpec
   process: Process
   schedule: Schedule
   network: Callable  # (params, x_t, time, *, valid, keys) -> logits
   literal_last_step: bool
-  num_steps: int | None  # T
-  table: np.ndarray | None  # alpha_bar at steps 0..T, float64
-  spans: Span | None  # the moves t -> t - 1; entry t - 1
-  last_level: Level | None  # at step T
+  num_steps: int  # T; 0 = continuous time
+  table: np.ndarray  # alpha_bar at steps 0..T, float64
+  spans: Span  # the moves t -> t - 1; entry t - 1
+  last_level: Level  # at step T
 
   def step_nats(
     self,
@@ -51,12 +52,10 @@ class Parts(NamedTuple):
 
 
 def make_parts(
-  event: EventSpec, process: Process, schedule: Schedule, num_steps: int | None, literal: bool, network: Callable
+  event: EventSpec, process: Process, schedule: Schedule, num_steps: int, literal: bool, network: Callable
 ) -> Parts:
   """Returns the parts with their float64 tables rounded once to float32."""
-  if num_steps is None:
-    return Parts(event, process, schedule, network, literal, None, None, None, None)
-  table = schedule.table(num_steps)
+  table = schedule.table(num_steps) if num_steps else np.ones(1)
   last = jax.tree.map(lambda values: values[-1], levels(table))
   return Parts(
     event, process, schedule, network, literal, num_steps, table, spans(table, np.arange(num_steps + 1)), last
@@ -98,6 +97,11 @@ def masked_sum(values: Float[Array, "batch *event"], valid: Bool[Array, "batch *
   return jnp.where(valid, values, 0.0).reshape(values.shape[0], -1).sum(-1)
 
 
-def fold_each(keys: Key[Array, "batch"], number: Int[Array, ""] | int) -> Key[Array, "batch"]:
+def add_terms(terms: dict[str, Array]) -> Float[Array, "batch"]:
+  """Returns the sum of the terms of a bound."""
+  return functools.reduce(jnp.add, terms.values())
+
+
+def fold_each(keys: Key[Array, "batch"], number: Int[Array, ""] | int | np.integer) -> Key[Array, "batch"]:
   """Returns every key with a number folded in."""
   return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)

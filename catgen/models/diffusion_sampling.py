@@ -30,7 +30,7 @@ class _Moves(NamedTuple):
 def _moves(parts: Parts, options: SampleOptions) -> _Moves:
   default = parts.num_steps or _CONTINUOUS_STEPS
   num_moves = default if options.num_steps is None else options.num_steps
-  if parts.num_steps is not None:
+  if parts.num_steps:
     if not 1 <= num_moves <= parts.num_steps:
       raise InputError(
         f"num_steps is {num_moves}, but this model has T = {parts.num_steps}; use 1 to {parts.num_steps}"
@@ -87,7 +87,7 @@ def _run(
   last_number = len(moves.number) - 1
   frames = jnp.broadcast_to(x_last, (options.num_frames + 1, *x_last.shape))
 
-  def move(carry: tuple[Array, Array], inputs: _Moves) -> tuple[tuple[Array, Array], None]:
+  def move(carry: tuple[Array, Array], inputs: Any) -> tuple[tuple[Array, Array], None]:
     x_t, chain = carry
     span, time = inputs.span, jnp.broadcast_to(inputs.time, keys.shape)
     log_x0 = predict(parts, params, x_t, time, None, temperature=options.temperature)

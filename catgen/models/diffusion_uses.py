@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.distributions import categorical
 from catgen.interfaces import Batch, Bound, Denoised, Profile, PyTree
-from catgen.models.diffusion_parts import Parts, fold_each, masked_sum, predict, step_time
+from catgen.models.diffusion_parts import Parts, add_terms, fold_each, masked_sum, predict, step_time
 from catgen.processes.schedules import levels
 
 _MASKED_PASSES = 8  # groups of positions that are masked in turn when a masked model denoises
@@ -30,7 +30,7 @@ def full_bound(
     "diffusion": -by_time[1:].sum(0),
     "prior": -masked_sum(prior, batch.valid),
   }
-  return Bound(sum(terms.values()), terms), Profile(by_time.T, by_position + prior)
+  return Bound(add_terms(terms), terms), Profile(by_time.T, by_position + prior)
 
 
 def log_weight(
@@ -138,7 +138,7 @@ def _with_own_category(prediction: Array, x: Array, noise_level: Array | float) 
 
 def _nearest_time(parts: Parts, keep: Array | float, batch_size: int) -> Float[Array, "batch"]:
   keep = jnp.asarray(keep, jnp.float32)
-  if parts.num_steps is None:
+  if parts.num_steps == 0:
     grid = jnp.linspace(0.0, 1.0, 4097)
     time = grid[jnp.argmin(jnp.abs(parts.schedule.keep(grid, jnp) - keep))]
   else:

@@ -63,7 +63,10 @@ class CausalTransformer(nnx.Module):
   ) -> Float32[Array, "batch *event outputs"]:
     """Returns logits of every position given the valid ones before it; keys: for dropout, None = none."""
     tokens = _shift(x.reshape(x.shape[0], -1), self.start)
-    seen = None if valid is None else _shift(valid.reshape(x.shape[0], -1), True)
+    seen = None
+    if valid is not None:
+      seen = _shift(valid.reshape(x.shape[0], -1), True)
+      tokens = jnp.where(seen, tokens, self.start)  # what follows padding starts from its own residual stream
     h = self.layers(self.embedding(tokens), self._angles(), valid=seen, keys=keys)
     return self.head(h, None).reshape(*x.shape, -1)
 

@@ -6,6 +6,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from catgen.interfaces import InputError
 from catgen.networks.linear import Linear
 
 TIME_SCALE = 4000.0  # one unit of time in radians of the fastest wave; the paper's t/T times 4000
@@ -31,6 +32,8 @@ class TimeMLP(nnx.Module):
   """A two-layer perceptron with SiLU on `time_features`: the vector that adaptive norms read."""
 
   def __init__(self, width: int, *, rngs: nnx.Rngs) -> None:
+    if width % 2 or width < 4:
+      raise InputError(f"time_width must be even and at least 4, not {width}")
     self.width = width
     self.hidden = Linear(width, width, rngs=rngs)
     self.output = Linear(width, width, rngs=rngs)

@@ -73,7 +73,9 @@ class SelfAttention(nnx.Module):
     self.query_scale = nnx.Param(jnp.ones((head_dim,)))
     self.key_scale = nnx.Param(jnp.ones((head_dim,)))
     self.output = linear()
-    self.before = max(sizes.conv_width - 1, 0) if sizes.causal else sizes.conv_width // 2  # taps before the position itself
+    self.before = (
+      max(sizes.conv_width - 1, 0) if sizes.causal else sizes.conv_width // 2
+    )  # taps before the position itself
     if sizes.conv_width:
       self.conv = nnx.Param(jnp.zeros((sizes.conv_width, width)).at[self.before].set(1.0))
 

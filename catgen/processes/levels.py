@@ -1,12 +1,15 @@
 """Noise levels as pairs of numbers, and their broadcasting over events: the only place that does it."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-Number = Float[Array | np.ndarray, "*batch"] | np.floating
+if TYPE_CHECKING:
+  Number = Any
+else:
+  Number = Float[Array | np.ndarray, "*batch"] | np.floating
 
 
 class Level(NamedTuple):

@@ -35,37 +35,32 @@ def uninterrupted(tmp_path_factory):
   return workdir
 
 
-def test_sigterm_saves_and_the_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
-  code, output, errors = run_and_signal(command(tmp_path), signal.SIGTERM, mark="step 20 ")
-  assert code == 143, output + errors
-  assert errors == ""
+def kill_at_random(workdir, rng, mark):
+  code, output, errors = run_and_signal(
+    command(workdir), signal.SIGKILL, mark=f"step {mark} ", delay=rng.uniform(0.0, 0.15)
+  )
+  assert code == -signal.SIGKILL, output + errors
+  return max([0, *checkpoint_steps(workdir)])
+
+
+def test_a_run_that_is_killed_then_told_to_stop_ends_with_the_same_bits(uninterrupted, tmp_path):
+  done = kill_at_random(tmp_path, random.Random(time.time_ns()), mark=20)
+  code, output, errors = run_and_signal(command(tmp_path), signal.SIGTERM, mark="step 40 ")
+  assert output.startswith(f"start {done}\n")
+  assert (code, errors) == (143, ""), output
   stopped = checkpoint_steps(tmp_path)[-1]
-  assert 20 <= stopped < NUM_STEPS
-  assert output.splitlines()[-1] == f"end {stopped}"
-  assert f"start {stopped}\n" in run(command(tmp_path))
-  assert_same_end(tmp_path, uninterrupted)
-
-
-def kill_repeatedly(workdir, kills, seed):
-  """Kills a run at random moments, in steps and in saves, starting it again each time, and lets the last one end."""
-  rng, done = random.Random(seed), 0
-  for remaining in range(kills, 0, -1):
-    # A mark ahead of where it stands, so that the kills spread over the run.
-    mark = done + max(1, (NUM_STEPS - done) // (remaining + 1))
-    code, output, errors = run_and_signal(
-      command(workdir), signal.SIGKILL, mark=f"step {mark} ", delay=rng.uniform(0.0, 0.15)
-    )
-    assert code == -signal.SIGKILL, output + errors
-    done = max([0, *checkpoint_steps(workdir)])
-  assert "corrupt" not in run(command(workdir))
-
-
-def test_a_killed_run_ends_with_the_same_bits(uninterrupted, tmp_path):
-  kill_repeatedly(tmp_path, kills=1, seed=time.time_ns())
+  assert 40 <= stopped < NUM_STEPS
+  assert output.endswith(f"end {stopped}\n")
+  output = run(command(tmp_path))
+  assert output.startswith(f"start {stopped}\n")
   assert_same_end(tmp_path, uninterrupted)
 
 
 @pytest.mark.slow
 def test_ten_kills_end_with_the_same_bits(uninterrupted, tmp_path):
-  kill_repeatedly(tmp_path, kills=10, seed=time.time_ns())
+  rng, done = random.Random(time.time_ns()), 0
+  for remaining in range(10, 0, -1):
+    # A mark ahead of where the run stands, so that the kills spread over it: in steps, in saves, between them.
+    done = kill_at_random(tmp_path, rng, mark=done + max(1, (NUM_STEPS - done) // (remaining + 1)))
+  assert "corrupt" not in run(command(tmp_path))
   assert_same_end(tmp_path, uninterrupted)

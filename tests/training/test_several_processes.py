@@ -45,7 +45,7 @@ def test_two_processes_train_as_one_and_stop_together_and_one_goes_on(tmp_path):
     assert code == 143, output + errors
     assert output.splitlines()[-1] == f"end {stopped}"
 
-  one = build("denoiser", Setting(devices=1, num_steps=NUM_STEPS))
+  one = build("denoiser", Setting(devices=1))
   state, metrics = run_steps(one, stopped)
   expected = [bits_per_position(-float(step["nats"]), int(step["positions"])) for step in metrics]
   for _, output, _ in ends:

@@ -40,7 +40,7 @@ from tests.training.trainer import Setting, build  # noqa: E402
 
 def main() -> int:
   initialize(flags.coordinator, flags.process_id, flags.num_processes)
-  trainer = build(flags.model, Setting(fsdp=flags.fsdp, num_steps=flags.num_steps))
+  trainer = build(flags.model, Setting(fsdp=flags.fsdp))
 
   def batches(start):
     for batch in toys.batches(start, process=jax.process_index(), processes=jax.process_count()):

@@ -20,7 +20,6 @@ class Setting(NamedTuple):
   devices: int | None = None  # None = all
   fsdp: int = 1
   num_microbatches: int = 1
-  num_steps: int = 12
   optimizer: str = "adamw"
 
 
@@ -40,8 +39,14 @@ def build(model: str | Model, setting: Setting | None = None, **optimizer) -> Tr
   """Returns the parts of a run; tests that ask for the same share their compilation."""
   setting = setting or Setting()
   model = toys.MODELS[model]() if isinstance(model, str) else model
-  keywords = {"learning_rate": 2e-2, "warmup_steps": 2, "decay": "cosine", "clip_norm": 1.0, "b2": 0.95} | optimizer
-  update, rate = make_optimizer(name=setting.optimizer, num_steps=setting.num_steps, **keywords)
+  keywords = {
+    "learning_rate": 2e-2,
+    "warmup_steps": 2,
+    "decay": "inverse_sqrt",
+    "clip_norm": 1.0,
+    "b2": 0.95,
+  } | optimizer
+  update, rate = make_optimizer(name=setting.optimizer, num_steps=100, **keywords)
   mesh = make_mesh(fsdp=setting.fsdp, devices=jax.devices()[: setting.devices])
   local = toys.first_batch(process=jax.process_index(), processes=jax.process_count())
   batch = place(local, mesh)

@@ -1,0 +1,221 @@
+"""The entry points on a tiny run: what a user types, and what a user gets wrong."""
+
+import importlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import catgen
+from catgen import build
+from catgen.evaluation import results
+from catgen.interfaces import InputError, SampleOptions
+from catgen.training.checkpoint import checkpoint_steps, restore_params
+from launch import evaluate, sample, spellcheck, train
+from launch.cli import resolved
+from tests.killing import run_and_signal
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+SIZES = {
+  "data.length": 16,
+  "model.num_steps": 20,
+  "model.network.width": 16,
+  "model.network.num_layers": 1,
+  "model.network.num_heads": 2,
+  "training.batch_size": 8,
+  "training.num_steps": 30,
+  "training.report_every": 5,
+  "training.validate_every": 10,
+  "training.validation_examples": 32,
+  "optimizer.warmup_steps": 2,
+}
+OVERRIDES = [f"--config.{key}={value}" for key, value in SIZES.items()]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+  path = tmp_path_factory.mktemp("text") / "text.txt"
+  words = np.array(["the ", "cat ", "sat ", "on ", "a ", "mat "])
+  path.write_text("".join(np.random.default_rng(0).choice(words, 8000)))
+  return path
+
+
+def tiny_config(text, **changes):
+  module = importlib.import_module("configs.text_file")
+  config = module.get_config()
+  config.data.path = str(text)
+  config.update_from_flattened_dict({**SIZES, **changes})
+  return resolved(config)
+
+
+@pytest.fixture(scope="module")
+def workdir(text, tmp_path_factory):
+  folder = str(tmp_path_factory.mktemp("run"))
+  assert train.run(tiny_config(text), folder).exit_code == 0
+  return folder
+
+
+def command(script, *arguments):
+  return [sys.executable, "-m", f"launch.{script}", *arguments]
+
+
+def environment():
+  return {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+
+
+def test_training_leaves_a_record(workdir):
+  names = set(os.listdir(workdir))
+  assert {"config.json", "metrics.jsonl", "checkpoints", "tensorboard", "loss_curve.png"} <= names
+  lines = [json.loads(line) for line in (pathlib.Path(workdir) / "metrics.jsonl").read_text().splitlines()]
+  assert [line["step"] for line in lines if "validation/bits" in line] == [10, 20, 30]
+  assert len([line for line in lines if "train/bits" in line]) == 6
+
+
+def test_load_needs_no_data(workdir, text, tmp_path):
+  copy = tmp_path / "copy"
+  shutil.copytree(workdir, copy)
+  hidden = text.with_suffix(".hidden")
+  text.rename(hidden)
+  try:
+    run = catgen.load(str(copy), say=lambda line: None)
+    samples = run.sample(2, seed=1)
+    assert len(run.decode(np.asarray(samples.x[0]))) == 16
+    assert run.denoise("the cat", error_rate=0.1).posterior.shape == (16, run.record.event.num_classes)
+  finally:
+    hidden.rename(text)
+
+
+def test_evaluation_writes_what_it_measured(workdir):
+  run = build.load(workdir, step="latest", say=lambda line: None)
+  source = build.source_of(run.record)
+  settings = {**run.record.config["evaluation"], "max_examples": 32, "num_replicates": 2}
+  for estimator in (None, "full", "iwbo"):
+    record = evaluate.evaluate(run, workdir, source, {**settings, "estimator": estimator, "num_draws": 2})
+    assert record["unit"] == "bits per character"
+    assert record["monte_carlo_error"] > 0
+    assert record["step"] == 30
+  stored = results.read_results(workdir)
+  assert {record["estimator"] for record in stored} == {"elbo", "full", "iwbo"}
+  assert (pathlib.Path(workdir) / "anatomy_test.png").exists()
+
+
+def test_sampling_and_correcting(workdir, tmp_path, capsys):
+  run = build.load(workdir, say=lambda line: None)
+  pictures = sample.draw(run, str(tmp_path), SampleOptions(num_frames=5), num_samples=2, batch_size=2, seed=0)
+  assert all(os.path.getsize(path) > 1000 for path in pictures)
+  output = str(tmp_path / "samples.txt")
+  sample.draw(run, str(tmp_path), SampleOptions(num_steps=5), num_samples=3, batch_size=2, seed=0, output=output)
+  assert [len(line) for line in pathlib.Path(output).read_text().splitlines()] == [16, 16, 16]
+  assert len(spellcheck.correct(run, "the cet", error_rate=0.1, method="bayes")) == 7
+  scores = spellcheck.score(run, split="test", rate=0.1, max_examples=16, seed=0)
+  assert set(scores) == {"bayes", "paper"}
+  assert "repaired" in capsys.readouterr().out
+
+
+def test_another_run_is_refused_and_settings_that_change_nothing_are_not(workdir, text):
+  before = (pathlib.Path(workdir) / "config.json").read_text()
+  with pytest.raises(InputError, match=r"holds another run: config\.optimizer\.learning_rate"):
+    train.run(tiny_config(text, **{"optimizer.learning_rate": 0.5}), workdir)
+  text.write_text(text.read_text() + "more")
+  with pytest.raises(InputError, match="other data"):
+    train.run(tiny_config(text), workdir)
+  text.write_text(text.read_text()[: -len("more")])
+  assert (pathlib.Path(workdir) / "config.json").read_text() == before
+  assert train.run(tiny_config(text, **{"training.report_every": 7}), workdir).step == 30
+
+
+def test_a_corrupt_newest_checkpoint_falls_back(workdir, text, tmp_path, capsys):
+  copy = tmp_path / "copy"
+  shutil.copytree(workdir, copy)
+  newest = checkpoint_steps(copy)[-1]
+  for path in (copy / "checkpoints" / str(newest)).rglob("*"):
+    if path.is_file() and path.stat().st_size > 200:
+      path.write_bytes(path.read_bytes()[:100])
+  assert train.run(tiny_config(text), str(copy)).step == 30
+  assert "corrupt" in capsys.readouterr().out
+
+
+def same_parameters(one, other):
+  left, right = (restore_params(folder, "latest").params for folder in (one, other))
+  jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def test_a_run_killed_and_restarted_ends_bit_identical(workdir, text, tmp_path, monkeypatch):
+  for name, value in environment().items():
+    monkeypatch.setenv(name, value)
+  monkeypatch.chdir(ROOT)
+  arguments = ["--config=configs/text_file.py", f"--config.data.path={text}", *OVERRIDES]
+  killed = command("train", *arguments, f"--workdir={tmp_path / 'killed'}", "--config.checkpoint.every=3")
+  code, _, errors = run_and_signal(killed, signal.SIGKILL, mark="training", delay=6.0)
+  assert code in (-signal.SIGKILL, 0), errors
+  assert subprocess.run(killed, env=environment(), cwd=ROOT, capture_output=True).returncode == 0
+  whole = command("train", *arguments, f"--workdir={tmp_path / 'whole'}")
+  assert subprocess.run(whole, env=environment(), cwd=ROOT, capture_output=True).returncode == 0
+  same_parameters(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_ten_kills_change_nothing(text, tmp_path, monkeypatch):
+  for name, value in environment().items():
+    monkeypatch.setenv(name, value)
+  monkeypatch.chdir(ROOT)
+  arguments = ["--config=configs/text_file.py", f"--config.data.path={text}", *OVERRIDES]
+  arguments += ["--config.training.num_steps=1500", "--config.checkpoint.every=20"]
+  killed = command("train", *arguments, f"--workdir={tmp_path / 'killed'}")
+  delays = np.random.default_rng(1).uniform(0.5, 6.0, 10)
+  for delay in delays:
+    run_and_signal(killed, signal.SIGKILL, mark="training", delay=float(delay))
+  assert subprocess.run(killed, env=environment(), cwd=ROOT, capture_output=True).returncode == 0
+  whole = command("train", *arguments, f"--workdir={tmp_path / 'whole'}")
+  assert subprocess.run(whole, env=environment(), cwd=ROOT, capture_output=True).returncode == 0
+  same_parameters(tmp_path / "killed", tmp_path / "whole")
+
+
+MISTAKES = {
+  "misspelt key": (["train", "--config=configs/quickstart.py", "--config.training.batchsize=8"], "batch_size"),
+  "wrong type": (["train", "--config=configs/quickstart.py", "--config.training.batch_size=many"], "batch_size"),
+  "no such config": (["train", "--config=configs/nothing.py"], "configs/nothing.py"),
+  "no run": (["evaluate", "--workdir=/nowhere"], "/nowhere"),
+  "no file": (
+    ["train", "--config=configs/text_file.py", "--workdir=/tmp/x", "--config.data.path=/no/file"],
+    "/no/file",
+  ),
+  "no path": (["train", "--config=configs/text_file.py", "--workdir=/tmp/x"], "config.data.path"),
+}
+
+
+def test_mistakes_get_one_line():
+  running = {
+    name: subprocess.Popen(
+      command(*arguments), env=environment(), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    for name, (arguments, _) in MISTAKES.items()
+  }
+  for name, process in running.items():
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0, name
+    lines = [line for line in errors.splitlines() if line.strip()]
+    assert len(lines) == 1, (name, errors)
+    assert lines[0].startswith("error: ")
+    assert MISTAKES[name][1] in lines[0], (name, errors)
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(workdir, text, tmp_path, monkeypatch):
+  copy = tmp_path / "copy"
+  shutil.copytree(workdir, copy)
+
+  def full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(os, "replace", full)
+  os.remove(copy / "config.json")
+  with pytest.raises(InputError, match="No space left"):
+    train.run(tiny_config(text), str(copy))
+  assert checkpoint_steps(copy) == checkpoint_steps(workdir)
