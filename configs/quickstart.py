@@ -12,7 +12,7 @@ def get_config() -> ConfigDict:
   config = base.get_config()
   config.data.length = 64
   config.model.schedule = "cosine"
-  config.model.network.update({"width": 128, "num_layers": 4, "num_heads": 4})
-  config.optimizer.update({"name": "muon", "learning_rate": 1.5e-2, "adam_learning_rate": 3e-3, "warmup_steps": 50})
-  config.training.update({"batch_size": 32, "num_steps": 3000, "validate_every": 500})
+  config.model.network.update({"width": 128, "num_layers": 4, "num_heads": 4, "conv_width": 5})
+  config.optimizer.update({"name": "muon", "learning_rate": 1.2e-2, "adam_learning_rate": 3e-3, "warmup_steps": 50})
+  config.training.update({"batch_size": 32, "num_steps": 1600, "validate_every": 400})
   return config

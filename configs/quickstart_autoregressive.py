@@ -10,7 +10,7 @@ from configs import base, quickstart
 
 def get_config() -> ConfigDict:
   config = quickstart.get_config()
-  sizes = {key: config.model.network[key] for key in ("width", "num_layers", "num_heads")}
+  sizes = {key: config.model.network[key] for key in ("width", "num_layers", "num_heads", "conv_width")}
   config.model = base.autoregressive()
   config.model.network.update(sizes)
   return config
