@@ -120,7 +120,7 @@ def _lines(
     left = (now - start) / (done - first) * max(0.0, total - done) if done > first else 0.0
     numbers = "".join(f", {name} {value}" for name, value in (values or {}).items())
     ending = f"took {duration(now - start)}" if finished else f"{duration(left)} left"
-    say(f"{heading}{done:.6g} of {total:.6g} {unit}{'' if total == 1 else 's'} ({done / total:.0%}){numbers}, {ending}")
+    say(f"{heading}{done:.6g} of {total:.6g} {_plural(unit, total)} ({done / total:.0%}){numbers}, {ending}")
     shown, shown_at = done, now
 
   def say(line: str) -> None:
@@ -128,3 +128,9 @@ def _lines(
     stream.flush()
 
   return Progress(update, say, lambda: None)
+
+
+def _plural(unit: str, number: float | int) -> str:
+  if number == 1:
+    return unit
+  return f"{unit}es" if unit.endswith("ch") else f"{unit}s"

@@ -111,18 +111,14 @@ def make_optimizer(
       norms or embeddings. Under Muon it acts on the kernels that Muon updates. Adam and Adamax refuse it.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
     momentum: of Muon, Nesterov's form.
-    ns_steps: Newton-Schulz iterations of Muon. Five leave singular values within about [0.7, 1.2], save those that
-      are tiny to begin with; fewer save little time.
+    ns_steps: Newton-Schulz iterations of Muon. Five bring all but tiny singular values to between 0.7 and 1.2.
     adam_learning_rate: peak rate of Adam's part under Muon, with the same warm-up and decay; None = learning_rate.
     adam_paths: regular expression; kernels whose path it finds go to Adam instead of Muon.
 
   Raises:
     InputError: an unknown name, a number out of range, or weight decay where it has no decoupled form.
   """
-  _check(name in NAMES, f"optimizer is {name!r}; choose one of {', '.join(NAMES)}")
-  _check(weight_decay >= 0 and clip_norm >= 0, "weight_decay and clip_norm must not be negative")
-  _check(weight_decay == 0 or name in ("adamw", "muon"), f"{name} takes no weight_decay; use adamw")
-  _check(name == "muon" or adam_learning_rate is None, f"adam_learning_rate belongs to muon, not to {name}")
+  _check_choices(name, weight_decay, clip_norm, adam_learning_rate)
   schedule = functools.partial(
     make_learning_rate,
     num_steps=num_steps,
@@ -134,18 +130,8 @@ def make_optimizer(
   )
   rate = schedule(learning_rate=learning_rate)
   if name == "muon":
-    adam_rate = schedule(learning_rate=adam_learning_rate or learning_rate)
-    update = optax.contrib.muon(
-      rate,
-      ns_steps=ns_steps,
-      beta=momentum,
-      eps=eps,
-      weight_decay=weight_decay,
-      adam_b1=b1,
-      adam_b2=b2,
-      adam_learning_rate=adam_rate,
-      muon_weight_dimension_numbers=lambda params: muon_dimensions(params, adam_paths),
-    )
+    adam = schedule(learning_rate=learning_rate if adam_learning_rate is None else adam_learning_rate)
+    update = _muon(rate, momentum, ns_steps, eps, weight_decay, adam_rate=adam, b1=b1, b2=b2, adam_paths=adam_paths)
   elif name == "adamw":
     update = optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=kernel_mask)
   else:
@@ -173,6 +159,38 @@ def muon_dimensions(params: PyTree, adam_paths: str = ADAM_PATHS) -> PyTree:
     return optax.contrib.MuonDimensionNumbers(leaf.ndim - 2, leaf.ndim - 1)
 
   return jax.tree.map_with_path(dimensions, params)
+
+
+def _muon(
+  rate: Callable,
+  momentum: float,
+  ns_steps: int,
+  eps: float,
+  weight_decay: float,
+  *,
+  adam_rate: Callable,
+  b1: float,
+  b2: float,
+  adam_paths: str,
+) -> optax.GradientTransformation:
+  return optax.contrib.muon(
+    rate,
+    ns_steps=ns_steps,
+    beta=momentum,
+    eps=eps,
+    weight_decay=weight_decay,
+    adam_b1=b1,
+    adam_b2=b2,
+    adam_learning_rate=adam_rate,
+    muon_weight_dimension_numbers=lambda params: muon_dimensions(params, adam_paths),
+  )
+
+
+def _check_choices(name: str, weight_decay: float, clip_norm: float, adam_learning_rate: float | None) -> None:
+  _check(name in NAMES, f"optimizer is {name!r}; choose one of {', '.join(NAMES)}")
+  _check(weight_decay >= 0 and clip_norm >= 0, "weight_decay and clip_norm must not be negative")
+  _check(weight_decay == 0 or name in ("adamw", "muon"), f"{name} takes no weight_decay; use adamw")
+  _check(name == "muon" or adam_learning_rate is None, f"adam_learning_rate belongs to muon, not to {name}")
 
 
 def _name(path: tuple) -> str:
