@@ -99,15 +99,15 @@ def test_an_untrained_paper_network_needs_log2_k_bits_by_one_step_per_example(na
 @pytest.mark.parametrize(("name", "expected"), [("text8_multinomial", 4.7549), ("enwik8_multinomial", 8.0)])
 def test_and_to_a_thousandth_by_the_full_sum_of_a_tiny_schedule(name, expected):
   network = {**base.local_linear_transformer().to_dict(), "width": 8, "num_layers": 1, "num_heads": 2, "window": 64}
-  model, params, state, batch = untrained(name, 256, num_steps=2, network=network)
+  model, params, state, batch = untrained(name, 256, num_steps=1, network=network)
 
   @jax.jit
   def full(params, key):
     return model.full_bound(params, batch, example_keys(key, batch.index), state=state)[0].nats
 
   total = np.concatenate([bits(full(params, jax.random.key(r))) / batch.x.shape[1] for r in range(40)])
-  assert 4 * total.std() / np.sqrt(total.size) < 4e-3
-  assert abs(total.mean() - expected) < 1e-3 + 1e-4
+  assert 3 * total.std() / np.sqrt(total.size) < 1.1e-3  # or the next line would be luck
+  assert abs(total.mean() - expected) < 1e-3
 
 
 def test_keys_are_checked_by_name():

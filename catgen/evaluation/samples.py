@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from catgen.bounds import bits_per_position
 from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples, example_keys
 
 DEFAULT_OPTIONS = SampleOptions()
@@ -114,4 +115,4 @@ def _pairs(x: np.ndarray, valid: np.ndarray, num_classes: int) -> np.ndarray:
 
 def _entropy(p: np.ndarray) -> float:
   positive = p[p > 0]
-  return float(-(positive * np.log2(positive)).sum())
+  return bits_per_position(float(-(positive * np.log(positive)).sum()), 1.0)
