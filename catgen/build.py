@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from catgen.data import SOURCES
 from catgen.data.codecs import from_spec
 from catgen.evaluation.results import code_version
+from catgen.evaluation.samples import generate
 from catgen.interfaces import (
   Codec,
   DataSource,
@@ -30,7 +30,6 @@ from catgen.interfaces import (
   PyTree,
   SampleOptions,
   Samples,
-  example_keys,
 )
 from catgen.models import MODELS
 from catgen.networks import NETWORKS
@@ -38,7 +37,7 @@ from catgen.training.checkpoint import restore_params
 from catgen.training.optimizer import make_optimizer
 
 CONFIG_FILE = "config.json"
-# What may differ when a run goes on: none of it changes what the run computes.
+# What may differ when a run goes on: none of it changes what the run computes, beyond rounding.
 _FREE_SECTIONS = ("mesh", "checkpoint", "evaluation", "sampling")
 _FREE_TRAINING_KEYS = ("report_every", "validate_every", "validation_examples", "num_microbatches", "prefetch")
 
@@ -225,10 +224,15 @@ class Run(NamedTuple):
 
   def sample(self, num: int = 1, *, seed: int = 0, **options: Any) -> Samples:
     """Returns `num` samples; options are those of `SampleOptions`: num_steps, temperature, num_frames."""
-    keys = example_keys(jax.random.key(seed), jnp.arange(num))
-    chosen = sample_options(self.record, **options)
-    draw = jax.jit(partial(self.model.sample, options=chosen))
-    return draw(self.params, keys, state=self.state)
+    return generate(
+      self.model,
+      self.params,
+      self.state,
+      num_samples=num,
+      batch_size=self.record.config["sampling"]["batch_size"],
+      key=jax.random.key(seed),
+      options=sample_options(self.record, **options),
+    )
 
   def denoise(self, text: Any, *, error_rate: float) -> Denoised:
     """Returns log-probabilities of the clean categories of one example of which a fraction `error_rate` is wrong."""

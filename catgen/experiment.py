@@ -88,14 +88,8 @@ def make_validation(experiment: Experiment) -> Callable[[PyTree, PyTree, int], d
   if "validation" not in experiment.source.splits:
     return None
   config = experiment.config
-  walk = partial(
-    eval_batches,
-    experiment.source.splits["validation"],
-    batch_size=config["evaluation"]["batch_size"],
-    process_index=jax.process_index(),
-    process_count=jax.process_count(),
-    limit=config["training"]["validation_examples"] or None,
-  )
+  size, limit = config["evaluation"]["batch_size"], config["training"]["validation_examples"]
+  walk = partial(evaluation_batches, experiment.source, "validation", size, limit)
   key = jax.random.fold_in(jax.random.key(config["seed"]), 2)
 
   def validate(params: PyTree, model_state: PyTree, step: int) -> dict[str, float]:

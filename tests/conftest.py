@@ -10,7 +10,6 @@ import jax
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_debug_key_reuse", False)
 jax.config.update("jax_compilation_cache_dir", os.path.join(tempfile.gettempdir(), "catgen-test-cache"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

@@ -72,6 +72,11 @@ def test_bound_lies_below_log_p(member):
   assert np.all(nats.mean(1) >= 3 * log_p(member) - 3)  # and is not vacuous
 
 
+def test_one_random_time_step_is_no_importance_weight():
+  nats, _ = draw_bounds("uniform", DRAWS)
+  assert np.exp(nats.astype(np.float64)).mean(1).sum() > 1.1
+
+
 def test_terms_add_up_and_draws_repeat(member):
   first, again = bound(member, batch_of(EVENTS)), bound(member, batch_of(EVENTS))
   np.testing.assert_array_equal(first.nats, again.nats)

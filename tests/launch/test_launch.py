@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -20,7 +21,6 @@ from catgen.interfaces import InputError, SampleOptions
 from catgen.training.checkpoint import checkpoint_steps, restore_params
 from launch import evaluate, sample, spellcheck, train
 from launch.cli import resolved
-from tests.killing import run_and_signal
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SIZES = {
@@ -147,35 +147,42 @@ def same_parameters(one, other):
   jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
-def test_a_run_killed_and_restarted_ends_bit_identical(workdir, text, tmp_path, monkeypatch):
-  for name, value in environment().items():
-    monkeypatch.setenv(name, value)
-  monkeypatch.chdir(ROOT)
+def kill_at_a_checkpoint(arguments, workdir, delay):
+  """Runs a training command until there is a new checkpoint and `delay` seconds more, then kills it."""
+  before = set(checkpoint_steps(workdir))
+  process = subprocess.Popen(arguments, env=environment(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+  deadline = time.monotonic() + 300
+  while process.poll() is None and not set(checkpoint_steps(workdir)) - before and time.monotonic() < deadline:
+    time.sleep(0.02)
+  time.sleep(delay)
+  process.send_signal(signal.SIGKILL)
+  output, _ = process.communicate()
+  assert process.returncode == -signal.SIGKILL, output.decode()
+
+
+def killed_and_whole(text, tmp_path, num_steps, delays):
+  """Trains one run with kills and one without, and compares all parameters bit by bit."""
   arguments = ["--config=configs/text_file.py", f"--config.data.path={text}", *OVERRIDES]
-  killed = command("train", *arguments, f"--workdir={tmp_path / 'killed'}", "--config.checkpoint.every=3")
-  code, _, errors = run_and_signal(killed, signal.SIGKILL, mark="training", delay=6.0)
-  assert code in (-signal.SIGKILL, 0), errors
-  assert subprocess.run(killed, env=environment(), cwd=ROOT, capture_output=True).returncode == 0
+  arguments += [f"--config.training.num_steps={num_steps}", "--config.checkpoint.every=20"]
+  killed = command("train", *arguments, f"--workdir={tmp_path / 'killed'}")
+  for delay in delays:
+    kill_at_a_checkpoint(killed, tmp_path / "killed", delay)
+    assert checkpoint_steps(tmp_path / "killed")[-1] < num_steps
+  subprocess.run(killed, env=environment(), cwd=ROOT, capture_output=True, check=True)
   whole = command("train", *arguments, f"--workdir={tmp_path / 'whole'}")
-  assert subprocess.run(whole, env=environment(), cwd=ROOT, capture_output=True).returncode == 0
-  same_parameters(tmp_path / "killed", tmp_path / "whole")
+  subprocess.run(whole, env=environment(), cwd=ROOT, capture_output=True, check=True)
+  left, right = (restore_params(tmp_path / name, "latest") for name in ("killed", "whole"))
+  assert left.step == right.step == num_steps
+  jax.tree.map(np.testing.assert_array_equal, left.params, right.params)
+
+
+def test_a_run_killed_and_restarted_ends_bit_identical(text, tmp_path):
+  killed_and_whole(text, tmp_path, 400, [0.1])
 
 
 @pytest.mark.slow
-def test_ten_kills_change_nothing(text, tmp_path, monkeypatch):
-  for name, value in environment().items():
-    monkeypatch.setenv(name, value)
-  monkeypatch.chdir(ROOT)
-  arguments = ["--config=configs/text_file.py", f"--config.data.path={text}", *OVERRIDES]
-  arguments += ["--config.training.num_steps=1500", "--config.checkpoint.every=20"]
-  killed = command("train", *arguments, f"--workdir={tmp_path / 'killed'}")
-  delays = np.random.default_rng(1).uniform(0.5, 6.0, 10)
-  for delay in delays:
-    run_and_signal(killed, signal.SIGKILL, mark="training", delay=float(delay))
-  assert subprocess.run(killed, env=environment(), cwd=ROOT, capture_output=True).returncode == 0
-  whole = command("train", *arguments, f"--workdir={tmp_path / 'whole'}")
-  assert subprocess.run(whole, env=environment(), cwd=ROOT, capture_output=True).returncode == 0
-  same_parameters(tmp_path / "killed", tmp_path / "whole")
+def test_ten_kills_change_nothing(text, tmp_path):
+  killed_and_whole(text, tmp_path, 3000, np.random.default_rng(1).uniform(0.0, 0.5, 10))
 
 
 MISTAKES = {

@@ -170,3 +170,24 @@ def test_both_ends_of_time():
     np.testing.assert_allclose(np.exp(process.marginal(x, first))[:, :K], np.eye(K), atol=0)
     prior = np.exp(process.prior_log_prob(jnp.arange(process.num_states)))
     np.testing.assert_allclose(np.exp(process.marginal(x, last)), np.broadcast_to(prior, (K, prior.size)), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+  ("num_classes", "schedule", "num_steps"), [(27, "paper_cosine", 1000), (256, "cosine", 4), (8, "linear", 50)]
+)
+def test_a_uniform_prediction_loses_exactly_log_k(num_classes, schedule, num_steps):
+  """The expectation over x_t, by enumeration: all steps and the prior add up to log K (posterior form)."""
+  process, kept = PROCESSES["uniform"](num_classes), SCHEDULES[schedule]().table(num_steps)
+  x_t = jnp.arange(num_classes)
+  x = jnp.zeros_like(x_t)
+  log_x0 = jnp.full((num_classes, num_classes), -np.log(num_classes), jnp.float32)
+
+  @jax.jit
+  def expected_loss(span):
+    weights = jnp.exp(process.marginal(x[:1], span.t))[0]
+    return weights @ process.kl(x_t, x, log_x0, span)
+
+  steps = jax.lax.map(expected_loss, jax.tree.map(jnp.asarray, spans(kept, np.arange(num_steps + 1))))
+  last = jax.tree.map(lambda a: a[-1], levels(kept))
+  total = np.asarray(steps, np.float64).sum() + float(process.prior_kl(x[:1], last)[0])
+  np.testing.assert_allclose(total, np.log(num_classes), atol=2e-4)
