@@ -2,6 +2,7 @@
 #   make demo       train, evaluate, sample and correct a sentence, in about ten minutes on two cores
 #   make test       the default test suite, under ten minutes on two cores
 #   make test-slow  everything, the long tests included
+#   make bench      speed of training, sampling and start, as tables
 #   make lint       linter, formatting and types
 
 # The newest Python that works; give another by PYTHON=...
@@ -11,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/demo
 
-.PHONY: setup demo test test-slow lint format clean
+.PHONY: setup demo test test-slow lint format bench clean
 
 setup: $(VENV)/installed
 
@@ -31,6 +32,11 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -n 2
+
+bench: setup
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.sampling
+	$(BIN)/python -m benchmarks.startup
 
 lint: setup
 	$(BIN)/ruff check .

@@ -117,9 +117,7 @@ def describe(record: dict[str, Any]) -> str:
   rows = [
     [record["unit"], text.plus_minus(record["value"], record["data_error"]), "standard error over examples"],
     ["", text.plus_minus(record["value"], record["monte_carlo_error"]), "standard error of the estimate (Monte Carlo)"],
-    *[
-      [f"  {name}", f"{-value:.4f}" if value < 0 else f"{value:.4f}", "term"] for name, value in record["terms"].items()
-    ],
+    *[[f"  {name}", f"{round(value, 4) + 0.0:.4f}", "term"] for name, value in record["terms"].items()],
   ]
   heading = (
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"

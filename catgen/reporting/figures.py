@@ -53,7 +53,7 @@ def loss_curve(
   axis.set(xlabel="step", ylabel=f"bits per {position}", title=title)
   _frame(axis, np.concatenate([bits, checked_bits]), list(lines.values()))
   _label_levels(axis, lines)
-  axis.legend(frameon=False, loc="upper right")
+  axis.legend(loc="upper right", facecolor="white", edgecolor="none", framealpha=1.0)
   _save(figure, path)
 
 

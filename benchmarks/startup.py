@@ -1,0 +1,67 @@
+"""Time from the command to the end of the first training step, with a cold and a warm compilation cache.
+
+  python -m benchmarks.startup --config=configs/quickstart.py
+
+Runs `launch.train` for one step in a fresh process, twice, with JAX_COMPILATION_CACHE_DIR in a temporary folder. Users
+get the warm time by setting that variable themselves.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from absl import flags
+
+from catgen.interfaces import InputError
+from catgen.reporting import text
+from launch import cli
+
+FLAGS = flags.FLAGS
+ONE_STEP = ("num_steps=1", "report_every=1", "validation_examples=1")
+
+
+def main() -> None:
+  with tempfile.TemporaryDirectory() as folder:
+    rows = [[cache, f"{first_step(folder, cache):.1f}"] for cache in ("cold", "warm")]
+  cli.say(text.table(["compilation cache", "seconds to first step"], rows))
+
+
+def first_step(folder: str, name: str) -> float:
+  """Returns the seconds until the line that reports step 1."""
+  environment = {
+    **os.environ,
+    "JAX_COMPILATION_CACHE_DIR": os.path.join(folder, "cache"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+  }
+  command = [
+    sys.executable,
+    "-m",
+    "launch.train",
+    f"--config={FLAGS.config}",
+    f"--workdir={os.path.join(folder, name)}",
+  ]
+  command += [f"--config.training.{setting}" for setting in ONE_STEP]
+  command += ["--config.optimizer.warmup_steps=0", *FLAGS.override]
+  started = time.perf_counter()
+  process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+  output = []
+  for line in process.stdout or ():
+    output.append(line)
+    if line.startswith("train: 1 of 1 "):
+      seconds = time.perf_counter() - started
+      process.wait()
+      return seconds
+  raise InputError(f"{' '.join(command)} ended without a step: {''.join(output)[-500:]}")
+
+
+def define_flags() -> None:
+  flags.DEFINE_string("config", "configs/quickstart.py", "configuration file")
+  flags.DEFINE_multi_string("override", [], "passed on, for example --override=--config.data.path=mine.txt")
+
+
+if __name__ == "__main__":
+  define_flags()
+  cli.run(main)

@@ -1,0 +1,58 @@
+"""What the benchmarks measure: configurations by name, on made-up data, so that nothing needs to be downloaded."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from catgen.data.codecs import integer_codec
+from catgen.data.splits import record_split
+from catgen.experiment import Experiment, make_experiment
+from catgen.interfaces import DataSource, EventSpec
+from configs import base, quickstart
+from configs.paper import enwik8_multinomial, text8_multinomial
+from launch.cli import resolved
+
+_CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27}
+
+
+def _modern() -> Any:
+  """The modern network at the size of the paper's, on text8's events."""
+  config = text8_multinomial.get_config()
+  config.model.network = base.transformer()
+  config.model.network.num_layers = 12
+  return config
+
+
+def _quickstart_autoregressive() -> Any:
+  config = quickstart.get_config()
+  config.model = base.autoregressive()
+  config.model.network.update({"width": 128, "num_layers": 4, "num_heads": 4})
+  return config
+
+
+SUBJECTS: dict[str, Callable[[], Any]] = {
+  "paper_text8": text8_multinomial.get_config,
+  "paper_enwik8": enwik8_multinomial.get_config,
+  "modern": _modern,
+  "quickstart": quickstart.get_config,
+  "quickstart_autoregressive": _quickstart_autoregressive,
+}
+
+
+def experiment_of(name: str, *, batch_size: int | None = None, dtype: str = "float32") -> Experiment:
+  """Returns the experiment of a subject on random categories."""
+  config = resolved(SUBJECTS[name]())
+  config["model"]["network"]["dtype"] = dtype
+  config["training"]["batch_size"] = batch_size or config["training"]["batch_size"]
+  config["mesh"] = {"data": 1, "fsdp": 1}
+  return make_experiment(config, random_source((config["data"]["length"],), _CLASSES[config["data"]["kind"]]))
+
+
+def random_source(shape: tuple[int, ...], num_classes: int, number: int = 1024) -> DataSource:
+  """Returns uniformly drawn categories."""
+  x = np.random.default_rng(0).integers(0, num_classes, (number, *shape), np.int32)
+  split = record_split(number, lambda numbers: (x[numbers], np.ones((len(numbers), *shape), bool)))
+  splits = {"train": split, "validation": split, "test": split}
+  codec = integer_codec(num_classes, shape)
+  return DataSource(EventSpec(shape, num_classes), splits, codec, "character", None, "random", "uniform categories")
