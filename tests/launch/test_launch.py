@@ -177,7 +177,7 @@ def killed_and_whole(text, tmp_path, num_steps, delays):
 
 
 def test_a_run_killed_and_restarted_ends_bit_identical(text, tmp_path):
-  killed_and_whole(text, tmp_path, 400, [0.1])
+  killed_and_whole(text, tmp_path, 120, [0.1])
 
 
 @pytest.mark.slow
