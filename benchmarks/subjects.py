@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from catgen.data.codecs import integer_codec
@@ -41,12 +42,13 @@ SUBJECTS: dict[str, Callable[[], Any]] = {
 
 
 def experiment_of(name: str, *, batch_size: int | None = None, dtype: str = "float32") -> Experiment:
-  """Returns the experiment of a subject on random categories."""
+  """Returns the experiment of a subject on random categories, on one device."""
   config = resolved(SUBJECTS[name]())
   config["model"]["network"]["dtype"] = dtype
   config["training"]["batch_size"] = batch_size or config["training"]["batch_size"]
   config["mesh"] = {"data": 1, "fsdp": 1}
-  return make_experiment(config, random_source((config["data"]["length"],), _CLASSES[config["data"]["kind"]]))
+  source = random_source((config["data"]["length"],), _CLASSES[config["data"]["kind"]])
+  return make_experiment(config, source, jax.devices()[:1])
 
 
 def random_source(shape: tuple[int, ...], num_classes: int, number: int = 1024) -> DataSource:

@@ -1,6 +1,6 @@
 """A configuration put together for training: data, model, mesh, compiled step. Shared by train, dry run and check."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,8 +31,10 @@ class Experiment(NamedTuple):
   key: jax.Array  # of the training steps
 
 
-def make_experiment(config: Mapping[str, Any], source: DataSource | None = None) -> Experiment:
-  """Returns the experiment of a resolved config; `source` replaces the data set that the config names.
+def make_experiment(
+  config: Mapping[str, Any], source: DataSource | None = None, devices: Sequence[jax.Device] | None = None
+) -> Experiment:
+  """Returns the experiment of a resolved config; `source` replaces the data set that it names, `devices` all there are.
 
   Raises:
     InputError: anything in the config that does not fit, by name.
@@ -41,7 +43,7 @@ def make_experiment(config: Mapping[str, Any], source: DataSource | None = None)
   model = build.make_model(config["model"], source.event)
   optimizer, learning_rate = build.make_training_optimizer(config)
   settings = config["training"]
-  mesh = sharding.make_mesh(**config["mesh"])
+  mesh = sharding.make_mesh(**config["mesh"], devices=devices)
   sharding.check_batch_size(settings["batch_size"], mesh, settings["num_microbatches"])
   get_split(source, "train")
   root = jax.random.key(config["seed"])

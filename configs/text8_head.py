@@ -1,11 +1,11 @@
 """A small modern network on the first 11,747,521 characters of text8, for an hour on one CPU core.
 
   head -c 11747521 text8 > text8_head       # MD5 149517feb7492de2961f1b75e3039474
-  python -m launch.train --config=configs/text8_head.py --workdir=runs/text8_head --config.data.path=text8_head
+  python -m launch.train --config=configs/text8_head.py --workdir=runs/uniform --config.data.path=text8_head
   ... --config.model.process=absorbing --config.model.schedule=linear
 
-All of it lies in the training part of text8's usual split: its numbers do not compare with published ones. Results are in
-docs/RESULTS.md.
+All of it lies in the training part of text8's usual split: its numbers do not compare with published ones. Results
+are in docs/RESULTS.md.
 """
 
 from ml_collections import ConfigDict

@@ -26,7 +26,7 @@ FLAGS = flags.FLAGS
 
 def main() -> int:
   config = small_config(cli.config())
-  made = experiment.make_experiment(config, made_up_source())
+  made = experiment.make_experiment(config, made_up_source(), jax.devices()[:1])
   state = made.init()
   for step, batch in enumerate(experiment.batches(made, 0)):
     state, _ = made.train_step(state, batch, made.key, step)

@@ -49,6 +49,8 @@ def draw(
   output: str | None = None,
 ) -> list[str]:
   """Draws, shows or writes the samples, and returns pictures written."""
+  if output is not None:
+    _check_writable(output)  # before the work, not after it
   bar = progress.open_progress(num_samples, unit="sample", title="sample")
   try:
     drawn = sampling.generate(
@@ -75,17 +77,21 @@ def _show(run: build.Run, x: np.ndarray, valid: np.ndarray, output: str | None) 
     for example in x:
       cli.say(text.visible(run.decode(example)) if is_text else str(run.decode(example)))
   else:
-    try:
-      if is_text:
-        with open(output, "w") as file:
-          file.writelines(text.visible(run.decode(example)) + "\n" for example in x)
-      else:
-        np.save(output, x)
-    except OSError as error:
-      raise InputError(f"cannot write {output}: {error.strerror}; choose another --output") from error
+    if is_text:
+      with open(output, "w") as file:
+        file.writelines(text.visible(run.decode(example)) + "\n" for example in x)
+    else:
+      np.save(output, x)
     cli.say(f"{len(x)} samples written to {output}")
   if not valid.all():
     cli.say(f"{1 - valid.mean():.2%} of the positions hold a code that means no category")
+
+
+def _check_writable(path: str) -> None:
+  try:
+    open(path, "a").close()
+  except OSError as error:
+    raise InputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
 
 
 def show_chain(run: build.Run, chain: np.ndarray, workdir: str) -> list[str]:
