@@ -9,7 +9,7 @@ import inspect
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,9 +18,11 @@ import numpy as np
 
 from catgen.data import SOURCES
 from catgen.data.codecs import from_spec
+from catgen.evaluation import likelihood
 from catgen.evaluation.results import code_version
 from catgen.evaluation.samples import generate
 from catgen.interfaces import (
+  Batch,
   Codec,
   DataSource,
   Denoised,
@@ -232,6 +234,21 @@ class Run(NamedTuple):
       batch_size=self.record.config["sampling"]["batch_size"],
       key=jax.random.key(seed),
       options=sample_options(self.record, **options),
+    )
+
+  def score(
+    self, examples: Sequence[Any], *, estimator: str | None = None, num_draws: int = 16, seed: int = 0
+  ) -> likelihood.Likelihood:
+    """Returns the likelihood of texts or arrays of your own: `.estimate` over all, `.nats` for each.
+
+    Raises:
+      InputError: an example does not fit the model, or the model has no such estimator.
+    """
+    x, valid = map(np.stack, zip(*(padded(self.encode(e), self.record.event) for e in examples), strict=True))
+    batch = Batch(x, valid, np.arange(len(x)))
+    key = jax.random.key(seed)
+    return likelihood.evaluate(
+      self.model, self.params, self.state, [batch], key=key, estimator=estimator, num_draws=num_draws
     )
 
   def denoise(self, text: Any, *, error_rate: float) -> Denoised:

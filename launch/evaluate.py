@@ -19,7 +19,7 @@ from absl import flags
 
 from catgen import build, experiment
 from catgen.evaluation import likelihood, results
-from catgen.interfaces import DataSource
+from catgen.interfaces import DataSource, InputError
 from catgen.reporting import figures, progress, text
 from catgen.training import sharding
 from catgen.training.checkpoint import checkpoint_steps
@@ -37,7 +37,12 @@ def main() -> None:
     new_checkpoints(workdir, record.config["training"]["num_steps"]) if FLAGS.watch else [cli.step_flag(FLAGS.step)]
   )
   for step in steps:
-    run = build.load(workdir, step=step, use_ema=FLAGS.ema, say=cli.say)
+    try:
+      run = build.load(workdir, step=step, use_ema=FLAGS.ema, say=cli.say)
+    except InputError:
+      if FLAGS.watch and step not in checkpoint_steps(workdir):
+        continue  # the running job has replaced it
+      raise
     evaluate(run, workdir, source, settings, seed=FLAGS.seed)
 
 

@@ -87,6 +87,9 @@ def test_load_needs_no_data(workdir, text, tmp_path):
     run = catgen.load(str(copy), say=lambda line: None)
     samples = run.sample(2, seed=1)
     assert len(run.decode(np.asarray(samples.x[0]))) == 16
+    scores = run.score(["the cat sat on a", "tac tac"])
+    assert scores.nats.shape[1] == 2
+    assert scores.positions.tolist() == [16, 7]
     assert run.denoise("the cat", error_rate=0.1).posterior.shape == (16, run.record.event.num_classes)
   finally:
     hidden.rename(text)
