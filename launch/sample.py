@@ -4,6 +4,7 @@ python -m launch.sample --workdir=runs/quickstart
 python -m launch.sample --workdir=runs/quickstart --num_samples=100 --output=samples.txt --temperature=0.8
 python -m launch.sample --workdir=runs/quickstart --num_steps=100     # fewer network calls
 python -m launch.sample --workdir=runs/quickstart --chain             # text frames, chain.png and chain.gif
+python -m launch.sample --workdir=runs/quickstart --num_samples=64 --compare   # statistics beside those of the data
 """
 
 import os
@@ -12,19 +13,21 @@ import jax
 import numpy as np
 from absl import flags
 
-from catgen import build
+from catgen import build, experiment
 from catgen.evaluation import samples as sampling
-from catgen.interfaces import InputError, SampleOptions
+from catgen.interfaces import DataSource, InputError, SampleOptions
 from catgen.reporting import figures_chain, progress, text
 from launch import cli
 
 FLAGS = flags.FLAGS
 
 _FRAMES = 40
+_COMPARED_EXAMPLES = 100_000  # of each split, at most
 
 
 def main() -> None:
   run = build.load(cli.workdir(), step=cli.step_flag(FLAGS.step), say=cli.say)
+  source = build.source_of(run.record) if FLAGS.compare else None
   settings = run.record.config["sampling"]
   options = build.sample_options(run.record, num_steps=FLAGS.num_steps, temperature=FLAGS.temperature)
   draw(
@@ -35,6 +38,7 @@ def main() -> None:
     batch_size=settings["batch_size"] if FLAGS.batch_size is None else FLAGS.batch_size,
     seed=FLAGS.seed,
     output=FLAGS.output,
+    source=source,
   )
 
 
@@ -47,8 +51,9 @@ def draw(
   batch_size: int,
   seed: int,
   output: str | None = None,
+  source: DataSource | None = None,
 ) -> list[str]:
-  """Draws, shows or writes the samples, and returns pictures written."""
+  """Draws, shows or writes the samples, compares them with the data of `source`, and returns pictures written."""
   if output is not None:
     _check_writable(output)  # before the work, not after it
   bar = progress.open_progress(num_samples, unit="sample", title="sample")
@@ -65,7 +70,10 @@ def draw(
     )
   finally:
     bar.close()
-  _show(run, np.asarray(drawn.x), np.asarray(drawn.valid), output)
+  x, valid = np.asarray(drawn.x), np.asarray(drawn.valid)
+  _show(run, x, valid, output)
+  if source is not None:
+    cli.say(comparison(run, x, valid, source))
   if drawn.chain is None:
     return []
   return show_chain(run, np.asarray(drawn.chain)[:, 0], workdir)
@@ -85,6 +93,25 @@ def _show(run: build.Run, x: np.ndarray, valid: np.ndarray, output: str | None) 
     cli.say(f"{len(x)} samples written to {output}")
   if not valid.all():
     cli.say(f"{1 - valid.mean():.2%} of the positions hold a code that means no category")
+
+
+def comparison(run: build.Run, x: np.ndarray, valid: np.ndarray, source: DataSource) -> str:
+  """Returns statistics of samples beside those of as many held-out examples, both against the training split."""
+  train = experiment.examples_of(source, "train", _COMPARED_EXAMPLES)
+  held_out = experiment.examples_of(source, run.record.config["evaluation"]["split"], len(x))
+  pairs = {"samples": (x, valid), "held-out data": held_out}
+  found = {name: sampling.describe(*pair, *train, source.event.num_classes) for name, pair in pairs.items()}
+  rows = [
+    [f"entropy of a {source.position}, bits", *(f"{one.entropy:.3f}" for one in found.values())],
+    ["divergence of categories, bits", *(f"{one.class_divergence:.4f}" for one in found.values())],
+    ["divergence of neighbor pairs, bits", *(f"{one.pair_divergence:.4f}" for one in found.values())],
+  ]
+  if isinstance(run.decode(x[0]), str):
+    vocabulary = {word for text_ in map(run.decode, train[0]) for word in sampling.whole_words(text_)}
+    rates = [sampling.word_rate(map(run.decode, pair[0]), vocabulary) for pair in pairs.values()]
+    rows.append(["words that the training split has", *(f"{known} of {number}" for known, number in rates)])
+  title = f"{len(x)} samples beside as many held-out examples (Jensen-Shannon divergence from the training split)"
+  return f"\n{title}\n{text.table(['', *pairs], rows)}"
 
 
 def _check_writable(path: str) -> None:
@@ -119,6 +146,7 @@ def frame_text(run: build.Run, state: np.ndarray) -> str:
 
 
 def define_flags() -> None:
+  flags.DEFINE_bool("compare", False, "also set statistics of the samples beside those of the data")
   flags.DEFINE_string("step", "best", "checkpoint: best (by validation), latest, or a number")
   flags.DEFINE_integer("num_samples", None, "how many")
   flags.DEFINE_integer("batch_size", None, "samples drawn together")

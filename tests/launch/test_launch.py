@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import catgen
-from catgen import build
+from catgen import build, experiment
 from catgen.evaluation import results
 from catgen.interfaces import InputError, SampleOptions
 from catgen.training.checkpoint import checkpoint_steps, restore_params
@@ -116,6 +117,12 @@ def test_sampling_and_correcting(workdir, tmp_path, capsys):
   output = str(tmp_path / "samples.txt")
   sample.draw(run, str(tmp_path), SampleOptions(num_steps=5), num_samples=3, batch_size=2, seed=0, output=output)
   assert [len(line) for line in pathlib.Path(output).read_text().splitlines()] == [16, 16, 16]
+  source = build.source_of(run.record)
+  x, valid = experiment.examples_of(source, "train")
+  shown = sample.comparison(run, x, valid, source)  # the training split itself: nothing diverges, no word is unknown
+  assert re.search(r"neighbor pairs, bits +0\.0000 ", shown)
+  known, number = re.search(r"training split has +(\d+) of (\d+)", shown).groups()
+  assert known == number != "0"
   assert len(spellcheck.correct(run, "the cet", error_rate=0.1, method="bayes")) == 7
   scores = spellcheck.score(run, split="test", rate=0.1, max_examples=16, seed=0)
   assert set(scores) == {"bayes", "paper"}
