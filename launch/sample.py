@@ -7,7 +7,9 @@ python -m launch.sample --workdir=runs/quickstart --chain             # text fra
 python -m launch.sample --workdir=runs/quickstart --num_samples=64 --compare   # statistics beside those of the data
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -22,7 +24,7 @@ from launch import cli
 FLAGS = flags.FLAGS
 
 _FRAMES = 40
-_COMPARED_EXAMPLES = 100_000  # of each split, at most
+_COMPARED_EXAMPLES = 100_000  # of the training split, at most
 
 
 def main() -> None:
@@ -55,7 +57,8 @@ def draw(
 ) -> list[str]:
   """Draws, shows or writes the samples, compares them with the data of `source`, and returns pictures written."""
   if output is not None:
-    _check_writable(output)  # before the work, not after it
+    with _writing(output):  # before the work, not after it
+      open(output, "a").close()
   bar = progress.open_progress(num_samples, unit="sample", title="sample")
   try:
     drawn = sampling.generate(
@@ -85,38 +88,51 @@ def _show(run: build.Run, x: np.ndarray, valid: np.ndarray, output: str | None) 
     for example in x:
       cli.say(text.visible(run.decode(example)) if is_text else str(run.decode(example)))
   else:
-    if is_text:
-      with open(output, "w") as file:
-        file.writelines(text.visible(run.decode(example)) + "\n" for example in x)
-    else:
-      np.save(output, x)
+    with _writing(output), open(output, "wb") as file:
+      if is_text:
+        file.writelines(f"{text.visible(run.decode(example))}\n".encode() for example in x)
+      else:
+        np.save(file, x)
     cli.say(f"{len(x)} samples written to {output}")
   if not valid.all():
     cli.say(f"{1 - valid.mean():.2%} of the positions hold a code that means no category")
 
 
 def comparison(run: build.Run, x: np.ndarray, valid: np.ndarray, source: DataSource) -> str:
-  """Returns statistics of samples beside those of as many held-out examples, both against the training split."""
-  train = experiment.examples_of(source, "train", _COMPARED_EXAMPLES)
-  held_out = experiment.examples_of(source, run.record.config["evaluation"]["split"], len(x))
-  pairs = {"samples": (x, valid), "held-out data": held_out}
-  found = {name: sampling.describe(*pair, *train, source.event.num_classes) for name, pair in pairs.items()}
+  """Returns statistics of samples and of held-out data, both beside those of the training split."""
+  sets = {
+    "samples": (x, valid),
+    "held-out data": experiment.examples_of(source, run.record.config["evaluation"]["split"], len(x)),
+    "training data": experiment.examples_of(source, "train", _COMPARED_EXAMPLES),
+  }
+  found = [sampling.frequencies(*each, source.event.num_classes) for each in sets.values()]
+  *_, training = found
   rows = [
-    [f"entropy of a {source.position}, bits", *(f"{one.entropy:.3f}" for one in found.values())],
-    ["divergence of categories, bits", *(f"{one.class_divergence:.4f}" for one in found.values())],
-    ["divergence of neighbor pairs, bits", *(f"{one.pair_divergence:.4f}" for one in found.values())],
+    ["examples", *(f"{len(each):,}" for each, _ in sets.values())],
+    [f"entropy of a {source.position}, bits", *(f"{sampling.entropy(each.classes):.3f}" for each in found)],
+    ["categories: divergence from training, bits"]
+    + [f"{sampling.divergence(each.classes, training.classes):.4f}" for each in found],
+    ["neighbor pairs: divergence from training, bits"]
+    + [f"{sampling.divergence(each.pairs, training.pairs):.4f}" for each in found],
   ]
   if isinstance(run.decode(x[0]), str):
-    vocabulary = {word for text_ in map(run.decode, train[0]) for word in sampling.whole_words(text_)}
-    rates = [sampling.word_rate(map(run.decode, pair[0]), vocabulary) for pair in pairs.values()]
-    rows.append(["words that the training split has", *(f"{known} of {number}" for known, number in rates)])
-  title = f"{len(x)} samples beside as many held-out examples (Jensen-Shannon divergence from the training split)"
-  return f"\n{title}\n{text.table(['', *pairs], rows)}"
+    rows.append(["words that training has", *_known_words(run, list(sets.values()))])
+  return (
+    f"\n{text.table(['', *sets], rows)}\n(Jensen-Shannon divergence: 0 = same, 1 = disjoint; few examples raise it.)"
+  )
 
 
-def _check_writable(path: str) -> None:
+def _known_words(run: build.Run, sets: list[tuple[np.ndarray, np.ndarray]]) -> list[str]:
+  """Returns for each set how many of its whole words occur in the last one."""
+  texts = [[run.decode(*example) for example in zip(*each, strict=True)] for each in sets]
+  vocabulary = {word for line in texts[-1] for word in sampling.whole_words(line)}
+  return ["{:,} of {:,}".format(*sampling.word_rate(lines, vocabulary)) for lines in texts]
+
+
+@contextlib.contextmanager
+def _writing(path: str) -> Iterator[None]:
   try:
-    open(path, "a").close()
+    yield
   except OSError as error:
     raise InputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
 

@@ -15,15 +15,11 @@ from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples,
 DEFAULT_OPTIONS = SampleOptions()
 
 
-class Description(NamedTuple):
-  """Samples beside data. Divergences are Jensen-Shannon, in bits, 0 (same) to 1 (disjoint)."""
+class Frequencies(NamedTuple):
+  """How often things occur in a set of examples; each sums to one."""
 
-  num_samples: int
-  invalid_fraction: float  # of all positions: codes that mean no category
-  entropy: float  # of a single position's category, bits
-  data_entropy: float
-  class_divergence: float  # between frequencies of categories
-  pair_divergence: float  # between frequencies of neighboring pairs along the last axis; finite samples raise it
+  classes: Float[np.ndarray, "classes"]
+  pairs: Float[np.ndarray, "pairs"]  # entry a * classes + b: a followed by b along the last axis
 
 
 def generate(
@@ -67,28 +63,27 @@ def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
   return jax.jit(lambda params, keys, state: model.sample(params, keys, state=state, options=options))
 
 
-def describe(
-  x: Int[np.ndarray, "samples *event"],
-  valid: Bool[np.ndarray, "samples *event"],
-  data: Int[np.ndarray, "examples *event"],
-  data_valid: Bool[np.ndarray, "examples *event"],
-  num_classes: int,
-) -> Description:
-  """Returns statistics of samples beside those of data, best the training split; more data than samples is no harm."""
-  ours, theirs = (_frequencies(*pair, num_classes) for pair in ((x, valid), (data, data_valid)))
-  return Description(
-    num_samples=len(x),
-    invalid_fraction=float(1.0 - valid.mean()),
-    entropy=_entropy(ours),
-    data_entropy=_entropy(theirs),
-    class_divergence=divergence(ours, theirs),
-    pair_divergence=divergence(_pairs(x, valid, num_classes), _pairs(data, data_valid, num_classes)),
-  )
+def frequencies(
+  x: Int[np.ndarray, "examples *event"], valid: Bool[np.ndarray, "examples *event"], num_classes: int
+) -> Frequencies:
+  """Returns the frequencies of categories and of neighboring pairs of them, over the valid positions."""
+  both = valid[..., 1:] & valid[..., :-1]
+  codes = x[..., :-1].astype(np.int64) * num_classes + x[..., 1:]
+  return Frequencies(_shares(x[valid], num_classes), _shares(codes[both], num_classes**2))
 
 
 def divergence(p: Float[np.ndarray, "outcomes"], q: Float[np.ndarray, "outcomes"]) -> float:
-  """Returns the Jensen-Shannon divergence H((p + q) / 2) - (H(p) + H(q)) / 2 in bits."""
-  return max(0.0, _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2)
+  """Returns the Jensen-Shannon divergence H((p + q) / 2) - (H(p) + H(q)) / 2 in bits, 0 (same) to 1 (disjoint).
+
+  Between frequencies of finite samples it is above zero even where both come from one distribution.
+  """
+  return max(0.0, entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2)
+
+
+def entropy(p: Float[np.ndarray, "outcomes"]) -> float:
+  """Returns the entropy of a distribution in bits."""
+  positive = p[p > 0]
+  return bits_per_position(float(-(positive * np.log(positive)).sum()), 1.0)
 
 
 def word_rate(texts: Iterable[str], vocabulary: set[str] | frozenset[str]) -> tuple[int, int]:
@@ -102,17 +97,6 @@ def whole_words(text: str) -> list[str]:
   return f"|{text}|".split()[1:-1]
 
 
-def _frequencies(x: np.ndarray, valid: np.ndarray, num_classes: int) -> np.ndarray:
-  counts = np.bincount(x[valid], minlength=num_classes)
+def _shares(values: Int[np.ndarray, "count"], number: int) -> Float[np.ndarray, "outcomes"]:
+  counts = np.bincount(values, minlength=number)
   return counts / max(1, counts.sum())
-
-
-def _pairs(x: np.ndarray, valid: np.ndarray, num_classes: int) -> np.ndarray:
-  both = valid[..., 1:] & valid[..., :-1]
-  codes = x[..., :-1].astype(np.int64) * num_classes + x[..., 1:]
-  return _frequencies(codes, both, num_classes**2)
-
-
-def _entropy(p: np.ndarray) -> float:
-  positive = p[p > 0]
-  return bits_per_position(float(-(positive * np.log(positive)).sum()), 1.0)

@@ -37,29 +37,22 @@ def test_no_samples_is_a_mistake():
     draw(num_samples=0, batch_size=4)
 
 
-def test_description_of_the_data_itself_shows_no_difference():
-  x = np.random.default_rng(0).integers(0, 3, (50, 8))
-  ones = np.ones(x.shape, bool)
-  same = samples.describe(x, ones, x, ones, 3)
-  assert (same.class_divergence, same.pair_divergence, same.invalid_fraction) == (0.0, 0.0, 0.0)
-  assert same.entropy == same.data_entropy
-
-
-def test_description_by_hand():
+def test_frequencies_and_divergence_by_hand():
   x, data = np.array([[0, 0, 1, 1]]), np.array([[0, 0, 0, 0]])
   valid = np.array([[True, True, True, False]])
-  found = samples.describe(x, valid, data, np.ones_like(valid), 2)
-  p = np.array([2, 1]) / 3
+  found, other = samples.frequencies(x, valid, 2), samples.frequencies(data, np.ones_like(valid), 2)
+  np.testing.assert_allclose(found.classes, [2 / 3, 1 / 3])
+  np.testing.assert_allclose(found.pairs, [1 / 2, 1 / 2, 0, 0])  # 00, 01; what follows the third does not count
 
-  def entropy(q):
-    q = np.asarray(q)[np.asarray(q) > 0]
-    return -(q * np.log2(q)).sum()
+  def by_hand(p):
+    return -sum(share * np.log2(share) for share in p)
 
-  assert found.invalid_fraction == 0.25
-  np.testing.assert_allclose([found.entropy, found.data_entropy], [entropy(p), 0.0], atol=1e-12)
-  np.testing.assert_allclose(found.class_divergence, entropy([5 / 6, 1 / 6]) - entropy(p) / 2)
-  np.testing.assert_allclose(found.pair_divergence, entropy([3 / 4, 1 / 4]) - 0.5)  # pairs 00, 01 beside 00
+  np.testing.assert_allclose(samples.entropy(found.classes), by_hand([2 / 3, 1 / 3]))
+  expected = by_hand([5 / 6, 1 / 6]) - by_hand([2 / 3, 1 / 3]) / 2
+  np.testing.assert_allclose(samples.divergence(found.classes, other.classes), expected)
+  np.testing.assert_allclose(samples.divergence(found.pairs, other.pairs), by_hand([3 / 4, 1 / 4]) - 0.5)
   assert samples.divergence(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == 1.0
+  assert samples.divergence(found.pairs, found.pairs) == 0.0
 
 
 def test_words_cut_by_the_border_do_not_count():
