@@ -10,16 +10,14 @@ import time
 
 from absl import flags
 
-from catgen import build, experiment
-from catgen.evaluation import ngrams
-from catgen.interfaces import DataSource, SampleOptions
+from catgen import build
+from catgen.bounds import Estimate
+from catgen.interfaces import SampleOptions
 from catgen.reporting import text
 from configs import quickstart
-from launch import cli, evaluate, sample, spellcheck, train
+from launch import baselines, cli, evaluate, sample, spellcheck, train
 
 FLAGS = flags.FLAGS
-
-_ORDERS = {"unigram": 1, "bigram": 2, "5-gram": 5}
 
 
 def main() -> int:
@@ -27,20 +25,18 @@ def main() -> int:
   config = cli.resolved(quickstart.get_config())
   source = build.make_source(config["data"])
   cli.say("\n1. Baselines: counts of the training text")
-  baselines = count_baselines(source, config["evaluation"]["split"])
-  cli.say(
-    text.table(["model", f"bits per {source.position}"], [[name, shown] for name, (_, shown) in baselines.items()])
-  )
+  counts = baselines.count_baselines(source, config["evaluation"]["split"])
+  baselines.show(counts, source.position)
   cli.say("\n2. Training a multinomial diffusion model (Ctrl-C stops; the same command goes on)")
   training = time.monotonic()
-  result = train.run(config, workdir, baselines={name: bits for name, (bits, _) in baselines.items()})
+  result = train.run(config, workdir, baselines={name: found.bits for name, found in counts.items()})
   if result.interrupted:
     return result.exit_code
   training = time.monotonic() - training
   run = build.load(workdir, say=cli.say)
   cli.say("\n3. Evaluation on held-out documents")
   record = evaluate.evaluate(run, workdir, source, config["evaluation"])
-  cli.say(comparison(record, baselines))
+  cli.say(comparison(record, counts))
   cli.say("\n4. Samples, and how the first one condenses out of noise")
   options = SampleOptions(num_steps=config["sampling"]["num_steps"], num_frames=40)
   pictures = sample.draw(run, workdir, options, num_samples=4, batch_size=4, seed=0)
@@ -53,21 +49,11 @@ def main() -> int:
   return 0
 
 
-def count_baselines(source: DataSource, split: str) -> dict[str, tuple[float, str]]:
-  """Returns name -> (held-out bits per position, the same with its standard error) of n-gram counts."""
-  model = ngrams.fit(
-    *ngrams.training_rows(source.splits["train"]), order=max(_ORDERS.values()), num_classes=source.event.num_classes
-  )
-  x, valid = experiment.examples_of(source, split)
-  scores = {name: ngrams.score(model, x, valid, order=order) for name, order in _ORDERS.items()}
-  return {name: (found.bits, text.plus_minus(found.bits, found.data_error)) for name, found in scores.items()}
-
-
-def comparison(record: dict, baselines: dict[str, tuple[float, str]]) -> str:
+def comparison(record: dict, counts: dict[str, Estimate]) -> str:
   """Returns the model's bound beside the baselines, on the same held-out examples."""
-  rows = [[f"{name} counts", shown, "exact"] for name, (_, shown) in baselines.items()]
+  rows = [[f"{name} counts", baselines.shown(found), "exact"] for name, found in counts.items()]
   rows.append(["multinomial diffusion", text.plus_minus(record["value"], record["data_error"]), "upper bound (ELBO)"])
-  gain = baselines["bigram"][0] - record["value"]
+  gain = counts["bigram"].bits - record["value"]
   return (
     text.table(["model", f"{record['unit']} ± standard error", "kind"], rows)
     + f"\nThe diffusion model needs {gain:.2f} {record['unit']} less than the bigram."
