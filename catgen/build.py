@@ -18,11 +18,12 @@ import numpy as np
 
 from catgen.data import SOURCES
 from catgen.data.codecs import from_spec
+from catgen.data.pipeline import eval_batches
+from catgen.data.splits import record_split
 from catgen.evaluation import likelihood
 from catgen.evaluation.results import code_version
 from catgen.evaluation.samples import generate
 from catgen.interfaces import (
-  Batch,
   Codec,
   DataSource,
   Denoised,
@@ -242,13 +243,21 @@ class Run(NamedTuple):
     """Returns the likelihood of texts or arrays of your own: `.estimate` over all, `.nats` for each.
 
     Raises:
-      InputError: an example does not fit the model, or the model has no such estimator.
+      InputError: there is no example, one does not fit the model, or the model has no such estimator.
     """
+    if not examples:
+      raise InputError("there is nothing to score; give at least one example")
     x, valid = map(np.stack, zip(*(padded(self.encode(e), self.record.event) for e in examples), strict=True))
-    batch = Batch(x, valid, np.arange(len(x)))
-    key = jax.random.key(seed)
+    split = record_split(len(x), lambda numbers: (x[numbers], valid[numbers]))
+    batch_size = min(len(x), self.record.config["evaluation"]["batch_size"])
     return likelihood.evaluate(
-      self.model, self.params, self.state, [batch], key=key, estimator=estimator, num_draws=num_draws
+      self.model,
+      self.params,
+      self.state,
+      eval_batches(split, batch_size=batch_size),
+      key=jax.random.key(seed),
+      estimator=estimator,
+      num_draws=num_draws,
     )
 
   def denoise(self, text: Any, *, error_rate: float) -> Denoised:
