@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from benchmarks.subjects import SUBJECTS, experiment_of
+from benchmarks.subjects import SUBJECTS, describe_machine, experiment_of
 from catgen.experiment import Experiment
 from catgen.interfaces import SampleOptions, example_keys
 from catgen.reporting import text
@@ -26,7 +26,7 @@ FLAGS = flags.FLAGS
 
 def main() -> None:
   rows = [row for name in FLAGS.subjects for row in measure(name)]
-  cli.say(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, dtype {FLAGS.dtype}, median of {FLAGS.repeats}")
+  cli.say(f"{describe_machine()}; dtype {FLAGS.dtype}, median of {FLAGS.repeats}")
   cli.say(text.table(["subject", "batch", "steps", "seconds", "ms/step", "characters/s"], rows))
 
 

@@ -1,5 +1,6 @@
 """What the benchmarks measure: configurations by name, on made-up data, so that nothing needs to be downloaded."""
 
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -58,3 +59,13 @@ def random_source(shape: tuple[int, ...], num_classes: int, number: int = 1024) 
   splits = {"train": split, "validation": split, "test": split}
   codec = integer_codec(num_classes, shape)
   return DataSource(EventSpec(shape, num_classes), splits, codec, "character", None, "random", "uniform categories")
+
+
+def describe_machine() -> str:
+  """Returns versions, device, and the memory that this process and the device had in use at their peak."""
+  device = jax.devices()[0]
+  statistics = device.memory_stats() or {}
+  peaks = [f"process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB"]
+  if "peak_bytes_in_use" in statistics:
+    peaks.append(f"device {statistics['peak_bytes_in_use'] / 2**30:.1f} GiB")
+  return f"jax {jax.__version__} on {device.device_kind}, peak memory: {', '.join(peaks)}"

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from benchmarks.subjects import SUBJECTS, experiment_of
+from benchmarks.subjects import SUBJECTS, describe_machine, experiment_of
 from catgen.reporting import text
 from catgen.training.dry_run import describe
 from catgen.training.sharding import place
@@ -24,8 +24,7 @@ FLAGS = flags.FLAGS
 
 def main() -> None:
   rows = [measure(name) for name in FLAGS.subjects]
-  device = jax.devices()[0]
-  cli.say(f"jax {jax.__version__} on {device.device_kind}, dtype {FLAGS.dtype}, {FLAGS.steps} steps each")
+  cli.say(f"{describe_machine()}; dtype {FLAGS.dtype}, {FLAGS.steps} steps each")
   header = ["subject", "parameters", "batch", "s/step", "fastest", "slowest", "characters/s", "GFLOP/s", "compile s"]
   cli.say(text.table(header, rows))
 
