@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import textwrap
@@ -15,6 +14,7 @@ import pytest
 from catgen.evaluation import estimators
 from catgen.evaluation.likelihood import evaluate
 from catgen.interfaces import InputError
+from tests.addresses import free_address
 from tests.evaluation.mixtures import make_parameters, mixture, walk
 
 LENGTH, CLASSES, EXAMPLES = 5, 4, 23
@@ -219,9 +219,7 @@ for estimator in ("elbo", "full"):
 def test_two_processes_give_the_scores_of_one(tmp_path):
   script, root = tmp_path / "part.py", str(pathlib.Path(__file__).parents[2])
   script.write_text(textwrap.dedent(TWO_PROCESSES))
-  with socket.socket() as probe:
-    probe.bind(("localhost", 0))
-    address = f"localhost:{probe.getsockname()[1]}"
+  address = free_address()
   environment = dict(os.environ, XLA_FLAGS="--xla_force_host_platform_device_count=2", JAX_PLATFORMS="cpu")
   environment["PYTHONPATH"] = root
   command = [sys.executable, str(script), address]

@@ -3,7 +3,6 @@
 import json
 import pathlib
 import shutil
-import socket
 import subprocess
 
 import jax
@@ -13,7 +12,8 @@ import pytest
 from catgen import experiment
 from catgen.training.checkpoint import checkpoint_steps
 from launch import train
-from tests.launch.test_launch import ROOT, SIZES, command, environment, text, tiny_config  # noqa: F401  (a fixture)
+from tests.addresses import free_address
+from tests.launch.tiny_run import ROOT, SIZES, command, environment, tiny_config
 
 STEPS = 8
 # 128 wide, so that kernels are large enough to be spread over devices
@@ -33,15 +33,12 @@ def losses(folder) -> np.ndarray:
   return np.array([line["train/bits"] for line in lines if "train/bits" in line])
 
 
-def run_in_processes(text, folder, number=1, **changes):  # noqa: F811
+def run_in_processes(text, folder, number=1, **changes):
   """Trains in that many fresh processes with one device each."""
   settings = {**SIZES, **CHANGES, **changes}
   arguments = ["--config=configs/text_file.py", f"--config.data.path={text}", f"--workdir={folder}"]
   arguments += [f"--config.{key}={value}" for key, value in settings.items()]
-  with socket.socket() as probe:
-    probe.bind(("localhost", 0))
-    address = f"localhost:{probe.getsockname()[1]}"
-  joined = [f"--coordinator={address}", f"--num_processes={number}"] if number > 1 else []
+  joined = [f"--coordinator={free_address()}", f"--num_processes={number}"] if number > 1 else []
   running = [
     subprocess.Popen(
       command("train", *arguments, *joined, *([f"--process_id={i}"] if joined else [])),
@@ -58,7 +55,7 @@ def run_in_processes(text, folder, number=1, **changes):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def alone(text, tmp_path_factory):  # noqa: F811
+def alone(text, tmp_path_factory):
   folder = tmp_path_factory.mktemp("alone")
   run_in_processes(text, folder)
   assert len(losses(folder)) == STEPS
@@ -69,7 +66,7 @@ def same_losses(folder, other):
   np.testing.assert_allclose(losses(folder), losses(other), rtol=2e-4)
 
 
-def test_eight_devices_change_losses_by_rounding_and_one_goes_on(text, alone, tmp_path):  # noqa: F811
+def test_eight_devices_change_losses_by_rounding_and_one_goes_on(text, alone, tmp_path):
   config = tiny_config(text, **CHANGES, **SPREAD, **{"training.num_microbatches": 2})
   specs = [leaf.sharding.spec for leaf in jax.tree.leaves(experiment.make_experiment(config).target.params)]
   assert any("fsdp" in str(spec) for spec in specs)
@@ -81,18 +78,18 @@ def test_eight_devices_change_losses_by_rounding_and_one_goes_on(text, alone, tm
   same_losses(tmp_path, alone)
 
 
-def test_two_processes_train_as_one(text, alone, tmp_path):  # noqa: F811
+def test_two_processes_train_as_one(text, alone, tmp_path):
   run_in_processes(text, tmp_path / "run", number=2)
   same_losses(tmp_path / "run", alone)
 
 
 @pytest.mark.slow
-def test_data_parallel_on_eight_devices(text, alone, tmp_path):  # noqa: F811
+def test_data_parallel_on_eight_devices(text, alone, tmp_path):
   train.run(tiny_config(text, **CHANGES), str(tmp_path))
   same_losses(tmp_path, alone)
 
 
 @pytest.mark.slow
-def test_four_microbatches(text, alone, tmp_path):  # noqa: F811
+def test_four_microbatches(text, alone, tmp_path):
   run_in_processes(text, tmp_path / "run", **{"training.num_microbatches": 4})
   same_losses(tmp_path / "run", alone)

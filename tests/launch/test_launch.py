@@ -1,6 +1,5 @@
 """The entry points on a tiny run: what a user types, and what a user gets wrong."""
 
-import importlib
 import json
 import os
 import pathlib
@@ -8,8 +7,8 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
+import types
 
 import jax
 import numpy as np
@@ -20,55 +19,8 @@ from catgen import build, experiment
 from catgen.evaluation import results
 from catgen.interfaces import InputError, SampleOptions
 from catgen.training.checkpoint import checkpoint_steps, restore_params
-from launch import evaluate, sample, spellcheck, train
-from launch.cli import resolved
-
-ROOT = pathlib.Path(__file__).parent.parent.parent
-SIZES = {
-  "data.length": 16,
-  "model.num_steps": 20,
-  "model.network.width": 16,
-  "model.network.num_layers": 1,
-  "model.network.num_heads": 2,
-  "training.batch_size": 8,
-  "training.num_steps": 30,
-  "training.report_every": 5,
-  "training.validate_every": 10,
-  "training.validation_examples": 32,
-  "optimizer.warmup_steps": 2,
-}
-OVERRIDES = [f"--config.{key}={value}" for key, value in SIZES.items()]
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-  path = tmp_path_factory.mktemp("text") / "text.txt"
-  words = np.array(["the ", "cat ", "sat ", "on ", "a ", "mat "])
-  path.write_text("".join(np.random.default_rng(0).choice(words, 8000)))
-  return path
-
-
-def tiny_config(text, **changes):
-  module = importlib.import_module("configs.text_file")
-  config = module.get_config()
-  config.data.path = str(text)
-  config.update_from_flattened_dict({**SIZES, **changes})
-  return resolved(config)
-
-
-@pytest.fixture(scope="module")
-def workdir(text, tmp_path_factory):
-  folder = str(tmp_path_factory.mktemp("run"))
-  assert train.run(tiny_config(text), folder).exit_code == 0
-  return folder
-
-
-def command(script, *arguments):
-  return [sys.executable, "-m", f"launch.{script}", *arguments]
-
-
-def environment():
-  return {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+from launch import baselines, evaluate, sample, spellcheck, train
+from tests.launch.tiny_run import OVERRIDES, ROOT, command, environment, tiny_config
 
 
 def test_training_leaves_a_record(workdir):
@@ -89,8 +41,9 @@ def test_load_needs_no_data(workdir, text, tmp_path):
     samples = run.sample(2, seed=1)
     assert len(run.decode(np.asarray(samples.x[0]))) == 16
     scores = run.score(["the cat sat on a", "tac tac"])
-    assert scores.nats.shape[1] == 2
     assert scores.positions.tolist() == [16, 7]
+    with pytest.raises(InputError, match="nothing to score"):
+      run.score([])
     assert run.denoise("the cat", error_rate=0.1).posterior.shape == (16, run.record.event.num_classes)
   finally:
     hidden.rename(text)
@@ -110,6 +63,34 @@ def test_evaluation_writes_what_it_measured(workdir):
   assert (pathlib.Path(workdir) / "anatomy_test.png").exists()
 
 
+def test_texts_of_ones_own_score_as_the_same_texts_in_the_data(workdir, tmp_path):
+  run = build.load(workdir, step="latest", say=lambda line: None)
+  source = build.source_of(run.record)
+  settings = {**run.record.config["evaluation"], "num_draws": 2, "max_examples": 80}  # more than one batch, not whole
+  record = evaluate.evaluate(run, str(tmp_path), source, settings)
+  x, _ = experiment.examples_of(source, settings["split"], 80)
+  scores = run.score([run.decode(example) for example in x], num_draws=2)
+  assert scores.nats.shape == (record["num_replicates"], 80)
+  assert scores.estimate.bits == pytest.approx(record["value"], rel=1e-6)
+
+
+def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, monkeypatch):
+  evaluated = []
+  monkeypatch.setattr(evaluate, "FLAGS", types.SimpleNamespace(watch=True, ema=True, seed=0))
+  monkeypatch.setattr(evaluate.cli, "workdir", lambda: workdir)
+  monkeypatch.setattr(evaluate, "_settings", lambda defaults: defaults)
+  monkeypatch.setattr(evaluate, "new_checkpoints", lambda *_: iter([7, 30]))
+  monkeypatch.setattr(evaluate, "evaluate", lambda run, *_, **__: evaluated.append(run.step))
+  evaluate.main()
+  assert evaluated == [30]
+
+
+def test_baselines_are_those_of_the_words(text):
+  found = baselines.count_baselines(build.make_source(tiny_config(text)["data"]), "test")
+  assert list(found) == ["unigram", "bigram", "5-gram"]
+  assert found["unigram"].bits > found["bigram"].bits > found["5-gram"].bits > 0
+
+
 def test_sampling_and_correcting(workdir, tmp_path, capsys):
   run = build.load(workdir, say=lambda line: None)
   pictures = sample.draw(run, str(tmp_path), SampleOptions(num_frames=5), num_samples=2, batch_size=2, seed=0)
@@ -117,16 +98,32 @@ def test_sampling_and_correcting(workdir, tmp_path, capsys):
   output = str(tmp_path / "samples.txt")
   sample.draw(run, str(tmp_path), SampleOptions(num_steps=5), num_samples=3, batch_size=2, seed=0, output=output)
   assert [len(line) for line in pathlib.Path(output).read_text().splitlines()] == [16, 16, 16]
-  source = build.source_of(run.record)
-  x, valid = experiment.examples_of(source, "train")
-  shown = sample.comparison(run, x, valid, source)  # the training split itself: nothing diverges, no word is unknown
-  assert re.search(r"neighbor pairs, bits +0\.0000 ", shown)
-  known, number = re.search(r"training split has +(\d+) of (\d+)", shown).groups()
-  assert known == number != "0"
   assert len(spellcheck.correct(run, "the cet", error_rate=0.1, method="bayes")) == 7
   scores = spellcheck.score(run, split="test", rate=0.1, max_examples=16, seed=0)
   assert set(scores) == {"bayes", "paper"}
   assert "repaired" in capsys.readouterr().out
+
+
+def test_samples_are_set_beside_the_data(workdir, tmp_path, capsys):
+  run = build.load(workdir, say=lambda line: None)
+  source = build.source_of(run.record)
+  train_x, train_valid = experiment.examples_of(source, "train")
+  shown = sample.comparison(run, train_x, train_valid, source)  # the training split in the place of samples
+  divergences = re.search(r"neighbor pairs.*?bits +(\S+) +(\S+) +(\S+)", shown).groups()
+  assert divergences[0] == divergences[2] == "0.0000" != divergences[1]
+  known, number = re.search(r"words that training has +([\d,]+) of ([\d,]+)", shown).groups()
+  assert known == number != "0"
+  options = SampleOptions(num_steps=5)
+  sample.draw(run, str(tmp_path), options, num_samples=3, batch_size=3, seed=0, source=source)
+  assert "words that training has" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_samples_that_cannot_be_written_are_one_line(workdir, tmp_path):
+  run = build.load(workdir, say=lambda line: None)
+  for output in ("/dev/full", str(tmp_path / "missing" / "samples.txt")):
+    with pytest.raises(InputError, match=f"cannot write {output}"):
+      sample.draw(run, str(tmp_path), SampleOptions(num_steps=2), num_samples=1, batch_size=1, seed=0, output=output)
 
 
 def test_another_run_is_refused_and_settings_that_change_nothing_are_not(workdir, text):

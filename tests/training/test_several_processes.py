@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +13,7 @@ from catgen.bounds import bits_per_position
 from catgen.interfaces import InputError
 from catgen.training.checkpoint import Checkpointer, checkpoint_steps
 from catgen.training.distributed import initialize
+from tests.addresses import free_address
 from tests.killing import run_and_signal
 from tests.training.trainer import Setting, build, run_steps
 
@@ -23,14 +23,12 @@ NUM_STEPS = 200
 
 def test_two_processes_train_as_one_and_stop_together_and_one_goes_on(tmp_path):
   """Parameters are spread over both processes; only the second one is told to stop."""
-  with socket.socket() as probe:
-    probe.bind(("localhost", 0))
-    port = probe.getsockname()[1]
+  address = free_address()
 
   def start(process):
     command = [sys.executable, SCRIPT, f"--workdir={tmp_path}", f"--num_steps={NUM_STEPS}", "--devices=2", "--fsdp=4"]
     command += [
-      f"--coordinator=localhost:{port}",
+      f"--coordinator={address}",
       "--num_processes=2",
       f"--process_id={process}",
       "--step_seconds=0.05",
