@@ -12,16 +12,27 @@ FILES = sorted(path for folder in ("catgen", "launch", "configs") for path in (R
 CORE = {"catgen.interfaces", "catgen.bounds"}
 ALLOWED = {  # what a folder may import of catgen, besides itself
   "catgen/distributions": {"catgen.interfaces"},
+  "catgen/bijections": {"catgen.interfaces", "catgen.distributions"},
+  "catgen/surjections": {"catgen.interfaces", "catgen.distributions", "catgen.bijections"},
   "catgen/processes": {"catgen.interfaces", "catgen.distributions"},
   "catgen/networks": {"catgen.interfaces"},
-  "catgen/models": {*CORE, "catgen.distributions", "catgen.processes", "catgen.networks"},
+  "catgen/flows": {"catgen.interfaces", "catgen.distributions", "catgen.bijections", "catgen.networks"},
+  "catgen/models": {
+    *CORE,
+    "catgen.distributions",
+    "catgen.bijections",
+    "catgen.surjections",
+    "catgen.processes",
+    "catgen.networks",
+    "catgen.flows",
+  },
   "catgen/data": CORE,
   "catgen/training": CORE,
   "catgen/evaluation": CORE,
   "catgen/reporting": CORE,
 }
 DOORS = {
-  "flax": ("catgen/networks/", "catgen/models/"),
+  "flax": ("catgen/networks/", "catgen/flows/", "catgen/models/"),
   "optax": ("catgen/training/optimizer.py", "catgen/training/step.py", "catgen/training/state.py"),
   "orbax": ("catgen/training/checkpoint.py",),
   "grain": ("catgen/data/",),

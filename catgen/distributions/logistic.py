@@ -1,0 +1,52 @@
+"""The logistic distribution of a location and the logarithm of a scale: its CDF is the sigmoid."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+
+def log_prob(
+  location: Float[Array, "*#batch"], log_scale: Float[Array, "*#batch"], value: Float[Array, "*#batch"]
+) -> Float[Array, "*batch"]:
+  """Returns the log-density in nats; both tails fall like -|value - location| / scale."""
+  standard = _standard(location, log_scale, value)
+  return jax.nn.log_sigmoid(standard) + jax.nn.log_sigmoid(-standard) - log_scale
+
+
+def log_cdf(
+  location: Float[Array, "*#batch"], log_scale: Float[Array, "*#batch"], value: Float[Array, "*#batch"]
+) -> Float[Array, "*batch"]:
+  """Returns log P(z <= value)."""
+  return jax.nn.log_sigmoid(_standard(location, log_scale, value))
+
+
+def cdf(
+  location: Float[Array, "*#batch"], log_scale: Float[Array, "*#batch"], value: Float[Array, "*#batch"]
+) -> Float[Array, "*batch"]:
+  """Returns P(z <= value)."""
+  return jax.nn.sigmoid(_standard(location, log_scale, value))
+
+
+def log_survival(
+  location: Float[Array, "*#batch"], log_scale: Float[Array, "*#batch"], value: Float[Array, "*#batch"]
+) -> Float[Array, "*batch"]:
+  """Returns log P(z > value), as exact as `log_cdf`."""
+  return jax.nn.log_sigmoid(-_standard(location, log_scale, value))
+
+
+def icdf(
+  location: Float[Array, "*#batch"], log_scale: Float[Array, "*#batch"], probability: Float[Array, "*#batch"]
+) -> Float[Array, "*batch"]:
+  """Returns the value with P(z <= value) = probability, in (0, 1)."""
+  return location + jnp.exp(log_scale) * (jnp.log(probability) - jnp.log1p(-probability))
+
+
+def sample(
+  key: Key[Array, ""], location: Float[Array, "*batch"], log_scale: Float[Array, "*batch"]
+) -> Float[Array, "*batch"]:
+  """Draws location + exp(log_scale) * noise; differentiable in both."""
+  return location + jnp.exp(log_scale) * jax.random.logistic(key, location.shape)
+
+
+def _standard(location: Array, log_scale: Array, value: Array) -> Array:
+  return (value - location) * jnp.exp(-log_scale)

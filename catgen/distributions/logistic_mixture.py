@@ -1,0 +1,83 @@
+"""A mixture of M logistic distributions, components in the last axis of the parameters."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from catgen.distributions import categorical, logistic
+
+_HALVINGS = 40  # of the bracket: 1e-12 of its width, beyond the digits of float32
+
+
+class Mixture(NamedTuple):
+  """Unnormalized log-weights, locations and log-scales of the components."""
+
+  logits: Float[Array, "*batch mixtures"]
+  locations: Float[Array, "*batch mixtures"]
+  log_scales: Float[Array, "*batch mixtures"]
+
+
+def log_prob(mixture: Mixture, value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+  """Returns the log-density in nats."""
+  return _mix(mixture, logistic.log_prob(mixture.locations, mixture.log_scales, value[..., None]))
+
+
+def log_cdf(mixture: Mixture, value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+  """Returns log P(z <= value)."""
+  return _mix(mixture, logistic.log_cdf(mixture.locations, mixture.log_scales, value[..., None]))
+
+
+def cdf(mixture: Mixture, value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+  """Returns P(z <= value)."""
+  return jnp.exp(log_cdf(mixture, value))
+
+
+def log_survival(mixture: Mixture, value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+  """Returns log P(z > value), a sum of its own and so as exact as `log_cdf`."""
+  return _mix(mixture, logistic.log_survival(mixture.locations, mixture.log_scales, value[..., None]))
+
+
+def logit_cdf(mixture: Mixture, value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+  """Returns log P(z <= value) - log P(z > value): increasing, without saturation in either tail."""
+  return log_cdf(mixture, value) - log_survival(mixture, value)
+
+
+def icdf(mixture: Mixture, probability: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+  """Returns the value with P(z <= value) = probability, in (0, 1)."""
+  return from_logit(mixture, jnp.log(probability) - jnp.log1p(-probability))
+
+
+def from_logit(mixture: Mixture, logit: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+  """Returns the value whose `logit_cdf` is `logit`, by 40 halvings of a bracket and one step of Newton's method.
+
+  The bracket is exact: the logit of a mean of sigmoids lies between their smallest and largest arguments. The last
+  step also carries the gradient with respect to mixture and logit.
+  """
+  ends = mixture.locations + jnp.exp(mixture.log_scales) * logit[..., None]
+  lower, upper = jax.lax.stop_gradient((ends.min(-1), ends.max(-1)))
+
+  def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+    low, high = bracket
+    middle = 0.5 * (low + high)
+    above = logit_cdf(mixture, middle) > logit
+    return jnp.where(above, low, middle), jnp.where(above, middle, high)
+
+  low, high = jax.lax.stop_gradient(jax.lax.fori_loop(0, _HALVINGS, halve, (lower, upper)))
+  value = 0.5 * (low + high)
+  slope = jnp.exp(log_prob(mixture, value) - log_cdf(mixture, value) - log_survival(mixture, value))
+  step = (logit_cdf(mixture, value) - logit) / jax.lax.stop_gradient(slope)
+  return value - step
+
+
+def sample(key: Key[Array, ""], mixture: Mixture) -> Float[Array, "*batch"]:
+  """Draws a component, then a value from it; without gradient with respect to the weights."""
+  component_key, value_key = jax.random.split(key)
+  component = categorical.sample(component_key, mixture.logits)
+  location, log_scale = (categorical.take(part, component) for part in (mixture.locations, mixture.log_scales))
+  return logistic.sample(value_key, location, log_scale)
+
+
+def _mix(mixture: Mixture, logs: Array) -> Array:
+  return jax.nn.logsumexp(jax.nn.log_softmax(mixture.logits) + logs, axis=-1)

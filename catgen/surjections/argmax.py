@@ -1,0 +1,70 @@
+"""The argmax surjection, x = argmax_k v_k, with its probabilistic inverses q(v | x).
+
+Every inverse takes noise, puts v into the region of the category, and corrects the density of the noise by the
+Jacobian (the paper's Sections 2 and 3). With M = 2 the latent has one coordinate, whose sign is the category, instead
+of two: bit = (z > 0). Everything else is the same, so the functions take `binary`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from catgen.bijections import gumbel_threshold, softplus_threshold
+from catgen.bijections.softplus_threshold import Thresholded
+from catgen.surjections.inverted import Inverted
+
+
+def num_channels(base: int) -> int:
+  """Returns the coordinates of the latent of one base-M digit: M, or 1 for a bit."""
+  return 1 if base == 2 else base
+
+
+def generate(v: Float[Array, "*event channels"]) -> Int[Array, "*event"]:
+  """Returns the largest coordinate's number, or for one coordinate its sign as a bit (0 decodes as bit 0)."""
+  if v.shape[-1] == 1:
+    return (v[..., 0] > 0).astype(jnp.int32)
+  return jnp.argmax(v, axis=-1).astype(jnp.int32)
+
+
+def invert_softplus(
+  u: Float[Array, "*event channels"], log_q: Float[Array, "*event channels"], category: Int[Array, "*event"]
+) -> Inverted:
+  """Returns v by softplus thresholding (Eq. 6-7) of noise with log-density `log_q`."""
+  if u.shape[-1] == 1:
+    return _inverted(_one_channel(softplus_threshold.forward_binary(u[..., 0], category)), log_q)
+  return _inverted(softplus_threshold.forward(u, category), log_q)
+
+
+def invert_gumbel(
+  log_u: Float[Array, "*event channels"], category: Int[Array, "*event"], location: Float[Array, "*#event channels"]
+) -> Inverted:
+  """Returns v, Gumbels of the given locations conditioned on their argmax (Alg. 4, Eq. 8-10), from log of uniforms.
+
+  For a bit, `location` is that of the difference of the two Gumbels.
+  """
+  return _inverted(_gumbel(log_u, category, location), jnp.zeros_like(log_u))
+
+
+def invert_gumbel_thresholding(
+  logit: Float[Array, "*event channels"],
+  log_q: Float[Array, "*event channels"],
+  category: Int[Array, "*event"],
+  location: Float[Array, "*#event channels"],
+) -> Inverted:
+  """Returns v by Gumbel thresholding of u = sigmoid(logit), where the logit has log-density `log_q`."""
+  log_u, log_rest = jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
+  return _inverted(_gumbel(log_u, category, location), log_q - log_u - log_rest)
+
+
+def _gumbel(log_u: Array, category: Array, location: Array) -> Thresholded:
+  if log_u.shape[-1] == 1:
+    return _one_channel(gumbel_threshold.forward_binary(log_u[..., 0], category, location[..., 0]))
+  return gumbel_threshold.forward(log_u, category, location)
+
+
+def _one_channel(result: Thresholded) -> Thresholded:
+  return Thresholded(*(part[..., None] for part in result))
+
+
+def _inverted(result: Thresholded, log_q: Array) -> Inverted:
+  return Inverted(result.value, log_q - result.log_det)
