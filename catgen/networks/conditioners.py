@@ -1,0 +1,225 @@
+"""Conditioners: networks that turn a latent sequence into features from which a flow layer takes its parameters.
+
+A coupling conditioner is called as network(z, *, context, valid, keys) -> features of the same positions. A causal
+conditioner has the same call, where position l sees positions < l only, and `init_cache(batch_size)` and
+`decode(cache, previous, position) -> (features, cache)` for one position at a time.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from catgen.networks.latent_embedding import LatentEmbedding
+from catgen.networks.layers import Layers
+from catgen.networks.linear import Linear
+from catgen.networks.lstm import LSTM, MLP, BidirectionalLSTM, Carry
+from catgen.networks.precision import compute_dtype
+from catgen.networks.rotary import rotation_angles
+from catgen.networks.self_attention import BlockSizes, Cache
+
+
+class LSTMConditioner(nnx.Module):
+  """The paper's coupling conditioner: embedding, time code, bidirectional LSTMs, GELU perceptron.
+
+  Args:
+    width: of the LSTM's input, `time_width` of it the time code; hidden_width: of the perceptron before it.
+    lstm_width: per direction. input_dropout: probability that a position's features are zeroed in training.
+  """
+
+  def __init__(
+    self,
+    *,
+    num_channels: int,
+    num_context: int,
+    num_outputs: int,
+    event_shape: tuple[int, ...],
+    rngs: nnx.Rngs,
+    hidden_width: int = 256,
+    width: int = 256,
+    time_width: int = 64,
+    lstm_width: int = 512,
+    num_layers: int = 2,
+    input_dropout: float = 0.0,
+  ) -> None:
+    self.embedding = LatentEmbedding(
+      num_channels + num_context,
+      event_shape[0],
+      hidden_width=hidden_width,
+      width=width,
+      time_width=time_width,
+      input_dropout=input_dropout,
+      rngs=rngs,
+    )
+    self.lstm = BidirectionalLSTM(width, lstm_width, num_layers, rngs=rngs)
+    self.head = MLP(2 * lstm_width, lstm_width, num_outputs, rngs=rngs)
+
+  def __call__(
+    self,
+    z: Float[Array, "batch length channels"],
+    *,
+    context: Float[Array, "batch length context"] | None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> Float[Array, "batch length outputs"]:
+    """Returns features of every position, which depend on all valid ones."""
+    z = z if context is None else jnp.concatenate([z, context], axis=-1)
+    return self.head(self.lstm(self.embedding(z, valid=valid, keys=keys)))
+
+
+class CausalLSTMConditioner(nnx.Module):
+  """The paper's autoregressive conditioner: embedding, time code, shift by one, LSTMs, GELU layer of `num_outputs`.
+
+  The time code belongs to the position that is read: it is shifted with it, and the first input is all zeros.
+  """
+
+  def __init__(
+    self,
+    *,
+    num_channels: int,
+    num_outputs: int,
+    event_shape: tuple[int, ...],
+    rngs: nnx.Rngs,
+    hidden_width: int = 1024,
+    width: int = 1024,
+    time_width: int = 256,
+    lstm_width: int = 2048,
+    num_layers: int = 2,
+    input_dropout: float = 0.0,
+  ) -> None:
+    self.width = width
+    self.embedding = LatentEmbedding(
+      num_channels,
+      event_shape[0],
+      hidden_width=hidden_width,
+      width=width,
+      time_width=time_width,
+      input_dropout=input_dropout,
+      rngs=rngs,
+    )
+    inputs = [width] + [lstm_width] * (num_layers - 1)
+    self.layers = nnx.List([LSTM(count, lstm_width, rngs=rngs) for count in inputs])
+    self.head = MLP(lstm_width, num_outputs, activate_last=True, rngs=rngs)
+
+  def __call__(
+    self,
+    z: Float[Array, "batch length channels"],
+    *,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> Float[Array, "batch length outputs"]:
+    """Returns features of every position, which depend on the valid ones before it."""
+    h = self.embedding(z, valid=valid, keys=keys)
+    h = jnp.pad(h[:, :-1], ((0, 0), (1, 0), (0, 0)))
+    for layer in self.layers:
+      h = layer(h)
+    return self.head(h)
+
+  def init_cache(self, batch_size: int) -> tuple[Carry, ...]:
+    """Returns the state of every layer before the first position."""
+    return tuple(layer.init_carry(batch_size) for layer in self.layers)
+
+  def decode(
+    self, cache: tuple[Carry, ...], previous: Float[Array, "batch channels"], position: Int[Array, ""]
+  ) -> tuple[Float[Array, "batch outputs"], tuple[Carry, ...]]:
+    """Returns the features of one position given the latent before it (not read at position 0), and the new state."""
+    h = self.embedding.at(previous, jnp.maximum(position - 1, 0))
+    h, updated = jnp.where(position > 0, h, 0.0), []
+    for layer, carry in zip(self.layers, cache, strict=True):
+      carry, h = layer.step(carry, h)
+      updated.append(carry)
+    return self.head(h), tuple(updated)
+
+
+class TransformerConditioner(nnx.Module):
+  """The blocks of the default transformer over latent positions, all at once: for coupling layers and accelerators."""
+
+  causal = False
+
+  def __init__(
+    self,
+    *,
+    num_channels: int,
+    num_outputs: int,
+    event_shape: tuple[int, ...],
+    rngs: nnx.Rngs,
+    num_context: int = 0,
+    width: int = 256,
+    num_layers: int = 4,
+    num_heads: int = 4,
+    mlp_ratio: float = 8 / 3,
+    dropout: float = 0.0,
+    dtype: str = "float32",
+    remat: bool = False,
+  ) -> None:
+    sizes = BlockSizes(
+      width=width,
+      num_heads=num_heads,
+      hidden_width=8 * round(mlp_ratio * width / 8),
+      time_width=None,
+      causal=self.causal,
+      conv_width=0,
+      dropout=dropout,
+      dtype=compute_dtype(dtype),
+    ).checked()
+    self.sizes, self.event_shape, self.head_dim = sizes, tuple(event_shape), width // num_heads
+    self.embedding = Linear(num_channels + num_context, width, dtype=sizes.dtype, rngs=rngs)
+    self.layers = Layers(sizes, num_layers, remat=remat, scan_layers=False, rngs=rngs)
+    self.head = Linear(width, num_outputs, rngs=rngs)
+
+  def __call__(
+    self,
+    z: Float[Array, "batch length channels"],
+    *,
+    context: Float[Array, "batch length context"] | None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> Float[Array, "batch length outputs"]:
+    """Returns features of every position, which depend on all valid ones (those before it, if causal)."""
+    z = z if context is None else jnp.concatenate([z, context], axis=-1)
+    if valid is not None:
+      z = jnp.where(valid[..., None], z, 0.0)
+    h = self.embedding(z)
+    if self.causal:
+      h = jnp.pad(h[:, :-1], ((0, 0), (1, 0), (0, 0)))
+      valid = None if valid is None else jnp.pad(valid[:, :-1], ((0, 0), (1, 0)), constant_values=True)
+    h = self.layers(h, self._angles(), valid=valid, keys=keys)
+    return self.head(h.astype(jnp.float32))
+
+  def _angles(self) -> Array:
+    return jnp.asarray(rotation_angles(self.event_shape, self.head_dim), jnp.float32)
+
+
+class CausalTransformerConditioner(TransformerConditioner):
+  """The same, each position seeing those before it, with a key and value cache for sampling."""
+
+  causal = True
+
+  def init_cache(self, batch_size: int) -> tuple[Cache, ...]:
+    """Returns what `decode` carries before the first position, one entry a layer."""
+    length = len(self._angles())
+    return tuple(self.layers.block(i).attention.init_cache(batch_size, length) for i in range(self.layers.num_layers))
+
+  def decode(
+    self, cache: tuple[Cache, ...], previous: Float[Array, "batch channels"], position: Int[Array, ""]
+  ) -> tuple[Float[Array, "batch outputs"], tuple[Cache, ...]]:
+    """Returns the features of one position given the latent before it (not read at position 0), and the cache."""
+    angles = jax.lax.dynamic_slice_in_dim(self._angles(), position, 1)
+    h = self.embedding(previous[:, None])
+    h, updated = jnp.where(position > 0, h, jnp.zeros_like(h)), []
+    for number, layer_cache in enumerate(cache):
+      h, layer_cache = self.layers.block(number).decode(h, angles, cache=layer_cache, position=position)
+      updated.append(layer_cache)
+    return self.head(h.astype(jnp.float32))[:, 0], tuple(updated)
+
+
+COUPLING_CONDITIONERS: dict[str, Callable[..., nnx.Module]] = {
+  "lstm": LSTMConditioner,
+  "transformer": TransformerConditioner,
+}
+CAUSAL_CONDITIONERS: dict[str, Callable[..., nnx.Module]] = {
+  "lstm": CausalLSTMConditioner,
+  "transformer": CausalTransformerConditioner,
+}
