@@ -5,6 +5,7 @@ conditioner has the same call, where position l sees positions < l only, and `in
 `decode(cache, previous, position) -> (features, cache)` for one position at a time.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -46,7 +47,7 @@ class LSTMConditioner(nnx.Module):
   ) -> None:
     self.embedding = LatentEmbedding(
       num_channels + num_context,
-      event_shape[0],
+      math.prod(event_shape),
       hidden_width=hidden_width,
       width=width,
       time_width=time_width,
@@ -92,7 +93,7 @@ class CausalLSTMConditioner(nnx.Module):
     self.width = width
     self.embedding = LatentEmbedding(
       num_channels,
-      event_shape[0],
+      math.prod(event_shape),
       hidden_width=hidden_width,
       width=width,
       time_width=time_width,

@@ -30,7 +30,8 @@ class LatentEmbedding(nnx.Module):
   ) -> None:
     self.length, self.input_dropout = length, input_dropout
     self.mlp = MLP(num_channels, hidden_width, width - time_width, activate_last=True, rngs=rngs)
-    self.time_code = Linear(2 * length, time_width, init="uniform", rngs=rngs)
+    self.time_code = Linear(2 * length, time_width, use_bias=False, init="uniform", rngs=rngs)
+    self.bias = nnx.Param(jnp.zeros((time_width,)))
 
   def __call__(
     self,
@@ -57,4 +58,4 @@ class LatentEmbedding(nnx.Module):
   def _codes(self) -> Array:
     """Returns [length, time_width]: what the linear layer gives for the pair of one-hot vectors of each position."""
     kernel = self.time_code.kernel[...]
-    return kernel[: self.length] + kernel[self.length :][::-1] + self.time_code.bias[...][None]
+    return kernel[: self.length] + kernel[self.length :][::-1] + self.bias[...][None]

@@ -1,0 +1,96 @@
+"""An autoregressive layer: each channel of each position transformed given all before it, positions first."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Key
+
+from catgen.flows.channel_network import ChannelNetwork
+from catgen.flows.mixture_transform import MixtureTransform
+from catgen.flows.positions import total
+
+
+class Autoregressive(nnx.Module):
+  """Mixture CDFs in the order position-major, channel-minor. The inverse (likelihood) is parallel in training.
+
+  `forward` (sampling) is one compiled scan over positions that carries the conditioner's state, so its cost is linear
+  in the length; within a position a loop over channels recomputes only the channel network.
+
+  Args:
+    make_conditioner: (num_channels=, num_outputs=, event_shape=, rngs=) -> causal conditioner.
+    num_features: outputs of the conditioner. hidden_width, channel_features: of the channel network.
+  """
+
+  def __init__(
+    self,
+    num_channels: int,
+    *,
+    event_shape: tuple[int, ...],
+    num_mixtures: int,
+    make_conditioner: Callable[..., nnx.Module],
+    num_features: int,
+    hidden_width: int,
+    channel_features: int,
+    rngs: nnx.Rngs,
+  ) -> None:
+    self.conditioner = make_conditioner(
+      num_channels=num_channels, num_outputs=num_features, event_shape=event_shape, rngs=rngs
+    )
+    self.channels = ChannelNetwork(
+      num_channels,
+      num_features,
+      MixtureTransform.num_parameters(num_mixtures),
+      hidden_width=hidden_width,
+      channel_features=channel_features,
+      rngs=rngs,
+    )
+    self.transform = MixtureTransform(num_channels, num_mixtures)
+
+  def inverse(
+    self,
+    v: Float[Array, "batch length channels"],
+    *,
+    context: None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+    """Returns (z, log_det)."""
+    features = self.conditioner(v, valid=valid, keys=keys)
+    z, log_det = self.transform.to_base(v, self.channels(features, v))
+    return z, total(log_det, valid)
+
+  def forward(
+    self,
+    z: Float[Array, "batch length channels"],
+    *,
+    context: None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+    """Returns (v, log_det), one position after the other; every position must be valid."""
+
+    def step(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], tuple[Array, Array]]:
+      cache, previous = carry
+      features, cache = self.conditioner.decode(cache, previous, position)
+      own = jax.lax.dynamic_index_in_dim(z, position, axis=1, keepdims=False)
+      v, log_det = self._position(features, own)
+      return (cache, v), (v, log_det)
+
+    start = (self.conditioner.init_cache(len(z)), jnp.zeros_like(z[:, 0]))
+    _, (v, log_det) = jax.lax.scan(step, start, jnp.arange(z.shape[1]))
+    return v.swapaxes(0, 1), log_det.sum(axis=0)
+
+  def _position(self, features: Array, z: Array) -> tuple[Array, Array]:
+    """Returns one position's v and summed log_det, channel by channel."""
+    hidden = self.channels.from_features(features)
+
+    def step(channel: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+      v, log_det = carry
+      parameters = self.channels.channel(hidden, v, channel)
+      own, slope = self.transform.channel_from_base(z[:, channel], parameters, channel)
+      return v.at[:, channel].set(own), log_det + slope
+
+    return jax.lax.fori_loop(0, z.shape[-1], step, (jnp.zeros_like(z), jnp.zeros(len(z))))

@@ -1,0 +1,78 @@
+"""Flow layers one after another."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Key
+
+from catgen.networks.conditioning import fold_in
+
+
+class Chain(nnx.Module):
+  """Layers in the order of generation: `forward` applies the first first, `inverse` the last first."""
+
+  def __init__(self, layers: Sequence[nnx.Module]) -> None:
+    self.layers = nnx.List(list(layers))
+
+  def forward(
+    self,
+    z: Float[Array, "batch length channels"],
+    *,
+    context: Float[Array, "batch length context"] | None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+    """Returns (v, log_det). Context and validity are given in the order of v's positions."""
+    mask, beside = valid, context
+    for layer in self.layers:  # where z's positions are
+      mask, beside = _moved(layer, mask), _moved(layer, beside)
+    log_det = jnp.zeros(len(z))
+    for i, layer in enumerate(self.layers):
+      z, change = layer.forward(z, context=beside, valid=mask, keys=_keys(keys, i))
+      mask, beside, log_det = _moved(layer, mask), _moved(layer, beside), log_det + change
+    return z, log_det
+
+  def inverse(
+    self,
+    v: Float[Array, "batch length channels"],
+    *,
+    context: Float[Array, "batch length context"] | None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+    """Returns (z, log_det); layer i drops activations by fold_in(key, i)."""
+    log_det = jnp.zeros(len(v))
+    for i, layer in reversed(list(enumerate(self.layers))):
+      v, change = layer.inverse(v, context=context, valid=valid, keys=_keys(keys, i))
+      valid, context, log_det = _moved(layer, valid), _moved(layer, context), log_det + change
+    return v, log_det
+
+  def final(self, valid: Bool[Array, "batch length"] | None) -> Bool[Array, "batch length"] | None:
+    """Returns validity in the order of z's positions, given it in the order of v's."""
+    for layer in self.layers:
+      valid = _moved(layer, valid)
+    return valid
+
+  def initialize(
+    self,
+    v: Float[Array, "batch length channels"],
+    *,
+    context: Float[Array, "batch length context"] | None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+  ) -> None:
+    """Initializes from data each layer that asks for it, in the order in which data meet them."""
+    for layer in reversed(list(self.layers)):
+      if hasattr(layer, "initialize"):
+        layer.initialize(v, valid=valid)
+      v, _ = layer.inverse(v, context=context, valid=valid)
+      valid, context = _moved(layer, valid), _moved(layer, context)
+
+
+def _moved(layer: Any, values: Array | None) -> Array | None:
+  return layer.move(values) if values is not None and hasattr(layer, "move") else values
+
+
+def _keys(keys: Array | None, number: int) -> Array | None:
+  return None if keys is None else fold_in(keys, number)

@@ -1,0 +1,73 @@
+"""Coupling: some channels of every position are transformed given the others."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Key
+
+from catgen.flows.mixture_transform import MixtureTransform
+from catgen.flows.positions import total
+from catgen.interfaces import InputError
+
+
+class Coupling(nnx.Module):
+  """The first C // 2 channels stay, the others go through mixture CDFs whose parameters a conditioner computes.
+
+  Args:
+    make_conditioner: (num_channels=, num_context=, num_outputs=, event_shape=, rngs=) -> coupling conditioner.
+    num_context: features of the context that conditions the layer besides; 0 = none.
+  """
+
+  def __init__(
+    self,
+    num_channels: int,
+    *,
+    event_shape: tuple[int, ...],
+    num_mixtures: int,
+    make_conditioner: Callable[..., nnx.Module],
+    num_context: int = 0,
+    rngs: nnx.Rngs,
+  ) -> None:
+    if num_channels < 2:
+      raise InputError("a coupling flow needs at least two latent channels; use an autoregressive flow or another base")
+    self.kept = num_channels // 2
+    changed = num_channels - self.kept
+    self.conditioner = make_conditioner(
+      num_channels=self.kept,
+      num_context=num_context,
+      num_outputs=changed * MixtureTransform.num_parameters(num_mixtures),
+      event_shape=event_shape,
+      rngs=rngs,
+    )
+    self.transform = MixtureTransform(changed, num_mixtures)
+
+  def forward(
+    self,
+    z: Float[Array, "batch length channels"],
+    *,
+    context: Float[Array, "batch length context"] | None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+    """Returns (v, log_det), all positions at once."""
+    return self._transformed(z, self.transform.from_base, context, valid, keys)
+
+  def inverse(
+    self,
+    v: Float[Array, "batch length channels"],
+    *,
+    context: Float[Array, "batch length context"] | None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+    """Returns (z, log_det), all positions at once."""
+    return self._transformed(v, self.transform.to_base, context, valid, keys)
+
+  def _transformed(
+    self, x: Array, transform: Callable, context: Array | None, valid: Array | None, keys: Array | None
+  ) -> tuple[Array, Array]:
+    kept, changed = x[..., : self.kept], x[..., self.kept :]
+    features = self.conditioner(kept, context=context, valid=valid, keys=keys)
+    y, log_det = transform(changed, features.reshape(*changed.shape, -1))
+    return jnp.concatenate([kept, y], axis=-1), total(log_det, valid)
