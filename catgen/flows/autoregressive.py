@@ -36,7 +36,7 @@ class Autoregressive(nnx.Module):
     channel_features: int,
     rngs: nnx.Rngs,
   ) -> None:
-    self.conditioner = make_conditioner(
+    self.conditioner: Any = make_conditioner(
       num_channels=num_channels, num_outputs=num_features, event_shape=event_shape, rngs=rngs
     )
     self.channels = ChannelNetwork(

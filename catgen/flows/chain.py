@@ -14,7 +14,7 @@ class Chain(nnx.Module):
   """Layers in the order of generation: `forward` applies the first first, `inverse` the last first."""
 
   def __init__(self, layers: Sequence[nnx.Module]) -> None:
-    self.layers = nnx.List(list(layers))
+    self.layers: Any = nnx.List(list(layers))
 
   def forward(
     self,

@@ -9,7 +9,7 @@ from catgen.flows.positions import count
 
 
 class InvertibleLinear(nnx.Module):
-  """z = v W with W orthogonal at first; log_det is log |det W| times the valid positions (Kingma and Dhariwal, 2018)."""
+  """z = v W with W orthogonal at first; log_det = log |det W| per valid position (Kingma and Dhariwal, 2018)."""
 
   def __init__(self, num_channels: int, *, rngs: nnx.Rngs) -> None:
     self.kernel = nnx.Param(jax.random.orthogonal(rngs.params(), num_channels))
