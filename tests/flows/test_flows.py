@@ -63,7 +63,7 @@ MAKERS = {
 }
 
 
-def perturbed(module, scale=0.3):
+def perturbed(module, scale=0.1):
   graph, state = nnx.split(module)
   leaves, tree = jax.tree.flatten(state)
   keys = jax.random.split(jax.random.key(1), max(len(leaves), 1))

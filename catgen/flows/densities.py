@@ -1,0 +1,136 @@
+"""Densities p(v) of latent sequences: a chain of flow layers on a learned normal base."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Key
+
+from catgen.flows.actnorm import ActNorm
+from catgen.flows.autoregressive import Autoregressive
+from catgen.flows.chain import Chain
+from catgen.flows.coupling import Coupling
+from catgen.flows.invertible_linear import InvertibleLinear
+from catgen.flows.learned_normal import LearnedNormal
+from catgen.flows.reversal import Reversal
+
+
+class Density(nnx.Module):
+  """log p(v) = log p_base(z) + log |det dz/dv| with z the chain's inverse of v."""
+
+  def __init__(self, chain: Chain, num_channels: int, length: int) -> None:
+    self.chain: Any = chain
+    self.base = LearnedNormal(num_channels)
+    self.length = length
+
+  def log_prob(
+    self,
+    v: Float[Array, "batch length channels"],
+    *,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> Float[Array, "batch"]:
+    """Returns log p(v) in nats; keys: for dropout in the conditioners, None = none."""
+    z, log_det = self.chain.inverse(v, valid=valid, keys=keys)
+    return self.base.log_prob(z, self.chain.final(valid)) + log_det
+
+  def sample(self, keys: Key[Array, "batch"]) -> Float[Array, "batch length channels"]:
+    """Draws one latent sequence per key, all of a batch together."""
+    return self.chain.forward(self.base.sample(keys, self.length))[0]
+
+  def initialize(
+    self, v: Float[Array, "batch length channels"], *, valid: Bool[Array, "batch length"] | None = None
+  ) -> None:
+    """Sets what depends on data (ActNorm)."""
+    self.chain.initialize(v, valid=valid)
+
+
+def autoregressive_density(
+  *,
+  num_channels: int,
+  length: int,
+  make_conditioner: Callable[..., nnx.Module],
+  rngs: nnx.Rngs,
+  num_layers: int = 1,
+  num_mixtures: int = 27,
+  num_features: int = 1024,
+  hidden_width: int = 512,
+  channel_features: int = 96,
+  actnorm: bool = False,
+) -> Density:
+  """Returns autoregressive layers, reversed in between; one layer is the paper's flow on text."""
+  layers: list[nnx.Module] = []
+  for number in range(num_layers):
+    layers += [Reversal()] if number else []
+    layers += [ActNorm(num_channels)] if actnorm else []
+    layers.append(
+      Autoregressive(
+        num_channels,
+        event_shape=(length,),
+        num_mixtures=num_mixtures,
+        make_conditioner=make_conditioner,
+        num_features=num_features,
+        hidden_width=hidden_width,
+        channel_features=channel_features,
+        rngs=rngs,
+      )
+    )
+  return Density(Chain(layers[::-1]), num_channels, length)
+
+
+def coupling_layers(
+  *,
+  num_channels: int,
+  length: int,
+  make_conditioner: Callable[..., nnx.Module],
+  rngs: nnx.Rngs,
+  num_layers: int,
+  num_mixtures: int,
+  actnorm: bool = False,
+  num_context: int = 0,
+) -> Chain:
+  """Returns couplings; before each but the first that data meet, the sequence is reversed and channels are mixed."""
+  layers: list[nnx.Module] = []
+  for number in range(num_layers):
+    layers += [Reversal(), InvertibleLinear(num_channels, rngs=rngs)] if number else []
+    layers += [ActNorm(num_channels)] if actnorm else []
+    layers.append(
+      Coupling(
+        num_channels,
+        event_shape=(length,),
+        num_mixtures=num_mixtures,
+        make_conditioner=make_conditioner,
+        num_context=num_context,
+        rngs=rngs,
+      )
+    )
+  return Chain(layers[::-1])
+
+
+def coupling_density(
+  *,
+  num_channels: int,
+  length: int,
+  make_conditioner: Callable[..., nnx.Module],
+  rngs: nnx.Rngs,
+  num_layers: int = 8,
+  num_mixtures: int = 8,
+  actnorm: bool = False,
+) -> Density:
+  """Returns the paper's coupling flow on text: eight layers, a sample in one pass."""
+  chain = coupling_layers(
+    num_channels=num_channels,
+    length=length,
+    make_conditioner=make_conditioner,
+    rngs=rngs,
+    num_layers=num_layers,
+    num_mixtures=num_mixtures,
+    actnorm=actnorm,
+  )
+  return Density(chain, num_channels, length)
+
+
+DENSITIES: dict[str, Callable[..., Density]] = {
+  "autoregressive": autoregressive_density,
+  "coupling": coupling_density,
+}

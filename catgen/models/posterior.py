@@ -1,0 +1,71 @@
+"""q(u | x): the noise of probabilistic inverses, Gaussian or a flow, given the categories."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from catgen.distributions import normal
+from catgen.networks.conditioning import fold_in
+
+
+class Noise(NamedTuple):
+  """A draw of u and log q(u | x): elementwise and, from flow layers, per example. They add up."""
+
+  u: Float[Array, "batch length channels"]
+  log_q: Float[Array, "batch length channels"]
+  log_volume: Float[Array, "batch"]
+
+
+class Posterior(nnx.Module):
+  """A diagonal Gaussian whose mean and log-deviation an encoder computes, maybe followed by flow layers.
+
+  The flow layers are used from data to base, the direction that has a closed form, with the encoder's features as
+  context: u = chain.inverse(e), e Gaussian.
+
+  Args:
+    make_encoder: (num_inputs=, num_outputs=, event_shape=, rngs=) -> encoder (x, *, valid, keys) -> features.
+    make_chain: (num_channels=, num_context=, rngs=) -> chain of conditional flow layers, or None.
+  """
+
+  def __init__(
+    self,
+    num_classes: int,
+    num_channels: int,
+    *,
+    event_shape: tuple[int, ...],
+    make_encoder: Callable[..., nnx.Module],
+    make_chain: Callable[..., nnx.Module] | None = None,
+    num_context: int = 0,
+    rngs: nnx.Rngs,
+  ) -> None:
+    self.num_channels = num_channels
+    self.encoder: Any = make_encoder(
+      num_inputs=num_classes, num_outputs=2 * num_channels + num_context, event_shape=event_shape, rngs=rngs
+    )
+    self.chain: Any = None
+    if make_chain is not None:
+      self.chain = make_chain(num_channels=num_channels, num_context=num_context, rngs=rngs)
+
+  def __call__(
+    self,
+    x: Int[Array, "batch length"],
+    *,
+    valid: Bool[Array, "batch length"],
+    keys: Key[Array, "batch"],
+    dropout_keys: Key[Array, "batch"] | None,
+  ) -> Noise:
+    """Returns one draw per example, by its own key."""
+    features = self.encoder(x, valid=valid, keys=dropout_keys)
+    location, log_scale = features[..., : self.num_channels], features[..., self.num_channels : 2 * self.num_channels]
+    u = jax.vmap(normal.sample)(keys, location, log_scale)
+    log_q = normal.log_prob(location, log_scale, u)
+    if self.chain is None:
+      return Noise(u, log_q, jnp.zeros(len(x)))
+    context = features[..., 2 * self.num_channels :]
+    chain_keys = None if dropout_keys is None else fold_in(dropout_keys, 1)
+    u, log_det = self.chain.inverse(u, context=context, valid=valid, keys=chain_keys)
+    return Noise(self.chain.arrange(u), log_q, -log_det)
