@@ -55,6 +55,12 @@ class Chain(nnx.Module):
       valid = _moved(layer, valid)
     return valid
 
+  def restored(self, values: Float[Array, "batch length channels"]) -> Float[Array, "batch length channels"]:
+    """Returns values of z's positions in the order of v's."""
+    for layer in self.layers:
+      values = _moved(layer, values)
+    return values
+
   def initialize(
     self,
     v: Float[Array, "batch length channels"],

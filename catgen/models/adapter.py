@@ -12,7 +12,7 @@ from catgen.interfaces import PyTree
 class Functional(NamedTuple):
   """A module as functions. `apply(params, *args, method="__call__", **keywords)` calls any of its methods."""
 
-  init: Callable[[Array], PyTree]  # key -> params
+  init: Callable[..., PyTree]  # (key, *args, **keywords) -> params; arguments go to the module's `initialize`
   apply: Callable[..., Any]
 
 
@@ -24,8 +24,11 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
   """
   graphdef, abstract = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
 
-  def init(key: Array) -> PyTree:
-    return nnx.to_pure_dict(nnx.state(make(nnx.Rngs(key)), nnx.Param))
+  def init(key: Array, *args: Any, **keywords: Any) -> PyTree:
+    module: Any = make(nnx.Rngs(key))
+    if args:
+      module.initialize(*args, **keywords)
+    return nnx.to_pure_dict(nnx.state(module, nnx.Param))
 
   def apply(params: PyTree, *args: Any, method: str = "__call__", **keywords: Any) -> Any:
     state = nnx.clone(abstract)
