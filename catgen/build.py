@@ -23,6 +23,7 @@ from catgen.data.splits import record_split
 from catgen.evaluation import likelihood
 from catgen.evaluation.results import code_version
 from catgen.evaluation.samples import generate
+from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import (
   Codec,
   DataSource,
@@ -36,9 +37,18 @@ from catgen.interfaces import (
 )
 from catgen.models import MODELS
 from catgen.networks import NETWORKS
+from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
+from catgen.networks.encoders import ENCODERS
 from catgen.training.checkpoint import restore_params
 from catgen.training.optimizer import make_optimizer
 
+# What a config's section `model` can hold besides plain values: name -> factories of that part.
+_PARTS: dict[str, Mapping[str, Callable]] = {
+  "network": NETWORKS,
+  "encoder": ENCODERS,
+  "density": DENSITIES,
+  "posterior_flow": POSTERIOR_FLOWS,
+}
 CONFIG_FILE = "config.json"
 # What may differ when a run goes on: none of it changes what the run computes, beyond rounding.
 _FREE_SECTIONS = ("mesh", "checkpoint", "evaluation", "sampling")
@@ -100,8 +110,28 @@ def make_source(section: Mapping[str, Any]) -> DataSource:
 def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:
   """Returns the model of a config's section `model` for the given events."""
   section = dict(section)
-  make_network = _from_registry(NETWORKS, section.pop("network", {}), "model.network")
-  return _from_registry(MODELS, section, "model")(event=event, make_network=make_network)
+  parts = {}
+  for name, registry in _PARTS.items():
+    if section.get(name) is not None:
+      parts[f"make_{name}"] = _make_part(registry, section[name], f"model.{name}")
+    section.pop(name, None)
+  factory = _from_registry(MODELS, section, "model")
+  for name, parameter in _keywords(MODELS[section["kind"]]).items():
+    if name.startswith("make_") and parameter.default is inspect.Parameter.empty and name not in parts:
+      raise InputError(f"config.model.{name[5:]} is not set; a model of kind {section['kind']!r} needs it")
+  return factory(event=event, **_checked(MODELS[section["kind"]], parts, "model"))
+
+
+def _make_part(registry: Mapping[str, Callable], section: Mapping[str, Any], name: str) -> Callable:
+  """Returns the factory of a part of a model; a flow's section has a conditioner of its own."""
+  section = dict(section)
+  conditioner = section.pop("conditioner", None)
+  factory = _from_registry(registry, section, name)
+  if conditioner is None:
+    return factory
+  causal = section["kind"] == "autoregressive"
+  conditioners = CAUSAL_CONDITIONERS if causal else COUPLING_CONDITIONERS
+  return partial(factory, make_conditioner=_from_registry(conditioners, conditioner, f"{name}.conditioner"))
 
 
 def make_training_optimizer(config: Mapping[str, Any]) -> tuple[Any, Callable]:

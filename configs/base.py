@@ -119,6 +119,80 @@ def autoregressive() -> ConfigDict:
   return ConfigDict({"kind": "autoregressive", "network": causal_transformer()})
 
 
+def argmax_flow() -> ConfigDict:
+  """x = argmax v with v from a flow: bits, softplus thresholding and an autoregressive flow, as the paper on text."""
+  return ConfigDict(
+    {
+      "kind": "argmax_flow",
+      "inverse": "softplus",  # "softplus", "gumbel" or "gumbel_thresholding"
+      "base": 2,  # M of the digits that categories are written in; 0 = no digits, K channels
+      "encoder": {"kind": "lstm", "width": 512, "num_layers": 1, "output_width": 128},  # of the noise
+      "density": autoregressive_density(),
+    }
+  )
+
+
+def dequantized_flow() -> ConfigDict:
+  """One-hot data with noise in a flow: the baseline of argmax flows."""
+  return ConfigDict(
+    {
+      "kind": "dequantized_flow",
+      "noise": "variational",  # or "uniform"
+      "base": 0,  # M of the digits that are made one-hot; 0 = K, the category itself
+      "encoder": {"kind": "lstm", "width": 512, "num_layers": 1, "output_width": 128},  # unused with uniform noise
+      "density": autoregressive_density(),
+    }
+  )
+
+
+# --- densities of flows --------------------------------------------------------------------
+
+
+def autoregressive_density() -> ConfigDict:
+  """Mixture CDFs, each channel given all before it; sampled one position after the other."""
+  return ConfigDict(
+    {
+      "kind": "autoregressive",
+      "num_layers": 1,
+      "num_mixtures": 27,  # logistic components of every channel
+      "num_features": 1024,  # of a position, from the conditioner
+      "hidden_width": 512,  # of the channel network, per channel
+      "channel_features": 96,  # that a channel contributes to those after it
+      "actnorm": False,
+      "conditioner": {
+        "kind": "lstm",  # or "transformer", with the keys width, num_layers, num_heads, dropout, dtype
+        "hidden_width": 1024,
+        "width": 1024,  # of the LSTM's input, time code included
+        "time_width": 256,
+        "lstm_width": 2048,
+        "num_layers": 2,
+        "input_dropout": 0.0,  # probability that a position is unseen in training
+      },
+    }
+  )
+
+
+def coupling_density() -> ConfigDict:
+  """Couplings over channels, all positions at once; sampled in one pass."""
+  return ConfigDict(
+    {
+      "kind": "coupling",
+      "num_layers": 8,
+      "num_mixtures": 8,
+      "actnorm": False,
+      "conditioner": {
+        "kind": "lstm",  # bidirectional; or "transformer"
+        "hidden_width": 256,
+        "width": 256,
+        "time_width": 64,
+        "lstm_width": 512,
+        "num_layers": 2,
+        "input_dropout": 0.0,
+      },
+    }
+  )
+
+
 # --- networks --------------------------------------------------------------------------------
 
 

@@ -76,7 +76,7 @@ class Chain(nnx.Module):
       valid, context = _moved(layer, valid), _moved(layer, context)
 
 
-def _moved(layer: Any, values: Array | None) -> Array | None:
+def _moved(layer: Any, values: Any) -> Any:
   return layer.move(values) if values is not None and hasattr(layer, "move") else values
 
 

@@ -134,3 +134,4 @@ DENSITIES: dict[str, Callable[..., Density]] = {
   "autoregressive": autoregressive_density,
   "coupling": coupling_density,
 }
+POSTERIOR_FLOWS: dict[str, Callable[..., Chain]] = {"coupling": coupling_layers}

@@ -1,5 +1,6 @@
 """q(u | x): the noise of probabilistic inverses, Gaussian or a flow, given the categories."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ class Posterior(nnx.Module):
 
   Args:
     make_encoder: (num_inputs=, num_outputs=, event_shape=, rngs=) -> encoder (x, *, valid, keys) -> features.
-    make_chain: (num_channels=, num_context=, rngs=) -> chain of conditional flow layers, or None.
+    make_chain: (num_channels=, length=, num_context=, rngs=) -> chain of conditional flow layers, or None.
   """
 
   def __init__(
@@ -48,7 +49,9 @@ class Posterior(nnx.Module):
     )
     self.chain: Any = None
     if make_chain is not None:
-      self.chain = make_chain(num_channels=num_channels, num_context=num_context, rngs=rngs)
+      self.chain = make_chain(
+        num_channels=num_channels, length=math.prod(event_shape), num_context=num_context, rngs=rngs
+      )
 
   def __call__(
     self,

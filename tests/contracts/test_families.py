@@ -31,8 +31,8 @@ def log_p(member) -> np.ndarray:
 
 
 def test_every_family_is_under_contract():
-  assert {name.split("_")[0] for name in NAMES} == {"uniform", "absorbing", "autoregressive"}
-  assert set(MODELS) == {"diffusion", "autoregressive"}
+  assert {name.split("_")[0] for name in NAMES} == {"uniform", "absorbing", "autoregressive", "argmax", "dequantized"}
+  assert set(MODELS) == {"diffusion", "autoregressive", "argmax_flow", "dequantized_flow"}
 
 
 def test_probabilities_sum_to_one(member):
