@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import Batch, EventSpec, Model
 from catgen.models import MODELS
 from catgen.networks import NETWORKS
+from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
+from catgen.networks.encoders import ENCODERS
 from catgen.processes.schedules import SCHEDULES
-from tests.contracts import exact
+from tests.contracts import exact, flows
 
 K, D, T = 3, 2, 4
 EVENT = EventSpec((D,), K)
@@ -28,6 +31,7 @@ class Family(NamedTuple):
   state: dict
   probs: np.ndarray  # [events]; with what is missing to one, P(invalid)
   sample_probs: np.ndarray  # the same for what `sample` does by default (continuous time is sampled in steps)
+  invalid: float = 0.0  # P(no event): unused codes by quadrature; of boxes, what is missing to one
 
 
 def transformer(**options):
@@ -90,6 +94,43 @@ def _autoregressive(name: str) -> Family:
   return Family(name, model, params, state, probs, probs)
 
 
+_LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 1}
+_CONDITIONERS = {
+  ("autoregressive", "lstm"): partial(CAUSAL_CONDITIONERS["lstm"], **_LSTM),
+  ("autoregressive", "transformer"): partial(CAUSAL_CONDITIONERS["transformer"], width=8, num_layers=1, num_heads=2),
+  ("coupling", "lstm"): partial(COUPLING_CONDITIONERS["lstm"], **_LSTM),
+  ("coupling", "transformer"): partial(COUPLING_CONDITIONERS["transformer"], width=8, num_layers=1, num_heads=2),
+}
+
+
+def density(kind: str, conditioner: str = "lstm", **options):
+  sizes = (
+    {"num_features": 8, "hidden_width": 8, "channel_features": 4} if kind == "autoregressive" else {"num_layers": 2}
+  )
+  make_conditioner = _CONDITIONERS[kind, conditioner]
+  return partial(DENSITIES[kind], num_mixtures=2, make_conditioner=make_conditioner, **{**sizes, **options})
+
+
+def encoder(kind: str = "per_position"):
+  return partial(ENCODERS[kind], **({} if kind == "none" else {"width": 8}))
+
+
+def posterior_flow():
+  make_conditioner = _CONDITIONERS["coupling", "lstm"]
+  return partial(POSTERIOR_FLOWS["coupling"], num_layers=2, num_mixtures=2, make_conditioner=make_conditioner)
+
+
+def _flow(name: str, kind: str = "argmax_flow", **options) -> Family:
+  options = {"make_encoder": encoder(), "make_density": density("autoregressive"), **options}
+  model = MODELS[kind](event=EVENT, **options)
+  params, state = perturbed(model)
+  boxes = kind == "dequantized_flow"
+  codes = flows.probabilities(model, params, K, D, base=options.get("base", 0) or K, boxes=boxes)
+  probs = codes[(slice(0, K),) * D].reshape(-1)
+  invalid = 1 - probs.sum() if boxes else codes.sum() - probs.sum()
+  return Family(name, model, params, state, probs, probs, invalid)
+
+
 FAMILIES: dict[str, Callable[[], Family]] = {
   "uniform": partial(_diffusion, num_steps=T, schedule="paper_cosine"),
   "uniform_literal": partial(_diffusion, num_steps=T, last_step="literal"),
@@ -98,6 +139,18 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
   "autoregressive": _autoregressive,
+  "argmax_softplus_bits": partial(_flow, base=2, make_encoder=encoder("lstm")),
+  "argmax_gumbel_bits": partial(_flow, base=2, inverse="gumbel", make_encoder=encoder("none")),
+  "argmax_thresholding_bits": partial(_flow, base=2, inverse="gumbel_thresholding", make_density=density("coupling")),
+  "argmax_softplus": partial(_flow, make_density=density("coupling", "transformer", actnorm=True)),
+  "argmax_gumbel": partial(_flow, inverse="gumbel", make_density=density("autoregressive", "transformer")),
+  "argmax_thresholding": partial(_flow, inverse="gumbel_thresholding", make_encoder=encoder("transformer")),
+  "argmax_posterior_flow": partial(_flow, base=2, make_posterior_flow=posterior_flow(), num_context=4),
+  "dequantized_uniform": partial(_flow, kind="dequantized_flow", make_encoder=None),
+  "dequantized_variational": partial(
+    _flow, kind="dequantized_flow", noise="variational", make_density=density("coupling")
+  ),
+  "dequantized_bits": partial(_flow, kind="dequantized_flow", noise="variational", base=2),
 }
 _MADE: dict[str, Family] = {}
 
