@@ -74,17 +74,15 @@ class RoundingInverse(nnx.Module):
     self.base, self.num_classes = base, event.num_classes
     self.num_digits = digits.num_digits(event.num_classes, base)
     self.num_channels = self.num_digits * base
-    self.posterior = None
-    if make_encoder is not None:
-      self.posterior = Posterior(
-        event.num_classes,
-        self.num_channels,
-        event_shape=event.shape,
-        make_encoder=make_encoder,
-        make_chain=make_chain,
-        num_context=num_context,
-        rngs=rngs,
-      )
+    self.posterior = make_encoder and Posterior(
+      event.num_classes,
+      self.num_channels,
+      event_shape=event.shape,
+      make_encoder=make_encoder,
+      make_chain=make_chain,
+      num_context=num_context,
+      rngs=rngs,
+    )
 
   def __call__(
     self,

@@ -48,6 +48,10 @@ class LatentFlow(nnx.Module):
     """Returns categories and whether the latent meant one."""
     return self.inverse.generate(self.density.sample(keys))
 
+  def log_density(self, v: Float[Array, "batch length channels"]) -> Float[Array, "batch"]:
+    """Returns log p(v) in nats."""
+    return self.density.log_prob(v)
+
   def initialize(
     self, x: Int[Array, "batch length"], key: Key[Array, ""], *, valid: Bool[Array, "batch length"]
   ) -> None:

@@ -47,11 +47,10 @@ class Posterior(nnx.Module):
     self.encoder: Any = make_encoder(
       num_inputs=num_classes, num_outputs=2 * num_channels + num_context, event_shape=event_shape, rngs=rngs
     )
-    self.chain: Any = None
-    if make_chain is not None:
-      self.chain = make_chain(
-        num_channels=num_channels, length=math.prod(event_shape), num_context=num_context, rngs=rngs
-      )
+    chain = make_chain and make_chain(
+      num_channels=num_channels, length=math.prod(event_shape), num_context=num_context, rngs=rngs
+    )
+    self.chain: Any = chain
 
   def __call__(
     self,
