@@ -2,7 +2,8 @@
 
 Sobol points in the unit cube are mapped to the region: the box of a one-hot vector as it is; a half-line by an
 exponential; the region of an argmax by a logistic largest coordinate and exponential gaps. These fall more slowly than
-p(v), whose tails are Gaussian, so the integrand is smooth and bounded.
+p(v), whose tails are Gaussian, so the integrand is smooth and bounded. A first pass with wide maps finds where p(v) has
+its mass, a second one with maps of that location and scale integrates.
 """
 
 import itertools
@@ -12,53 +13,68 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import qmc
 
-_LOG_POINTS, _SCALE = 15, 2.0
+_LOG_POINTS = 15
 
 
 def _points(dimensions: int) -> np.ndarray:
   return np.clip(qmc.Sobol(dimensions, seed=0).random_base2(_LOG_POINTS), 1e-12, 1 - 1e-12)
 
 
-def _exponential(u):
-  return -_SCALE * np.log1p(-u), np.log(_SCALE) - np.log1p(-u)
+def _coordinates(u, largest, location, scale):
+  """Returns the top coordinate (logistic) and the gaps (exponential), and the log of the product of their slopes."""
+  top = location + scale * (np.log(u) - np.log1p(-u))
+  gap = -scale * np.log1p(-u)
+  slope = np.log(scale) - np.log1p(-u) - np.where(largest, np.log(u), 0.0)
+  return np.where(largest, top, gap), slope.sum(-1)
 
 
-def _half_line(u, bit):
-  size, log_jacobian = _exponential(u[..., 0])
-  return (np.where(bit, size, -size))[..., None], log_jacobian
+class _Region:
+  """Of one digit: how coordinates become latents, and which of them is the top one."""
 
+  def __init__(self, kind: str, category: int, channels: int) -> None:
+    self.kind, self.category = kind, category
+    self.largest = (np.arange(channels) == category) & (kind == "argmax")
+    self.location, self.scale = np.zeros(channels), np.full(channels, 2.0)
 
-def _argmax_region(u, category):
-  top = _SCALE * (np.log(u[..., category]) - np.log1p(-u[..., category]))
-  log_jacobian = np.log(_SCALE) - np.log(u[..., category]) - np.log1p(-u[..., category])
-  v = np.repeat(top[..., None], u.shape[-1], axis=-1)
-  for other in range(u.shape[-1]):
-    if other != category:
-      gap, slope = _exponential(u[..., other])
-      v[..., other] -= gap
-      log_jacobian = log_jacobian + slope
-  return v, log_jacobian
+  def latents(self, u):
+    """Returns (v, log |dv/du|, coordinates)."""
+    if self.kind == "box":
+      return u + np.eye(u.shape[-1])[self.category], np.zeros(len(u)), u
+    c, slope = _coordinates(u, self.largest, self.location, self.scale)
+    if self.kind == "half-line":
+      return (c if self.category else -c), slope, c
+    top = c[:, self.category, None]
+    return np.where(self.largest, c, top - c), slope, c
 
-
-def _box(u, category):
-  return u + np.eye(u.shape[-1])[category], np.zeros(u.shape[:-1])
+  def adapt(self, coordinates, weights):
+    """Takes location and scale from weighted coordinates, somewhat wider than they are."""
+    mean = weights @ coordinates
+    deviation = np.sqrt(weights @ np.square(coordinates - mean))
+    self.location = mean
+    self.scale = np.where(self.largest, 0.8 * deviation, 1.4 * mean)
 
 
 def probabilities(model, params, num_classes: int, num_positions: int, *, base: int, boxes: bool) -> np.ndarray:
-  """Returns P of every tuple of digits, [codes per position] * positions; codes from num_classes on are unused."""
+  """Returns P of every tuple of codes, [codes per position] * positions; codes from num_classes on are unused."""
   num_digits = next(d for d in itertools.count(1) if base**d >= num_classes)
-  region = _box if boxes else _half_line if base == 2 else _argmax_region
-  channels = 1 if region is _half_line else base
-  u = _points(num_positions * num_digits * channels).reshape(-1, num_positions, num_digits, channels)
+  kind = "box" if boxes else "half-line" if base == 2 else "argmax"
+  channels = 1 if kind == "half-line" else base
+  u = _points(num_positions * num_digits * channels).reshape(-1, num_positions * num_digits, channels)
   apply = jax.jit(lambda v: model.sample.args[0](params, v, method="log_density"))
+
+  def integrand(regions, u):
+    parts = [region.latents(u[:, i]) for i, region in enumerate(regions)]
+    v = np.stack([part[0] for part in parts], axis=1).reshape(len(u), num_positions, -1)
+    log_p = np.asarray(apply(jnp.asarray(v, jnp.float32)), np.float64)
+    return np.exp(log_p + sum(part[1] for part in parts)), [part[2] for part in parts]
+
   result = np.zeros((base**num_digits,) * num_positions)
   for codes in np.ndindex(*result.shape):
-    parts = [
-      region(u[:, i, j], code // base ** (num_digits - 1 - j) % base)
-      for i, code in enumerate(codes)
-      for j in range(num_digits)
-    ]
-    v = np.stack([part for part, _ in parts], axis=1).reshape(len(u), num_positions, -1)
-    log_p = np.asarray(apply(jnp.asarray(v, jnp.float32)), np.float64)
-    result[codes] = np.exp(log_p + sum(jacobian for _, jacobian in parts)).mean()
+    digits = [code // base ** (num_digits - 1 - j) % base for code in codes for j in range(num_digits)]
+    regions = [_Region(kind, digit, channels) for digit in digits]
+    if kind != "box":
+      values, coordinates = integrand(regions, u)
+      for region, seen in zip(regions, coordinates, strict=True):
+        region.adapt(seen, values / values.sum())
+    result[codes] = integrand(regions, u)[0].mean()
   return result
