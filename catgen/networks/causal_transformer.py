@@ -1,16 +1,14 @@
 """An autoregressive transformer: each position predicted from those before it, all at once or one at a time."""
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float32, Int, Key
 
 from catgen.networks.blocks import Head
 from catgen.networks.embedding import Embedding
-from catgen.networks.layers import Layers
-from catgen.networks.precision import compute_dtype
+from catgen.networks.layers import Layers, shifted
 from catgen.networks.rotary import rotation_angles
-from catgen.networks.self_attention import BlockSizes, Cache
+from catgen.networks.self_attention import Cache, block_sizes
 
 
 class CausalTransformer(nnx.Module):
@@ -38,16 +36,15 @@ class CausalTransformer(nnx.Module):
     remat: bool = False,
     scan_layers: bool = False,
   ) -> None:
-    sizes = BlockSizes(
+    sizes = block_sizes(
       width=width,
       num_heads=num_heads,
-      hidden_width=8 * round(mlp_ratio * width / 8),
-      time_width=None,
+      mlp_ratio=mlp_ratio,
       causal=True,
       conv_width=conv_width,
       dropout=dropout,
-      dtype=compute_dtype(dtype),
-    ).checked()
+      dtype=dtype,
+    )
     self.event_shape, self.head_dim, self.start = tuple(event_shape), width // num_heads, num_inputs
     rotation_angles(self.event_shape, self.head_dim)  # refuses what cannot rotate before anything is built
     self.embedding = Embedding(num_inputs + 1, width, dtype=sizes.dtype, rngs=rngs)
@@ -62,18 +59,17 @@ class CausalTransformer(nnx.Module):
     keys: Key[Array, "batch"] | None = None,
   ) -> Float32[Array, "batch *event outputs"]:
     """Returns logits of every position given the valid ones before it; keys: for dropout, None = none."""
-    tokens = _shift(x.reshape(x.shape[0], -1), self.start)
+    tokens = shifted(x.reshape(x.shape[0], -1), self.start)
     seen = None
     if valid is not None:
-      seen = _shift(valid.reshape(x.shape[0], -1), True)
+      seen = shifted(valid.reshape(x.shape[0], -1), True)
       tokens = jnp.where(seen, tokens, self.start)  # what follows padding starts from its own residual stream
     h = self.layers(self.embedding(tokens), self._angles(), valid=seen, keys=keys)
     return self.head(h, None).reshape(*x.shape, -1)
 
   def init_cache(self, batch_size: int) -> tuple[Cache, ...]:
     """Returns what `decode` carries before the first position, one entry a layer."""
-    length = len(self._angles())
-    return tuple(self.layers.block(i).attention.init_cache(batch_size, length) for i in range(self.layers.num_layers))
+    return self.layers.init_cache(batch_size, len(self._angles()))
 
   def decode(
     self, cache: tuple[Cache, ...], token: Int[Array, "batch"], position: Int[Array, ""]
@@ -84,17 +80,8 @@ class CausalTransformer(nnx.Module):
       cache: from `init_cache` or from the position before; positions come in order from 0.
       token: the category at position - 1; for position 0 the start token, `num_inputs`.
     """
-    angles = jax.lax.dynamic_slice_in_dim(self._angles(), position, 1)
-    h, updated = self.embedding(token[:, None]), []
-    for number, layer_cache in enumerate(cache):
-      h, layer_cache = self.layers.block(number).decode(h, angles, cache=layer_cache, position=position)
-      updated.append(layer_cache)
-    return self.head(h, None)[:, 0], tuple(updated)
+    h, cache = self.layers.decode(self.embedding(token[:, None]), self._angles(), cache=cache, position=position)
+    return self.head(h, None)[:, 0], cache
 
   def _angles(self) -> Array:
     return jnp.asarray(rotation_angles(self.event_shape, self.head_dim), jnp.float32)
-
-
-def _shift(x: Array, first: int | bool) -> Array:
-  """Returns x one position later, with `first` in front and the last entry gone."""
-  return jnp.concatenate([jnp.full_like(x[:, :1], first), x[:, :-1]], axis=1)

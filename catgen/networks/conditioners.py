@@ -8,18 +8,17 @@ conditioner has the same call, where position l sees positions < l only, and `in
 import math
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.networks.latent_embedding import LatentEmbedding
-from catgen.networks.layers import Layers
+from catgen.networks.layers import Layers, shifted
 from catgen.networks.linear import Linear
-from catgen.networks.lstm import LSTM, MLP, BidirectionalLSTM, Carry
-from catgen.networks.precision import compute_dtype
+from catgen.networks.lstm import LSTM, BidirectionalLSTM, Carry
+from catgen.networks.mlp import MLP
 from catgen.networks.rotary import rotation_angles
-from catgen.networks.self_attention import BlockSizes, Cache
+from catgen.networks.self_attention import Cache, block_sizes
 
 
 class LSTMConditioner(nnx.Module):
@@ -113,7 +112,7 @@ class CausalLSTMConditioner(nnx.Module):
   ) -> Float[Array, "batch length outputs"]:
     """Returns features of every position, which depend on the valid ones before it."""
     h = self.embedding(z, valid=valid, keys=keys)
-    h = jnp.pad(h[:, :-1], ((0, 0), (1, 0), (0, 0)))
+    h = shifted(h, 0.0)
     for layer in self.layers:
       h = layer(h)
     return self.head(h)
@@ -155,16 +154,14 @@ class TransformerConditioner(nnx.Module):
     dtype: str = "float32",
     remat: bool = False,
   ) -> None:
-    sizes = BlockSizes(
+    sizes = block_sizes(
       width=width,
       num_heads=num_heads,
-      hidden_width=8 * round(mlp_ratio * width / 8),
-      time_width=None,
+      mlp_ratio=mlp_ratio,
       causal=self.causal,
-      conv_width=0,
       dropout=dropout,
-      dtype=compute_dtype(dtype),
-    ).checked()
+      dtype=dtype,
+    )
     self.sizes, self.event_shape, self.head_dim = sizes, tuple(event_shape), width // num_heads
     self.embedding = Linear(num_channels + num_context, width, dtype=sizes.dtype, rngs=rngs)
     self.layers = Layers(sizes, num_layers, remat=remat, scan_layers=False, rngs=rngs)
@@ -184,8 +181,8 @@ class TransformerConditioner(nnx.Module):
       z = jnp.where(valid[..., None], z, 0.0)
     h = self.embedding(z)
     if self.causal:
-      h = jnp.pad(h[:, :-1], ((0, 0), (1, 0), (0, 0)))
-      valid = None if valid is None else jnp.pad(valid[:, :-1], ((0, 0), (1, 0)), constant_values=True)
+      h = shifted(h, 0.0)
+      valid = None if valid is None else shifted(valid, True)
     h = self.layers(h, self._angles(), valid=valid, keys=keys)
     return self.head(h.astype(jnp.float32))
 
@@ -200,20 +197,16 @@ class CausalTransformerConditioner(TransformerConditioner):
 
   def init_cache(self, batch_size: int) -> tuple[Cache, ...]:
     """Returns what `decode` carries before the first position, one entry a layer."""
-    length = len(self._angles())
-    return tuple(self.layers.block(i).attention.init_cache(batch_size, length) for i in range(self.layers.num_layers))
+    return self.layers.init_cache(batch_size, len(self._angles()))
 
   def decode(
     self, cache: tuple[Cache, ...], previous: Float[Array, "batch channels"], position: Int[Array, ""]
   ) -> tuple[Float[Array, "batch outputs"], tuple[Cache, ...]]:
     """Returns the features of one position given the latent before it (not read at position 0), and the cache."""
-    angles = jax.lax.dynamic_slice_in_dim(self._angles(), position, 1)
     h = self.embedding(previous[:, None])
-    h, updated = jnp.where(position > 0, h, jnp.zeros_like(h)), []
-    for number, layer_cache in enumerate(cache):
-      h, layer_cache = self.layers.block(number).decode(h, angles, cache=layer_cache, position=position)
-      updated.append(layer_cache)
-    return self.head(h.astype(jnp.float32))[:, 0], tuple(updated)
+    h = jnp.where(position > 0, h, jnp.zeros_like(h))
+    h, cache = self.layers.decode(h, self._angles(), cache=cache, position=position)
+    return self.head(h.astype(jnp.float32))[:, 0], cache
 
 
 COUPLING_CONDITIONERS: dict[str, Callable[..., nnx.Module]] = {

@@ -12,10 +12,10 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.networks.embedding import Embedding
 from catgen.networks.layers import Layers
 from catgen.networks.linear import Linear
-from catgen.networks.lstm import MLP, BidirectionalLSTM
-from catgen.networks.precision import compute_dtype
+from catgen.networks.lstm import BidirectionalLSTM
+from catgen.networks.mlp import MLP
 from catgen.networks.rotary import rotation_angles
-from catgen.networks.self_attention import BlockSizes
+from catgen.networks.self_attention import block_sizes
 
 
 class NoEncoder(nnx.Module):
@@ -113,16 +113,13 @@ class TransformerEncoder(nnx.Module):
     dropout: float = 0.0,
     dtype: str = "float32",
   ) -> None:
-    sizes = BlockSizes(
+    sizes = block_sizes(
       width=width,
       num_heads=num_heads,
-      hidden_width=8 * round(mlp_ratio * width / 8),
-      time_width=None,
-      causal=False,
-      conv_width=0,
+      mlp_ratio=mlp_ratio,
       dropout=dropout,
-      dtype=compute_dtype(dtype),
-    ).checked()
+      dtype=dtype,
+    )
     self.angles = (tuple(event_shape), width // num_heads)
     rotation_angles(*self.angles)  # refuses what cannot rotate before anything is built
     self.embedding = Embedding(num_inputs, width, dtype=sizes.dtype, rngs=rngs)

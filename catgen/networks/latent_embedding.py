@@ -6,7 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.networks.linear import Linear
-from catgen.networks.lstm import MLP
+from catgen.networks.mlp import MLP
 
 
 class LatentEmbedding(nnx.Module):

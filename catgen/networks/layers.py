@@ -6,11 +6,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.networks.blocks import Block
 from catgen.networks.conditioning import fold_in
-from catgen.networks.self_attention import BlockSizes
+from catgen.networks.self_attention import BlockSizes, Cache
+
+
+def shifted(x: Array, first: Array | float | int | bool) -> Array:
+  """Returns x [batch, length, ...] one position later, with `first` in front and the last entry gone."""
+  return jnp.concatenate([jnp.full_like(x[:, :1], first), x[:, :-1]], axis=1)
 
 
 class Layers(nnx.Module):
@@ -56,7 +61,26 @@ class Layers(nnx.Module):
       h, _ = step(h, (nnx.state(block), jnp.asarray(number)))
     return h
 
-  def block(self, number: int) -> Block:
+  def init_cache(self, batch_size: int, length: int) -> tuple[Cache, ...]:
+    """Returns what `decode` carries before the first position, one entry a layer."""
+    return tuple(self._block(i).attention.init_cache(batch_size, length) for i in range(self.num_layers))
+
+  def decode(
+    self,
+    h: Float[Array, "batch 1 width"],
+    angles: Float[Array, "length half"],
+    *,
+    cache: tuple[Cache, ...],
+    position: Int[Array, ""],
+  ) -> tuple[Float[Array, "batch 1 width"], tuple[Cache, ...]]:
+    """Returns what causal blocks give at `position`, and the cache with that position added."""
+    own, updated = jax.lax.dynamic_slice_in_dim(angles, position, 1), []
+    for number, layer_cache in enumerate(cache):
+      h, layer_cache = self._block(number).decode(h, own, cache=layer_cache, position=position)
+      updated.append(layer_cache)
+    return h, tuple(updated)
+
+  def _block(self, number: int) -> Block:
     """Returns one block, wherever its parameters are kept."""
     if not self.scan_layers:
       return self.blocks[number]

@@ -7,8 +7,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from catgen.networks.linear import Linear
-
 
 class Carry(NamedTuple):
   """What an LSTM layer remembers."""
@@ -71,28 +69,6 @@ class BidirectionalLSTM(nnx.Module):
     """Returns features of every position that depend on all."""
     for ahead, back in zip(self.ahead, self.back, strict=True):
       x = jnp.concatenate([ahead(x), back(x, reverse=True)], axis=-1)
-    return x
-
-
-class MLP(nnx.Module):
-  """Linear layers with exact GELU between them (and, with `activate_last`, after them), PyTorch's initialization."""
-
-  def __init__(self, *widths: int, activate_last: bool = False, zero_last: bool = False, rngs: nnx.Rngs) -> None:
-    last = len(widths) - 2
-    self.activate_last = activate_last
-    self.layers = nnx.List(
-      [
-        Linear(widths[i], widths[i + 1], init="zeros" if zero_last and i == last else "uniform", rngs=rngs)
-        for i in range(last + 1)
-      ]
-    )
-
-  def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
-    """Returns the last layer's features."""
-    for i, layer in enumerate(self.layers):
-      x = layer(x)
-      if self.activate_last or i + 1 < len(self.layers):
-        x = jax.nn.gelu(x, approximate=False)
     return x
 
 

@@ -12,11 +12,12 @@ from jaxtyping import Array, Bool, Float, Int
 from catgen.interfaces import InputError
 from catgen.networks.attention import attend
 from catgen.networks.linear import Linear
+from catgen.networks.precision import compute_dtype
 from catgen.networks.rotary import rotate
 
 
 class BlockSizes(NamedTuple):
-  """What a block is built from, checked once."""
+  """What a block is built from; made by `block_sizes`."""
 
   width: int
   num_heads: int
@@ -27,15 +28,31 @@ class BlockSizes(NamedTuple):
   dropout: float
   dtype: np.dtype
 
-  def checked(self) -> "BlockSizes":
-    """Returns these sizes, or raises InputError naming the one that does not fit."""
-    if self.width % self.num_heads:
-      raise InputError(f"num_heads {self.num_heads} does not divide width {self.width}")
-    if not 0.0 <= self.dropout < 1.0:
-      raise InputError(f"dropout must be at least 0 and below 1, not {self.dropout}")
-    if self.conv_width < 0 or (self.conv_width and not self.causal and self.conv_width % 2 == 0):
-      raise InputError(f"conv_width must be 0 or odd (any positive number in a causal network), not {self.conv_width}")
-    return self
+
+def block_sizes(
+  *,
+  width: int,
+  num_heads: int,
+  mlp_ratio: float,
+  dropout: float,
+  dtype: str,
+  causal: bool = False,
+  time_width: int | None = None,
+  conv_width: int = 0,
+) -> BlockSizes:
+  """Returns the sizes of a block, its perceptron mlp_ratio times the width, rounded to a multiple of 8.
+
+  Raises:
+    InputError: names the one that does not fit.
+  """
+  if width % num_heads:
+    raise InputError(f"num_heads {num_heads} does not divide width {width}")
+  if not 0.0 <= dropout < 1.0:
+    raise InputError(f"dropout must be at least 0 and below 1, not {dropout}")
+  if conv_width < 0 or (conv_width and not causal and conv_width % 2 == 0):
+    raise InputError(f"conv_width must be 0 or odd (any positive number in a causal network), not {conv_width}")
+  hidden_width = 8 * round(mlp_ratio * width / 8)
+  return BlockSizes(width, num_heads, hidden_width, time_width, causal, conv_width, dropout, compute_dtype(dtype))
 
 
 class Cache(NamedTuple):

@@ -8,9 +8,8 @@ from catgen.networks.blocks import Head
 from catgen.networks.conditioning import TimeMLP
 from catgen.networks.embedding import Embedding
 from catgen.networks.layers import Layers
-from catgen.networks.precision import compute_dtype
 from catgen.networks.rotary import rotation_angles
-from catgen.networks.self_attention import BlockSizes
+from catgen.networks.self_attention import block_sizes
 
 
 class Transformer(nnx.Module):
@@ -49,16 +48,15 @@ class Transformer(nnx.Module):
     remat: bool = False,
     scan_layers: bool = False,
   ) -> None:
-    sizes = BlockSizes(
+    sizes = block_sizes(
       width=width,
       num_heads=num_heads,
-      hidden_width=8 * round(mlp_ratio * width / 8),
+      mlp_ratio=mlp_ratio,
       time_width=time_width,
-      causal=False,
       conv_width=conv_width,
       dropout=dropout,
-      dtype=compute_dtype(dtype),
-    ).checked()
+      dtype=dtype,
+    )
     self.event_shape, self.head_dim = tuple(event_shape), width // num_heads
     rotation_angles(self.event_shape, self.head_dim)  # refuses what cannot rotate before anything is built
     self.embedding = Embedding(num_inputs, width, dtype=sizes.dtype, rngs=rngs)
