@@ -23,7 +23,7 @@ from catgen.data.splits import record_split
 from catgen.evaluation import likelihood
 from catgen.evaluation.results import code_version
 from catgen.evaluation.samples import generate
-from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
+from catgen.flows.densities import CONDITIONERS, DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import (
   Codec,
   DataSource,
@@ -37,7 +37,6 @@ from catgen.interfaces import (
 )
 from catgen.models import MODELS
 from catgen.networks import NETWORKS
-from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
 from catgen.networks.encoders import ENCODERS
 from catgen.training.checkpoint import restore_params
 from catgen.training.optimizer import make_optimizer
@@ -109,29 +108,33 @@ def make_source(section: Mapping[str, Any]) -> DataSource:
 
 def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:
   """Returns the model of a config's section `model` for the given events."""
-  section = dict(section)
+  plain = {key: value for key, value in section.items() if key not in _PARTS}
+  factory = _from_registry(MODELS, plain, "model")
+  parameters = _keywords(MODELS[plain["kind"]])
   parts = {}
   for name, registry in _PARTS.items():
-    if section.get(name) is not None:
-      parts[f"make_{name}"] = _make_part(registry, section[name], f"model.{name}")
-    section.pop(name, None)
-  factory = _from_registry(MODELS, section, "model")
-  for name, parameter in _keywords(MODELS[section["kind"]]).items():
-    if name.startswith("make_") and parameter.default is inspect.Parameter.empty and name not in parts:
-      raise InputError(f"config.model.{name[5:]} is not set; a model of kind {section['kind']!r} needs it")
-  return factory(event=event, **_checked(MODELS[section["kind"]], parts, "model"))
+    argument, given = f"make_{name}", section.get(name)
+    if given is not None and argument not in parameters:
+      raise InputError(
+        f"config.model has a section {name!r}, but a model of kind {plain['kind']!r} takes none; remove it"
+      )
+    if given is not None:
+      parts[argument] = _make_part(registry, given, f"model.{name}")
+    elif argument in parameters and parameters[argument].default is inspect.Parameter.empty:
+      raise InputError(f"config.model.{name} is not set; a model of kind {plain['kind']!r} needs it")
+  return factory(event=event, **parts)
 
 
 def _make_part(registry: Mapping[str, Callable], section: Mapping[str, Any], name: str) -> Callable:
-  """Returns the factory of a part of a model; a flow's section has a conditioner of its own."""
-  section = dict(section)
-  conditioner = section.pop("conditioner", None)
-  factory = _from_registry(registry, section, name)
-  if conditioner is None:
-    return factory
-  causal = section["kind"] == "autoregressive"
-  conditioners = CAUSAL_CONDITIONERS if causal else COUPLING_CONDITIONERS
-  return partial(factory, make_conditioner=_from_registry(conditioners, conditioner, f"{name}.conditioner"))
+  """Returns the factory of a part of a model; a flow's section has a section `conditioner` of its own."""
+  plain = {key: value for key, value in section.items() if key != "conditioner"}
+  factory = _from_registry(registry, plain, name)
+  if "make_conditioner" not in _keywords(registry[plain["kind"]]):
+    return _from_registry(registry, section, name)
+  if section.get("conditioner") is None:
+    raise InputError(f"config.{name}.conditioner is not set; a flow of kind {plain['kind']!r} needs it")
+  make_conditioner = _from_registry(CONDITIONERS[plain["kind"]], section["conditioner"], f"{name}.conditioner")
+  return partial(factory, make_conditioner=make_conditioner)
 
 
 def make_training_optimizer(config: Mapping[str, Any]) -> tuple[Any, Callable]:

@@ -38,7 +38,7 @@ def icdf(
   location: Float[Array, "*#batch"], log_scale: Float[Array, "*#batch"], probability: Float[Array, "*#batch"]
 ) -> Float[Array, "*batch"]:
   """Returns the value with P(z <= value) = probability, in (0, 1)."""
-  return location + jnp.exp(log_scale) * (jnp.log(probability) - jnp.log1p(-probability))
+  return location + jnp.exp(log_scale) * jax.scipy.special.logit(probability)
 
 
 def sample(

@@ -41,12 +41,15 @@ def log_survival(mixture: Mixture, value: Float[Array, "*batch"]) -> Float[Array
 
 def logit_cdf(mixture: Mixture, value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
   """Returns log P(z <= value) - log P(z > value): increasing, without saturation in either tail."""
-  return log_cdf(mixture, value) - log_survival(mixture, value)
+  below = logistic.log_cdf(mixture.locations, mixture.log_scales, value[..., None])
+  above = logistic.log_survival(mixture.locations, mixture.log_scales, value[..., None])
+  # The normalization of the weights cancels.
+  return jax.nn.logsumexp(mixture.logits + below, axis=-1) - jax.nn.logsumexp(mixture.logits + above, axis=-1)
 
 
 def icdf(mixture: Mixture, probability: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
   """Returns the value with P(z <= value) = probability, in (0, 1)."""
-  return from_logit(mixture, jnp.log(probability) - jnp.log1p(-probability))
+  return from_logit(mixture, jax.scipy.special.logit(probability))
 
 
 def from_logit(mixture: Mixture, logit: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

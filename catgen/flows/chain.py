@@ -25,13 +25,10 @@ class Chain(nnx.Module):
     keys: Key[Array, "batch"] | None = None,
   ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
     """Returns (v, log_det). Context and validity are given in the order of v's positions."""
-    mask, beside = valid, context
-    for layer in self.layers:  # where z's positions are
-      mask, beside = _moved(layer, mask), _moved(layer, beside)
-    log_det = jnp.zeros(len(z))
+    valid, context, log_det = self.move(valid), self.move(context), jnp.zeros(len(z))
     for i, layer in enumerate(self.layers):
-      z, change = layer.forward(z, context=beside, valid=mask, keys=_keys(keys, i))
-      mask, beside, log_det = _moved(layer, mask), _moved(layer, beside), log_det + change
+      z, change = layer.forward(z, context=context, valid=valid, keys=_keys(keys, i))
+      valid, context, log_det = _moved(layer, valid), _moved(layer, context), log_det + change
     return z, log_det
 
   def inverse(
@@ -49,14 +46,11 @@ class Chain(nnx.Module):
       valid, context, log_det = _moved(layer, valid), _moved(layer, context), log_det + change
     return v, log_det
 
-  def final(self, valid: Bool[Array, "batch length"] | None) -> Bool[Array, "batch length"] | None:
-    """Returns validity in the order of z's positions, given it in the order of v's."""
-    for layer in self.layers:
-      valid = _moved(layer, valid)
-    return valid
+  def move(self, values: Array | None) -> Array | None:
+    """Returns values [batch, length, ...] of v's positions in the order of z's, or the other way round.
 
-  def restored(self, values: Float[Array, "batch length channels"]) -> Float[Array, "batch length channels"]:
-    """Returns values of z's positions in the order of v's."""
+    Both are the same, since reversals are all that moves positions; None stays None.
+    """
     for layer in self.layers:
       values = _moved(layer, values)
     return values

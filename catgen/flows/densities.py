@@ -13,6 +13,7 @@ from catgen.flows.coupling import Coupling
 from catgen.flows.invertible_linear import InvertibleLinear
 from catgen.flows.learned_normal import LearnedNormal
 from catgen.flows.reversal import Reversal
+from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
 
 
 class Density(nnx.Module):
@@ -32,7 +33,7 @@ class Density(nnx.Module):
   ) -> Float[Array, "batch"]:
     """Returns log p(v) in nats; keys: for dropout in the conditioners, None = none."""
     z, log_det = self.chain.inverse(v, valid=valid, keys=keys)
-    return self.base.log_prob(z, self.chain.final(valid)) + log_det
+    return self.base.log_prob(z, self.chain.move(valid)) + log_det
 
   def sample(self, keys: Key[Array, "batch"]) -> Float[Array, "batch length channels"]:
     """Draws one latent sequence per key, all of a batch together."""
@@ -133,5 +134,10 @@ def coupling_density(
 DENSITIES: dict[str, Callable[..., Density]] = {
   "autoregressive": autoregressive_density,
   "coupling": coupling_density,
+}
+# The conditioners that fit each kind of flow.
+CONDITIONERS: dict[str, dict[str, Callable[..., nnx.Module]]] = {
+  "autoregressive": CAUSAL_CONDITIONERS,
+  "coupling": COUPLING_CONDITIONERS,
 }
 POSTERIOR_FLOWS: dict[str, Callable[..., Chain]] = {"coupling": coupling_layers}

@@ -41,12 +41,14 @@ def dequantized_flow(
     make_posterior_flow, num_context: as in `argmax_flow`.
 
   Raises:
-    InputError: unknown noise, or variational noise without an encoder.
+    InputError: unknown noise, variational noise without an encoder, or uniform noise with flow layers.
   """
   if noise not in ("uniform", "variational"):
     raise InputError(f"noise {noise!r} is unknown; choose uniform or variational")
   if noise == "variational" and make_encoder is None:
     raise InputError("variational noise needs an encoder; set config.model.encoder")
+  if noise == "uniform" and make_posterior_flow is not None:
+    raise InputError("uniform noise has no posterior flow; set config.model.noise to variational or leave the flow out")
   make_inverse = partial(
     RoundingInverse,
     event,

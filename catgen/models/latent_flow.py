@@ -39,9 +39,9 @@ class LatentFlow(nnx.Module):
     train: bool,
   ) -> dict[str, Float[Array, "batch"]]:
     """Returns one draw of log p(v) and of -log q(v | x) per example."""
-    dropout_keys = fold_in(keys, 1) if train else None
-    v, log_q = self.inverse(x, valid=valid, keys=fold_in(keys, 0), dropout_keys=dropout_keys)
-    log_p = self.density.log_prob(v, valid=valid, keys=None if dropout_keys is None else fold_in(dropout_keys, 1))
+    dropout_keys = (fold_in(keys, 1), fold_in(keys, 2)) if train else (None, None)
+    v, log_q = self.inverse(x, valid=valid, keys=fold_in(keys, 0), dropout_keys=dropout_keys[0])
+    log_p = self.density.log_prob(v, valid=valid, keys=dropout_keys[1])
     return {"density": log_p, "inverse": -log_q}
 
   def sample(self, keys: Key[Array, "batch"]) -> tuple[Int[Array, "batch length"], Bool[Array, "batch length"]]:

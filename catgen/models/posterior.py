@@ -70,4 +70,4 @@ class Posterior(nnx.Module):
     context = features[..., 2 * self.num_channels :]
     chain_keys = None if dropout_keys is None else fold_in(dropout_keys, 1)
     u, log_det = self.chain.inverse(u, context=context, valid=valid, keys=chain_keys)
-    return Noise(self.chain.restored(u), log_q, -log_det)
+    return Noise(self.chain.move(u), log_q, -log_det)

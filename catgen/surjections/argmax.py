@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from catgen.bijections import gumbel_threshold, softplus_threshold
+from catgen.bijections import gumbel_threshold, sigmoid, softplus_threshold
 from catgen.bijections.softplus_threshold import Thresholded
 from catgen.surjections.inverted import Inverted
 
@@ -52,8 +52,8 @@ def invert_gumbel_thresholding(
   location: Float[Array, "*#event channels"],
 ) -> Inverted:
   """Returns v by Gumbel thresholding of u = sigmoid(logit), where the logit has log-density `log_q`."""
-  log_u, log_rest = jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
-  return _inverted(_gumbel(log_u, category, location), log_q - log_u - log_rest)
+  log_slope = sigmoid.forward(logit)[1]
+  return _inverted(_gumbel(jax.nn.log_sigmoid(logit), category, location), log_q - log_slope)
 
 
 def _gumbel(log_u: Array, category: Array, location: Array) -> Thresholded:

@@ -5,10 +5,10 @@ P(invalid), and it is large for an untrained density, because the K boxes are li
 Reference: the paper's Table 1 and Section 2; Theis et al. (2016) for uniform, Ho et al. (2019) for variational noise.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from catgen.bijections import sigmoid
 from catgen.distributions import categorical
 from catgen.surjections.inverted import Inverted
 
@@ -29,6 +29,5 @@ def invert_variational(
   logit: Float[Array, "*event classes"], log_q: Float[Array, "*event classes"], category: Int[Array, "*event"]
 ) -> Inverted:
   """Returns onehot + sigmoid(logit), where the logit has log-density `log_q`."""
-  log_slope = jax.nn.log_sigmoid(logit) + jax.nn.log_sigmoid(-logit)
-  own = categorical.indicator(category, logit.shape[-1])
-  return Inverted(own + jax.nn.sigmoid(logit), log_q - log_slope)
+  u, log_slope = sigmoid.forward(logit)
+  return Inverted(categorical.indicator(category, u.shape[-1]) + u, log_q - log_slope)
