@@ -32,7 +32,7 @@ class Family(NamedTuple):
   state: dict
   probs: np.ndarray  # [events]; with what is missing to one, P(invalid)
   sample_probs: np.ndarray  # the same for what `sample` does by default (continuous time is sampled in steps)
-  invalid: float = 0.0  # P(no event): unused codes by quadrature; of boxes, what is missing to one
+  invalid: float | None = 0.0  # P(no event): of unused codes, by quadrature; None = outside boxes, not integrated
 
 
 def transformer(**options):
@@ -146,7 +146,7 @@ def _flow(name: str, kind: str = "argmax_flow", **options) -> Family:
   boxes = kind == "dequantized_flow"
   codes = flows.probabilities(model, params, K, D, base=options.get("base", 0) or K, boxes=boxes)
   probs = codes[(slice(0, K),) * D].reshape(-1)
-  invalid = 1 - probs.sum() if boxes else codes.sum() - probs.sum()
+  invalid = None if boxes else codes.sum() - probs.sum()
   return Family(name, model, params, state, probs, probs, invalid)
 
 
@@ -159,7 +159,13 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
   "autoregressive": _autoregressive,
   "argmax_softplus_bits": partial(_flow, base=2, make_encoder=encoder("lstm")),
+  "argmax_softplus_transformer": partial(
+    _flow, base=2, make_encoder=encoder("transformer"), make_density=density("coupling", "transformer", actnorm=True)
+  ),
   "argmax_gumbel_bits": partial(_flow, base=2, inverse="gumbel", make_encoder=encoder("none")),
+  "argmax_gumbel_layers": partial(
+    _flow, base=2, inverse="gumbel", make_density=density("autoregressive", "transformer", num_layers=2, actnorm=True)
+  ),
   "argmax_thresholding_bits": partial(_flow, base=2, inverse="gumbel_thresholding", make_density=density("coupling")),
   "argmax_posterior_flow": partial(_flow, base=2, make_posterior_flow=posterior_flow(), num_context=4),
   "dequantized_uniform": partial(_flow, kind="dequantized_flow", make_encoder=None),

@@ -36,10 +36,11 @@ def test_every_family_is_under_contract():
 
 
 def test_probabilities_sum_to_one(member):
-  tolerance = 2e-3 if "continuous" in member.name or member.invalid else 1e-5
-  if member.name.startswith("argmax"):
-    tolerance = 2e-3
-  np.testing.assert_allclose(member.probs.sum() + member.invalid, 1.0, atol=tolerance)
+  tolerance = 2e-3 if "continuous" in member.name else 1e-4 if member.name.startswith("argmax") else 1e-5
+  if member.invalid is None:  # known from the samples only
+    assert 0.0 < member.probs.sum() < 1.0
+  else:
+    np.testing.assert_allclose(member.probs.sum() + member.invalid, 1.0, atol=tolerance)
   assert member.probs.std() > 0.01  # the model depends on its input
 
 
@@ -141,11 +142,13 @@ def test_samples_have_the_models_frequencies(member):
   )
   codes = np.where(samples.valid.all(-1), samples.x @ K ** np.arange(D - 1, -1, -1), len(EVENTS))
   counts = np.bincount(codes, minlength=len(EVENTS) + 1)
-  expected = np.append(member.sample_probs, 0) * num
-  expected[-1] = max(num - expected.sum(), 0)
-  assert counts[-1] <= expected[-1] + 5 * np.sqrt(expected[-1] + 1e-9)
-  probs = expected[:-1] / expected[:-1].sum()
-  assert scipy.stats.chisquare(counts[:-1], probs * counts[:-1].sum()).pvalue > 1e-4
+  invalid = 1 - member.sample_probs.sum()
+  if invalid < 3e-3:  # none, up to what the exact probabilities are good to
+    assert counts[-1] == 0
+    probs, counts = member.sample_probs / member.sample_probs.sum(), counts[:-1]
+  else:
+    probs = np.append(member.sample_probs, invalid)
+  assert scipy.stats.chisquare(counts, probs * num).pvalue > 1e-4
 
 
 def test_exact_log_prob(member):

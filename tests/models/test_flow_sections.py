@@ -1,0 +1,83 @@
+"""Config sections of flows: the paper's networks by their size, and one line for what does not fit together."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from catgen.build import make_model
+from catgen.interfaces import Batch, EventSpec, InputError
+from configs import base
+
+TEXT8, ENWIK8 = EventSpec((256,), 27), EventSpec((320,), 256)
+
+
+def num_parameters(section, event):
+  model = make_model(section.to_dict(), event)
+  shape = (2, *event.shape)
+  batch = Batch(jnp.zeros(shape, jnp.int32), jnp.ones(shape, bool), jnp.arange(2))
+  shapes = jax.eval_shape(lambda key: model.init(batch, key)[0], jax.random.key(0))
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+
+
+def coupling(**conditioner):
+  section = base.argmax_flow()
+  section.density = base.coupling_density()
+  section.density.conditioner.update(conditioner)
+  section.encoder = {"kind": "per_position"}
+  return section
+
+
+@pytest.mark.parametrize(
+  ("event", "bits", "channel_features", "original"), [(TEXT8, 5, 96, 70_799_679), (ENWIK8, 8, 82, 75_561_324)]
+)
+def test_autoregressive_argmax_flow_has_the_originals_parameters(event, bits, channel_features, original):
+  """Less the second bias of every LSTM gate, and the zeros of block-diagonal matrices, which are not stored here."""
+  section = base.argmax_flow()
+  section.density.channel_features = channel_features
+  second_biases = 2 * 4 * 512 + 2 * 4 * 2048
+  channel_zeros = (bits - 1) * (bits - 2) * 3 * channel_features
+  output_zeros = bits * (bits - 1) * 512 * (2 + 3 * 27)
+  assert num_parameters(section, event) == original - second_biases - channel_zeros - output_zeros
+
+
+@pytest.mark.parametrize(
+  ("event", "conditioner", "lstm_width", "original"),
+  [
+    (TEXT8, {}, 512, 81_154_443),
+    (ENWIK8, {"hidden_width": 384, "width": 384, "time_width": 96, "lstm_width": 768}, 768, 182_005_952),
+  ],
+)
+def test_coupling_argmax_flow_has_the_originals_parameters(event, conditioner, lstm_width, original):
+  second_biases = 8 * 2 * 2 * 4 * lstm_width  # layers, LSTM layers, directions, gates
+  assert num_parameters(coupling(**conditioner), event) == original - second_biases
+
+
+def flow(**changes):
+  return {**base.argmax_flow().to_dict(), **changes}
+
+
+def density(**changes):
+  return {**base.autoregressive_density().to_dict(), **changes}
+
+
+UNIFORM = {"kind": "dequantized_flow", "noise": "uniform", "density": density()}
+
+
+@pytest.mark.parametrize(
+  ("section", "message"),
+  [
+    (flow(density=density(conditioner=None)), "config.model.density.conditioner is not set"),
+    (flow(density=density(conditioner={"kind": "lstm", "widht": 3})), "has no key 'widht'; did you mean 'width'"),
+    (flow(density=None), "config.model.density is not set"),
+    (flow(network={"kind": "transformer"}), "section 'network', but a model of kind 'argmax_flow' takes none"),
+    (flow(inverse="softmax"), "inverse 'softmax' is unknown"),
+    (flow(base=1), "base is 1"),
+    ({**UNIFORM, "posterior_flow": base.coupling_density().to_dict()}, "uniform noise has no posterior flow"),
+    ({**UNIFORM, "noise": "variational"}, "variational noise needs an encoder"),
+  ],
+)
+def test_mistakes_get_one_line(section, message):
+  with pytest.raises(InputError, match=message):
+    make_model(section, TEXT8)
