@@ -7,6 +7,7 @@ shortly on made-up data, then enumerates all events: probabilities sum to one, E
 frequencies.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -22,6 +23,20 @@ from catgen.reporting import text
 from launch import cli
 
 FLAGS = flags.FLAGS
+# Sizes of the small model's parts, where the config has larger ones.
+_SMALL = {
+  "width": 32,
+  "num_heads": 2,
+  "dropout": 0.0,
+  "time_width": 16,
+  "hidden_width": 32,
+  "lstm_width": 32,
+  "output_width": 32,
+  "num_features": 32,
+  "num_mixtures": 4,
+  "channel_features": 8,
+  "input_dropout": 0.0,
+}
 
 
 def main() -> int:
@@ -43,10 +58,7 @@ def main() -> int:
 
 def small_config(config: dict[str, Any]) -> dict[str, Any]:
   """Returns the config with everything that costs time made small; what defines the model stays."""
-  model, network = dict(config["model"]), dict(config["model"]["network"])
-  small = {"width": 32, "num_layers": 1, "num_heads": 2, "window": FLAGS.length, "dropout": 0.0, "dtype": "float32"}
-  network.update({key: value for key, value in small.items() if key in network})
-  model["network"] = network
+  model = small_model(config["model"], FLAGS.length)
   if model.get("num_steps"):
     model["num_steps"] = FLAGS.time_steps
   training = {
@@ -60,6 +72,14 @@ def small_config(config: dict[str, Any]) -> dict[str, Any]:
   optimizer["adam_learning_rate"] = None
   mesh = {"data": 1, "fsdp": 1}
   return {**config, "seed": FLAGS.seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
+
+
+def small_model(section: Mapping[str, Any], length: int) -> dict[str, Any]:
+  """Returns a section of the model and all sections in it with few features and layers (two where layers are flows)."""
+  sizes = {**_SMALL, "window": length, "num_layers": 2 if "conditioner" in section else 1}
+  sizes = {key: min(size, section[key]) for key, size in sizes.items() if key in section}
+  inner = {key: small_model(value, length) for key, value in section.items() if isinstance(value, Mapping)}
+  return {**section, **sizes, **inner, **({"dtype": "float32"} if "dtype" in section else {})}
 
 
 def made_up_source() -> DataSource:
