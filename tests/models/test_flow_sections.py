@@ -1,5 +1,6 @@
-"""Config sections of flows: the paper's networks by their size, and one line for what does not fit together."""
+"""Config sections of flows: the paper's networks by the size of their configurations, and one line for what does not fit together."""
 
+import importlib
 import math
 
 import jax
@@ -13,45 +14,35 @@ from configs import base
 TEXT8, ENWIK8 = EventSpec((256,), 27), EventSpec((320,), 256)
 
 
-def num_parameters(section, event):
-  model = make_model(section.to_dict(), event)
+def num_parameters(name, event):
+  config = importlib.import_module(f"configs.paper.{name}").get_config()
+  model = make_model(config.model.to_dict(), event)
   shape = (2, *event.shape)
   batch = Batch(jnp.zeros(shape, jnp.int32), jnp.ones(shape, bool), jnp.arange(2))
   shapes = jax.eval_shape(lambda key: model.init(batch, key)[0], jax.random.key(0))
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
 
-def coupling(**conditioner):
-  section = base.argmax_flow()
-  section.density = base.coupling_density()
-  section.density.conditioner.update(conditioner)
-  section.encoder = {"kind": "per_position"}
-  return section
-
-
 @pytest.mark.parametrize(
-  ("event", "bits", "channel_features", "original"), [(TEXT8, 5, 96, 70_799_679), (ENWIK8, 8, 82, 75_561_324)]
+  ("name", "event", "bits", "channel_features", "original"),
+  [("text8", TEXT8, 5, 96, 70_799_679), ("enwik8", ENWIK8, 8, 82, 75_561_324)],
 )
-def test_autoregressive_argmax_flow_has_the_originals_parameters(event, bits, channel_features, original):
+def test_autoregressive_argmax_flow_has_the_originals_parameters(name, event, bits, channel_features, original):
   """Less the second bias of every LSTM gate, and the zeros of block-diagonal matrices, which are not stored here."""
-  section = base.argmax_flow()
-  section.density.channel_features = channel_features
   second_biases = 2 * 4 * 512 + 2 * 4 * 2048
   channel_zeros = (bits - 1) * (bits - 2) * 3 * channel_features
   output_zeros = bits * (bits - 1) * 512 * (2 + 3 * 27)
-  assert num_parameters(section, event) == original - second_biases - channel_zeros - output_zeros
+  ours = num_parameters(f"{name}_argmax_autoregressive", event)
+  assert ours == original - second_biases - channel_zeros - output_zeros
 
 
 @pytest.mark.parametrize(
-  ("event", "conditioner", "lstm_width", "original"),
-  [
-    (TEXT8, {}, 512, 81_154_443),
-    (ENWIK8, {"hidden_width": 384, "width": 384, "time_width": 96, "lstm_width": 768}, 768, 182_005_952),
-  ],
+  ("name", "event", "lstm_width", "original"),
+  [("text8", TEXT8, 512, 81_154_443), ("enwik8", ENWIK8, 768, 182_005_952)],
 )
-def test_coupling_argmax_flow_has_the_originals_parameters(event, conditioner, lstm_width, original):
+def test_coupling_argmax_flow_has_the_originals_parameters(name, event, lstm_width, original):
   second_biases = 8 * 2 * 2 * 4 * lstm_width  # layers, LSTM layers, directions, gates
-  assert num_parameters(coupling(**conditioner), event) == original - second_biases
+  assert num_parameters(f"{name}_argmax_coupling", event) == original - second_biases
 
 
 def flow(**changes):

@@ -1,0 +1,1 @@
+"""Experiments for one or more accelerators: today's networks in bfloat16, all positions at once."""
