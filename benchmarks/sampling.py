@@ -2,10 +2,10 @@
 
   python -m benchmarks.sampling --subjects=quickstart
   python -m benchmarks.sampling --subjects=paper_text8 --steps=20 --batch_sizes=1
+  python -m benchmarks.sampling --subjects=paper_argmax_autoregressive --batch_sizes=1 --lengths=64,128,256
 
-The whole chain is one compiled loop, so its time is proportional to the number of steps. A cell that would take longer
-than --limit_seconds, judged by the cell before it, is left out and says so. Parameters are untrained, which costs the
-same.
+A whole draw is one compiled program. A cell that would take longer than --limit_seconds, judged by the cell before it,
+is left out and says so. Parameters are untrained, which costs the same.
 """
 
 import time
@@ -25,27 +25,30 @@ FLAGS = flags.FLAGS
 
 
 def main() -> None:
-  rows = [row for name in FLAGS.subjects for row in measure(name)]
+  lengths = [int(length) for length in FLAGS.lengths] or [None]
+  rows = [row for name in FLAGS.subjects for length in lengths for row in measure(name, length)]
   cli.say(f"{describe_machine()}; dtype {FLAGS.dtype}, median of {FLAGS.repeats}")
-  cli.say(text.table(["subject", "batch", "steps", "seconds", "ms/step", "characters/s"], rows))
+  cli.say(text.table(["subject", "length", "batch", "steps", "seconds", "ms/step", "characters/s"], rows))
 
 
-def measure(name: str) -> list[list]:
-  """Returns the rows of one subject, fewest steps first."""
-  made = experiment_of(name, dtype=FLAGS.dtype)
+def measure(name: str, length: int | None = None) -> list[list]:
+  """Returns the rows of one subject, fewest steps first; only diffusion has a choice of them."""
+  made = experiment_of(name, length=length, dtype=FLAGS.dtype)
   state, rows = made.init(), []
+  size = made.example.x[0].size
   iterative = made.model.full_bound is not None
   for batch_size in map(int, FLAGS.batch_sizes):
     per_step = 0.0
     for steps in sorted(map(int, FLAGS.steps)) if iterative else [None]:
       if steps and per_step * steps > FLAGS.limit_seconds:
-        rows.append([name, str(batch_size), str(steps), f"left out (about {per_step * steps:.0f} s)", "", ""])
+        rows.append(
+          [name, str(size), str(batch_size), str(steps), f"left out (about {per_step * steps:.0f} s)", "", ""]
+        )
         continue
       seconds = timed(made, state, batch_size, SampleOptions(num_steps=steps))
-      moves = steps or made.example.x[0].size
-      per_step = seconds / moves
-      speed = batch_size * made.example.x[0].size / seconds
-      rows.append([name, str(batch_size), str(moves), f"{seconds:.3f}", f"{1e3 * per_step:.1f}", f"{speed:,.0f}"])
+      per_step = seconds / steps if steps else 0.0
+      shown = [str(steps), f"{seconds:.3f}", f"{1e3 * per_step:.1f}"] if steps else ["", f"{seconds:.3f}", ""]
+      rows.append([name, str(size), str(batch_size), *shown, f"{batch_size * size / seconds:,.0f}"])
   return rows
 
 
@@ -66,6 +69,7 @@ def define_flags() -> None:
   flags.DEFINE_multi_enum("subjects", ["quickstart", "quickstart_autoregressive"], list(SUBJECTS), "what to draw from")
   flags.DEFINE_list("steps", ["1000", "100", "20"], "numbers of reverse steps")
   flags.DEFINE_list("batch_sizes", ["1", "64"], "sequences drawn together")
+  flags.DEFINE_list("lengths", [], "positions of a sequence; default: the configuration's")
   flags.DEFINE_integer("repeats", 3, "draws that are timed")
   flags.DEFINE_float("limit_seconds", 300.0, "longest draw that is tried")
   flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the network's arithmetic")

@@ -12,10 +12,11 @@ from catgen.data.splits import record_split
 from catgen.experiment import Experiment, make_experiment
 from catgen.interfaces import DataSource, EventSpec
 from configs import base, quickstart
-from configs.paper import enwik8_multinomial, text8_multinomial
+from configs.paper import enwik8_multinomial, text8_argmax_autoregressive, text8_argmax_coupling, text8_multinomial
+from configs.text8_head import argmax_autoregressive, argmax_coupling
 from launch.cli import resolved
 
-_CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27}
+_CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27, "text_file": 27}
 
 
 def _modern() -> Any:
@@ -37,19 +38,35 @@ SUBJECTS: dict[str, Callable[[], Any]] = {
   "paper_text8": text8_multinomial.get_config,
   "paper_enwik8": enwik8_multinomial.get_config,
   "modern": _modern,
+  "paper_argmax_autoregressive": text8_argmax_autoregressive.get_config,
+  "paper_argmax_coupling": text8_argmax_coupling.get_config,
+  "small_argmax_autoregressive": argmax_autoregressive.get_config,
+  "small_argmax_coupling": argmax_coupling.get_config,
   "quickstart": quickstart.get_config,
   "quickstart_autoregressive": _quickstart_autoregressive,
 }
 
 
-def experiment_of(name: str, *, batch_size: int | None = None, dtype: str = "float32") -> Experiment:
-  """Returns the experiment of a subject on random categories, on one device."""
+def experiment_of(
+  name: str, *, batch_size: int | None = None, length: int | None = None, dtype: str = "float32"
+) -> Experiment:
+  """Returns the experiment of a subject on random categories, on one device; None = the configuration's."""
   config = resolved(SUBJECTS[name]())
-  config["model"]["network"]["dtype"] = dtype
+  _set_dtype(config["model"], dtype)
+  config["data"]["length"] = length or config["data"]["length"]
   config["training"]["batch_size"] = batch_size or config["training"]["batch_size"]
   config["mesh"] = {"data": 1, "fsdp": 1}
   source = random_source((config["data"]["length"],), _CLASSES[config["data"]["kind"]])
   return make_experiment(config, source, jax.devices()[:1])
+
+
+def _set_dtype(section: dict[str, Any], dtype: str) -> None:
+  """Changes the dtype of every network that has one (recurrent networks compute in float32)."""
+  for key, value in section.items():
+    if isinstance(value, dict):
+      _set_dtype(value, dtype)
+    elif key == "dtype":
+      section[key] = dtype
 
 
 def random_source(shape: tuple[int, ...], num_classes: int, number: int = 1024) -> DataSource:

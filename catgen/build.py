@@ -204,6 +204,12 @@ def _fixed_part(config: Mapping[str, Any]) -> dict[str, Any]:
   return _flat(fixed)
 
 
+def identity_without_seed(record: RunRecord) -> str:
+  """Returns what runs share that differ in nothing but their seed: data, model and training."""
+  fixed = {key: value for key, value in _fixed_part(record.config).items() if key != "seed"}
+  return json.dumps([fixed, record.fingerprint], sort_keys=True)
+
+
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
   flat: dict[str, Any] = {}
   for key, value in tree.items():

@@ -104,6 +104,7 @@ class Model(NamedTuple):
     None  # (params, x, valid, noise_level, *, state) -> Denoised; noise_level: P(a category is wrong)
   )
   infill: Infill | None = None
+  has_unused_codes: bool = False  # True: what is drawn may mean no category (`Samples.valid`); P(invalid) > 0
 
 
 class Split(NamedTuple):

@@ -126,6 +126,7 @@ def argmax_flow() -> ConfigDict:
       "kind": "argmax_flow",
       "inverse": "softplus",  # "softplus", "gumbel" or "gumbel_thresholding"
       "base": 2,  # M of the digits that categories are written in; 0 = no digits, K channels
+      "noise_base": "normal",  # of u (or its logit, by Gumbels); or "logistic". Unused by "gumbel": uniform noise
       "encoder": {"kind": "lstm", "width": 512, "num_layers": 1, "output_width": 128},  # of the noise
       "density": autoregressive_density(),
     }
@@ -139,6 +140,7 @@ def dequantized_flow() -> ConfigDict:
       "kind": "dequantized_flow",
       "noise": "variational",  # or "uniform"
       "base": 0,  # M of the digits that are made one-hot; 0 = K, the category itself
+      "noise_base": "logistic",  # of the logits of variational noise; or "normal"
       "encoder": {"kind": "lstm", "width": 512, "num_layers": 1, "output_width": 128},  # unused with uniform noise
       "density": autoregressive_density(),
     }
@@ -297,6 +299,7 @@ def evaluation() -> ConfigDict:
       "draws_at_once": 1,  # in one device call
       "batch_size": 32,
       "max_examples": 0,  # 0 = the whole split
+      "invalid_samples": 64,  # drawn to find the share of codes without a category, where a flow has such; 0 = none
     }
   )
 

@@ -5,8 +5,9 @@
   python -m launch.evaluate --workdir=runs/quickstart --watch      # each new checkpoint of a running job
 
 Data and defaults are those of the run's config.json. Estimators: "exact" (autoregressive), "elbo" (one random time
-step per example and draw), "full" (every time step once), "iwbo" (importance weighted over --num_draws whole
-trajectories).
+step per example and draw), "full" (every time step once), "iwbo" (importance weighted over --num_draws draws:
+latents of a flow, whole trajectories of diffusion). Where a flow can draw codes that mean no category, their share in
+samples is measured too. The score of every example is kept in scores/, for launch.compare.
 """
 
 import os
@@ -15,10 +16,12 @@ from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags
 
 from catgen import build, experiment
 from catgen.evaluation import likelihood, results
+from catgen.evaluation import samples as sampling
 from catgen.interfaces import DataSource, InputError
 from catgen.reporting import figures, progress, text
 from catgen.training import sharding
@@ -54,6 +57,8 @@ def _settings(defaults: dict[str, Any]) -> dict[str, Any]:
     "num_replicates": FLAGS.num_replicates,
     "max_examples": FLAGS.max_examples,
     "batch_size": FLAGS.batch_size,
+    "draws_at_once": FLAGS.draws_at_once,
+    "invalid_samples": FLAGS.invalid_samples,
   }
   return {**defaults, **{key: value for key, value in given.items() if value is not None}}
 
@@ -97,8 +102,15 @@ def evaluate(
   finally:
     bar.close()
   record = results.likelihood_record(
-    found, source, split=split, step=run.step, ema=run.uses_ema, config=run.record.config
+    found,
+    source,
+    split=split,
+    step=run.step,
+    ema=run.uses_ema,
+    config=run.record.config,
+    invalid=_invalid(run, settings.get("invalid_samples", 0), seed),
   )
+  results.save_scores(workdir, record, found)
   path = results.add_results(workdir, record)
   cli.say(describe(record))
   if found.anatomy is not None:
@@ -109,9 +121,16 @@ def evaluate(
   return record
 
 
+def _invalid(run: build.Run, num_samples: int, seed: int) -> sampling.Invalid | None:
+  """Returns what of so many samples means no category, where the model has such codes."""
+  if not run.model.has_unused_codes or num_samples == 0:
+    return None
+  return sampling.invalid_share(np.asarray(run.sample(num_samples, seed=seed).valid))
+
+
 _MEANINGS = {
   "exact": "exact log-likelihood",
-  "elbo": "upper bound by random time steps (ELBO)",
+  "elbo": "upper bound by random time steps or latents (ELBO)",
   "full": "upper bound by the sum over all time steps (ELBO)",
   "iwbo": "upper bound, importance weighted (IWBO)",
 }
@@ -130,6 +149,12 @@ def describe(record: dict[str, Any]) -> str:
     f" {record['num_examples']:,} examples"
   )
   notes = [f"warning: {line}" for line in record["warnings"]]
+  if (invalid := record["invalid"]) is not None:
+    share = text.plus_minus(100 * invalid["positions"], None if invalid["error"] is None else 100 * invalid["error"], 2)
+    notes.append(
+      f"codes that mean no category: {share} % of the positions and {invalid['examples']:.0%} of the examples, "
+      f"in {invalid['num_samples']} samples"
+    )
   return "\n".join([heading, text.table(["unit", "value", "meaning"], rows), *notes])
 
 
@@ -142,6 +167,8 @@ def define_flags() -> None:
   flags.DEFINE_integer("num_replicates", None, "repetitions of the whole estimate, for its Monte Carlo error")
   flags.DEFINE_integer("max_examples", None, "evaluate only the first so many; 0 = all")
   flags.DEFINE_integer("batch_size", None, "examples at a time")
+  flags.DEFINE_integer("draws_at_once", None, "draws in one device call: more are faster while memory lasts")
+  flags.DEFINE_integer("invalid_samples", None, "samples drawn to find the share of codes without a category; 0 = none")
   flags.DEFINE_integer("seed", 0, "of the draws")
   flags.DEFINE_bool("watch", False, "evaluate each new checkpoint until the run is finished")
   flags.DEFINE_float("watch_seconds", 10.0, "how often --watch looks for a new checkpoint")

@@ -10,10 +10,14 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from catgen.evaluation.likelihood import Likelihood
+from catgen.evaluation.samples import Invalid
 from catgen.interfaces import DataSource, InputError
 
 FILE_NAME = "results.json"
+SCORES_FOLDER = "scores"
 IDENTITY = ("split", "step", "ema", "estimator", "num_draws", "config_hash", "data_fingerprint")
 
 
@@ -25,6 +29,7 @@ def likelihood_record(
   step: int,
   ema: bool,
   config: Mapping[str, Any],
+  invalid: Invalid | None = None,
 ) -> dict[str, Any]:
   """Returns the evaluation as one JSON object; a number that is unknown is None.
 
@@ -35,6 +40,7 @@ def likelihood_record(
     step: training step of the parameters.
     ema: True where the averaged parameters were evaluated.
     config: the resolved configuration as a JSON-like dict; only its hash is kept.
+    invalid: what of the model's samples means no category, for models that can draw such.
   """
   value = float(likelihood.estimate.bits)
   record = {
@@ -57,8 +63,9 @@ def likelihood_record(
     "config_hash": config_hash(config),
     "code_version": code_version(),
     "warnings": list(likelihood.warnings),
+    "invalid": None if invalid is None else invalid._asdict(),
   }
-  return _without_nan(record)
+  return without_nan(record)
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -105,7 +112,7 @@ def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) ->
   The file is written beside the old one and renamed, so it is whole at every moment.
   """
   path = pathlib.Path(workdir) / FILE_NAME
-  new = [_without_nan(dict(record)) for record in records]
+  new = [without_nan(dict(record)) for record in records]
   replaced = {_identity(record) for record in new}
   merged = [record for record in read_results(workdir) if _identity(record) not in replaced] + new
   temporary = path.with_name(f".{FILE_NAME}.{os.getpid()}.tmp")
@@ -122,15 +129,41 @@ def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) ->
   return path
 
 
+def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> pathlib.Path:
+  """Returns where the scores of single examples belong that `record` summarizes."""
+  averaged = "_ema" if record["ema"] else ""
+  name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}.npz"
+  return pathlib.Path(workdir) / SCORES_FOLDER / name
+
+
+def save_scores(workdir: str | os.PathLike[str], record: Mapping[str, Any], likelihood: Likelihood) -> pathlib.Path:
+  """Writes nats [replicates, examples], numbers and positions [examples] as .npz and returns its path.
+
+  Raises:
+    InputError: it cannot be written.
+  """
+  path = scores_path(workdir, record)
+  temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(temporary, nats=likelihood.nats, numbers=likelihood.numbers, positions=likelihood.positions)
+    os.replace(temporary, path)
+  except OSError as error:
+    temporary.unlink(missing_ok=True)
+    raise InputError(f"cannot write {path}: {error.strerror}; free space or choose another work directory") from error
+  return path
+
+
 def _identity(record: Mapping[str, Any]) -> tuple[Any, ...]:
   return tuple(record.get(name) for name in IDENTITY)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+  """Returns a JSON-like value with None in place of numbers that are not finite."""
   if isinstance(value, Mapping):
-    return {str(name): _without_nan(inner) for name, inner in value.items()}
+    return {str(name): without_nan(inner) for name, inner in value.items()}
   if isinstance(value, list | tuple):
-    return [_without_nan(inner) for inner in value]
+    return [without_nan(inner) for inner in value]
   if isinstance(value, float):
     return float(value) if math.isfinite(value) else None
   return value

@@ -22,6 +22,15 @@ class Frequencies(NamedTuple):
   pairs: Float[np.ndarray, "pairs"]  # entry a * classes + b: a followed by b along the last axis
 
 
+class Invalid(NamedTuple):
+  """How much of what a model draws means no category, from samples."""
+
+  positions: float  # share of the positions
+  error: float  # its standard error over samples; NaN with one
+  examples: float  # share of the samples with at least one such position: P(invalid)
+  num_samples: int
+
+
 def generate(
   model: Model,
   params: PyTree,
@@ -61,6 +70,13 @@ def generate(
 @functools.lru_cache(maxsize=16)
 def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
   return jax.jit(lambda params, keys, state: model.sample(params, keys, state=state, options=options))
+
+
+def invalid_share(valid: Bool[np.ndarray, "examples *event"]) -> Invalid:
+  """Returns how much of `Samples.valid` is False."""
+  shares = 1.0 - valid.reshape(len(valid), -1).mean(axis=1)
+  error = float(np.std(shares, ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else float("nan")
+  return Invalid(float(shares.mean()), error, float((shares > 0).mean()), len(shares))
 
 
 def frequencies(

@@ -31,6 +31,7 @@ def argmax_flow(
   make_density: Callable[..., nnx.Module],
   inverse: str = "softplus",
   base: int = 0,
+  noise_base: str = "normal",
   make_posterior_flow: Callable[..., nnx.Module] | None = None,
   num_context: int = 0,
 ) -> Model:
@@ -42,24 +43,29 @@ def argmax_flow(
     make_density: (num_channels=, length=, rngs=) -> p(v).
     inverse: "softplus" (Eq. 6-7), "gumbel" (Alg. 4: Gumbels conditioned on their argmax), or "gumbel_thresholding".
     base: M of the Cartesian product of digits; 0 = K, that is none; 2 = bits.
-    make_posterior_flow: (num_channels=, length=, num_context=, rngs=) -> flow layers after the Gaussian noise; None =
-      Gaussian. num_context: encoder features that condition them.
+    noise_base: distribution of the noise u (the logit of it, where it lies in (0, 1)), "normal" or "logistic"; with
+      logistic logits thresholding by Gumbels begins as the inverse "gumbel". "gumbel" itself has uniform noise.
+    make_posterior_flow: (num_channels=, length=, num_context=, rngs=) -> flow layers after that noise; None = none.
+      num_context: encoder features that condition them.
 
   Raises:
-    InputError: unknown inverse, or base 1.
+    InputError: unknown inverse or noise_base, or base 1.
   """
   if inverse not in INVERSES:
     raise InputError(f"inverse {inverse!r} is unknown; choose one of {', '.join(INVERSES)}")
+  base = base or event.num_classes
   make_inverse = partial(
     ArgmaxInverse,
     event,
     kind=inverse,
-    base=base or event.num_classes,
+    base=base,
     make_encoder=make_encoder,
+    noise_base=noise_base,
     make_chain=make_posterior_flow,
     num_context=num_context,
   )
-  return latent_flow(event, make_inverse, make_density)
+  unused = base ** digits.num_digits(event.num_classes, base) - event.num_classes
+  return latent_flow(event, make_inverse, make_density, has_unused_codes=unused > 0)
 
 
 class ArgmaxInverse(nnx.Module):
@@ -72,6 +78,7 @@ class ArgmaxInverse(nnx.Module):
     kind: str,
     base: int,
     make_encoder: Callable[..., nnx.Module],
+    noise_base: str,
     make_chain: Callable[..., nnx.Module] | None,
     num_context: int,
     rngs: nnx.Rngs,
@@ -92,6 +99,7 @@ class ArgmaxInverse(nnx.Module):
         self.num_channels,
         event_shape=event.shape,
         make_encoder=make_encoder,
+        base=noise_base,
         make_chain=make_chain,
         num_context=num_context,
         rngs=rngs,

@@ -27,6 +27,7 @@ def dequantized_flow(
   make_encoder: Callable[..., nnx.Module] | None = None,
   noise: str = "uniform",
   base: int = 0,
+  noise_base: str = "logistic",
   make_posterior_flow: Callable[..., nnx.Module] | None = None,
   num_context: int = 0,
 ) -> Model:
@@ -38,10 +39,13 @@ def dequantized_flow(
     make_encoder: encoder of variational noise; unused with uniform noise.
     noise: "uniform" on [0, 1)^C, or "variational": the sigmoid of a learned q(u | x).
     base: M of the digits that are made one-hot; 0 = K, that is the category itself.
+    noise_base: distribution of the logits of variational noise. "logistic" begins as uniform noise, and its weights
+      have a variance as long as its scale exceeds 1/2; with "normal" they have none, since q(v | x) falls to 0 at the
+      faces of a box, where p(v) does not.
     make_posterior_flow, num_context: as in `argmax_flow`.
 
   Raises:
-    InputError: unknown noise, variational noise without an encoder, or uniform noise with flow layers.
+    InputError: unknown noise or noise_base, variational noise without an encoder, or uniform noise with flow layers.
   """
   if noise not in ("uniform", "variational"):
     raise InputError(f"noise {noise!r} is unknown; choose uniform or variational")
@@ -54,10 +58,11 @@ def dequantized_flow(
     event,
     base=base or event.num_classes,
     make_encoder=make_encoder if noise == "variational" else None,
+    noise_base=noise_base,
     make_chain=make_posterior_flow,
     num_context=num_context,
   )
-  return latent_flow(event, make_inverse, make_density)
+  return latent_flow(event, make_inverse, make_density, has_unused_codes=True)
 
 
 class RoundingInverse(nnx.Module):
@@ -69,6 +74,7 @@ class RoundingInverse(nnx.Module):
     *,
     base: int,
     make_encoder: Callable[..., nnx.Module] | None,
+    noise_base: str,
     make_chain: Callable[..., nnx.Module] | None,
     num_context: int,
     rngs: nnx.Rngs,
@@ -81,6 +87,7 @@ class RoundingInverse(nnx.Module):
       self.num_channels,
       event_shape=event.shape,
       make_encoder=make_encoder,
+      base=noise_base,
       make_chain=make_chain,
       num_context=num_context,
       rngs=rngs,

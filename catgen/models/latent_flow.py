@@ -61,7 +61,7 @@ class LatentFlow(nnx.Module):
     self.density.initialize(v, valid=valid)
 
 
-def latent_flow(event: EventSpec, make_inverse: Callable, make_density: Callable) -> Model:
+def latent_flow(event: EventSpec, make_inverse: Callable, make_density: Callable, *, has_unused_codes: bool) -> Model:
   """Returns the model of an inverse (rngs=) -> module and a density (num_channels=, length=, rngs=) -> module."""
   module = functional(lambda rngs: LatentFlow(event, make_inverse, make_density, rngs=rngs))
   return Model(
@@ -70,6 +70,7 @@ def latent_flow(event: EventSpec, make_inverse: Callable, make_density: Callable
     bound=partial(_bound, module.apply),
     sample=partial(_sample, module.apply, event),
     log_weight=partial(_log_weight, module.apply),
+    has_unused_codes=has_unused_codes,
   )
 
 

@@ -1,4 +1,4 @@
-"""q(u | x): the noise of probabilistic inverses, Gaussian or a flow, given the categories."""
+"""q(u | x): the noise of probabilistic inverses, given the categories: normal, logistic, or a flow of one of them."""
 
 import math
 from collections.abc import Callable
@@ -9,8 +9,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from catgen.distributions import normal
+from catgen.distributions import logistic, normal
+from catgen.interfaces import InputError
 from catgen.networks.conditioning import fold_in
+
+NOISE_BASES = {"normal": normal, "logistic": logistic}
 
 
 class Noise(NamedTuple):
@@ -22,14 +25,18 @@ class Noise(NamedTuple):
 
 
 class Posterior(nnx.Module):
-  """A diagonal Gaussian whose mean and log-deviation an encoder computes, maybe followed by flow layers.
+  """Independent coordinates whose location and log-scale an encoder computes, maybe followed by flow layers.
 
   The flow layers are used from data to base, the direction that has a closed form, with the encoder's features as
-  context: u = chain.inverse(e), e Gaussian.
+  context: u = chain.inverse(e), e from the base.
 
   Args:
     make_encoder: (num_inputs=, num_outputs=, event_shape=, rngs=) -> encoder (x, *, valid, keys) -> features.
+    base: distribution of each coordinate, "normal" or "logistic".
     make_chain: (num_channels=, length=, num_context=, rngs=) -> chain of conditional flow layers, or None.
+
+  Raises:
+    InputError: unknown base.
   """
 
   def __init__(
@@ -39,11 +46,14 @@ class Posterior(nnx.Module):
     *,
     event_shape: tuple[int, ...],
     make_encoder: Callable[..., nnx.Module],
+    base: str = "normal",
     make_chain: Callable[..., nnx.Module] | None = None,
     num_context: int = 0,
     rngs: nnx.Rngs,
   ) -> None:
-    self.num_channels = num_channels
+    if base not in NOISE_BASES:
+      raise InputError(f"noise_base {base!r} is unknown; choose one of {', '.join(NOISE_BASES)}")
+    self.base, self.num_channels = base, num_channels
     self.encoder: Any = make_encoder(
       num_inputs=num_classes, num_outputs=2 * num_channels + num_context, event_shape=event_shape, rngs=rngs
     )
@@ -63,8 +73,9 @@ class Posterior(nnx.Module):
     """Returns one draw per example, by its own key."""
     features = self.encoder(x, valid=valid, keys=dropout_keys)
     location, log_scale = features[..., : self.num_channels], features[..., self.num_channels : 2 * self.num_channels]
-    u = jax.vmap(normal.sample)(keys, location, log_scale)
-    log_q = normal.log_prob(location, log_scale, u)
+    distribution = NOISE_BASES[self.base]
+    u = jax.vmap(distribution.sample)(keys, location, log_scale)
+    log_q = distribution.log_prob(location, log_scale, u)
     if self.chain is None:
       return Noise(u, log_q, jnp.zeros(len(x)))
     context = features[..., 2 * self.num_channels :]

@@ -41,7 +41,7 @@ def loss_curve(
   if not steps.size:
     raise InputError(f"{metrics_path} has no values of {train!r} to draw")
   checked_steps, checked_bits = _curve(records, validation)
-  figure, axes = _figure(1, (8.0, 4.6))
+  figure, axes = new_figure(1, (8.0, 4.6))
   axis = axes[0]
   axis.plot(steps, bits, color=BLUE, alpha=0.22, linewidth=0.8)
   axis.plot(steps, smooth(bits), color=BLUE, linewidth=2, label="training (smoothed)")
@@ -54,7 +54,7 @@ def loss_curve(
   _frame(axis, np.concatenate([bits, checked_bits]), list(lines.values()))
   _label_levels(axis, lines)
   axis.legend(loc="upper right", facecolor="white", edgecolor="none", framealpha=1.0)
-  _save(figure, path)
+  save(figure, path)
 
 
 def bound_anatomy(
@@ -74,7 +74,7 @@ def bound_anatomy(
     position: what one is, "character".
     title: heading.
   """
-  figure, (left, right) = _figure(2, (11.0, 4.2))
+  figure, (left, right) = new_figure(2, (11.0, 4.2))
   figure.suptitle(title)
   steps = np.arange(1, len(by_time) + 1)
   left.fill_between(steps, by_time, step="mid", color=BLUE, alpha=0.3, linewidth=0)
@@ -97,7 +97,7 @@ def bound_anatomy(
     right.set_xlim(1, max(2, flat.size))
     spread = max(float(np.nanmax(flat) - np.nanmin(flat)), 0.1 * float(np.nanmean(np.abs(flat))), 1e-6)
     right.set_ylim(float(np.nanmin(flat)) - 0.3 * spread, float(np.nanmax(flat)) + 0.3 * spread)
-  _save(figure, path)
+  save(figure, path)
 
 
 def smooth(values: Float[np.ndarray, "steps"]) -> Float[np.ndarray, "steps"]:
@@ -116,7 +116,8 @@ def _curve(records: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray,
   return steps, values
 
 
-def _figure(columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+def new_figure(columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+  """Returns a figure in the style of all, `size` inches wide and high, and its axes from left to right."""
   from matplotlib.figure import Figure
 
   figure = Figure(figsize=size, dpi=150, layout="constrained")
@@ -149,7 +150,12 @@ def _label_levels(axis: Any, lines: Mapping[str, float]) -> None:
     )
 
 
-def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+def save(figure: Any, path: str | os.PathLike[str]) -> None:
+  """Writes a figure; its ending says the format.
+
+  Raises:
+    InputError: it cannot be written, or the ending is no picture format.
+  """
   try:
     figure.savefig(path)
   except (OSError, ValueError) as error:  # ValueError: an ending that is no picture format

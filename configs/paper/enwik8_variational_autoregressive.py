@@ -4,7 +4,7 @@
 
 Published: 1.44 bits per byte on the test split, an ELBO (the paper's number). The paper says that the flow is the
 argmax row's, on 256 channels, and no more. Decided here: encoder, density, optimizer, batch and epochs are those of
-enwik8_argmax_autoregressive.py; the noise is the sigmoid of a Gaussian.
+enwik8_argmax_autoregressive.py; the noise is the sigmoid of a logistic
 
 With 256 channels the argmax row's channel network would have three billion weights: here it is narrower, 64 hidden and
 8 read features per channel, which gives about as many weights as the argmax row has. Gradients are accumulated over

@@ -4,7 +4,7 @@
 
 Published: 2.28 bits per byte on the test split, an ELBO (the paper's number). The paper says that the flow is the
 argmax row's, on 256 channels, and no more. Decided here: encoder, density, optimizer, batch and epochs are those of
-enwik8_argmax_coupling.py; the noise is the sigmoid of a Gaussian.
+enwik8_argmax_coupling.py; the noise is the sigmoid of a logistic
 Not run by this project.
 """
 

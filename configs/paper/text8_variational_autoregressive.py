@@ -4,7 +4,7 @@
 
 Published: 1.43 bits per character on the test split, an ELBO (the paper's number). The paper says that the flow is the
 argmax row's, on 27 channels, and no more. Decided here: encoder, density, optimizer, batch and epochs are those of
-text8_argmax_autoregressive.py; the noise is the sigmoid of a Gaussian.
+text8_argmax_autoregressive.py; the noise is the sigmoid of a logistic
 Not run by this project.
 """
 

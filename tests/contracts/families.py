@@ -1,4 +1,8 @@
-"""The families under contract: tiny members of every entry of MODELS, each with its exact probabilities."""
+"""The families under contract: tiny members of every entry of MODELS, each with its exact probabilities.
+
+Most have nine events of two positions. Flows over more than one channel a position have five events of one position,
+where a quadrature over all their channels is still exact enough.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +32,7 @@ class Family(NamedTuple):
 
   name: str
   model: Model
+  events: np.ndarray  # [events, positions], all there are
   params: dict
   state: dict
   probs: np.ndarray  # [events]; with what is missing to one, P(invalid)
@@ -47,8 +52,8 @@ def batch_of(x: np.ndarray) -> Batch:
   return Batch(jnp.asarray(x), jnp.ones(x.shape, bool), jnp.arange(len(x)))
 
 
-def perturbed(model: Model, scale: float = 0.15) -> tuple[dict, dict]:
-  params, state = jax.jit(model.init)(batch_of(EVENTS), jax.random.key(0))
+def perturbed(model: Model, scale: float = 0.15, events: np.ndarray = EVENTS) -> tuple[dict, dict]:
+  params, state = jax.jit(model.init)(batch_of(events), jax.random.key(0))
   leaves, tree = jax.tree.flatten(params)
   keys = jax.random.split(jax.random.key(1), len(leaves))
   noisy = [leaf + scale * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
@@ -75,14 +80,14 @@ def _diffusion(name: str, **options) -> Family:
   if options["num_steps"]:
     literal = options.get("last_step") == "literal"
     probs = exact.diffusion(process, K, D, schedule.table(T), lambda s, t: predict(s, (t - 1) / T), literal)
-    return Family(name, model, params, state, probs, probs)
+    return Family(name, model, EVENTS, params, state, probs, probs)
   stepped = exact.diffusion(process, K, D, schedule.table(256), lambda s, t: predict(s, t / 256))
   if process == "absorbing":
     quantiles = (np.arange(200) + 0.5) / 200
     times = np.interp(quantiles, schedule.lost(np.linspace(0, 1, 10_001), np), np.linspace(0, 1, 10_001))
-    return Family(name, model, params, state, exact.masked_in_continuous_time(K, times, predict), stepped)
+    return Family(name, model, EVENTS, params, state, exact.masked_in_continuous_time(K, times, predict), stepped)
   fine = exact.diffusion(process, K, D, schedule.table(4000), lambda s, t: predict(s, (t - 0.5) / 4000))
-  return Family(name, model, params, state, fine, stepped)
+  return Family(name, model, EVENTS, params, state, fine, stepped)
 
 
 def _autoregressive(name: str) -> Family:
@@ -92,7 +97,7 @@ def _autoregressive(name: str) -> Family:
   logits = np.asarray(apply(params, jnp.asarray(EVENTS), valid=None, keys=None), np.float64)
   log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
   probs = np.exp(np.take_along_axis(log_p, EVENTS[..., None], -1).sum((1, 2)))
-  return Family(name, model, params, state, probs, probs)
+  return Family(name, model, EVENTS, params, state, probs, probs)
 
 
 _LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 1}
@@ -121,10 +126,10 @@ def posterior_flow():
   return partial(POSTERIOR_FLOWS["coupling"], num_layers=2, num_mixtures=2, make_conditioner=make_conditioner)
 
 
-def _trained(model: Model, params: dict, state: dict, num_steps: int = 400) -> dict:
+def _trained(model: Model, events: np.ndarray, params: dict, state: dict, num_steps: int = 400) -> dict:
   """Brings q(v | x) and p(v) near each other, where weights have a variance: by training on uneven data."""
-  counts = np.arange(1, len(EVENTS) + 1)
-  batch = batch_of(np.repeat(EVENTS, 2 * counts, axis=0))
+  counts = np.arange(1, len(events) + 1)
+  batch = batch_of(np.repeat(events, 2 * counts, axis=0))
   optimizer = optax.adam(1e-2)
 
   def step(carry, key):
@@ -138,16 +143,19 @@ def _trained(model: Model, params: dict, state: dict, num_steps: int = 400) -> d
   return jax.jit(lambda p: jax.lax.scan(step, (p, optimizer.init(p)), keys)[0][0])(params)
 
 
-def _flow(name: str, kind: str = "argmax_flow", **options) -> Family:
+def _flow(name: str, kind: str = "argmax_flow", classes: int = K, positions: int = D, **options) -> Family:
   options = {"make_encoder": encoder(), "make_density": density("autoregressive"), **options}
-  model = MODELS[kind](event=EVENT, **options)
-  params, state = perturbed(model, 0.05)
-  params = _trained(model, params, state)
+  model, events = MODELS[kind](event=EventSpec((positions,), classes), **options), exact.events(classes, positions)
+  params, state = perturbed(model, 0.05, events)
+  params = _trained(model, events, params, state)
   boxes = kind == "dequantized_flow"
-  codes = flows.probabilities(model, params, K, D, base=options.get("base", 0) or K, boxes=boxes)
-  probs = codes[(slice(0, K),) * D].reshape(-1)
+  codes = flows.probabilities(model, params, classes, positions, base=options.get("base", 0) or classes, boxes=boxes)
+  probs = codes[(slice(0, classes),) * positions].reshape(-1)
   invalid = None if boxes else codes.sum() - probs.sum()
-  return Family(name, model, params, state, probs, probs, invalid)
+  return Family(name, model, events, params, state, probs, probs, invalid)
+
+
+_one_position = partial(_flow, classes=5, positions=1)
 
 
 FAMILIES: dict[str, Callable[[], Family]] = {
@@ -173,6 +181,30 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     _flow, kind="dequantized_flow", noise="variational", make_density=density("coupling")
   ),
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, make_encoder=None),
+  "argmax_softplus_classes": _one_position,
+  "argmax_softplus_base3": partial(_one_position, base=3),
+  "argmax_gumbel_classes": partial(_one_position, inverse="gumbel", make_density=density("coupling")),
+  "argmax_gumbel_base3": partial(_one_position, inverse="gumbel", base=3),
+  "argmax_thresholding_classes": partial(_one_position, inverse="gumbel_thresholding"),
+  "argmax_thresholding_base3": partial(
+    _one_position, inverse="gumbel_thresholding", base=3, noise_base="logistic", make_density=density("coupling")
+  ),
+  "dequantized_base3": partial(_one_position, kind="dequantized_flow", base=3, make_encoder=None),
+  "dequantized_variational_bits": partial(_one_position, kind="dequantized_flow", base=2, noise="variational"),
+  "dequantized_variational_base3": partial(_one_position, kind="dequantized_flow", base=3, noise="variational"),
+  "dequantized_normal": partial(_one_position, kind="dequantized_flow", noise="variational", noise_base="normal"),
+}
+# In the default suite each idea is seen once; `make test-slow` has them all.
+SLOW = {
+  "argmax_thresholding_base3",
+  "argmax_gumbel_classes",
+  "argmax_gumbel_base3",
+  "argmax_thresholding_classes",
+  "argmax_softplus_base3",
+  "dequantized_base3",
+  "dequantized_variational_bits",
+  "dequantized_variational_base3",
+  "dequantized_normal",
 }
 _MADE: dict[str, Family] = {}
 

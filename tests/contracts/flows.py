@@ -3,7 +3,7 @@
 Sobol points in the unit cube are mapped to the region: the box of a one-hot vector as it is; a half-line by an
 exponential; the region of an argmax by a logistic largest coordinate and exponential gaps. These fall more slowly than
 p(v), whose tails are Gaussian, so the integrand is smooth and bounded. A first pass with wide maps finds where p(v) has
-its mass, a second one with maps of that location and scale integrates.
+its mass, two more refine that, a last one with maps of that location and scale integrates.
 """
 
 import itertools
@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import qmc
 
-_LOG_POINTS, _PILOT = 16, 4096
+_PASSES, _PILOT = 3, 2**13
 
 
 def _points(dimensions: int) -> np.ndarray:
-  return np.clip(qmc.Sobol(dimensions, seed=0).random_base2(_LOG_POINTS), 1e-12, 1 - 1e-12)
+  log_points = 16 if dimensions < 5 else 18 if dimensions < 6 else 20
+  return np.clip(qmc.Sobol(dimensions, seed=0).random_base2(log_points), 1e-12, 1 - 1e-12)
 
 
 def _coordinates(u, largest, location, scale):
@@ -73,8 +74,9 @@ def probabilities(model, params, num_classes: int, num_positions: int, *, base: 
     digits = [code // base ** (num_digits - 1 - j) % base for code in codes for j in range(num_digits)]
     regions = [_Region(kind, digit, channels) for digit in digits]
     if kind != "box":
-      values, coordinates = integrand(regions, u[:_PILOT])
-      for region, seen in zip(regions, coordinates, strict=True):
-        region.adapt(seen, values / values.sum())
+      for _ in range(_PASSES):
+        values, coordinates = integrand(regions, u[:_PILOT])
+        for region, seen in zip(regions, coordinates, strict=True):
+          region.adapt(seen, values / values.sum())
     result[codes] = integrand(regions, u)[0].mean()
   return result

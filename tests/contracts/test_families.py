@@ -1,4 +1,4 @@
-"""What every family of models promises, on a space of nine events whose probabilities are known exactly."""
+"""What every family of models promises, on a space of few events whose probabilities are known exactly."""
 
 import functools
 
@@ -11,19 +11,19 @@ import scipy.stats
 from catgen.bounds import importance_weighted
 from catgen.interfaces import Batch, SampleOptions, example_keys, example_strata
 from catgen.models import MODELS
-from tests.contracts.families import EVENTS, FAMILIES, D, K, batch_of, family
+from tests.contracts.families import FAMILIES, SLOW, batch_of, family
 
 NAMES = sorted(FAMILIES)
 DRAWS = 4000
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NAMES])
 def member(request):
   return family(request.param)
 
 
-def repeated(num: int) -> Batch:
-  return batch_of(np.repeat(EVENTS, num, axis=0))
+def repeated(member, num: int) -> Batch:
+  return batch_of(np.repeat(member.events, num, axis=0))
 
 
 def log_p(member) -> np.ndarray:
@@ -36,7 +36,8 @@ def test_every_family_is_under_contract():
 
 
 def test_probabilities_sum_to_one(member):
-  tolerance = 2e-3 if "continuous" in member.name else 1e-4 if member.name.startswith("argmax") else 1e-5
+  quadrature = 1e-3 if member.name.endswith(("classes", "base3")) else 1e-4  # over five or six channels, over fewer
+  tolerance = 2e-3 if "continuous" in member.name else quadrature if member.name.startswith("argmax") else 1e-5
   if member.invalid is None:  # known from the samples only
     assert 0.0 < member.probs.sum() < 1.0
   else:
@@ -61,11 +62,11 @@ def bound(member, batch, *, train=False):
 
 @functools.cache
 def draw_bounds(name, num):
-  batch = repeated(num)
+  batch = repeated(family(name), num)
   keys = example_keys(jax.random.key(5), batch.index)
   strata = example_strata(jax.random.key(6), jax.random.permutation(jax.random.key(7), batch.index), len(batch.x))
   drawn = bound_function(name, False)(family(name).params, batch, keys, strata)
-  return np.asarray(drawn.nats).reshape(len(EVENTS), num), drawn
+  return np.asarray(drawn.nats).reshape(-1, num), drawn
 
 
 def test_bound_lies_below_log_p(member):
@@ -81,7 +82,7 @@ def test_one_random_time_step_is_no_importance_weight():
 
 
 def test_terms_add_up_and_draws_repeat(member):
-  first, again = bound(member, batch_of(EVENTS)), bound(member, batch_of(EVENTS))
+  first, again = bound(member, batch_of(member.events)), bound(member, batch_of(member.events))
   np.testing.assert_array_equal(first.nats, again.nats)
   np.testing.assert_allclose(sum(first.terms.values()), first.nats, rtol=1e-6)
   assert first.nats.dtype == jnp.float32
@@ -91,11 +92,11 @@ def test_full_bound_is_the_mean_of_bounds(member):
   if member.model.full_bound is None:
     assert not member.name.startswith(("uniform", "absorbing")) or "continuous" in member.name
     return
-  batch = repeated(DRAWS)
+  batch = repeated(member, DRAWS)
   keys = example_keys(jax.random.key(8), batch.index)
   full, profile = jax.jit(lambda *args: member.model.full_bound(*args, state=member.state))(member.params, batch, keys)
   one, _ = draw_bounds(member.name, DRAWS)
-  all_steps = np.asarray(full.nats).reshape(len(EVENTS), DRAWS)
+  all_steps = np.asarray(full.nats).reshape(-1, DRAWS)
   error = np.sqrt((one.var(1) + all_steps.var(1)) / DRAWS)
   assert np.all(np.abs(one.mean(1) - all_steps.mean(1)) < 4 * error + 1e-3)
   np.testing.assert_allclose(profile.by_position.sum(-1), -full.nats, rtol=1e-4, atol=1e-4)
@@ -105,10 +106,10 @@ def test_full_bound_is_the_mean_of_bounds(member):
 @functools.cache
 def draw_weights(name, num):
   member = family(name)
-  batch = repeated(num)
+  batch = repeated(family(name), num)
   keys = example_keys(jax.random.key(9), batch.index)
   weight = jax.jit(lambda *args: member.model.log_weight(*args, state=member.state))(member.params, batch, keys)
-  return np.asarray(weight, np.float64).reshape(len(EVENTS), num)
+  return np.asarray(weight, np.float64).reshape(-1, num)
 
 
 def test_weights_average_to_the_probability(member):
@@ -126,7 +127,7 @@ def test_importance_weighted_bound_rises_with_draws_and_stays_below(member):
   weights = draw_weights(member.name, DRAWS)[:, :1024].T  # draws first
   means, errors = [], []
   for size in (1, 2, 4, 8, 16):
-    grouped = jnp.asarray(weights.reshape(size, -1, len(EVENTS)))
+    grouped = jnp.asarray(weights.reshape(size, -1, len(member.events)))
     bounds = np.asarray(importance_weighted(grouped), np.float64)
     means.append(bounds.mean(0))
     errors.append(bounds.std(0) / np.sqrt(len(bounds)))
@@ -140,8 +141,9 @@ def test_samples_have_the_models_frequencies(member):
   samples = jax.jit(lambda p, k: member.model.sample(p, k, state=member.state, options=SampleOptions()))(
     member.params, keys
   )
-  codes = np.where(samples.valid.all(-1), samples.x @ K ** np.arange(D - 1, -1, -1), len(EVENTS))
-  counts = np.bincount(codes, minlength=len(EVENTS) + 1)
+  places = member.model.event.num_classes ** np.arange(member.events.shape[1] - 1, -1, -1)
+  codes = np.where(samples.valid.all(-1), samples.x @ places, len(member.events))
+  counts = np.bincount(codes, minlength=len(member.events) + 1)
   invalid = 1 - member.sample_probs.sum()
   if invalid < 3e-3:  # none, up to what the exact probabilities are good to
     assert counts[-1] == 0
@@ -154,31 +156,32 @@ def test_samples_have_the_models_frequencies(member):
 def test_exact_log_prob(member):
   if member.model.log_prob is None:
     return
-  got = member.model.log_prob(member.params, batch_of(EVENTS), state=member.state)
+  got = member.model.log_prob(member.params, batch_of(member.events), state=member.state)
   np.testing.assert_allclose(got, log_p(member), atol=1e-5)
 
 
 def test_padding_contributes_nothing_and_does_not_leak(member):
-  valid = np.ones(EVENTS.shape, bool)
-  valid[:, 1] = False
+  events = member.events
+  valid = np.ones(events.shape, bool)
+  valid[:, -1] = False
   valid[0] = False
-  other = np.where(valid, EVENTS, (EVENTS + 1) % K)
-  batches = [Batch(jnp.asarray(x), jnp.asarray(valid), jnp.arange(len(x))) for x in (EVENTS, other)]
+  other = np.where(valid, events, (events + 1) % member.model.event.num_classes)
+  batches = [Batch(jnp.asarray(x), jnp.asarray(valid), jnp.arange(len(x))) for x in (events, other)]
   nats = [np.asarray(bound(member, batch).nats) for batch in batches]
   assert nats[0][0] == 0.0
   np.testing.assert_allclose(nats[0], nats[1], rtol=1e-5, atol=1e-6)
-  assert np.any(np.abs(nats[0] - np.asarray(bound(member, batch_of(EVENTS)).nats)) > 1e-3)
+  assert np.any(np.abs(nats[0] - np.asarray(bound(member, batch_of(member.events)).nats)) > 1e-3)
 
 
 def test_jit_changes_nothing(member):
-  batch = batch_of(EVENTS)
+  batch = batch_of(member.events)
   keys = example_keys(jax.random.key(2), batch.index)
   eager = member.model.bound(member.params, batch, keys, state=member.state, train=False).nats
   np.testing.assert_allclose(eager, bound(member, batch).nats, rtol=2e-4, atol=1e-4)
 
 
 def test_gradients_are_finite_and_reach_every_parameter(member):
-  batch = repeated(50)
+  batch = repeated(member, 50)
   keys = example_keys(jax.random.key(2), batch.index)
   gradient = jax.jit(jax.grad(lambda p: bound_function(member.name, True)(p, batch, keys).nats.sum()))(member.params)
   for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
@@ -187,7 +190,7 @@ def test_gradients_are_finite_and_reach_every_parameter(member):
 
 
 def test_an_example_does_not_depend_on_its_batch(member):
-  changed = EVENTS[::-1].copy()
-  changed[4:6] = EVENTS[4:6]
-  together, elsewhere = (bound(member, batch_of(x), train=True).nats for x in (EVENTS, changed))
-  np.testing.assert_array_equal(together[4:6], elsewhere[4:6])
+  changed = member.events[::-1].copy()
+  changed[3:5] = member.events[3:5]
+  together, elsewhere = (bound(member, batch_of(x), train=True).nats for x in (member.events, changed))
+  np.testing.assert_array_equal(together[3:5], elsewhere[3:5])

@@ -1,4 +1,4 @@
-"""Config sections of flows: the paper's networks by the size of their configurations, and one line for what does not fit together."""
+"""Config sections of flows: the paper's networks by their size, and one line for what does not fit."""
 
 import importlib
 import math

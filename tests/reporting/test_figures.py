@@ -29,7 +29,7 @@ def drawn_texts(monkeypatch):
       found.extend(label.get_text() for label in [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts])
       found.extend(label.get_text() for label in (legend.get_texts() if legend else []))
 
-  monkeypatch.setattr(figures, "_save", save)
+  monkeypatch.setattr(figures, "save", save)
   return found
 
 

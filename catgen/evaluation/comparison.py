@@ -1,0 +1,127 @@
+"""Sets evaluations of several models side by side: seeds together, differences on the same examples."""
+
+import math
+import os
+import pathlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from catgen import bounds
+from catgen.evaluation import results
+from catgen.interfaces import InputError
+
+
+class Scores(NamedTuple):
+  """The scores of single examples in one evaluation, as `results.save_scores` keeps them."""
+
+  nats: Float[np.ndarray, "replicates examples"]
+  numbers: Int[np.ndarray, "examples"]  # of the examples in the split
+  positions: Int[np.ndarray, "examples"]
+
+
+class Evaluation(NamedTuple):
+  """One evaluated run."""
+
+  record: Mapping[str, Any]  # of results.json
+  scores: Scores
+
+
+class Summary(NamedTuple):
+  """The evaluations of one model, trained with several seeds: means over them. Unknown errors are NaN."""
+
+  bits: float
+  data_error: float  # over examples, of the average over seeds
+  monte_carlo_error: float  # of the estimate
+  seed_error: float  # over seeds: standard deviation / sqrt(number)
+  each: tuple[float, ...]  # bits of each seed
+
+
+class Difference(NamedTuple):
+  """Bits per position of one model less those of another, on the same examples."""
+
+  bits: float
+  error: float  # over examples, with the Monte Carlo noise that they carry; not that over seeds
+
+
+def read_evaluations(
+  workdir: str | os.PathLike[str], *, split: str, estimator: str | None = None
+) -> dict[tuple[str, int], Evaluation]:
+  """Returns the last evaluation by each (estimator, num_draws) on a split.
+
+  Raises:
+    InputError: there is none, or its scores are missing.
+  """
+  found = {
+    (record["estimator"], record["num_draws"]): record
+    for record in results.read_results(workdir)
+    if record["split"] == split and estimator in (None, record["estimator"])
+  }
+  if not found:
+    by = "" if estimator is None else f" by {estimator}"
+    raise InputError(f"{os.fspath(workdir)} has no evaluation of the split {split!r}{by}; run launch.evaluate on it")
+  return {key: Evaluation(record, _read_scores(results.scores_path(workdir, record))) for key, record in found.items()}
+
+
+def _read_scores(path: pathlib.Path) -> Scores:
+  try:
+    with np.load(path) as file:
+      return Scores(file["nats"], file["numbers"], file["positions"])
+  except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    raise InputError(f"cannot read {path} ({error}); run launch.evaluate again") from error
+
+
+def summarize(evaluations: Sequence[Evaluation]) -> Summary:
+  """Returns the mean over seeds.
+
+  Raises:
+    InputError: the seeds were evaluated on different examples.
+  """
+  first = evaluations[0]
+  for other in evaluations[1:]:
+    _check_same_examples(first, other)
+  each = tuple(float(evaluation.record["value"]) for evaluation in evaluations)
+  errors = [_number(evaluation.record["monte_carlo_error"]) for evaluation in evaluations]
+  return Summary(
+    bits=float(np.mean(each)),
+    data_error=bounds.estimate(_mean_nats(evaluations)[None], first.scores.positions).data_error,
+    monte_carlo_error=math.sqrt(sum(error**2 for error in errors)) / len(errors),
+    seed_error=float(np.std(each, ddof=1) / math.sqrt(len(each))) if len(each) > 1 else math.nan,
+    each=each,
+  )
+
+
+def difference(evaluations: Sequence[Evaluation], reference: Sequence[Evaluation]) -> Difference:
+  """Returns bits of the first less those of the reference, seeds averaged, paired by example.
+
+  Raises:
+    InputError: they were evaluated on different examples.
+  """
+  _check_same_examples(evaluations[0], reference[0])
+  nats = _mean_nats(evaluations) - _mean_nats(reference)
+  paired = bounds.estimate(nats[None], evaluations[0].scores.positions)
+  return Difference(paired.bits, paired.data_error)
+
+
+def _mean_nats(evaluations: Sequence[Evaluation]) -> np.ndarray:
+  return np.mean([evaluation.scores.nats.mean(axis=0) for evaluation in evaluations], axis=0)
+
+
+def _check_same_examples(one: Evaluation, other: Evaluation) -> None:
+  same = (
+    one.record["data_fingerprint"] == other.record["data_fingerprint"]
+    and np.array_equal(one.scores.numbers, other.scores.numbers)
+    and np.array_equal(one.scores.positions, other.scores.positions)
+  )
+  if not same:
+    raise InputError(
+      "the runs were not evaluated on the same examples, so they cannot be compared; "
+      "train on the same data and evaluate with the same --split and --max_examples"
+    )
+
+
+def _number(value: float | None) -> float:
+  return math.nan if value is None else float(value)

@@ -1,0 +1,214 @@
+"""Sets evaluated runs side by side: bits with their errors, differences on the same examples, cost, sampling time.
+
+  python -m launch.compare --workdirs=runs/argmax,runs/variational,runs/uniform
+  python -m launch.compare --workdirs='runs/*' --estimator=iwbo --output=iwbo
+
+Run launch.evaluate on each first. Runs that differ in nothing but the seed share a row. Differences are from the first
+row's model. Sampling time is that of one example alone, as in the paper's Table 10, measured here and now. Writes the
+table as JSON and as a picture.
+"""
+
+import glob
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+
+from catgen import build
+from catgen.evaluation import comparison, results
+from catgen.evaluation.comparison import Evaluation
+from catgen.interfaces import InputError
+from catgen.reporting import figures_comparison, progress, text
+from catgen.reporting.writers import FILE_NAME as METRICS_FILE
+from catgen.reporting.writers import read_metrics
+from launch import cli
+
+FLAGS = flags.FLAGS
+
+
+class Compared(NamedTuple):
+  """One work directory: its evaluations, and what its model and its training cost."""
+
+  workdir: str
+  record: build.RunRecord
+  evaluations: dict[tuple[str, int], Evaluation]
+
+
+def main() -> None:
+  compared = [read(workdir) for workdir in workdirs(FLAGS.workdirs)]
+  groups: dict[str, list[Compared]] = {}
+  for run in compared:
+    groups.setdefault(build.identity_without_seed(run.record), []).append(run)
+  costs = {key: cost_of(group) for key, group in groups.items()}
+  rows = [
+    {**row_of(group, how), **costs[key]}
+    for key, group in groups.items()
+    for how in group[0].evaluations
+    if all(how in run.evaluations for run in group)
+  ]
+  reference = next(iter(groups.values()))
+  how = next(iter(reference[0].evaluations))
+  for row in rows:
+    row["difference"], row["difference_error"] = comparison.difference(
+      row["evaluations"], [run.evaluations[how] for run in reference]
+    )
+  report(rows, compared[0].record.position)
+
+
+def workdirs(patterns: Sequence[str]) -> list[str]:
+  """Returns the folders that the names and patterns mean, each once.
+
+  Raises:
+    InputError: there are none, or a pattern fits nothing.
+  """
+  found: list[str] = []
+  for pattern in patterns:
+    names = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
+    runs = [name for name in names if os.path.isdir(name)]
+    if not runs:
+      raise InputError(f"there is no folder {pattern!r}; give work directories, --workdirs=runs/a,runs/b")
+    found += runs
+  if not found:
+    raise InputError("nothing to compare; give work directories, --workdirs=runs/a,runs/b")
+  return list(dict.fromkeys(os.path.normpath(name) for name in found))
+
+
+def read(workdir: str) -> Compared:
+  """Returns a work directory's evaluations by --split and --estimator."""
+  record = build.read_record(workdir)
+  return Compared(workdir, record, comparison.read_evaluations(workdir, split=FLAGS.split, estimator=FLAGS.estimator))
+
+
+def row_of(group: Sequence[Compared], how: tuple[str, int]) -> dict[str, Any]:
+  """Returns what is known of one model by one estimator."""
+  evaluations = [run.evaluations[how] for run in group]
+  first = evaluations[0].record
+  return {
+    "name": name_of([run.workdir for run in group]),
+    "workdirs": [run.workdir for run in group],
+    "family": group[0].record.config["model"]["kind"],
+    "seeds": len(group),
+    "estimator": how[0],
+    "num_draws": how[1],
+    "num_replicates": first["num_replicates"],
+    "unit": first["unit"],
+    "split": first["split"],
+    "num_examples": first["num_examples"],
+    "evaluations": evaluations,
+    "invalid": first.get("invalid"),
+    **comparison.summarize(evaluations)._asdict(),
+  }
+
+
+def name_of(folders: Sequence[str]) -> str:
+  """Returns what the folders' names share at their beginning."""
+  names = [os.path.basename(folder) for folder in folders]
+  if len(names) == 1:
+    return names[0]
+  shared = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+  return "".join(letters[0] for letters in shared).rstrip("._-") or names[0]
+
+
+def cost_of(group: Sequence[Compared]) -> dict[str, Any]:
+  """Returns parameters, training characters and seconds (means over seeds), and the time of one sample."""
+  run = build.load(group[0].workdir, say=cli.say)
+  seconds = sample_seconds(run, FLAGS.sampling_repeats, group[0].workdir) if FLAGS.sampling_repeats else []
+  training = [training_seconds(each) for each in group]
+  settings = run.record.config["training"]
+  return {
+    "parameters": sum(leaf.size for leaf in jax.tree.leaves(run.params)),
+    "training_positions": run.step * settings["batch_size"] * math.prod(run.record.event.shape),
+    "training_seconds": float(np.mean(training)),
+    "sampling_seconds": float(np.mean(seconds)) if seconds else None,
+    "sampling_deviation": float(np.std(seconds, ddof=1)) if len(seconds) > 1 else None,
+  }
+
+
+def training_seconds(run: Compared) -> float:
+  """Returns how long the steps took, by the rates in metrics.jsonl: without compilation, validation and pauses."""
+  settings = run.record.config["training"]
+  each, last, seconds = settings["batch_size"] * math.prod(run.record.event.shape), 0, 0.0
+  for line in read_metrics(os.path.join(run.workdir, METRICS_FILE)):
+    if line.get("train/positions_per_second"):
+      seconds += (line["step"] - last) * each / line["train/positions_per_second"]
+      last = line["step"]
+  return seconds
+
+
+def sample_seconds(run: build.Run, repeats: int, name: str) -> list[float]:
+  """Returns the seconds of one sample, `repeats` times, after one for compilation."""
+  bar = progress.open_progress(repeats + 1, unit="sample", title=f"time samples of {name}")
+  seconds = []
+  try:
+    for seed in range(repeats + 1):
+      started = time.perf_counter()
+      jax.block_until_ready(run.sample(1, seed=seed).x)
+      seconds.append(time.perf_counter() - started)
+      bar.update(1)
+  finally:
+    bar.close()
+  return seconds[1:]
+
+
+def report(rows: Sequence[dict[str, Any]], position: str) -> None:
+  """Prints the table, writes it as JSON and draws it."""
+  header = ["model", "family", "seeds", "parameters", rows[0]["unit"], "± examples", "± Monte Carlo", "± seeds"]
+  header += ["estimator", "less the first", f"training {position}s", "training s", "s a sample"]
+  cli.say(text.table(header, [cells(row) for row in rows]))
+  for row in rows:
+    if row["invalid"] is not None:
+      cli.say(f"{row['name']}: {row['invalid']['positions']:.2%} of sampled {position}s mean no category")
+  picture, path = f"{FLAGS.output}.png", f"{FLAGS.output}.json"
+  plain = [{key: value for key, value in row.items() if key != "evaluations"} for row in rows]
+  try:
+    with open(path, "w") as file:
+      json.dump(results.without_nan(plain), file, indent=1, allow_nan=False)
+  except OSError as error:
+    raise InputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
+  labels = [f"{row['name']} ({row['estimator']})" for row in rows]
+  bits, errors, each = ([row[key] for row in rows] for key in ("bits", "data_error", "each"))
+  figures_comparison.comparison(labels, bits, errors, each, picture, unit=rows[0]["unit"])
+  cli.say(f"written to {path} and {picture}")
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+  """Returns a row of the table as text."""
+  draws = "" if row["estimator"] == "exact" else f", {row['num_draws']} x {row['num_replicates']}"
+  sampling = row["sampling_seconds"]
+  return [
+    row["name"],
+    row["family"],
+    str(row["seeds"]),
+    f"{row['parameters']:,}",
+    f"{row['bits']:.4f}",
+    *(_error(row[key]) for key in ("data_error", "monte_carlo_error", "seed_error")),
+    f"{row['estimator']}{draws}",
+    text.plus_minus(row["difference"], row["difference_error"]),
+    f"{row['training_positions']:,}",
+    f"{row['training_seconds']:,.0f}",
+    "" if sampling is None else text.plus_minus(sampling, row["sampling_deviation"], 3),
+  ]
+
+
+def _error(value: float) -> str:
+  return "?" if math.isnan(value) else f"{value:.4f}"
+
+
+def define_flags() -> None:
+  flags.DEFINE_list("workdirs", [], "folders of runs, separated by commas; patterns such as runs/* are expanded")
+  flags.DEFINE_string("split", "test", "the split whose evaluations are compared")
+  flags.DEFINE_enum("estimator", None, ["exact", "elbo", "full", "iwbo"], "only evaluations by this one")
+  flags.DEFINE_integer("sampling_repeats", 3, "samples that are timed for each model; 0 = none")
+  flags.DEFINE_string("output", "comparison", "what is written: this with .json and .png")
+
+
+if __name__ == "__main__":
+  define_flags()
+  cli.run(main)

@@ -1,0 +1,73 @@
+"""Comparisons: seeds are averaged, differences are paired by example, and other examples are refused."""
+
+import numpy as np
+import pytest
+
+from catgen.bounds import estimate
+from catgen.evaluation import results
+from catgen.evaluation.comparison import Evaluation, Scores, difference, read_evaluations, summarize
+from catgen.evaluation.likelihood import Likelihood
+from catgen.interfaces import InputError
+
+COUNTS = np.array([4, 8, 8, 2, 6])
+NUMBERS = np.arange(5)
+
+
+def evaluation(nats, *, fingerprint="data", error=0.01):
+  nats = np.asarray(nats, np.float64).reshape(-1, len(COUNTS))
+  record = {
+    "value": estimate(nats, COUNTS).bits,
+    "monte_carlo_error": error,
+    "data_fingerprint": fingerprint,
+  }
+  return Evaluation(record, Scores(nats, NUMBERS, COUNTS))
+
+
+@pytest.fixture
+def noise():
+  return np.random.default_rng(0)
+
+
+def test_seeds_are_averaged(noise):
+  members = [evaluation(-3.0 * COUNTS + noise.normal(size=(2, 5))) for _ in range(3)]
+  found = summarize(members)
+  assert found.bits == pytest.approx(np.mean([m.record["value"] for m in members]))
+  assert found.seed_error == pytest.approx(np.std(found.each, ddof=1) / np.sqrt(3))
+  assert found.monte_carlo_error == pytest.approx(0.01 / np.sqrt(3))
+  assert np.isnan(summarize(members[:1]).seed_error)
+
+
+def test_difference_is_paired_by_example(noise):
+  hard = -noise.uniform(1, 5, size=5) * COUNTS  # what examples cost differs far more than what the models do
+  reference, other = evaluation(hard), evaluation(hard - 0.1 * np.log(2) * COUNTS)
+  found = difference([other], [reference])
+  assert found.bits == pytest.approx(0.1)
+  assert found.error == pytest.approx(0.0, abs=1e-12)
+  assert summarize([other]).data_error > 0.1
+
+
+def test_other_examples_are_refused(noise):
+  one, other = evaluation(-COUNTS), evaluation(-COUNTS, fingerprint="other")
+  with pytest.raises(InputError, match="not evaluated on the same examples"):
+    difference([one], [other])
+  with pytest.raises(InputError, match="not evaluated on the same examples"):
+    summarize([one, one._replace(scores=one.scores._replace(numbers=NUMBERS[::-1]))])
+
+
+def test_scores_are_read_where_they_were_written(tmp_path):
+  nats = np.linspace(-9, -8, 10).reshape(2, 5)
+  likelihood = Likelihood(
+    estimate(nats, COUNTS), {}, NUMBERS, nats, COUNTS, "iwbo", 7, 2, 3.0, anatomy=None, warnings=()
+  )
+  record = {"split": "test", "step": 3, "ema": False, "estimator": "iwbo", "num_draws": 7, "value": 1.0}
+  results.add_results(tmp_path, record)
+  with pytest.raises(InputError, match=r"test_3_iwbo_7\.npz.*run launch.evaluate again"):
+    read_evaluations(tmp_path, split="test")
+  results.save_scores(tmp_path, record, likelihood)
+  (found,) = read_evaluations(tmp_path, split="test").values()
+  np.testing.assert_array_equal(found.scores.nats, nats)
+  np.testing.assert_array_equal(found.scores.positions, COUNTS)
+  with pytest.raises(InputError, match="no evaluation of the split 'validation'"):
+    read_evaluations(tmp_path, split="validation")
+  with pytest.raises(InputError, match="by elbo"):
+    read_evaluations(tmp_path, split="test", estimator="elbo")
