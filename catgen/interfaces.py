@@ -86,6 +86,15 @@ class Infill(NamedTuple):
   prefix_only: bool = False  # True: the observed positions must come before all others
 
 
+class Latent(NamedTuple):
+  """The continuous latent v of a flow, of which x is a function."""
+
+  # (params, batch, keys, *, state) -> a draw of q(v | x), Float["batch positions channels"], and its log q, in nats
+  infer: Callable
+  log_prob: Callable  # (params, v, *, state) -> log p(v) in nats, Float["batch"]
+  has_unused_codes: bool  # True: some v mean no category (`Samples.valid`), and P(invalid) > 0
+
+
 class Model(NamedTuple):
   """A generative model of events as pure functions. `params` and `state` are nested dicts of arrays."""
 
@@ -104,7 +113,7 @@ class Model(NamedTuple):
     None  # (params, x, valid, noise_level, *, state) -> Denoised; noise_level: P(a category is wrong)
   )
   infill: Infill | None = None
-  has_unused_codes: bool = False  # True: what is drawn may mean no category (`Samples.valid`); P(invalid) > 0
+  latent: Latent | None = None
 
 
 class Split(NamedTuple):

@@ -123,7 +123,7 @@ def evaluate(
 
 def _invalid(run: build.Run, num_samples: int, seed: int) -> sampling.Invalid | None:
   """Returns what of so many samples means no category, where the model has such codes."""
-  if not run.model.has_unused_codes or num_samples == 0:
+  if run.model.latent is None or not run.model.latent.has_unused_codes or num_samples == 0:
     return None
   return sampling.invalid_share(np.asarray(run.sample(num_samples, seed=seed).valid))
 

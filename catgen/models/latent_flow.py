@@ -14,7 +14,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from catgen.interfaces import Batch, Bound, EventSpec, InputError, Model, PyTree, SampleOptions, Samples
+from catgen.interfaces import Batch, Bound, EventSpec, InputError, Latent, Model, PyTree, SampleOptions, Samples
 from catgen.models.adapter import functional
 from catgen.networks.conditioning import fold_in
 
@@ -44,6 +44,12 @@ class LatentFlow(nnx.Module):
     log_p = self.density.log_prob(v, valid=valid, keys=dropout_keys[1])
     return {"density": log_p, "inverse": -log_q}
 
+  def infer(
+    self, x: Int[Array, "batch length"], *, valid: Bool[Array, "batch length"], keys: Key[Array, "batch"]
+  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+    """Returns a draw of q(v | x) per example, the one that `terms` scores with the same key, and log q(v | x)."""
+    return self.inverse(x, valid=valid, keys=fold_in(keys, 0), dropout_keys=None)
+
   def sample(self, keys: Key[Array, "batch"]) -> tuple[Int[Array, "batch length"], Bool[Array, "batch length"]]:
     """Returns categories and whether the latent meant one."""
     return self.inverse.generate(self.density.sample(keys))
@@ -70,7 +76,7 @@ def latent_flow(event: EventSpec, make_inverse: Callable, make_density: Callable
     bound=partial(_bound, module.apply),
     sample=partial(_sample, module.apply, event),
     log_weight=partial(_log_weight, module.apply),
-    has_unused_codes=has_unused_codes,
+    latent=Latent(partial(_infer, module.apply), partial(_log_density, module.apply), has_unused_codes),
   )
 
 
@@ -100,6 +106,20 @@ def _log_weight(
 ) -> Float[Array, "batch"]:
   """See `Model.log_weight`. The same quantity as one draw of the bound."""
   return _bound(apply, params, batch, keys, state=state, train=False).nats
+
+
+def _infer(
+  apply: Callable, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
+) -> tuple[Float[Array, "batch positions channels"], Float[Array, "batch"]]:
+  """See `Latent.infer`."""
+  return apply(params, _flat(batch.x), valid=_flat(batch.valid), keys=keys, method="infer")
+
+
+def _log_density(
+  apply: Callable, params: PyTree, v: Float[Array, "batch positions channels"], *, state: PyTree
+) -> Float[Array, "batch"]:
+  """See `Latent.log_prob`."""
+  return apply(params, v, method="log_density")
 
 
 def _sample(

@@ -183,7 +183,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, make_encoder=None),
   "argmax_softplus_classes": _one_position,
   "argmax_softplus_base3": partial(_one_position, base=3),
-  "argmax_gumbel_classes": partial(_one_position, inverse="gumbel", make_density=density("coupling")),
+  "argmax_gumbel_classes": partial(_one_position, inverse="gumbel"),
   "argmax_gumbel_base3": partial(_one_position, inverse="gumbel", base=3),
   "argmax_thresholding_classes": partial(_one_position, inverse="gumbel_thresholding"),
   "argmax_thresholding_base3": partial(

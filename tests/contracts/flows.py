@@ -61,7 +61,7 @@ def probabilities(model, params, num_classes: int, num_positions: int, *, base: 
   kind = "box" if boxes else "half-line" if base == 2 else "argmax"
   channels = 1 if kind == "half-line" else base
   u = _points(num_positions * num_digits * channels).reshape(-1, num_positions * num_digits, channels)
-  apply = jax.jit(lambda v: model.sample.args[0](params, v, method="log_density"))
+  apply = jax.jit(lambda v: model.latent.log_prob(params, v, state={}))
 
   def integrand(regions, u):
     parts = [region.latents(u[:, i]) for i, region in enumerate(regions)]
