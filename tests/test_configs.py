@@ -36,7 +36,13 @@ def abstract_batch(config):
   return Batch(x, valid, index)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def marked(path):
+  """Eight couplings take seconds to trace: the default suite has those of one file."""
+  coupling = path.stem.endswith("coupling") and path.parent.name != "text8_head"
+  return pytest.param(path, marks=pytest.mark.slow if coupling and path.stem != "text8_argmax_coupling" else ())
+
+
+@pytest.mark.parametrize("path", map(marked, FILES), ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_full_size_step_can_be_traced(path):
   config = resolved(load(path))
   model = build.make_model(config["model"], event_of(config))

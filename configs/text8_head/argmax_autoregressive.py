@@ -24,5 +24,5 @@ def get_config() -> ConfigDict:
   config.optimizer = base.optimizer()
   config.optimizer.update({"name": "adam", "learning_rate": 5e-3, "warmup_steps": 200, "clip_norm": 1.0})
   config.training.num_steps = 2500
-  config.evaluation.num_draws = 4
+  config.evaluation.num_draws = 1
   return config

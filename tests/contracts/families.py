@@ -196,6 +196,10 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 }
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
+  "argmax_softplus_transformer",
+  "argmax_gumbel_layers",
+  "argmax_posterior_flow",
+  "dequantized_bits",
   "argmax_thresholding_base3",
   "argmax_gumbel_classes",
   "argmax_gumbel_base3",
