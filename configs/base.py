@@ -147,6 +147,17 @@ def dequantized_flow() -> ConfigDict:
   )
 
 
+def dequantized(argmax: ConfigDict, noise: str) -> ConfigDict:
+  """The rival of an argmax flow: its density, and for variational noise its encoder, on one-hot categories."""
+  section = dequantized_flow()
+  section.noise, section.density = noise, argmax.density
+  if noise == "variational":
+    section.encoder = argmax.encoder
+  else:
+    del section.encoder
+  return section
+
+
 # --- densities of flows --------------------------------------------------------------------
 
 

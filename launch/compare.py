@@ -46,19 +46,11 @@ def main() -> None:
   groups: dict[str, list[Compared]] = {}
   for run in compared:
     groups.setdefault(build.identity_without_seed(run.record), []).append(run)
-  costs = {key: cost_of(group) for key, group in groups.items()}
-  rows = [
-    {**row_of(group, how), **costs[key]}
-    for key, group in groups.items()
-    for how in group[0].evaluations
-    if all(how in run.evaluations for run in group)
-  ]
-  reference = next(iter(groups.values()))
-  how = next(iter(reference[0].evaluations))
+  for group in groups.values():
+    check_same_estimators(group)
+  rows = [row for group in groups.values() for row in rows_of(group)]
   for row in rows:
-    row["difference"], row["difference_error"] = comparison.difference(
-      row["evaluations"], [run.evaluations[how] for run in reference]
-    )
+    row["difference"], row["difference_error"] = comparison.difference(row["evaluations"], rows[0]["evaluations"])
   report(rows, compared[0].record.position)
 
 
@@ -84,6 +76,23 @@ def read(workdir: str) -> Compared:
   """Returns a work directory's evaluations by --split and --estimator."""
   record = build.read_record(workdir)
   return Compared(workdir, record, comparison.read_evaluations(workdir, split=FLAGS.split, estimator=FLAGS.estimator))
+
+
+def check_same_estimators(group: Sequence[Compared]) -> None:
+  """Raises InputError where one seed lacks an evaluation that another has."""
+  for how in dict.fromkeys(how for run in group for how in run.evaluations):
+    for run in group:
+      if how not in run.evaluations:
+        raise InputError(
+          f"{run.workdir} has no evaluation by {how[0]} with {how[1]} draw(s), which another seed of the same model "
+          "has; run launch.evaluate on it, or choose one --estimator"
+        )
+
+
+def rows_of(group: Sequence[Compared]) -> list[dict[str, Any]]:
+  """Returns what is known of one model, a row for each estimator."""
+  cost = cost_of(group)
+  return [{**row_of(group, how), **cost} for how in group[0].evaluations]
 
 
 def row_of(group: Sequence[Compared], how: tuple[str, int]) -> dict[str, Any]:
@@ -117,26 +126,32 @@ def name_of(folders: Sequence[str]) -> str:
 
 
 def cost_of(group: Sequence[Compared]) -> dict[str, Any]:
-  """Returns parameters, training characters and seconds (means over seeds), and the time of one sample."""
-  run = build.load(group[0].workdir, say=cli.say)
+  """Returns parameters, training positions and seconds (means over seeds), and the time of one sample."""
+  steps = [next(iter(each.evaluations.values())).record["step"] for each in group]
+  run = build.load(group[0].workdir, step=steps[0], say=cli.say)
   seconds = sample_seconds(run, FLAGS.sampling_repeats, group[0].workdir) if FLAGS.sampling_repeats else []
-  training = [training_seconds(each) for each in group]
-  settings = run.record.config["training"]
   return {
     "parameters": sum(leaf.size for leaf in jax.tree.leaves(run.params)),
-    "training_positions": run.step * settings["batch_size"] * math.prod(run.record.event.shape),
-    "training_seconds": float(np.mean(training)),
+    "training_positions": round(float(np.mean(steps)) * positions_a_step(group[0].record)),
+    "training_seconds": float(np.mean([training_seconds(*each) for each in zip(group, steps, strict=True)])),
     "sampling_seconds": float(np.mean(seconds)) if seconds else None,
     "sampling_deviation": float(np.std(seconds, ddof=1)) if len(seconds) > 1 else None,
   }
 
 
-def training_seconds(run: Compared) -> float:
-  """Returns how long the steps took, by the rates in metrics.jsonl: without compilation, validation and pauses."""
-  settings = run.record.config["training"]
-  each, last, seconds = settings["batch_size"] * math.prod(run.record.event.shape), 0, 0.0
+def positions_a_step(record: build.RunRecord) -> int:
+  """Returns the positions of one training batch, padding included."""
+  return record.config["training"]["batch_size"] * math.prod(record.event.shape)
+
+
+def training_seconds(run: Compared, step: int) -> float:
+  """Returns how long the steps up to `step` took, by the rates in metrics.jsonl.
+
+  These leave compilation, validation and pauses out.
+  """
+  each, last, seconds = positions_a_step(run.record), 0, 0.0
   for line in read_metrics(os.path.join(run.workdir, METRICS_FILE)):
-    if line.get("train/positions_per_second"):
+    if line["step"] <= step and line.get("train/positions_per_second"):
       seconds += (line["step"] - last) * each / line["train/positions_per_second"]
       last = line["step"]
   return seconds

@@ -8,11 +8,11 @@ silent: all but the noise is as in enwik8_variational_autoregressive.py. Not run
 
 from ml_collections import ConfigDict
 
+from configs import base
 from configs.paper import enwik8_variational_autoregressive
 
 
 def get_config() -> ConfigDict:
   config = enwik8_variational_autoregressive.get_config()
-  config.model.noise = "uniform"
-  del config.model.encoder
+  config.model = base.dequantized(config.model, "uniform")
   return config

@@ -8,11 +8,11 @@ silent: all but the noise is as in enwik8_variational_coupling.py. Not run by th
 
 from ml_collections import ConfigDict
 
-from configs.paper import enwik8_variational_coupling
+from configs import base
+from configs.paper import enwik8_argmax_coupling
 
 
 def get_config() -> ConfigDict:
-  config = enwik8_variational_coupling.get_config()
-  config.model.noise = "uniform"
-  del config.model.encoder
+  config = enwik8_argmax_coupling.get_config()
+  config.model = base.dequantized(config.model, "uniform")
   return config

@@ -8,11 +8,11 @@ silent: all but the noise is as in text8_variational_autoregressive.py. Not run 
 
 from ml_collections import ConfigDict
 
-from configs.paper import text8_variational_autoregressive
+from configs import base
+from configs.paper import text8_argmax_autoregressive
 
 
 def get_config() -> ConfigDict:
-  config = text8_variational_autoregressive.get_config()
-  config.model.noise = "uniform"
-  del config.model.encoder
+  config = text8_argmax_autoregressive.get_config()
+  config.model = base.dequantized(config.model, "uniform")
   return config

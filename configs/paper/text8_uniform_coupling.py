@@ -8,11 +8,11 @@ silent: all but the noise is as in text8_variational_coupling.py. Not run by thi
 
 from ml_collections import ConfigDict
 
-from configs.paper import text8_variational_coupling
+from configs import base
+from configs.paper import text8_argmax_coupling
 
 
 def get_config() -> ConfigDict:
-  config = text8_variational_coupling.get_config()
-  config.model.noise = "uniform"
-  del config.model.encoder
+  config = text8_argmax_coupling.get_config()
+  config.model = base.dequantized(config.model, "uniform")
   return config

@@ -4,7 +4,7 @@
 
 Published: 1.43 bits per character on the test split, an ELBO (the paper's number). The paper says that the flow is the
 argmax row's, on 27 channels, and no more. Decided here: encoder, density, optimizer, batch and epochs are those of
-text8_argmax_autoregressive.py; the noise is the sigmoid of a logistic
+text8_argmax_autoregressive.py; the noise is the sigmoid of a logistic.
 Not run by this project.
 """
 
@@ -16,6 +16,5 @@ from configs.paper import text8_argmax_autoregressive
 
 def get_config() -> ConfigDict:
   config = text8_argmax_autoregressive.get_config()
-  argmax, config.model = config.model, base.dequantized_flow()
-  config.model.encoder, config.model.density = argmax.encoder, argmax.density
+  config.model = base.dequantized(config.model, "variational")
   return config

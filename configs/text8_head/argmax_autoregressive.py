@@ -1,8 +1,5 @@
 """A small autoregressive argmax flow, for twenty minutes on two CPU cores.
 
-  python -m launch.train --config=configs/text8_head/argmax_autoregressive.py --workdir=runs/a \\
-    --config.data.path=text8_head
-
 The same flow, optimizer and number of training characters as the other two autoregressive flows beside it, which only
 differ in how categories become latents. Samples by one scan over the positions.
 """

@@ -1,8 +1,5 @@
 """A small argmax flow of couplings, for twenty minutes on two CPU cores; samples in one pass.
 
-  python -m launch.train --config=configs/text8_head/argmax_coupling.py --workdir=runs/a \\
-    --config.data.path=text8_head
-
 The same flow, optimizer and number of training characters as the other two flows of couplings beside it.
 """
 

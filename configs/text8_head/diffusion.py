@@ -1,8 +1,6 @@
 """A small modern network in multinomial or masked diffusion, for an hour on one CPU core.
 
-  python -m launch.train --config=configs/text8_head/diffusion.py --workdir=runs/uniform \\
-    --config.data.path=text8_head
-... --config.model.process=absorbing --config.model.schedule=linear
+Masked: --config.model.process=absorbing --config.model.schedule=linear
 """
 
 from ml_collections import ConfigDict

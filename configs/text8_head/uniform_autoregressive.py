@@ -1,16 +1,12 @@
-"""A small autoregressive flow on one-hot text with uniform noise: the other rival of argmax_autoregressive.py.
-
-  python -m launch.train --config=configs/text8_head/uniform_autoregressive.py --workdir=runs/a \\
-    --config.data.path=text8_head
-"""
+"""A small autoregressive flow on one-hot text with uniform noise: the other rival of argmax_autoregressive.py."""
 
 from ml_collections import ConfigDict
 
-from configs.text8_head import variational_autoregressive
+from configs import base
+from configs.text8_head import argmax_autoregressive
 
 
 def get_config() -> ConfigDict:
-  config = variational_autoregressive.get_config()
-  config.model.noise = "uniform"
-  del config.model.encoder
+  config = argmax_autoregressive.get_config()
+  config.model = base.dequantized(config.model, "uniform")
   return config

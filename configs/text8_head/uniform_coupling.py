@@ -1,16 +1,12 @@
-"""A small flow of couplings on one-hot text with uniform noise: the other rival of argmax_coupling.py.
-
-  python -m launch.train --config=configs/text8_head/uniform_coupling.py --workdir=runs/a \\
-    --config.data.path=text8_head
-"""
+"""A small flow of couplings on one-hot text with uniform noise: the other rival of argmax_coupling.py."""
 
 from ml_collections import ConfigDict
 
-from configs.text8_head import variational_coupling
+from configs import base
+from configs.text8_head import argmax_coupling
 
 
 def get_config() -> ConfigDict:
-  config = variational_coupling.get_config()
-  config.model.noise = "uniform"
-  del config.model.encoder
+  config = argmax_coupling.get_config()
+  config.model = base.dequantized(config.model, "uniform")
   return config

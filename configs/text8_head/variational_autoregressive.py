@@ -1,8 +1,4 @@
-"""A small autoregressive flow on one-hot text with variational dequantization: the rival of argmax_autoregressive.py.
-
-  python -m launch.train --config=configs/text8_head/variational_autoregressive.py --workdir=runs/a \\
-    --config.data.path=text8_head
-"""
+"""Small autoregressive flow on one-hot text with variational dequantization: the rival of argmax_autoregressive.py."""
 
 from ml_collections import ConfigDict
 
@@ -12,6 +8,5 @@ from configs.text8_head import argmax_autoregressive
 
 def get_config() -> ConfigDict:
   config = argmax_autoregressive.get_config()
-  argmax, config.model = config.model, base.dequantized_flow()
-  config.model.encoder, config.model.density = argmax.encoder, argmax.density
+  config.model = base.dequantized(config.model, "variational")
   return config

@@ -1,8 +1,4 @@
-"""A small flow of couplings on one-hot text with variational dequantization: the rival of argmax_coupling.py.
-
-  python -m launch.train --config=configs/text8_head/variational_coupling.py --workdir=runs/a \\
-    --config.data.path=text8_head
-"""
+"""A small flow of couplings on one-hot text with variational dequantization: the rival of argmax_coupling.py."""
 
 from ml_collections import ConfigDict
 
@@ -12,6 +8,5 @@ from configs.text8_head import argmax_coupling
 
 def get_config() -> ConfigDict:
   config = argmax_coupling.get_config()
-  argmax, config.model = config.model, base.dequantized_flow()
-  config.model.encoder, config.model.density = argmax.encoder, argmax.density
+  config.model = base.dequantized(config.model, "variational")
   return config

@@ -1,12 +1,14 @@
 """launch.compare on tiny runs: seeds share a row, a flow says what share of its codes means nothing."""
 
 import json
+import shutil
 import types
 
 import pytest
 from PIL import Image
 
 from catgen import build
+from catgen.evaluation import results
 from catgen.interfaces import InputError
 from configs import base
 from launch import compare, evaluate, train
@@ -24,6 +26,12 @@ def evaluated(config, workdir):
   settings = {**config["evaluation"], "max_examples": 16, "num_replicates": 2}
   evaluate.evaluate(run, workdir, build.source_of(run.record), settings)
   return workdir
+
+
+def evaluated_once_more(workdir):
+  run = build.load(workdir, say=lambda line: None)
+  settings = {**run.record.config["evaluation"], "estimator": "full", "max_examples": 16, "num_replicates": 2}
+  return evaluate.evaluate(run, workdir, build.source_of(run.record), settings)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +58,8 @@ def test_runs_stand_side_by_side(folder, monkeypatch, capsys):
   assert second["difference"] == pytest.approx(second["bits"] - first["bits"])
   assert second["seed_error"] is None
   assert second["monte_carlo_error"] > 0
-  assert second["training_positions"] <= 30 * 8 * 16
+  (evaluated_at,) = {record["step"] for record in results.read_results(folder / "flow")}
+  assert second["training_positions"] == evaluated_at * 8 * 16
   assert second["training_seconds"] > 0
   assert second["sampling_seconds"] > 0
   assert 0 <= second["invalid"]["positions"] <= 1
@@ -66,4 +75,14 @@ def test_mistakes_are_one_line(folder, monkeypatch):
     compare.workdirs([str(folder / "nowhere*")])
   flags_of(monkeypatch, folder, workdirs=[str(folder / "flow")], estimator="iwbo")
   with pytest.raises(InputError, match=r"no evaluation of the split 'test' by iwbo; run launch\.evaluate"):
+    compare.main()
+
+
+def test_a_seed_that_lacks_an_evaluation_is_named(folder, tmp_path, monkeypatch):
+  for seed in (0, 1):
+    shutil.copytree(folder / f"diffusion.{seed}", tmp_path / f"diffusion.{seed}")
+  more = evaluated_once_more(str(tmp_path / "diffusion.0"))
+  assert more["estimator"] == "full"
+  flags_of(monkeypatch, folder, workdirs=[str(tmp_path / "*")])
+  with pytest.raises(InputError, match=r"diffusion\.1 has no evaluation by full with \d draw.*another seed"):
     compare.main()
