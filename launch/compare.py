@@ -176,7 +176,7 @@ def report(rows: Sequence[dict[str, Any]], position: str) -> None:
   """Prints the table, writes it as JSON and draws it."""
   header = ["model", "family", "seeds", "parameters", rows[0]["unit"], "± examples", "± Monte Carlo", "± seeds"]
   header += ["estimator", "less the first", f"training {position}s", "training s", "s a sample"]
-  cli.say(text.table(header, [cells(row) for row in rows]))
+  cli.say(text.table(header, [cells(row, first=row is rows[0]) for row in rows]))
   for row in rows:
     if row["invalid"] is not None:
       cli.say(f"{row['name']}: {row['invalid']['positions']:.2%} of sampled {position}s mean no category")
@@ -193,7 +193,7 @@ def report(rows: Sequence[dict[str, Any]], position: str) -> None:
   cli.say(f"written to {path} and {picture}")
 
 
-def cells(row: dict[str, Any]) -> list[str]:
+def cells(row: dict[str, Any], *, first: bool) -> list[str]:
   """Returns a row of the table as text."""
   draws = "" if row["estimator"] == "exact" else f", {row['num_draws']} x {row['num_replicates']}"
   sampling = row["sampling_seconds"]
@@ -205,7 +205,7 @@ def cells(row: dict[str, Any]) -> list[str]:
     f"{row['bits']:.4f}",
     *(_error(row[key]) for key in ("data_error", "monte_carlo_error", "seed_error")),
     f"{row['estimator']}{draws}",
-    text.plus_minus(row["difference"], row["difference_error"]),
+    "" if first else text.plus_minus(row["difference"], row["difference_error"]),
     f"{row['training_positions']:,}",
     f"{row['training_seconds']:,.0f}",
     "" if sampling is None else text.plus_minus(sampling, row["sampling_deviation"], 3),
