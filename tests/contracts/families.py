@@ -1,7 +1,7 @@
 """The families under contract: tiny members of every entry of MODELS, each with its exact probabilities.
 
-Most have nine events of two positions. Flows over more than one channel a position have five events of one position,
-where a quadrature over all their channels is still exact enough.
+Most have nine events of two positions. Flows over more than one channel a position have four or five events of one
+position, where a quadrature over all their channels is still exact enough.
 """
 
 from collections.abc import Callable
@@ -181,11 +181,11 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     _flow, kind="dequantized_flow", noise="variational", make_density=density("coupling")
   ),
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, make_encoder=None),
-  "argmax_softplus_classes": _one_position,
+  "argmax_softplus_classes": partial(_one_position, classes=4),
   "argmax_softplus_base3": partial(_one_position, base=3),
-  "argmax_gumbel_classes": partial(_one_position, inverse="gumbel"),
+  "argmax_gumbel_classes": partial(_one_position, classes=4, inverse="gumbel"),
   "argmax_gumbel_base3": partial(_one_position, inverse="gumbel", base=3),
-  "argmax_thresholding_classes": partial(_one_position, inverse="gumbel_thresholding"),
+  "argmax_thresholding_classes": partial(_one_position, classes=4, inverse="gumbel_thresholding"),
   "argmax_thresholding_base3": partial(
     _one_position, inverse="gumbel_thresholding", base=3, noise_base="logistic", make_density=density("coupling")
   ),

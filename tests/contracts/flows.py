@@ -16,8 +16,8 @@ from scipy.stats import qmc
 _PASSES, _PILOT = 3, 2**13
 
 
-def _points(dimensions: int, boxes: bool) -> np.ndarray:
-  log_points = 16 if boxes or dimensions < 5 else 18 if dimensions < 6 else 20
+def _points(dimensions: int, kind: str) -> np.ndarray:
+  log_points = 16 if kind != "argmax" else 18 if dimensions < 6 else 20
   return np.clip(qmc.Sobol(dimensions, seed=0).random_base2(log_points), 1e-12, 1 - 1e-12)
 
 
@@ -60,7 +60,7 @@ def probabilities(model, params, num_classes: int, num_positions: int, *, base: 
   num_digits = next(d for d in itertools.count(1) if base**d >= num_classes)
   kind = "box" if boxes else "half-line" if base == 2 else "argmax"
   channels = 1 if kind == "half-line" else base
-  u = _points(num_positions * num_digits * channels, boxes).reshape(-1, num_positions * num_digits, channels)
+  u = _points(num_positions * num_digits * channels, kind).reshape(-1, num_positions * num_digits, channels)
   apply = jax.jit(lambda v: model.latent.log_prob(params, v, state={}))
 
   def integrand(regions, u):
