@@ -1,5 +1,6 @@
 """Long short-term memory over sequences, whole or one position at a time."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -36,14 +37,8 @@ class LSTM(nnx.Module):
   ) -> Float[Array, "batch length width"]:
     """Returns the hidden state at every position, each seeing itself and those before (after, if reverse)."""
     flat = x.reshape(-1, x.shape[-1]) @ self.input_kernel[...] + self.bias[...][None]
-    driven = flat.reshape(*x.shape[:2], -1).swapaxes(0, 1)
-    kernel = self.recurrent_kernel[...]
-
-    def step(carry: Carry, gates: Array) -> tuple[Carry, Array]:
-      carry = _update(carry, gates + carry.hidden @ kernel)
-      return carry, carry.hidden
-
-    return jax.lax.scan(step, self.init_carry(x.shape[0]), driven, reverse=reverse)[1].swapaxes(0, 1)
+    driven = flat.reshape(*x.shape[:2], -1).transpose(1, 2, 0)
+    return _recur(reverse, self.recurrent_kernel[...], driven).transpose(2, 0, 1)
 
   def init_carry(self, batch_size: int) -> Carry:
     """Returns the state before the first position."""
@@ -53,7 +48,7 @@ class LSTM(nnx.Module):
   def step(self, carry: Carry, x: Float[Array, "batch inputs"]) -> tuple[Carry, Float[Array, "batch width"]]:
     """Returns the state after one more position, and its hidden part."""
     gates = x @ self.input_kernel[...] + self.bias[...][None] + carry.hidden @ self.recurrent_kernel[...]
-    carry = _update(carry, gates)
+    carry = _update(carry, gates, axis=-1)
     return carry, carry.hidden
 
 
@@ -72,7 +67,61 @@ class BidirectionalLSTM(nnx.Module):
     return x
 
 
-def _update(carry: Carry, gates: Array) -> Carry:
-  enter, forget, candidate, leave = jnp.split(gates, 4, axis=-1)
+def _update(carry: Carry, gates: Array, axis: int) -> Carry:
+  enter, forget, candidate, leave = jnp.split(gates, 4, axis=axis)
   cell = jax.nn.sigmoid(forget) * carry.cell + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
   return Carry(jax.nn.sigmoid(leave) * jnp.tanh(cell), cell)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _recur(
+  reverse: bool, kernel: Float[Array, "width gates"], driven: Float[Array, "length gates batch"]
+) -> Float[Array, "length width batch"]:
+  """Returns the hidden states, from zeros, given what the inputs put into the gates.
+
+  The batch is the last axis, and the gradient of `kernel` is one product over all positions: differentiating the loop
+  would add to a matrix of the kernel's size at every position. Both matter where memory bounds the product. There is
+  no forward-mode derivative (`jax.jvp`, `jax.jacfwd`).
+  """
+  return _run(reverse, kernel, driven)[0]
+
+
+def _run(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, Array]]:
+  """Returns the hidden states, and the cells and gates of every position."""
+  zeros, transposed = jnp.zeros((kernel.shape[0], driven.shape[2]), driven.dtype), kernel.T
+
+  def step(carry: Carry, inputs: Array) -> tuple[Carry, tuple[Array, tuple[Array, Array]]]:
+    gates = inputs + transposed @ carry.hidden
+    carry = _update(carry, gates, axis=0)
+    return carry, (carry.hidden, (carry.cell, gates))
+
+  return jax.lax.scan(step, Carry(zeros, zeros), driven, reverse=reverse)[1]
+
+
+def _recur_forward(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, ...]]:
+  hidden, (cell, gates) = _run(reverse, kernel, driven)
+  return hidden, (kernel, hidden, cell, gates)
+
+
+def _recur_backward(reverse: bool, kept: tuple[Array, ...], change: Array) -> tuple[Array, Array]:
+  kernel, hidden, cell, gates = kept
+
+  def step(later: Carry, position: tuple[Array, ...]) -> tuple[Carry, Array]:
+    change, cell_before, gates = position
+    _, pull = jax.vjp(lambda cell, gates: _update(Carry(cell, cell), gates, axis=0), cell_before, gates)
+    d_cell, d_gates = pull(Carry(change + later.hidden, later.cell))
+    return Carry(kernel @ d_gates, d_cell), d_gates
+
+  zeros = jnp.zeros_like(hidden[0])
+  positions = (change, _delayed(cell, reverse), gates)
+  d_driven = jax.lax.scan(step, Carry(zeros, zeros), positions, reverse=not reverse)[1]
+  return jnp.einsum("lwb,lgb->wg", _delayed(hidden, reverse), d_driven), d_driven
+
+
+def _delayed(states: Array, reverse: bool) -> Array:
+  """Returns the states that each position started from, zeros at the first."""
+  zeros = jnp.zeros_like(states[:1])
+  return jnp.concatenate([states[1:], zeros] if reverse else [zeros, states[:-1]])
+
+
+_recur.defvjp(_recur_forward, _recur_backward)

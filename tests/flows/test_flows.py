@@ -87,7 +87,7 @@ def test_round_trip_and_log_det(layer):
   np.testing.assert_allclose(back, v, atol=2e-4)
   np.testing.assert_allclose(back_log_det, -log_det, atol=2e-3)
   flat = lambda x: layer.inverse(x.reshape(1, LENGTH, CHANNELS))[0].reshape(-1)  # noqa: E731
-  jacobian = jax.vmap(jax.jacfwd(flat))(v.reshape(len(v), -1))
+  jacobian = jax.vmap(jax.jacrev(flat))(v.reshape(len(v), -1))
   expected = np.linalg.slogdet(np.asarray(jacobian, np.float64))[1]
   np.testing.assert_allclose(log_det, expected, rtol=1e-4, atol=1e-4)
 
@@ -117,7 +117,7 @@ def test_gradients_are_finite_far_out(layer):
 def test_autoregressive_jacobian_is_triangular(kind):
   layer = perturbed(autoregressive(kind, nnx.Rngs(0)))
   flat = lambda x: layer.inverse(x.reshape(1, LENGTH, CHANNELS))[0].reshape(-1)  # noqa: E731
-  jacobian = np.asarray(jax.jacfwd(flat)(points(1).reshape(-1)))
+  jacobian = np.asarray(jax.jacrev(flat)(points(1).reshape(-1)))
   np.testing.assert_array_equal(np.triu(jacobian, 1), 0.0)
   assert np.all(jacobian[np.tril_indices(len(jacobian), -1)] != 0.0)
 
