@@ -39,15 +39,15 @@ class Autoregressive(nnx.Module):
     self.conditioner: Any = make_conditioner(
       num_channels=num_channels, num_outputs=num_features, event_shape=event_shape, rngs=rngs
     )
+    self.transform = MixtureTransform(num_channels, num_mixtures)
     self.channels = ChannelNetwork(
       num_channels,
       num_features,
-      MixtureTransform.num_parameters(num_mixtures),
+      self.transform.num_parameters,
       hidden_width=hidden_width,
       channel_features=channel_features,
       rngs=rngs,
     )
-    self.transform = MixtureTransform(num_channels, num_mixtures)
 
   def inverse(
     self,

@@ -18,17 +18,18 @@ class Chain(nnx.Module):
 
   def forward(
     self,
-    z: Float[Array, "batch length channels"],
+    z: Float[Array, "batch positions latents"],
     *,
     context: Float[Array, "batch length context"] | None = None,
     valid: Bool[Array, "batch length"] | None = None,
     keys: Key[Array, "batch"] | None = None,
   ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
-    """Returns (v, log_det). Context and validity are given in the order of v's positions."""
-    valid, context, log_det = self.move(valid), self.move(context), jnp.zeros(len(z))
+    """Returns (v, log_det). Context and validity are given at v's positions."""
+    met, log_det = self._met(context, valid), jnp.zeros(len(z))
     for i, layer in enumerate(self.layers):
+      context, valid = met[i]
       z, change = layer.forward(z, context=context, valid=valid, keys=_keys(keys, i))
-      valid, context, log_det = _moved(layer, valid), _moved(layer, context), log_det + change
+      log_det = log_det + change
     return z, log_det
 
   def inverse(
@@ -38,22 +39,34 @@ class Chain(nnx.Module):
     context: Float[Array, "batch length context"] | None = None,
     valid: Bool[Array, "batch length"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+  ) -> tuple[Float[Array, "batch positions latents"], Float[Array, "batch"]]:
     """Returns (z, log_det); layer i drops activations by fold_in(key, i)."""
-    log_det = jnp.zeros(len(v))
+    met, log_det = self._met(context, valid), jnp.zeros(len(v))
     for i, layer in reversed(list(enumerate(self.layers))):
+      context, valid = met[i]
       v, change = layer.inverse(v, context=context, valid=valid, keys=_keys(keys, i))
-      valid, context, log_det = _moved(layer, valid), _moved(layer, context), log_det + change
+      log_det = log_det + change
     return v, log_det
 
   def move(self, values: Array | None) -> Array | None:
-    """Returns values [batch, length, ...] of v's positions in the order of z's, or the other way round.
-
-    Both are the same, since reversals are all that moves positions; None stays None.
-    """
-    for layer in self.layers:
+    """Returns values [batch, length, ...] at v's positions as they are at z's; None stays None."""
+    for layer in reversed(list(self.layers)):
       values = _moved(layer, values)
     return values
+
+  def move_back(self, values: Array) -> Array:
+    """Returns values [batch, length, ...] at z's positions as they are at v's."""
+    for layer in self.layers:
+      values = layer.move_back(values) if hasattr(layer, "move_back") else values
+    return values
+
+  def _met(self, context: Array | None, valid: Array | None) -> list[tuple[Array | None, Array | None]]:
+    """Returns the context and validity that each layer meets on its side of the data."""
+    met = []
+    for layer in reversed(list(self.layers)):
+      met.append((context, valid))
+      context, valid = _moved(layer, context), _moved(layer, valid)
+    return met[::-1]
 
   def initialize(
     self,

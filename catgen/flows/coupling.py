@@ -1,20 +1,23 @@
 """Coupling: some channels of every position are transformed given the others."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
+from catgen.flows.affine_transform import AffineTransform
 from catgen.flows.mixture_transform import MixtureTransform
 from catgen.flows.positions import total
 from catgen.interfaces import InputError
 
 
 class Coupling(nnx.Module):
-  """The first C // 2 channels stay, the others go through mixture CDFs whose parameters a conditioner computes.
+  """The first C // 2 channels stay, the others go through a bijection whose parameters a conditioner computes.
 
   Args:
+    num_mixtures: components of a mixture-of-logistics CDF; 0 = an affine map.
     make_conditioner: (num_channels=, num_context=, num_outputs=, event_shape=, rngs=) -> coupling conditioner.
     num_context: features of the context that conditions the layer besides; 0 = none.
   """
@@ -33,14 +36,14 @@ class Coupling(nnx.Module):
       raise InputError("a coupling flow needs at least two latent channels; use an autoregressive flow or another base")
     self.kept = num_channels // 2
     changed = num_channels - self.kept
+    self.transform: Any = MixtureTransform(changed, num_mixtures) if num_mixtures else AffineTransform()
     self.conditioner = make_conditioner(
       num_channels=self.kept,
       num_context=num_context,
-      num_outputs=changed * MixtureTransform.num_parameters(num_mixtures),
+      num_outputs=changed * self.transform.num_parameters,
       event_shape=event_shape,
       rngs=rngs,
     )
-    self.transform = MixtureTransform(changed, num_mixtures)
 
   def forward(
     self,

@@ -1,5 +1,6 @@
-"""Densities p(v) of latent sequences: a chain of flow layers on a learned normal base."""
+"""Densities p(v) of latent sequences and maps: chains of flow layers on learned normal bases."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from catgen.flows.chain import Chain
 from catgen.flows.coupling import Coupling
 from catgen.flows.invertible_linear import InvertibleLinear
 from catgen.flows.learned_normal import LearnedNormal
+from catgen.flows.multi_scale import map_posterior_flow, multi_scale_density
 from catgen.flows.reversal import Reversal
 from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
 
@@ -19,10 +21,10 @@ from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITION
 class Density(nnx.Module):
   """log p(v) = log p_base(z) + log |det dz/dv| with z the chain's inverse of v."""
 
-  def __init__(self, chain: Chain, num_channels: int, length: int) -> None:
+  def __init__(self, chain: Chain, num_channels: int, event_shape: tuple[int, ...]) -> None:
     self.chain: Any = chain
     self.base = LearnedNormal(num_channels)
-    self.length = length
+    self.length = math.prod(event_shape)
 
   def log_prob(
     self,
@@ -49,7 +51,7 @@ class Density(nnx.Module):
 def autoregressive_density(
   *,
   num_channels: int,
-  length: int,
+  event_shape: tuple[int, ...],
   make_conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
   num_layers: int = 1,
@@ -67,7 +69,7 @@ def autoregressive_density(
     layers.append(
       Autoregressive(
         num_channels,
-        event_shape=(length,),
+        event_shape=event_shape,
         num_mixtures=num_mixtures,
         make_conditioner=make_conditioner,
         num_features=num_features,
@@ -76,13 +78,13 @@ def autoregressive_density(
         rngs=rngs,
       )
     )
-  return Density(Chain(layers[::-1]), num_channels, length)
+  return Density(Chain(layers[::-1]), num_channels, event_shape)
 
 
 def coupling_layers(
   *,
   num_channels: int,
-  length: int,
+  event_shape: tuple[int, ...],
   make_conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
   num_layers: int,
@@ -98,7 +100,7 @@ def coupling_layers(
     layers.append(
       Coupling(
         num_channels,
-        event_shape=(length,),
+        event_shape=event_shape,
         num_mixtures=num_mixtures,
         make_conditioner=make_conditioner,
         num_context=num_context,
@@ -111,7 +113,7 @@ def coupling_layers(
 def coupling_density(
   *,
   num_channels: int,
-  length: int,
+  event_shape: tuple[int, ...],
   make_conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
   num_layers: int = 8,
@@ -121,23 +123,26 @@ def coupling_density(
   """Returns the paper's coupling flow on text: eight layers, a sample in one pass."""
   chain = coupling_layers(
     num_channels=num_channels,
-    length=length,
+    event_shape=event_shape,
     make_conditioner=make_conditioner,
     rngs=rngs,
     num_layers=num_layers,
     num_mixtures=num_mixtures,
     actnorm=actnorm,
   )
-  return Density(chain, num_channels, length)
+  return Density(chain, num_channels, event_shape)
 
 
-DENSITIES: dict[str, Callable[..., Density]] = {
+DENSITIES: dict[str, Callable[..., nnx.Module]] = {
   "autoregressive": autoregressive_density,
   "coupling": coupling_density,
+  "multi_scale": multi_scale_density,
 }
 # The conditioners that fit each kind of flow.
 CONDITIONERS: dict[str, dict[str, Callable[..., nnx.Module]]] = {
   "autoregressive": CAUSAL_CONDITIONERS,
   "coupling": COUPLING_CONDITIONERS,
+  "multi_scale": COUPLING_CONDITIONERS,
+  "map_coupling": COUPLING_CONDITIONERS,
 }
-POSTERIOR_FLOWS: dict[str, Callable[..., Chain]] = {"coupling": coupling_layers}
+POSTERIOR_FLOWS: dict[str, Callable[..., Chain]] = {"coupling": coupling_layers, "map_coupling": map_posterior_flow}

@@ -18,14 +18,9 @@ class MixtureTransform(nnx.Module):
   """
 
   def __init__(self, num_channels: int, num_mixtures: int) -> None:
-    self.num_mixtures = num_mixtures
+    self.num_parameters = 2 + 3 * num_mixtures  # of a channel
     self.scale_bound = nnx.Param(jnp.zeros((num_channels,)))
     self.mixture_scale_bound = nnx.Param(jnp.zeros((num_channels, num_mixtures)))
-
-  @staticmethod
-  def num_parameters(num_mixtures: int) -> int:
-    """Returns how many numbers a channel takes."""
-    return 2 + 3 * num_mixtures
 
   def to_base(
     self, v: Float[Array, "*batch channels"], parameters: Float[Array, "*batch channels parameters"]

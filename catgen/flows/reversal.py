@@ -24,3 +24,5 @@ class Reversal(nnx.Module):
   def move(self, values: Array) -> Array:
     """Returns values [batch, length, ...] of positions where this layer puts them, in either direction."""
     return values[:, ::-1]
+
+  move_back = move

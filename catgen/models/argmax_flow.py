@@ -40,12 +40,12 @@ def argmax_flow(
   Args:
     event: shape and number of classes K; events of any shape are read in row-major order.
     make_encoder: encoder of the noise q(u | x), or of Gumbel locations beside the learned table ("gumbel").
-    make_density: (num_channels=, length=, rngs=) -> p(v).
+    make_density: (num_channels=, event_shape=, rngs=) -> p(v).
     inverse: "softplus" (Eq. 6-7), "gumbel" (Alg. 4: Gumbels conditioned on their argmax), or "gumbel_thresholding".
     base: M of the Cartesian product of digits; 0 = K, that is none; 2 = bits.
     noise_base: distribution of the noise u (the logit of it, where it lies in (0, 1)), "normal" or "logistic"; with
       logistic logits thresholding by Gumbels begins as the inverse "gumbel". "gumbel" itself has uniform noise.
-    make_posterior_flow: (num_channels=, length=, num_context=, rngs=) -> flow layers after that noise; None = none.
+    make_posterior_flow: (num_channels=, event_shape=, num_context=, rngs=) -> flow layers after that noise, or None.
       num_context: encoder features that condition them.
 
   Raises:

@@ -35,7 +35,7 @@ def dequantized_flow(
 
   Args:
     event: shape and number of classes K; events of any shape are read in row-major order.
-    make_density: (num_channels=, length=, rngs=) -> p(v).
+    make_density: (num_channels=, event_shape=, rngs=) -> p(v).
     make_encoder: encoder of variational noise; unused with uniform noise.
     noise: "uniform" on [0, 1)^C, or "variational": the sigmoid of a learned q(u | x).
     base: M of the digits that are made one-hot; 0 = K, that is the category itself.

@@ -5,7 +5,6 @@ One draw of log p(v) - log q(v | x) is both a draw of the ELBO and an importance
 x is a deterministic function of v. What p(v) puts where no category is, is P(invalid).
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,7 +27,7 @@ class LatentFlow(nnx.Module):
 
   def __init__(self, event: EventSpec, make_inverse: Callable, make_density: Callable, *, rngs: nnx.Rngs) -> None:
     self.inverse: Any = make_inverse(rngs=rngs)
-    self.density: Any = make_density(num_channels=self.inverse.num_channels, length=math.prod(event.shape), rngs=rngs)
+    self.density: Any = make_density(num_channels=self.inverse.num_channels, event_shape=event.shape, rngs=rngs)
 
   def terms(
     self,
@@ -68,7 +67,7 @@ class LatentFlow(nnx.Module):
 
 
 def latent_flow(event: EventSpec, make_inverse: Callable, make_density: Callable, *, has_unused_codes: bool) -> Model:
-  """Returns the model of an inverse (rngs=) -> module and a density (num_channels=, length=, rngs=) -> module."""
+  """Returns the model of an inverse (rngs=) -> module and a density (num_channels=, event_shape=, rngs=) -> module."""
   module = functional(lambda rngs: LatentFlow(event, make_inverse, make_density, rngs=rngs))
   return Model(
     event=event,

@@ -1,6 +1,5 @@
 """q(u | x): the noise of probabilistic inverses, given the categories: normal, logistic, or a flow of one of them."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -33,7 +32,7 @@ class Posterior(nnx.Module):
   Args:
     make_encoder: (num_inputs=, num_outputs=, event_shape=, rngs=) -> encoder (x, *, valid, keys) -> features.
     base: distribution of each coordinate, "normal" or "logistic".
-    make_chain: (num_channels=, length=, num_context=, rngs=) -> chain of conditional flow layers, or None.
+    make_chain: (num_channels=, event_shape=, num_context=, rngs=) -> chain of conditional flow layers, or None.
 
   Raises:
     InputError: unknown base.
@@ -58,7 +57,7 @@ class Posterior(nnx.Module):
       num_inputs=num_classes, num_outputs=2 * num_channels + num_context, event_shape=event_shape, rngs=rngs
     )
     chain = make_chain and make_chain(
-      num_channels=num_channels, length=math.prod(event_shape), num_context=num_context, rngs=rngs
+      num_channels=num_channels, event_shape=event_shape, num_context=num_context, rngs=rngs
     )
     self.chain: Any = chain
 
@@ -81,4 +80,4 @@ class Posterior(nnx.Module):
     context = features[..., 2 * self.num_channels :]
     chain_keys = None if dropout_keys is None else fold_in(dropout_keys, 1)
     u, log_det = self.chain.inverse(u, context=context, valid=valid, keys=chain_keys)
-    return Noise(self.chain.move(u), log_q, -log_det)
+    return Noise(self.chain.move_back(u), log_q, -log_det)

@@ -12,11 +12,14 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.networks.convolution import blank_invalid, check_map
+from catgen.networks.densenet import DenseNet
 from catgen.networks.latent_embedding import LatentEmbedding
 from catgen.networks.layers import Layers, shifted
 from catgen.networks.linear import Linear
 from catgen.networks.lstm import LSTM, BidirectionalLSTM, Carry
 from catgen.networks.mlp import MLP
+from catgen.networks.precision import compute_dtype
 from catgen.networks.rotary import rotation_angles
 from catgen.networks.self_attention import Cache, block_sizes
 
@@ -209,9 +212,62 @@ class CausalTransformerConditioner(TransformerConditioner):
     return self.head(h.astype(jnp.float32))[:, 0], cache
 
 
+class DenseNetConditioner(nnx.Module):
+  """A DenseNet over a latent map, flattened in row-major order; parameters start at zero.
+
+  Args:
+    event_shape: (height, width) of the latent map.
+    width, num_layers, growth, dropout: see `DenseNet`.
+    dtype: "float32" or "bfloat16", of activations.
+  """
+
+  def __init__(
+    self,
+    *,
+    num_channels: int,
+    num_outputs: int,
+    event_shape: tuple[int, ...],
+    rngs: nnx.Rngs,
+    num_context: int = 0,
+    width: int = 64,
+    num_layers: int = 10,
+    growth: int = 64,
+    dropout: float = 0.0,
+    dtype: str = "float32",
+  ) -> None:
+    check_map(event_shape, 1, "densenet")
+    self.event_shape = tuple(event_shape)
+    self.network = DenseNet(
+      num_channels + num_context,
+      num_outputs,
+      width=width,
+      num_layers=num_layers,
+      growth=growth,
+      dropout=dropout,
+      zeros=True,
+      dtype=compute_dtype(dtype),
+      rngs=rngs,
+    )
+
+  def __call__(
+    self,
+    z: Float[Array, "batch length channels"],
+    *,
+    context: Float[Array, "batch length context"] | None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> Float[Array, "batch length outputs"]:
+    """Returns features of every position, which depend on the valid ones around it."""
+    z = z if context is None else jnp.concatenate([z, context], axis=-1)
+    grid = (len(z), *self.event_shape)
+    h = blank_invalid(z.reshape(*grid, -1), None if valid is None else valid.reshape(grid))
+    return self.network(h, keys).reshape(*z.shape[:2], -1)
+
+
 COUPLING_CONDITIONERS: dict[str, Callable[..., nnx.Module]] = {
   "lstm": LSTMConditioner,
   "transformer": TransformerConditioner,
+  "densenet": DenseNetConditioner,
 }
 CAUSAL_CONDITIONERS: dict[str, Callable[..., nnx.Module]] = {
   "lstm": CausalLSTMConditioner,

@@ -14,6 +14,6 @@ class Embedding(nnx.Module):
     self.dtype = jnp.dtype(dtype)
     self.embedding = nnx.Param(jax.random.normal(rngs.params(), (num_inputs, width)))
 
-  def __call__(self, x: Int[Array, "batch length"]) -> Float[Array, "batch length width"]:
+  def __call__(self, x: Int[Array, "batch *event"]) -> Float[Array, "batch *event width"]:
     """Returns the row of each category, in `dtype`."""
     return self.embedding[...][x].astype(self.dtype)

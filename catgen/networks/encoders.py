@@ -9,11 +9,14 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.networks.convolution import blank_invalid, check_map
+from catgen.networks.densenet import DenseNet
 from catgen.networks.embedding import Embedding
 from catgen.networks.layers import Layers
 from catgen.networks.linear import Linear
 from catgen.networks.lstm import BidirectionalLSTM
 from catgen.networks.mlp import MLP
+from catgen.networks.precision import compute_dtype
 from catgen.networks.rotary import rotation_angles
 from catgen.networks.self_attention import block_sizes
 
@@ -139,9 +142,54 @@ class TransformerEncoder(nnx.Module):
     return self.output(h.astype(jnp.float32))
 
 
+class DenseNetEncoder(nnx.Module):
+  """A DenseNet over the embedded categories of a map."""
+
+  def __init__(
+    self,
+    *,
+    num_inputs: int,
+    num_outputs: int,
+    event_shape: tuple[int, ...],
+    rngs: nnx.Rngs,
+    width: int = 32,
+    num_layers: int = 4,
+    growth: int = 16,
+    dropout: float = 0.0,
+    dtype: str = "float32",
+  ) -> None:
+    check_map(event_shape, 1, "densenet")
+    self.event_shape = tuple(event_shape)
+    self.embedding = Embedding(num_inputs, width, rngs=rngs)
+    self.network = DenseNet(
+      width,
+      num_outputs,
+      width=width,
+      num_layers=num_layers,
+      growth=growth,
+      dropout=dropout,
+      zeros=False,
+      dtype=compute_dtype(dtype),
+      rngs=rngs,
+    )
+
+  def __call__(
+    self,
+    x: Int[Array, "batch length"],
+    *,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> Float[Array, "batch length outputs"]:
+    """Returns features of every position that depend on the valid ones around it."""
+    grid = (len(x), *self.event_shape)
+    h = blank_invalid(self.embedding(x.reshape(grid)), None if valid is None else valid.reshape(grid))
+    return self.network(h, keys).reshape(*x.shape, -1)
+
+
 ENCODERS: dict[str, Callable[..., nnx.Module]] = {
   "none": NoEncoder,
   "per_position": PositionEncoder,
   "lstm": LSTMEncoder,
   "transformer": TransformerEncoder,
+  "densenet": DenseNetEncoder,
 }

@@ -13,21 +13,25 @@ from catgen.flows.autoregressive import Autoregressive
 from catgen.flows.chain import Chain
 from catgen.flows.coupling import Coupling
 from catgen.flows.invertible_linear import InvertibleLinear
+from catgen.flows.multi_scale import map_posterior_flow
 from catgen.flows.reversal import Reversal
+from catgen.flows.squeeze import Squeeze
 from catgen.interfaces import InputError
 from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
 
 LENGTH, CHANNELS, MIXTURES = 4, 3, 3
+MAP = (2, 2)  # the same positions, for layers that need a map
 LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 2, "input_dropout": 0.3}
 TRANSFORMER = {"width": 8, "num_layers": 2, "num_heads": 2, "dropout": 0.3}
-SIZES = {"lstm": LSTM, "transformer": TRANSFORMER}
+DENSENET = {"width": 6, "num_layers": 2, "growth": 4, "dropout": 0.3}
+SIZES = {"lstm": LSTM, "transformer": TRANSFORMER, "densenet": DENSENET}
 
 
-def coupling(kind, rngs, **options):
+def coupling(kind, rngs, num_mixtures=MIXTURES, **options):
   return Coupling(
     CHANNELS,
-    event_shape=(LENGTH,),
-    num_mixtures=MIXTURES,
+    event_shape=MAP if kind == "densenet" else (LENGTH,),
+    num_mixtures=num_mixtures,
     make_conditioner=partial(COUPLING_CONDITIONERS[kind], **SIZES[kind]),
     rngs=rngs,
     **options,
@@ -51,6 +55,19 @@ def chain(rngs):
   return Chain([coupling("lstm", rngs), InvertibleLinear(CHANNELS, rngs=rngs), Reversal(), coupling("lstm", rngs)])
 
 
+def map_posterior(rngs, **options):
+  make_conditioner = partial(COUPLING_CONDITIONERS["densenet"], **DENSENET)
+  return map_posterior_flow(
+    num_channels=CHANNELS,
+    event_shape=MAP,
+    make_conditioner=make_conditioner,
+    rngs=rngs,
+    num_context=0,
+    num_layers=2,
+    **options,
+  )
+
+
 MAKERS = {
   "coupling_lstm": partial(coupling, "lstm"),
   "coupling_transformer": partial(coupling, "transformer"),
@@ -59,6 +76,10 @@ MAKERS = {
   "invertible_linear": partial(lambda rngs: InvertibleLinear(CHANNELS, rngs=rngs)),
   "reversal": lambda rngs: Reversal(),
   "actnorm": lambda rngs: ActNorm(CHANNELS),
+  "coupling_densenet": partial(coupling, "densenet"),
+  "coupling_affine": partial(coupling, "densenet", num_mixtures=0),
+  "squeeze": lambda rngs: Squeeze(MAP),
+  "squeezed": partial(map_posterior, squeeze=True),
   "chain": chain,
 }
 

@@ -16,6 +16,11 @@ SIZES: dict[str, dict[str, Any]] = {
   "local_linear_transformer": {"width": 16, "num_layers": 2, "num_heads": 4, "window": 2},
   "causal_transformer": {"width": 16, "num_layers": 2, "num_heads": 2},
 }
+MAP = (4, 8)
+MAP_SIZES: dict[str, dict[str, Any]] = {
+  "unet": {"event_shape": MAP, "widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8},
+  "linear_attention_unet": {"event_shape": MAP, "width": 8, "multipliers": (1, 2)},
+}
 
 
 def build(kind: str, **sizes: Any) -> nnx.Module:
@@ -24,7 +29,13 @@ def build(kind: str, **sizes: Any) -> nnx.Module:
 
 @functools.cache
 def _build(kind: str, sizes: tuple) -> tuple:
-  keywords = {"event_shape": EVENT, "num_inputs": CLASSES, "num_outputs": CLASSES, **SIZES[kind], **dict(sizes)}
+  keywords = {
+    "event_shape": EVENT,
+    "num_inputs": CLASSES,
+    "num_outputs": CLASSES,
+    **(SIZES | MAP_SIZES)[kind],
+    **dict(sizes),
+  }
   return nnx.split(NETWORKS[kind](**keywords, rngs=nnx.Rngs(0)))
 
 

@@ -8,13 +8,13 @@ from flax import nnx
 
 from catgen.interfaces import InputError
 from catgen.networks import NETWORKS
-from tests.networks.perturbed import BATCH, CLASSES, EVENT, SIZES, build, call, data, gradient, perturb
+from tests.networks.perturbed import BATCH, CLASSES, EVENT, MAP_SIZES, SIZES, build, call, data, gradient, perturb
 
 CONV = [(kind, {}) for kind in SIZES] + [("transformer", {"conv_width": 3}), ("causal_transformer", {"conv_width": 2})]
 
 
 def test_every_network_is_tested():
-  assert set(SIZES) == set(NETWORKS)
+  assert set(SIZES | MAP_SIZES) == set(NETWORKS)
 
 
 @pytest.mark.parametrize("kind", SIZES)

@@ -1,0 +1,144 @@
+"""Multi-scale flows: every latent has a place, Jacobians by brute force, and inverses at the size of real maps."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from catgen.flows.densities import CONDITIONERS, DENSITIES, POSTERIOR_FLOWS
+from catgen.flows.squeeze import Squeeze, Unsqueeze
+from catgen.interfaces import InputError
+from tests.flows.test_flows import perturbed
+
+CHANNELS = 3
+SHAPES = [
+  {"num_levels": 1},
+  {"num_levels": 3},
+  {"num_levels": 2, "squeeze_first": True},
+  {"num_levels": 2, "factor_out": False},
+  {"num_levels": 2, "num_mixtures": 2},
+]
+
+
+def density(event_shape=(4, 8), num_layers=2, num_channels=CHANNELS, **options):
+  make_conditioner = partial(CONDITIONERS["multi_scale"]["densenet"], width=6, num_layers=1, growth=4)
+  make = DENSITIES["multi_scale"]
+  return make(
+    num_channels=num_channels,
+    event_shape=event_shape,
+    make_conditioner=make_conditioner,
+    rngs=nnx.Rngs(0),
+    num_layers=num_layers,
+    **options,
+  )
+
+
+def maps(batch, event_shape=(4, 8), num_channels=CHANNELS, scale=1.5):
+  return scale * jax.random.normal(jax.random.key(3), (batch, event_shape[0] * event_shape[1], num_channels))
+
+
+def test_squeeze_puts_blocks_side_by_side():
+  values = np.arange(2 * 4 * 6 * 2).reshape(2, 4, 6, 2)
+  squeezed = np.asarray(Squeeze((4, 6)).move(jnp.asarray(values.reshape(2, 24, 2)))).reshape(2, 2, 3, 8)
+  for row, column in np.ndindex(2, 3):
+    block = values[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+    np.testing.assert_array_equal(squeezed[:, row, column], block.reshape(2, 8))
+  valid = jnp.ones((1, 24), bool).at[0, 7].set(False)  # row 1, column 1
+  np.testing.assert_array_equal(Squeeze((4, 6)).move(valid)[0], [False, True, True, True, True, True])
+
+
+def test_unsqueeze_undoes_squeeze():
+  values, layer, back = maps(2), Squeeze((4, 8)), Unsqueeze((4, 8))
+  np.testing.assert_array_equal(back.move(layer.move(values)), values)
+  np.testing.assert_array_equal(layer.move_back(back.move_back(values)), values)
+  np.testing.assert_array_equal(back.inverse(layer.inverse(values)[0])[0], values)
+  np.testing.assert_array_equal(layer.forward(back.forward(values)[0])[0], values)
+
+
+@pytest.mark.parametrize("options", SHAPES, ids=str)
+def test_nothing_is_lost_and_the_jacobian_is_that_of_all_latents(options):
+  flow = perturbed(density(**options))
+  v = maps(2)
+  latents, log_det = flow.inverse(v)
+  assert [latent.shape[1:] for latent in latents] == list(zip(flow.lengths, flow.leaving, strict=True))
+  assert sum(latent[0].size for latent in latents) == v[0].size
+  flat = lambda x: jnp.concatenate([z.reshape(-1) for z in flow.inverse(x.reshape(1, *v.shape[1:]))[0]])  # noqa: E731
+  jacobian = jax.jit(jax.vmap(jax.jacrev(flat)))(v.reshape(len(v), -1))
+  expected = np.linalg.slogdet(np.asarray(jacobian, np.float64))[1]
+  np.testing.assert_allclose(log_det, expected, rtol=1e-4, atol=1e-3)
+  back, back_log_det = flow.forward(latents)
+  np.testing.assert_allclose(back, v, atol=1e-4)
+  np.testing.assert_allclose(back_log_det, -log_det, atol=2e-3)
+
+
+@pytest.mark.parametrize("num_mixtures", [0, 4])
+def test_a_map_of_32_by_64_comes_back_in_float32(num_mixtures):
+  flow = perturbed(density((32, 64), 4, 8, num_levels=4, num_mixtures=num_mixtures), scale=0.05)
+  v = maps(2, (32, 64), 8)
+  flow.initialize(v)
+  latents, log_det = jax.jit(lambda v: flow.inverse(v))(v)
+  back, back_log_det = jax.jit(lambda z: flow.forward(z))(latents)
+  np.testing.assert_allclose(back, v, atol=1e-4)
+  np.testing.assert_allclose(back_log_det, -log_det, rtol=1e-4)
+
+
+def test_whole_examples_of_padding_count_nothing():
+  flow = perturbed(density(num_levels=2))
+  valid = jnp.ones((2, 32), bool).at[1].set(False)
+  log_p = flow.log_prob(maps(2), valid=valid)
+  np.testing.assert_allclose(log_p[0], flow.log_prob(maps(2)[:1])[0], rtol=1e-5)
+  assert float(log_p[1]) == 0.0
+
+
+def test_initialization_normalizes_what_leaves_at_every_level():
+  flow = density(num_levels=3)
+  v = 5.0 + 3.0 * maps(64)
+  flow.initialize(v)
+  for latent in flow.inverse(v)[0]:
+    each = np.asarray(latent).reshape(-1, latent.shape[-1])
+    np.testing.assert_allclose(np.sqrt(np.mean(each**2)), 1.0, atol=0.1)
+
+
+def test_samples_have_the_density():
+  """The log-density of samples is that of their own base draws less the volume, in both directions."""
+  flow = perturbed(density(num_levels=2))
+  keys = jax.random.split(jax.random.key(0), 3)
+  v = flow.sample(keys)
+  latents, log_det = flow.inverse(v)
+  base = sum(one.log_prob(latent, None) for one, latent in zip(flow.bases, latents, strict=True))
+  np.testing.assert_allclose(flow.log_prob(v), base + log_det, rtol=1e-5)
+  again, _ = flow.forward(latents)
+  np.testing.assert_allclose(again, v, atol=1e-4)
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_a_posterior_flow_stays_at_its_places(squeeze):
+  """What another pixel's context says reaches a pixel through the convolutions only, so its own counts most."""
+  make_conditioner = partial(CONDITIONERS["map_coupling"]["densenet"], width=6, num_layers=0, growth=4)
+  chain = perturbed(
+    POSTERIOR_FLOWS["map_coupling"](
+      num_channels=2,
+      event_shape=(8, 8),
+      make_conditioner=make_conditioner,
+      rngs=nnx.Rngs(0),
+      num_context=1,
+      num_layers=2,
+      squeeze=squeeze,
+    )
+  )
+  e, context = maps(1, (8, 8), 2), maps(1, (8, 8), 1)
+  far = context.at[0, 63].add(3.0)
+  change = jnp.abs(chain.inverse(e, context=context)[0] - chain.inverse(e, context=far)[0]).max(-1).reshape(8, 8)
+  assert change[7, 7] > 1e-3
+  assert float(change[0, 0]) == 0.0
+  np.testing.assert_allclose(chain.forward(chain.inverse(e, context=context)[0], context=context)[0], e, atol=1e-4)
+
+
+def test_maps_that_do_not_halve_are_named():
+  with pytest.raises(InputError, match="even height and width"):
+    density((4, 6), num_levels=3)
+  with pytest.raises(InputError, match="at least one level"):
+    density(num_levels=0)
