@@ -58,20 +58,34 @@ def from_logit(mixture: Mixture, logit: Float[Array, "*batch"]) -> Float[Array, 
   The bracket is exact: the logit of a mean of sigmoids lies between their smallest and largest arguments. The last
   step also carries the gradient with respect to mixture and logit.
   """
-  ends = mixture.locations + jnp.exp(mixture.log_scales) * logit[..., None]
-  lower, upper = jax.lax.stop_gradient((ends.min(-1), ends.max(-1)))
+  value = jax.lax.stop_gradient(_bisect(mixture, logit))
+  slope = jnp.exp(log_prob(mixture, value) - log_cdf(mixture, value) - log_survival(mixture, value))
+  step = (logit_cdf(mixture, value) - logit) / jax.lax.stop_gradient(slope)
+  return value - step
+
+
+def _bisect(mixture: Mixture, logit: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+  """Returns the value by halvings alone.
+
+  A halving compares the smaller of P(z <= middle) and P(z > middle) that `logit` asks for, both sides times
+  exp(|logit|), so that no tail underflows and no logarithm is taken.
+  """
+  scales, log_weights = jnp.exp(mixture.log_scales), jax.nn.log_softmax(mixture.logits)
+  ends = mixture.locations + scales * logit[..., None]
+  right = logit > 0
+  slopes = jnp.where(right, -1.0, 1.0)[..., None] / scales
+  scaled_target, scaled_weights = jax.nn.sigmoid(jnp.abs(logit)), log_weights + jnp.abs(logit)[..., None]
 
   def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
     low, high = bracket
     middle = 0.5 * (low + high)
-    above = logit_cdf(mixture, middle) > logit
+    standard = (middle[..., None] - mixture.locations) * slopes
+    scaled = jnp.exp(scaled_weights + jnp.minimum(standard, 0.0)) / (1.0 + jnp.exp(-jnp.abs(standard)))
+    above = (scaled.sum(-1) > scaled_target) != right
     return jnp.where(above, low, middle), jnp.where(above, middle, high)
 
-  low, high = jax.lax.stop_gradient(jax.lax.fori_loop(0, _HALVINGS, halve, (lower, upper)))
-  value = 0.5 * (low + high)
-  slope = jnp.exp(log_prob(mixture, value) - log_cdf(mixture, value) - log_survival(mixture, value))
-  step = (logit_cdf(mixture, value) - logit) / jax.lax.stop_gradient(slope)
-  return value - step
+  low, high = jax.lax.fori_loop(0, _HALVINGS, halve, (ends.min(-1), ends.max(-1)))
+  return 0.5 * (low + high)
 
 
 def sample(key: Key[Array, ""], mixture: Mixture) -> Float[Array, "*batch"]:

@@ -48,7 +48,7 @@ class LSTM(nnx.Module):
   def step(self, carry: Carry, x: Float[Array, "batch inputs"]) -> tuple[Carry, Float[Array, "batch width"]]:
     """Returns the state after one more position, and its hidden part."""
     gates = x @ self.input_kernel[...] + self.bias[...][None] + carry.hidden @ self.recurrent_kernel[...]
-    carry = _update(carry, gates, axis=-1)
+    carry = _update(carry.cell, _activate(gates, axis=1), axis=1)
     return carry, carry.hidden
 
 
@@ -67,10 +67,22 @@ class BidirectionalLSTM(nnx.Module):
     return x
 
 
-def _update(carry: Carry, gates: Array, axis: int) -> Carry:
-  enter, forget, candidate, leave = jnp.split(gates, 4, axis=axis)
-  cell = jax.nn.sigmoid(forget) * carry.cell + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
-  return Carry(jax.nn.sigmoid(leave) * jnp.tanh(cell), cell)
+def _activate(gates: Array, axis: int) -> Array:
+  """Returns tanh of all four gates, halved first where 0.5 + 0.5 tanh(x / 2) = sigmoid(x) is meant: one pass over all."""
+  return jnp.tanh(gates * _slopes(gates, axis))
+
+
+def _slopes(gates: Array, axis: int) -> Array:
+  shape = [1] * gates.ndim
+  shape[axis] = gates.shape[axis]
+  return jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], gates.dtype), gates.shape[axis] // 4).reshape(shape)
+
+
+def _update(cell: Array, activated: Array, axis: int) -> Carry:
+  """Returns the next state from the cell before and what `_activate` returned."""
+  enter, forget, candidate, leave = jnp.split(activated, 4, axis=axis)
+  cell = (0.5 + 0.5 * forget) * cell + (0.5 + 0.5 * enter) * candidate
+  return Carry((0.5 + 0.5 * leave) * jnp.tanh(cell), cell)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -87,33 +99,34 @@ def _recur(
 
 
 def _run(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, Array]]:
-  """Returns the hidden states, and the cells and gates of every position."""
+  """Returns the hidden states, and the cells and activated gates of every position."""
   zeros, transposed = jnp.zeros((kernel.shape[0], driven.shape[2]), driven.dtype), kernel.T
 
   def step(carry: Carry, inputs: Array) -> tuple[Carry, tuple[Array, tuple[Array, Array]]]:
-    gates = inputs + transposed @ carry.hidden
-    carry = _update(carry, gates, axis=0)
-    return carry, (carry.hidden, (carry.cell, gates))
+    activated = _activate(inputs + transposed @ carry.hidden, axis=0)
+    carry = _update(carry.cell, activated, axis=0)
+    return carry, (carry.hidden, (carry.cell, activated))
 
   return jax.lax.scan(step, Carry(zeros, zeros), driven, reverse=reverse)[1]
 
 
 def _recur_forward(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, ...]]:
-  hidden, (cell, gates) = _run(reverse, kernel, driven)
-  return hidden, (kernel, hidden, cell, gates)
+  hidden, (cell, activated) = _run(reverse, kernel, driven)
+  return hidden, (kernel, hidden, cell, activated)
 
 
 def _recur_backward(reverse: bool, kept: tuple[Array, ...], change: Array) -> tuple[Array, Array]:
-  kernel, hidden, cell, gates = kept
+  kernel, hidden, cell, activated = kept
 
   def step(later: Carry, position: tuple[Array, ...]) -> tuple[Carry, Array]:
-    change, cell_before, gates = position
-    _, pull = jax.vjp(lambda cell, gates: _update(Carry(cell, cell), gates, axis=0), cell_before, gates)
-    d_cell, d_gates = pull(Carry(change + later.hidden, later.cell))
+    change, cell_before, activated = position
+    _, pull = jax.vjp(partial(_update, axis=0), cell_before, activated)
+    d_cell, d_activated = pull(Carry(change + later.hidden, later.cell))
+    d_gates = d_activated * (1.0 - activated**2) * _slopes(activated, axis=0)
     return Carry(kernel @ d_gates, d_cell), d_gates
 
   zeros = jnp.zeros_like(hidden[0])
-  positions = (change, _delayed(cell, reverse), gates)
+  positions = (change, _delayed(cell, reverse), activated)
   d_driven = jax.lax.scan(step, Carry(zeros, zeros), positions, reverse=not reverse)[1]
   return jnp.einsum("lwb,lgb->wg", _delayed(hidden, reverse), d_driven), d_driven
 

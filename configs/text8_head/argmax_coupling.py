@@ -1,4 +1,4 @@
-"""A small argmax flow of couplings, for twenty minutes on two CPU cores; samples in one pass.
+"""A small argmax flow of couplings, for ten minutes on a CPU core; samples in one pass.
 
 The same flow, optimizer and number of training characters as the other two flows of couplings beside it.
 """
