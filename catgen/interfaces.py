@@ -127,12 +127,20 @@ class Split(NamedTuple):
   ]  # an example from every start; the examples where there are none
 
 
+class Legend(NamedTuple):
+  """How the categories of a map are shown, in their order."""
+
+  names: tuple[str, ...]
+  colors: tuple[str, ...]  # "#rrggbb"
+
+
 class Codec(NamedTuple):
   """Between what people read and integers; rebuilt from `spec` without the data."""
 
   encode: Callable  # str or array -> Int["length"] or Int["*event"]; raises InputError outside the alphabet
   decode: Callable  # (x, valid=None) -> str or array; one example
   spec: dict[str, Any]  # JSON
+  legend: Legend | None = None  # of label maps
 
 
 class DataSource(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Bool, Int32, Integer, Shaped
 
-from catgen.interfaces import Codec, InputError
+from catgen.interfaces import Codec, InputError, Legend
 
 TEXT8_ALPHABET = " abcdefghijklmnopqrstuvwxyz"
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # shown for an invalid position and for a number that is no category
@@ -64,8 +64,11 @@ def byte_codec() -> Codec:
   return Codec(encode, decode, {"kind": "bytes"})
 
 
-def integer_codec(num_classes: int, shape: tuple[int, ...]) -> Codec:
-  """Returns the codec of integer arrays: checks shape and range; decoding marks invalid positions by -1."""
+def integer_codec(num_classes: int, shape: tuple[int, ...], legend: Legend | None = None) -> Codec:
+  """Returns the codec of integer arrays: checks shape and range; decoding marks invalid positions by -1.
+
+  legend: names and colors of the categories, where the arrays are label maps.
+  """
 
   def encode(values: Any) -> Int32[np.ndarray, "*event"]:
     x = np.asarray(values)
@@ -82,7 +85,10 @@ def integer_codec(num_classes: int, shape: tuple[int, ...]) -> Codec:
     x = np.asarray(x).astype(np.int32)
     return x if valid is None else np.where(np.asarray(valid), x, np.int32(-1))
 
-  return Codec(encode, decode, {"kind": "integers", "num_classes": num_classes, "shape": list(shape)})
+  spec: dict[str, Any] = {"kind": "integers", "num_classes": num_classes, "shape": list(shape)}
+  if legend is not None:
+    spec["legend"] = {name: list(values) for name, values in legend._asdict().items()}
+  return Codec(encode, decode, spec, legend)
 
 
 def from_spec(spec: dict[str, Any]) -> Codec:
@@ -93,7 +99,9 @@ def from_spec(spec: dict[str, Any]) -> Codec:
   if kind == "bytes":
     return byte_codec()
   if kind == "integers":
-    return integer_codec(spec["num_classes"], tuple(spec["shape"]))
+    legend = spec.get("legend")
+    known = legend and Legend(**{name: tuple(values) for name, values in legend.items()})
+    return integer_codec(spec["num_classes"], tuple(spec["shape"]), known)
   raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes and integers")
 
 

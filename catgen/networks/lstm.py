@@ -68,7 +68,7 @@ class BidirectionalLSTM(nnx.Module):
 
 
 def _activate(gates: Array, axis: int) -> Array:
-  """Returns tanh of all four gates, halved first where 0.5 + 0.5 tanh(x / 2) = sigmoid(x) is meant: one pass over all."""
+  """Returns tanh of all gates in one pass, of halves where a sigmoid is meant: sigmoid(x) = 0.5 + 0.5 tanh(x / 2)."""
   return jnp.tanh(gates * _slopes(gates, axis))
 
 
