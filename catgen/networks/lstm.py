@@ -36,9 +36,8 @@ class LSTM(nnx.Module):
     self, x: Float[Array, "batch length inputs"], *, reverse: bool = False
   ) -> Float[Array, "batch length width"]:
     """Returns the hidden state at every position, each seeing itself and those before (after, if reverse)."""
-    flat = x.reshape(-1, x.shape[-1]) @ self.input_kernel[...] + self.bias[...][None]
-    driven = flat.reshape(*x.shape[:2], -1).transpose(1, 2, 0)
-    return _recur(reverse, self.recurrent_kernel[...], driven).transpose(2, 0, 1)
+    driven = x.reshape(-1, x.shape[-1]) @ self.input_kernel[...] + self.bias[...][None]
+    return _recur(reverse, self.recurrent_kernel[...], driven.reshape(*x.shape[:2], -1))
 
   def init_carry(self, batch_size: int) -> Carry:
     """Returns the state before the first position."""
@@ -87,27 +86,28 @@ def _update(cell: Array, activated: Array, axis: int) -> Carry:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _recur(
-  reverse: bool, kernel: Float[Array, "width gates"], driven: Float[Array, "length gates batch"]
-) -> Float[Array, "length width batch"]:
+  reverse: bool, kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"]
+) -> Float[Array, "batch length width"]:
   """Returns the hidden states, from zeros, given what the inputs put into the gates.
 
-  The batch is the last axis, and the gradient of `kernel` is one product over all positions: differentiating the loop
-  would add to a matrix of the kernel's size at every position. Both matter where memory bounds the product. There is
-  no forward-mode derivative (`jax.jvp`, `jax.jacfwd`).
+  The loop has the batch as its last axis, and the gradient of `kernel` is one product over all positions:
+  differentiating the loop would add to a matrix of the kernel's size at every position. Both matter where memory bounds
+  the product. There is no forward-mode derivative (`jax.jvp`, `jax.jacfwd`).
   """
   return _run(reverse, kernel, driven)[0]
 
 
 def _run(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, Array]]:
-  """Returns the hidden states, and the cells and activated gates of every position."""
-  zeros, transposed = jnp.zeros((kernel.shape[0], driven.shape[2]), driven.dtype), kernel.T
+  """Returns the hidden states, and the cells and activated gates of every position, [length, features, batch]."""
+  zeros, transposed = jnp.zeros((kernel.shape[0], driven.shape[0]), driven.dtype), kernel.T
 
   def step(carry: Carry, inputs: Array) -> tuple[Carry, tuple[Array, tuple[Array, Array]]]:
     activated = _activate(inputs + transposed @ carry.hidden, axis=0)
     carry = _update(carry.cell, activated, axis=0)
     return carry, (carry.hidden, (carry.cell, activated))
 
-  return jax.lax.scan(step, Carry(zeros, zeros), driven, reverse=reverse)[1]
+  hidden, kept = jax.lax.scan(step, Carry(zeros, zeros), driven.transpose(1, 2, 0), reverse=reverse)[1]
+  return hidden.transpose(2, 0, 1), kept
 
 
 def _recur_forward(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, ...]]:
@@ -125,16 +125,20 @@ def _recur_backward(reverse: bool, kept: tuple[Array, ...], change: Array) -> tu
     d_gates = d_activated * (1.0 - activated**2) * _slopes(activated, axis=0)
     return Carry(kernel @ d_gates, d_cell), d_gates
 
-  zeros = jnp.zeros_like(hidden[0])
-  positions = (change, _delayed(cell, reverse), activated)
-  d_driven = jax.lax.scan(step, Carry(zeros, zeros), positions, reverse=not reverse)[1]
-  return jnp.einsum("lwb,lgb->wg", _delayed(hidden, reverse), d_driven), d_driven
+  zeros = jnp.zeros_like(cell[0])
+  positions = (change.transpose(1, 2, 0), _delayed(cell, reverse, axis=0), activated)
+  d_gates = jax.lax.scan(step, Carry(zeros, zeros), positions, reverse=not reverse)[1].transpose(2, 0, 1)
+  before = _delayed(hidden, reverse, axis=1)
+  return before.reshape(-1, before.shape[2]).T @ d_gates.reshape(-1, d_gates.shape[2]), d_gates
 
 
-def _delayed(states: Array, reverse: bool) -> Array:
-  """Returns the states that each position started from, zeros at the first."""
-  zeros = jnp.zeros_like(states[:1])
-  return jnp.concatenate([states[1:], zeros] if reverse else [zeros, states[:-1]])
+def _delayed(states: Array, reverse: bool, axis: int) -> Array:
+  """Returns the states that each position along an axis started from, zeros at the first."""
+  length = states.shape[axis]
+  first = jnp.zeros_like(jax.lax.slice_in_dim(states, 0, 1, axis=axis))
+  if reverse:
+    return jnp.concatenate([jax.lax.slice_in_dim(states, 1, length, axis=axis), first], axis=axis)
+  return jnp.concatenate([first, jax.lax.slice_in_dim(states, 0, length - 1, axis=axis)], axis=axis)
 
 
 _recur.defvjp(_recur_forward, _recur_backward)

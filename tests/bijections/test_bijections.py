@@ -200,6 +200,17 @@ def test_mixture_cdf_inverts_at_sixty_scales():
   assert_finite(gradient(x, *args))
 
 
+def test_mixture_cdf_inverts_where_probabilities_leave_float32():
+  """Logits of hundreds, beyond exp(88), and a component of weight exp(-150) that rules one tail alone."""
+  x = jnp.array([-400.0, -120.0, -30.0, 30.0, 120.0, 400.0])
+  wide = Mixture(jnp.array([0.0, -150.0, -1.0]), jnp.array([0.0, -2.0, 3.0]), jnp.array([0.0, 1.0, -1.0]))
+  args = jax.tree.map(lambda part: jnp.broadcast_to(part, (6, 3)), wide), jnp.zeros(6), jnp.zeros(6)
+  y, _ = mixture_cdf.forward(x, *args)
+  back, log_det = mixture_cdf.inverse(y, *args)
+  np.testing.assert_allclose(back, x, rtol=2e-5)
+  assert_finite(log_det)
+
+
 def test_right_tail_is_as_exact_as_the_left():
   """A symmetric mixture maps x and -x to opposite values, at 30 scales to seven digits."""
   symmetric = Mixture(jnp.zeros(2), jnp.array([-1.0, 1.0]), jnp.zeros(2))
