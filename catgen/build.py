@@ -51,7 +51,14 @@ _PARTS: dict[str, Mapping[str, Callable]] = {
 CONFIG_FILE = "config.json"
 # What may differ when a run goes on: none of it changes what the run computes, beyond rounding.
 _FREE_SECTIONS = ("mesh", "checkpoint", "evaluation", "sampling")
-_FREE_TRAINING_KEYS = ("report_every", "validate_every", "validation_examples", "num_microbatches", "prefetch")
+_FREE_TRAINING_KEYS = (
+  "report_every",
+  "validate_every",
+  "validation_examples",
+  "validation_samples",
+  "num_microbatches",
+  "prefetch",
+)
 
 
 class RunRecord(NamedTuple):

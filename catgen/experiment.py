@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from catgen import build
 from catgen.data import eval_batches, get_split, prefetch, train_batch
 from catgen.evaluation import likelihood
+from catgen.evaluation.samples import generate
 from catgen.interfaces import Batch, DataSource, InputError, Model, PyTree
 from catgen.training import sharding
 from catgen.training.state import TrainState
@@ -108,6 +109,36 @@ def make_validation(experiment: Experiment) -> Callable[[PyTree, PyTree, int], d
     return {"bits": result.estimate.bits, "data_error": result.estimate.data_error, **terms}
 
   return validate
+
+
+def make_sampler(experiment: Experiment) -> Callable[[PyTree, PyTree], np.ndarray] | None:
+  """Returns (params, model_state) -> `training.validation_samples` maps, -1 = no category; None where it is 0.
+
+  They are drawn with the same keys every time, so that pictures of different steps can be compared.
+
+  Raises:
+    InputError: examples are no maps, there is no validation, or `sampling` has an option that the model cannot honour.
+  """
+  config, model, target = experiment.config, experiment.model, experiment.target
+  number = config["training"]["validation_samples"]
+  if number == 0:
+    return None
+  reason = None if "validation" in experiment.source.splits else "the data have no split 'validation'"
+  reason = f"examples have shape {model.event.shape} and are no maps" if len(model.event.shape) != 2 else reason
+  if reason:
+    raise InputError(f"config.training.validation_samples is {number}, but {reason}; set it to 0")
+  options = build.sample_options(build.record_of(config, experiment.source))
+  key = jax.random.fold_in(jax.random.key(config["seed"]), 3)
+  draw = partial(model.sample, options=options)
+  jax.eval_shape(lambda params, state: draw(params, key[None], state=state), target.params, target.model_state)
+
+  def sample(params: PyTree, model_state: PyTree) -> np.ndarray:
+    size = config["sampling"]["batch_size"]
+    drawn = generate(model, params, model_state, num_samples=number, batch_size=size, key=key, options=options)
+    x, valid = likelihood.fetch((drawn.x, drawn.valid))
+    return np.where(valid, x, -1)
+
+  return sample
 
 
 def evaluation_batches(source: DataSource, split: str, batch_size: int, max_examples: int = 0) -> Iterator[Batch]:

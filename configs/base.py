@@ -5,10 +5,24 @@
   config.model = base.autoregressive()         # another family: replace the section
 
 A section with a `kind` is a call of the factory of that name (catgen/data, catgen/models, catgen/networks); its other
-keys are the factory's keywords. Any key can be overridden on the command line: --config.training.batch_size=64.
+keys are the factory's keywords. Sections of data are in data_sections.py. Any key can be overridden on the command
+line: --config.training.batch_size=64.
 """
 
 from ml_collections import ConfigDict, config_dict
+
+from configs.data_sections import (  # noqa: F401 (used as base.text_file() and so on)
+  array_file,
+  cityscapes,
+  enwik8,
+  label_maps,
+  squares,
+  stdlib_docs,
+  street_scenes,
+  text8,
+  text_file,
+  text_lines,
+)
 
 
 def get_config() -> ConfigDict:
@@ -23,75 +37,6 @@ def get_config() -> ConfigDict:
   config.evaluation = evaluation()
   config.sampling = sampling()
   return config
-
-
-# --- data --------------------------------------------------------------------------------
-
-
-def stdlib_docs() -> ConfigDict:
-  """The documentation inside this Python, as 27 characters: about 1.8 M characters, needs no download."""
-  return ConfigDict({"kind": "stdlib_docs", "length": 128})  # length: positions of one example
-
-
-def text8() -> ConfigDict:
-  """The first 100 M characters of cleaned Wikipedia; 90/5/5 M; 27 classes."""
-  return ConfigDict(
-    {
-      "kind": "text8",
-      "length": 256,
-      "path": config_dict.placeholder(str),  # a local text8 or text8.zip; None = download
-      "data_dir": config_dict.placeholder(str),  # of TFDS; None = its default
-      "max_bytes": config_dict.placeholder(int),  # use only the first so many characters
-      "splits": (0.9, 0.05, 0.05),  # train, validation, test: fractions, or counts of positions, in order
-    }
-  )
-
-
-def enwik8() -> ConfigDict:
-  """The first 100 M bytes of a Wikipedia dump; 90/5/5 M; 256 classes."""
-  return ConfigDict({**text8(), "kind": "enwik8", "length": 320})
-
-
-def text_file() -> ConfigDict:
-  """Any file of yours as one stream of characters or bytes."""
-  return ConfigDict(
-    {
-      "kind": "text_file",
-      "path": config_dict.placeholder(str),  # required
-      "length": 256,
-      "alphabet": "infer",  # "infer", "bytes", "text8", or the characters themselves
-      "splits": (0.9, 0.05, 0.05),  # train, validation, test: fractions, or counts of positions, in the file's order
-      "max_bytes": config_dict.placeholder(int),
-    }
-  )
-
-
-def text_lines() -> ConfigDict:
-  """Any file of yours as one record a line: sentences, proteins, DNA."""
-  return ConfigDict(
-    {
-      "kind": "text_lines",
-      "path": config_dict.placeholder(str),  # required
-      "length": 128,  # of the longest record kept
-      "alphabet": "infer",
-      "splits": (0.9, 0.05, 0.05),
-      "longer": "refuse",  # what happens to records longer than `length`: "refuse", "cut" or "drop"
-      "max_bytes": config_dict.placeholder(int),
-    }
-  )
-
-
-def array_file() -> ConfigDict:
-  """A .npy or .npz of integers, one record along the first axis, of any event shape."""
-  return ConfigDict(
-    {
-      "kind": "array_file",
-      "path": config_dict.placeholder(str),  # required
-      "num_classes": config_dict.placeholder(int),  # K; None = largest value + 1
-      "length": config_dict.placeholder(int),  # of the sequences that a stream (one axis) is cut into
-      "splits": (0.9, 0.05, 0.05),  # where the file has no arrays train, validation, test
-    }
-  )
 
 
 # --- models --------------------------------------------------------------------------------
@@ -129,6 +74,7 @@ def argmax_flow() -> ConfigDict:
       "noise_base": "normal",  # of u (or its logit, by Gumbels); or "logistic". Unused by "gumbel": uniform noise
       "encoder": {"kind": "lstm", "width": 512, "num_layers": 1, "output_width": 128},  # of the noise
       "density": autoregressive_density(),
+      # Optional: "posterior_flow", flow layers after the noise (see map_coupling), and "num_context"
     }
   )
 
@@ -148,13 +94,13 @@ def dequantized_flow() -> ConfigDict:
 
 
 def dequantized(argmax: ConfigDict, noise: str) -> ConfigDict:
-  """The rival of an argmax flow: its density, and for variational noise its encoder, on one-hot categories."""
+  """The rival of an argmax flow: its density, and for variational noise its q(u | x), on one-hot categories."""
   section = dequantized_flow()
   section.noise, section.density = noise, argmax.density
+  del section.encoder
   if noise == "variational":
-    section.encoder = argmax.encoder
-  else:
-    del section.encoder
+    for key in {"encoder", "posterior_flow", "num_context"} & set(argmax):
+      section[key] = argmax[key]
   return section
 
 
@@ -206,6 +152,55 @@ def coupling_density() -> ConfigDict:
   )
 
 
+def multi_scale_density() -> ConfigDict:
+  """Maps at several resolutions: ActNorm, 1 x 1 convolution and coupling, squeezing in between; sampled in one pass."""
+  return ConfigDict(
+    {
+      "kind": "multi_scale",
+      "num_levels": 4,  # resolutions; each halves height and width of the one before
+      "num_layers": 10,  # subflows of a level
+      "num_mixtures": 0,  # logistic components of the couplings; 0 = affine couplings
+      "squeeze_first": False,  # halve before the first level too: four times cheaper
+      "factor_out": True,  # half of the channels end after each level but the last
+      "conditioner": densenet(),
+    }
+  )
+
+
+def map_coupling() -> ConfigDict:
+  """A posterior flow of maps, as `posterior_flow` of a model whose encoder gives `num_context` features to it."""
+  return ConfigDict(
+    {
+      "kind": "map_coupling",
+      "num_layers": 8,  # subflows
+      "num_mixtures": 0,
+      "squeeze": False,  # work at half of the resolution
+      "conditioner": densenet(),
+    }
+  )
+
+
+def densenet() -> ConfigDict:
+  """The network of a coupling of maps; as an encoder it takes the same keys."""
+  return ConfigDict(
+    {
+      "kind": "densenet",
+      "width": 64,  # features before the first dense layer
+      "num_layers": 10,  # dense layers
+      "growth": 64,  # features that each of them adds
+      "dropout": 0.0,
+      "dtype": "float32",
+    }
+  )
+
+
+def densenet_encoder() -> ConfigDict:
+  """A DenseNet over the categories of a map."""
+  encoder = densenet()
+  encoder.update({"width": 32, "num_layers": 4, "growth": 16})
+  return encoder
+
+
 # --- networks --------------------------------------------------------------------------------
 
 
@@ -251,6 +246,37 @@ def local_linear_transformer() -> ConfigDict:
   )
 
 
+def unet() -> ConfigDict:
+  """The default network of maps: convolutions around a transformer at the coarsest resolution."""
+  return ConfigDict(
+    {
+      "kind": "unet",
+      "widths": (32, 64, 128),  # of each level, finest first; the transformer works at the last
+      "num_blocks": 1,  # convolutional blocks of a level, on the way down and again on the way up
+      "patch_size": 1,  # side of the square of pixels that is one place of the finest level; 2 = four times cheaper
+      "num_layers": 4,  # of the transformer
+      "num_heads": 4,
+      "time_width": 128,
+      "dropout": 0.0,
+      "dtype": "float32",
+      "remat": False,
+    }
+  )
+
+
+def linear_attention_unet() -> ConfigDict:
+  """The paper's network of maps."""
+  return ConfigDict(
+    {
+      "kind": "linear_attention_unet",
+      "width": 64,
+      "multipliers": (1, 2, 4, 8),  # of the width, for each level
+      "dropout": 0.1,
+      "dtype": "float32",
+    }
+  )
+
+
 # --- training --------------------------------------------------------------------------------
 
 
@@ -285,6 +311,7 @@ def training() -> ConfigDict:
       "report_every": 50,  # steps
       "validate_every": 1000,  # steps
       "validation_examples": 512,  # the first so many of the validation split
+      "validation_samples": 0,  # maps drawn at each validation, as `sampling` says, and shown in TensorBoard; 0 = none
     }
   )
 

@@ -1,10 +1,11 @@
 """What all entry points share: flags, and errors of the user's as one line without a traceback."""
 
+import contextlib
 import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from absl import app, flags
@@ -52,6 +53,15 @@ def step_flag(value: str) -> str | int:
   if not value.isdigit():
     raise InputError(f"--step is {value!r}; give best, latest, or the number of a checkpoint")
   return int(value)
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[None]:
+  """Turns an error of writing `path`, which a flag --output names, into one line."""
+  try:
+    yield
+  except OSError as error:
+    raise InputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
 
 
 def say(line: str) -> None:

@@ -182,11 +182,8 @@ def report(rows: Sequence[dict[str, Any]], position: str) -> None:
       cli.say(f"{row['name']}: {row['invalid']['positions']:.2%} of sampled {position}s mean no category")
   picture, path = f"{FLAGS.output}.png", f"{FLAGS.output}.json"
   plain = [{key: value for key, value in row.items() if key != "evaluations"} for row in rows]
-  try:
-    with open(path, "w") as file:
-      json.dump(results.without_nan(plain), file, indent=1, allow_nan=False)
-  except OSError as error:
-    raise InputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
+  with cli.writing(path), open(path, "w") as file:
+    json.dump(results.without_nan(plain), file, indent=1, allow_nan=False)
   labels = [f"{row['name']} ({row['estimator']})" for row in rows]
   bits, errors, each = ([row[key] for row in rows] for key in ("bits", "data_error", "each"))
   figures_comparison.comparison(labels, bits, errors, each, picture, unit=rows[0]["unit"])

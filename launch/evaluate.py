@@ -7,7 +7,8 @@
 Data and defaults are those of the run's config.json. Estimators: "exact" (autoregressive), "elbo" (one random time
 step per example and draw), "full" (every time step once), "iwbo" (importance weighted over --num_draws draws:
 latents of a flow, whole trajectories of diffusion). Where a flow can draw codes that mean no category, their share in
-samples is measured too. The score of every example is kept in scores/, for launch.compare.
+samples is measured too. The score of every example is kept in scores/, for launch.compare. Of label maps a few samples
+are drawn beside held-out ones, samples_beside_SPLIT.png, and TensorBoard shows the pictures.
 """
 
 import os
@@ -26,9 +27,10 @@ from catgen.interfaces import DataSource, InputError
 from catgen.reporting import figures, progress, text
 from catgen.training import sharding
 from catgen.training.checkpoint import checkpoint_steps
-from launch import cli
+from launch import cli, pictures
 
 FLAGS = flags.FLAGS
+_PICTURED = 8  # samples beside as many held-out maps
 
 
 def main() -> None:
@@ -59,6 +61,7 @@ def _settings(defaults: dict[str, Any]) -> dict[str, Any]:
     "batch_size": FLAGS.batch_size,
     "draws_at_once": FLAGS.draws_at_once,
     "invalid_samples": FLAGS.invalid_samples,
+    "pictures": FLAGS.pictures,
   }
   return {**defaults, **{key: value for key, value in given.items() if value is not None}}
 
@@ -113,12 +116,28 @@ def evaluate(
   results.save_scores(workdir, record, found)
   path = results.add_results(workdir, record)
   cli.say(describe(record))
+  drawn = []
   if found.anatomy is not None:
     picture = os.path.join(workdir, f"anatomy_{split}.png")
     figures.bound_anatomy(found.anatomy.by_time, found.anatomy.by_position, picture, position=source.position)
     cli.say(f"where the bound loses its bits: {picture}")
+    drawn.append(picture)
   cli.say(f"written to {path}")
+  if settings.get("pictures", True) and pictures.is_map(source.event):
+    pictures.show(workdir, run.step, [*drawn, _samples_beside_data(run, workdir, source, split, seed)])
   return record
+
+
+def _samples_beside_data(run: build.Run, workdir: str, source: DataSource, split: str, seed: int) -> str:
+  """Draws a few samples, pictures them beside held-out maps, and returns the picture's path."""
+  steps = run.record.config["sampling"]["num_steps"]
+  how = "" if steps is None else f" in sampling.num_steps = {steps} network calls"
+  cli.say(f"drawing {_PICTURED} samples{how} for a picture (--pictures=false leaves it out)")
+  drawn = run.sample(_PICTURED, seed=seed)
+  samples = pictures.marked(np.asarray(drawn.x), np.asarray(drawn.valid))
+  data = pictures.marked(*experiment.examples_of(source, split, _PICTURED))
+  path = os.path.join(workdir, f"samples_beside_{split}.png")
+  return pictures.draw_beside(path, data, samples, pictures.legend_of(run.record), run.step)
 
 
 def _invalid(run: build.Run, num_samples: int, seed: int) -> sampling.Invalid | None:
@@ -169,6 +188,7 @@ def define_flags() -> None:
   flags.DEFINE_integer("batch_size", None, "examples at a time")
   flags.DEFINE_integer("draws_at_once", None, "draws in one device call: more are faster while memory lasts")
   flags.DEFINE_integer("invalid_samples", None, "samples drawn to find the share of codes without a category; 0 = none")
+  flags.DEFINE_bool("pictures", True, "draw a few samples of maps, for a picture of them beside held-out ones")
   flags.DEFINE_integer("seed", 0, "of the draws")
   flags.DEFINE_bool("watch", False, "evaluate each new checkpoint until the run is finished")
   flags.DEFINE_float("watch_seconds", 10.0, "how often --watch looks for a new checkpoint")

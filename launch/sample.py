@@ -1,15 +1,16 @@
-"""Draws samples from a trained model, to the terminal or a file, and pictures how they emerge from noise.
+"""Draws samples from a trained model: text to the terminal, label maps as a picture, anything to a file.
 
 python -m launch.sample --workdir=runs/quickstart
 python -m launch.sample --workdir=runs/quickstart --num_samples=100 --output=samples.txt --temperature=0.8
 python -m launch.sample --workdir=runs/quickstart --num_steps=100     # fewer network calls
-python -m launch.sample --workdir=runs/quickstart --chain             # text frames, chain.png and chain.gif
+python -m launch.sample --workdir=runs/quickstart --chain             # how they emerge: chain.png and chain.gif
 python -m launch.sample --workdir=runs/quickstart --num_samples=64 --compare   # statistics beside those of the data
+
+Of label maps it leaves samples.png in the work directory; with --compare also samples_beside_data.png and
+statistics.png. TensorBoard shows them too.
 """
 
-import contextlib
 import os
-from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -19,12 +20,12 @@ from catgen import build, experiment
 from catgen.evaluation import samples as sampling
 from catgen.interfaces import DataSource, InputError, SampleOptions
 from catgen.reporting import figures_chain, progress, text
-from launch import cli
+from launch import cli, inputs, pictures
 
 FLAGS = flags.FLAGS
 
 _FRAMES = 40
-_COMPARED_EXAMPLES = 100_000  # of the training split, at most
+_COMPARED_EXAMPLES, _COMPARED_MAPS = 100_000, 5000  # of the training split, at most
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def draw(
 ) -> list[str]:
   """Draws, shows or writes the samples, compares them with the data of `source`, and returns pictures written."""
   if output is not None:
-    with _writing(output):  # before the work, not after it
+    with cli.writing(output):  # before the work, not after it
       open(output, "a").close()
   bar = progress.open_progress(num_samples, unit="sample", title="sample")
   try:
@@ -75,47 +76,64 @@ def draw(
     bar.close()
   x, valid = np.asarray(drawn.x), np.asarray(drawn.valid)
   _show(run, x, valid, output)
-  if source is not None:
-    cli.say(comparison(run, x, valid, source))
-  if drawn.chain is None:
-    return []
-  return show_chain(run, np.asarray(drawn.chain)[:, 0], workdir)
+  sets = None if source is None else compared_sets(run, x, valid, source)
+  if sets is not None:
+    cli.say(comparison(run, sets))
+  chain = None if drawn.chain is None else np.asarray(drawn.chain)
+  if pictures.is_map(run.record.event):
+    return show_maps(run, workdir, x, valid, chain, sets)
+  return [] if chain is None else show_chain(run, chain[:, 0], workdir)
 
 
 def _show(run: build.Run, x: np.ndarray, valid: np.ndarray, output: str | None) -> None:
-  is_text = isinstance(run.decode(x[0]), str)
-  if output is None:
-    for example in x:
-      cli.say(text.visible(run.decode(example)) if is_text else str(run.decode(example)))
-  else:
-    with _writing(output), open(output, "wb") as file:
+  is_text = inputs.is_text(run)
+  if output is not None:
+    with cli.writing(output), open(output, "wb") as file:
       if is_text:
         file.writelines(f"{text.visible(run.decode(example))}\n".encode() for example in x)
       else:
         np.save(file, x)
     cli.say(f"{len(x)} samples written to {output}")
+  elif pictures.is_map(run.record.event):
+    shares = sampling.frequencies(x, valid, run.record.event.num_classes).classes
+    cli.say(
+      f"{len(x):,} maps of {' x '.join(map(str, x.shape[1:]))} {run.record.position}s: "
+      f"{pictures.summary(shares, pictures.legend_of(run.record))}"
+    )
+  else:
+    for example in x:
+      cli.say(text.visible(run.decode(example)) if is_text else str(run.decode(example)))
   if not valid.all():
     cli.say(f"{1 - valid.mean():.2%} of the positions hold a code that means no category")
 
 
-def comparison(run: build.Run, x: np.ndarray, valid: np.ndarray, source: DataSource) -> str:
-  """Returns statistics of samples and of held-out data, both beside those of the training split."""
-  sets = {
+def compared_sets(
+  run: build.Run, x: np.ndarray, valid: np.ndarray, source: DataSource
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """Returns samples, as many held-out examples, and the training split, as (x, valid) by name."""
+  most = _COMPARED_MAPS if pictures.is_map(source.event) else _COMPARED_EXAMPLES
+  return {
     "samples": (x, valid),
     "held-out data": experiment.examples_of(source, run.record.config["evaluation"]["split"], len(x)),
-    "training data": experiment.examples_of(source, "train", _COMPARED_EXAMPLES),
+    "training data": experiment.examples_of(source, "train", most),
   }
-  found = [sampling.frequencies(*each, source.event.num_classes) for each in sets.values()]
+
+
+def comparison(run: build.Run, sets: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
+  """Returns statistics of samples and of held-out data, both beside those of the training split, which comes last."""
+  found = [sampling.frequencies(*each, run.record.event.num_classes) for each in sets.values()]
   *_, training = found
+  names = {"classes": "categories", "pairs": "neighbor pairs"}
+  if training.pairs_below is not None:
+    names |= {"pairs": "pairs to the right", "pairs_below": "pairs below"}
   rows = [
     ["examples", *(f"{len(each):,}" for each, _ in sets.values())],
-    [f"entropy of a {source.position}, bits", *(f"{sampling.entropy(each.classes):.3f}" for each in found)],
-    ["categories: divergence from training, bits"]
-    + [f"{sampling.divergence(each.classes, training.classes):.4f}" for each in found],
-    ["neighbor pairs: divergence from training, bits"]
-    + [f"{sampling.divergence(each.pairs, training.pairs):.4f}" for each in found],
+    [f"entropy of a {run.record.position}, bits", *(f"{sampling.entropy(each.classes):.3f}" for each in found)],
   ]
-  if isinstance(run.decode(x[0]), str):
+  for field, name in names.items():
+    divergences = (sampling.divergence(getattr(each, field), getattr(training, field)) for each in found)
+    rows.append([f"{name}: divergence from training, bits", *(f"{value:.4f}" for value in divergences)])
+  if inputs.is_text(run):
     rows.append(["words that training has", *_known_words(run, list(sets.values()))])
   return (
     f"\n{text.table(['', *sets], rows)}\n(Jensen-Shannon divergence: 0 = same, 1 = disjoint; few examples raise it.)"
@@ -129,21 +147,35 @@ def _known_words(run: build.Run, sets: list[tuple[np.ndarray, np.ndarray]]) -> l
   return ["{:,} of {:,}".format(*sampling.word_rate(lines, vocabulary)) for lines in texts]
 
 
-@contextlib.contextmanager
-def _writing(path: str) -> Iterator[None]:
-  try:
-    yield
-  except OSError as error:
-    raise InputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
+def show_maps(
+  run: build.Run,
+  workdir: str,
+  x: np.ndarray,
+  valid: np.ndarray,
+  chain: np.ndarray | None,
+  sets: dict[str, tuple[np.ndarray, np.ndarray]] | None,
+) -> list[str]:
+  """Draws samples, their chain, and the sets that they are compared with; shows and returns the pictures."""
+  maps, legend = pictures.marked(x, valid), pictures.legend_of(run.record)
+  paths = [pictures.draw_samples(os.path.join(workdir, "samples.png"), maps, legend, run.step)]
+  if sets is not None:
+    held_out, beside = pictures.marked(*sets["held-out data"]), os.path.join(workdir, "samples_beside_data.png")
+    paths.append(pictures.draw_beside(beside, held_out, maps, legend, run.step))
+    found = {name: sampling.frequencies(*each, run.record.event.num_classes) for name, each in sets.items()}
+    data_first = {name: found[name] for name in reversed(found)}
+    paths.append(pictures.draw_statistics(os.path.join(workdir, "statistics.png"), data_first, legend))
+  if chain is not None:
+    paths += pictures.draw_chain(workdir, chain, legend)
+  pictures.show(workdir, run.step, paths)
+  return paths
 
 
 def show_chain(run: build.Run, chain: np.ndarray, workdir: str) -> list[str]:
   """Prints frames of one example's chain, writes it as PNG and GIF, and returns their paths."""
-  if chain.ndim != 2 or not isinstance(run.decode(np.zeros(chain.shape[1], np.int32)), str):
-    raise InputError("--chain pictures text only")
+  if not inputs.is_text(run):
+    raise InputError("--chain pictures text and maps only")
   frames = [frame_text(run, state) for state in chain]
-  labels = [f"{number / (len(frames) - 1):.0%}" for number in range(len(frames))]
-  few = np.unique(np.round(np.linspace(0, len(frames) - 1, 12)).astype(int))
+  labels, few = pictures.chain_labels(len(frames)), pictures.evenly(len(frames), 12)
   cli.say(text.chain_frames([frames[i] for i in few], [labels[i] for i in few], color=os.isatty(1)))
   paths = [os.path.join(workdir, name) for name in ("chain.png", "chain.gif")]
   figures_chain.chain_picture([frames[i] for i in few], [labels[i] for i in few], paths[0])
@@ -169,9 +201,13 @@ def define_flags() -> None:
   flags.DEFINE_integer("num_steps", None, "network calls of an iterative sampler; default: all time steps")
   flags.DEFINE_float("temperature", None, "below 1: more probable categories; above 1: more variety")
   flags.DEFINE_integer("seed", 0, "of the draws")
-  flags.DEFINE_string("output", None, "file: one sample a line for text, otherwise .npy; default: the terminal")
+  flags.DEFINE_string(
+    "output",
+    None,
+    "file: one sample a line for text, otherwise .npy; default: the terminal, or for maps the picture alone",
+  )
   flags.DEFINE_bool(
-    "chain", False, "also show how the first sample emerges, with a PNG and a GIF in the work directory"
+    "chain", False, "also show how samples emerge from noise, with a PNG and a GIF in the work directory"
   )
 
 

@@ -11,14 +11,13 @@ given the others.
 
 import os
 
-import numpy as np
 from absl import flags
 
-from catgen import build, experiment
+from catgen import build
 from catgen.evaluation import spelling
 from catgen.interfaces import InputError
 from catgen.reporting import text
-from launch import cli
+from launch import cli, denoise
 
 FLAGS = flags.FLAGS
 
@@ -26,7 +25,7 @@ FLAGS = flags.FLAGS
 def main() -> None:
   run = build.load(cli.workdir(), step=cli.step_flag(FLAGS.step), say=cli.say)
   if FLAGS.score:
-    score(run, split=FLAGS.split, rate=FLAGS.error_rate, max_examples=FLAGS.max_examples, seed=FLAGS.seed)
+    denoise.score(run, split=FLAGS.split, rate=FLAGS.error_rate, max_examples=FLAGS.max_examples, seed=FLAGS.seed)
   elif FLAGS.text is None:
     raise InputError('nothing to correct; give --text="a sentnce", or --score')
   else:
@@ -43,26 +42,6 @@ def correct(run: build.Run, typed: str, *, error_rate: float, method: str) -> st
   shown = text.corrections(typed, corrected, found.probability[0][:length], color=os.isatty(1))
   cli.say(f"corrected: {shown}")
   return corrected
-
-
-def score(
-  run: build.Run, *, split: str, rate: float, max_examples: int, seed: int
-) -> dict[str, spelling.SpellingScore]:
-  """Prints and returns what both methods repair and break on held-out text."""
-  source = build.source_of(run.record)
-  x, valid = experiment.examples_of(source, split, max_examples)
-  scores = spelling.score(run.model, run.params, run.state, x, valid, rng=np.random.default_rng(seed), rate=rate)
-  rows = [
-    [method, *(_percent(share) for share in (found.repaired, found.broken, found.wrong_before, found.wrong_after))]
-    for method, found in scores.items()
-  ]
-  cli.say(f"{len(x)} sequences of the {split} split, {rate:.1%} of the {source.position}s wrong; 95 % intervals")
-  cli.say(text.table(["method", "repaired", "broken", "wrong before", "wrong after"], rows))
-  return scores
-
-
-def _percent(share: spelling.Share) -> str:
-  return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})"
 
 
 def define_flags() -> None:

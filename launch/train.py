@@ -22,7 +22,7 @@ from catgen.training import distributed, sharding
 from catgen.training.checkpoint import Checkpointer
 from catgen.training.dry_run import describe
 from catgen.training.loop import Hooks, Periods, TrainResult, train
-from launch import cli
+from launch import cli, pictures
 
 FLAGS = flags.FLAGS
 
@@ -62,11 +62,16 @@ def run(config: Mapping[str, Any], workdir: str, *, baselines: Mapping[str, floa
       sink.write(step, {f"train/{name}": value for name, value in metrics.items()})
       show(step, metrics)
 
-    validate = experiment.make_validation(made)
+    validate, draw = experiment.make_validation(made), experiment.make_sampler(made)
 
     def validate_and_write(params: Any, model_state: Any, step: int) -> dict[str, float]:
       metrics = validate(params, model_state, step) if validate else {}
       sink.write(step, {f"validation/{name}": value for name, value in metrics.items()})
+      if draw:
+        maps = draw(params, model_state)  # on all processes
+        if first:
+          path, legend = os.path.join(workdir, "validation_samples.png"), pictures.legend_of(made.source)
+          writers.show_pictures(workdir, step, [pictures.draw_samples(path, maps, legend, step)])
       return metrics
 
     try:

@@ -40,7 +40,7 @@ DOORS = {
   "ml_collections": ("launch/", "configs/"),
   "absl": ("launch/",),
   "matplotlib": ("catgen/reporting/",),
-  "PIL": ("catgen/reporting/",),
+  "PIL": ("catgen/reporting/", "catgen/data/label_images.py"),
   "tensorboardX": ("catgen/reporting/",),
 }
 

@@ -14,8 +14,9 @@ from configs import base
 from launch.cli import resolved
 
 ROOT = pathlib.Path(__file__).parent.parent
-FILES = sorted(p for p in (ROOT / "configs").rglob("*.py") if p.name != "__init__.py")
+FILES = sorted(p for p in (ROOT / "configs").rglob("*.py") if "def get_config" in p.read_text())
 CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27, "text_file": 40, "text_lines": 21, "array_file": 5}
+MAP_CLASSES = {"cityscapes": 8, "label_maps": 12, "squares": 4, "street_scenes": 8}
 
 
 def load(path):
@@ -27,6 +28,8 @@ def load(path):
 
 def event_of(config):
   data = config["data"]
+  if data["kind"] in MAP_CLASSES:
+    return EventSpec(tuple(data["shape"] or (32, 64)), MAP_CLASSES[data["kind"]])
   return EventSpec((data.get("length") or 64,), CLASSES[data["kind"]])
 
 
@@ -37,9 +40,12 @@ def abstract_batch(config):
 
 
 def marked(path):
-  """Eight couplings take seconds to trace: the default suite has those of one file."""
-  coupling = path.stem.endswith("coupling") and path.parent.name != "text8_head"
-  return pytest.param(path, marks=pytest.mark.slow if coupling and path.stem != "text8_argmax_coupling" else ())
+  """Eight couplings take seconds to trace, forty a minute: the default suite has those of one file."""
+  coupling = (
+    path.stem.endswith("coupling") and path.parent.name != "text8_head" and path.stem != "text8_argmax_coupling"
+  )
+  maps = path.stem.startswith(("cityscapes_argmax", "cityscapes_round"))
+  return pytest.param(path, marks=pytest.mark.slow if coupling or maps else ())
 
 
 @pytest.mark.parametrize("path", map(marked, FILES), ids=lambda p: p.relative_to(ROOT).as_posix())

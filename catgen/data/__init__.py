@@ -3,11 +3,15 @@
 from collections.abc import Callable
 
 from catgen.data.array_file import array_file
+from catgen.data.cityscapes import cityscapes
 from catgen.data.codecs import from_spec, reduce_to_text8
 from catgen.data.enwik8 import enwik8
+from catgen.data.label_maps import label_maps
 from catgen.data.pipeline import eval_batches, prefetch, train_batch
 from catgen.data.splits import get_split
+from catgen.data.squares import squares
 from catgen.data.stdlib_docs import stdlib_docs
+from catgen.data.street_scenes import street_scenes
 from catgen.data.text8 import text8
 from catgen.data.text_file import text_file
 from catgen.data.text_lines import text_lines
@@ -15,8 +19,12 @@ from catgen.interfaces import DataSource
 
 SOURCES: dict[str, Callable[..., DataSource]] = {
   "array_file": array_file,
+  "cityscapes": cityscapes,
   "enwik8": enwik8,
+  "label_maps": label_maps,
+  "squares": squares,
   "stdlib_docs": stdlib_docs,
+  "street_scenes": street_scenes,
   "text8": text8,
   "text_file": text_file,
   "text_lines": text_lines,

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int, Int32, Shaped
 from catgen.data.codecs import check_range, integer_codec
 from catgen.data.file_bytes import existing_file
 from catgen.data.splits import BLOCK, NAMES, blocks, fingerprint, record_numbers, record_split, stream_splits
-from catgen.interfaces import DataSource, EventSpec, InputError, Split
+from catgen.interfaces import DataSource, EventSpec, InputError, Legend, Split
 
 ALIASES = {"val": "validation", "valid": "validation"}
 
@@ -33,28 +33,41 @@ def array_file(
   Raises InputError for other dtypes than integers and booleans, differing shapes and values outside [0, K).
   """
   path = existing_file(path)
-  arrays = _load(path)
+  return array_source(load_arrays(path), path, num_classes, splits, length=length)
+
+
+def array_source(
+  arrays: dict[str, Shaped[np.ndarray, "..."]],
+  origin: str,
+  num_classes: int | None,
+  splits: Sequence[float | int],
+  *,
+  length: int | None = None,
+  legend: Callable[[int], Legend | None] = lambda num_classes: None,
+) -> DataSource:
+  """Returns the source of arrays as `load_arrays` gives them; `legend(num_classes)` is of the categories of maps."""
   try:
     for name, array in arrays.items():
-      _check_shape(name, array, next(iter(arrays.values())), length)
+      check_shape(name, array, next(iter(arrays.values())), length)
     num_classes = _checked_num_classes(arrays, num_classes)
     parts, values = _split_records(arrays, splits) if length is None else _split_streams(arrays, length, splits)
+    shape = next(iter(arrays.values())).shape[1:] if length is None else (length,)
+    codec = integer_codec(num_classes, shape, legend(num_classes))
   except InputError as error:
-    raise InputError(f"{path}: {error}") from error
-  shape = next(iter(arrays.values())).shape[1:] if length is None else (length,)
+    raise InputError(f"{origin}: {error}") from error
   sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in parts.items())
   return DataSource(
     event=EventSpec(shape, num_classes),
     splits=parts,
-    codec=integer_codec(num_classes, shape),
+    codec=codec,
     position="pixel" if len(shape) > 1 else "value",
     bytes_per_position=None,
     fingerprint=fingerprint(values, num_classes),
-    description=f"{path}: {sizes} examples of shape {shape}, {num_classes} categories",
+    description=f"{origin}: {sizes} examples of shape {shape}, {num_classes} categories",
   )
 
 
-def _load(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
+def load_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
   """Returns the arrays of a file by the name of their split, or by "" for one that is still to be split."""
   try:
     loaded = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -73,7 +86,8 @@ def _load(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
   return arrays
 
 
-def _check_shape(name: str, array: np.ndarray, first: np.ndarray, length: int | None) -> None:
+def check_shape(name: str, array: np.ndarray, first: np.ndarray, length: int | None) -> None:
+  """Raises InputError where an array is no integers, has no data, or does not fit `length` or the first array."""
   title = f"array {name!r}" if name else "the array"
   if array.dtype.kind not in "biu":
     raise InputError(f"{title} has dtype {array.dtype}; integers are needed: convert it")

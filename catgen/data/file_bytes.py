@@ -128,6 +128,6 @@ def room_for(size: int, dtype: np.dtype) -> Shaped[np.ndarray, "size"]:
       return np.memmap(file, dtype, "r+", shape=(size,))
   except OSError as error:
     raise InputError(
-      f"{tempfile.gettempdir()} has no room for {size * dtype.itemsize:,} bytes of decoded text "
+      f"{tempfile.gettempdir()} has no room for {size * dtype.itemsize:,} bytes of decoded data "
       f"({error.strerror}); set TMPDIR to a folder that has"
     ) from error

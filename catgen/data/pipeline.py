@@ -12,7 +12,7 @@ from jaxtyping import Int64, UInt64
 
 from catgen.interfaces import Batch, InputError, Split
 
-CROPS, ORDER = 0, 1  # purposes of random numbers, so that they are independent
+CROPS, ORDER, STREETS, SQUARES = range(4)  # purposes of random numbers, so that they are independent
 NUM_ROUNDS = 8
 Element = TypeVar("Element")
 
@@ -41,7 +41,7 @@ def train_batch(
   index = _own_slice(batch_size, process_index, process_count)
   if crops:
     # random_raw and not integers(): NumPy keeps the former stable from version to version
-    words = np.random.Philox(_seed_sequence(CROPS, seed, step)).random_raw(batch_size)
+    words = np.random.Philox(seed_sequence(CROPS, seed, step)).random_raw(batch_size)
     numbers = (words % np.uint64(split.num_crops)).astype(np.int64)[index]
     x, valid = split.crops(numbers)
   else:
@@ -100,9 +100,16 @@ def shuffled(seed: int, positions: Int64[np.ndarray, "n"], size: int) -> Int64[n
   numbers = np.empty_like(positions)
   for epoch in np.unique(positions // size):
     inside = positions // size == epoch
-    keys = _seed_sequence(ORDER, seed, int(epoch)).generate_state(NUM_ROUNDS, np.uint64)
+    keys = seed_sequence(ORDER, seed, int(epoch)).generate_state(NUM_ROUNDS, np.uint64)
     numbers[inside] = _permute((positions[inside] % size).astype(np.uint64), size, keys).astype(np.int64)
   return numbers
+
+
+def seed_sequence(purpose: int, seed: int, number: int) -> np.random.SeedSequence:
+  """Returns the seed of the random numbers of one thing: a step, an epoch, an example."""
+  if seed < 0:
+    raise InputError(f"seed is {seed}; it must be at least 0")
+  return np.random.SeedSequence((purpose, seed, number))
 
 
 def _permute(values: UInt64[np.ndarray, "n"], size: int, keys: UInt64[np.ndarray, "rounds"]) -> UInt64[np.ndarray, "n"]:
@@ -131,12 +138,6 @@ def _mix(values: UInt64[np.ndarray, "n"]) -> UInt64[np.ndarray, "n"]:
   values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
   values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
   return values ^ (values >> np.uint64(31))
-
-
-def _seed_sequence(purpose: int, seed: int, number: int) -> np.random.SeedSequence:
-  if seed < 0:
-    raise InputError(f"seed is {seed}; it must be at least 0")
-  return np.random.SeedSequence((purpose, seed, number))
 
 
 def _own_slice(batch_size: int, process_index: int, process_count: int) -> Int64[np.ndarray, "local"]:

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from catgen.data.codecs import alphabet_codec, byte_codec, character_table
 from catgen.data.file_bytes import existing_file, open_bytes
+from catgen.data.prepared import prepare
 from catgen.data.splits import blocks, fingerprint, stream_splits
 from catgen.interfaces import DataSource, EventSpec, InputError
 
@@ -117,11 +118,7 @@ def unpack(corpus: Corpus, path: str | None) -> UInt8[np.ndarray, "bytes"]:
 def _prepared(builder_class: Any, corpus: Corpus, data_dir: str | None, path: str | None) -> UInt8[np.ndarray, "bytes"]:
   """Returns the stream that TFDS has prepared, or prepares now: the records of all splits, joined by their offset."""
   builder = builder_class(path=path, data_dir=data_dir)
-  try:
-    builder.download_and_prepare()
-  except OSError as error:
-    reason = error.strerror or str(error).splitlines()[0]
-    raise InputError(f"{builder.data_dir} cannot be written ({reason}); choose another data_dir") from error
+  prepare(builder)
   stream = np.zeros(corpus.size, np.uint8)
   for split in builder.info.splits:
     for record in builder.as_data_source(split=split):

@@ -63,10 +63,11 @@ def read_evaluations(
   if not found:
     by = "" if estimator is None else f" by {estimator}"
     raise InputError(f"{os.fspath(workdir)} has no evaluation of the split {split!r}{by}; run launch.evaluate on it")
-  return {key: Evaluation(record, _read_scores(results.scores_path(workdir, record))) for key, record in found.items()}
+  return {key: Evaluation(record, read_scores(results.scores_path(workdir, record))) for key, record in found.items()}
 
 
-def _read_scores(path: pathlib.Path) -> Scores:
+def read_scores(path: pathlib.Path) -> Scores:
+  """Returns what `results.save_scores` wrote; raises InputError where it is missing or cannot be read."""
   try:
     with np.load(path) as file:
       return Scores(file["nats"], file["numbers"], file["positions"])

@@ -1,7 +1,8 @@
 """Completes examples of which some positions are observed."""
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +46,25 @@ def _check_length(found: int, length: int, hole: str) -> None:
     return
   remedy = f"add {length - found} (for example as {hole!r})" if found < length else f"remove {found - length}"
   raise InputError(f"the pattern has {found} positions, the model's examples have {length}: {remedy}")
+
+
+def parse_regions(regions: Sequence[str], shape: tuple[int, ...]) -> Bool[np.ndarray, "height width"]:
+  """Returns True inside any of the regions, each "top,left,height,width" in rows and columns counted from 0.
+
+  Raises:
+    InputError: a region has other parts, or does not lie in the map.
+  """
+  if len(shape) != 2:
+    raise InputError(f"regions are for maps, but the model's examples have shape {shape}; mark what is missing by -1")
+  inside = np.zeros(shape, bool)
+  for region in regions:
+    if re.fullmatch(r"\d+(,\d+){3}", region) is None:
+      raise InputError(f"the region {region!r} is no four whole numbers: give top,left,height,width")
+    top, left, height, width = map(int, region.split(","))
+    if not (height and width and top + height <= shape[0] and left + width <= shape[1]):
+      raise InputError(f"the region {region!r} (top,left,height,width) does not lie in maps of shape {shape}")
+    inside[top : top + height, left : left + width] = True
+  return inside
 
 
 def infill(

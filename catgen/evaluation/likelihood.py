@@ -52,6 +52,7 @@ def evaluate(
   num_draws: int = 1,
   num_replicates: int = 4,
   draws_at_once: int = 1,
+  same_draws: bool = False,
   place: Callable[[Batch], Batch] = lambda batch: batch,
   progress: Callable[[float], Any] = lambda share: None,
 ) -> Likelihood:
@@ -66,6 +67,8 @@ def evaluate(
     num_draws: draws per example in one estimate, averaged; for "iwbo" the S of the bound.
     num_replicates: independent repetitions of the whole estimate, for the Monte Carlo error (unknown with 1).
     draws_at_once: at most so many draws in one device call (a divisor of num_draws is taken); memory grows with it.
+    same_draws: all examples share their draws, so that what is by chance in them hardly changes the order of their
+      scores; by default each has its own, so that the mean over examples is more exact.
     place: turns a local NumPy batch into global arrays on a mesh.
     progress: called after each device call with the share of a batch it has finished.
 
@@ -78,7 +81,7 @@ def evaluate(
     raise InputError("num_draws, num_replicates and draws_at_once must be at least 1")
   if estimator == "exact":
     num_draws = num_replicates = 1
-  walk = _Walk(model, estimator, num_draws, num_replicates, key, progress)
+  walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, progress)
   at_once = max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
   scored = [_score_batch(walk, params, state, place(batch), at_once) for batch in batches]
   if not scored or not any(part.positions.any() for part in scored):
@@ -91,6 +94,7 @@ class _Walk(NamedTuple):
   estimator: str
   num_draws: int
   num_replicates: int
+  same_draws: bool
   key: Array
   progress: Callable[[float], Any]
 
@@ -111,14 +115,14 @@ class _Part(NamedTuple):
 def _score_batch(walk: _Walk, params: PyTree, state: PyTree, batch: Batch, at_once: int) -> _Part:
   step = estimators.compiled(walk.model, walk.estimator, at_once)
   calls = [(r, s) for r in range(walk.num_replicates) for s in range(0, walk.num_draws, at_once)]
-  draws = []
+  draws, drawn_for = [], batch._replace(index=batch.index * 0) if walk.same_draws else batch
   for replicate, first in calls:
     numbers = np.arange(first, first + at_once, dtype=np.int32)
     key = jax.random.fold_in(walk.key, replicate)
-    draws.append(step(params, state, batch, key, numbers, np.int32(walk.num_draws)))
+    draws.append(step(params, state, drawn_for, key, numbers, np.int32(walk.num_draws)))
     walk.progress(1.0 / len(calls))
   counts = _count(batch.x, batch.valid, num_classes=walk.model.event.num_classes)
-  fetched, numbers, (positions, position_counts, class_counts) = _fetch((draws, batch.index, counts))
+  fetched, numbers, (positions, position_counts, class_counts) = fetch((draws, batch.index, counts))
 
   def stacked(arrays: list[np.ndarray]) -> np.ndarray:  # [replicates, draws, batch]
     return np.concatenate(arrays).reshape(walk.num_replicates, walk.num_draws, -1).astype(np.float64)
@@ -207,7 +211,7 @@ def _count(x: Array, valid: Array, *, num_classes: int) -> tuple[Array, Array, A
   return counted.reshape(counted.shape[0], -1).sum(axis=1), counted.sum(axis=0), by_class
 
 
-def _fetch(tree: PyTree) -> PyTree:
+def fetch(tree: PyTree) -> PyTree:
   """Returns the arrays on this host, whole, also where they are spread over several processes."""
 
   def fetch(array: Any) -> np.ndarray:

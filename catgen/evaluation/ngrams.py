@@ -11,8 +11,10 @@ so every distribution sums to one and no category has probability zero. All numb
 is tuned on held-out data. A position near the start of an example has a short context and is predicted by the model of
 that order: held-out examples are scored alone, exactly as the diffusion models see them.
 On text8 this was the best of six variants tried (Witten-Bell, one or three discounts; raw or continuation counts).
+`neighbor_counts` makes models of maps of the same tables.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +25,7 @@ from catgen.interfaces import InputError, Split
 
 
 class Table(NamedTuple):
-  """Counts of the n-grams of one order, packed as integers in base K, the oldest category first."""
+  """Counts of the n-grams of one order, packed as integers in some base, the oldest category first."""
 
   grams: UInt64[np.ndarray, "grams"]  # ascending
   counts: Int[np.ndarray, "grams"]
@@ -37,8 +39,9 @@ class NGrams(NamedTuple):
   """A fitted model of every order up to len(counts)."""
 
   num_classes: int
+  base: int  # of the packed grams: num_classes, or more where contexts hold other symbols too
   counts: tuple[Table, ...]  # entry m - 1: n-grams of order m by their counts
-  continuations: tuple[Table, ...]  # entry m - 1: by the number of distinct categories before them; one order fewer
+  continuations: tuple[Table, ...]  # entry m - 1: by the number of distinct symbols before them; one order fewer
 
 
 def training_rows(split: Split, max_positions: int = 20_000_000) -> tuple[np.ndarray, np.ndarray]:
@@ -66,17 +69,27 @@ def fit(
   Raises:
     InputError: num_classes ** order does not fit in 63 bits, or there is nothing to count.
   """
-  if order < 1 or num_classes**order >= 2**63:
-    raise InputError(f"an n-gram order of {order} is not possible with {num_classes} categories: lower the order")
+  check_order(order, num_classes)
   if not valid.any():
     raise InputError("the training split has no valid position to count")
   grams, runs = _pack(x, order, num_classes), _run_lengths(valid)
   types = [np.unique(grams[m - 1][runs >= m], return_counts=True) for m in range(1, order + 1)]
-  continuations = [
-    np.unique(types[m][0] % np.uint64(num_classes**m), return_counts=True) for m in range(1, order) if types[m][0].size
-  ]
-  counts = tuple(_table(*pair, num_classes) for pair in types if pair[0].size)
-  return NGrams(num_classes, counts, tuple(_table(*pair, num_classes) for pair in continuations))
+  return smoothed([counted for counted in types if counted[0].size], num_classes=num_classes, base=num_classes)
+
+
+def smoothed(
+  types: Sequence[tuple[UInt64[np.ndarray, "_"], Int[np.ndarray, "_"]]], *, num_classes: int, base: int
+) -> NGrams:
+  """Returns the models of counted grams: entry m - 1 has those of order m, packed in `base`, and their counts."""
+  counts = tuple(_table(grams, times, base) for grams, times in types)
+  shorter = [np.unique(grams % np.uint64(base**m), return_counts=True) for m, (grams, _) in enumerate(types[1:], 1)]
+  return NGrams(num_classes, base, counts, tuple(_table(grams, times, base) for grams, times in shorter))
+
+
+def check_order(order: int, base: int) -> None:
+  """Raises InputError unless grams of this order fit in 63 bits."""
+  if order < 1 or base**order >= 2**63:
+    raise InputError(f"an n-gram order of {order} is not possible with {base} categories: lower the order")
 
 
 def log_prob(
@@ -87,7 +100,7 @@ def log_prob(
   grams, runs = _pack(x, order, model.num_classes), np.minimum(_run_lengths(valid), order)
   nats = np.zeros(x.shape)
   for m in range(1, order + 1):
-    nats[runs == m] = np.log(_probability(model, grams[m - 1][runs == m], m))
+    nats[runs == m] = np.log(probability(model, grams[m - 1][runs == m], m))
   return nats
 
 
@@ -97,6 +110,20 @@ def score(
   """Returns the cross-entropy of held-out examples in bits per position, with its error over examples."""
   nats, positions = log_prob(model, x, valid, order=order).sum(axis=1), valid.sum(axis=1)
   return bounds.estimate(nats[None], positions, exact=True)
+
+
+def probability(model: NGrams, grams: UInt64[np.ndarray, "n"], order: int) -> Float[np.ndarray, "n"]:
+  """Returns the probability of the last category of each gram given the others."""
+  found = np.full(grams.shape, 1.0 / model.num_classes)
+  tables = (*model.continuations[: order - 1], model.counts[order - 1])
+  for m, table in enumerate(tables, start=1):
+    gram = grams % np.uint64(model.base**m)
+    count = _look_up(table.grams, table.counts, gram)
+    context = gram // np.uint64(model.base)
+    total, released = (_look_up(table.contexts, values, context) for values in (table.totals, table.released))
+    kept = count - table.discounts[np.minimum(count, 3)] + released * found
+    found = np.where(total > 0, kept / np.maximum(total, 1), found)
+  return found
 
 
 def _pack(x: np.ndarray, order: int, num_classes: int) -> list[np.ndarray]:
@@ -116,9 +143,9 @@ def _run_lengths(valid: np.ndarray) -> np.ndarray:
   return number - np.maximum.accumulate(np.where(valid, -1, number), axis=1)
 
 
-def _table(grams: np.ndarray, counts: np.ndarray, num_classes: int) -> Table:
+def _table(grams: np.ndarray, counts: np.ndarray, base: int) -> Table:
   discounts = _discounts(counts)
-  contexts = grams // np.uint64(num_classes)
+  contexts = grams // np.uint64(base)
   starts = np.flatnonzero(np.r_[True, contexts[1:] != contexts[:-1]])
   released = np.add.reduceat(discounts[np.minimum(counts, 3)], starts)
   return Table(grams, counts, discounts, contexts[starts], np.add.reduceat(counts, starts), released)
@@ -132,20 +159,6 @@ def _discounts(counts: np.ndarray) -> np.ndarray:
   ratio = once / (once + 2 * twice)
   estimates = [0.0, 1 - 2 * ratio * twice / once, 2 - 3 * ratio * thrice / twice, 3 - 4 * ratio * four / max(thrice, 1)]
   return np.clip(estimates, [0.0, 0.01, 0.01, 0.01], [0.0, 0.99, 1.99, 2.99])
-
-
-def _probability(model: NGrams, grams: np.ndarray, order: int) -> np.ndarray:
-  """Returns the probability of the last category of each gram given the others."""
-  probability = np.full(grams.shape, 1.0 / model.num_classes)
-  tables = (*model.continuations[: order - 1], model.counts[order - 1])
-  for m, table in enumerate(tables, start=1):
-    gram = grams % np.uint64(model.num_classes**m)
-    count = _look_up(table.grams, table.counts, gram)
-    context = gram // np.uint64(model.num_classes)
-    total, released = (_look_up(table.contexts, values, context) for values in (table.totals, table.released))
-    kept = count - table.discounts[np.minimum(count, 3)] + released * probability
-    probability = np.where(total > 0, kept / np.maximum(total, 1), probability)
-  return probability
 
 
 def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -19,7 +19,8 @@ class Frequencies(NamedTuple):
   """How often things occur in a set of examples; each sums to one."""
 
   classes: Float[np.ndarray, "classes"]
-  pairs: Float[np.ndarray, "pairs"]  # entry a * classes + b: a followed by b along the last axis
+  pairs: Float[np.ndarray, "pairs"]  # entry a * classes + b: a followed by b along the last axis, to the right in maps
+  pairs_below: Float[np.ndarray, "pairs"] | None = None  # b below a; None where events have one axis
 
 
 class Invalid(NamedTuple):
@@ -83,9 +84,13 @@ def frequencies(
   x: Int[np.ndarray, "examples *event"], valid: Bool[np.ndarray, "examples *event"], num_classes: int
 ) -> Frequencies:
   """Returns the frequencies of categories and of neighboring pairs of them, over the valid positions."""
-  both = valid[..., 1:] & valid[..., :-1]
-  codes = x[..., :-1].astype(np.int64) * num_classes + x[..., 1:]
-  return Frequencies(_shares(x[valid], num_classes), _shares(codes[both], num_classes**2))
+
+  def pairs(axis: int) -> Float[np.ndarray, "pairs"]:
+    along, known = np.moveaxis(x, axis, -1), np.moveaxis(valid, axis, -1)
+    codes = along[..., :-1].astype(np.int64) * num_classes + along[..., 1:]
+    return _shares(codes[known[..., 1:] & known[..., :-1]], num_classes**2)
+
+  return Frequencies(_shares(x[valid], num_classes), pairs(-1), pairs(-2) if x.ndim > 2 else None)
 
 
 def divergence(p: Float[np.ndarray, "outcomes"], q: Float[np.ndarray, "outcomes"]) -> float:

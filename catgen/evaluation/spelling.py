@@ -139,21 +139,28 @@ def score(
   one example are not independent. They stay honest where a count is zero.
   """
   typed = corrupt(rng, x, valid, rate, model.event.num_classes)
+  assumed = rate if assumed_rate is None else assumed_rate
+  return {
+    method: judge(x, typed, _correct_in_batches(model, params, state, typed, valid, assumed, method, batch_size), valid)
+    for method in METHODS
+  }
+
+
+def judge(
+  x: Int[np.ndarray, "examples *event"],
+  typed: Int[np.ndarray, "examples *event"],
+  mended: Int[np.ndarray, "examples *event"],
+  valid: Bool[np.ndarray, "examples *event"],
+) -> SpellingScore:
+  """Returns what a correction of `typed` has repaired and broken, x being the truth."""
   axes = tuple(range(1, x.ndim))
-  wrong, clean = (typed != x) & valid, (typed == x) & valid
-  scores = {}
-  for method in METHODS:
-    mended = _correct_in_batches(
-      model, params, state, typed, valid, rate if assumed_rate is None else assumed_rate, method, batch_size
-    )
-    right = mended == x
-    scores[method] = SpellingScore(
-      repaired=share((wrong & right).sum(axis=axes), wrong.sum(axis=axes)),
-      broken=share((clean & ~right).sum(axis=axes), clean.sum(axis=axes)),
-      wrong_before=share(wrong.sum(axis=axes), valid.sum(axis=axes)),
-      wrong_after=share((valid & ~right).sum(axis=axes), valid.sum(axis=axes)),
-    )
-  return scores
+  wrong, clean, right = (typed != x) & valid, (typed == x) & valid, mended == x
+  return SpellingScore(
+    repaired=share((wrong & right).sum(axis=axes), wrong.sum(axis=axes)),
+    broken=share((clean & ~right).sum(axis=axes), clean.sum(axis=axes)),
+    wrong_before=share(wrong.sum(axis=axes), valid.sum(axis=axes)),
+    wrong_after=share((valid & ~right).sum(axis=axes), valid.sum(axis=axes)),
+  )
 
 
 def _correct_in_batches(

@@ -121,12 +121,15 @@ def new_figure(columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]
   from matplotlib.figure import Figure
 
   figure = Figure(figsize=size, dpi=150, layout="constrained")
-  axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
-  for axis in axes:
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#E5E7EB", linewidth=0.8)
-    axis.set_axisbelow(True)
-  return figure, axes
+  return figure, [styled(figure.add_subplot(1, columns, i + 1)) for i in range(columns)]
+
+
+def styled(axis: Any) -> Any:
+  """Returns the axis in the style of all."""
+  axis.spines[["top", "right"]].set_visible(False)
+  axis.grid(axis="y", color="#E5E7EB", linewidth=0.8)
+  axis.set_axisbelow(True)
+  return axis
 
 
 def _frame(axis: Any, bits: np.ndarray, levels: list[float]) -> None:

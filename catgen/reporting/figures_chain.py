@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from catgen.interfaces import InputError
+from catgen.reporting.drawing import INK, PAPER, QUIET, RAIL, load_fonts, progress_bar, save_animation, save_image
 from catgen.reporting.text import MASK, visible
 
-PAPER, INK, STAYED, QUIET = "#FFFFFF", "#111827", "#4B5563", "#6B7280"
-CHANGED, MASKED, BAR = "#FFD999", "#D5DBE3", "#0072B2"  # orange against gray-blue: apart for color-blind eyes too
+STAYED = "#4B5563"
+CHANGED, MASKED = "#FFD999", RAIL  # orange against gray-blue: apart for color-blind eyes too
 FONT_SIZE = 22
 
 
@@ -41,7 +42,7 @@ def chain_picture(
     draw.text((page.margin, y), label.rjust(page.label_columns), font=page.font, fill=QUIET)
     page.text(draw, y, frame, frames[number - 1] if number else None)
   page.legend(draw, height, masks=any(MASK in frame for frame in frames))
-  _save(image, path)
+  save_image(image, path)
 
 
 def chain_animation(
@@ -67,30 +68,20 @@ def chain_animation(
     image, draw = page.sheet(height, title)
     draw.text((page.margin, page.top), label.rjust(page.label_columns), font=page.font, fill=QUIET)
     page.text(draw, page.top, frame, frames[number - 1] if number else None)
-    done, bottom = number / max(1, len(frames) - 1), height - page.margin
-    draw.rectangle((page.left, bottom - 8, page.width - page.margin, bottom), fill=MASKED)
-    if done:
-      draw.rectangle(
-        (page.left, bottom - 8, page.left + done * (page.width - page.margin - page.left), bottom), fill=BAR
-      )
+    done = number / max(1, len(frames) - 1)
+    progress_bar(draw, page.left, page.width - page.margin, height - page.margin, done)
     images.append(image.quantize(colors=32))
-  durations = [milliseconds] * (len(images) - 1) + [3000]
-  _save(images[0], path, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True)
+  save_animation(images, path, milliseconds)
 
 
 class _Page:
   """Measures of a sheet of monospaced text, and how to write on it."""
 
   def __init__(self, frames: Sequence[str], labels: Sequence[str], columns: int) -> None:
-    from matplotlib import get_data_path
-    from PIL import ImageFont
-
     if not frames or len(frames) != len(labels):
       raise InputError("a chain needs at least one frame, and a label for each")
-    fonts = os.path.join(get_data_path(), "fonts", "ttf")
-    self.font = ImageFont.truetype(os.path.join(fonts, "DejaVuSansMono.ttf"), FONT_SIZE)
-    self.heading = ImageFont.truetype(os.path.join(fonts, "DejaVuSans-Bold.ttf"), FONT_SIZE + 4)
-    self.small = ImageFont.truetype(os.path.join(fonts, "DejaVuSans.ttf"), FONT_SIZE - 5)
+    fonts = load_fonts(FONT_SIZE)
+    self.font, self.heading, self.small = fonts.fixed, fonts.heading, fonts.small
     self.cell, self.line = self.font.getlength("m"), round(1.45 * FONT_SIZE)
     self.columns = max(1, min(columns, max(map(len, frames))))
     self.lines = -(-max(1, *map(len, frames)) // self.columns)
@@ -129,10 +120,3 @@ class _Page:
       draw.rectangle((x, y, x + self.cell, y + FONT_SIZE - 2), fill=color)
       draw.text((x + 1.8 * self.cell, y), label, font=self.small, fill=QUIET)
       x += 4 * self.cell + self.small.getlength(label)
-
-
-def _save(image: Any, path: str | os.PathLike[str], **options: Any) -> None:
-  try:
-    image.save(path, **options)
-  except (OSError, ValueError) as error:
-    raise InputError(f"cannot write the picture {os.fspath(path)}: {error}") from error

@@ -4,7 +4,8 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from catgen.interfaces import InputError
@@ -67,6 +68,32 @@ def no_writers() -> Writers:
   return Writers(lambda step, values: None, lambda: None)
 
 
+def show_pictures(workdir: str | os.PathLike[str], step: int, paths: Iterable[str | os.PathLike[str]]) -> None:
+  """Shows pictures (PNG or GIF, as they are) in TensorBoard, at a checkpoint's step and under the names of their files.
+
+  They have a folder of their own below that of the numbers: beside a file that training still writes, TensorBoard would
+  go on to the newer file and not come back.
+
+  Raises:
+    InputError: the disk is full or the directory is not writable.
+  """
+  from PIL import Image
+  from tensorboardX.proto.summary_pb2 import Summary
+  from tensorboardX.writer import FileWriter
+
+  path, values = pathlib.Path(workdir) / "tensorboard" / "pictures", []
+  try:
+    for picture in map(pathlib.Path, paths):
+      width, height = Image.open(picture).size
+      shown = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=picture.read_bytes())
+      values.append(Summary.Value(tag=picture.stem, image=shown))
+    board = FileWriter(str(path), filename_suffix=f".{time.time_ns()}")  # two calls in a second need two files
+    board.add_summary(Summary(value=values), step)
+    board.close()
+  except OSError as error:
+    raise _disk_error(path, error) from error
+
+
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
   """Returns the lines of a metrics.jsonl in order; a last line cut short by a crash is left out.
 
@@ -118,4 +145,4 @@ def _plain(value: Any) -> Any:
 
 
 def _disk_error(path: pathlib.Path, error: OSError) -> InputError:
-  return InputError(f"cannot write {path}: {error.strerror}; free space or choose another work directory")
+  return InputError(f"cannot write {path}: {error.strerror or error}; free space or choose another work directory")

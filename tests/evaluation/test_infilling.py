@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from catgen.evaluation.infilling import infill, parse_pattern
+from catgen.evaluation.infilling import infill, parse_pattern, parse_regions
 from catgen.interfaces import InputError
 from tests.evaluation.mixtures import make_parameters, mixture
 
@@ -89,3 +89,27 @@ def test_mistakes_are_named():
     infill(MODEL, PARAMS, {}, np.zeros(5, np.int32), np.ones(5, bool), key=KEY)
   with pytest.raises(InputError, match="outside"):
     infill(MODEL, PARAMS, {}, x + 3, seen, key=KEY)
+
+
+def test_regions_are_rows_and_columns():
+  inside = parse_regions(["1,0,2,3", "0,4,1,1"], (4, 5))
+  np.testing.assert_array_equal(np.argwhere(inside), [(0, 4), *itertools.product((1, 2), (0, 1, 2))])
+  assert parse_regions(["0,0,4,5"], (4, 5)).all()
+  assert not parse_regions([], (4, 5)).any()
+
+
+@pytest.mark.parametrize(
+  ("region", "shape", "message"),
+  [
+    ("1,2,3", (4, 5), "four whole numbers"),
+    ("1,2,3,x", (4, 5), "four whole numbers"),
+    ("-1,2,3,1", (4, 5), "four whole numbers"),
+    ("1,2,0,1", (4, 5), "does not lie"),
+    ("1,2,4,1", (4, 5), "does not lie"),
+    ("0,0,1,6", (4, 5), "does not lie"),
+    ("0,0,1,1", (16,), "regions are for maps"),
+  ],
+)
+def test_bad_regions_are_named(region, shape, message):
+  with pytest.raises(InputError, match=message):
+    parse_regions([region], shape)

@@ -55,6 +55,19 @@ def test_frequencies_and_divergence_by_hand():
   assert samples.divergence(found.pairs, found.pairs) == 0.0
 
 
+def test_neighbors_in_maps_are_counted_to_the_right_and_below():
+  x = np.array([[[0, 1, 1], [0, 0, 1]]])
+  valid = np.array([[[True, True, True], [True, True, False]]])
+  found = samples.frequencies(x, valid, 2)
+  np.testing.assert_allclose(found.classes, [3 / 5, 2 / 5])
+  np.testing.assert_allclose(found.pairs, [1 / 3, 1 / 3, 0, 1 / 3])  # 00 in the second row, 01 and 11 in the first
+  np.testing.assert_allclose(found.pairs_below, [1 / 2, 0, 1 / 2, 0])  # 0 above 0, 1 above 0; the third is invalid
+  turned = samples.frequencies(x.swapaxes(1, 2), valid.swapaxes(1, 2), 2)
+  np.testing.assert_array_equal(turned.pairs, found.pairs_below)
+  np.testing.assert_array_equal(turned.pairs_below, found.pairs)
+  assert samples.frequencies(x[:, 0], valid[:, 0], 2).pairs_below is None
+
+
 def test_words_cut_by_the_border_do_not_count():
   assert samples.whole_words("he cat sat on th") == ["cat", "sat", "on"]
   assert samples.whole_words(" cat sat ") == ["cat", "sat"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from catgen.evaluation import spelling
-from catgen.interfaces import InputError
+from catgen.interfaces import Denoised, EventSpec, InputError
 from tests.evaluation.mixtures import make_parameters, mixture
 
 LENGTH, CLASSES = 4, 3
@@ -19,6 +19,16 @@ def examples(rng, number):
   z = rng.choice(2, number, p=np.exp(np.asarray(PARAMS["log_prior"], np.float64)))
   thresholds = np.cumsum(np.exp(np.asarray(PARAMS["log_theta"], np.float64)), axis=1)[z][:, None]
   return np.minimum((rng.random((number, LENGTH, 1)) > thresholds).sum(axis=-1), CLASSES - 1).astype(np.int32)
+
+
+def square(model):
+  """The same model of maps of 2 x 2."""
+
+  def denoise(params, x, valid, noise_level, *, state):
+    flat = model.denoise(params, x.reshape(-1, LENGTH), valid.reshape(-1, LENGTH), noise_level, state=state)
+    return Denoised(*(log_probs.reshape(-1, 2, 2, CLASSES) for log_probs in flat))
+
+  return model._replace(event=EventSpec((2, 2), CLASSES), denoise=denoise)
 
 
 def test_corruption_has_the_rate_and_hits_every_other_category_alike():
@@ -124,3 +134,16 @@ def test_a_category_out_of_range_is_named():
   x = np.full((1, LENGTH), 3, np.int32)
   with pytest.raises(InputError, match=r"outside \[0, 3\)"):
     spelling.correct(MODEL, PARAMS, {}, x, x == 3, 0.1)
+
+
+def test_maps_are_corrected_as_texts_are():
+  x = examples(np.random.default_rng(9), 30)
+  valid = np.ones(x.shape, bool)
+  flat = spelling.correct(MODEL, PARAMS, {}, x, valid, 0.2)
+  rows = spelling.correct(square(MODEL), PARAMS, {}, x.reshape(-1, 2, 2), valid.reshape(-1, 2, 2), 0.2)
+  np.testing.assert_array_equal(rows.x.reshape(x.shape), flat.x)
+  scores = [
+    spelling.score(model, PARAMS, {}, *given, rng=np.random.default_rng(4), rate=0.3)
+    for model, given in ((MODEL, (x, valid)), (square(MODEL), (x.reshape(-1, 2, 2), valid.reshape(-1, 2, 2))))
+  ]
+  assert scores[0] == scores[1]

@@ -19,7 +19,7 @@ from catgen import build, experiment
 from catgen.evaluation import results
 from catgen.interfaces import InputError, SampleOptions
 from catgen.training.checkpoint import checkpoint_steps, restore_params
-from launch import baselines, evaluate, sample, spellcheck, train
+from launch import baselines, denoise, evaluate, infill, sample, spellcheck, train
 from tests.launch.tiny_run import OVERRIDES, ROOT, command, environment, tiny_config
 
 
@@ -99,16 +99,32 @@ def test_sampling_and_correcting(workdir, tmp_path, capsys):
   sample.draw(run, str(tmp_path), SampleOptions(num_steps=5), num_samples=3, batch_size=2, seed=0, output=output)
   assert [len(line) for line in pathlib.Path(output).read_text().splitlines()] == [16, 16, 16]
   assert len(spellcheck.correct(run, "the cet", error_rate=0.1, method="bayes")) == 7
-  scores = spellcheck.score(run, split="test", rate=0.1, max_examples=16, seed=0)
+  scores = denoise.score(run, split="test", rate=0.1, max_examples=16, seed=0)
   assert set(scores) == {"bayes", "paper"}
   assert "repaired" in capsys.readouterr().out
+
+
+def test_a_text_is_completed(workdir, monkeypatch, capsys):
+  flags = {"step": "best", "text": "the #at", "hole": "#", "pad": True, "num_samples": 3, "num_steps": 5}
+  flags |= {"temperature": None, "seed": 0, "output": None}
+  monkeypatch.setattr(infill, "FLAGS", types.SimpleNamespace(**flags))
+  monkeypatch.setattr(infill.cli, "workdir", lambda: workdir)
+  infill.main()
+  explained, *completions = capsys.readouterr().out.splitlines()
+  assert explained.startswith("completions are an approximation")
+  assert len(completions) == 3
+  assert all(len(line) == 16 and line.startswith("the ") and line[5:7] == "at" for line in completions)
+  monkeypatch.setattr(infill, "FLAGS", types.SimpleNamespace(**{**flags, "text": None}))
+  with pytest.raises(InputError, match="nothing to complete; give --text"):
+    infill.main()
 
 
 def test_samples_are_set_beside_the_data(workdir, tmp_path, capsys):
   run = build.load(workdir, say=lambda line: None)
   source = build.source_of(run.record)
   train_x, train_valid = experiment.examples_of(source, "train")
-  shown = sample.comparison(run, train_x, train_valid, source)  # the training split in the place of samples
+  sets = sample.compared_sets(run, train_x, train_valid, source)
+  shown = sample.comparison(run, sets)  # the training split in the place of samples
   divergences = re.search(r"neighbor pairs.*?bits +(\S+) +(\S+) +(\S+)", shown).groups()
   assert divergences[0] == divergences[2] == "0.0000" != divergences[1]
   known, number = re.search(r"words that training has +([\d,]+) of ([\d,]+)", shown).groups()

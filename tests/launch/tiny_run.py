@@ -21,6 +21,15 @@ SIZES = {
   "training.validation_examples": 32,
   "optimizer.warmup_steps": 2,
 }
+MAP_SIZES = {
+  "data.splits": (500, 50, 50),
+  "model.process": "uniform",
+  "model.schedule": "cosine",
+  "training.batch_size": 16,
+  "training.num_steps": 160,
+  "training.validate_every": 80,
+  "optimizer.learning_rate": 0.03,
+}
 OVERRIDES = [f"--config.{key}={value}" for key, value in SIZES.items()]
 
 
@@ -29,6 +38,15 @@ def tiny_config(text, **changes):
   config = module.get_config()
   config.data.path = str(text)
   config.update_from_flattened_dict({**SIZES, **changes})
+  return resolved(config)
+
+
+def tiny_map_config(path, **changes):
+  """Uniform diffusion on the maps of a .npy file, 600 of them, trained until it corrects more than it breaks."""
+  config = importlib.import_module("configs.array_file").get_config()
+  config.data.path = str(path)
+  config.update_from_flattened_dict({key: value for key, value in SIZES.items() if key != "data.length"})
+  config.update_from_flattened_dict({**MAP_SIZES, **changes})
   return resolved(config)
 
 

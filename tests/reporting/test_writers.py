@@ -6,6 +6,7 @@ import struct
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboardX.proto import event_pb2
 
 from catgen.interfaces import InputError
@@ -85,6 +86,37 @@ def test_tensorboard_gets_the_numbers_and_hides_what_came_after_the_restart(tmp_
     np.testing.assert_allclose([value.simple_value for _, value in scalars], 1 / np.array(steps), rtol=1e-6)
   (restart,) = [event.step for event in second if event.session_log.status == event_pb2.SessionLog.START]
   assert restart == 3  # TensorBoard drops what earlier files say about this step and later ones
+
+
+def test_tensorboard_shows_pictures_as_they_are_and_two_calls_in_a_second_lose_none(tmp_path):
+  picture, animation = tmp_path / "samples.png", tmp_path / "chain.gif"
+  first, second = (Image.new("RGB", (30, 20), color) for color in ("red", "blue"))
+  first.save(picture)
+  first.save(animation, save_all=True, append_images=[second])
+  write(tmp_path / "run", 1, 2)
+  for step in (7, 8):
+    writers.show_pictures(tmp_path / "run", step, [picture, animation])
+  board = tmp_path / "run" / "tensorboard"
+  numbers, pictures = (
+    sorted(path for path in folder.iterdir() if path.is_file()) for folder in (board, board / "pictures")
+  )
+  assert len(numbers) == 1
+  assert len(pictures) == 2
+  for file, step in zip(pictures, (7, 8), strict=True):
+    (shown,) = [event for event in events(file) if event.summary.value]
+    assert shown.step == step
+    assert [value.tag for value in shown.summary.value] == ["samples", "chain"]
+    for value, path in zip(shown.summary.value, (picture, animation), strict=True):
+      assert value.image.encoded_image_string == path.read_bytes()
+      assert (value.image.width, value.image.height, value.image.colorspace) == (30, 20, 3)
+
+
+def test_pictures_that_cannot_be_shown_are_one_line(tmp_path):
+  Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
+  (tmp_path / "file").write_text("")
+  for workdir, path in ((tmp_path, tmp_path / "missing.png"), (tmp_path / "file", tmp_path / "a.png")):
+    with pytest.raises(InputError, match="cannot write"):
+      writers.show_pictures(workdir, 1, [path])
 
 
 class FullDisk:

@@ -1,0 +1,53 @@
+"""What all pictures drawn with Pillow share: inks, fonts, a progress bar, saving. Pillow is imported late."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from catgen.interfaces import InputError
+from catgen.reporting.figures import BLUE
+
+PAPER, INK, QUIET, RAIL = "#FFFFFF", "#111827", "#6B7280", "#D5DBE3"
+
+
+class Fonts(NamedTuple):
+  """What a sheet is written in; those that come with matplotlib."""
+
+  fixed: Any
+  heading: Any
+  small: Any
+
+
+def load_fonts(size: int) -> Fonts:
+  """Returns the fonts, `size` pixels high; headings are larger, remarks smaller."""
+  from matplotlib import get_data_path
+  from PIL import ImageFont
+
+  folder = os.path.join(get_data_path(), "fonts", "ttf")
+  sizes = {"DejaVuSansMono": size, "DejaVuSans-Bold": size + 4, "DejaVuSans": size - 5}
+  return Fonts(*(ImageFont.truetype(os.path.join(folder, f"{name}.ttf"), high) for name, high in sizes.items()))
+
+
+def progress_bar(draw: Any, left: int | float, right: int | float, bottom: int, done: int | float) -> None:
+  """Draws a bar of which the share `done` is filled."""
+  draw.rectangle((left, bottom - 8, right, bottom), fill=RAIL)
+  if done:
+    draw.rectangle((left, bottom - 8, left + done * (right - left), bottom), fill=BLUE)
+
+
+def save_image(image: Any, path: str | os.PathLike[str], **options: Any) -> None:
+  """Writes a picture; its ending says the format.
+
+  Raises:
+    InputError: it cannot be written, or the ending is no picture format.
+  """
+  try:
+    image.save(path, **options)
+  except (OSError, ValueError) as error:
+    raise InputError(f"cannot write the picture {os.fspath(path)}: {error}") from error
+
+
+def save_animation(images: Sequence[Any], path: str | os.PathLike[str], milliseconds: int) -> None:
+  """Writes a GIF that loops; the last frame stays for three seconds. See `save_image`."""
+  durations = [milliseconds] * (len(images) - 1) + [3000]
+  save_image(images[0], path, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True)
