@@ -1,4 +1,4 @@
-"""Sampling speed: seconds and characters a second for several numbers of steps and batch sizes.
+"""Sampling speed: seconds and positions a second for several numbers of steps and batch sizes.
 
   python -m benchmarks.sampling --subjects=quickstart
   python -m benchmarks.sampling --subjects=paper_text8 --steps=20 --batch_sizes=1
@@ -28,7 +28,7 @@ def main() -> None:
   lengths = [int(length) for length in FLAGS.lengths] or [None]
   rows = [row for name in FLAGS.subjects for length in lengths for row in measure(name, length)]
   cli.say(f"{describe_machine()}; dtype {FLAGS.dtype}, median of {FLAGS.repeats}")
-  cli.say(text.table(["subject", "length", "batch", "steps", "seconds", "ms/step", "characters/s"], rows))
+  cli.say(text.table(["subject", "positions", "batch", "steps", "seconds", "ms/step", "positions/s"], rows))
 
 
 def measure(name: str, length: int | None = None) -> list[list]:
@@ -68,7 +68,7 @@ def timed(made: Experiment, state: TrainState, batch_size: int, options: SampleO
 def define_flags() -> None:
   flags.DEFINE_multi_enum("subjects", ["quickstart", "quickstart_autoregressive"], list(SUBJECTS), "what to draw from")
   flags.DEFINE_list("steps", ["1000", "100", "20"], "numbers of reverse steps")
-  flags.DEFINE_list("batch_sizes", ["1", "64"], "sequences drawn together")
+  flags.DEFINE_list("batch_sizes", ["1", "64"], "examples drawn together")
   flags.DEFINE_list("lengths", [], "positions of a sequence; default: the configuration's")
   flags.DEFINE_integer("repeats", 3, "draws that are timed")
   flags.DEFINE_float("limit_seconds", 300.0, "longest draw that is tried")

@@ -10,13 +10,21 @@ import numpy as np
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
 from catgen.experiment import Experiment, make_experiment
-from catgen.interfaces import DataSource, EventSpec
+from catgen.interfaces import DataSource, EventSpec, InputError
 from configs import base, quickstart
-from configs.paper import enwik8_multinomial, text8_argmax_autoregressive, text8_argmax_coupling, text8_multinomial
+from configs.paper import (
+  cityscapes_argmax_softplus,
+  cityscapes_multinomial,
+  enwik8_multinomial,
+  text8_argmax_autoregressive,
+  text8_argmax_coupling,
+  text8_multinomial,
+)
+from configs.street_scenes import argmax_softplus, multinomial
 from configs.text8_head import argmax_autoregressive, argmax_coupling
 from launch.cli import resolved
 
-_CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27, "text_file": 27}
+_CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27, "text_file": 27, "cityscapes": 8, "street_scenes": 8}
 
 
 def _modern() -> Any:
@@ -24,6 +32,13 @@ def _modern() -> Any:
   config = text8_multinomial.get_config()
   config.model.network = base.transformer()
   config.model.network.num_layers = 12
+  return config
+
+
+def _paper_maps() -> Any:
+  """The paper's U-Net at the batch that the original was timed at."""
+  config = cityscapes_multinomial.get_config()
+  config.training.batch_size = 16
   return config
 
 
@@ -44,19 +59,30 @@ SUBJECTS: dict[str, Callable[[], Any]] = {
   "small_argmax_coupling": argmax_coupling.get_config,
   "quickstart": quickstart.get_config,
   "quickstart_autoregressive": _quickstart_autoregressive,
+  "paper_maps": _paper_maps,
+  "paper_maps_argmax": cityscapes_argmax_softplus.get_config,
+  "small_maps": multinomial.get_config,
+  "small_maps_argmax": argmax_softplus.get_config,
 }
 
 
 def experiment_of(
   name: str, *, batch_size: int | None = None, length: int | None = None, dtype: str = "float32"
 ) -> Experiment:
-  """Returns the experiment of a subject on random categories, on one device; None = the configuration's."""
+  """Returns the experiment of a subject on random categories, on one device; None = the configuration's.
+
+  Raises:
+    InputError: a length for maps.
+  """
   config = resolved(SUBJECTS[name]())
   _set_dtype(config["model"], dtype)
-  config["data"]["length"] = length or config["data"]["length"]
   config["training"]["batch_size"] = batch_size or config["training"]["batch_size"]
   config["mesh"] = {"data": 1, "fsdp": 1}
-  source = random_source((config["data"]["length"],), _CLASSES[config["data"]["kind"]])
+  data = config["data"]
+  if "shape" in data and length:
+    raise InputError(f"{name} draws maps, which have no length; leave --lengths out")
+  shape = tuple(data["shape"]) if "shape" in data else (length or data["length"],)
+  source = random_source(shape, _CLASSES[data["kind"]])
   return make_experiment(config, source, jax.devices()[:1])
 
 
@@ -75,7 +101,7 @@ def random_source(shape: tuple[int, ...], num_classes: int, number: int = 1024) 
   split = record_split(number, lambda numbers: (x[numbers], np.ones((len(numbers), *shape), bool)))
   splits = {"train": split, "validation": split, "test": split}
   codec = integer_codec(num_classes, shape)
-  return DataSource(EventSpec(shape, num_classes), splits, codec, "character", None, "random", "uniform categories")
+  return DataSource(EventSpec(shape, num_classes), splits, codec, "position", None, "random", "uniform categories")
 
 
 def describe_machine() -> str:

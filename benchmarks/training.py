@@ -1,4 +1,4 @@
-"""Training speed: seconds a step, characters a second, and FLOP/s of the matrix products.
+"""Training speed: seconds a step, positions a second, and FLOP/s of the matrix products.
 
   python -m benchmarks.training
   python -m benchmarks.training --subjects=paper_text8 --batch_size=32 --steps=5 --dtype=bfloat16
@@ -25,7 +25,7 @@ FLAGS = flags.FLAGS
 def main() -> None:
   rows = [measure(name) for name in FLAGS.subjects]
   cli.say(f"{describe_machine()}; dtype {FLAGS.dtype}, {FLAGS.steps} steps each")
-  header = ["subject", "parameters", "batch", "s/step", "fastest", "slowest", "characters/s", "GFLOP/s", "compile s"]
+  header = ["subject", "parameters", "batch", "s/step", "fastest", "slowest", "positions/s", "GFLOP/s", "compile s"]
   cli.say(text.table(header, rows))
 
 
@@ -58,7 +58,7 @@ def measure(name: str) -> list:
 
 def define_flags() -> None:
   flags.DEFINE_multi_enum("subjects", ["quickstart", "modern", "paper_text8"], list(SUBJECTS), "what to train")
-  flags.DEFINE_integer("batch_size", None, "sequences a step; default: the configuration's")
+  flags.DEFINE_integer("batch_size", None, "examples a step; default: the configuration's")
   flags.DEFINE_integer("steps", 5, "steps that are timed")
   flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the network's arithmetic")
 

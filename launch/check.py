@@ -7,6 +7,7 @@ shortly on made-up data, then enumerates all events: probabilities sum to one, E
 frequencies.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from catgen import experiment
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
 from catgen.evaluation import proof
-from catgen.interfaces import DataSource, EventSpec
+from catgen.interfaces import DataSource, EventSpec, InputError
 from catgen.reporting import text
 from launch import cli
 
@@ -36,19 +37,26 @@ _SMALL = {
   "num_mixtures": 4,
   "channel_features": 8,
   "input_dropout": 0.0,
+  "growth": 8,
+  "num_blocks": 1,
+  "patch_size": 1,
+  "widths": (16, 16),  # of levels: a map of 2 x 2 can be halved once
+  "multipliers": (1, 2),
 }
 
 
 def main() -> int:
-  config = small_config(cli.config())
-  made = experiment.make_experiment(config, made_up_source(), jax.devices()[:1])
+  given = cli.config()
+  shape = event_shape(given["data"])
+  config = small_config(given, shape)
+  made = experiment.make_experiment(config, made_up_source(shape), jax.devices()[:1])
   state = made.init()
   for step, batch in enumerate(experiment.batches(made, 0)):
     state, _ = made.train_step(state, batch, made.key, step)
   claims = proof.prove(
     made.model, state.params, state.model_state, key=jax.random.key(FLAGS.seed), num_draws=FLAGS.num_draws
   )
-  space = f"{FLAGS.num_classes}^{FLAGS.length} = {FLAGS.num_classes**FLAGS.length} events"
+  space = f"{FLAGS.num_classes}^{math.prod(shape)} = {FLAGS.num_classes ** math.prod(shape)} events"
   cli.say(f"{config['model']['kind']} on {space}, after {FLAGS.train_steps} training steps")
   cli.say(text.table(["claim", "holds", "numbers"], [[c.name, "yes" if c.passed else "NO", c.detail] for c in claims]))
   failed = [claim.name for claim in claims if not claim.passed]
@@ -56,9 +64,18 @@ def main() -> int:
   return 1 if failed else 0
 
 
-def small_config(config: dict[str, Any]) -> dict[str, Any]:
+def event_shape(data: Mapping[str, Any]) -> tuple[int, ...]:
+  """Returns the shape of the small events: two positions, or two by two where the config's data are maps."""
+  if FLAGS.shape is None:
+    return (2, 2) if "shape" in data else (2,)
+  if not all(size.isdecimal() and int(size) > 0 for size in FLAGS.shape):
+    raise InputError(f"--shape={','.join(FLAGS.shape)} must be positive whole numbers, such as 2 or 2,2")
+  return tuple(map(int, FLAGS.shape))
+
+
+def small_config(config: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
   """Returns the config with everything that costs time made small; what defines the model stays."""
-  model = small_model(config["model"], FLAGS.length)
+  model = small_model(config["model"], math.prod(shape))
   if model.get("num_steps"):
     model["num_steps"] = FLAGS.time_steps
   training = {
@@ -74,38 +91,36 @@ def small_config(config: dict[str, Any]) -> dict[str, Any]:
   return {**config, "seed": FLAGS.seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
 
 
-def small_model(section: Mapping[str, Any], length: int) -> dict[str, Any]:
+def small_model(section: Mapping[str, Any], num_positions: int) -> dict[str, Any]:
   """Returns a section of the model and all sections in it with few features and layers (two where layers are flows)."""
-  sizes = {**_SMALL, "window": length, "num_layers": 2 if "conditioner" in section else 1}
-  sizes = {key: min(size, section[key]) for key, size in sizes.items() if key in section}
-  inner = {key: small_model(value, length) for key, value in section.items() if isinstance(value, Mapping)}
+  sizes = {**_SMALL, "window": num_positions, "num_layers": 2 if "conditioner" in section else 1}
+  sizes["num_levels"] = 1 if section.get("squeeze_first") else 2
+  sizes = {key: _smaller(size, section[key]) for key, size in sizes.items() if key in section}
+  inner = {key: small_model(value, num_positions) for key, value in section.items() if isinstance(value, Mapping)}
   return {**section, **sizes, **inner, **({"dtype": "float32"} if "dtype" in section else {})}
 
 
-def made_up_source() -> DataSource:
-  """Returns events whose positions depend on each other: each repeats its neighbor with probability 0.8."""
+def _smaller(size: Any, given: Any) -> Any:
+  return tuple(map(min, size, given)) if isinstance(size, tuple) else min(size, given)
+
+
+def made_up_source(shape: tuple[int, ...]) -> DataSource:
+  """Returns events whose positions depend on each other: each repeats the one before it with probability 0.8."""
   rng = np.random.default_rng(FLAGS.seed)
-  k, length, number = FLAGS.num_classes, FLAGS.length, 4096
+  k, length, number = FLAGS.num_classes, math.prod(shape), 4096
   x = rng.integers(0, k, (number, length))
   for position in range(1, length):
     x[:, position] = np.where(rng.random(number) < 0.8, x[:, position - 1], x[:, position])
-  valid = np.ones(x.shape, bool)
-  split = record_split(number, lambda numbers: (x[numbers].astype(np.int32), valid[numbers]))
-  return DataSource(
-    EventSpec((length,), k),
-    {"train": split},
-    integer_codec(k, (length,)),
-    "value",
-    None,
-    "made up",
-    "dependent positions",
-  )
+  x = x.reshape(number, *shape).astype(np.int32)
+  split = record_split(number, lambda numbers: (x[numbers], np.ones((len(numbers), *shape), bool)))
+  codec = integer_codec(k, shape)
+  return DataSource(EventSpec(shape, k), {"train": split}, codec, "value", None, "made up", "dependent positions")
 
 
 def define_flags() -> None:
   cli.define_config()
   flags.DEFINE_integer("num_classes", 3, "K of the small space")
-  flags.DEFINE_integer("length", 2, "positions of the small space")
+  flags.DEFINE_list("shape", None, "of events of the small space; default: 2, or 2,2 where the config's data are maps")
   flags.DEFINE_integer("time_steps", 8, "T of the small model, where the config's is discrete")
   flags.DEFINE_integer("train_steps", 300, "training before the proof")
   flags.DEFINE_integer("num_draws", 2000, "draws per event and estimator")

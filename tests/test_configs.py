@@ -40,7 +40,7 @@ def abstract_batch(config):
 
 
 def marked(path):
-  """Eight couplings take seconds to trace, forty a minute: the default suite has those of one file."""
+  """Eight couplings take seconds to trace, forty twenty seconds: the default suite has those of one file."""
   coupling = (
     path.stem.endswith("coupling") and path.parent.name != "text8_head" and path.stem != "text8_argmax_coupling"
   )
@@ -71,7 +71,8 @@ def test_a_full_size_step_can_be_traced(path):
 
 
 @pytest.mark.parametrize(
-  ("name", "num_parameters"), [("text8_multinomial", 51_545_116), ("enwik8_multinomial", 51_756_289)]
+  ("name", "num_parameters"),
+  [("text8_multinomial", 51_545_116), ("enwik8_multinomial", 51_756_289), ("cityscapes_multinomial", 29_839_184)],
 )
 def test_the_papers_networks_have_the_papers_parameters(name, num_parameters):
   config = resolved(load(ROOT / "configs" / "paper" / f"{name}.py"))

@@ -26,8 +26,9 @@ class ActNorm(nnx.Module):
     weight = (weight / weight.sum())[..., None]
     mean = (weight * v).sum(axis=(0, 1))
     variance = (weight * jnp.square(v - mean[None, None])).sum(axis=(0, 1))
-    self.shift[...] = mean
-    self.log_scale[...] = jnp.log(jnp.sqrt(variance) + 1e-6)
+    # by `set_value`: an assignment to [...] compares shardings, which takes milliseconds under a trace
+    self.shift.set_value(mean)
+    self.log_scale.set_value(jnp.log(jnp.sqrt(variance) + 1e-6))
 
   def forward(
     self,

@@ -19,7 +19,7 @@ from catgen.networks.conditioning import fold_in
 
 
 class MultiScaleDensity(nnx.Module):
-  """log p(v) of chains one after another, finest first; after each but the last some channels may leave for a base.
+  """log p(v) of chains one after another, finest first; after each but the last some channels leave for a base.
 
   Args:
     levels: chains from a map to the next one, which is a quarter as long where a level squeezes.
@@ -142,18 +142,18 @@ def multi_scale_density(
     num_levels, num_layers: levels, and subflows of each.
     num_mixtures: components of mixture-CDF couplings; 0 = affine couplings.
     squeeze_first: squeeze before the first level too, which makes all of it four times cheaper.
-    factor_out: after each level but the last, half of the channels leave for a base of their own.
+    factor_out: after each level but the last, half of the channels leave for a base of their own; False = all go on.
 
   Raises:
     InputError: a height or width that the levels do not halve evenly.
   """
   levels, leaving, lengths = [], [], []
+  layers: list[nnx.Module] = []
   for number in range(num_levels):
-    squeezes = number > 0 or squeeze_first
-    before: list[nnx.Module] = [Squeeze(event_shape)] if squeezes else []
-    if squeezes:
+    if number > 0 or squeeze_first:
+      layers.append(Squeeze(event_shape))
       num_channels, event_shape = 4 * num_channels, tuple(size // 2 for size in event_shape)
-    layers = before + subflows(
+    layers += subflows(
       num_channels=num_channels,
       event_shape=event_shape,
       make_conditioner=make_conditioner,
@@ -161,11 +161,12 @@ def multi_scale_density(
       num_layers=num_layers,
       num_mixtures=num_mixtures,
     )
-    levels.append(Chain(layers[::-1]))
-    lengths.append(math.prod(event_shape))
     last = number == num_levels - 1
-    leaving.append(num_channels if last else num_channels // 2 if factor_out else 0)
-    num_channels -= leaving[-1]
+    if factor_out or last:
+      levels.append(Chain(layers[::-1]))
+      lengths.append(math.prod(event_shape))
+      leaving.append(num_channels if last else num_channels // 2)
+      num_channels, layers = num_channels - leaving[-1], []
   return MultiScaleDensity(levels, leaving, lengths)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 from flax import nnx
 from jaxtyping import Array
 
@@ -22,10 +23,10 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
   Parameters are a nested dict of arrays, which jit, grad, optax, sharding rules and checkpoints take as it is. A
   module must hold nothing but `nnx.Param`: randomness and state come in as arguments.
   """
-  graphdef, abstract = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+  graphdef, abstract = nnx.split(nnx.eval_shape(lambda: make(_rngs(0))))
 
   def init(key: Array, *args: Any, **keywords: Any) -> PyTree:
-    module: Any = make(nnx.Rngs(key))
+    module: Any = make(_rngs(key))
     if args:
       module.initialize(*args, **keywords)
     return nnx.to_pure_dict(nnx.state(module, nnx.Param))
@@ -36,3 +37,18 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     return getattr(nnx.merge(graphdef, state, copy=True), method)(*args, **keywords)
 
   return Functional(init, apply)
+
+
+class _Stream(nnx.RngStream):
+  """The keys of `nnx.RngStream`, without its comparison of shardings, which takes milliseconds under a trace."""
+
+  def __call__(self) -> Array:
+    count = self.count.get_value()
+    self.count.set_value(count + 1)
+    return jax.random.fold_in(self.key.get_value(), count)
+
+
+def _rngs(key: Array | int) -> nnx.Rngs:
+  rngs = nnx.Rngs(key)
+  rngs.default = _Stream(rngs.default.key.get_value(), tag="default")
+  return rngs

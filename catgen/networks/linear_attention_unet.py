@@ -147,7 +147,7 @@ class LinearAttentionUNet(nnx.Module):
     pairs = list(itertools.pairwise(widths))[:0:-1]
     self.up = nnx.List([stage(2 * after, before) for before, after in pairs])
     self.double = nnx.List([doubling(before, dtype=self.dtype, rngs=rngs) for before, _ in pairs])
-    self.last = ConvNormMish(width, width, dtype=self.dtype, rngs=rngs)
+    self.last = ConvNormMish(widths[1], width, dtype=self.dtype, rngs=rngs)
     self.head = Linear(width, num_outputs, init="uniform", rngs=rngs)
 
   def __call__(

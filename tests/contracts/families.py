@@ -1,9 +1,11 @@
 """The families under contract: tiny members of every entry of MODELS, each with its exact probabilities.
 
 Most have nine events of two positions. Flows over more than one channel a position have four or five events of one
-position, where a quadrature over all their channels is still exact enough.
+position, where a quadrature over all their channels is still exact enough. Models of maps have the sixteen maps of
+2 x 2 bits, or less.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -24,7 +26,7 @@ from tests.contracts import exact, flows
 
 K, D, T = 3, 2, 4
 EVENT = EventSpec((D,), K)
-EVENTS = exact.events(K, D)
+MAP = EventSpec((2, 2), 2)
 
 
 class Family(NamedTuple):
@@ -32,12 +34,16 @@ class Family(NamedTuple):
 
   name: str
   model: Model
-  events: np.ndarray  # [events, positions], all there are
+  events: np.ndarray  # [events, *event], all there are
   params: dict
   state: dict
   probs: np.ndarray  # [events]; with what is missing to one, P(invalid)
   sample_probs: np.ndarray  # the same for what `sample` does by default (continuous time is sampled in steps)
   invalid: float | None = 0.0  # P(no event): of unused codes, by quadrature; None = outside boxes, not integrated
+
+
+def events_of(event: EventSpec) -> np.ndarray:
+  return exact.events(event.num_classes, math.prod(event.shape)).reshape(-1, *event.shape)
 
 
 def transformer(**options):
@@ -48,12 +54,21 @@ def causal(**options):
   return partial(NETWORKS["causal_transformer"], width=16, num_layers=1, num_heads=2, **options)
 
 
+def unet():
+  sizes = {"widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8}
+  return partial(NETWORKS["unet"], **sizes)
+
+
+def linear_attention_unet():
+  return partial(NETWORKS["linear_attention_unet"], width=8, multipliers=(4, 4), dropout=0.0)
+
+
 def batch_of(x: np.ndarray) -> Batch:
   return Batch(jnp.asarray(x), jnp.ones(x.shape, bool), jnp.arange(len(x)))
 
 
-def perturbed(model: Model, scale: float = 0.15, events: np.ndarray = EVENTS) -> tuple[dict, dict]:
-  params, state = jax.jit(model.init)(batch_of(events), jax.random.key(0))
+def perturbed(model: Model, scale: float = 0.15) -> tuple[dict, dict]:
+  params, state = jax.jit(model.init)(batch_of(events_of(model.event)), jax.random.key(0))
   leaves, tree = jax.tree.flatten(params)
   keys = jax.random.split(jax.random.key(1), len(leaves))
   noisy = [leaf + scale * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
@@ -61,43 +76,44 @@ def perturbed(model: Model, scale: float = 0.15, events: np.ndarray = EVENTS) ->
 
 
 def _predictions(model: Model, params: dict) -> Callable:
-  """Returns (states, time) -> log_x0, the network alone, reached through the model's own parts."""
+  """Returns (states, time) -> log_x0, all of positions in a row: the network, reached through the model's own parts."""
   parts = model.sample.args[0]
 
   @jax.jit
   def predict(states, time):
-    logits = parts.network(params, states, jnp.full(states.shape[0], time), valid=None, keys=None)
-    return jax.nn.log_softmax(logits)
+    x_t = states.reshape(-1, *model.event.shape)
+    logits = parts.network(params, x_t, jnp.full(states.shape[0], time), valid=None, keys=None)
+    return jax.nn.log_softmax(logits).reshape(*states.shape, -1)
 
   return lambda states, time: predict(jnp.asarray(states), jnp.float32(time))
 
 
-def _diffusion(name: str, **options) -> Family:
-  model = MODELS["diffusion"](event=EVENT, make_network=transformer(), **options)
+def _diffusion(name: str, event: EventSpec = EVENT, make_network: Callable = transformer, **options) -> Family:
+  model = MODELS["diffusion"](event=event, make_network=make_network(), **options)
   params, state = perturbed(model)
-  predict = _predictions(model, params)
+  predict, made = _predictions(model, params), partial(Family, name, model, events_of(event), params, state)
   process, schedule = options.get("process", "uniform"), SCHEDULES[options.get("schedule", "cosine")]()
+  exactly = partial(exact.diffusion, process, event.num_classes, math.prod(event.shape))
   if options["num_steps"]:
     literal = options.get("last_step") == "literal"
-    probs = exact.diffusion(process, K, D, schedule.table(T), lambda s, t: predict(s, (t - 1) / T), literal)
-    return Family(name, model, EVENTS, params, state, probs, probs)
-  stepped = exact.diffusion(process, K, D, schedule.table(256), lambda s, t: predict(s, t / 256))
+    probs = exactly(schedule.table(T), lambda s, t: predict(s, (t - 1) / T), literal)
+    return made(probs, probs)
+  stepped = exactly(schedule.table(256), lambda s, t: predict(s, t / 256))
   if process == "absorbing":
     quantiles = (np.arange(200) + 0.5) / 200
     times = np.interp(quantiles, schedule.lost(np.linspace(0, 1, 10_001), np), np.linspace(0, 1, 10_001))
-    return Family(name, model, EVENTS, params, state, exact.masked_in_continuous_time(K, times, predict), stepped)
-  fine = exact.diffusion(process, K, D, schedule.table(4000), lambda s, t: predict(s, (t - 0.5) / 4000))
-  return Family(name, model, EVENTS, params, state, fine, stepped)
+    return made(exact.masked_in_continuous_time(event.num_classes, times, predict), stepped)
+  return made(exactly(schedule.table(4000), lambda s, t: predict(s, (t - 0.5) / 4000)), stepped)
 
 
 def _autoregressive(name: str) -> Family:
   model = MODELS["autoregressive"](event=EVENT, make_network=causal())
   params, state = perturbed(model)
-  apply = model.sample.args[0]
-  logits = np.asarray(apply(params, jnp.asarray(EVENTS), valid=None, keys=None), np.float64)
+  apply, events = model.sample.args[0], events_of(EVENT)
+  logits = np.asarray(apply(params, jnp.asarray(events), valid=None, keys=None), np.float64)
   log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-  probs = np.exp(np.take_along_axis(log_p, EVENTS[..., None], -1).sum((1, 2)))
-  return Family(name, model, EVENTS, params, state, probs, probs)
+  probs = np.exp(np.take_along_axis(log_p, events[..., None], -1).sum((1, 2)))
+  return Family(name, model, events, params, state, probs, probs)
 
 
 _LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 1}
@@ -106,6 +122,7 @@ _CONDITIONERS = {
   ("autoregressive", "transformer"): partial(CAUSAL_CONDITIONERS["transformer"], width=8, num_layers=1, num_heads=2),
   ("coupling", "lstm"): partial(COUPLING_CONDITIONERS["lstm"], **_LSTM),
   ("coupling", "transformer"): partial(COUPLING_CONDITIONERS["transformer"], width=8, num_layers=1, num_heads=2),
+  ("multi_scale", "densenet"): partial(COUPLING_CONDITIONERS["densenet"], width=8, num_layers=1, growth=4),
 }
 
 
@@ -117,6 +134,11 @@ def density(kind: str, conditioner: str = "lstm", **options):
   return partial(DENSITIES[kind], num_mixtures=2, make_conditioner=make_conditioner, **{**sizes, **options})
 
 
+def multi_scale(**options):
+  make_conditioner = _CONDITIONERS["multi_scale", "densenet"]
+  return partial(DENSITIES["multi_scale"], num_layers=2, make_conditioner=make_conditioner, **options)
+
+
 def encoder(kind: str = "per_position"):
   return partial(ENCODERS[kind], **({} if kind == "none" else {"width": 8}))
 
@@ -124,6 +146,11 @@ def encoder(kind: str = "per_position"):
 def posterior_flow():
   make_conditioner = _CONDITIONERS["coupling", "lstm"]
   return partial(POSTERIOR_FLOWS["coupling"], num_layers=2, num_mixtures=2, make_conditioner=make_conditioner)
+
+
+def map_posterior_flow(**options):
+  make_conditioner = _CONDITIONERS["multi_scale", "densenet"]
+  return partial(POSTERIOR_FLOWS["map_coupling"], num_layers=2, make_conditioner=make_conditioner, **options)
 
 
 def _trained(model: Model, events: np.ndarray, params: dict, state: dict, num_steps: int = 400) -> dict:
@@ -143,19 +170,23 @@ def _trained(model: Model, events: np.ndarray, params: dict, state: dict, num_st
   return jax.jit(lambda p: jax.lax.scan(step, (p, optimizer.init(p)), keys)[0][0])(params)
 
 
-def _flow(name: str, kind: str = "argmax_flow", classes: int = K, positions: int = D, **options) -> Family:
+def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **options) -> Family:
   options = {"make_encoder": encoder(), "make_density": density("autoregressive"), **options}
-  model, events = MODELS[kind](event=EventSpec((positions,), classes), **options), exact.events(classes, positions)
-  params, state = perturbed(model, 0.05, events)
+  model, events = MODELS[kind](event=event, **options), events_of(event)
+  params, state = perturbed(model, 0.05)
   params = _trained(model, events, params, state)
-  boxes = kind == "dequantized_flow"
-  codes = flows.probabilities(model, params, classes, positions, base=options.get("base", 0) or classes, boxes=boxes)
-  probs = codes[(slice(0, classes),) * positions].reshape(-1)
+  boxes, base = kind == "dequantized_flow", options.get("base", 0) or event.num_classes
+  codes = flows.probabilities(model, params, event.num_classes, math.prod(event.shape), base=base, boxes=boxes)
+  probs = codes[(slice(0, event.num_classes),) * codes.ndim].reshape(-1)
   invalid = None if boxes else codes.sum() - probs.sum()
   return Family(name, model, events, params, state, probs, probs, invalid)
 
 
-_one_position = partial(_flow, classes=5, positions=1)
+_five = partial(_flow, event=EventSpec((1,), 5))
+_four = partial(_flow, event=EventSpec((1,), 4))
+_map = partial(
+  _flow, event=MAP, make_encoder=encoder("densenet"), make_density=multi_scale(squeeze_first=True, num_levels=1)
+)
 
 
 FAMILIES: dict[str, Callable[[], Family]] = {
@@ -181,21 +212,47 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     _flow, kind="dequantized_flow", noise="variational", make_density=density("coupling")
   ),
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, make_encoder=None),
-  "argmax_softplus_classes": partial(_one_position, classes=4),
-  "argmax_softplus_base3": partial(_one_position, base=3),
-  "argmax_gumbel_classes": partial(_one_position, classes=4, inverse="gumbel"),
-  "argmax_gumbel_base3": partial(_one_position, inverse="gumbel", base=3),
-  "argmax_thresholding_classes": partial(_one_position, classes=4, inverse="gumbel_thresholding"),
+  "argmax_softplus_classes": _four,
+  "argmax_softplus_base3": partial(_five, base=3),
+  "argmax_gumbel_classes": partial(_four, inverse="gumbel"),
+  "argmax_gumbel_base3": partial(_five, inverse="gumbel", base=3),
+  "argmax_thresholding_classes": partial(_four, inverse="gumbel_thresholding"),
   "argmax_thresholding_base3": partial(
-    _one_position, inverse="gumbel_thresholding", base=3, noise_base="logistic", make_density=density("coupling")
+    _five, inverse="gumbel_thresholding", base=3, noise_base="logistic", make_density=density("coupling")
   ),
-  "dequantized_base3": partial(_one_position, kind="dequantized_flow", base=3, make_encoder=None),
-  "dequantized_variational_bits": partial(_one_position, kind="dequantized_flow", base=2, noise="variational"),
-  "dequantized_variational_base3": partial(_one_position, kind="dequantized_flow", base=3, noise="variational"),
-  "dequantized_normal": partial(_one_position, kind="dequantized_flow", noise="variational", noise_base="normal"),
+  "dequantized_base3": partial(_five, kind="dequantized_flow", base=3, make_encoder=None),
+  "dequantized_variational_bits": partial(_five, kind="dequantized_flow", base=2, noise="variational"),
+  "dequantized_variational_base3": partial(_five, kind="dequantized_flow", base=3, noise="variational"),
+  "dequantized_normal": partial(_five, kind="dequantized_flow", noise="variational", noise_base="normal"),
+  "uniform_unet": partial(_diffusion, event=MAP, make_network=unet, num_steps=T),
+  "uniform_linear_attention_unet": partial(_diffusion, event=MAP, make_network=linear_attention_unet, num_steps=T),
+  "absorbing_unet": partial(_diffusion, event=MAP, make_network=unet, num_steps=T, process="absorbing"),
+  "argmax_softplus_map": _map,
+  "argmax_gumbel_map": partial(_map, inverse="gumbel"),
+  "argmax_thresholding_map": partial(_map, inverse="gumbel_thresholding"),
+  "argmax_posterior_flow_map": partial(_map, make_posterior_flow=map_posterior_flow(squeeze=True), num_context=2),
+  "dequantized_map": partial(_map, kind="dequantized_flow", make_encoder=None, make_density=multi_scale(num_levels=2)),
+  "dequantized_variational_map": partial(
+    _flow,
+    kind="dequantized_flow",
+    event=EventSpec((1, 2), 2),  # the mixtures of a posterior flow are too narrow for a quadrature over eight channels
+    noise="variational",
+    make_encoder=encoder("densenet"),
+    make_density=multi_scale(num_levels=1, num_mixtures=2),
+    make_posterior_flow=map_posterior_flow(num_mixtures=2),
+    num_context=2,
+  ),
 }
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
+  "uniform_unet",
+  "uniform_linear_attention_unet",
+  "absorbing_unet",
+  "argmax_gumbel_map",
+  "argmax_thresholding_map",
+  "argmax_posterior_flow_map",
+  "dequantized_map",
+  "dequantized_variational_map",
   "argmax_softplus_transformer",
   "argmax_gumbel_layers",
   "argmax_posterior_flow",

@@ -1,6 +1,7 @@
 """What every family of models promises, on a space of few events whose probabilities are known exactly."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +100,8 @@ def test_full_bound_is_the_mean_of_bounds(member):
   all_steps = np.asarray(full.nats).reshape(-1, DRAWS)
   error = np.sqrt((one.var(1) + all_steps.var(1)) / DRAWS)
   assert np.all(np.abs(one.mean(1) - all_steps.mean(1)) < 4 * error + 1e-3)
-  np.testing.assert_allclose(profile.by_position.sum(-1), -full.nats, rtol=1e-4, atol=1e-4)
+  by_position = profile.by_position.reshape(len(batch.x), -1)
+  np.testing.assert_allclose(by_position.sum(-1), -full.nats, rtol=1e-4, atol=1e-4)
   np.testing.assert_allclose(profile.by_time.sum(-1) - full.terms["prior"], -full.nats, rtol=1e-4, atol=1e-4)
 
 
@@ -154,8 +156,9 @@ def test_samples_have_the_models_frequencies(member):
   samples = jax.jit(lambda p, k: member.model.sample(p, k, state=member.state, options=SampleOptions()))(
     member.params, keys
   )
-  places = member.model.event.num_classes ** np.arange(member.events.shape[1] - 1, -1, -1)
-  codes = np.where(samples.valid.all(-1), samples.x @ places, len(member.events))
+  x, valid = (array.reshape(num, -1) for array in (samples.x, samples.valid))
+  places = member.model.event.num_classes ** np.arange(x.shape[1] - 1, -1, -1)
+  codes = np.where(valid.all(-1), x @ places, len(member.events))
   counts = np.bincount(codes, minlength=len(member.events) + 1)
   invalid = 1 - member.sample_probs.sum()
   if invalid < 3e-3:  # none, up to what the exact probabilities are good to
@@ -199,8 +202,10 @@ def test_gradients_are_finite_and_reach_every_parameter(member):
   gradient = jax.jit(jax.grad(lambda p: bound_function(member.name, True)(p, batch, keys).nats.sum()))(member.params)
   for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
     assert bool(jnp.all(jnp.isfinite(leaf))), path
-    if member.events.shape[1] == 1 and "conditioner" in str(path):
+    if member.events[0].size == 1 and "conditioner" in str(path):
       continue  # it reads the other positions, and there are none
+    if member.name.endswith("_unet") and re.search(r"'(query|key)(_scale)?'", str(path)):
+      continue  # its coarsest map has one place, whose attention to itself is certain
     assert bool(jnp.any(leaf != 0)), f"no gradient reaches {jax.tree_util.keystr(path)}"
 
 

@@ -1,0 +1,8 @@
+"""Small experiments on maps, for ten to fifteen minutes on one CPU core each: the rows of the paper's Table 4.
+
+  python -m launch.train --config=configs/street_scenes/NAME.py --workdir=runs/NAME
+
+multinomial, absorbing: diffusion. argmax_softplus, argmax_gumbel, argmax_gumbel_thresholding, round_uniform,
+round_variational: flows with one density, which only differ in how categories become latents. All of them see the same
+number of maps. Results are in docs/RESULTS.md.
+"""

@@ -1,0 +1,29 @@
+"""Argmax flow on street scenes with softplus thresholding: small affine couplings at three resolutions.
+
+The same density, optimizer and number of maps as the other four flows beside it; as many maps as the diffusion models.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+from configs.street_scenes import multinomial
+
+
+def get_config() -> ConfigDict:
+  config = multinomial.get_config()
+  config.model = base.argmax_flow()
+  config.model.base = 0  # eight channels, no bits
+  config.model.encoder = base.densenet_encoder()
+  config.model.encoder.update({"num_layers": 3, "growth": 16})
+  config.model.density = base.multi_scale_density()
+  config.model.density.update({"num_levels": 3, "num_layers": 4, "squeeze_first": True})
+  config.model.density.conditioner.update({"width": 48, "num_layers": 2, "growth": 48})
+  config.model.posterior_flow, config.model.num_context = base.map_coupling(), 16
+  config.model.posterior_flow.update({"num_layers": 2, "squeeze": True})
+  config.model.posterior_flow.conditioner.update({"width": 48, "num_layers": 2, "growth": 48})
+  config.optimizer = base.optimizer()
+  config.optimizer.update({"name": "adam", "learning_rate": 2e-3, "warmup_steps": 200, "clip_norm": 1.0})
+  config.evaluation.num_draws = 1
+  config.sampling = base.sampling()
+  config.sampling.update({"num_samples": 16, "batch_size": 16})
+  return config

@@ -1,0 +1,126 @@
+"""Config sections of maps: rows of Table 4 that differ in one thing, networks by their size, one line for mistakes."""
+
+import importlib
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from catgen.build import make_model
+from catgen.interfaces import Batch, EventSpec, InputError
+from configs import base
+
+MAPS = EventSpec((32, 64), 8)
+FLOWS = ("argmax_softplus", "argmax_gumbel", "argmax_gumbel_thresholding", "round_uniform", "round_variational")
+SMALL = "street_scenes."
+PAPER = "paper.cityscapes_"
+
+
+def section(name):
+  return importlib.import_module(f"configs.{name}").get_config().model.to_dict()
+
+
+def num_parameters(model):
+  shape = (2, *MAPS.shape)
+  batch = Batch(jnp.zeros(shape, jnp.int32), jnp.ones(shape, bool), jnp.arange(2))
+  shapes = jax.eval_shape(lambda key: make_model(model, MAPS).init(batch, key)[0], jax.random.key(0))
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+
+
+def affine(inputs, outputs, taps=1):
+  return taps * inputs * outputs + outputs
+
+
+def densenet(inputs, outputs, *, width, num_layers, growth, **_):
+  """A 3 x 3 convolution, layers of 1 x 1 and 3 x 3 ones of twice as many outputs, and a linear layer of everything."""
+  layers = [affine(width + i * growth, growth) + affine(growth, 2 * growth, 9) for i in range(num_layers)]
+  return affine(inputs, width, 9) + sum(layers) + affine(width + num_layers * growth, outputs)
+
+
+def subflow(channels, conditioner, num_mixtures, context=0):
+  """ActNorm, matrix, coupling of the second half given the first; mixtures have learned bounds of their scales."""
+  kept, changed = channels // 2, channels - channels // 2
+  outputs, bounds = (2 + 3 * num_mixtures, changed * (1 + num_mixtures)) if num_mixtures else (2, 0)
+  return 2 * channels + channels**2 + densenet(kept + context, changed * outputs, **conditioner) + bounds
+
+
+def expected_density(flow, channels=8):
+  """Squeezing makes one channel four, leaving halves them; every channel that leaves has a location and a scale."""
+  total = 0
+  for level in range(flow["num_levels"]):
+    channels *= 4 if level or flow["squeeze_first"] else 1
+    total += flow["num_layers"] * subflow(channels, flow["conditioner"], flow["num_mixtures"])
+    leaves = channels if level == flow["num_levels"] - 1 else channels // 2
+    total, channels = total + 2 * leaves, channels - leaves
+  return total
+
+
+def expected_inverse(model):
+  """Embedding and DenseNet of x, for locations and scales of the noise and a context; flow layers; Gumbel locations."""
+  encoder, flow, context = model.get("encoder"), model.get("posterior_flow"), model.get("num_context", 0)
+  outputs = 8 if model.get("inverse") == "gumbel" else 16 + context
+  total = 8 * encoder["width"] + densenet(encoder["width"], outputs, **encoder) if encoder else 0
+  if flow:
+    factor = 4 if flow["squeeze"] else 1
+    sizes = (8 * factor, flow["conditioner"], flow["num_mixtures"], context * factor)
+    total += flow["num_layers"] * subflow(*sizes)
+  return total + (8 if model.get("inverse", "softplus") != "softplus" else 0)
+
+
+@pytest.mark.parametrize(
+  "name", [SMALL + flow for flow in FLOWS] + [pytest.param(PAPER + flow, marks=pytest.mark.slow) for flow in FLOWS]
+)
+def test_flows_have_the_parameters_that_their_sections_say(name):
+  model = section(name)
+  assert num_parameters(model) == expected_density(model["density"]) + expected_inverse(model)
+
+
+@pytest.mark.parametrize("rows", [SMALL, PAPER])
+def test_rows_of_flows_share_density_data_and_training(rows):
+  configs = [importlib.import_module(f"configs.{rows}{flow}").get_config() for flow in FLOWS]
+  for config in configs[1:]:
+    assert config.model.density == configs[0].model.density
+    assert {key: config[key] for key in config if key != "model"} == {
+      key: configs[0][key] for key in configs[0] if key != "model"
+    }
+  diffusion = importlib.import_module(f"configs.{rows}multinomial").get_config()
+  assert diffusion.data == configs[0].data
+
+
+def test_the_paper_squeezes_between_levels_only_and_couples_by_affine_maps():
+  model = section(PAPER + "argmax_softplus")
+  assert {key: model["density"][key] for key in ("num_levels", "num_layers", "num_mixtures", "squeeze_first")} == {
+    "num_levels": 4,
+    "num_layers": 10,
+    "num_mixtures": 0,
+    "squeeze_first": False,
+  }
+  assert (model["posterior_flow"]["num_layers"], model["posterior_flow"]["squeeze"], model["base"]) == (8, False, 0)
+
+
+def test_small_rows_see_the_same_number_of_maps():
+  rows = ("multinomial", "absorbing", *FLOWS)
+  settings = [importlib.import_module(f"configs.{SMALL}{row}").get_config().training for row in rows]
+  assert len({(each.batch_size, each.num_steps) for each in settings}) == 1
+
+
+def flow(**changes):
+  return {**section(SMALL + "argmax_softplus"), **changes}
+
+
+@pytest.mark.parametrize(
+  ("model", "event", "message"),
+  [
+    (flow(), EventSpec((64,), 8), "densenet needs maps"),
+    (flow(), EventSpec((6, 6), 8), "even height and width"),
+    (flow(inverse="gumbel"), MAPS, "'gumbel' has uniform noise"),
+    (flow(density={**base.multi_scale_density().to_dict(), "num_levels": 0}), MAPS, "at least one level"),
+    (flow(density=base.multi_scale_density().to_dict()), EventSpec((32, 64), 2), "two latent channels"),
+    (flow(density={**base.multi_scale_density().to_dict(), "conditioner": None}), MAPS, "conditioner is not set"),
+    (section(SMALL + "multinomial"), EventSpec((30, 64), 8), "unet needs maps"),
+  ],
+)
+def test_mistakes_get_one_line(model, event, message):
+  with pytest.raises(InputError, match=message):
+    make_model(model, event)
