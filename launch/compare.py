@@ -4,8 +4,8 @@
   python -m launch.compare --workdirs='runs/*' --estimator=iwbo --output=iwbo
 
 Run launch.evaluate on each first. Runs that differ in nothing but the seed share a row. Differences are from the first
-row's model. Sampling time is that of one example alone, as in the paper's Table 10, measured here and now. Writes the
-table as JSON and as a picture.
+row's model, on the examples that both rows have. Sampling time is that of one example alone, as in the paper's Table
+10, measured here and now. Writes the table as JSON and as a picture.
 """
 
 import glob
@@ -50,7 +50,8 @@ def main() -> None:
     check_same_estimators(group)
   rows = [row for group in groups.values() for row in rows_of(group)]
   for row in rows:
-    row["difference"], row["difference_error"] = comparison.difference(row["evaluations"], rows[0]["evaluations"])
+    less = comparison.difference(row["evaluations"], rows[0]["evaluations"])
+    row["difference"], row["difference_error"], row["difference_examples"] = less
   report(rows, compared[0].record.position)
 
 
@@ -175,7 +176,7 @@ def sample_seconds(run: build.Run, repeats: int, name: str) -> list[float]:
 def report(rows: Sequence[dict[str, Any]], position: str) -> None:
   """Prints the table, writes it as JSON and draws it."""
   header = ["model", "family", "seeds", "parameters", rows[0]["unit"], "± examples", "± Monte Carlo", "± seeds"]
-  header += ["estimator", "less the first", f"training {position}s", "training s", "s a sample"]
+  header += ["estimator", "examples", "less the first", f"training {position}s", "training s", "s a sample"]
   cli.say(text.table(header, [cells(row, first=row is rows[0]) for row in rows]))
   for row in rows:
     if row["invalid"] is not None:
@@ -202,6 +203,7 @@ def cells(row: dict[str, Any], *, first: bool) -> list[str]:
     f"{row['bits']:.4f}",
     *(_error(row[key]) for key in ("data_error", "monte_carlo_error", "seed_error")),
     f"{row['estimator']}{draws}",
+    f"{row['num_examples']:,}",
     "" if first else text.plus_minus(row["difference"], row["difference_error"]),
     f"{row['training_positions']:,}",
     f"{row['training_seconds']:,.0f}",

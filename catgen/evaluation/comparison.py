@@ -14,6 +14,11 @@ from catgen import bounds
 from catgen.evaluation import results
 from catgen.interfaces import InputError
 
+_DIFFERENT_EXAMPLES = (
+  "the runs were not evaluated on the same examples, so they cannot be compared; "
+  "train on the same data and evaluate with the same --split and --max_examples"
+)
+
 
 class Scores(NamedTuple):
   """The scores of single examples in one evaluation, as `results.save_scores` keeps them."""
@@ -45,6 +50,7 @@ class Difference(NamedTuple):
 
   bits: float
   error: float  # over examples, with the Monte Carlo noise that they carry; not that over seeds
+  num_examples: int  # that both were evaluated on
 
 
 def read_evaluations(
@@ -96,15 +102,20 @@ def summarize(evaluations: Sequence[Evaluation]) -> Summary:
 
 
 def difference(evaluations: Sequence[Evaluation], reference: Sequence[Evaluation]) -> Difference:
-  """Returns bits of the first less those of the reference, seeds averaged, paired by example.
+  """Returns bits of the first less those of the reference, seeds averaged, paired by example over those that both have.
 
   Raises:
-    InputError: they were evaluated on different examples.
+    InputError: they were evaluated on other data, or have no example in common.
   """
-  _check_same_examples(evaluations[0], reference[0])
-  nats = _mean_nats(evaluations) - _mean_nats(reference)
-  paired = bounds.estimate(nats[None], evaluations[0].scores.positions)
-  return Difference(paired.bits, paired.data_error)
+  one, other = evaluations[0], reference[0]
+  _, own, its = np.intersect1d(one.scores.numbers, other.scores.numbers, return_indices=True)
+  positions = one.scores.positions[own]
+  same_data = one.record["data_fingerprint"] == other.record["data_fingerprint"]
+  if not same_data or not own.size or not np.array_equal(positions, other.scores.positions[its]):
+    raise InputError(_DIFFERENT_EXAMPLES)
+  nats = _mean_nats(evaluations)[own] - _mean_nats(reference)[its]
+  paired = bounds.estimate(nats[None], positions)
+  return Difference(paired.bits, paired.data_error, len(own))
 
 
 def _mean_nats(evaluations: Sequence[Evaluation]) -> np.ndarray:
@@ -118,10 +129,7 @@ def _check_same_examples(one: Evaluation, other: Evaluation) -> None:
     and np.array_equal(one.scores.positions, other.scores.positions)
   )
   if not same:
-    raise InputError(
-      "the runs were not evaluated on the same examples, so they cannot be compared; "
-      "train on the same data and evaluate with the same --split and --max_examples"
-    )
+    raise InputError(_DIFFERENT_EXAMPLES)
 
 
 def _number(value: float | None) -> float:

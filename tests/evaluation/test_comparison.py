@@ -46,6 +46,18 @@ def test_difference_is_paired_by_example(noise):
   assert summarize([other]).data_error > 0.1
 
 
+def test_difference_is_over_the_examples_that_both_have(noise):
+  reference = evaluation(noise.normal(size=5) - COUNTS)
+  chosen = np.array([3, 1])
+  fewer = Scores(reference.scores.nats[:, chosen] - np.log(2), NUMBERS[chosen], COUNTS[chosen])
+  found = difference([reference._replace(scores=fewer)], [reference])
+  assert found.num_examples == 2
+  assert found.bits == pytest.approx(2 / COUNTS[chosen].sum())
+  none = fewer._replace(numbers=fewer.numbers + 1000)
+  with pytest.raises(InputError, match="not evaluated on the same examples"):
+    difference([reference._replace(scores=none)], [reference])
+
+
 def test_other_examples_are_refused(noise):
   one, other = evaluation(-COUNTS), evaluation(-COUNTS, fingerprint="other")
   with pytest.raises(InputError, match="not evaluated on the same examples"):
