@@ -44,8 +44,13 @@ def icdf(
 def sample(
   key: Key[Array, ""], location: Float[Array, "*batch"], log_scale: Float[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
-  """Draws location + exp(log_scale) * noise; differentiable in both."""
-  return location + jnp.exp(log_scale) * jax.random.logistic(key, location.shape)
+  """Draws location + exp(log_scale) * noise; differentiable in both.
+
+  Numerics: the noise is the logit of a multiple of 2^-23, and in JAX one in 2^23 draws is 0, of logit -87. Here that
+  one is the logit of 2^-24, the middle of its cell.
+  """
+  noise = jnp.maximum(jax.random.logistic(key, location.shape), jax.scipy.special.logit(2.0**-24))
+  return location + jnp.exp(log_scale) * noise
 
 
 def _standard(location: Array, log_scale: Array, value: Array) -> Array:

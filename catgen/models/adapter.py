@@ -49,6 +49,6 @@ class _Stream(nnx.RngStream):
 
 
 def _rngs(key: Array | int) -> nnx.Rngs:
-  rngs = nnx.Rngs(key)
+  rngs: Any = nnx.Rngs(key)
   rngs.default = _Stream(rngs.default.key.get_value(), tag="default")
   return rngs

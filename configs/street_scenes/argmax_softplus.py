@@ -14,13 +14,13 @@ def get_config() -> ConfigDict:
   config.model = base.argmax_flow()
   config.model.base = 0  # eight channels, no bits
   config.model.encoder = base.densenet_encoder()
-  config.model.encoder.update({"num_layers": 3, "growth": 16})
+  config.model.encoder.update({"width": 16, "num_layers": 2, "growth": 16})
   config.model.density = base.multi_scale_density()
   config.model.density.update({"num_levels": 3, "num_layers": 4, "squeeze_first": True})
-  config.model.density.conditioner.update({"width": 48, "num_layers": 2, "growth": 48})
-  config.model.posterior_flow, config.model.num_context = base.map_coupling(), 16
+  config.model.density.conditioner.update({"width": 32, "num_layers": 2, "growth": 16})
+  config.model.posterior_flow, config.model.num_context = base.map_coupling(), 8
   config.model.posterior_flow.update({"num_layers": 2, "squeeze": True})
-  config.model.posterior_flow.conditioner.update({"width": 48, "num_layers": 2, "growth": 48})
+  config.model.posterior_flow.conditioner.update({"width": 24, "num_layers": 1, "growth": 24})
   config.optimizer = base.optimizer()
   config.optimizer.update({"name": "adam", "learning_rate": 2e-3, "warmup_steps": 200, "clip_norm": 1.0})
   config.evaluation.num_draws = 1

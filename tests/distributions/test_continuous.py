@@ -89,6 +89,14 @@ def test_sampler_follows_the_cdf(case):
   assert scipy.stats.kstest(draws, reference.cdf).pvalue > 1e-3
 
 
+def test_logistic_draws_are_no_further_out_than_their_number_allows():
+  """A uniform number of exactly 0, which these draws contain, would be 87 scales away."""
+  zeros = jnp.zeros(2**20)
+  noise = np.asarray(jax.jit(lambda key: logistic.sample(key, zeros, zeros))(jax.random.key(4)))
+  assert -16.7 < noise.min() < -16.6
+  assert noise.max() < 16.7
+
+
 def test_truncated_gumbel_stays_finite_where_location_is_far_above_the_bound():
   location, bound = jnp.full(1000, 95.0), jnp.zeros(1000)
   draws = truncated_gumbel.sample(jax.random.key(0), location, bound)
