@@ -1,4 +1,4 @@
-"""Multinomial diffusion on street scenes, drawn by the program itself: about ten minutes on two CPU cores.
+"""Multinomial diffusion on street scenes, drawn by the program itself: a few minutes on two CPU cores.
 
 python -m launch.train --config=configs/quickstart_maps.py --workdir=runs/maps
 python -m launch.evaluate --workdir=runs/maps
