@@ -1,4 +1,4 @@
-"""Small experiments on maps, for ten to fifteen minutes on one CPU core each: the rows of the paper's Table 4.
+"""Small experiments on maps, for at most about ten minutes on two CPU cores each: the rows of the paper's Table 4.
 
   python -m launch.train --config=configs/street_scenes/NAME.py --workdir=runs/NAME
 
