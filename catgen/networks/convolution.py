@@ -39,19 +39,33 @@ def convolution(
   )
 
 
-def doubling(num_features: int, *, dtype: np.dtype | type = jnp.float32, rngs: nnx.Rngs) -> nnx.ConvTranspose:
-  """Returns the transposed convolution of size 4 and stride 2 that doubles height and width."""
-  # PyTorch takes the fan in of a transposed kernel from its outputs: equal here
-  return nnx.ConvTranspose(
-    num_features,
-    num_features,
-    (4, 4),
-    strides=(2, 2),
-    padding="SAME",
-    dtype=dtype,
-    rngs=rngs,
-    **_start(16 * num_features, False),
-  )
+class Doubling(nnx.Module):
+  """The transposed convolution of size 4 and stride 2 that doubles height and width, as one convolution of size 2.
+
+  Of the 4 x 4 kernel each of the four outputs of a position reads its own 2 x 2, so nothing is multiplied by the zeros
+  between the inputs; the gradient of the kernel is many times faster on a CPU than that of `nnx.ConvTranspose`.
+  """
+
+  def __init__(self, num_features: int, *, dtype: np.dtype | type = jnp.float32, rngs: nnx.Rngs) -> None:
+    # PyTorch takes the fan in of a transposed kernel from its outputs: equal here
+    start = _start(16 * num_features, False)
+    self.kernel = nnx.Param(start["kernel_init"](rngs.params(), (4, 4, num_features, num_features)))
+    self.bias = nnx.Param(start["bias_init"](rngs.params(), (num_features,)))
+    self.dtype = dtype
+
+  def __call__(self, h: Float[Array, "batch height width features"]) -> Float[Array, "batch 2*height 2*width features"]:
+    """Returns features of the map twice as high and wide, in `dtype`."""
+    batch, height, width, features = h.shape
+    kernel = self.kernel[...].astype(self.dtype).reshape(2, 2, 2, 2, features, features)
+    kernel = kernel.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, features, 4 * features)
+    # padded here: XLA swaps the operands of the kernel's gradient where the input is the smaller one, and is slow then
+    padded = jnp.pad(h.astype(self.dtype), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = jax.lax.conv_general_dilated(
+      padded, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    ).reshape(batch, height + 1, width + 1, 2, 2, features)
+    rows = [[windows[:, p : p + height, q : q + width, p, q] for q in (0, 1)] for p in (0, 1)]
+    doubled = jnp.stack([jnp.stack(row, axis=3) for row in rows], axis=2).reshape(batch, 2 * height, 2 * width, -1)
+    return doubled + self.bias[...].astype(self.dtype)[None, None, None]
 
 
 def check_map(event_shape: tuple[int, ...], factor: int, network: str) -> None:

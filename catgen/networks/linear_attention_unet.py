@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.interfaces import InputError
 from catgen.networks.conditioning import dropout, fold_in, time_features
-from catgen.networks.convolution import blank_invalid, check_map, convolution, doubling
+from catgen.networks.convolution import Doubling, blank_invalid, check_map, convolution
 from catgen.networks.embedding import Embedding
 from catgen.networks.linear import Linear
 from catgen.networks.precision import compute_dtype
@@ -146,7 +146,7 @@ class LinearAttentionUNet(nnx.Module):
     self.middle = stage(widths[-1], widths[-1])
     pairs = list(itertools.pairwise(widths))[:0:-1]
     self.up = nnx.List([stage(2 * after, before) for before, after in pairs])
-    self.double = nnx.List([doubling(before, dtype=self.dtype, rngs=rngs) for before, _ in pairs])
+    self.double = nnx.List([Doubling(before, dtype=self.dtype, rngs=rngs) for before, _ in pairs])
     self.last = ConvNormMish(widths[1], width, dtype=self.dtype, rngs=rngs)
     self.head = Linear(width, num_outputs, init="uniform", rngs=rngs)
 
