@@ -110,7 +110,10 @@ def _parse(arguments: Sequence[str]) -> list[str]:
 
 
 def _one_line(error: BaseException) -> str:
-  message = " ".join(str(error.args[0] if error.args else error).split())
+  text = str(error.args[0] if error.args else error)
+  if "Traceback" in text:  # of the configuration file, which ml_collections quotes whole
+    return f"--config cannot be loaded: {text.strip().splitlines()[-1].strip()}"
+  message = " ".join(text.split())
   if isinstance(error, KeyError | AttributeError):  # ml_collections names the key and the nearest one that exists
     return f"--config has no such key: {message}"
   return message

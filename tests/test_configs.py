@@ -10,7 +10,7 @@ import pytest
 
 from catgen import build
 from catgen.interfaces import Batch, EventSpec, InputError, example_keys, example_strata
-from configs import base
+from configs import base, label_maps, street_scenes
 from launch.cli import resolved
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -46,6 +46,16 @@ def marked(path):
   )
   maps = path.stem.startswith(("cityscapes_argmax", "cityscapes_round"))
   return pytest.param(path, marks=pytest.mark.slow if coupling or maps else ())
+
+
+def test_every_row_of_street_scenes_can_train_on_other_maps():
+  rows = {path.stem for path in FILES if path.parent.name == "street_scenes"}
+  assert rows == set(street_scenes.ROWS)
+  for row in rows:
+    ours, theirs = label_maps.get_config(row).to_dict(), load(ROOT / f"configs/street_scenes/{row}.py").to_dict()
+    assert ours.pop("data")["kind"] == "label_maps"
+    del theirs["data"]
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("path", map(marked, FILES), ids=lambda p: p.relative_to(ROOT).as_posix())

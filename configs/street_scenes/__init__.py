@@ -6,3 +6,13 @@ multinomial, absorbing: diffusion. argmax_softplus, argmax_gumbel, argmax_gumbel
 round_variational: flows with one density, which only differ in how categories become latents. All of them see the same
 number of maps.
 """
+
+ROWS = (
+  "multinomial",
+  "absorbing",
+  "argmax_softplus",
+  "argmax_gumbel",
+  "argmax_gumbel_thresholding",
+  "round_uniform",
+  "round_variational",
+)

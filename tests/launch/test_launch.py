@@ -212,6 +212,10 @@ MISTAKES = {
   "misspelt key": (["train", "--config=configs/quickstart.py", "--config.training.batchsize=8"], "batch_size"),
   "wrong type": (["train", "--config=configs/quickstart.py", "--config.training.batch_size=many"], "batch_size"),
   "no such config": (["train", "--config=configs/nothing.py"], "configs/nothing.py"),
+  "no such row": (
+    ["train", "--config=configs/label_maps.py:argmax"],
+    "argmax does not exist",
+  ),
   "no run": (["evaluate", "--workdir=/nowhere"], "/nowhere"),
   "no file": (
     ["train", "--config=configs/text_file.py", "--workdir=/tmp/x", "--config.data.path=/no/file"],
