@@ -167,6 +167,21 @@ def multi_scale_density() -> ConfigDict:
   )
 
 
+def pyramid_density() -> ConfigDict:
+  """Maps from coarse to fine, every second pixel first; a sample takes two networks a level."""
+  return ConfigDict(
+    {
+      "kind": "pyramid",
+      "num_levels": 5,  # halvings of height and width
+      "num_mixtures": 4,  # logistic components of every channel
+      "num_features": 64,  # of a position, from the conditioner
+      "hidden_width": 32,  # of the channel network, per channel
+      "channel_features": 16,  # that a channel contributes to those after it
+      "conditioner": densenet(),
+    }
+  )
+
+
 def map_coupling() -> ConfigDict:
   """A posterior flow of maps, as `posterior_flow` of a model whose encoder gives `num_context` features to it."""
   return ConfigDict(

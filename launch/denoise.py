@@ -87,7 +87,7 @@ def _draw(run: build.Run, workdir: str, given: dict[str, np.ndarray], corrected:
   panels = given | {f"corrected ({method})": mended for method, mended in corrected.items()}
   path = os.path.join(workdir, "denoised.png")
   figures_maps.maps_beside({name: panel[None] for name, panel in panels.items()}, path, legend=legend, columns=1)
-  cli.say(f"picture: {path}")
+  pictures.show(workdir, run.step, [path])
 
 
 def score(run: build.Run, *, split: str, rate: float, max_examples: int, seed: int) -> dict[str, SpellingScore]:

@@ -108,7 +108,7 @@ def show(run: build.Run, workdir: str, pattern: Pattern, completions: Int[np.nda
     pattern.x, pattern.observed, completions, paths[0], legend=legend, truth=pattern.truth, title="Infilling"
   )
   figures_maps.map_grid(completions, paths[1], legend=legend, title="Completions")
-  cli.say(f"pictures: {paths[0]} and {paths[1]}")
+  pictures.show(workdir, run.step, paths)
 
 
 def define_flags() -> None:

@@ -76,21 +76,27 @@ class Autoregressive(nnx.Module):
       cache, previous = carry
       features, cache = self.conditioner.decode(cache, previous, position)
       own = jax.lax.dynamic_index_in_dim(z, position, axis=1, keepdims=False)
-      v, log_det = self._position(features, own)
+      v, log_det = channels_from_base(self.channels, self.transform, features, own)
       return (cache, v), (v, log_det)
 
     start = (self.conditioner.init_cache(len(z)), jnp.zeros_like(z[:, 0]))
     _, (v, log_det) = jax.lax.scan(step, start, jnp.arange(z.shape[1]))
     return v.swapaxes(0, 1), log_det.sum(axis=0)
 
-  def _position(self, features: Array, z: Array) -> tuple[Array, Array]:
-    """Returns one position's v and summed log_det, channel by channel."""
-    hidden = self.channels.from_features(features)
 
-    def step(channel: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-      v, log_det = carry
-      parameters = self.channels.channel(hidden, v, channel)
-      own, slope = self.transform.channel_from_base(z[:, channel], parameters, channel)
-      return v.at[:, channel].set(own), log_det + slope
+def channels_from_base(
+  channels: ChannelNetwork,
+  transform: MixtureTransform,
+  features: Float[Array, "rows features"],
+  z: Float[Array, "rows channels"],
+) -> tuple[Float[Array, "rows channels"], Float[Array, "rows"]]:
+  """Returns v and log |dv/dz| summed over channels, which are made one after the other, all rows together."""
+  hidden = channels.from_features(features)
 
-    return jax.lax.fori_loop(0, z.shape[-1], step, (jnp.zeros_like(z), jnp.zeros(len(z))))
+  def step(channel: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    v, log_det = carry
+    parameters = channels.channel(hidden, v, channel)
+    own, slope = transform.channel_from_base(z[:, channel], parameters, channel)
+    return v.at[:, channel].set(own), log_det + slope
+
+  return jax.lax.fori_loop(0, z.shape[-1], step, (jnp.zeros_like(z), jnp.zeros(len(z))))

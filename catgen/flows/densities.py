@@ -14,6 +14,7 @@ from catgen.flows.coupling import Coupling
 from catgen.flows.invertible_linear import InvertibleLinear
 from catgen.flows.learned_normal import LearnedNormal
 from catgen.flows.multi_scale import map_posterior_flow, multi_scale_density
+from catgen.flows.pyramid import pyramid_density
 from catgen.flows.reversal import Reversal
 from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
 
@@ -137,12 +138,14 @@ DENSITIES: dict[str, Callable[..., nnx.Module]] = {
   "autoregressive": autoregressive_density,
   "coupling": coupling_density,
   "multi_scale": multi_scale_density,
+  "pyramid": pyramid_density,
 }
 # The conditioners that fit each kind of flow.
 CONDITIONERS: dict[str, dict[str, Callable[..., nnx.Module]]] = {
   "autoregressive": CAUSAL_CONDITIONERS,
   "coupling": COUPLING_CONDITIONERS,
   "multi_scale": COUPLING_CONDITIONERS,
+  "pyramid": COUPLING_CONDITIONERS,
   "map_coupling": COUPLING_CONDITIONERS,
 }
 POSTERIOR_FLOWS: dict[str, Callable[..., Chain]] = {"coupling": coupling_layers, "map_coupling": map_posterior_flow}

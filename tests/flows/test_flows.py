@@ -10,6 +10,7 @@ from flax import nnx
 
 from catgen.flows.actnorm import ActNorm
 from catgen.flows.autoregressive import Autoregressive
+from catgen.flows.block_coupling import BlockCoupling
 from catgen.flows.chain import Chain
 from catgen.flows.coupling import Coupling
 from catgen.flows.invertible_linear import InvertibleLinear
@@ -51,6 +52,20 @@ def autoregressive(kind, rngs, num_channels=CHANNELS):
   )
 
 
+def block_coupling(rngs, kept, changed):
+  return BlockCoupling(
+    kept=kept,
+    changed=changed,
+    event_shape=MAP,
+    num_mixtures=MIXTURES,
+    make_conditioner=partial(COUPLING_CONDITIONERS["densenet"], **DENSENET),
+    num_features=8,
+    hidden_width=8,
+    channel_features=5,
+    rngs=rngs,
+  )
+
+
 def chain(rngs):
   return Chain([coupling("lstm", rngs), InvertibleLinear(CHANNELS, rngs=rngs), Reversal(), coupling("lstm", rngs)])
 
@@ -78,7 +93,10 @@ MAKERS = {
   "actnorm": lambda rngs: ActNorm(CHANNELS),
   "coupling_densenet": partial(coupling, "densenet"),
   "coupling_affine": partial(coupling, "densenet", num_mixtures=0),
+  "block_coupling": partial(block_coupling, kept=1, changed=2),
+  "block_coupling_of_one": partial(block_coupling, kept=1, changed=1),
   "squeeze": lambda rngs: Squeeze(MAP),
+  "squeeze_diagonal": lambda rngs: Squeeze(MAP, diagonal=True),
   "squeezed": partial(map_posterior, squeeze=True),
   "chain": chain,
 }
@@ -141,6 +159,17 @@ def test_autoregressive_jacobian_is_triangular(kind):
   jacobian = np.asarray(jax.jacrev(flat)(points(1).reshape(-1)))
   np.testing.assert_array_equal(np.triu(jacobian, 1), 0.0)
   assert np.all(jacobian[np.tril_indices(len(jacobian), -1)] != 0.0)
+
+
+def test_changed_channels_of_two_positions_meet_through_kept_ones_alone():
+  """z at a position moves with its own earlier channels and with what is kept anywhere, with nothing else."""
+  layer = perturbed(block_coupling(nnx.Rngs(0), kept=1, changed=2))
+  jacobian = np.asarray(jax.jacrev(lambda v: layer.inverse(v[None])[0][0])(points(1)[0]))
+  moves = jacobian != 0  # [position, channel, by position, by channel]
+  assert moves[:, 1:, :, 0].all()
+  for place, other in np.ndindex(LENGTH, LENGTH):
+    among = [[True, False], [True, True]] if place == other else np.zeros((2, 2))
+    np.testing.assert_array_equal(moves[place, 1:, other, 1:], among)
 
 
 def test_masked_weights_have_no_gradient():

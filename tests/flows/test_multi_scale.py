@@ -38,6 +38,17 @@ def density(event_shape=(4, 8), num_layers=2, num_channels=CHANNELS, **options):
   )
 
 
+def pyramid(event_shape=(4, 8), num_channels=CHANNELS, **options):
+  make_conditioner = partial(CONDITIONERS["pyramid"]["densenet"], width=6, num_layers=1, growth=4)
+  return DENSITIES["pyramid"](
+    num_channels=num_channels,
+    event_shape=event_shape,
+    make_conditioner=make_conditioner,
+    rngs=nnx.Rngs(0),
+    **{"num_levels": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4, **options},
+  )
+
+
 def maps(batch, event_shape=(4, 8), num_channels=CHANNELS, scale=1.5):
   return scale * jax.random.normal(jax.random.key(3), (batch, event_shape[0] * event_shape[1], num_channels))
 
@@ -52,6 +63,13 @@ def test_squeeze_puts_blocks_side_by_side():
   np.testing.assert_array_equal(Squeeze((4, 6)).move(valid)[0], [False, True, True, True, True, True])
 
 
+def test_a_diagonal_squeeze_has_top_left_bottom_right_top_right_bottom_left():
+  layer = Squeeze((2, 4), diagonal=True)
+  values = jnp.arange(8.0).reshape(1, 8, 1)
+  np.testing.assert_array_equal(layer.move(values)[0], [[0, 5, 1, 4], [2, 7, 3, 6]])
+  np.testing.assert_array_equal(layer.move_back(layer.move(values)), values)
+
+
 def test_unsqueeze_undoes_squeeze():
   values, layer, back = maps(2), Squeeze((4, 8)), Unsqueeze((4, 8))
   np.testing.assert_array_equal(back.move(layer.move(values)), values)
@@ -60,9 +78,11 @@ def test_unsqueeze_undoes_squeeze():
   np.testing.assert_array_equal(layer.forward(back.forward(values)[0])[0], values)
 
 
-@pytest.mark.parametrize("options", SHAPES, ids=str)
-def test_nothing_is_lost_and_the_jacobian_is_that_of_all_latents(options):
-  flow = perturbed(density(**options))
+@pytest.mark.parametrize(
+  "make", [*(partial(density, **options) for options in SHAPES), pyramid, partial(pyramid, num_levels=1)], ids=str
+)
+def test_nothing_is_lost_and_the_jacobian_is_that_of_all_latents(make):
+  flow = perturbed(make())
   v = maps(2)
   latents, log_det = flow.inverse(v)
   assert [latent.shape[1:] for latent in latents] == list(zip(flow.lengths, flow.leaving, strict=True))
@@ -106,6 +126,32 @@ def test_a_map_of_32_by_64_comes_back_in_float32(config, changes):
   back, back_log_det = jax.jit(lambda z: flow.forward(z))(latents)
   np.testing.assert_allclose(back, v, atol=1e-4)
   np.testing.assert_allclose(back_log_det, -log_det, rtol=1e-4)
+
+
+def test_a_pyramid_of_32_by_64_comes_back_in_float32():
+  flow = perturbed(pyramid((32, 64), 8, num_levels=5), scale=0.05)
+  v = maps(2, (32, 64), 8)
+  nnx.jit(lambda flow, v: flow.initialize(v))(flow, v)
+  latents, log_det = jax.jit(lambda v: flow.inverse(v))(v)
+  back, back_log_det = jax.jit(lambda z: flow.forward(z))(latents)
+  np.testing.assert_allclose(back, v, atol=1e-4)
+  np.testing.assert_allclose(back_log_det, -log_det, rtol=1e-4)
+
+
+def test_a_pyramid_draws_the_last_two_pixels_of_a_block_between_four_known_ones():
+  """What a pixel depends on: coarse pixels, the diagonal, itself; never another block's last two pixels."""
+  flow = perturbed(pyramid((4, 8), 1, num_levels=1))
+  move = Squeeze((4, 8), diagonal=True).move
+  place = np.asarray(move(jnp.arange(32).reshape(1, 32, 1)))[0]  # [block, pixel in the order of drawing]
+  jacobian = np.asarray(jax.jacrev(lambda v: flow.inverse(v[None])[0][0][0])(maps(1, num_channels=1)[0]))
+  moves = jacobian[..., 0] != 0  # [block, pixel, by place]
+  for block in range(len(place)):
+    np.testing.assert_array_equal(np.flatnonzero(moves[block, 0]), [place[block, 0]])
+    assert moves[block, 1, place[block, 1]]
+    assert not moves[block, 1, np.delete(place[:, 1:].reshape(-1), 3 * block)].any()
+    assert moves[block, 3, place[block, 2]]  # the two of a block, one after the other
+    others = np.delete(place[:, 2:], block, axis=0)
+    assert not moves[block, 2:, others.reshape(-1)].any()
 
 
 @pytest.mark.parametrize(

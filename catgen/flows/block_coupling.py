@@ -1,0 +1,85 @@
+"""Coupling within blocks: some channels are transformed one after the other, given others and a network around them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Key
+
+from catgen.flows.autoregressive import channels_from_base
+from catgen.flows.channel_network import ChannelNetwork
+from catgen.flows.mixture_transform import MixtureTransform
+from catgen.flows.positions import total
+
+
+class BlockCoupling(nnx.Module):
+  """Mixture CDFs of channels kept .. kept + changed - 1 of every position; all other channels stay.
+
+  The parameters of a channel are computed from a conditioner's features, which reads the first `kept` channels of all
+  positions, and from the channels changed before it at its own position. So the changed channels of one position
+  depend on each other in any way, and those of two positions on each other through the kept ones alone.
+
+  Args:
+    make_conditioner: (num_channels=, num_outputs=, event_shape=, rngs=) -> coupling conditioner.
+    num_features: outputs of the conditioner. hidden_width, channel_features: of the channel network.
+  """
+
+  def __init__(
+    self,
+    *,
+    kept: int,
+    changed: int,
+    event_shape: tuple[int, ...],
+    num_mixtures: int,
+    make_conditioner: Callable[..., nnx.Module],
+    num_features: int,
+    hidden_width: int,
+    channel_features: int,
+    rngs: nnx.Rngs,
+  ) -> None:
+    self.kept, self.end = kept, kept + changed
+    self.conditioner: Any = make_conditioner(
+      num_channels=kept, num_outputs=num_features, event_shape=event_shape, rngs=rngs
+    )
+    self.transform = MixtureTransform(changed, num_mixtures)
+    self.channels = ChannelNetwork(
+      changed,
+      num_features,
+      self.transform.num_parameters,
+      hidden_width=hidden_width,
+      channel_features=channel_features,
+      rngs=rngs,
+    )
+
+  def inverse(
+    self,
+    v: Float[Array, "batch length channels"],
+    *,
+    context: None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+    """Returns (z, log_det), everything at once."""
+    changed = v[..., self.kept : self.end]
+    features = self.conditioner(v[..., : self.kept], valid=valid, keys=keys)
+    z, log_det = self.transform.to_base(changed, self.channels(features, changed))
+    return self._replaced(v, z), total(log_det, valid)
+
+  def forward(
+    self,
+    z: Float[Array, "batch length channels"],
+    *,
+    context: None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
+    """Returns (v, log_det), all positions at once, channel after channel."""
+    changed = z[..., self.kept : self.end]
+    features = self.conditioner(z[..., : self.kept], valid=valid, keys=keys)
+    rows = changed.reshape(-1, changed.shape[-1])
+    v, log_det = channels_from_base(self.channels, self.transform, features.reshape(len(rows), -1), rows)
+    return self._replaced(z, v.reshape(changed.shape)), total(log_det.reshape(*z.shape[:2], 1), valid)
+
+  def _replaced(self, x: Array, changed: Array) -> Array:
+    return jnp.concatenate([x[..., : self.kept], changed, x[..., self.end :]], axis=-1)
