@@ -3,7 +3,7 @@
   python -m launch.train --config=configs/label_maps.py --workdir=runs/maps --config.data.path=folder_or_file
   python -m launch.train --config=configs/label_maps.py:argmax_softplus --workdir=runs/flow --config.data.path=...
 
-Height and width must be multiples of 4, or of 8 for the flows: --config.data.shape="(32, 64)" brings maps to a size.
+Height and width must be multiples of 4, or of 32 for the flows: --config.data.shape="(32, 64)" brings maps to a size.
 """
 
 import importlib

@@ -12,6 +12,6 @@ from configs.street_scenes import multinomial
 
 def get_config() -> ConfigDict:
   config = multinomial.get_config()
-  config.training.update({"num_steps": 1600, "validate_every": 400})
+  config.training.update({"batch_size": 16, "num_steps": 1600, "validate_every": 400})
   config.sampling.update({"num_samples": 24, "batch_size": 24})
   return config

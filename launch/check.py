@@ -94,7 +94,7 @@ def small_config(config: dict[str, Any], shape: tuple[int, ...]) -> dict[str, An
 def small_model(section: Mapping[str, Any], num_positions: int) -> dict[str, Any]:
   """Returns a section of the model and all sections in it with few features and layers (two where layers are flows)."""
   sizes = {**_SMALL, "window": num_positions, "num_layers": 2 if "conditioner" in section else 1}
-  sizes["num_levels"] = 1 if section.get("squeeze_first") else 2
+  sizes["num_levels"] = 1 if section.get("squeeze_first") or section.get("kind") == "pyramid" else 2
   sizes = {key: _smaller(size, section[key]) for key, size in sizes.items() if key in section}
   inner = {key: small_model(value, num_positions) for key, value in section.items() if isinstance(value, Mapping)}
   return {**section, **sizes, **inner, **({"dtype": "float32"} if "dtype" in section else {})}

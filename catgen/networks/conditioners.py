@@ -213,7 +213,7 @@ class CausalTransformerConditioner(TransformerConditioner):
 
 
 class DenseNetConditioner(nnx.Module):
-  """A DenseNet over a latent map, flattened in row-major order; parameters start at zero.
+  """A DenseNet over a latent map, flattened in row-major order; parameters start without reading it.
 
   Args:
     event_shape: (height, width) of the latent map.

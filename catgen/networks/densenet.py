@@ -29,7 +29,8 @@ class DenseNet(nnx.Module):
 
   Args:
     growth: features that a layer adds. dropout: probability, in training, of a feature of the last layer.
-    zeros: the last layer is zero at first; else uniform within 1 / sqrt(fan in).
+    zeros: outputs do not depend on inputs at first. They still differ from each other by the bias, or the components of
+      a mixture would stay equal forever. Both are uniform within 1 / sqrt(fan in), the kernel without `zeros`.
 
   Reference: Huang et al. (2017); gates as in van den Oord et al. (2016).
   """
@@ -50,7 +51,9 @@ class DenseNet(nnx.Module):
     self.rate, self.dtype = dropout, dtype
     self.first = convolution(num_inputs, width, dtype=dtype, rngs=rngs)
     self.layers = nnx.List([DenseLayer(width + i * growth, growth, dtype=dtype, rngs=rngs) for i in range(num_layers)])
-    self.last = Linear(width + num_layers * growth, num_outputs, init="zeros" if zeros else "uniform", rngs=rngs)
+    self.last = Linear(width + num_layers * growth, num_outputs, init="uniform", rngs=rngs)
+    if zeros:
+      self.last.kernel[...] = jnp.zeros_like(self.last.kernel[...])
 
   def __call__(
     self, x: Float[Array, "batch height width inputs"], keys: Key[Array, "batch"] | None = None

@@ -139,6 +139,12 @@ def multi_scale(**options):
   return partial(DENSITIES["multi_scale"], num_layers=2, make_conditioner=make_conditioner, **options)
 
 
+def pyramid(**options):
+  sizes = {"num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
+  make_conditioner = _CONDITIONERS["multi_scale", "densenet"]
+  return partial(DENSITIES["pyramid"], num_levels=1, make_conditioner=make_conditioner, **sizes, **options)
+
+
 def encoder(kind: str = "per_position"):
   return partial(ENCODERS[kind], **({} if kind == "none" else {"width": 8}))
 
@@ -228,6 +234,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "uniform_linear_attention_unet": partial(_diffusion, event=MAP, make_network=linear_attention_unet, num_steps=T),
   "absorbing_unet": partial(_diffusion, event=MAP, make_network=unet, num_steps=T, process="absorbing"),
   "argmax_softplus_map": _map,
+  "argmax_pyramid_map": partial(_map, make_density=pyramid()),
   "argmax_gumbel_map": partial(_map, inverse="gumbel"),
   "argmax_thresholding_map": partial(_map, inverse="gumbel_thresholding"),
   "argmax_posterior_flow_map": partial(_map, make_posterior_flow=map_posterior_flow(squeeze=True), num_context=2),
@@ -248,6 +255,7 @@ SLOW = {
   "uniform_unet",
   "uniform_linear_attention_unet",
   "absorbing_unet",
+  "argmax_pyramid_map",
   "argmax_gumbel_map",
   "argmax_thresholding_map",
   "argmax_posterior_flow_map",

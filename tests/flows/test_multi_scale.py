@@ -114,8 +114,7 @@ def small(part, make, **options):
     pytest.param("paper.cityscapes_argmax_softplus", {}, marks=pytest.mark.slow),
     ("paper.cityscapes_argmax_softplus", {"num_layers": 2}),
     ("paper.cityscapes_argmax_softplus", {"num_levels": 2, "num_layers": 2, "factor_out": False}),
-    ("street_scenes.argmax_softplus", {"num_mixtures": 0}),
-    ("street_scenes.argmax_softplus", {"num_mixtures": 4}),
+    ("paper.cityscapes_argmax_softplus", {"num_levels": 3, "num_layers": 4, "squeeze_first": True, "num_mixtures": 4}),
   ],
 )
 def test_a_map_of_32_by_64_comes_back_in_float32(config, changes):

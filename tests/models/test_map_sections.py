@@ -45,7 +45,24 @@ def subflow(channels, conditioner, num_mixtures, context=0):
   return 2 * channels + channels**2 + densenet(kept + context, changed * outputs, **conditioner) + bounds
 
 
-def expected_density(flow, channels=8):
+def channel_network(channels, features, outputs, hidden, read):
+  """Every channel: a layer from features and from `read` numbers of each earlier channel, then a layer to outputs."""
+  earlier = channels - 1
+  return channels * (affine(features + earlier * read, hidden) + affine(hidden, outputs)) + earlier * affine(3, read)
+
+
+def expected_pyramid(flow, channels):
+  """A level: the pixel of the diagonal given one pixel, and two given those; three of four leave, at the end all."""
+  total, outputs = 2 * channels, 2 + 3 * flow["num_mixtures"]
+  for level in range(flow["num_levels"]):
+    for size in (channels, 2 * channels):
+      total += densenet(size, flow["num_features"], **flow["conditioner"]) + size * (1 + flow["num_mixtures"])
+      total += channel_network(size, flow["num_features"], outputs, flow["hidden_width"], flow["channel_features"])
+    total += 2 * channels * (4 if level == flow["num_levels"] - 1 else 3)
+  return total
+
+
+def expected_multi_scale(flow, channels):
   """Squeezing makes one channel four, leaving halves them; every channel that leaves has a location and a scale."""
   total = 0
   for level in range(flow["num_levels"]):
@@ -56,24 +73,32 @@ def expected_density(flow, channels=8):
   return total
 
 
+def channels_of(model):
+  return 3 if model["base"] == 2 else 8
+
+
 def expected_inverse(model):
   """Embedding and DenseNet of x, for locations and scales of the noise and a context; flow layers; Gumbel locations."""
   encoder, flow, context = model.get("encoder"), model.get("posterior_flow"), model.get("num_context", 0)
-  outputs = 8 if model.get("inverse") == "gumbel" else 16 + context
+  channels = channels_of(model)
+  outputs = channels if model.get("inverse") == "gumbel" else 2 * channels + context
   total = 8 * encoder["width"] + densenet(encoder["width"], outputs, **encoder) if encoder else 0
   if flow:
     factor = 4 if flow["squeeze"] else 1
-    sizes = (8 * factor, flow["conditioner"], flow["num_mixtures"], context * factor)
+    sizes = (channels * factor, flow["conditioner"], flow["num_mixtures"], context * factor)
     total += flow["num_layers"] * subflow(*sizes)
-  return total + (8 if model.get("inverse", "softplus") != "softplus" else 0)
+  return total + (channels if model.get("inverse", "softplus") != "softplus" else 0)
 
 
 @pytest.mark.parametrize(
-  "name", [SMALL + flow for flow in FLOWS] + [pytest.param(PAPER + flow, marks=pytest.mark.slow) for flow in FLOWS]
+  "name",
+  [SMALL + flow for flow in (*FLOWS, "argmax_bits")]
+  + [pytest.param(PAPER + flow, marks=pytest.mark.slow) for flow in FLOWS],
 )
 def test_flows_have_the_parameters_that_their_sections_say(name):
   model = section(name)
-  assert num_parameters(model) == expected_density(model["density"]) + expected_inverse(model)
+  expected = {"pyramid": expected_pyramid, "multi_scale": expected_multi_scale}[model["density"]["kind"]]
+  assert num_parameters(model) == expected(model["density"], channels_of(model)) + expected_inverse(model)
 
 
 @pytest.mark.parametrize("rows", [SMALL, PAPER])
@@ -100,7 +125,7 @@ def test_the_paper_squeezes_between_levels_only_and_couples_by_affine_maps():
 
 
 def test_small_rows_see_the_same_number_of_maps():
-  rows = ("multinomial", "absorbing", *FLOWS)
+  rows = ("multinomial", "absorbing", "argmax_bits", *FLOWS)
   settings = [importlib.import_module(f"configs.{SMALL}{row}").get_config().training for row in rows]
   assert len({(each.batch_size, each.num_steps) for each in settings}) == 1
 
