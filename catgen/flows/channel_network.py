@@ -53,8 +53,12 @@ class ChannelNetwork(nnx.Module):
       read = self._read(v.reshape(-1, self.num_channels))
       flat = kernel.transpose(1, 2, 0, 3).reshape(-1, hidden.shape[1] * hidden.shape[2])
       hidden = hidden + (read.reshape(len(read), -1) @ flat).reshape(hidden.shape)
-    activated = jax.nn.gelu(hidden, approximate=False)
-    parameters = jnp.einsum("bch,chp->bcp", activated, self.output_kernel[...]) + self.output_bias[...][None]
+    # without barriers XLA computes GELU within transposes, up to 2.7 times slower on a CPU
+    hidden = jax.lax.optimization_barrier(hidden)
+    activated = jax.lax.optimization_barrier(jax.nn.gelu(hidden, approximate=False))
+    parameters = (activated.transpose(1, 0, 2) @ self.output_kernel[...] + self.output_bias[...][:, None]).transpose(
+      1, 0, 2
+    )
     return parameters.reshape(*shape, self.num_channels, -1)
 
   def from_features(self, features: Float[Array, "rows features"]) -> Float[Array, "rows channels hidden"]:
