@@ -83,7 +83,7 @@ def draw_sheet(
     raise InputError("there is no map to draw; give at least one")
   fonts = load_fonts(_FONT_SIZE)
   scale = _scale(blocks, gap, width)
-  sizes = [_size(block, scale) for block in blocks]
+  sizes = [_size(block, scale, fonts.small) for block in blocks]
   content = sum(size[0] for size in sizes) + gap * (len(blocks) - 1)
   wide = max(content, _MIN_WIDTH, round(fonts.heading.getlength(title))) + 2 * MARGIN
   lines = _legend_lines(entries, fonts.small, wide - 2 * MARGIN)
@@ -110,13 +110,14 @@ def _scale(blocks: Sequence[Block], gap: int, width: int) -> int:
   return max(1, min(_MAX_SCALE, (width - gaps) // pixels))
 
 
-def _size(block: Block, scale: int) -> tuple[int, int]:
-  """Returns width and height of a block with its heading and labels."""
+def _size(block: Block, scale: int, font: Any) -> tuple[int, int]:
+  """Returns width and height of a block with its heading, which may be wider than its tiles, and labels."""
   number, height, width = block.tiles.shape[:3]
   rows = -(-number // block.columns)
   row = height * scale + (_LINE if block.labels else 0)
   heading = _LINE if block.title else 0
-  return block.columns * (width * scale + _GAP) - _GAP, heading + rows * (row + _GAP) - _GAP
+  tiles = block.columns * (width * scale + _GAP) - _GAP
+  return max(tiles, math.ceil(font.getlength(block.title))), heading + rows * (row + _GAP) - _GAP
 
 
 def _paste(
