@@ -20,8 +20,11 @@ from catgen.networks.precision import compute_dtype
 _GROUPS, _HEADS, _HEAD_DIM = 8, 4, 32
 
 
-def _mish(x: Array) -> Array:
-  return x * jnp.tanh(jax.nn.softplus(x))
+def mish(x: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+  """Returns x tanh(log(1 + e^x)), by one exponential: with n = e^x (e^x + 2) it is x n / (n + 2)."""
+  exponential = jnp.exp(jnp.minimum(x, 20.0))  # beyond, the factor is 1 to all digits
+  n = exponential * (exponential + 2.0)
+  return x * (n / (n + 2.0))
 
 
 class ConvNormMish(nnx.Module):
@@ -33,7 +36,7 @@ class ConvNormMish(nnx.Module):
 
   def __call__(self, h: Float[Array, "batch height width inputs"]) -> Float[Array, "batch height width outputs"]:
     """Returns features of every position."""
-    return _mish(self.norm(self.conv(h)))
+    return mish(self.norm(self.conv(h)))
 
 
 class ResidualBlock(nnx.Module):
@@ -50,7 +53,7 @@ class ResidualBlock(nnx.Module):
     self, h: Float[Array, "batch height width inputs"], time: Float[Array, "batch time_width"]
   ) -> Float[Array, "batch height width outputs"]:
     """Returns features; `time` has not gone through Mish yet."""
-    inner = self.first(h) + self.time(_mish(time))[:, None, None].astype(h.dtype)
+    inner = self.first(h) + self.time(mish(time))[:, None, None].astype(h.dtype)
     return self.second(inner) + (h if self.skip is None else self.skip(h))
 
 
@@ -159,7 +162,7 @@ class LinearAttentionUNet(nnx.Module):
     keys: Key[Array, "batch"] | None = None,
   ) -> Float[Array, "batch height width outputs"]:
     """Returns logits of the clean category at every position; time in [0, 1], invalid positions unseen."""
-    vector = self.time_output(_mish(self.time_hidden(time_features(time, self.width))))
+    vector = self.time_output(mish(self.time_hidden(time_features(time, self.width))))
     h = blank_invalid(self.embedding(x), valid).astype(self.dtype)
     skips = []
     for level, stage in enumerate(self.down):

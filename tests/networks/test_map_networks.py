@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from catgen.interfaces import InputError
+from catgen.networks.linear_attention_unet import mish
 from tests.networks.perturbed import BATCH, CLASSES, MAP, MAP_SIZES, build, call, data, gradient, perturb
 
 KINDS = [*((kind, {}) for kind in MAP_SIZES), ("unet", {"patch_size": 2, "num_blocks": 2})]
@@ -73,6 +74,14 @@ def test_dropout_treats_an_example_alike_in_any_batch(kind, sizes):
     alone = call(kind, network, x[i : i + 1], time[i : i + 1], keys=keys[i : i + 1])
     np.testing.assert_allclose(together[i : i + 1], alone, rtol=1e-4, atol=1e-4)
   assert np.abs(together - call(kind, network, x, time)).max() > 1e-2
+
+
+def test_mish_is_x_tanh_softplus_x_with_its_slope():
+  x = np.concatenate([np.linspace(-90.0, 90.0, 721), [0.0]])
+  squashed = np.tanh(np.logaddexp(0.0, x))
+  np.testing.assert_allclose(mish(jnp.asarray(x, jnp.float32)), x * squashed, rtol=1e-6, atol=1e-36)
+  slope = squashed + x * (1 - squashed**2) / (1 + np.exp(-x))
+  np.testing.assert_allclose(jax.vmap(jax.grad(mish))(jnp.asarray(x, jnp.float32)), slope, rtol=1e-5, atol=1e-6)
 
 
 def test_patches_of_one_position_tell_all_classes_apart():
