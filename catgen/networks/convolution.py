@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from catgen.interfaces import InputError
+from catgen.networks.kernel_gradient import convolve
 
 
 def convolution(
@@ -33,6 +34,7 @@ def convolution(
     (size, size),
     strides=stride,
     padding=((pad, pad), (pad, pad)),
+    conv_general_dilated=convolve,
     dtype=dtype,
     rngs=rngs,
     **options,
