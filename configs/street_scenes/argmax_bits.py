@@ -1,4 +1,4 @@
-"""Argmax flow on street scenes over three bits a pixel instead of eight channels: smaller, faster and better."""
+"""Argmax flow on street scenes over three bits a pixel instead of eight channels: smaller and faster."""
 
 from ml_collections import ConfigDict
 
