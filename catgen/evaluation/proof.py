@@ -13,9 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import chi2
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array
 
 from catgen import bounds
+from catgen.evaluation import event_probabilities
+from catgen.evaluation.event_probabilities import EventProbabilities, Mean, mean
 from catgen.evaluation.samples import generate
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, example_keys
 
@@ -23,7 +25,6 @@ MAX_EVENTS = 1000
 LEVEL = 1e-4  # probability that a true claim about draws fails
 DEFAULT_OPTIONS = SampleOptions()
 AT_ONCE = 50  # draws computed together
-ENOUGH = 100.0  # effective draws per event, below which the average of its weights says little about p(x)
 CERTAIN = 0.05  # standard error of the sum of all probabilities, above which the sum says little
 ROUNDING = 1e-4  # nats, or probability, that float32 may cost
 
@@ -32,26 +33,8 @@ class Claim(NamedTuple):
   """One statement about the model, whether it holds, and the numbers behind it."""
 
   name: str
-  passed: bool
+  passed: bool | None  # None = these draws cannot tell
   detail: str
-
-
-class _Mean(NamedTuple):
-  value: Float[np.ndarray, "events"]
-  error: Float[np.ndarray, "events"]
-
-
-class _Truth(NamedTuple):
-  """p(x), exact or as the average of weights; `known` where the standard error can be trusted."""
-
-  p: Float[np.ndarray, "events"]
-  error: Float[np.ndarray, "events"]
-  known: Bool[np.ndarray, "events"]
-
-  def missing(self) -> str:
-    """Returns what to add to a claim about the known events."""
-    number = int((~self.known).sum())
-    return f"; {number} of {self.known.size} events left out: weights too spread" if number else ""
 
 
 def prove(
@@ -70,8 +53,9 @@ def prove(
   2. The weights average to p(x); 3. no event's ELBO exceeds log p(x); 4. the full bound and the bound agree.
   5. Importance-weighted bounds do not fall from S to 2S of the same draws, and stay below log p(x).
   6. Samples occur as often as p(x) says.
-  p(x) is `Model.log_prob`, else the average of the weights. A model that has neither can only show 4 and that its
-  bounds do not claim more than probability one.
+  p(x) is `Model.log_prob`, else the average of the weights; that of a flow is found from both sides, the weights and
+  `num_samples` latents of p(v) (`event_probabilities.of_both_sides`). A model that has neither can only show 4 and that
+  its bounds do not claim more than probability one.
 
   Args:
     model, params, state: parameters should be trained or perturbed: at a zero head every statement is empty.
@@ -86,26 +70,29 @@ def prove(
   if num_draws < 16:
     raise InputError("a proof needs at least 16 draws")
   events = enumerate_events(model)
-  keys = jax.random.split(key, 5)
+  keys = jax.random.split(key, 6)
 
   def draw(function: Callable[..., Array], key: Array, number: int) -> np.ndarray:
     return _draw(function, params, state, events, key, number)
 
-  elbo = _mean(draw(lambda p, b, k, s: model.bound(p, b, k, state=s, train=False).nats, keys[0], num_draws))
+  elbo = mean(draw(lambda p, b, k, s: model.bound(p, b, k, state=s, train=False).nats, keys[0], num_draws))
   weights, exact, truth = None, None, None
   if model.log_weight is not None:
     log_weight = model.log_weight
     # two independent sets, so that claim 5 compares independent numbers
     weights, others = (draw(lambda p, b, k, s: log_weight(p, b, k, state=s), k, num_draws) for k in (keys[1], keys[4]))
-    truth = _Truth(*_mean(np.exp(others)), _effective(others) >= ENOUGH)
+    truth = event_probabilities.of_weights(others)
+    if model.latent is not None:
+      latents = event_probabilities.draw_latents(model, params, state, keys[5], num_samples)
+      truth = event_probabilities.of_both_sides(others, *latents)
   if model.log_prob is not None:
     log_prob = model.log_prob
     exact = draw(lambda p, b, k, s: log_prob(p, b, state=s), keys[4], 1)[0]
-    truth = _Truth(np.exp(exact), np.zeros_like(exact), np.ones(exact.shape, bool))
+    truth = event_probabilities.of_log_prob(exact)
   claims = _elbo_claims(elbo, truth)
   if model.full_bound is not None:
     full_bound = model.full_bound
-    full = _mean(draw(lambda p, b, k, s: full_bound(p, b, k, state=s)[0].nats, keys[3], num_draws // 8))
+    full = mean(draw(lambda p, b, k, s: full_bound(p, b, k, state=s)[0].nats, keys[3], num_draws // 8))
     claims.append(_bounds_agree(elbo, full))
   if exact is not None and weights is not None:
     claims.append(_weights_agree(exact, weights))
@@ -153,14 +140,6 @@ def _count_samples(
   return np.bincount((x[valid.all(axis=1)] * place[None]).sum(axis=1), minlength=model.event.num_classes ** x.shape[1])
 
 
-def _effective(log_weights: np.ndarray) -> np.ndarray:
-  return np.asarray(bounds.effective_sample_size(jnp.asarray(log_weights, jnp.float32)))
-
-
-def _mean(draws: np.ndarray) -> _Mean:
-  return _Mean(draws.mean(axis=0), draws.std(axis=0, ddof=1) / math.sqrt(len(draws)))
-
-
 def _limit(num_statements: int) -> float:
   """Returns how many standard errors `num_statements` true statements together stay within, but for LEVEL."""
   return NormalDist().inv_cdf(1 - LEVEL / (2 * num_statements))
@@ -173,25 +152,24 @@ def _worst(excess: np.ndarray, error: np.ndarray, known: np.ndarray | None = Non
   return float(np.max(scores if known is None else scores[known], initial=-math.inf))
 
 
-def _sums_to_one(truth: _Truth, drawn: np.ndarray, num_samples: int) -> Claim:
+def _sums_to_one(truth: EventProbabilities, drawn: np.ndarray, num_samples: int) -> Claim:
   invalid = 1.0 - drawn.sum() / num_samples
   total = float(truth.p.sum() + invalid)
   error = math.sqrt(float((truth.error**2).sum()) + invalid * (1 - invalid) / num_samples)
-  passed = abs(total - 1.0) <= ROUNDING + _limit(1) * error and error <= CERTAIN
-  doubt = "" if error <= CERTAIN else ": too uncertain to tell; take more draws"
-  return Claim("probabilities sum to one", passed, f"{total:.5f} +- {error:.5f} (invalid: {invalid:.4f}){doubt}")
+  detail = f"{total:.5f} +- {error:.5f} (invalid: {invalid:.4f})"
+  if error > CERTAIN:
+    return Claim("probabilities sum to one", None, f"{detail}: too uncertain to tell; take more draws")
+  return Claim("probabilities sum to one", abs(total - 1.0) <= ROUNDING + _limit(1) * error, detail)
 
 
 def _weights_agree(exact: np.ndarray, weights: np.ndarray) -> Claim:
-  known = _effective(weights) >= ENOUGH
-  ratio = _mean(np.exp(weights - exact[None]))
-  worst, limit = _worst(np.abs(ratio.value - 1.0), ratio.error, known), _limit(len(exact))
-  detail = f"worst event {worst:.1f} standard errors (limit {limit:.1f})"
-  missing = _Truth(ratio.value, ratio.error, known).missing()
-  return Claim("weights average to p(x)", worst <= limit and bool(known.any()), detail + missing)
+  ratio = event_probabilities.of_weights(weights - exact[None])
+  worst, limit = _worst(np.abs(ratio.p - 1.0), ratio.error, ratio.known), _limit(len(exact))
+  detail = f"worst event {worst:.1f} standard errors (limit {limit:.1f}){ratio.missing()}"
+  return Claim("weights average to p(x)", ratio.verdict(worst <= limit), detail)
 
 
-def _elbo_claims(elbo: _Mean, truth: _Truth | None) -> list[Claim]:
+def _elbo_claims(elbo: Mean, truth: EventProbabilities | None) -> list[Claim]:
   if truth is None:  # exp of a bound is at most p(x), and Jensen makes the average bound's exponential smaller still
     total = float(np.exp(elbo.value).sum())
     error = float(np.sqrt(((np.exp(elbo.value) * elbo.error) ** 2).sum()))
@@ -201,16 +179,15 @@ def _elbo_claims(elbo: _Mean, truth: _Truth | None) -> list[Claim]:
   worst, limit = _worst(excess, error, truth.known), _limit(len(excess))
   share = np.where(truth.known, truth.p, 0.0) / max(float(truth.p[truth.known].sum()), 1e-30)
   gap, gap_error = -float((share * excess).sum()), float(np.sqrt(((share * error) ** 2).sum()))
-  some = bool(truth.known.any())
   detail = f"worst event {worst:+.1f} standard errors (limit {limit:.1f}){truth.missing()}"
   average = gap >= -ROUNDING - _limit(1) * gap_error
   return [
-    Claim("ELBO <= log p(x), every event", worst <= limit and some, detail),
-    Claim("ELBO <= log p(x), on average", average and some, f"gap {gap:.4f} +- {gap_error:.4f} nats"),
+    Claim("ELBO <= log p(x), every event", truth.verdict(worst <= limit), detail),
+    Claim("ELBO <= log p(x), on average", truth.verdict(average), f"gap {gap:.4f} +- {gap_error:.4f} nats"),
   ]
 
 
-def _bounds_agree(one: _Mean, full: _Mean) -> Claim:
+def _bounds_agree(one: Mean, full: Mean) -> Claim:
   excess, error = np.abs(one.value - full.value), np.hypot(one.error, full.error)
   worst, limit = _worst(excess, error), _limit(len(excess))
   detail = (
@@ -219,12 +196,12 @@ def _bounds_agree(one: _Mean, full: _Mean) -> Claim:
   return Claim("full bound = bound in expectation", worst <= limit, f"{detail} (limit {limit:.1f})")
 
 
-def _importance_claims(weights: np.ndarray, truth: _Truth) -> list[Claim]:
+def _importance_claims(weights: np.ndarray, truth: EventProbabilities) -> list[Claim]:
   means, sizes = [], (1, 2, 4, 8)
   usable = len(weights) // sizes[-1] * sizes[-1]
   for size in sizes:
     groups = jnp.asarray(weights[:usable].reshape(-1, size, weights.shape[1]).swapaxes(0, 1), jnp.float32)
-    means.append(_mean(np.asarray(bounds.importance_weighted(groups), np.float64)))
+    means.append(mean(np.asarray(bounds.importance_weighted(groups), np.float64)))
   steps = np.diff(np.stack([mean.value for mean in means]), axis=0)
   excess, error = means[-1].value - np.log(truth.p), np.hypot(means[-1].error, truth.error / truth.p)
   worst, limit = _worst(excess, error, truth.known), _limit(len(excess))
@@ -233,11 +210,11 @@ def _importance_claims(weights: np.ndarray, truth: _Truth) -> list[Claim]:
   rising = bool(steps.min() >= -ROUNDING)
   return [
     Claim("importance-weighted bound does not fall", rising, f"nats with 1, 2, 4, 8 draws: {averages}"),
-    Claim("importance-weighted bound <= log p(x)", worst <= limit and bool(truth.known.any()), detail),
+    Claim("importance-weighted bound <= log p(x)", truth.verdict(worst <= limit), detail),
   ]
 
 
-def _frequencies_agree(truth: _Truth, drawn: np.ndarray, num_samples: int) -> Claim:
+def _frequencies_agree(truth: EventProbabilities, drawn: np.ndarray, num_samples: int) -> Claim:
   """A chi-square test over the events whose p(x) is known and that are expected five times or more.
 
   All other outcomes, invalid ones among them, are put together; with p(x) they have what is missing to one. The Monte
@@ -253,4 +230,4 @@ def _frequencies_agree(truth: _Truth, drawn: np.ndarray, num_samples: int) -> Cl
   freedom = max(1, len(p) - 1)
   p_value = float(jax.jit(chi2.sf)(statistic, freedom))
   detail = f"chi-square {statistic:.1f} on {freedom}, p = {p_value:.3g}{truth.missing()}"
-  return Claim("samples occur as often as p(x) says", p_value >= LEVEL and bool(single.any()), detail)
+  return Claim("samples occur as often as p(x) says", p_value >= LEVEL if single.any() else None, detail)

@@ -119,15 +119,37 @@ class ArgmaxInverse(nnx.Module):
     category = digits.encode(x, self.num_classes, self.base)
     shape = (*category.shape, self.per_digit)
     if self.kind == "gumbel":
-      location = self.location[...][None, None] + self.location_encoder(x, valid=valid, keys=dropout_keys).reshape(
-        shape
-      )
+      location = self._locations(x, valid, dropout_keys, shape)
       inverted, volume = argmax.invert_gumbel(_log_uniform(keys, shape[1:]), category, location), jnp.zeros(len(x))
     else:
       noise = self.posterior(x, valid=valid, keys=keys, dropout_keys=dropout_keys)
       inverted, volume = self._threshold(noise.u.reshape(shape), noise.log_q.reshape(shape), category), noise.log_volume
     flat = (*x.shape, self.num_channels)
     return inverted.value.reshape(flat), total(inverted.log_q.reshape(flat), valid) + volume
+
+  def log_prob(
+    self,
+    v: Float[Array, "batch length channels"],
+    x: Int[Array, "batch length"],
+    *,
+    valid: Bool[Array, "batch length"],
+  ) -> Float[Array, "batch"]:
+    """Returns log q(v | x) summed over valid positions, for v in the region of x; elsewhere it means nothing."""
+    category = digits.encode(x, self.num_classes, self.base)
+    each = v.reshape(*category.shape, self.per_digit)
+    if self.kind == "gumbel":
+      noise = argmax.noise_of_gumbel(each, category, self._locations(x, valid, None, each.shape))
+      return total(noise.log_det.reshape(v.shape), valid)
+    if self.kind == "softplus":
+      noise = argmax.noise_of_softplus(each, category)
+    else:
+      location = jnp.broadcast_to(self.location[...][None, None], each.shape)
+      noise = argmax.noise_of_gumbel_thresholding(each, category, location)
+    log_q = self.posterior.log_prob(noise.value.reshape(v.shape), x, valid=valid)
+    return log_q + total(noise.log_det.reshape(v.shape), valid)
+
+  def _locations(self, x: Array, valid: Array, keys: Array | None, shape: tuple[int, ...]) -> Array:
+    return self.location[...][None, None] + self.location_encoder(x, valid=valid, keys=keys).reshape(shape)
 
   def _threshold(self, u: Array, log_q: Array, category: Array) -> Inverted:
     if self.kind == "softplus":

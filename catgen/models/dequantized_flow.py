@@ -111,6 +111,19 @@ class RoundingInverse(nnx.Module):
     inverted = rounding.invert_variational(noise.u.reshape(shape), noise.log_q.reshape(shape), category)
     return inverted.value.reshape(flat), total(inverted.log_q.reshape(flat), valid) + noise.log_volume
 
+  def log_prob(
+    self,
+    v: Float[Array, "batch length channels"],
+    x: Int[Array, "batch length"],
+    *,
+    valid: Bool[Array, "batch length"],
+  ) -> Float[Array, "batch"]:
+    """Returns log q(v | x) summed over valid positions, for v in the box of x; elsewhere it means nothing."""
+    if self.posterior is None:
+      return jnp.zeros(len(x))
+    logit, log_det = rounding.noise_of_variational(v)
+    return self.posterior.log_prob(logit, x, valid=valid) + total(log_det, valid)
+
   def generate(
     self, v: Float[Array, "batch length channels"]
   ) -> tuple[Int[Array, "batch length"], Bool[Array, "batch length"]]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -21,8 +22,8 @@ from catgen.networks.conditioning import fold_in
 class LatentFlow(nnx.Module):
   """An inverse q(v | x), with learned parts, and a density p(v), over flattened events.
 
-  The inverse is a module with `__call__(x, *, valid, keys, dropout_keys) -> (v, log_q)`, `generate(v) -> (x, used)`,
-  `initialize(x, *, valid)` and the attribute `num_channels`.
+  The inverse is a module with `__call__(x, *, valid, keys, dropout_keys) -> (v, log_q)`, `log_prob(v, x, *, valid)`,
+  `generate(v) -> (x, used)`, `initialize(x, *, valid)` and the attribute `num_channels`.
   """
 
   def __init__(self, event: EventSpec, make_inverse: Callable, make_density: Callable, *, rngs: nnx.Rngs) -> None:
@@ -49,9 +50,25 @@ class LatentFlow(nnx.Module):
     """Returns a draw of q(v | x) per example, the one that `terms` scores with the same key, and log q(v | x)."""
     return self.inverse(x, valid=valid, keys=fold_in(keys, 0), dropout_keys=None)
 
-  def sample(self, keys: Key[Array, "batch"]) -> tuple[Int[Array, "batch length"], Bool[Array, "batch length"]]:
-    """Returns categories and whether the latent meant one."""
-    return self.inverse.generate(self.density.sample(keys))
+  def sample(
+    self, keys: Key[Array, "batch"]
+  ) -> tuple[Float[Array, "batch length channels"], Int[Array, "batch length"], Bool[Array, "batch length"]]:
+    """Returns draws of p(v), their categories, and whether v means one."""
+    v = self.density.sample(keys)
+    return v, *self.inverse.generate(v)
+
+  def log_inverse(
+    self,
+    v: Float[Array, "batch length channels"],
+    x: Int[Array, "batch length"],
+    *,
+    valid: Bool[Array, "batch length"],
+  ) -> Float[Array, "batch"]:
+    """Returns log q(v | x) in nats, -inf where v means other categories, or in float32 lies on an edge."""
+    meant, used = self.inverse.generate(v)
+    log_q = self.inverse.log_prob(v, x, valid=valid)
+    inside = jnp.all((meant == x) & used | ~valid, axis=1) & jnp.isfinite(log_q)
+    return jnp.where(inside, log_q, -jnp.inf)
 
   def log_density(self, v: Float[Array, "batch length channels"]) -> Float[Array, "batch"]:
     """Returns log p(v) in nats."""
@@ -75,7 +92,13 @@ def latent_flow(event: EventSpec, make_inverse: Callable, make_density: Callable
     bound=partial(_bound, module.apply),
     sample=partial(_sample, module.apply, event),
     log_weight=partial(_log_weight, module.apply),
-    latent=Latent(partial(_infer, module.apply), partial(_log_density, module.apply), has_unused_codes),
+    latent=Latent(
+      infer=partial(_infer, module.apply),
+      log_prob=partial(_log_density, module.apply),
+      sample=partial(_sample_latent, module.apply, event),
+      log_q=partial(_log_inverse, module.apply),
+      has_unused_codes=has_unused_codes,
+    ),
   )
 
 
@@ -127,9 +150,23 @@ def _sample(
   """See `Model.sample`. `valid` is False where the latent meant no category."""
   if options.num_steps is not None or options.num_frames or options.temperature != 1.0:
     raise InputError("a flow is sampled in one pass: num_steps, num_frames and temperature do not apply")
-  x, used = apply(params, keys, method="sample")
+  return _sample_latent(apply, event, params, keys, state=state)[1]
+
+
+def _sample_latent(
+  apply: Callable, event: EventSpec, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree
+) -> tuple[Float[Array, "batch positions channels"], Samples]:
+  """See `Latent.sample`."""
+  v, x, used = apply(params, keys, method="sample")
   shape = (len(keys), *event.shape)
-  return Samples(x.reshape(shape), used.reshape(shape))
+  return v, Samples(x.reshape(shape), used.reshape(shape))
+
+
+def _log_inverse(
+  apply: Callable, params: PyTree, batch: Batch, v: Float[Array, "batch positions channels"], *, state: PyTree
+) -> Float[Array, "batch"]:
+  """See `Latent.log_q`."""
+  return apply(params, v, _flat(batch.x), valid=_flat(batch.valid), method="log_inverse")
 
 
 def _flat(values: Array) -> Array:

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.distributions import logistic, normal
+from catgen.flows.positions import total
 from catgen.interfaces import InputError
 from catgen.networks.conditioning import fold_in
 
@@ -70,14 +71,30 @@ class Posterior(nnx.Module):
     dropout_keys: Key[Array, "batch"] | None,
   ) -> Noise:
     """Returns one draw per example, by its own key."""
-    features = self.encoder(x, valid=valid, keys=dropout_keys)
-    location, log_scale = features[..., : self.num_channels], features[..., self.num_channels : 2 * self.num_channels]
+    location, log_scale, context = self._features(x, valid, dropout_keys)
     distribution = NOISE_BASES[self.base]
     u = jax.vmap(distribution.sample)(keys, location, log_scale)
     log_q = distribution.log_prob(location, log_scale, u)
     if self.chain is None:
       return Noise(u, log_q, jnp.zeros(len(x)))
-    context = features[..., 2 * self.num_channels :]
     chain_keys = None if dropout_keys is None else fold_in(dropout_keys, 1)
     u, log_det = self.chain.inverse(u, context=context, valid=valid, keys=chain_keys)
     return Noise(self.chain.move_back(u), log_q, -log_det)
+
+  def log_prob(
+    self,
+    u: Float[Array, "batch length channels"],
+    x: Int[Array, "batch length"],
+    *,
+    valid: Bool[Array, "batch length"],
+  ) -> Float[Array, "batch"]:
+    """Returns log q(u | x), summed over valid positions."""
+    location, log_scale, context = self._features(x, valid, None)
+    log_volume = jnp.zeros(len(x))
+    if self.chain is not None:
+      u, log_volume = self.chain.forward(self.chain.move(u), context=context, valid=valid)
+    return total(NOISE_BASES[self.base].log_prob(location, log_scale, u), valid) + log_volume
+
+  def _features(self, x: Array, valid: Array, keys: Array | None) -> list[Array]:
+    """Returns location and log-scale of the base, and the context of the flow layers."""
+    return jnp.split(self.encoder(x, valid=valid, keys=keys), [self.num_channels, 2 * self.num_channels], axis=-1)

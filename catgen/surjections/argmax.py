@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from catgen.bijections import gumbel_threshold, sigmoid, softplus_threshold
 from catgen.bijections.softplus_threshold import Thresholded
-from catgen.surjections.inverted import Inverted
+from catgen.distributions.logarithms import log1mexp
+from catgen.surjections.inverted import Inverted, Noise
 
 
 def num_channels(base: int) -> int:
@@ -31,7 +32,7 @@ def invert_softplus(
 ) -> Inverted:
   """Returns v by softplus thresholding (Eq. 6-7) of noise with log-density `log_q`."""
   if u.shape[-1] == 1:
-    return _inverted(_one_channel(softplus_threshold.forward_binary(u[..., 0], category)), log_q)
+    return _inverted(Thresholded(*_one_channel(softplus_threshold.forward_binary(u[..., 0], category))), log_q)
   return _inverted(softplus_threshold.forward(u, category), log_q)
 
 
@@ -56,14 +57,39 @@ def invert_gumbel_thresholding(
   return _inverted(_gumbel(jax.nn.log_sigmoid(logit), category, location), log_q - log_slope)
 
 
+def noise_of_softplus(v: Float[Array, "*event channels"], category: Int[Array, "*event"]) -> Noise:
+  """Returns the noise that `invert_softplus` turns into v, for v in the region of the category."""
+  if v.shape[-1] == 1:
+    return Noise(*_one_channel(softplus_threshold.inverse_binary(v[..., 0], category)))
+  return Noise(*softplus_threshold.inverse(v, category))
+
+
+def noise_of_gumbel(
+  v: Float[Array, "*event channels"], category: Int[Array, "*event"], location: Float[Array, "*#event channels"]
+) -> Noise:
+  """Returns the logarithm of the uniforms that `invert_gumbel` turns into v; log_det is that of the uniforms."""
+  if v.shape[-1] == 1:
+    return Noise(*_one_channel(gumbel_threshold.inverse_binary(v[..., 0], category, location[..., 0])))
+  return Noise(*gumbel_threshold.inverse(v, category, location))
+
+
+def noise_of_gumbel_thresholding(
+  v: Float[Array, "*event channels"], category: Int[Array, "*event"], location: Float[Array, "*#event channels"]
+) -> Noise:
+  """Returns the logits that `invert_gumbel_thresholding` turns into v."""
+  log_u, log_det = noise_of_gumbel(v, category, location)
+  log_rest = log1mexp(jnp.log(-log_u))
+  return Noise(log_u - log_rest, log_det - log_u - log_rest)
+
+
 def _gumbel(log_u: Array, category: Array, location: Array) -> Thresholded:
   if log_u.shape[-1] == 1:
-    return _one_channel(gumbel_threshold.forward_binary(log_u[..., 0], category, location[..., 0]))
+    return Thresholded(*_one_channel(gumbel_threshold.forward_binary(log_u[..., 0], category, location[..., 0])))
   return gumbel_threshold.forward(log_u, category, location)
 
 
-def _one_channel(result: Thresholded) -> Thresholded:
-  return Thresholded(*(part[..., None] for part in result))
+def _one_channel(result: tuple[Array, ...]) -> tuple[Array, ...]:
+  return tuple(part[..., None] for part in result)
 
 
 def _inverted(result: Thresholded, log_q: Array) -> Inverted:

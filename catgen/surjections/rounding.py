@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from catgen.bijections import sigmoid
 from catgen.distributions import categorical
-from catgen.surjections.inverted import Inverted
+from catgen.surjections.inverted import Inverted, Noise
 
 
 def generate(v: Float[Array, "*event classes"]) -> tuple[Int[Array, "*event"], Bool[Array, "*event"]]:
@@ -31,3 +31,8 @@ def invert_variational(
   """Returns onehot + sigmoid(logit), where the logit has log-density `log_q`."""
   u, log_slope = sigmoid.forward(logit)
   return Inverted(categorical.indicator(category, u.shape[-1]) + u, log_q - log_slope)
+
+
+def noise_of_variational(v: Float[Array, "*event classes"]) -> Noise:
+  """Returns the logits that `invert_variational` turns into v, for v inside a box; infinite on its faces."""
+  return Noise(*sigmoid.inverse(v - jnp.floor(v)))
