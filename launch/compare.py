@@ -5,7 +5,7 @@
 
 Run launch.evaluate on each first. Runs that differ in nothing but the seed share a row. Differences are from the first
 row's model, on the examples that both rows have. Sampling time is that of one example alone, as in the paper's Table
-10, measured here and now. Writes the table as JSON and as a picture.
+10, measured here and now. Writes the table as JSON and as a picture; of maps also samples of all models beside data.
 """
 
 import glob
@@ -24,11 +24,12 @@ from absl import flags
 from catgen import build
 from catgen.evaluation import comparison, results
 from catgen.evaluation.comparison import Evaluation
+from catgen.experiment import examples_of
 from catgen.interfaces import InputError
 from catgen.reporting import figures_comparison, progress, text
 from catgen.reporting.writers import FILE_NAME as METRICS_FILE
 from catgen.reporting.writers import read_metrics
-from launch import cli
+from launch import cli, pictures
 
 FLAGS = flags.FLAGS
 
@@ -48,11 +49,17 @@ def main() -> None:
     groups.setdefault(build.identity_without_seed(run.record), []).append(run)
   for group in groups.values():
     check_same_estimators(group)
-  rows = [row for group in groups.values() for row in rows_of(group)]
+  runs = [first_run(group) for group in groups.values()]
+  rows = [row for group, run in zip(groups.values(), runs, strict=True) for row in rows_of(group, run)]
   for row in rows:
     less = comparison.difference(row["evaluations"], rows[0]["evaluations"])
     row["difference"], row["difference_error"], row["difference_examples"] = less
   report(rows, compared[0].record.position)
+  if FLAGS.num_maps and all(run.record.event == runs[0].record.event for run in runs):
+    folders = [[run.workdir for run in group] for group in groups.values()]
+    names = list(map(name_of, folders))
+    unique = len(set(names)) == len(names)
+    draw_maps(names if unique else [each[0] for each in folders], runs)
 
 
 def workdirs(patterns: Sequence[str]) -> list[str]:
@@ -90,9 +97,19 @@ def check_same_estimators(group: Sequence[Compared]) -> None:
         )
 
 
-def rows_of(group: Sequence[Compared]) -> list[dict[str, Any]]:
+def first_run(group: Sequence[Compared]) -> build.Run:
+  """Returns the model of the first seed as it was evaluated."""
+  return build.load(group[0].workdir, step=evaluated_step(group[0]), say=cli.say)
+
+
+def evaluated_step(run: Compared) -> int:
+  """Returns the step of a work directory's evaluations."""
+  return next(iter(run.evaluations.values())).record["step"]
+
+
+def rows_of(group: Sequence[Compared], run: build.Run) -> list[dict[str, Any]]:
   """Returns what is known of one model, a row for each estimator."""
-  cost = cost_of(group)
+  cost = cost_of(group, run)
   return [{**row_of(group, how), **cost} for how in group[0].evaluations]
 
 
@@ -126,10 +143,9 @@ def name_of(folders: Sequence[str]) -> str:
   return "".join(letters[0] for letters in shared).rstrip("._-") or names[0]
 
 
-def cost_of(group: Sequence[Compared]) -> dict[str, Any]:
+def cost_of(group: Sequence[Compared], run: build.Run) -> dict[str, Any]:
   """Returns parameters, training positions and seconds (means over seeds), and the time of one sample."""
-  steps = [next(iter(each.evaluations.values())).record["step"] for each in group]
-  run = build.load(group[0].workdir, step=steps[0], say=cli.say)
+  steps = [evaluated_step(each) for each in group]
   seconds = sample_seconds(run, FLAGS.sampling_repeats, group[0].workdir) if FLAGS.sampling_repeats else []
   return {
     "parameters": sum(leaf.size for leaf in jax.tree.leaves(run.params)),
@@ -191,6 +207,25 @@ def report(rows: Sequence[dict[str, Any]], position: str) -> None:
   cli.say(f"written to {path} and {picture}")
 
 
+def draw_maps(names: Sequence[str], runs: Sequence[build.Run]) -> None:
+  """Draws --num_maps samples of each model beside held-out data, if they are maps."""
+  record = runs[0].record
+  if not pictures.is_map(record.event):
+    return
+  held_out = examples_of(build.source_of(record), FLAGS.split, FLAGS.num_maps)
+  sets = {"held-out data": pictures.marked(*held_out)}
+  bar = progress.open_progress(len(runs), unit="model", title="draw samples")
+  try:
+    for name, run in zip(names, runs, strict=True):
+      drawn = run.sample(FLAGS.num_maps)
+      sets[name] = pictures.marked(np.asarray(drawn.x), np.asarray(drawn.valid))
+      bar.update(1)
+  finally:
+    bar.close()
+  path = pictures.draw_models(f"{FLAGS.output}_samples.png", sets, pictures.legend_of(record))
+  cli.say(f"samples of all models are in {path}")
+
+
 def cells(row: dict[str, Any], *, first: bool) -> list[str]:
   """Returns a row of the table as text."""
   draws = "" if row["estimator"] == "exact" else f", {row['num_draws']} x {row['num_replicates']}"
@@ -220,7 +255,8 @@ def define_flags() -> None:
   flags.DEFINE_string("split", "test", "the split whose evaluations are compared")
   flags.DEFINE_enum("estimator", None, ["exact", "elbo", "full", "iwbo"], "only evaluations by this one")
   flags.DEFINE_integer("sampling_repeats", 3, "samples that are timed for each model; 0 = none")
-  flags.DEFINE_string("output", "comparison", "what is written: this with .json and .png")
+  flags.DEFINE_integer("num_maps", 6, "samples of each model in a picture, where examples are maps; 0 = none")
+  flags.DEFINE_string("output", "comparison", "what is written: this with .json and .png, and _samples.png of maps")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from catgen.build import RunRecord
 from catgen.evaluation.samples import Frequencies
 from catgen.interfaces import DataSource, EventSpec, Legend
 from catgen.reporting import figures_map_chain, figures_maps, figures_statistics, palette, writers
+from catgen.reporting.sheet import WIDTH
 from launch import cli
 
 _MOST = 64  # maps in a grid
 _BESIDE = 12  # maps of each set
+_MODEL_WIDTH = 290  # pixels of a model's column
 _NAMED = 8  # categories in a line
 _CHAIN_EXAMPLES, _CHAIN_FRAMES = 4, 8
 
@@ -64,6 +66,13 @@ def draw_beside(
   number = min(len(data), len(samples), _BESIDE)
   groups = {"held-out data": data[:number], "samples": samples[:number]}
   figures_maps.maps_beside(groups, path, legend=legend, title=f"Data and samples, step {step:,}")
+  return path
+
+
+def draw_models(path: str, sets: Mapping[str, Int[np.ndarray, "maps height width"]], legend: Legend) -> str:
+  """Draws a column of maps for the data and each model, side by side, and returns the path."""
+  width = max(WIDTH, _MODEL_WIDTH * len(sets))
+  figures_maps.maps_beside(sets, path, legend=legend, columns=1, title="Data and samples", width=width)
   return path
 
 

@@ -13,7 +13,7 @@ from catgen.bounds import bits_per_position
 from catgen.interfaces import Legend
 from catgen.reporting.drawing import INK, PAPER, QUIET, save_image
 from catgen.reporting.palette import BLANK, colored, is_blank
-from catgen.reporting.sheet import Block, Entry, Sheet, best_columns, draw_sheet
+from catgen.reporting.sheet import WIDTH, Block, Entry, Sheet, best_columns, draw_sheet
 
 _MAX_ENTRIES = 40  # of a legend
 
@@ -56,6 +56,7 @@ def maps_beside(
   columns: int | None = None,
   title: str = "",
   blank: str = "no category",
+  width: int = WIDTH,
 ) -> None:
   """Draws sets of maps side by side, each under its name: data beside samples.
 
@@ -63,12 +64,13 @@ def maps_beside(
     groups: name -> maps.
     columns: of each set; None = as many as fill the page; with 1 the maps of an example (observed, completion, truth)
       stand in a row.
+    width: of the picture in pixels, about.
     path, legend, title, blank: see `map_grid`.
   """
-  number, height, width = max((maps.shape for maps in groups.values()), default=(1, 1, 1))
-  wide = columns or best_columns(max(1, number), height, width * max(1, len(groups)))
-  blocks = [Block(name, colored(maps, legend), wide) for name, maps in groups.items()]
-  sheet = draw_sheet(blocks, title=title, entries=legend_entries(groups.values(), legend, blank))
+  number, high, wide = max((maps.shape for maps in groups.values()), default=(1, 1, 1))
+  across = columns or best_columns(max(1, number), high, wide * max(1, len(groups)))
+  blocks = [Block(name, colored(maps, legend), across) for name, maps in groups.items()]
+  sheet = draw_sheet(blocks, title=title, entries=legend_entries(groups.values(), legend, blank), width=width)
   save_image(sheet.image, path)
 
 

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import types
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 
 from catgen import build, experiment
 from catgen.interfaces import InputError, SampleOptions
-from launch import evaluate, pictures, sample, train
+from launch import compare, evaluate, pictures, sample, train
 from tests.launch.tiny_run import tiny_config, tiny_map_config
 from tests.reporting.test_writers import events
 
@@ -105,3 +106,13 @@ def test_mistakes_with_pictures_in_training_are_found_before_it(text, maps):
 def test_what_means_no_category_is_marked():
   x, valid = np.array([[[0, 1]]]), np.array([[[True, False]]])
   assert pictures.marked(x, valid).tolist() == [[[0, -1]]]
+
+
+def test_models_are_pictured_side_by_side(run, tmp_path, monkeypatch, capsys):
+  flags = types.SimpleNamespace(split="test", num_maps=3, output=str(tmp_path / "both"))
+  monkeypatch.setattr(compare, "FLAGS", flags)
+  compare.draw_maps(["one", "another"], [run, run])
+  assert f"samples of all models are in {tmp_path}/both_samples.png" in capsys.readouterr().out
+  picture = np.asarray(Image.open(tmp_path / "both_samples.png"))
+  columns = np.flatnonzero((picture[100:500] != 255).any(axis=(0, 2)))
+  assert (np.diff(columns) > 20).sum() == 2  # three columns of maps
