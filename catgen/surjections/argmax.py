@@ -52,9 +52,13 @@ def invert_gumbel_thresholding(
   category: Int[Array, "*event"],
   location: Float[Array, "*#event channels"],
 ) -> Inverted:
-  """Returns v by Gumbel thresholding of u = sigmoid(logit), where the logit has log-density `log_q`."""
+  """Returns v by Gumbel thresholding of u = sigmoid(logit), where the logit has log-density `log_q`.
+
+  Numerics: finite for all finite logits; those beyond 87, whose log u float32 cannot hold, give the v of 87.
+  """
   log_slope = sigmoid.forward(logit)[1]
-  return _inverted(_gumbel(jax.nn.log_sigmoid(logit), category, location), log_q - log_slope)
+  log_u = jnp.minimum(jax.nn.log_sigmoid(logit), -jnp.finfo(logit.dtype).tiny)
+  return _inverted(_gumbel(log_u, category, location), log_q - log_slope)
 
 
 def noise_of_softplus(v: Float[Array, "*event channels"], category: Int[Array, "*event"]) -> Noise:

@@ -44,7 +44,14 @@ def folder(text, tmp_path_factory):
 
 
 def flags_of(monkeypatch, folder, **changes):
-  values = {"split": "test", "estimator": None, "sampling_repeats": 2, "num_maps": 2, "output": str(folder / "table"), **changes}
+  values = {
+    "split": "test",
+    "estimator": None,
+    "sampling_repeats": 2,
+    "num_maps": 2,
+    "output": str(folder / "table"),
+    **changes,
+  }
   monkeypatch.setattr(compare, "FLAGS", types.SimpleNamespace(**values))
 
 

@@ -1,5 +1,6 @@
 """Digits for every small K and M; latents in the region of their category; q(v | x) integrates to one over it."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -76,6 +77,19 @@ def test_log_q_is_the_density_of_v(inverse):
   ratio = np.exp(log_f - log_q)
   assert abs(ratio.mean() - 1) < 5 * ratio.std() / np.sqrt(num)
   assert ratio.std() / np.sqrt(num) < 0.02
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gumbel_thresholding_of_extreme_logits_stays_finite(channels):
+  logit = jnp.broadcast_to(jnp.array([-200.0, -90.0, 0.0, 86.0, 90.0, 200.0])[:, None], (6, channels))
+  category, location = jnp.zeros(6, int), LOCATION[None, :channels]
+
+  def both(logit, location):
+    result = argmax.invert_gumbel_thresholding(logit, jnp.zeros_like(logit), category, location)
+    return result.value.sum() + result.log_q.sum(), result
+
+  (_, result), gradients = jax.value_and_grad(both, argnums=(0, 1), has_aux=True)(logit, location)
+  chex.assert_tree_all_finite((result, gradients))
 
 
 def test_rounding():
