@@ -28,6 +28,7 @@ class EventProbabilities(NamedTuple):
   p: Float[np.ndarray, "events"]
   error: Float[np.ndarray, "events"]
   known: Bool[np.ndarray, "events"]
+  sensitivity: float = 1.0  # change of the sum of p where log p(x, v) of every draw changes by a small one
 
   def missing(self) -> str:
     """Returns what to add to a claim about the known events."""
@@ -64,7 +65,8 @@ def of_both_sides(
 
   With N draws of q(v | x) and M of p(v), p(x) is the expectation of the sum of p / (N q + M p) over all of them that
   lie in the region of x. No summand exceeds 1 / M, so the sum has a variance and its error can be estimated where
-  weights p / q have none: those of the inverse "gumbel", whose left tail is lighter than that of any density.
+  weights p / q have none: those of the inverse "gumbel", whose left tail is lighter than that of any density. What
+  draws of p(v) alone can reach is counted there whatever log p(v) says, hence `sensitivity`.
 
   Args:
     log_weights: log p(v) - log q(v | x) at draws of q(v | x).
@@ -72,15 +74,16 @@ def of_both_sides(
     meant: number of that event, -1 for none.
   """
   (num_draws, num_events), num_latents = log_weights.shape, len(meant)
-  ratio = math.log(num_latents / num_draws)
-  inferred = mean(num_draws / num_latents * _sigmoid(log_weights + ratio))
-  share = _sigmoid(latent_log_weights + ratio)
+  ratio = num_latents / num_draws
+  shares, share = (_sigmoid(log_w + math.log(ratio)) for log_w in (log_weights, latent_log_weights))
+  inferred = mean(shares / ratio)
   used = meant >= 0
   first, second = (
     np.bincount(meant[used], share[used] ** power, minlength=num_events) / num_latents for power in (1, 2)
   )
   p, error = inferred.value + first, np.sqrt(inferred.error**2 + (second - first**2) / num_latents)
-  return EventProbabilities(p, error, error * math.sqrt(ENOUGH) <= p)
+  changes = (shares * (1 - shares)).mean(axis=0).sum() / ratio + (share * (1 - share)).mean()
+  return EventProbabilities(p, error, error * math.sqrt(ENOUGH) <= p, float(changes))
 
 
 def draw_latents(

@@ -25,7 +25,7 @@ MAX_EVENTS = 1000
 LEVEL = 1e-4  # probability that a true claim about draws fails
 DEFAULT_OPTIONS = SampleOptions()
 AT_ONCE = 50  # draws computed together
-CERTAIN = 0.05  # standard error of the sum of all probabilities, above which the sum says little
+CERTAIN = 0.05  # standard error of the sum of all probabilities, or of log p by it, above which it says little
 ROUNDING = 1e-4  # nats, or probability, that float32 may cost
 
 
@@ -53,9 +53,9 @@ def prove(
   2. The weights average to p(x); 3. no event's ELBO exceeds log p(x); 4. the full bound and the bound agree.
   5. Importance-weighted bounds do not fall from S to 2S of the same draws, and stay below log p(x).
   6. Samples occur as often as p(x) says.
-  p(x) is `Model.log_prob`, else the average of the weights; that of a flow is found from both sides, the weights and
-  `num_samples` latents of p(v) (`event_probabilities.of_both_sides`). A model that has neither can only show 4 and that
-  its bounds do not claim more than probability one.
+  p(x) is `Model.log_prob`, else the average of the weights; that of a flow is found from draws of q(v | x) and of p(v)
+  (`event_probabilities.of_both_sides`). A model that has neither can only show 4 and that its bounds do not claim more
+  than probability one.
 
   Args:
     model, params, state: parameters should be trained or perturbed: at a zero head every statement is empty.
@@ -83,7 +83,9 @@ def prove(
     weights, others = (draw(lambda p, b, k, s: log_weight(p, b, k, state=s), k, num_draws) for k in (keys[1], keys[4]))
     truth = event_probabilities.of_weights(others)
     if model.latent is not None:
-      latents = event_probabilities.draw_latents(model, params, state, keys[5], num_samples)
+      # of p(v) so few, that they cannot outvote a wrong log p(v): see `of_both_sides`
+      number = min(num_samples, num_draws * len(events.x) // 8 + 1)
+      latents = event_probabilities.draw_latents(model, params, state, keys[5], number)
       truth = event_probabilities.of_both_sides(others, *latents)
   if model.log_prob is not None:
     log_prob = model.log_prob
@@ -157,7 +159,7 @@ def _sums_to_one(truth: EventProbabilities, drawn: np.ndarray, num_samples: int)
   total = float(truth.p.sum() + invalid)
   error = math.sqrt(float((truth.error**2).sum()) + invalid * (1 - invalid) / num_samples)
   detail = f"{total:.5f} +- {error:.5f} (invalid: {invalid:.4f})"
-  if error > CERTAIN:
+  if error > CERTAIN * truth.sensitivity:
     return Claim("probabilities sum to one", None, f"{detail}: too uncertain to tell; take more draws")
   return Claim("probabilities sum to one", abs(total - 1.0) <= ROUNDING + _limit(1) * error, detail)
 

@@ -5,15 +5,14 @@ import numpy as np
 import pytest
 
 from catgen.evaluation import event_probabilities
+from catgen.evaluation.proof import prove
 from catgen.interfaces import EventSpec, example_keys
 from catgen.models import MODELS
-from tests.contracts.families import batch_of, density, encoder, events_of, perturbed, posterior_flow
+from tests.contracts.families import batch_of, density, encoder, events_of, family, perturbed, posterior_flow
 
 EVENT = EventSpec((2,), 3)
 FLOWS = {
-  "softplus": ("argmax_flow", {}),
   "gumbel": ("argmax_flow", {"inverse": "gumbel"}),
-  "thresholding": ("argmax_flow", {"inverse": "gumbel_thresholding", "noise_base": "logistic"}),
   "posterior_flow": ("argmax_flow", {"base": 2, "make_posterior_flow": posterior_flow(), "num_context": 4}),
   "variational": ("dequantized_flow", {"noise": "variational"}),
 }
@@ -25,13 +24,34 @@ def test_draws_of_either_side_give_one_probability(name):
   kind, options = FLOWS[name]
   model = MODELS[kind](event=EVENT, make_encoder=encoder(), make_density=density("coupling"), **options)
   params, state = perturbed(model, 0.1)
-  num_draws, events = 500, batch_of(np.repeat(events_of(EVENT), 500, axis=0))
+  num_draws, events = 2000, batch_of(np.repeat(events_of(EVENT), 2000, axis=0))
   keys = example_keys(jax.random.key(1), events.index)
   weights = jax.jit(lambda *args: model.log_weight(*args, state=state))(params, events, keys)
   weights = np.asarray(weights, np.float64).reshape(-1, num_draws).T
-  log_weights, meant = event_probabilities.draw_latents(model, params, state, jax.random.key(2), 20_000)
-  found = event_probabilities.of_both_sides(weights, log_weights, meant)
+  latents, meant = event_probabilities.draw_latents(model, params, state, jax.random.key(2), 2000)
   invalid = np.mean(meant < 0)
-  error = np.sqrt((found.error**2).sum() + invalid * (1 - invalid) / len(meant))
-  assert abs(found.p.sum() + invalid - 1) < 4 * error
-  assert error < 0.02
+
+  def total(offset):
+    """Returns the sum and its standard error, where log p(v) is too large by the offset."""
+    found = event_probabilities.of_both_sides(weights + offset, latents + offset, meant)
+    return found.p.sum() + invalid, np.sqrt((found.error**2).sum() + invalid * (1 - invalid) / len(meant)), found
+
+  found, error, estimate = total(0.0)
+  assert abs(found - 1) < 4 * error
+  assert error < 0.05
+  change = (total(0.01)[0] - total(-0.01)[0]) / 0.02
+  np.testing.assert_allclose(estimate.sensitivity, change, rtol=1e-3)
+
+
+def test_a_density_that_is_off_is_found():
+  member = family("argmax_gumbel_bits")
+
+  def log_prob(params, v, *, state):
+    return member.model.latent.log_prob(params, v, state=state) + 0.2
+
+  def log_weight(params, batch, keys, *, state):
+    return member.model.log_weight(params, batch, keys, state=state) + 0.2
+
+  wrong = member.model._replace(log_weight=log_weight, latent=member.model.latent._replace(log_prob=log_prob))
+  claims = prove(wrong, member.params, member.state, key=jax.random.key(0), num_samples=2000)
+  assert {claim.name: claim.passed for claim in claims}["probabilities sum to one"] is False
