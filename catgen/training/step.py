@@ -18,6 +18,8 @@ from catgen.interfaces import Batch, Bound, Model, PyTree, example_keys, example
 from catgen.training.sharding import BATCH_AXES, FSDP_RULES, Rules, shard_state
 from catgen.training.state import TrainState, create_state, update_ema
 
+MANY_ARRAYS = 1000  # parameters; the draw of each takes XLA a fraction of a second to compile
+
 
 def abstract_state(
   model: Model,
@@ -47,12 +49,19 @@ def abstract_state(
 def make_init(model: Model, optimizer: optax.GradientTransformation, *, target: TrainState) -> Callable:
   """Returns (batch, key) -> TrainState, made where it will live: no device ever holds a whole model that is spread.
 
+  A model of very many arrays that every device holds is drawn operation by operation instead: as one program the draws
+  of the paper's flow of maps compile for more than five minutes on a CPU, one by one they take half of one.
+
   Args:
     model, optimizer: as for `abstract_state`.
     target: from `abstract_state`.
   """
   create = functools.partial(create_state, model, optimizer, use_ema=target.ema is not None)
-  return jax.jit(create, out_shardings=_shardings(target))
+  shardings = _shardings(target)
+  everywhere = all(each.is_fully_replicated and each.is_fully_addressable for each in jax.tree.leaves(shardings))
+  if everywhere and len(jax.tree.leaves(target.params)) > MANY_ARRAYS:
+    return lambda batch, key: jax.device_put(create(batch, key), shardings, may_alias=False)
+  return jax.jit(create, out_shardings=shardings)
 
 
 def make_train_step(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from catgen.interfaces import example_keys, example_strata
+from catgen.training import step as stepping
 from tests import toys
 from tests.training.trainer import Setting, build, run_steps
 
@@ -128,3 +129,13 @@ def test_one_compilation_serves_all_steps():
   run_steps(trainer, 2, state)
   run_steps(trainer, 2)
   assert trainer.train_step._cache_size() == compiled
+
+
+def test_a_model_of_many_arrays_begins_and_goes_on_like_any_other(monkeypatch):
+  """Drawn operation by operation, up to rounding the same; its buffers are its own, so that a step can consume them."""
+  usual = build("denoiser", ONE)
+  monkeypatch.setattr(stepping, "MANY_ARRAYS", 0)
+  other = build.__wrapped__("denoiser", ONE)
+  chex.assert_trees_all_close(other.init(), usual.init(), rtol=1e-5, atol=1e-6)
+  states = [run_steps(trainer, 2)[0] for trainer in (other, usual)]
+  chex.assert_trees_all_close(*(state.params for state in states), rtol=1e-4, atol=1e-5)
