@@ -55,11 +55,8 @@ def main() -> None:
     less = comparison.difference(row["evaluations"], rows[0]["evaluations"])
     row["difference"], row["difference_error"], row["difference_examples"] = less
   report(rows, compared[0].record.position)
-  if FLAGS.num_maps and all(run.record.event == runs[0].record.event for run in runs):
-    folders = [[run.workdir for run in group] for group in groups.values()]
-    names = list(map(name_of, folders))
-    unique = len(set(names)) == len(names)
-    draw_maps(names if unique else [each[0] for each in folders], runs)
+  if FLAGS.num_maps and pictures.is_map(runs[0].record.event) and len({run.record.event for run in runs}) == 1:
+    draw_maps(labels_of(list(groups.values())), runs)
 
 
 def workdirs(patterns: Sequence[str]) -> list[str]:
@@ -143,6 +140,12 @@ def name_of(folders: Sequence[str]) -> str:
   return "".join(letters[0] for letters in shared).rstrip("._-") or names[0]
 
 
+def labels_of(groups: Sequence[Sequence[Compared]]) -> list[str]:
+  """Returns the names of models, or where two of them are the same, their first folders."""
+  names = [name_of([run.workdir for run in group]) for group in groups]
+  return names if len(set(names)) == len(names) else [group[0].workdir for group in groups]
+
+
 def cost_of(group: Sequence[Compared], run: build.Run) -> dict[str, Any]:
   """Returns parameters, training positions and seconds (means over seeds), and the time of one sample."""
   steps = [evaluated_step(each) for each in group]
@@ -208,10 +211,8 @@ def report(rows: Sequence[dict[str, Any]], position: str) -> None:
 
 
 def draw_maps(names: Sequence[str], runs: Sequence[build.Run]) -> None:
-  """Draws --num_maps samples of each model beside held-out data, if they are maps."""
+  """Draws --num_maps samples of each model of maps beside held-out data."""
   record = runs[0].record
-  if not pictures.is_map(record.event):
-    return
   held_out = examples_of(build.source_of(record), FLAGS.split, FLAGS.num_maps)
   sets = {"held-out data": pictures.marked(*held_out)}
   bar = progress.open_progress(len(runs), unit="model", title="draw samples")

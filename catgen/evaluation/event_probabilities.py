@@ -83,7 +83,7 @@ def of_both_sides(
   )
   p, error = inferred.value + first, np.sqrt(inferred.error**2 + (second - first**2) / num_latents)
   changes = (shares * (1 - shares)).mean(axis=0).sum() / ratio + (share * (1 - share)).mean()
-  return EventProbabilities(p, error, error * math.sqrt(ENOUGH) <= p, float(changes))
+  return EventProbabilities(p, error, (p > 0) & (error * math.sqrt(ENOUGH) <= p), float(changes))
 
 
 def draw_latents(
