@@ -93,3 +93,11 @@ def test_a_seed_that_lacks_an_evaluation_is_named(folder, tmp_path, monkeypatch)
   flags_of(monkeypatch, folder, workdirs=[str(tmp_path / "*")])
   with pytest.raises(InputError, match=r"diffusion\.1 has no evaluation by full with \d draw.*another seed"):
     compare.main()
+
+
+def test_models_of_the_same_name_are_told_apart_by_their_folders():
+  def group(*folders):
+    return [compare.Compared(folder, None, {}) for folder in folders]
+
+  assert compare.labels_of([group("a/x.0", "a/x.1"), group("a/y")]) == ["x", "y"]
+  assert compare.labels_of([group("a/x"), group("b/x")]) == ["a/x", "b/x"]
