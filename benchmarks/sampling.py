@@ -16,7 +16,8 @@ from absl import flags
 
 from benchmarks.subjects import SUBJECTS, describe_machine, experiment_of
 from catgen.experiment import Experiment
-from catgen.interfaces import SampleOptions, example_keys
+from catgen.interfaces import SampleOptions
+from catgen.keys import example_keys
 from catgen.reporting import text
 from catgen.training.state import TrainState
 from launch import cli

@@ -1,21 +1,16 @@
-"""From a configuration to objects: the only place where names in a config meet factories, and data meet models.
+"""From a configuration to objects: the only place where names in a config meet factories, and data meet models."""
 
-A section such as `{"kind": "transformer", "width": 256}` becomes a call of the factory of that kind with the other
-keys as keywords; unknown, missing and misspelt keys are refused by name.
-"""
-
-import difflib
 import inspect
 import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from catgen.config.registry import check_keys, make_recipe
 from catgen.data import SOURCES
 from catgen.data.codecs import from_spec
 from catgen.data.pipeline import eval_batches
@@ -23,7 +18,6 @@ from catgen.data.splits import record_split
 from catgen.evaluation import likelihood
 from catgen.evaluation.results import code_version
 from catgen.evaluation.samples import generate
-from catgen.flows.densities import CONDITIONERS, DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import (
   Codec,
   DataSource,
@@ -35,19 +29,11 @@ from catgen.interfaces import (
   SampleOptions,
   Samples,
 )
+from catgen.kinds import keys
 from catgen.models import MODELS
-from catgen.networks import NETWORKS
-from catgen.networks.encoders import ENCODERS
 from catgen.training.checkpoint import restore_params
 from catgen.training.optimizer import make_optimizer
 
-# What a config's section `model` can hold besides plain values: name -> factories of that part.
-_PARTS: dict[str, Mapping[str, Callable]] = {
-  "network": NETWORKS,
-  "encoder": ENCODERS,
-  "density": DENSITIES,
-  "posterior_flow": POSTERIOR_FLOWS,
-}
 CONFIG_FILE = "config.json"
 # What may differ when a run goes on: none of it changes what the run computes, beyond rounding.
 _FREE_SECTIONS = ("mesh", "checkpoint", "evaluation", "sampling")
@@ -74,80 +60,26 @@ class RunRecord(NamedTuple):
   code_version: str
 
 
-def _from_registry(registry: Mapping[str, Callable], section: Mapping[str, Any], name: str) -> Callable:
-  """Returns the factory of a section's kind with the section's other keys bound, after checking every name."""
-  keywords = dict(section)
-  kind = keywords.pop("kind", None)
-  if kind not in registry:
-    raise InputError(f"config.{name}.kind is {kind!r}; {_nearest(str(kind), registry)}")
-  return partial(registry[kind], **_checked(registry[kind], keywords, name))
-
-
-def _checked(factory: Callable, keywords: dict[str, Any], name: str) -> dict[str, Any]:
-  known = _keywords(factory)
-  for key in keywords:
-    if key not in known:
-      raise InputError(f"config.{name} has no key {key!r}; {_nearest(key, known)}")
-  return keywords
-
-
-def _keywords(factory: Callable) -> Mapping[str, inspect.Parameter]:
-  # The metaclass of Flax modules hides the signature of their constructor.
-  constructor: Any = factory
-  return inspect.signature(constructor.__init__ if isinstance(factory, type) else factory).parameters
-
-
-def _nearest(word: str, known: Mapping[str, Any]) -> str:
-  close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-  return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known)}"
-
-
 def make_source(section: Mapping[str, Any]) -> DataSource:
   """Returns the data set of a config's section `data`."""
-  factory = _from_registry(SOURCES, section, "data")
-  for key, parameter in _keywords(SOURCES[section["kind"]]).items():
+  recipe = make_recipe(SOURCES, section, "data")
+  for key, parameter in keys(recipe.make).items():
     if parameter.default is inspect.Parameter.empty and section.get(key) is None:
       raise InputError(
         f"config.data.{key} is not set; data of kind {section['kind']!r} need it: --config.data.{key}=..."
       )
-  return factory()
+  return recipe()
 
 
 def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:
   """Returns the model of a config's section `model` for the given events."""
-  plain = {key: value for key, value in section.items() if key not in _PARTS}
-  factory = _from_registry(MODELS, plain, "model")
-  parameters = _keywords(MODELS[plain["kind"]])
-  parts = {}
-  for name, registry in _PARTS.items():
-    argument, given = f"make_{name}", section.get(name)
-    if given is not None and argument not in parameters:
-      raise InputError(
-        f"config.model has a section {name!r}, but a model of kind {plain['kind']!r} takes none; remove it"
-      )
-    if given is not None:
-      parts[argument] = _make_part(registry, given, f"model.{name}")
-    elif argument in parameters and parameters[argument].default is inspect.Parameter.empty:
-      raise InputError(f"config.model.{name} is not set; a model of kind {plain['kind']!r} needs it")
-  return factory(event=event, **parts)
-
-
-def _make_part(registry: Mapping[str, Callable], section: Mapping[str, Any], name: str) -> Callable:
-  """Returns the factory of a part of a model; a flow's section has a section `conditioner` of its own."""
-  plain = {key: value for key, value in section.items() if key != "conditioner"}
-  factory = _from_registry(registry, plain, name)
-  if "make_conditioner" not in _keywords(registry[plain["kind"]]):
-    return _from_registry(registry, section, name)
-  if section.get("conditioner") is None:
-    raise InputError(f"config.{name}.conditioner is not set; a flow of kind {plain['kind']!r} needs it")
-  make_conditioner = _from_registry(CONDITIONERS[plain["kind"]], section["conditioner"], f"{name}.conditioner")
-  return partial(factory, make_conditioner=make_conditioner)
+  return make_recipe(MODELS, section, "model")(event)
 
 
 def make_training_optimizer(config: Mapping[str, Any]) -> tuple[Any, Callable]:
   """Returns the optimizer and learning rate of the sections `optimizer` and `training`."""
-  keywords = _checked(make_optimizer, dict(config["optimizer"]), "optimizer")
-  return make_optimizer(num_steps=config["training"]["num_steps"], **keywords)
+  check_keys(config["optimizer"], keys(make_optimizer), "optimizer")
+  return make_optimizer(num_steps=config["training"]["num_steps"], **config["optimizer"])
 
 
 def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:

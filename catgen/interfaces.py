@@ -8,7 +8,6 @@ Order of arguments everywhere: parameters, data, keys, then keyword-only.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
@@ -28,6 +27,7 @@ class EventSpec(NamedTuple):
 
   shape: tuple[int, ...]  # without batch: (256,) for text, (32, 64) for maps
   num_classes: int  # K; data are integers in [0, K)
+  given: tuple[int, ...] = ()  # categories of each attribute that may condition an example; one more means "not given"
 
 
 class Batch(NamedTuple):
@@ -37,6 +37,10 @@ class Batch(NamedTuple):
   valid: Bool[HostOrDevice, "batch *event"]  # False = padding: contributes 0 nats
   # number in the global batch (training) or in the split (evaluation); hides tuple.index, which nobody calls
   index: Int[HostOrDevice, "batch"]
+  # which valid positions the likelihood counts, None = all of them; the others are context
+  scored: Bool[HostOrDevice, "batch *event"] | None = None
+  # attributes of each example, in the order of `EventSpec.given`; None = nothing is given
+  given: Int[HostOrDevice, "batch attributes"] | None = None
 
 
 class Bound(NamedTuple):
@@ -155,14 +159,3 @@ class DataSource(NamedTuple):
   bytes_per_position: float | None  # for Unicode text, so that bits per byte can be stated too
   fingerprint: str  # SHA-256 of the integers of all splits, in order
   description: str  # one line: origin and size
-
-
-def example_keys(key: Array, index: Int[Array, "batch"]) -> Array:
-  """Returns one key per example, fold_in(key, index): batch size, devices and hosts then change no draw."""
-  return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
-
-
-def example_strata(key: Array, index: Int[Array, "batch"], batch_size: int) -> Float[Array, "batch"]:
-  """Returns frac(u + index / batch_size), u ~ U(0, 1) shared: each uniform, together spread evenly over [0, 1)."""
-  offset = jax.random.uniform(key, ())
-  return (offset + (index % batch_size) / batch_size) % 1.0

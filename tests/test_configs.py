@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from catgen import build
-from catgen.interfaces import Batch, EventSpec, InputError, example_keys, example_strata
+from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.keys import example_keys, example_strata
 from configs import base, label_maps, street_scenes
 from launch.cli import resolved
 

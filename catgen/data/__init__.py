@@ -1,7 +1,5 @@
 """Data sets: integers in named splits, and the batches made of them. To add one: a file here and a line in SOURCES."""
 
-from collections.abc import Callable
-
 from catgen.data.array_file import array_file
 from catgen.data.cityscapes import cityscapes
 from catgen.data.codecs import from_spec, reduce_to_text8
@@ -16,18 +14,19 @@ from catgen.data.text8 import text8
 from catgen.data.text_file import text_file
 from catgen.data.text_lines import text_lines
 from catgen.interfaces import DataSource
+from catgen.kinds import Kind, Registry
 
-SOURCES: dict[str, Callable[..., DataSource]] = {
-  "array_file": array_file,
-  "cityscapes": cityscapes,
-  "enwik8": enwik8,
-  "label_maps": label_maps,
-  "squares": squares,
-  "stdlib_docs": stdlib_docs,
-  "street_scenes": street_scenes,
-  "text8": text8,
-  "text_file": text_file,
-  "text_lines": text_lines,
+SOURCES: Registry = {
+  "array_file": Kind(array_file),
+  "cityscapes": Kind(cityscapes),
+  "enwik8": Kind(enwik8),
+  "label_maps": Kind(label_maps),
+  "squares": Kind(squares),
+  "stdlib_docs": Kind(stdlib_docs),
+  "street_scenes": Kind(street_scenes),
+  "text8": Kind(text8),
+  "text_file": Kind(text_file),
+  "text_lines": Kind(text_lines),
 }
 
 __all__ = [

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree, example_keys
+from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree
+from catgen.keys import example_keys
 
 CAPABILITIES = {"exact": "log_prob", "elbo": "bound", "full": "full_bound", "iwbo": "log_weight"}
 GOLDEN_RATIO = 2654435769  # 2^32 (sqrt(5) - 1) / 2: multiples of it, modulo 2^32, spread evenly however many there are

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from catgen import bounds
-from catgen.interfaces import Batch, Model, PyTree, example_keys
+from catgen.interfaces import Batch, Model, PyTree
+from catgen.keys import example_keys
 
 ENOUGH = 100.0  # effective draws per event, below which the average of its weights says little about p(x)
 _AT_ONCE = 500  # latents drawn together

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples, example_keys
+from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples
+from catgen.keys import example_keys
 
 DEFAULT_OPTIONS = SampleOptions()
 

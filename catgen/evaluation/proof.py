@@ -19,7 +19,8 @@ from catgen import bounds
 from catgen.evaluation import event_probabilities
 from catgen.evaluation.event_probabilities import EventProbabilities, Mean, mean
 from catgen.evaluation.samples import generate
-from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, example_keys
+from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions
+from catgen.keys import example_keys
 
 MAX_EVENTS = 1000
 LEVEL = 1e-4  # probability that a true claim about draws fails

@@ -1,6 +1,5 @@
 """Keeps evaluations as `results.json`: every number with its unit, estimator, errors and origin."""
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -8,13 +7,14 @@ import math
 import os
 import pathlib
 import subprocess
-from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.samples import Invalid
+from catgen.files import replacing
 from catgen.interfaces import DataSource, InputError
 
 FILE_NAME = "results.json"
@@ -116,7 +116,7 @@ def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) ->
   new = [without_nan(dict(record)) for record in records]
   replaced = {_identity(record) for record in new}
   merged = [record for record in read_results(workdir) if _identity(record) not in replaced] + new
-  with _replacing(path) as file:
+  with replacing(path) as file:
     file.write(f"{json.dumps(merged, indent=2, allow_nan=False)}\n".encode())
   return path
 
@@ -135,25 +135,9 @@ def save_scores(workdir: str | os.PathLike[str], record: Mapping[str, Any], like
     InputError: it cannot be written.
   """
   path = scores_path(workdir, record)
-  with _replacing(path) as file:
+  with replacing(path) as file:
     np.savez(file, nats=likelihood.nats, numbers=likelihood.numbers, positions=likelihood.positions)
   return path
-
-
-@contextlib.contextmanager
-def _replacing(path: pathlib.Path) -> Iterator[IO[bytes]]:
-  """Gives a file beside `path` that takes its place, whole and on disk, when the block has ended well."""
-  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(temporary, "wb") as file:
-      yield file
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  except OSError as error:
-    temporary.unlink(missing_ok=True)
-    raise InputError(f"cannot write {path}: {error.strerror}; free space or choose another work directory") from error
 
 
 def _identity(record: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from catgen.bounds import bits_per_position
-from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples, example_keys
+from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples
+from catgen.keys import example_keys
 
 DEFAULT_OPTIONS = SampleOptions()
 

@@ -20,7 +20,7 @@ class Autoregressive(nnx.Module):
   in the length; within a position a loop over channels recomputes only the channel network.
 
   Args:
-    make_conditioner: (num_channels=, num_outputs=, event_shape=, rngs=) -> causal conditioner.
+    conditioner: (num_channels=, num_outputs=, event_shape=, rngs=) -> causal conditioner.
     num_features: outputs of the conditioner. hidden_width, channel_features: of the channel network.
   """
 
@@ -30,13 +30,13 @@ class Autoregressive(nnx.Module):
     *,
     event_shape: tuple[int, ...],
     num_mixtures: int,
-    make_conditioner: Callable[..., nnx.Module],
+    conditioner: Callable[..., nnx.Module],
     num_features: int,
     hidden_width: int,
     channel_features: int,
     rngs: nnx.Rngs,
   ) -> None:
-    self.conditioner: Any = make_conditioner(
+    self.conditioner: Any = conditioner(
       num_channels=num_channels, num_outputs=num_features, event_shape=event_shape, rngs=rngs
     )
     self.transform = MixtureTransform(num_channels, num_mixtures)

@@ -21,7 +21,7 @@ class BlockCoupling(nnx.Module):
   depend on each other in any way, and those of two positions on each other through the kept ones alone.
 
   Args:
-    make_conditioner: (num_channels=, num_outputs=, event_shape=, rngs=) -> coupling conditioner.
+    conditioner: (num_channels=, num_outputs=, event_shape=, rngs=) -> coupling conditioner.
     num_features: outputs of the conditioner. hidden_width, channel_features: of the channel network.
   """
 
@@ -32,16 +32,14 @@ class BlockCoupling(nnx.Module):
     changed: int,
     event_shape: tuple[int, ...],
     num_mixtures: int,
-    make_conditioner: Callable[..., nnx.Module],
+    conditioner: Callable[..., nnx.Module],
     num_features: int,
     hidden_width: int,
     channel_features: int,
     rngs: nnx.Rngs,
   ) -> None:
     self.kept, self.end = kept, kept + changed
-    self.conditioner: Any = make_conditioner(
-      num_channels=kept, num_outputs=num_features, event_shape=event_shape, rngs=rngs
-    )
+    self.conditioner: Any = conditioner(num_channels=kept, num_outputs=num_features, event_shape=event_shape, rngs=rngs)
     self.transform = MixtureTransform(changed, num_mixtures)
     self.channels = ChannelNetwork(
       changed,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
-from catgen.networks.conditioning import fold_in
+from catgen.keys import fold_in
 
 
 class Chain(nnx.Module):
@@ -28,7 +28,7 @@ class Chain(nnx.Module):
     met, log_det = self._met(context, valid), jnp.zeros(len(z))
     for i, layer in enumerate(self.layers):
       context, valid = met[i]
-      z, change = layer.forward(z, context=context, valid=valid, keys=_keys(keys, i))
+      z, change = layer.forward(z, context=context, valid=valid, keys=fold_in(keys, i))
       log_det = log_det + change
     return z, log_det
 
@@ -44,7 +44,7 @@ class Chain(nnx.Module):
     met, log_det = self._met(context, valid), jnp.zeros(len(v))
     for i, layer in reversed(list(enumerate(self.layers))):
       context, valid = met[i]
-      v, change = layer.inverse(v, context=context, valid=valid, keys=_keys(keys, i))
+      v, change = layer.inverse(v, context=context, valid=valid, keys=fold_in(keys, i))
       log_det = log_det + change
     return v, log_det
 
@@ -85,7 +85,3 @@ class Chain(nnx.Module):
 
 def _moved(layer: Any, values: Any) -> Any:
   return layer.move(values) if values is not None and hasattr(layer, "move") else values
-
-
-def _keys(keys: Array | None, number: int) -> Array | None:
-  return None if keys is None else fold_in(keys, number)

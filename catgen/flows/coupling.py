@@ -18,7 +18,7 @@ class Coupling(nnx.Module):
 
   Args:
     num_mixtures: components of a mixture-of-logistics CDF; 0 = an affine map.
-    make_conditioner: (num_channels=, num_context=, num_outputs=, event_shape=, rngs=) -> coupling conditioner.
+    conditioner: (num_channels=, num_context=, num_outputs=, event_shape=, rngs=) -> coupling conditioner.
     num_context: features of the context that conditions the layer besides; 0 = none.
   """
 
@@ -28,7 +28,7 @@ class Coupling(nnx.Module):
     *,
     event_shape: tuple[int, ...],
     num_mixtures: int,
-    make_conditioner: Callable[..., nnx.Module],
+    conditioner: Callable[..., nnx.Module],
     num_context: int = 0,
     rngs: nnx.Rngs,
   ) -> None:
@@ -37,7 +37,7 @@ class Coupling(nnx.Module):
     self.kept = num_channels // 2
     changed = num_channels - self.kept
     self.transform: Any = MixtureTransform(changed, num_mixtures) if num_mixtures else AffineTransform()
-    self.conditioner = make_conditioner(
+    self.conditioner = conditioner(
       num_channels=self.kept,
       num_context=num_context,
       num_outputs=changed * self.transform.num_parameters,

@@ -16,6 +16,7 @@ from catgen.flows.learned_normal import LearnedNormal
 from catgen.flows.multi_scale import map_posterior_flow, multi_scale_density
 from catgen.flows.pyramid import pyramid_density
 from catgen.flows.reversal import Reversal
+from catgen.kinds import Kind, Registry
 from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
 
 
@@ -50,10 +51,10 @@ class Density(nnx.Module):
 
 
 def autoregressive_density(
-  *,
   num_channels: int,
   event_shape: tuple[int, ...],
-  make_conditioner: Callable[..., nnx.Module],
+  *,
+  conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
   num_layers: int = 1,
   num_mixtures: int = 27,
@@ -72,7 +73,7 @@ def autoregressive_density(
         num_channels,
         event_shape=event_shape,
         num_mixtures=num_mixtures,
-        make_conditioner=make_conditioner,
+        conditioner=conditioner,
         num_features=num_features,
         hidden_width=hidden_width,
         channel_features=channel_features,
@@ -83,15 +84,15 @@ def autoregressive_density(
 
 
 def coupling_layers(
-  *,
   num_channels: int,
   event_shape: tuple[int, ...],
-  make_conditioner: Callable[..., nnx.Module],
+  num_context: int = 0,
+  *,
+  conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
   num_layers: int,
   num_mixtures: int,
   actnorm: bool = False,
-  num_context: int = 0,
 ) -> Chain:
   """Returns couplings; before each but the first that data meet, the sequence is reversed and channels are mixed."""
   layers: list[nnx.Module] = []
@@ -103,7 +104,7 @@ def coupling_layers(
         num_channels,
         event_shape=event_shape,
         num_mixtures=num_mixtures,
-        make_conditioner=make_conditioner,
+        conditioner=conditioner,
         num_context=num_context,
         rngs=rngs,
       )
@@ -112,10 +113,10 @@ def coupling_layers(
 
 
 def coupling_density(
-  *,
   num_channels: int,
   event_shape: tuple[int, ...],
-  make_conditioner: Callable[..., nnx.Module],
+  *,
+  conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
   num_layers: int = 8,
   num_mixtures: int = 8,
@@ -125,7 +126,7 @@ def coupling_density(
   chain = coupling_layers(
     num_channels=num_channels,
     event_shape=event_shape,
-    make_conditioner=make_conditioner,
+    conditioner=conditioner,
     rngs=rngs,
     num_layers=num_layers,
     num_mixtures=num_mixtures,
@@ -134,18 +135,14 @@ def coupling_density(
   return Density(chain, num_channels, event_shape)
 
 
-DENSITIES: dict[str, Callable[..., nnx.Module]] = {
-  "autoregressive": autoregressive_density,
-  "coupling": coupling_density,
-  "multi_scale": multi_scale_density,
-  "pyramid": pyramid_density,
+_COUPLING, _CAUSAL = {"conditioner": COUPLING_CONDITIONERS}, {"conditioner": CAUSAL_CONDITIONERS}
+DENSITIES: Registry = {
+  "autoregressive": Kind(autoregressive_density, parts=_CAUSAL),
+  "coupling": Kind(coupling_density, parts=_COUPLING),
+  "multi_scale": Kind(multi_scale_density, parts=_COUPLING),
+  "pyramid": Kind(pyramid_density, parts=_COUPLING),
 }
-# The conditioners that fit each kind of flow.
-CONDITIONERS: dict[str, dict[str, Callable[..., nnx.Module]]] = {
-  "autoregressive": CAUSAL_CONDITIONERS,
-  "coupling": COUPLING_CONDITIONERS,
-  "multi_scale": COUPLING_CONDITIONERS,
-  "pyramid": COUPLING_CONDITIONERS,
-  "map_coupling": COUPLING_CONDITIONERS,
+POSTERIOR_FLOWS: Registry = {
+  "coupling": Kind(coupling_layers, parts=_COUPLING),
+  "map_coupling": Kind(map_posterior_flow, parts=_COUPLING),
 }
-POSTERIOR_FLOWS: dict[str, Callable[..., Chain]] = {"coupling": coupling_layers, "map_coupling": map_posterior_flow}

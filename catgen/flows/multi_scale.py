@@ -15,7 +15,7 @@ from catgen.flows.invertible_linear import InvertibleLinear
 from catgen.flows.learned_normal import LearnedNormal
 from catgen.flows.squeeze import Squeeze, Unsqueeze
 from catgen.interfaces import InputError
-from catgen.networks.conditioning import fold_in
+from catgen.keys import fold_in
 
 
 class MultiScaleDensity(nnx.Module):
@@ -47,7 +47,7 @@ class MultiScaleDensity(nnx.Module):
     """Returns what leaves after each level, and log |det| of all of it with respect to v."""
     latents, log_det = [], jnp.zeros(len(v))
     for i, level in enumerate(self.levels):
-      v, change = level.inverse(v, valid=valid, keys=None if keys is None else fold_in(keys, i))
+      v, change = level.inverse(v, valid=valid, keys=fold_in(keys, i))
       valid, log_det = level.move(valid), log_det + change
       stays = v.shape[-1] - self.leaving[i]
       latents.append(v[..., stays:])
@@ -97,7 +97,7 @@ def subflows(
   *,
   num_channels: int,
   event_shape: tuple[int, ...],
-  make_conditioner: Callable[..., nnx.Module],
+  conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
   num_layers: int,
   num_mixtures: int = 0,
@@ -116,7 +116,7 @@ def subflows(
         num_channels,
         event_shape=event_shape,
         num_mixtures=num_mixtures,
-        make_conditioner=make_conditioner,
+        conditioner=conditioner,
         num_context=num_context,
         rngs=rngs,
       ),
@@ -125,10 +125,10 @@ def subflows(
 
 
 def multi_scale_density(
-  *,
   num_channels: int,
   event_shape: tuple[int, ...],
-  make_conditioner: Callable[..., nnx.Module],
+  *,
+  conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
   num_levels: int = 4,
   num_layers: int = 10,
@@ -156,7 +156,7 @@ def multi_scale_density(
     layers += subflows(
       num_channels=num_channels,
       event_shape=event_shape,
-      make_conditioner=make_conditioner,
+      conditioner=conditioner,
       rngs=rngs,
       num_layers=num_layers,
       num_mixtures=num_mixtures,
@@ -171,12 +171,12 @@ def multi_scale_density(
 
 
 def map_posterior_flow(
-  *,
   num_channels: int,
   event_shape: tuple[int, ...],
-  make_conditioner: Callable[..., nnx.Module],
-  rngs: nnx.Rngs,
   num_context: int,
+  *,
+  conditioner: Callable[..., nnx.Module],
+  rngs: nnx.Rngs,
   num_layers: int = 8,
   num_mixtures: int = 0,
   squeeze: bool = False,
@@ -186,7 +186,7 @@ def map_posterior_flow(
   layers = subflows(
     num_channels=factor * num_channels,
     event_shape=shape,
-    make_conditioner=make_conditioner,
+    conditioner=conditioner,
     rngs=rngs,
     num_layers=num_layers,
     num_mixtures=num_mixtures,

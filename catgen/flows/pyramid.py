@@ -14,10 +14,10 @@ from catgen.flows.squeeze import Squeeze
 
 
 def pyramid_density(
-  *,
   num_channels: int,
   event_shape: tuple[int, ...],
-  make_conditioner: Callable[..., nnx.Module],
+  *,
+  conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
   num_levels: int = 5,
   num_mixtures: int = 4,
@@ -51,7 +51,7 @@ def pyramid_density(
       BlockCoupling,
       event_shape=event_shape,
       num_mixtures=num_mixtures,
-      make_conditioner=make_conditioner,
+      conditioner=conditioner,
       num_features=num_features,
       hidden_width=hidden_width,
       channel_features=channel_features,

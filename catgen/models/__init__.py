@@ -1,16 +1,18 @@
 """Families of models: each a function from plain values to a `Model` record."""
 
-from collections.abc import Callable
-
-from catgen.interfaces import Model
+from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
+from catgen.kinds import Kind, Registry
 from catgen.models.argmax_flow import argmax_flow
 from catgen.models.autoregressive import autoregressive
 from catgen.models.dequantized_flow import dequantized_flow
 from catgen.models.diffusion import diffusion
+from catgen.networks import NETWORKS
+from catgen.networks.encoders import ENCODERS
 
-MODELS: dict[str, Callable[..., Model]] = {
-  "diffusion": diffusion,
-  "argmax_flow": argmax_flow,
-  "dequantized_flow": dequantized_flow,
-  "autoregressive": autoregressive,
+_FLOW: dict[str, Registry] = {"encoder": ENCODERS, "density": DENSITIES, "posterior_flow": POSTERIOR_FLOWS}
+MODELS: Registry = {
+  "diffusion": Kind(diffusion, parts={"network": NETWORKS}),
+  "argmax_flow": Kind(argmax_flow, parts=_FLOW),
+  "dequantized_flow": Kind(dequantized_flow, parts=_FLOW),
+  "autoregressive": Kind(autoregressive, parts={"network": NETWORKS}),
 }

@@ -25,27 +25,27 @@ INVERSES = ("softplus", "gumbel", "gumbel_thresholding")
 
 
 def argmax_flow(
-  *,
   event: EventSpec,
-  make_encoder: Callable[..., nnx.Module],
-  make_density: Callable[..., nnx.Module],
+  *,
+  encoder: Callable[..., nnx.Module],
+  density: Callable[..., nnx.Module],
   inverse: str = "softplus",
   base: int = 0,
   noise_base: str = "normal",
-  make_posterior_flow: Callable[..., nnx.Module] | None = None,
+  posterior_flow: Callable[..., nnx.Module] | None = None,
   num_context: int = 0,
 ) -> Model:
   """Returns an argmax flow.
 
   Args:
     event: shape and number of classes K; events of any shape are read in row-major order.
-    make_encoder: encoder of the noise q(u | x), or of Gumbel locations beside the learned table ("gumbel").
-    make_density: (num_channels=, event_shape=, rngs=) -> p(v).
+    encoder: encoder of the noise q(u | x), or of Gumbel locations beside the learned table ("gumbel").
+    density: (num_channels=, event_shape=, rngs=) -> p(v).
     inverse: "softplus" (Eq. 6-7), "gumbel" (Alg. 4: Gumbels conditioned on their argmax), or "gumbel_thresholding".
     base: M of the Cartesian product of digits; 0 = K, that is none; 2 = bits.
     noise_base: distribution of the noise u (the logit of it, where it lies in (0, 1)), "normal" or "logistic"; with
       logistic logits thresholding by Gumbels begins as the inverse "gumbel". "gumbel" itself has uniform noise.
-    make_posterior_flow: (num_channels=, event_shape=, num_context=, rngs=) -> flow layers after that noise, or None.
+    posterior_flow: (num_channels=, event_shape=, num_context=, rngs=) -> flow layers after that noise, or None.
       num_context: encoder features that condition them.
 
   Raises:
@@ -59,13 +59,13 @@ def argmax_flow(
     event,
     kind=inverse,
     base=base,
-    make_encoder=make_encoder,
+    encoder=encoder,
     noise_base=noise_base,
-    make_chain=make_posterior_flow,
+    make_chain=posterior_flow,
     num_context=num_context,
   )
   unused = base ** digits.num_digits(event.num_classes, base) - event.num_classes
-  return latent_flow(event, make_inverse, make_density, has_unused_codes=unused > 0)
+  return latent_flow(event, make_inverse, density, has_unused_codes=unused > 0)
 
 
 class ArgmaxInverse(nnx.Module):
@@ -77,7 +77,7 @@ class ArgmaxInverse(nnx.Module):
     *,
     kind: str,
     base: int,
-    make_encoder: Callable[..., nnx.Module],
+    encoder: Callable[..., nnx.Module],
     noise_base: str,
     make_chain: Callable[..., nnx.Module] | None,
     num_context: int,
@@ -90,7 +90,7 @@ class ArgmaxInverse(nnx.Module):
     if kind == "gumbel":
       if make_chain is not None:
         raise InputError("the inverse 'gumbel' has uniform noise; a flow over it is the inverse 'gumbel_thresholding'")
-      self.location_encoder = make_encoder(
+      self.location_encoder = encoder(
         num_inputs=event.num_classes, num_outputs=self.num_channels, event_shape=event.shape, rngs=rngs
       )
     else:
@@ -98,7 +98,7 @@ class ArgmaxInverse(nnx.Module):
         event.num_classes,
         self.num_channels,
         event_shape=event.shape,
-        make_encoder=make_encoder,
+        encoder=encoder,
         base=noise_base,
         make_chain=make_chain,
         num_context=num_context,

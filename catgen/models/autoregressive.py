@@ -19,24 +19,24 @@ from catgen.models.adapter import functional
 _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
 
 
-def autoregressive(*, event: EventSpec, make_network: Callable[..., nnx.Module]) -> Model:
+def autoregressive(event: EventSpec, *, network: Callable[..., nnx.Module]) -> Model:
   """Returns an autoregressive model.
 
   Args:
     event: shape and number of classes of one example.
-    make_network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> causal module with `__call__(x, *, valid, keys)`
+    network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> causal module with `__call__(x, *, valid, keys)`
     -> logits,
       `init_cache(batch_size)` and `decode(cache, previous, position)` -> (logits, cache).
   """
 
   def build(rngs: nnx.Rngs) -> nnx.Module:
-    return make_network(event_shape=event.shape, num_inputs=event.num_classes, num_outputs=event.num_classes, rngs=rngs)
+    return network(event_shape=event.shape, num_inputs=event.num_classes, num_outputs=event.num_classes, rngs=rngs)
 
-  network = functional(build)
-  apply = network.apply
+  module = functional(build)
+  apply = module.apply
   return Model(
     event=event,
-    init=partial(_init, network.init),
+    init=partial(_init, module.init),
     bound=partial(_bound, apply),
     sample=partial(_sample, apply, event),
     log_prob=partial(_log_prob, apply),

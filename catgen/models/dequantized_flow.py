@@ -21,48 +21,48 @@ from catgen.surjections import digits, rounding
 
 
 def dequantized_flow(
-  *,
   event: EventSpec,
-  make_density: Callable[..., nnx.Module],
-  make_encoder: Callable[..., nnx.Module] | None = None,
+  *,
+  density: Callable[..., nnx.Module],
+  encoder: Callable[..., nnx.Module] | None = None,
   noise: str = "uniform",
   base: int = 0,
   noise_base: str = "logistic",
-  make_posterior_flow: Callable[..., nnx.Module] | None = None,
+  posterior_flow: Callable[..., nnx.Module] | None = None,
   num_context: int = 0,
 ) -> Model:
   """Returns a flow on one-hot data with dequantization noise.
 
   Args:
     event: shape and number of classes K; events of any shape are read in row-major order.
-    make_density: (num_channels=, event_shape=, rngs=) -> p(v).
-    make_encoder: encoder of variational noise; unused with uniform noise.
+    density: (num_channels=, event_shape=, rngs=) -> p(v).
+    encoder: encoder of variational noise; unused with uniform noise.
     noise: "uniform" on [0, 1)^C, or "variational": the sigmoid of a learned q(u | x).
     base: M of the digits that are made one-hot; 0 = K, that is the category itself.
     noise_base: distribution of the logits of variational noise. "logistic" begins as uniform noise, and its weights
       have a variance as long as its scale exceeds 1/2; with "normal" they have none, since q(v | x) falls to 0 at the
       faces of a box, where p(v) does not.
-    make_posterior_flow, num_context: as in `argmax_flow`.
+    posterior_flow, num_context: as in `argmax_flow`.
 
   Raises:
     InputError: unknown noise or noise_base, variational noise without an encoder, or uniform noise with flow layers.
   """
   if noise not in ("uniform", "variational"):
     raise InputError(f"noise {noise!r} is unknown; choose uniform or variational")
-  if noise == "variational" and make_encoder is None:
+  if noise == "variational" and encoder is None:
     raise InputError("variational noise needs an encoder; set config.model.encoder")
-  if noise == "uniform" and make_posterior_flow is not None:
+  if noise == "uniform" and posterior_flow is not None:
     raise InputError("uniform noise has no posterior flow; set config.model.noise to variational or leave the flow out")
   make_inverse = partial(
     RoundingInverse,
     event,
     base=base or event.num_classes,
-    make_encoder=make_encoder if noise == "variational" else None,
+    encoder=encoder if noise == "variational" else None,
     noise_base=noise_base,
-    make_chain=make_posterior_flow,
+    make_chain=posterior_flow,
     num_context=num_context,
   )
-  return latent_flow(event, make_inverse, make_density, has_unused_codes=True)
+  return latent_flow(event, make_inverse, density, has_unused_codes=True)
 
 
 class RoundingInverse(nnx.Module):
@@ -73,7 +73,7 @@ class RoundingInverse(nnx.Module):
     event: EventSpec,
     *,
     base: int,
-    make_encoder: Callable[..., nnx.Module] | None,
+    encoder: Callable[..., nnx.Module] | None,
     noise_base: str,
     make_chain: Callable[..., nnx.Module] | None,
     num_context: int,
@@ -82,11 +82,11 @@ class RoundingInverse(nnx.Module):
     self.base, self.num_classes = base, event.num_classes
     self.num_digits = digits.num_digits(event.num_classes, base)
     self.num_channels = self.num_digits * base
-    self.posterior = make_encoder and Posterior(
+    self.posterior = encoder and Posterior(
       event.num_classes,
       self.num_channels,
       event_shape=event.shape,
-      make_encoder=make_encoder,
+      encoder=encoder,
       base=noise_base,
       make_chain=make_chain,
       num_context=num_context,

@@ -34,9 +34,9 @@ _LAST_TIME, _FIRST_TIME = 1 - 1e-4, 1e-7
 
 
 def diffusion(
-  *,
   event: EventSpec,
-  make_network: Callable[..., nnx.Module],
+  *,
+  network: Callable[..., nnx.Module],
   process: str = "uniform",
   schedule: str = "cosine",
   schedule_power: float = 2.0,
@@ -48,7 +48,7 @@ def diffusion(
 
   Args:
     event: shape and number of classes K of one example.
-    make_network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> module (x, time, *, valid, keys) -> logits.
+    network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> module (x, time, *, valid, keys) -> logits.
     process: "uniform" or "absorbing".
     schedule: "cosine", "paper_cosine", "linear" or "polynomial" (alpha_bar = 1 - t^schedule_power).
     num_steps: T >= 1, or 0 for continuous time.
@@ -70,16 +70,16 @@ def diffusion(
       f"the absorbing process needs a schedule that ends at exactly zero, and {schedule!r} keeps alpha_bar_T > 0"
       " (the bound would be infinite); use schedule 'cosine', 'linear' or 'polynomial'"
     )
-  network = functional(
-    partial(_build, make_network, event_shape=event.shape, num_inputs=kernel.num_states, num_outputs=event.num_classes)
+  module = functional(
+    partial(_build, network, event_shape=event.shape, num_inputs=kernel.num_states, num_outputs=event.num_classes)
   )
-  parts = make_parts(event, kernel, chosen, num_steps, last_step == "literal", network.apply)
+  parts = make_parts(event, kernel, chosen, num_steps, last_step == "literal", module.apply)
   discrete = num_steps > 0
   bound = _discrete_bound if discrete else _continuous_bound
   weight = log_weight if discrete else order_log_weight if process == "absorbing" else None
   return Model(
     event=event,
-    init=partial(_init, network.init, num_steps if time_sampler == "importance" else None),
+    init=partial(_init, module.init, num_steps if time_sampler == "importance" else None),
     bound=partial(bound, parts, time_sampler),
     sample=partial(sample, parts),
     update_state=_update_state if time_sampler == "importance" else None,
@@ -90,8 +90,8 @@ def diffusion(
   )
 
 
-def _build(make_network: Callable[..., nnx.Module], rngs: nnx.Rngs, **sizes: Any) -> nnx.Module:
-  return make_network(rngs=rngs, **sizes)
+def _build(network: Callable[..., nnx.Module], rngs: nnx.Rngs, **sizes: Any) -> nnx.Module:
+  return network(rngs=rngs, **sizes)
 
 
 def _check(process: str, schedule: str, num_steps: int, last_step: str, time_sampler: str) -> None:

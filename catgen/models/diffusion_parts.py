@@ -100,8 +100,3 @@ def masked_sum(values: Float[Array, "batch *event"], valid: Bool[Array, "batch *
 def add_terms(terms: dict[str, Array]) -> Float[Array, "batch"]:
   """Returns the sum of the terms of a bound."""
   return functools.reduce(jnp.add, terms.values())
-
-
-def fold_each(keys: Key[Array, "batch"], number: Int[Array, ""] | int | np.integer) -> Key[Array, "batch"]:
-  """Returns every key with a number folded in."""
-  return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)

@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.distributions import categorical
 from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
-from catgen.models.diffusion_parts import Parts, fold_each, predict
+from catgen.keys import fold_in
+from catgen.models.diffusion_parts import Parts, predict
 from catgen.processes.levels import Span
 from catgen.processes.schedules import spans
 
@@ -70,7 +71,7 @@ def sample(
 
 def _start(keys: Key[Array, "batch"]) -> Key[Array, "batch"]:
   """Returns the keys of x_T, apart from those of all moves."""
-  return fold_each(fold_each(keys, 0), 0)
+  return fold_in(fold_in(keys, 0), 0)
 
 
 def _run(
@@ -95,7 +96,7 @@ def _run(
     if parts.literal_last_step:
       log_p = jnp.where(inputs.number == last_number, log_x0, log_p)
     log_p = constrain(log_p, x_t, span)
-    x_s = categorical.sample_each(fold_each(fold_each(keys, 1), inputs.number), log_p).astype(x_t.dtype)
+    x_s = categorical.sample_each(fold_in(fold_in(keys, 1), inputs.number), log_p).astype(x_t.dtype)
     return (x_s, jax.lax.dynamic_update_index_in_dim(chain, x_s, inputs.frame, 0)), None
 
   (x, chain), _ = jax.lax.scan(move, (x_last, frames), jax.tree.map(jnp.asarray, moves))
@@ -144,9 +145,7 @@ def _infill_noised(
 ) -> Samples:
   """See `Infill.draw`. Observed positions follow q(x_s | x_t, x): the network sees the noise it was trained on."""
   moves = _moves(parts, options)
-  noisy = parts.process.corrupt(
-    fold_each(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t)
-  )
+  noisy = parts.process.corrupt(fold_in(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t))
   x_last = jnp.where(observed, noisy, parts.process.prior_sample(_start(keys), parts.event.shape))
 
   def constrain(log_p: Array, x_t: Array, span: Span) -> Array:

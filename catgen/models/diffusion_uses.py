@@ -6,7 +6,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.distributions import categorical
 from catgen.interfaces import Batch, Bound, Denoised, Profile, PyTree
-from catgen.models.diffusion_parts import Parts, add_terms, fold_each, masked_sum, predict, step_time
+from catgen.keys import fold_in
+from catgen.models.diffusion_parts import Parts, add_terms, masked_sum, predict, step_time
 from catgen.processes.schedules import levels
 
 _MASKED_PASSES = 8  # groups of positions that are masked in turn when a masked model denoises
@@ -19,7 +20,7 @@ def full_bound(
 
   def step(by_position: Array, t: Array) -> tuple[Array, Array]:
     steps = jnp.broadcast_to(t, keys.shape)
-    nats = jnp.where(batch.valid, parts.step_nats(params, batch, steps, fold_each(keys, t)), 0.0)
+    nats = jnp.where(batch.valid, parts.step_nats(params, batch, steps, fold_in(keys, t)), 0.0)
     return by_position + nats, masked_sum(nats, batch.valid)
 
   steps = jnp.arange(1, parts.num_steps + 1)
@@ -41,7 +42,7 @@ def log_weight(
   The trajectory is drawn backwards, x_T ~ q(x_T | x) and x_(t-1) ~ q(x_(t-1) | x_t, x), which is the same joint law.
   """
   process = parts.process
-  x_last = process.corrupt(fold_each(keys, 0), batch.x, parts.last_level)
+  x_last = process.corrupt(fold_in(keys, 0), batch.x, parts.last_level)
   log_q = categorical.take(process.marginal(batch.x, parts.last_level), x_last)
   total = masked_sum(process.prior_log_prob(x_last) - log_q, batch.valid)
 
@@ -53,7 +54,7 @@ def log_weight(
     log_p, log_q = process.predictive(x_t, log_x0, span), process.posterior(x_t, batch.x, span)
     if parts.literal_last_step:
       log_p = jnp.where(t == 1, log_x0, log_p)
-    x_s = categorical.sample_each(fold_each(keys, t), log_q).astype(x_t.dtype)
+    x_s = categorical.sample_each(fold_in(keys, t), log_q).astype(x_t.dtype)
     ratio = categorical.take(log_p, x_s) - categorical.take(log_q, x_s)
     return (x_s, total + masked_sum(ratio, batch.valid)), None
 

@@ -15,8 +15,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Latent, Model, PyTree, SampleOptions, Samples
+from catgen.keys import fold_in
 from catgen.models.adapter import functional
-from catgen.networks.conditioning import fold_in
 
 
 class LatentFlow(nnx.Module):
@@ -26,9 +26,9 @@ class LatentFlow(nnx.Module):
   `generate(v) -> (x, used)`, `initialize(x, *, valid)` and the attribute `num_channels`.
   """
 
-  def __init__(self, event: EventSpec, make_inverse: Callable, make_density: Callable, *, rngs: nnx.Rngs) -> None:
+  def __init__(self, event: EventSpec, make_inverse: Callable, density: Callable, *, rngs: nnx.Rngs) -> None:
     self.inverse: Any = make_inverse(rngs=rngs)
-    self.density: Any = make_density(num_channels=self.inverse.num_channels, event_shape=event.shape, rngs=rngs)
+    self.density: Any = density(num_channels=self.inverse.num_channels, event_shape=event.shape, rngs=rngs)
 
   def terms(
     self,
@@ -83,9 +83,9 @@ class LatentFlow(nnx.Module):
     self.density.initialize(v, valid=valid)
 
 
-def latent_flow(event: EventSpec, make_inverse: Callable, make_density: Callable, *, has_unused_codes: bool) -> Model:
+def latent_flow(event: EventSpec, make_inverse: Callable, density: Callable, *, has_unused_codes: bool) -> Model:
   """Returns the model of an inverse (rngs=) -> module and a density (num_channels=, event_shape=, rngs=) -> module."""
-  module = functional(lambda rngs: LatentFlow(event, make_inverse, make_density, rngs=rngs))
+  module = functional(lambda rngs: LatentFlow(event, make_inverse, density, rngs=rngs))
   return Model(
     event=event,
     init=partial(_init, module.init),

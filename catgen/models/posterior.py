@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.distributions import logistic, normal
 from catgen.flows.positions import total
 from catgen.interfaces import InputError
-from catgen.networks.conditioning import fold_in
+from catgen.keys import fold_in
 
 NOISE_BASES = {"normal": normal, "logistic": logistic}
 
@@ -31,7 +31,7 @@ class Posterior(nnx.Module):
   context: u = chain.inverse(e), e from the base.
 
   Args:
-    make_encoder: (num_inputs=, num_outputs=, event_shape=, rngs=) -> encoder (x, *, valid, keys) -> features.
+    encoder: (num_inputs=, num_outputs=, event_shape=, rngs=) -> encoder (x, *, valid, keys) -> features.
     base: distribution of each coordinate, "normal" or "logistic".
     make_chain: (num_channels=, event_shape=, num_context=, rngs=) -> chain of conditional flow layers, or None.
 
@@ -45,7 +45,7 @@ class Posterior(nnx.Module):
     num_channels: int,
     *,
     event_shape: tuple[int, ...],
-    make_encoder: Callable[..., nnx.Module],
+    encoder: Callable[..., nnx.Module],
     base: str = "normal",
     make_chain: Callable[..., nnx.Module] | None = None,
     num_context: int = 0,
@@ -54,7 +54,7 @@ class Posterior(nnx.Module):
     if base not in NOISE_BASES:
       raise InputError(f"noise_base {base!r} is unknown; choose one of {', '.join(NOISE_BASES)}")
     self.base, self.num_channels = base, num_channels
-    self.encoder: Any = make_encoder(
+    self.encoder: Any = encoder(
       num_inputs=num_classes, num_outputs=2 * num_channels + num_context, event_shape=event_shape, rngs=rngs
     )
     chain = make_chain and make_chain(
@@ -77,8 +77,7 @@ class Posterior(nnx.Module):
     log_q = distribution.log_prob(location, log_scale, u)
     if self.chain is None:
       return Noise(u, log_q, jnp.zeros(len(x)))
-    chain_keys = None if dropout_keys is None else fold_in(dropout_keys, 1)
-    u, log_det = self.chain.inverse(u, context=context, valid=valid, keys=chain_keys)
+    u, log_det = self.chain.inverse(u, context=context, valid=valid, keys=fold_in(dropout_keys, 1))
     return Noise(self.chain.move_back(u), log_q, -log_det)
 
   def log_prob(

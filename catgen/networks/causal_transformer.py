@@ -21,10 +21,10 @@ class CausalTransformer(nnx.Module):
 
   def __init__(
     self,
-    *,
     event_shape: tuple[int, ...],
     num_inputs: int,
     num_outputs: int,
+    *,
     rngs: nnx.Rngs,
     width: int = 128,
     num_layers: int = 4,

@@ -6,12 +6,12 @@ conditioner has the same call, where position l sees positions < l only, and `in
 """
 
 import math
-from collections.abc import Callable
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.kinds import Kind, Registry
 from catgen.networks.convolution import blank_invalid, check_map
 from catgen.networks.densenet import DenseNet
 from catgen.networks.latent_embedding import LatentEmbedding
@@ -34,11 +34,11 @@ class LSTMConditioner(nnx.Module):
 
   def __init__(
     self,
-    *,
     num_channels: int,
-    num_context: int,
     num_outputs: int,
     event_shape: tuple[int, ...],
+    num_context: int = 0,
+    *,
     rngs: nnx.Rngs,
     hidden_width: int = 256,
     width: int = 256,
@@ -80,10 +80,10 @@ class CausalLSTMConditioner(nnx.Module):
 
   def __init__(
     self,
-    *,
     num_channels: int,
     num_outputs: int,
     event_shape: tuple[int, ...],
+    *,
     rngs: nnx.Rngs,
     hidden_width: int = 1024,
     width: int = 1024,
@@ -143,12 +143,12 @@ class TransformerConditioner(nnx.Module):
 
   def __init__(
     self,
-    *,
     num_channels: int,
     num_outputs: int,
     event_shape: tuple[int, ...],
-    rngs: nnx.Rngs,
     num_context: int = 0,
+    *,
+    rngs: nnx.Rngs,
     width: int = 256,
     num_layers: int = 4,
     num_heads: int = 4,
@@ -223,12 +223,12 @@ class DenseNetConditioner(nnx.Module):
 
   def __init__(
     self,
-    *,
     num_channels: int,
     num_outputs: int,
     event_shape: tuple[int, ...],
-    rngs: nnx.Rngs,
     num_context: int = 0,
+    *,
+    rngs: nnx.Rngs,
     width: int = 64,
     num_layers: int = 10,
     growth: int = 64,
@@ -264,12 +264,12 @@ class DenseNetConditioner(nnx.Module):
     return self.network(h, keys).reshape(*z.shape[:2], -1)
 
 
-COUPLING_CONDITIONERS: dict[str, Callable[..., nnx.Module]] = {
-  "lstm": LSTMConditioner,
-  "transformer": TransformerConditioner,
-  "densenet": DenseNetConditioner,
+COUPLING_CONDITIONERS: Registry = {
+  "lstm": Kind(LSTMConditioner),
+  "transformer": Kind(TransformerConditioner),
+  "densenet": Kind(DenseNetConditioner),
 }
-CAUSAL_CONDITIONERS: dict[str, Callable[..., nnx.Module]] = {
-  "lstm": CausalLSTMConditioner,
-  "transformer": CausalTransformerConditioner,
+CAUSAL_CONDITIONERS: Registry = {
+  "lstm": Kind(CausalLSTMConditioner),
+  "transformer": Kind(CausalTransformerConditioner),
 }

@@ -52,8 +52,3 @@ def dropout(keys: Key[Array, "batch"], x: Float[Array, "batch ..."], rate: float
     return x
   keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1.0 - rate, x.shape[1:]))(keys)
   return jnp.where(keep, x / (1.0 - rate), jnp.zeros_like(x))
-
-
-def fold_in(keys: Key[Array, "batch"], number: Array | int) -> Key[Array, "batch"]:
-  """Returns fold_in(key, number) of every example's key."""
-  return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)

@@ -6,7 +6,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from catgen.networks.conditioning import dropout, fold_in
+from catgen.keys import fold_in
+from catgen.networks.conditioning import dropout
 from catgen.networks.convolution import convolution
 from catgen.networks.linear import Linear
 

@@ -3,12 +3,11 @@
 Called as encoder(x, *, valid, keys) -> [batch, length, num_outputs]. What an invalid position holds is not read.
 """
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.kinds import Kind, Registry
 from catgen.networks.convolution import blank_invalid, check_map
 from catgen.networks.densenet import DenseNet
 from catgen.networks.embedding import Embedding
@@ -24,7 +23,7 @@ from catgen.networks.self_attention import block_sizes
 class NoEncoder(nnx.Module):
   """Zeros, whatever the categories: noise of a fixed distribution."""
 
-  def __init__(self, *, num_inputs: int, num_outputs: int, event_shape: tuple[int, ...], rngs: nnx.Rngs) -> None:
+  def __init__(self, num_inputs: int, num_outputs: int, event_shape: tuple[int, ...], *, rngs: nnx.Rngs) -> None:
     self.num_outputs = num_outputs
 
   def __call__(
@@ -43,10 +42,10 @@ class PositionEncoder(nnx.Module):
 
   def __init__(
     self,
-    *,
     num_inputs: int,
     num_outputs: int,
     event_shape: tuple[int, ...],
+    *,
     rngs: nnx.Rngs,
     width: int = 512,
     output_width: int = 128,
@@ -71,10 +70,10 @@ class LSTMEncoder(nnx.Module):
 
   def __init__(
     self,
-    *,
     num_inputs: int,
     num_outputs: int,
     event_shape: tuple[int, ...],
+    *,
     rngs: nnx.Rngs,
     width: int = 512,
     num_layers: int = 1,
@@ -104,10 +103,10 @@ class TransformerEncoder(nnx.Module):
 
   def __init__(
     self,
-    *,
     num_inputs: int,
     num_outputs: int,
     event_shape: tuple[int, ...],
+    *,
     rngs: nnx.Rngs,
     width: int = 256,
     num_layers: int = 2,
@@ -147,10 +146,10 @@ class DenseNetEncoder(nnx.Module):
 
   def __init__(
     self,
-    *,
     num_inputs: int,
     num_outputs: int,
     event_shape: tuple[int, ...],
+    *,
     rngs: nnx.Rngs,
     width: int = 32,
     num_layers: int = 4,
@@ -186,10 +185,10 @@ class DenseNetEncoder(nnx.Module):
     return self.network(h, keys).reshape(*x.shape, -1)
 
 
-ENCODERS: dict[str, Callable[..., nnx.Module]] = {
-  "none": NoEncoder,
-  "per_position": PositionEncoder,
-  "lstm": LSTMEncoder,
-  "transformer": TransformerEncoder,
-  "densenet": DenseNetEncoder,
+ENCODERS: Registry = {
+  "none": Kind(NoEncoder),
+  "per_position": Kind(PositionEncoder),
+  "lstm": Kind(LSTMEncoder),
+  "transformer": Kind(TransformerEncoder),
+  "densenet": Kind(DenseNetEncoder),
 }

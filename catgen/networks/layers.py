@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.keys import fold_in
 from catgen.networks.blocks import Block
-from catgen.networks.conditioning import fold_in
 from catgen.networks.self_attention import BlockSizes, Cache
 
 
@@ -51,7 +51,7 @@ class Layers(nnx.Module):
 
     def apply(h: Array, layer: tuple[nnx.State, Array]) -> tuple[Array, None]:
       parameters, number = layer
-      layer_keys = None if keys is None else fold_in(keys, number)
+      layer_keys = fold_in(keys, number)
       return nnx.merge(graph, parameters)(h, angles, time=time, valid=valid, keys=layer_keys), None
 
     step: Callable = jax.checkpoint(apply) if self.remat else apply

@@ -11,7 +11,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.interfaces import InputError
-from catgen.networks.conditioning import dropout, fold_in, time_features
+from catgen.keys import fold_in
+from catgen.networks.conditioning import dropout, time_features
 from catgen.networks.convolution import Doubling, blank_invalid, check_map, convolution
 from catgen.networks.embedding import Embedding
 from catgen.networks.linear import Linear
@@ -125,10 +126,10 @@ class LinearAttentionUNet(nnx.Module):
 
   def __init__(
     self,
-    *,
     event_shape: tuple[int, ...],
     num_inputs: int,
     num_outputs: int,
+    *,
     rngs: nnx.Rngs,
     width: int = 64,
     multipliers: Sequence[int] = (1, 2, 4, 8),
@@ -166,7 +167,7 @@ class LinearAttentionUNet(nnx.Module):
     h = blank_invalid(self.embedding(x), valid).astype(self.dtype)
     skips = []
     for level, stage in enumerate(self.down):
-      h = stage.down(h, vector, None if keys is None else fold_in(keys, level))
+      h = stage.down(h, vector, fold_in(keys, level))
       skips.append(h)
       h = self.halve[level](h) if level < len(self.halve) else h
     h = self.middle.middle(h, vector)

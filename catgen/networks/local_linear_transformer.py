@@ -76,10 +76,10 @@ class LocalLinearTransformer(nnx.Module):
 
   def __init__(
     self,
-    *,
     event_shape: tuple[int, ...],
     num_inputs: int,
     num_outputs: int,
+    *,
     rngs: nnx.Rngs,
     window: int = 128,
     width: int = 512,

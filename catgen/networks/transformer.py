@@ -32,10 +32,10 @@ class Transformer(nnx.Module):
 
   def __init__(
     self,
-    *,
     event_shape: tuple[int, ...],
     num_inputs: int,
     num_outputs: int,
+    *,
     rngs: nnx.Rngs,
     width: int = 128,
     num_layers: int = 4,

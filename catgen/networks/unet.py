@@ -10,8 +10,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
+from catgen.keys import fold_in
 from catgen.networks.blocks import Head
-from catgen.networks.conditioning import TimeMLP, dropout, fold_in
+from catgen.networks.conditioning import TimeMLP, dropout
 from catgen.networks.convolution import blank_invalid, check_map, convolution
 from catgen.networks.embedding import Embedding
 from catgen.networks.layers import Layers
@@ -76,10 +77,10 @@ class UNet(nnx.Module):
 
   def __init__(
     self,
-    *,
     event_shape: tuple[int, ...],
     num_inputs: int,
     num_outputs: int,
+    *,
     rngs: nnx.Rngs,
     widths: Sequence[int] = (32, 64, 128),
     num_blocks: int = 1,
@@ -131,7 +132,7 @@ class UNet(nnx.Module):
       skips.append(h)
       h = self.halve[level](_gathered(h, 2))
     angles = jnp.asarray(rotation_angles(*self.angles), jnp.float32)
-    middle_keys = None if keys is None else fold_in(keys, 2 * len(skips))
+    middle_keys = fold_in(keys, 2 * len(skips))
     h = self.middle(h.reshape(len(h), -1, h.shape[-1]), angles, time=vector, keys=middle_keys).reshape(h.shape)
     for level in reversed(range(len(self.up))):
       h = jnp.concatenate([_scattered(self.double[level](h), 2), skips[level]], axis=-1)
@@ -142,7 +143,7 @@ class UNet(nnx.Module):
 
 def _through(blocks: nnx.List, h: Array, time: Array, keys: Array | None, number: int) -> Array:
   for i, block in enumerate(blocks):
-    h = block(h, time, None if keys is None else fold_in(fold_in(keys, 1000 + number), i))
+    h = block(h, time, fold_in(fold_in(keys, 1000 + number), i))
   return h
 
 

@@ -23,8 +23,8 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from catgen.interfaces import InputError, PyTree
 from catgen.training.integrity import fingerprint, storage_problem, tree_difference
-from catgen.training.sharding import leaves
 from catgen.training.state import TrainState
+from catgen.trees import leaves
 
 FOLDER = "checkpoints"
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, UInt32
 
 from catgen.interfaces import PyTree
+from catgen.trees import path_name
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
 
@@ -26,7 +27,7 @@ def fingerprint(tree: PyTree) -> UInt32[Array, ""]:
   """
   total = jnp.zeros((), jnp.uint32)
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    name = path_name(path)
     weight = jnp.uint32(zlib.crc32(name.encode()) | 1)
     total += weight * (_bits(leaf) * _odd_numbers(leaf.shape)).sum(dtype=jnp.uint32)
   return total

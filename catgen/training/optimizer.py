@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float
 
 from catgen.interfaces import InputError, PyTree
+from catgen.trees import path_name
 
 NAMES = ("adamw", "adam", "adamax", "muon")
 DECAYS = ("constant", "cosine", "linear", "inverse_sqrt", "exponential")
@@ -141,7 +142,7 @@ def make_optimizer(
 
 def kernel_mask(params: PyTree) -> PyTree:
   """Returns True for every leaf called "kernel" with at least two axes, False for embeddings, norms and biases."""
-  return jax.tree.map_with_path(lambda path, leaf: _is_kernel(_name(path), leaf), params)
+  return jax.tree.map_with_path(lambda path, leaf: _is_kernel(path_name(path), leaf), params)
 
 
 def muon_dimensions(params: PyTree, adam_paths: str = ADAM_PATHS) -> PyTree:
@@ -153,7 +154,7 @@ def muon_dimensions(params: PyTree, adam_paths: str = ADAM_PATHS) -> PyTree:
   """
 
   def dimensions(path: tuple, leaf: Array) -> optax.contrib.MuonDimensionNumbers | None:
-    name = _name(path)
+    name = path_name(path)
     if not _is_kernel(name, leaf) or min(leaf.shape[-2:]) == 1 or re.search(adam_paths, name):
       return None
     return optax.contrib.MuonDimensionNumbers(leaf.ndim - 2, leaf.ndim - 1)
@@ -191,10 +192,6 @@ def _check_choices(name: str, weight_decay: float, clip_norm: float, adam_learni
   _check(weight_decay >= 0 and clip_norm >= 0, "weight_decay and clip_norm must not be negative")
   _check(weight_decay == 0 or name in ("adamw", "muon"), f"{name} takes no weight_decay; use adamw")
   _check(name == "muon" or adam_learning_rate is None, f"adam_learning_rate belongs to muon, not to {name}")
-
-
-def _name(path: tuple) -> str:
-  return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def _is_kernel(name: str, leaf: Array) -> bool:

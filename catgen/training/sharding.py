@@ -14,6 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from catgen.interfaces import Batch, InputError, PyTree
 from catgen.training.state import TrainState
+from catgen.trees import leaves, path_name
 
 BATCH_AXES = ("data", "fsdp")
 
@@ -112,16 +113,6 @@ def shard_state(state: TrainState, mesh: Mesh, rules: Rules = FSDP_RULES, *, min
     opt_state=follow_all(follow, state.opt_state),
     model_state=replicate(state.model_state),
   )
-
-
-def path_name(path: tuple) -> str:
-  """Returns a leaf's path in words, such as "layers/0/attention/kernel"."""
-  return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-def leaves(tree: PyTree) -> list[tuple[str, jax.Array | jax.ShapeDtypeStruct]]:
-  """Returns (path, leaf) for every leaf of a tree."""
-  return [(path_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 
 def _spec(path: str, shape: tuple[int, ...], mesh: Mesh, rules: Rules, min_size: int) -> PartitionSpec:

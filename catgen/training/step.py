@@ -14,7 +14,8 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from catgen.interfaces import Batch, Bound, Model, PyTree, example_keys, example_strata
+from catgen.interfaces import Batch, Bound, Model, PyTree
+from catgen.keys import example_keys, example_strata
 from catgen.training.sharding import BATCH_AXES, FSDP_RULES, Rules, shard_state
 from catgen.training.state import TrainState, create_state, update_ema
 

@@ -47,20 +47,20 @@ def events_of(event: EventSpec) -> np.ndarray:
 
 
 def transformer(**options):
-  return partial(NETWORKS["transformer"], width=16, num_layers=1, num_heads=2, **options)
+  return NETWORKS["transformer"](width=16, num_layers=1, num_heads=2, **options)
 
 
 def causal(**options):
-  return partial(NETWORKS["causal_transformer"], width=16, num_layers=1, num_heads=2, **options)
+  return NETWORKS["causal_transformer"](width=16, num_layers=1, num_heads=2, **options)
 
 
 def unet():
   sizes = {"widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8}
-  return partial(NETWORKS["unet"], **sizes)
+  return NETWORKS["unet"](**sizes)
 
 
 def linear_attention_unet():
-  return partial(NETWORKS["linear_attention_unet"], width=8, multipliers=(4, 4), dropout=0.0)
+  return NETWORKS["linear_attention_unet"](width=8, multipliers=(4, 4), dropout=0.0)
 
 
 def batch_of(x: np.ndarray) -> Batch:
@@ -88,8 +88,8 @@ def _predictions(model: Model, params: dict) -> Callable:
   return lambda states, time: predict(jnp.asarray(states), jnp.float32(time))
 
 
-def _diffusion(name: str, event: EventSpec = EVENT, make_network: Callable = transformer, **options) -> Family:
-  model = MODELS["diffusion"](event=event, make_network=make_network(), **options)
+def _diffusion(name: str, event: EventSpec = EVENT, network: Callable = transformer, **options) -> Family:
+  model = MODELS["diffusion"].make(event=event, network=network(), **options)
   params, state = perturbed(model)
   predict, made = _predictions(model, params), partial(Family, name, model, events_of(event), params, state)
   process, schedule = options.get("process", "uniform"), SCHEDULES[options.get("schedule", "cosine")]()
@@ -107,7 +107,7 @@ def _diffusion(name: str, event: EventSpec = EVENT, make_network: Callable = tra
 
 
 def _autoregressive(name: str) -> Family:
-  model = MODELS["autoregressive"](event=EVENT, make_network=causal())
+  model = MODELS["autoregressive"].make(event=EVENT, network=causal())
   params, state = perturbed(model)
   apply, events = model.sample.args[0], events_of(EVENT)
   logits = np.asarray(apply(params, jnp.asarray(events), valid=None, keys=None), np.float64)
@@ -118,11 +118,11 @@ def _autoregressive(name: str) -> Family:
 
 _LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 1}
 _CONDITIONERS = {
-  ("autoregressive", "lstm"): partial(CAUSAL_CONDITIONERS["lstm"], **_LSTM),
-  ("autoregressive", "transformer"): partial(CAUSAL_CONDITIONERS["transformer"], width=8, num_layers=1, num_heads=2),
-  ("coupling", "lstm"): partial(COUPLING_CONDITIONERS["lstm"], **_LSTM),
-  ("coupling", "transformer"): partial(COUPLING_CONDITIONERS["transformer"], width=8, num_layers=1, num_heads=2),
-  ("multi_scale", "densenet"): partial(COUPLING_CONDITIONERS["densenet"], width=8, num_layers=1, growth=4),
+  ("autoregressive", "lstm"): CAUSAL_CONDITIONERS["lstm"](**_LSTM),
+  ("autoregressive", "transformer"): CAUSAL_CONDITIONERS["transformer"](width=8, num_layers=1, num_heads=2),
+  ("coupling", "lstm"): COUPLING_CONDITIONERS["lstm"](**_LSTM),
+  ("coupling", "transformer"): COUPLING_CONDITIONERS["transformer"](width=8, num_layers=1, num_heads=2),
+  ("multi_scale", "densenet"): COUPLING_CONDITIONERS["densenet"](width=8, num_layers=1, growth=4),
 }
 
 
@@ -130,33 +130,33 @@ def density(kind: str, conditioner: str = "lstm", **options):
   sizes = (
     {"num_features": 8, "hidden_width": 8, "channel_features": 4} if kind == "autoregressive" else {"num_layers": 2}
   )
-  make_conditioner = _CONDITIONERS[kind, conditioner]
-  return partial(DENSITIES[kind], num_mixtures=2, make_conditioner=make_conditioner, **{**sizes, **options})
+  conditioner = _CONDITIONERS[kind, conditioner]
+  return DENSITIES[kind](num_mixtures=2, conditioner=conditioner, **{**sizes, **options})
 
 
 def multi_scale(**options):
-  make_conditioner = _CONDITIONERS["multi_scale", "densenet"]
-  return partial(DENSITIES["multi_scale"], num_layers=2, make_conditioner=make_conditioner, **options)
+  conditioner = _CONDITIONERS["multi_scale", "densenet"]
+  return DENSITIES["multi_scale"](num_layers=2, conditioner=conditioner, **options)
 
 
 def pyramid(**options):
   sizes = {"num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
-  make_conditioner = _CONDITIONERS["multi_scale", "densenet"]
-  return partial(DENSITIES["pyramid"], num_levels=1, make_conditioner=make_conditioner, **sizes, **options)
+  conditioner = _CONDITIONERS["multi_scale", "densenet"]
+  return DENSITIES["pyramid"](num_levels=1, conditioner=conditioner, **sizes, **options)
 
 
 def encoder(kind: str = "per_position"):
-  return partial(ENCODERS[kind], **({} if kind == "none" else {"width": 8}))
+  return ENCODERS[kind](**({} if kind == "none" else {"width": 8}))
 
 
 def posterior_flow():
-  make_conditioner = _CONDITIONERS["coupling", "lstm"]
-  return partial(POSTERIOR_FLOWS["coupling"], num_layers=2, num_mixtures=2, make_conditioner=make_conditioner)
+  conditioner = _CONDITIONERS["coupling", "lstm"]
+  return POSTERIOR_FLOWS["coupling"](num_layers=2, num_mixtures=2, conditioner=conditioner)
 
 
 def map_posterior_flow(**options):
-  make_conditioner = _CONDITIONERS["multi_scale", "densenet"]
-  return partial(POSTERIOR_FLOWS["map_coupling"], num_layers=2, make_conditioner=make_conditioner, **options)
+  conditioner = _CONDITIONERS["multi_scale", "densenet"]
+  return POSTERIOR_FLOWS["map_coupling"](num_layers=2, conditioner=conditioner, **options)
 
 
 def _trained(model: Model, events: np.ndarray, params: dict, state: dict, num_steps: int = 400) -> dict:
@@ -177,8 +177,8 @@ def _trained(model: Model, events: np.ndarray, params: dict, state: dict, num_st
 
 
 def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **options) -> Family:
-  options = {"make_encoder": encoder(), "make_density": density("autoregressive"), **options}
-  model, events = MODELS[kind](event=event, **options), events_of(event)
+  options = {"encoder": encoder(), "density": density("autoregressive"), **options}
+  model, events = MODELS[kind].make(event=event, **options), events_of(event)
   params, state = perturbed(model, 0.05)
   params = _trained(model, events, params, state)
   boxes, base = kind == "dequantized_flow", options.get("base", 0) or event.num_classes
@@ -190,9 +190,7 @@ def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **opti
 
 _five = partial(_flow, event=EventSpec((1,), 5))
 _four = partial(_flow, event=EventSpec((1,), 4))
-_map = partial(
-  _flow, event=MAP, make_encoder=encoder("densenet"), make_density=multi_scale(squeeze_first=True, num_levels=1)
-)
+_map = partial(_flow, event=MAP, encoder=encoder("densenet"), density=multi_scale(squeeze_first=True, num_levels=1))
 
 
 FAMILIES: dict[str, Callable[[], Family]] = {
@@ -203,50 +201,48 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
   "autoregressive": _autoregressive,
-  "argmax_softplus_bits": partial(_flow, base=2, make_encoder=encoder("lstm")),
+  "argmax_softplus_bits": partial(_flow, base=2, encoder=encoder("lstm")),
   "argmax_softplus_transformer": partial(
-    _flow, base=2, make_encoder=encoder("transformer"), make_density=density("coupling", "transformer", actnorm=True)
+    _flow, base=2, encoder=encoder("transformer"), density=density("coupling", "transformer", actnorm=True)
   ),
-  "argmax_gumbel_bits": partial(_flow, base=2, inverse="gumbel", make_encoder=encoder("none")),
+  "argmax_gumbel_bits": partial(_flow, base=2, inverse="gumbel", encoder=encoder("none")),
   "argmax_gumbel_layers": partial(
-    _flow, base=2, inverse="gumbel", make_density=density("autoregressive", "transformer", num_layers=2, actnorm=True)
+    _flow, base=2, inverse="gumbel", density=density("autoregressive", "transformer", num_layers=2, actnorm=True)
   ),
-  "argmax_thresholding_bits": partial(_flow, base=2, inverse="gumbel_thresholding", make_density=density("coupling")),
-  "argmax_posterior_flow": partial(_flow, base=2, make_posterior_flow=posterior_flow(), num_context=4),
-  "dequantized_uniform": partial(_flow, kind="dequantized_flow", make_encoder=None),
-  "dequantized_variational": partial(
-    _flow, kind="dequantized_flow", noise="variational", make_density=density("coupling")
-  ),
-  "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, make_encoder=None),
+  "argmax_thresholding_bits": partial(_flow, base=2, inverse="gumbel_thresholding", density=density("coupling")),
+  "argmax_posterior_flow": partial(_flow, base=2, posterior_flow=posterior_flow(), num_context=4),
+  "dequantized_uniform": partial(_flow, kind="dequantized_flow", encoder=None),
+  "dequantized_variational": partial(_flow, kind="dequantized_flow", noise="variational", density=density("coupling")),
+  "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, encoder=None),
   "argmax_softplus_classes": _four,
   "argmax_softplus_base3": partial(_five, base=3),
   "argmax_gumbel_classes": partial(_four, inverse="gumbel"),
   "argmax_gumbel_base3": partial(_five, inverse="gumbel", base=3),
   "argmax_thresholding_classes": partial(_four, inverse="gumbel_thresholding"),
   "argmax_thresholding_base3": partial(
-    _five, inverse="gumbel_thresholding", base=3, noise_base="logistic", make_density=density("coupling")
+    _five, inverse="gumbel_thresholding", base=3, noise_base="logistic", density=density("coupling")
   ),
-  "dequantized_base3": partial(_five, kind="dequantized_flow", base=3, make_encoder=None),
+  "dequantized_base3": partial(_five, kind="dequantized_flow", base=3, encoder=None),
   "dequantized_variational_bits": partial(_five, kind="dequantized_flow", base=2, noise="variational"),
   "dequantized_variational_base3": partial(_five, kind="dequantized_flow", base=3, noise="variational"),
   "dequantized_normal": partial(_five, kind="dequantized_flow", noise="variational", noise_base="normal"),
-  "uniform_unet": partial(_diffusion, event=MAP, make_network=unet, num_steps=T),
-  "uniform_linear_attention_unet": partial(_diffusion, event=MAP, make_network=linear_attention_unet, num_steps=T),
-  "absorbing_unet": partial(_diffusion, event=MAP, make_network=unet, num_steps=T, process="absorbing"),
+  "uniform_unet": partial(_diffusion, event=MAP, network=unet, num_steps=T),
+  "uniform_linear_attention_unet": partial(_diffusion, event=MAP, network=linear_attention_unet, num_steps=T),
+  "absorbing_unet": partial(_diffusion, event=MAP, network=unet, num_steps=T, process="absorbing"),
   "argmax_softplus_map": _map,
-  "argmax_pyramid_map": partial(_map, make_density=pyramid()),
+  "argmax_pyramid_map": partial(_map, density=pyramid()),
   "argmax_gumbel_map": partial(_map, inverse="gumbel"),
   "argmax_thresholding_map": partial(_map, inverse="gumbel_thresholding"),
-  "argmax_posterior_flow_map": partial(_map, make_posterior_flow=map_posterior_flow(squeeze=True), num_context=2),
-  "dequantized_map": partial(_map, kind="dequantized_flow", make_encoder=None, make_density=multi_scale(num_levels=2)),
+  "argmax_posterior_flow_map": partial(_map, posterior_flow=map_posterior_flow(squeeze=True), num_context=2),
+  "dequantized_map": partial(_map, kind="dequantized_flow", encoder=None, density=multi_scale(num_levels=2)),
   "dequantized_variational_map": partial(
     _flow,
     kind="dequantized_flow",
     event=EventSpec((1, 2), 2),  # the mixtures of a posterior flow are too narrow for a quadrature over eight channels
     noise="variational",
-    make_encoder=encoder("densenet"),
-    make_density=multi_scale(num_levels=1, num_mixtures=2),
-    make_posterior_flow=map_posterior_flow(num_mixtures=2),
+    encoder=encoder("densenet"),
+    density=multi_scale(num_levels=1, num_mixtures=2),
+    posterior_flow=map_posterior_flow(num_mixtures=2),
     num_context=2,
   ),
 }

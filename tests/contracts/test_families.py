@@ -10,7 +10,8 @@ import pytest
 import scipy.stats
 
 from catgen.bounds import importance_weighted
-from catgen.interfaces import Batch, SampleOptions, example_keys, example_strata
+from catgen.interfaces import Batch, SampleOptions
+from catgen.keys import example_keys, example_strata
 from catgen.models import MODELS
 from tests.contracts.families import FAMILIES, SLOW, batch_of, family
 

@@ -33,7 +33,7 @@ def coupling(kind, rngs, num_mixtures=MIXTURES, **options):
     CHANNELS,
     event_shape=MAP if kind == "densenet" else (LENGTH,),
     num_mixtures=num_mixtures,
-    make_conditioner=partial(COUPLING_CONDITIONERS[kind], **SIZES[kind]),
+    conditioner=COUPLING_CONDITIONERS[kind](**SIZES[kind]),
     rngs=rngs,
     **options,
   )
@@ -44,7 +44,7 @@ def autoregressive(kind, rngs, num_channels=CHANNELS):
     num_channels,
     event_shape=(LENGTH,),
     num_mixtures=MIXTURES,
-    make_conditioner=partial(CAUSAL_CONDITIONERS[kind], **SIZES[kind]),
+    conditioner=CAUSAL_CONDITIONERS[kind](**SIZES[kind]),
     num_features=8,
     hidden_width=8,
     channel_features=5,
@@ -58,7 +58,7 @@ def block_coupling(rngs, kept, changed):
     changed=changed,
     event_shape=MAP,
     num_mixtures=MIXTURES,
-    make_conditioner=partial(COUPLING_CONDITIONERS["densenet"], **DENSENET),
+    conditioner=COUPLING_CONDITIONERS["densenet"](**DENSENET),
     num_features=8,
     hidden_width=8,
     channel_features=5,
@@ -71,11 +71,11 @@ def chain(rngs):
 
 
 def map_posterior(rngs, **options):
-  make_conditioner = partial(COUPLING_CONDITIONERS["densenet"], **DENSENET)
+  conditioner = COUPLING_CONDITIONERS["densenet"](**DENSENET)
   return map_posterior_flow(
     num_channels=CHANNELS,
     event_shape=MAP,
-    make_conditioner=make_conditioner,
+    conditioner=conditioner,
     rngs=rngs,
     num_context=0,
     num_layers=2,
@@ -185,7 +185,7 @@ def test_one_channel():
   v = points()[..., :1]
   np.testing.assert_allclose(layer.forward(layer.inverse(v)[0])[0], v, atol=1e-4)
   with pytest.raises(InputError, match="two latent channels"):
-    Coupling(1, event_shape=(4,), num_mixtures=2, make_conditioner=COUPLING_CONDITIONERS["lstm"], rngs=nnx.Rngs(0))
+    Coupling(1, event_shape=(4,), num_mixtures=2, conditioner=COUPLING_CONDITIONERS["lstm"], rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize("kind", COUPLING_CONDITIONERS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from catgen.flows.densities import CONDITIONERS, DENSITIES, POSTERIOR_FLOWS
+from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.flows.squeeze import Squeeze, Unsqueeze
 from catgen.interfaces import InputError
 from catgen.networks.conditioners import COUPLING_CONDITIONERS
@@ -26,12 +26,12 @@ SHAPES = [
 
 
 def density(event_shape=(4, 8), num_layers=2, num_channels=CHANNELS, **options):
-  make_conditioner = partial(CONDITIONERS["multi_scale"]["densenet"], width=6, num_layers=1, growth=4)
-  make = DENSITIES["multi_scale"]
+  conditioner = COUPLING_CONDITIONERS["densenet"](width=6, num_layers=1, growth=4)
+  make = DENSITIES["multi_scale"].make
   return make(
     num_channels=num_channels,
     event_shape=event_shape,
-    make_conditioner=make_conditioner,
+    conditioner=conditioner,
     rngs=nnx.Rngs(0),
     num_layers=num_layers,
     **options,
@@ -39,11 +39,11 @@ def density(event_shape=(4, 8), num_layers=2, num_channels=CHANNELS, **options):
 
 
 def pyramid(event_shape=(4, 8), num_channels=CHANNELS, **options):
-  make_conditioner = partial(CONDITIONERS["pyramid"]["densenet"], width=6, num_layers=1, growth=4)
-  return DENSITIES["pyramid"](
+  conditioner = COUPLING_CONDITIONERS["densenet"](width=6, num_layers=1, growth=4)
+  return DENSITIES["pyramid"].make(
     num_channels=num_channels,
     event_shape=event_shape,
-    make_conditioner=make_conditioner,
+    conditioner=conditioner,
     rngs=nnx.Rngs(0),
     **{"num_levels": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4, **options},
   )
@@ -114,9 +114,9 @@ def model_of(config):
 def small(part, make, **options):
   """Returns the flow of a config's section over maps of 32 x 64 with 8 channels, its DenseNets narrow."""
   keywords = {key: value for key, value in part.to_dict().items() if key not in ("kind", "conditioner")}
-  conditioner = partial(COUPLING_CONDITIONERS["densenet"], width=6, num_layers=1, growth=4)
-  keywords = {**keywords, **options, "make_conditioner": conditioner}
-  return perturbed(make(num_channels=8, event_shape=(32, 64), rngs=nnx.Rngs(0), **keywords), scale=0.05)
+  conditioner = COUPLING_CONDITIONERS["densenet"](width=6, num_layers=1, growth=4)
+  keywords = {**keywords, **options, "conditioner": conditioner}
+  return perturbed(make.make(num_channels=8, event_shape=(32, 64), rngs=nnx.Rngs(0), **keywords), scale=0.05)
 
 
 @pytest.mark.parametrize(
@@ -202,12 +202,12 @@ def test_samples_have_the_density():
 @pytest.mark.parametrize("squeeze", [False, True])
 def test_a_posterior_flow_stays_at_its_places(squeeze):
   """What another pixel's context says reaches a pixel through the convolutions only, so its own counts most."""
-  make_conditioner = partial(CONDITIONERS["map_coupling"]["densenet"], width=6, num_layers=0, growth=4)
+  conditioner = COUPLING_CONDITIONERS["densenet"](width=6, num_layers=0, growth=4)
   chain = perturbed(
-    POSTERIOR_FLOWS["map_coupling"](
+    POSTERIOR_FLOWS["map_coupling"].make(
       num_channels=2,
       event_shape=(8, 8),
-      make_conditioner=make_conditioner,
+      conditioner=conditioner,
       rngs=nnx.Rngs(0),
       num_context=1,
       num_layers=2,

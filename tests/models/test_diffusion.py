@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions, example_keys
+from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions
+from catgen.keys import example_keys
 from catgen.models import MODELS
 
 K = 2
@@ -44,8 +45,8 @@ def perfect(process, num_steps=0):
     offset = 1 / num_steps if num_steps else 0.0  # a discrete model tells the network (t - 1) / T
     return LeaveOneOut(**sizes, lost=lambda time: time + offset)
 
-  return MODELS["diffusion"](
-    event=EventSpec((2,), K), make_network=make, process=process, schedule="linear", num_steps=num_steps
+  return MODELS["diffusion"].make(
+    event=EventSpec((2,), K), network=make, process=process, schedule="linear", num_steps=num_steps
   )
 
 
@@ -57,7 +58,7 @@ def zero_network(**options):
     def __call__(self, x, time, *, valid=None, keys=None):
       return jnp.broadcast_to(self.value[...], (*x.shape, self.value.shape[0]))
 
-  return MODELS["diffusion"](event=EventSpec((4,), 5), make_network=lambda **sizes: Zero(**sizes), **options)
+  return MODELS["diffusion"].make(event=EventSpec((4,), 5), network=lambda **sizes: Zero(**sizes), **options)
 
 
 def draw(model, num, **options):
@@ -173,8 +174,8 @@ def test_temperature_sharpens():
     def __call__(self, x, time, *, valid=None, keys=None):
       return jnp.broadcast_to(self.value[...], (*x.shape, self.value.shape[0]))
 
-  model = MODELS["diffusion"](
-    event=EventSpec((50,), 3), make_network=lambda **sizes: Skewed(**sizes), process="absorbing", num_steps=4
+  model = MODELS["diffusion"].make(
+    event=EventSpec((50,), 3), network=lambda **sizes: Skewed(**sizes), process="absorbing", num_steps=4
   )
   means = [float(draw(model, 50, temperature=t).x.mean()) for t in (0.25, 1.0, 4.0)]
   probs = [np.exp(np.arange(3) / t) / np.exp(np.arange(3) / t).sum() for t in (0.25, 1.0, 4.0)]

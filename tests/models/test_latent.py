@@ -6,14 +6,15 @@ import pytest
 
 from catgen.evaluation import event_probabilities
 from catgen.evaluation.proof import prove
-from catgen.interfaces import EventSpec, example_keys
+from catgen.interfaces import EventSpec
+from catgen.keys import example_keys
 from catgen.models import MODELS
 from tests.contracts.families import batch_of, density, encoder, events_of, family, perturbed, posterior_flow
 
 EVENT = EventSpec((2,), 3)
 FLOWS = {
   "gumbel": ("argmax_flow", {"inverse": "gumbel"}),
-  "posterior_flow": ("argmax_flow", {"base": 2, "make_posterior_flow": posterior_flow(), "num_context": 4}),
+  "posterior_flow": ("argmax_flow", {"base": 2, "posterior_flow": posterior_flow(), "num_context": 4}),
   "variational": ("dequantized_flow", {"noise": "variational"}),
 }
 
@@ -22,7 +23,7 @@ FLOWS = {
 def test_draws_of_either_side_give_one_probability(name):
   """Before any training p(v) and q(v | x) are far apart; their probabilities still add up to one."""
   kind, options = FLOWS[name]
-  model = MODELS[kind](event=EVENT, make_encoder=encoder(), make_density=density("coupling"), **options)
+  model = MODELS[kind].make(event=EVENT, encoder=encoder(), density=density("coupling"), **options)
   params, state = perturbed(model, 0.1)
   num_draws, events = 2000, batch_of(np.repeat(events_of(EVENT), 2000, axis=0))
   keys = example_keys(jax.random.key(1), events.index)

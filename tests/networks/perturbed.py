@@ -36,7 +36,7 @@ def _build(kind: str, sizes: tuple) -> tuple:
     **(SIZES | MAP_SIZES)[kind],
     **dict(sizes),
   }
-  return nnx.split(NETWORKS[kind](**keywords, rngs=nnx.Rngs(0)))
+  return nnx.split(NETWORKS[kind].make(**keywords, rngs=nnx.Rngs(0)))
 
 
 def perturb(network: nnx.Module, scale: float = 0.3) -> nnx.Module:

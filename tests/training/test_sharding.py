@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from catgen.interfaces import InputError
-from catgen.training.sharding import check_batch_size, leaves, make_mesh, place, shard_state
+from catgen.training.sharding import check_batch_size, make_mesh, place, shard_state
+from catgen.trees import leaves
 from tests import toys
 from tests.training.trainer import Setting, build
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from catgen.interfaces import example_keys, example_strata
+from catgen.keys import example_keys, example_strata
 from catgen.training import step as stepping
 from tests import toys
 from tests.training.trainer import Setting, build, run_steps

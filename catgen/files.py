@@ -1,0 +1,46 @@
+"""Files of a run: written whole or not at all."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import IO
+
+from catgen.interfaces import InputError
+
+Path = str | os.PathLike[str]
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, remedy: str = "free space or choose another work directory") -> Iterator[IO[bytes]]:
+  """Gives a file beside `path` that takes its place, whole and on disk, when the block has ended well.
+
+  Raises:
+    InputError: it cannot be written, with the reason and the remedy; what was there before is intact.
+  """
+  path = pathlib.Path(path)
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(temporary, "wb") as file:
+      yield file
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  except OSError as error:
+    with contextlib.suppress(OSError):
+      temporary.unlink(missing_ok=True)
+    raise write_error(path, error, remedy=remedy) from error
+
+
+def write_text(path: Path, text: str) -> None:
+  """Writes a whole UTF-8 file in place of what was there. Raises InputError as `replacing` does."""
+  with replacing(path) as file:
+    file.write(text.encode())
+
+
+def write_error(
+  path: Path, error: OSError, *, remedy: str = "free space or choose another work directory"
+) -> InputError:
+  """Returns what to tell a user whose disk has refused a file."""
+  return InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {remedy}")

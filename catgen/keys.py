@@ -1,0 +1,26 @@
+"""Random keys: one per example, so that batch size, devices and hosts change no draw."""
+
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+Number = Array | np.integer | int
+Keys = TypeVar("Keys", Key[Array, "batch"], Key[Array, "batch"] | None)
+
+
+def example_keys(key: Array, index: Int[Array, "batch"]) -> Key[Array, "batch"]:
+  """Returns one key per example, fold_in(key, index)."""
+  return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index)
+
+
+def example_strata(key: Array, index: Int[Array, "batch"], batch_size: int) -> Float[Array, "batch"]:
+  """Returns frac(u + index / batch_size), u ~ U(0, 1) shared: each uniform, together spread evenly over [0, 1)."""
+  offset = jax.random.uniform(key, ())
+  return (offset + (index % batch_size) / batch_size) % 1.0
+
+
+def fold_in(keys: Keys, number: Number) -> Keys:
+  """Returns fold_in(key, number) of every example's key; None, which means no random numbers, stays None."""
+  return None if keys is None else jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)

@@ -1,0 +1,67 @@
+"""Kinds: factories by name, with the keys that a configuration may set and the parts that it may choose.
+
+A factory's positional parameters are what code supplies (the event, numbers of channels). Its keyword-only parameters,
+`rngs` aside, are the keys of a section of a configuration: their defaults stand there and nowhere else. A factory
+without keyword-only parameters, such as a data set, is supplied with nothing: all its parameters are keys. A parameter
+that the kind lists in `parts` takes a `Recipe` of a kind of another registry: that is a section within the section.
+
+  network = TRUNKS["transformer"](width=128, num_layers=4)       # a recipe: sizes, checked, and nothing built
+  model = diffusion(EventSpec((64,), 27), network=network)       # the family builds it, with the shapes that it knows
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from catgen.interfaces import InputError
+
+
+class Recipe(NamedTuple):
+  """A factory with the values of its keys. Calling it, with what only code knows, builds the thing."""
+
+  make: Callable[..., Any]
+  keywords: dict[str, Any]
+
+  def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+    """Returns what the factory makes of these arguments and the recipe's own."""
+    return self.make(*arguments, **{**self.keywords, **keywords})
+
+
+class Kind(NamedTuple):
+  """An entry of a registry."""
+
+  make: Callable[..., Any]
+  parts: Mapping[str, Mapping[str, "Kind"]] = {}  # keyword -> the registry whose recipes it takes
+  small: Mapping[str, Any] = {}  # sizes for proofs on tiny spaces, where the configuration's are larger
+
+  def __call__(self, **keywords: Any) -> Recipe:
+    """Returns a recipe. Raises InputError for a keyword that the factory does not have, naming the nearest."""
+    known = keys(self.make)
+    for key in keywords:
+      if key not in known:
+        raise InputError(f"{name_of(self.make)} has no key {key!r}; {nearest(key, known)}")
+    return Recipe(self.make, keywords)
+
+
+Registry = Mapping[str, Kind]
+
+
+def keys(make: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+  """Returns the parameters of a factory that a configuration may set: the keyword-only ones, or where none are, all."""
+  # The metaclass of Flax modules hides the signature of their constructor.
+  constructor: Any = make
+  parameters = inspect.signature(constructor.__init__ if isinstance(make, type) else make).parameters
+  only = {name: each for name, each in parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY}
+  return {name: each for name, each in (only or parameters).items() if name not in ("self", "rngs")}
+
+
+def name_of(make: Callable[..., Any]) -> str:
+  """Returns how a factory is called in messages."""
+  return getattr(make, "__name__", type(make).__name__)
+
+
+def nearest(word: str, known: Mapping[str, Any]) -> str:
+  """Returns advice for a word that is not among the known ones: the nearest, or all."""
+  close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+  return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known)}"
