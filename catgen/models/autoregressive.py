@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.distributions import categorical
+from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.models.adapter import functional
 
@@ -55,8 +56,7 @@ def _log_prob(
 ) -> Float[Array, "batch"]:
   """See `Model.log_prob`."""
   logits = apply(params, batch.x, valid=batch.valid, keys=keys).astype(jnp.float32)
-  nats = jnp.where(batch.valid, categorical.log_prob(logits, batch.x), 0.0)
-  return nats.reshape(nats.shape[0], -1).sum(-1)
+  return sum_valid(categorical.log_prob(logits, batch.x), batch.valid)
 
 
 def _bound(

@@ -21,9 +21,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
+from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Model, PyTree
 from catgen.models.adapter import functional
-from catgen.models.diffusion_parts import Parts, add_terms, make_parts, masked_sum, predict
+from catgen.models.diffusion_parts import Parts, add_terms, make_parts, predict
 from catgen.models.diffusion_sampling import make_infill, sample
 from catgen.models.diffusion_uses import denoise, full_bound, log_weight, order_log_weight
 from catgen.processes import PROCESSES, time_sampling
@@ -151,11 +152,11 @@ def _discrete_bound(
   else:
     t = time_sampling.draw_uniform(uniforms, num_steps)
     weight = jnp.full(t.shape, float(num_steps))
-  losses = masked_sum(parts.step_nats(params, batch, t, key_noise, key_network if train else None), batch.valid)
+  losses = sum_valid(parts.step_nats(params, batch, t, key_noise, key_network if train else None), batch.valid)
   terms = {
     "reconstruction": jnp.where(t == 1, -losses * weight, 0.0),
     "diffusion": jnp.where(t == 1, 0.0, -losses * weight),
-    "prior": -masked_sum(parts.process.prior_kl(batch.x, parts.last_level), batch.valid),
+    "prior": -sum_valid(parts.process.prior_kl(batch.x, parts.last_level), batch.valid),
   }
   return Bound(add_terms(terms), terms, (t, jax.lax.stop_gradient(losses)))
 
@@ -181,7 +182,7 @@ def _continuous_bound(
   rates = parts.process.kl_rate(x_t, batch.x, log_x0, level, slope)
   last_level, _ = continuous_level(parts.schedule, jnp.full(t.shape, last))
   terms = {
-    "diffusion": -masked_sum(rates, batch.valid) * last,
-    "prior": -masked_sum(parts.process.prior_kl(batch.x, last_level), batch.valid),
+    "diffusion": -sum_valid(rates, batch.valid) * last,
+    "prior": -sum_valid(parts.process.prior_kl(batch.x, last_level), batch.valid),
   }
   return Bound(add_terms(terms), terms)

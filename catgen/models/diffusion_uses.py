@@ -5,9 +5,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.distributions import categorical
+from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, Denoised, Profile, PyTree
 from catgen.keys import fold_in
-from catgen.models.diffusion_parts import Parts, add_terms, masked_sum, predict, step_time
+from catgen.models.diffusion_parts import Parts, add_terms, predict, step_time
 from catgen.processes.schedules import levels
 
 _MASKED_PASSES = 8  # groups of positions that are masked in turn when a masked model denoises
@@ -21,7 +22,7 @@ def full_bound(
   def step(by_position: Array, t: Array) -> tuple[Array, Array]:
     steps = jnp.broadcast_to(t, keys.shape)
     nats = jnp.where(batch.valid, parts.step_nats(params, batch, steps, fold_in(keys, t)), 0.0)
-    return by_position + nats, masked_sum(nats, batch.valid)
+    return by_position + nats, sum_valid(nats, batch.valid)
 
   steps = jnp.arange(1, parts.num_steps + 1)
   by_position, by_time = jax.lax.scan(step, jnp.zeros(batch.x.shape), steps)
@@ -29,7 +30,7 @@ def full_bound(
   terms = {
     "reconstruction": -by_time[0],
     "diffusion": -by_time[1:].sum(0),
-    "prior": -masked_sum(prior, batch.valid),
+    "prior": -sum_valid(prior, batch.valid),
   }
   return Bound(add_terms(terms), terms), Profile(by_time.T, by_position + prior)
 
@@ -44,7 +45,7 @@ def log_weight(
   process = parts.process
   x_last = process.corrupt(fold_in(keys, 0), batch.x, parts.last_level)
   log_q = categorical.take(process.marginal(batch.x, parts.last_level), x_last)
-  total = masked_sum(process.prior_log_prob(x_last) - log_q, batch.valid)
+  total = sum_valid(process.prior_log_prob(x_last) - log_q, batch.valid)
 
   def move(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], None]:
     x_t, total = carry
@@ -56,7 +57,7 @@ def log_weight(
       log_p = jnp.where(t == 1, log_x0, log_p)
     x_s = categorical.sample_each(fold_in(keys, t), log_q).astype(x_t.dtype)
     ratio = categorical.take(log_p, x_s) - categorical.take(log_q, x_s)
-    return (x_s, total + masked_sum(ratio, batch.valid)), None
+    return (x_s, total + sum_valid(ratio, batch.valid)), None
 
   (_, total), _ = jax.lax.scan(move, (x_last, total), jnp.arange(parts.num_steps, 0, -1))
   return total
@@ -83,7 +84,7 @@ def order_log_weight(
     time = jnp.take_along_axis(times, position[:, None], axis=1)[:, 0]
     log_x0 = predict(parts, params, x_t, time, batch.valid)
     here = categorical.indicator(position, num_positions).reshape(batch.x.shape)
-    total = total + masked_sum(categorical.take(log_x0, batch.x), here & batch.valid)
+    total = total + sum_valid(categorical.take(log_x0, batch.x), here & batch.valid)
     return (jnp.where(here, batch.x, x_t), total), None
 
   masked = jnp.full_like(batch.x, parts.process.num_classes)
