@@ -65,15 +65,16 @@ def like(name: str, changes: Mapping[str, Any] | None = None) -> ConfigDict:
 def read_file(name: str) -> dict[str, Any]:
   """Returns what a file spells out. Raises InputError where there is none, or it cannot be loaded."""
   asked, _, argument = name.partition(":")
-  path = find_file(asked)
+  path = find_file(asked).resolve()
   try:
     spec = importlib.util.spec_from_file_location(f"configuration_{path.stem}", path)
     if spec is None or spec.loader is None:
       raise InputError(f"--config={name} is no Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    get_config = module.get_config
-    config = get_config(argument) if argument else get_config()
+    if not hasattr(module, "get_config"):
+      raise InputError(f"--config={name} cannot be loaded: it has no function get_config")
+    config = module.get_config(argument) if argument else module.get_config()
   except InputError:
     raise
   except Exception as error:  # whatever a file of the user's does wrong

@@ -70,9 +70,7 @@ def as_section(value: Any, part: Part, name: str) -> Mapping[str, Any]:
   if isinstance(value, Mapping):
     return value
   if isinstance(part, Kind):
-    raise InputError(
-      f"config.{name} is {value!r}; it must be a section, with keys such as {next(iter(keys(part.make)))}"
-    )
+    raise InputError(f"config.{name} is {value!r}; it must be a section with keys: {', '.join(keys(part.make))}")
   if isinstance(value, str):
     return {"kind": value}
   raise InputError(f"config.{name} is {value!r}; it must be a section with a kind: {', '.join(part)}")

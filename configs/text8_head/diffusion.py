@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
       "data": {"kind": "text_file", "length": 128, "alphabet": "text8", "splits": (10_500_000, 600_000, 647_521)},
       "model": {
         "kind": "diffusion",
-        "network": {"kind": "transformer", "width": 128, "num_layers": 4, "num_heads": 4, "conv_width": 5},
+        "network": {"kind": "transformer", "conv_width": 5},
       },
       "optimizer": {"kind": "muon", "learning_rate": 1.2e-2, "adam_learning_rate": 3e-3, "warmup_steps": 50},
       "training": {"num_steps": 4000, "validate_every": 500},
