@@ -18,7 +18,7 @@ DENSITIES: Registry = {
   "autoregressive": Kind(autoregressive_density, _CAUSAL, {"num_layers": 2, **_CHANNELS}),
   "coupling": Kind(coupling_density, _COUPLING, _COUPLINGS),
   # a map of 2 x 2 can be halved once: before the second level
-  "multi_scale": Kind(multi_scale_density, _COUPLING, {"num_levels": 2, **_COUPLINGS}),
+  "multi_scale": Kind(multi_scale_density, _COUPLING, {"num_levels": 2, "squeeze_first": False, **_COUPLINGS}),
   "pyramid": Kind(pyramid_density, _COUPLING, {"num_levels": 1, **_CHANNELS}),
 }
 POSTERIOR_FLOWS: Registry = {
