@@ -93,10 +93,10 @@ class Infill(NamedTuple):
 class Latent(NamedTuple):
   """The continuous latent v of a flow, of which x is a function."""
 
-  # (params, batch, keys, *, state) -> a draw of q(v | x), Float["batch positions channels"], and its log q, in nats
+  # (params, batch, keys, *, state) -> a draw of q(v | x), Float["batch *event channels"], and its log q, in nats
   infer: Callable
-  log_prob: Callable  # (params, v, *, state) -> log p(v) in nats, Float["batch"]
-  sample: Callable  # (params, keys, *, state) -> draws of p(v), one per key, and the Samples that they mean
+  log_prob: Callable  # (params, v, *, given=None, state) -> log p(v | given) in nats, Float["batch"]
+  sample: Callable  # (params, keys, *, given=None, state) -> draws of p(v), one per key, and the Samples that they mean
   log_q: Callable  # (params, batch, v, *, state) -> log q(v | x) in nats, Float["batch"]; -inf where v means another x
   has_unused_codes: bool  # True: some v mean no category (`Samples.valid`), and P(invalid) > 0
 
