@@ -15,9 +15,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from catgen.interfaces import EventSpec, InputError, Model
-from catgen.models.flow.inverse import LearnedInverse
 from catgen.models.flow.latent import latent_flow
 from catgen.models.flow.posterior import FixedNoise, Posterior
+from catgen.models.flow.surjection import EventSurjection
 from catgen.surjections import argmax, digits
 
 
@@ -55,8 +55,8 @@ def argmax_flow(
     raise InputError("the inverse 'gumbel' has uniform noise; a flow over it is the inverse 'gumbel_thresholding'")
   base = base or event.num_classes
   noise = partial(Posterior, encoder=encoder, base=noise_base, flow=posterior_flow, num_context=num_context)
-  make_inverse = partial(
-    LearnedInverse,
+  make_surjection = partial(
+    EventSurjection,
     event,
     argmax.SURJECTIONS[inverse],
     base=base,
@@ -65,7 +65,7 @@ def argmax_flow(
     location_encoder=encoder if conditioned else None,
   )
   unused = base ** digits.num_digits(event.num_classes, base) - event.num_classes
-  return latent_flow(event, make_inverse, density, has_unused_codes=unused > 0)
+  return latent_flow(event, make_surjection, density, has_unused_codes=unused > 0)
 
 
 def _log_uniform(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:

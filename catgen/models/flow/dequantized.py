@@ -12,9 +12,9 @@ import jax
 from flax import nnx
 
 from catgen.interfaces import EventSpec, InputError, Model
-from catgen.models.flow.inverse import LearnedInverse
 from catgen.models.flow.latent import latent_flow
 from catgen.models.flow.posterior import FixedNoise, Posterior
+from catgen.models.flow.surjection import EventSurjection
 from catgen.surjections import rounding
 
 
@@ -58,7 +58,7 @@ def dequantized_flow(
     raise InputError("variational noise needs an encoder; set config.model.encoder")
   else:
     make_noise = partial(Posterior, encoder=encoder, base=noise_base, flow=posterior_flow, num_context=num_context)
-  make_inverse = partial(
-    LearnedInverse, event, rounding.SURJECTIONS[noise], base=base or event.num_classes, noise=make_noise
+  make_surjection = partial(
+    EventSurjection, event, rounding.SURJECTIONS[noise], base=base or event.num_classes, noise=make_noise
   )
-  return latent_flow(event, make_inverse, density, has_unused_codes=True)
+  return latent_flow(event, make_surjection, density, has_unused_codes=True)

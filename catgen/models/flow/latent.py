@@ -1,6 +1,6 @@
 """What all flows on categorical data share: log p(x) >= E[log p(v) - log q(v | x)] with a surjection x(v).
 
-The family gives an inverse, which draws v from q(v | x) and turns a latent back into categories, and a density p(v).
+The family gives the surjection, with its inverse q(v | x), and a density p(v).
 One draw of log p(v) - log q(v | x) is both a draw of the ELBO and an importance weight (the paper's Eq. 4), because
 x is a deterministic function of v. What p(v) puts where no category is, is P(invalid).
 """
@@ -18,22 +18,22 @@ from catgen.flows.layer import Conditions
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Latent, Model, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.models.adapter import functional
-from catgen.models.flow.inverse import LearnedInverse
+from catgen.models.flow.surjection import EventSurjection
 
 
 class LatentFlow(nnx.Module):
-  """An inverse q(v | x), with learned parts, and a density p(v)."""
+  """A surjection x(v), with its learned inverse q(v | x), and a density p(v)."""
 
   def __init__(
-    self, event: EventSpec, make_inverse: Callable[..., LearnedInverse], density: Callable, *, rngs: nnx.Rngs
+    self, event: EventSpec, make_surjection: Callable[..., EventSurjection], density: Callable, *, rngs: nnx.Rngs
   ) -> None:
-    self.inverse = make_inverse(rngs=rngs)
-    self.density: Any = density(self.inverse.num_channels, event.shape, event.given, rngs=rngs)
+    self.surjection = make_surjection(rngs=rngs)
+    self.density: Any = density(self.surjection.num_channels, event.shape, event.given, rngs=rngs)
 
   def terms(self, batch: Batch, keys: Key[Array, "batch"], *, train: bool) -> dict[str, Float[Array, "batch"]]:
     """Returns one draw of log p(v) and of -log q(v | x) per example."""
     to_inverse, to_density = (fold_in(keys, 1), fold_in(keys, 2)) if train else (None, None)
-    v, log_q = self.inverse.inverse(batch.x, valid=batch.valid, keys=fold_in(keys, 0), dropout_keys=to_inverse)
+    v, log_q = self.surjection.inverse(batch.x, valid=batch.valid, keys=fold_in(keys, 0), dropout_keys=to_inverse)
     log_p = self.density.log_prob(v, Conditions(valid=batch.valid, keys=to_density, given=batch.given))
     return {"density": log_p, "inverse": -log_q}
 
@@ -42,25 +42,25 @@ class LatentFlow(nnx.Module):
   ) -> tuple[Float[Array, "batch *axes channels"], Samples]:
     """Returns draws of p(v), and what they mean."""
     v = self.density.sample(keys, given)
-    return v, Samples(*self.inverse.forward(v))
+    return v, Samples(*self.surjection.forward(v))
 
   def log_q(self, batch: Batch, v: Float[Array, "batch *axes channels"]) -> Float[Array, "batch"]:
     """Returns log q(v | x) in nats, -inf where v means other categories, or in float32 lies on an edge."""
-    meant, used = self.inverse.forward(v)
-    log_q = self.inverse.log_prob(v, batch.x, valid=batch.valid)
+    meant, used = self.surjection.forward(v)
+    log_q = self.surjection.log_prob(v, batch.x, valid=batch.valid)
     inside = ((meant == batch.x) & used | ~batch.valid).all(axis=tuple(range(1, batch.x.ndim))) & jnp.isfinite(log_q)
     return jnp.where(inside, log_q, -jnp.inf)
 
   def initialize(self, batch: Batch, key: Key[Array, ""]) -> None:
     """Sets what depends on data: Gumbel locations, ActNorm."""
-    self.inverse.initialize(batch.x, valid=batch.valid)
-    v, _ = self.inverse.inverse(batch.x, valid=batch.valid, keys=jax.random.split(key, len(batch.x)))
+    self.surjection.initialize(batch.x, valid=batch.valid)
+    v, _ = self.surjection.inverse(batch.x, valid=batch.valid, keys=jax.random.split(key, len(batch.x)))
     self.density.initialize(v, Conditions(valid=batch.valid, given=batch.given))
 
 
-def latent_flow(event: EventSpec, make_inverse: Callable, density: Callable, *, has_unused_codes: bool) -> Model:
-  """Returns the model of an inverse (rngs=) -> module and a density (num_channels, event_shape, given, rngs=)."""
-  module = functional(lambda rngs: LatentFlow(event, make_inverse, density, rngs=rngs))
+def latent_flow(event: EventSpec, make_surjection: Callable, density: Callable, *, has_unused_codes: bool) -> Model:
+  """Returns the model of a surjection (rngs=) -> module and a density (num_channels, event_shape, given, rngs=)."""
+  module = functional(lambda rngs: LatentFlow(event, make_surjection, density, rngs=rngs))
   return Model(
     event=event,
     init=partial(_init, module.init),
@@ -134,7 +134,7 @@ def _infer(
   bind: Bind, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
 ) -> tuple[Float[Array, "batch *axes channels"], Float[Array, "batch"]]:
   """See `Latent.infer`. The draw is the one that `Model.bound` scores with the same keys."""
-  return bind(params).inverse.inverse(batch.x, valid=_all_scored(batch).valid, keys=fold_in(keys, 0))
+  return bind(params).surjection.inverse(batch.x, valid=_all_scored(batch).valid, keys=fold_in(keys, 0))
 
 
 def _log_prob(

@@ -1,4 +1,4 @@
-"""q(v | x) for any surjection: categories are written in digits, and noise makes a latent of each.
+"""The surjection of an event and its learned inverse: categories are written in digits, and noise makes each a latent.
 
 Categories are written as d base-M digits, each with the channels that the surjection gives to one. M^d - K codes mean
 no category; their probability is part of P(invalid).
@@ -18,10 +18,11 @@ from catgen.surjections import digits
 from catgen.surjections.surjection import Surjection
 
 
-class LearnedInverse(nnx.Module):
-  """The surjection x(v) of an event, and its probabilistic inverse q(v | x) with all that it learns.
+class EventSurjection(nnx.Module):
+  """x(v) of a whole event, and its probabilistic inverse q(v | x) with all that it learns.
 
   Args:
+    of_digit: the surjection of one digit.
     base: M.
     noise: (event, num_channels, rngs=) -> q(u | x): see `catgen.models.flow.posterior`.
     has_location: a location of every channel is learned, and starts at the data's log-frequencies of digits.
@@ -31,7 +32,7 @@ class LearnedInverse(nnx.Module):
   def __init__(
     self,
     event: EventSpec,
-    surjection: Surjection,
+    of_digit: Surjection,
     *,
     base: int,
     noise: Callable[..., nnx.Module],
@@ -39,8 +40,8 @@ class LearnedInverse(nnx.Module):
     location_encoder: Callable[..., nnx.Module] | None = None,
     rngs: nnx.Rngs,
   ) -> None:
-    self.surjection, self.base, self.num_classes = surjection, base, event.num_classes
-    self.num_digits, self.per_digit = digits.num_digits(event.num_classes, base), surjection.num_channels(base)
+    self.of_digit, self.base, self.num_classes = of_digit, base, event.num_classes
+    self.num_digits, self.per_digit = digits.num_digits(event.num_classes, base), of_digit.num_channels(base)
     self.num_channels = self.num_digits * self.per_digit
     self.noise: Any = noise(event, self.num_channels, rngs=rngs)
     self.location = nnx.Param(jnp.zeros((self.num_digits, self.per_digit))) if has_location else None
@@ -52,7 +53,7 @@ class LearnedInverse(nnx.Module):
     self, v: Float[Array, "batch *axes channels"]
   ) -> tuple[Int[Array, "batch *axes"], Bool[Array, "batch *axes"]]:
     """Returns categories and whether v means one."""
-    category, meant = self.surjection.forward(v.reshape(*v.shape[:-1], self.num_digits, self.per_digit))
+    category, meant = self.of_digit.forward(v.reshape(*v.shape[:-1], self.num_digits, self.per_digit))
     x, used = digits.decode(category, self.num_classes, self.base)
     return x, used & jnp.all(meant, axis=-1)
 
@@ -69,7 +70,7 @@ class LearnedInverse(nnx.Module):
     shape = (*category.shape, self.per_digit)
     noise = self.noise(x, valid=valid, keys=keys, dropout_keys=dropout_keys)
     location = self._location(x, valid, dropout_keys)
-    v, log_q = self.surjection.inverse(noise.u.reshape(shape), noise.log_q.reshape(shape), category, location)
+    v, log_q = self.of_digit.inverse(noise.u.reshape(shape), noise.log_q.reshape(shape), category, location)
     return v.reshape(noise.u.shape), sum_valid(log_q.sum(axis=(-2, -1)), valid) + noise.log_volume
 
   def log_prob(
@@ -78,7 +79,7 @@ class LearnedInverse(nnx.Module):
     """Returns log q(v | x) summed over valid positions, for v in the region of x; elsewhere it means nothing."""
     category = digits.encode(x, self.num_classes, self.base)
     each = v.reshape(*category.shape, self.per_digit)
-    u, log_det = self.surjection.noise_of(each, category, self._location(x, valid, None))
+    u, log_det = self.of_digit.noise_of(each, category, self._location(x, valid, None))
     return self.noise.log_prob(u.reshape(v.shape), x, valid=valid) + sum_valid(log_det.sum(axis=(-2, -1)), valid)
 
   def initialize(self, x: Int[Array, "batch *axes"], *, valid: Bool[Array, "batch *axes"]) -> None:
