@@ -7,8 +7,8 @@ from jaxtyping import Bool, Int
 
 from catgen import build
 from catgen.data import get_split
-from catgen.data.array_file import load_arrays
-from catgen.data.file_bytes import existing_file
+from catgen.data.arrays import load_arrays
+from catgen.data.reading import existing_file
 from catgen.interfaces import InputError
 
 HOLE = -1  # in an array: a position that is not known

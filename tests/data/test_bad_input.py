@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from catgen.data import SOURCES, get_split, summary
-from catgen.data.array_file import array_file
-from catgen.data.text_file import text_file
-from catgen.data.text_lines import text_lines
+from catgen.data.sets.array_file import array_file
+from catgen.data.sets.text_file import text_file
+from catgen.data.sets.text_lines import text_lines
 from catgen.interfaces import InputError
 
 TEXT = "abcd" * 100

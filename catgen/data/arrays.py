@@ -1,4 +1,4 @@
-"""Integers of any event shape from a NumPy file: label maps, tokens, binary images."""
+"""Data sources of integers in arrays: checked, split, and read record by record."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -7,33 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32, Shaped
 
 from catgen.data.codecs import check_range, integer_codec
-from catgen.data.file_bytes import existing_file
 from catgen.data.splits import BLOCK, NAMES, blocks, fingerprint, record_numbers, record_split, stream_splits
 from catgen.interfaces import DataSource, EventSpec, InputError, Legend, Split
 
 ALIASES = {"val": "validation", "valid": "validation"}
-
-
-def array_file(
-  path: str,
-  num_classes: int | None = None,
-  length: int | None = None,
-  splits: Sequence[float | int] = (0.9, 0.05, 0.05),
-) -> DataSource:
-  """Returns the integers of a .npy or .npz file, the first axis numbering the examples.
-
-  Args:
-    path: .npy: one array, memory-mapped. .npz: arrays named train, validation (or val, valid) and test, of which any
-      may be absent, or one array of any name.
-    num_classes: K, all values being in [0, K); None: the largest value plus one.
-    length: cuts an array of one axis, a long stream of tokens, into sequences of this length.
-    splits: of a single array, fractions or counts. A stream is cut in order; records as in `text_lines`: by a hash
-      of their content for fractions, in order for counts. Not used where the file names its splits.
-
-  Raises InputError for other dtypes than integers and booleans, differing shapes and values outside [0, K).
-  """
-  path = existing_file(path)
-  return array_source(load_arrays(path), path, num_classes, splits, length=length)
 
 
 def array_source(

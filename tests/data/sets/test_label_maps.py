@@ -9,9 +9,9 @@ from PIL import Image
 
 from catgen.data.category_table import make_table, to_categories
 from catgen.data.label_images import nearest, read_png
-from catgen.data.label_maps import label_maps
 from catgen.data.legends import CATEGORIES, make_legend
-from catgen.interfaces import InputError
+from catgen.data.sets.label_maps import label_maps
+from catgen.interfaces import EventSpec, InputError
 
 MAPS = np.random.default_rng(0).integers(0, 4, (6, 5, 8)).astype(np.uint8)
 COLORS = ("#000000", "#ff0000", "#00ff00", "#0000ff")
@@ -100,7 +100,7 @@ def test_a_folder_and_arrays_are_the_same_data(tmp_path):
   sources = [label_maps(path, splits=(3, 2, 1)) for path in (folder, str(tmp_path / "maps.npy"))]
   for source in sources:
     np.testing.assert_array_equal(everything(source), MAPS)
-    assert (source.event, source.position) == (((5, 8), 4), "pixel")
+    assert (source.event, source.position) == (EventSpec((5, 8), 4), "pixel")
   assert sources[0].fingerprint == sources[1].fingerprint
   assert sources[0].codec.legend == (("0", "1", "2", "3"), COLORS)
   assert sources[1].codec.legend is None

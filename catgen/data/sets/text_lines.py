@@ -7,15 +7,15 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32, Int64, Shaped
 
 from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec, byte_codec, character_table, code_points, show
-from catgen.data.file_bytes import (
+from catgen.data.reading import (
   FileBytes,
   byte_counts,
+  inferred_alphabet,
   open_bytes,
   present_characters,
   without_byte_order_mark,
 )
 from catgen.data.splits import BLOCK, blocks, fingerprint, record_numbers, record_split
-from catgen.data.text_file import inferred_alphabet
 from catgen.interfaces import DataSource, EventSpec, InputError, Split
 
 RECORDS_AT_ONCE = 4096

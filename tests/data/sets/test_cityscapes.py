@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catgen.data.cityscapes import OFFICIAL, Edition, category_table, cityscapes, cityscapes_source
-from catgen.data.cityscapes_builder import Cityscapes
 from catgen.data.label_images import nearest
 from catgen.data.legends import CATEGORIES, LABELS
-from catgen.interfaces import InputError
+from catgen.data.sets.cityscapes.builder import Cityscapes
+from catgen.data.sets.cityscapes.edition import OFFICIAL, Edition
+from catgen.data.sets.cityscapes.source import category_table, cityscapes, cityscapes_source
+from catgen.interfaces import EventSpec, InputError
 
 EDITION = Edition({"train": {"aachen": 3, "ulm": 4}, "val": {"lindau": 2}}, num_validation=2)
 
@@ -86,7 +87,7 @@ def test_archive_and_folder_give_the_same_splits(tmp_path, form):
   made_up = MadeUp(tmp_path)
   path = {"zip": made_up.zip, "folder": made_up.folder, "gtFine": made_up.folder / "gtFine"}[form]
   source = made_up.source(path)
-  assert source.event == ((32, 64), 8)
+  assert source.event == EventSpec((32, 64), 8)
   assert source.codec.legend == CATEGORIES
   expected = {split: category_table(8)[[nearest(ids, (32, 64)) for ids in made_up.ids[split]]] for split in made_up.ids}
   found = everything(source)

@@ -1,4 +1,4 @@
-"""What stands in a street: random plans of buildings, trees, cars, people and signs, for `street_geometry`.
+"""What stands in a street: random plans of buildings, trees, cars, people and signs, for `geometry`.
 
 Both sides follow the same rules, mirrored, so that a street and its mirror image are equally likely. Every function
 takes its uniform numbers from `Draws` in a fixed order, for all streets of a batch at once; lengths are metres.
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from catgen.data.street_geometry import Camera, Ground, Solids, join
+from catgen.data.sets.street_scenes.geometry import Camera, Ground, Solids, join
 
 VOID, FLAT, CONSTRUCTION, OBJECT, NATURE, SKY, HUMAN, VEHICLE = range(8)
 NUM_DRAWS = 714  # uniform numbers of a street

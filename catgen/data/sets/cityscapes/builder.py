@@ -1,7 +1,7 @@
 """TFDS builder of Cityscapes: `Cityscapes(path=..., shape=(32, 64), data_dir=...)`, without TensorFlow.
 
 A record is one label map, the label ids that its file has at the given size, with its number in the order of the
-paths. The splits are the official ones; `catgen.data.cityscapes` makes of them those of the paper, and categories.
+paths. The splits are the official ones; `cityscapes_source` makes of them those of the paper, and categories.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from catgen.data.cityscapes import OFFICIAL
-from catgen.data.cityscapes_files import Copy, label_ids, open_copy
+from catgen.data.sets.cityscapes.copies import Copy, label_ids, open_copy
+from catgen.data.sets.cityscapes.edition import OFFICIAL
 
 
 class Cityscapes(tfds.core.GeneratorBasedBuilder):
@@ -20,7 +20,7 @@ class Cityscapes(tfds.core.GeneratorBasedBuilder):
   VERSION = tfds.core.Version("1.0.0")
   RELEASE_NOTES = {"1.0.0": "Label ids by nearest neighbors."}  # noqa: RUF012
   EDITION = OFFICIAL
-  code_path = None  # see `wikipedia_builder`
+  code_path = None  # see `sets.wikipedia.builder`
 
   def __init__(self, *, path: str | None = None, shape: tuple[int, int] = (32, 64), **keywords: Any):
     self._path, self._shape = path, shape  # before super(), which may already ask for the features

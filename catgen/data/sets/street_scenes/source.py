@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from catgen.data import street_plan
+from catgen.data.augment import augmented
 from catgen.data.legends import CATEGORIES
-from catgen.data.map_crops import augmented
 from catgen.data.pipeline import STREETS
 from catgen.data.procedural import map_source, uniforms
-from catgen.data.street_geometry import paint, paint_ground
+from catgen.data.sets.street_scenes import plan
+from catgen.data.sets.street_scenes.geometry import paint, paint_ground
 from catgen.interfaces import DataSource, InputError
 
 SMALLEST = 16  # pixels of a side
@@ -57,11 +57,11 @@ def street_scenes(
 
 def streets(seed: int, numbers: Int[np.ndarray, "n"], height: int, width: int) -> UInt8[np.ndarray, "n height width"]:
   """Returns the streets of the given numbers; each depends on (seed, number) and the size alone."""
-  draws = street_plan.Draws(uniforms(STREETS, seed, numbers, street_plan.NUM_DRAWS))
-  camera = street_plan.plan_camera(draws)
-  left, right = street_plan.plan_sides(draws)
-  maps = np.full((len(numbers), height, width), street_plan.SKY, np.uint8)
-  paint_ground(maps, street_plan.plan_ground(left, right), camera)
-  paint(maps, street_plan.plan_surroundings(draws, left, right), camera)
-  paint(maps, street_plan.plan_street(draws, camera, left, right), camera)
+  draws = plan.Draws(uniforms(STREETS, seed, numbers, plan.NUM_DRAWS))
+  camera = plan.plan_camera(draws)
+  left, right = plan.plan_sides(draws)
+  maps = np.full((len(numbers), height, width), plan.SKY, np.uint8)
+  paint_ground(maps, plan.plan_ground(left, right), camera)
+  paint(maps, plan.plan_surroundings(draws, left, right), camera)
+  paint(maps, plan.plan_street(draws, camera, left, right), camera)
   return maps

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from catgen.data.augment import augmented
 from catgen.data.legends import make_legend
-from catgen.data.map_crops import augmented
 from catgen.data.pipeline import SQUARES
 from catgen.data.procedural import map_source, uniforms
 from catgen.interfaces import DataSource, InputError

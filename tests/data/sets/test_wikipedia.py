@@ -6,11 +6,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from catgen.data.enwik8 import CORPUS as ENWIK8
-from catgen.data.text8 import CORPUS as TEXT8
-from catgen.data.wikipedia import FRACTIONS, Corpus, corpus_source
-from catgen.data.wikipedia_builder import Text8
-from catgen.interfaces import InputError
+from catgen.data.sets.wikipedia.builder import Text8
+from catgen.data.sets.wikipedia.corpus import ENWIK8, FRACTIONS, TEXT8, Corpus
+from catgen.data.sets.wikipedia.source import corpus_source
+from catgen.interfaces import EventSpec, InputError
 
 SIZE = 2_500_001
 
@@ -81,7 +80,7 @@ def test_what_is_prepared_needs_neither_network_nor_zip(tmp_path):
 def test_bytes_and_the_beginning_only(tmp_path):
   made_up = MadeUp(tmp_path, alphabet=None)
   source = made_up.source(length=320, path=made_up.file, max_bytes=100_000, splits=(50_000, 20_000, 30_000))
-  assert source.event == ((320,), 256)
+  assert source.event == EventSpec((320,), 256)
   assert source.position == "byte"
   test = source.splits["test"]
   np.testing.assert_array_equal(test.crops(np.array([test.num_crops - 1]))[0][0], made_up.data[99_680:100_000])

@@ -4,55 +4,20 @@ The data set may not be passed on, so nothing downloads it: register on the City
 gtFine_trainvaltest.zip there, and give its path or that of the folder that it was unpacked to.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from catgen.data.array_file import array_source
+from catgen.data.arrays import array_source
+from catgen.data.augment import augmented
 from catgen.data.legends import CATEGORIES, CLASSES, LABELS
-from catgen.data.map_crops import augmented
 from catgen.data.prepared import prepare
+from catgen.data.sets.cityscapes.edition import LICENSE_PLATE, OFFICIAL, Edition
 from catgen.interfaces import DataSource, InputError
 
-LICENSE_PLATE = 255  # label id -1 in 8 bits
 SIZES = ((32, 64), (128, 256))
-
-
-class Edition(NamedTuple):
-  """What a whole copy holds."""
-
-  cities: Mapping[str, Mapping[str, int]]  # official split -> city -> number of label maps
-  num_validation: int  # of the official training maps, the last in order are held out for validation
-
-
-OFFICIAL = Edition(
-  cities={
-    "train": {
-      "aachen": 174,
-      "bochum": 96,
-      "bremen": 316,
-      "cologne": 154,
-      "darmstadt": 85,
-      "dusseldorf": 221,
-      "erfurt": 109,
-      "hamburg": 248,
-      "hanover": 196,
-      "jena": 119,
-      "krefeld": 99,
-      "monchengladbach": 94,
-      "strasbourg": 365,
-      "stuttgart": 196,
-      "tubingen": 144,
-      "ulm": 95,
-      "weimar": 142,
-      "zurich": 122,
-    },
-    "val": {"frankfurt": 267, "lindau": 59, "munster": 174},
-  },
-  num_validation=475,
-)
 
 
 def cityscapes(
@@ -123,6 +88,6 @@ def _label_ids(builder: Any, split: str) -> UInt8[np.ndarray, "maps height width
 
 
 def _builder() -> Any:
-  from catgen.data.cityscapes_builder import Cityscapes
+  from catgen.data.sets.cityscapes.builder import Cityscapes
 
   return Cityscapes

@@ -11,16 +11,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
-from catgen.data.enwik8 import CORPUS as ENWIK8
+from catgen.data.sets.wikipedia.corpus import ENWIK8, FRACTIONS, TEXT8, unpack
 from catgen.data.splits import NAMES, split_bounds
-from catgen.data.text8 import CORPUS as TEXT8
-from catgen.data.wikipedia import FRACTIONS, unpack
 
 BLOCK = 1_000_000  # bytes
 
 
 class Text8(tfds.core.GeneratorBasedBuilder):
-  """text8 in blocks of bytes; the categories are those of `catgen.data.text8`."""
+  """text8 in blocks of bytes; the categories are those of `catgen.data.sets.wikipedia.source`."""
 
   VERSION = tfds.core.Version("1.0.0")
   RELEASE_NOTES = {"1.0.0": "Blocks of a million bytes."}  # noqa: RUF012

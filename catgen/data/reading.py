@@ -115,6 +115,14 @@ def present_characters(file: FileBytes) -> Bool[np.ndarray, "points"]:
   return present
 
 
+def inferred_alphabet(points: Shaped[np.ndarray, "classes"], path: str) -> str:
+  """Returns the characters of sorted code points; raises InputError where there are fewer than two."""
+  alphabet = "".join(map(chr, points.tolist()))
+  if len(alphabet) < 2:
+    raise InputError(f"{path} has only the characters {alphabet!r}; at least two different ones are needed")
+  return alphabet
+
+
 def room_for(size: int, dtype: np.dtype) -> Shaped[np.ndarray, "size"]:
   """Returns an empty array: in memory, or where it is large memory-mapped from a file that vanishes with it.
 

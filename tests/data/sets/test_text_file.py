@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catgen.data import file_bytes, splits
-from catgen.data.text_file import text_file
+from catgen.data import reading, splits
+from catgen.data.sets.text_file import text_file
 
 WORDS = "the quick brown fox jumps over the lazy dog "
 
@@ -121,7 +121,7 @@ def test_max_bytes_leaves_out_a_character_that_it_cuts(tmp_path):
 
 def test_large_decoded_text_goes_to_a_file_that_leaves_nothing_behind(tmp_path, monkeypatch):
   text = "\u00e9t\u00e9 " * 1000
-  monkeypatch.setattr(file_bytes, "LARGEST_IN_MEMORY", 100)
+  monkeypatch.setattr(reading, "LARGEST_IN_MEMORY", 100)
   monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
   (tmp_path / "temporary").mkdir()
   source = text_file(write(tmp_path / "a.txt", text), 7, splits=(1, 0, 0))

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from catgen.data.text_lines import text_lines
+from catgen.data.sets.text_lines import text_lines
 
 
 def write(path, content):

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from catgen.data.cityscapes import LICENSE_PLATE, Edition
-from catgen.data.file_bytes import open_bytes
 from catgen.data.label_images import nearest, read_png
 from catgen.data.legends import LABELS
+from catgen.data.reading import open_bytes
+from catgen.data.sets.cityscapes.edition import LICENSE_PLATE, Edition
 from catgen.interfaces import InputError
 
 ARCHIVE = "gtFine_trainvaltest.zip"

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from catgen.data.array_file import array_file
+from catgen.data.sets.array_file import array_file
+from catgen.interfaces import EventSpec
 
 
 def everything(split):
@@ -17,7 +18,7 @@ def test_named_arrays_are_the_splits(tmp_path, dtype):
   source = array_file(str(tmp_path / "a.npz"))
   assert list(source.splits) == ["train", "validation", "test"]
   np.testing.assert_array_equal(np.concatenate([everything(split) for split in source.splits.values()]), maps)
-  assert source.event == ((3, 5), 2)
+  assert source.event == EventSpec((3, 5), 2)
   assert (source.position, source.bytes_per_position) == ("pixel", None)
 
 

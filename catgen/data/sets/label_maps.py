@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from jaxtyping import Shaped
 
-from catgen.data.array_file import ALIASES, array_source, check_shape, load_arrays
+from catgen.data.arrays import ALIASES, array_source, check_shape, load_arrays
+from catgen.data.augment import augmented
 from catgen.data.category_table import make_table, to_categories
 from catgen.data.codecs import check_range, integer_dtype
-from catgen.data.file_bytes import existing_file, open_bytes, room_for
 from catgen.data.label_images import nearest, read_png
 from catgen.data.legends import make_legend
-from catgen.data.map_crops import augmented
+from catgen.data.reading import existing_file, open_bytes, room_for
 from catgen.data.splits import NAMES
 from catgen.interfaces import DataSource, InputError, Legend
 

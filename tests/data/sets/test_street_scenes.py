@@ -5,10 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from catgen.data.street_geometry import Camera, Solids, paint
-from catgen.data.street_plan import CONSTRUCTION, FLAT, HUMAN, NATURE, OBJECT, SKY, VEHICLE, VOID, make
-from catgen.data.street_scenes import street_scenes, streets
-from catgen.interfaces import InputError
+from catgen.data.sets.street_scenes.geometry import Camera, Solids, paint
+from catgen.data.sets.street_scenes.plan import CONSTRUCTION, FLAT, HUMAN, NATURE, OBJECT, SKY, VEHICLE, VOID, make
+from catgen.data.sets.street_scenes.source import street_scenes, streets
+from catgen.interfaces import EventSpec, InputError
 
 SHARES = {  # of pixels: from, to
   VOID: (0.03, 0.05),
@@ -108,7 +108,7 @@ def test_boxes_and_ellipses_are_seen_where_rays_say():
 
 def test_the_source_holds_them_in_disjoint_splits(maps):
   source = street_scenes(splits=(40, 8, 8))
-  assert source.event == ((32, 64), 8)
+  assert source.event == EventSpec((32, 64), 8)
   assert source.codec.legend.names[SKY] == "sky"
   x = {name: split.examples(np.arange(split.num_examples))[0] for name, split in source.splits.items()}
   np.testing.assert_array_equal(x["train"], maps[:40])

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from catgen.data.stdlib_docs import split_documents, stdlib_docs, unrepeated
-from catgen.interfaces import InputError
+from catgen.data.sets.stdlib_docs import split_documents, stdlib_docs, unrepeated
+from catgen.interfaces import EventSpec, InputError
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_it_is_large_enough_and_near_ninety_five_five(source):
 
 
 def test_it_is_text_in_text8_form(source):
-  assert source.event == ((64,), 27)
+  assert source.event == EventSpec((64,), 27)
   for name in source.splits:
     text = text_of(source, name)
     assert "  " not in text

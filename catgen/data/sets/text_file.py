@@ -14,10 +14,11 @@ from catgen.data.codecs import (
   encode_characters,
   show,
 )
-from catgen.data.file_bytes import (
+from catgen.data.reading import (
   FileBytes,
   byte_counts,
   decoded,
+  inferred_alphabet,
   open_bytes,
   present_characters,
   room_for,
@@ -104,14 +105,6 @@ def character_stream(file: FileBytes, alphabet: str) -> CharacterStream:
       raise InputError(f"{file.path}: {error}") from error
     done, num_bytes = done + len(text), num_bytes + len(text.encode())
   return CharacterStream(ids[:done], None, alphabet, num_bytes / done)
-
-
-def inferred_alphabet(points: Shaped[np.ndarray, "classes"], path: str) -> str:
-  """Returns the characters of sorted code points; raises InputError where there are fewer than two."""
-  alphabet = "".join(map(chr, points.tolist()))
-  if len(alphabet) < 2:
-    raise InputError(f"{path} has only the characters {alphabet!r}; at least two different ones are needed")
-  return alphabet
 
 
 def _categories(values: Shaped[np.ndarray, "n"], table: Shaped[np.ndarray, "256"] | None) -> Shaped[np.ndarray, "n"]:

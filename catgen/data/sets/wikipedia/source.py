@@ -1,33 +1,49 @@
-"""The 100 MB of the English Wikipedia of 3 March 2006 that text8 and enwik8 are: verified, split 90/5/5."""
+"""text8, Wikipedia in 27 characters, and enwik8, a dump of it with its markup, bytes: 100 million, split 90/5/5."""
 
-import hashlib
-import io
-import urllib.request
-import zipfile
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from catgen.data.codecs import alphabet_codec, byte_codec, character_table
-from catgen.data.file_bytes import existing_file, open_bytes
 from catgen.data.prepared import prepare
+from catgen.data.reading import open_bytes
+from catgen.data.sets.wikipedia.corpus import ENWIK8, FRACTIONS, TEXT8, Corpus, verify
 from catgen.data.splits import blocks, fingerprint, stream_splits
 from catgen.interfaces import DataSource, EventSpec, InputError
 
-FRACTIONS = (0.9, 0.05, 0.05)
+
+def text8(
+  length: int = 256,
+  data_dir: str | None = None,
+  path: str | None = None,
+  max_bytes: int | None = None,
+  splits: Sequence[float | int] = FRACTIONS,
+) -> DataSource:
+  """Returns text8, by default as in the papers: 90, 5 and 5 million characters in sequences of 256, tails dropped.
+
+  Args:
+    length: characters of a sequence.
+    data_dir: where TFDS keeps its data sets; None: ~/tensorflow_datasets.
+    path: a local copy of text8.zip or of the unpacked text8, instead of a download.
+    max_bytes: use only so many characters from the beginning, for small runs; results are then not the papers'.
+    splits: of train, validation, test, in order: fractions of what is used, or counts of characters.
+
+  Raises InputError where the file can be neither found nor downloaded, or has the wrong size or checksum.
+  """
+  return corpus_source(TEXT8, _text8_builder, length, data_dir, path, max_bytes, splits)
 
 
-class Corpus(NamedTuple):
-  """An official file: where it is, and how it is known to be whole."""
-
-  name: str  # also of the file inside the zip
-  url: str
-  zip_size: int  # bytes
-  size: int  # bytes, unpacked
-  md5: str  # of the unpacked file
-  alphabet: str | None  # None: all 256 byte values
+def enwik8(
+  length: int = 320,
+  data_dir: str | None = None,
+  path: str | None = None,
+  max_bytes: int | None = None,
+  splits: Sequence[float | int] = FRACTIONS,
+) -> DataSource:
+  """Returns enwik8, by default as in the papers: 90, 5 and 5 million bytes in sequences of 320. See `text8`."""
+  return corpus_source(ENWIK8, _enwik8_builder, length, data_dir, path, max_bytes, splits)
 
 
 def corpus_source(
@@ -68,53 +84,6 @@ def corpus_source(
   )
 
 
-def verify(data: UInt8[np.ndarray, "bytes"], corpus: Corpus, origin: str) -> None:
-  """Raises InputError where `data` is not the official file of `corpus`."""
-  if data.size != corpus.size:
-    raise InputError(
-      f"{origin} has {data.size:,} bytes, {corpus.name} has {corpus.size:,}; fetch it again from {corpus.url}, "
-      'or read another file by "text_file"'
-    )
-  digest = hashlib.md5(usedforsecurity=False)
-  for block in blocks(data):
-    digest.update(block.data)
-  if digest.hexdigest() != corpus.md5:
-    raise InputError(
-      f"{origin} is damaged: its MD5 is {digest.hexdigest()}, that of {corpus.name} is {corpus.md5}; "
-      f"fetch it again from {corpus.url}"
-    )
-
-
-def download(corpus: Corpus) -> bytes:
-  """Returns the official zip; raises InputError that says how to do without a network."""
-  try:
-    with urllib.request.urlopen(corpus.url, timeout=60) as response:
-      packed = response.read()
-  except OSError as error:
-    reason = getattr(error, "reason", error)
-    raise InputError(
-      f"{corpus.name} cannot be downloaded ({reason}); fetch {corpus.url} elsewhere and pass it as path=..."
-    ) from error
-  if len(packed) != corpus.zip_size:
-    raise InputError(f"{corpus.url} gave {len(packed):,} bytes, not {corpus.zip_size:,}; try again, or pass path=...")
-  return packed
-
-
-def unpack(corpus: Corpus, path: str | None) -> UInt8[np.ndarray, "bytes"]:
-  """Returns the verified content of the zip at `path`, or of the official one, which is downloaded."""
-  origin = existing_file(path) if path is not None else corpus.url
-  source = origin if path is not None else io.BytesIO(download(corpus))
-  try:
-    with zipfile.ZipFile(source) as packed:
-      data = np.frombuffer(packed.read(corpus.name), np.uint8)
-  except KeyError as error:
-    raise InputError(f"{origin} holds no file {corpus.name}; fetch {corpus.url}") from error
-  except (zipfile.BadZipFile, EOFError, OSError) as error:
-    raise InputError(f"{origin} is truncated or no zip file ({error}); fetch {corpus.url} again") from error
-  verify(data, corpus, origin)
-  return data
-
-
 def _prepared(builder_class: Any, corpus: Corpus, data_dir: str | None, path: str | None) -> UInt8[np.ndarray, "bytes"]:
   """Returns the stream that TFDS has prepared, or prepares now: the records of all splits, joined by their offset."""
   builder = builder_class(path=path, data_dir=data_dir)
@@ -125,3 +94,15 @@ def _prepared(builder_class: Any, corpus: Corpus, data_dir: str | None, path: st
       stream[record["offset"] : record["offset"] + len(record["block"])] = record["block"]
   verify(stream, corpus, str(builder.data_dir))
   return stream
+
+
+def _text8_builder() -> Any:
+  from catgen.data.sets.wikipedia.builder import Text8
+
+  return Text8
+
+
+def _enwik8_builder() -> Any:
+  from catgen.data.sets.wikipedia.builder import Enwik8
+
+  return Enwik8

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from catgen.data.squares import squares
-from catgen.interfaces import InputError
+from catgen.data.sets.squares import squares
+from catgen.interfaces import EventSpec, InputError
 
 
 def maps(**keywords):
@@ -14,7 +14,7 @@ def maps(**keywords):
 
 def test_one_square_has_a_uniform_category_side_and_place():
   source, x = maps(shape=(12, 20), num_classes=5, num_squares=1)
-  assert source.event == ((12, 20), 5)
+  assert source.event == EventSpec((12, 20), 5)
   categories = x.max(axis=(1, 2))
   found = x > 0
   sides = found.any(axis=2).sum(axis=1)

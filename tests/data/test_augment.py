@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from catgen.data.map_crops import augmented, shifted
+from catgen.data.augment import augmented, shifted
 from catgen.data.pipeline import train_batch
+from catgen.data.sets.squares import squares
 from catgen.data.splits import record_split
-from catgen.data.squares import squares
 
 MAPS = np.random.default_rng(0).integers(0, 5, (3, 6, 7)).astype(np.int32)
 SPLIT = record_split(3, lambda numbers: (MAPS[numbers], np.ones((len(numbers), 6, 7), bool)))
