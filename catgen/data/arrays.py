@@ -4,11 +4,12 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32, Shaped
+from jaxtyping import Int, Shaped
 
+from catgen.batches import batch_of
 from catgen.data.codecs import check_range, integer_codec
 from catgen.data.splits import BLOCK, NAMES, blocks, fingerprint, record_numbers, record_split, stream_splits
-from catgen.interfaces import DataSource, EventSpec, InputError, Legend, Split
+from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Legend, Split
 
 ALIASES = {"val": "validation", "valid": "validation"}
 
@@ -127,9 +128,8 @@ def _gather(array: np.ndarray, chosen: Int[np.ndarray, "records"]) -> Iterator[n
     yield array[numbers]
 
 
-def _reader(array: np.ndarray, chosen: Int[np.ndarray, "records"]) -> Callable:
-  def read(numbers: Int[np.ndarray, "n"]) -> tuple[Int32[np.ndarray, "n *event"], Bool[np.ndarray, "n *event"]]:
-    x = array[chosen[numbers]].astype(np.int32)
-    return x, np.ones(x.shape, bool)
+def _reader(array: np.ndarray, chosen: Int[np.ndarray, "records"]) -> Callable[[Int[np.ndarray, "n"]], Batch]:
+  def read(numbers: Int[np.ndarray, "n"]) -> Batch:
+    return batch_of(array[chosen[numbers]].astype(np.int32), index=numbers)
 
   return read

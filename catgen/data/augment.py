@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32
+from jaxtyping import Int
 
-from catgen.interfaces import DataSource, InputError, Split
+from catgen.interfaces import Batch, DataSource, InputError, Split
 
 
 def augmented(source: DataSource, *, flip: bool, shift: Sequence[int]) -> DataSource:
@@ -41,18 +41,16 @@ def shifted(split: Split, flip: bool, shift: tuple[int, int]) -> Split:
   rows, columns = (2 * part + 1 for part in shift)
   copies = (1 + flip) * rows * columns
 
-  def crops(
-    numbers: Int[np.ndarray, "n"],
-  ) -> tuple[Int32[np.ndarray, "n height width"], Bool[np.ndarray, "n height width"]]:
+  def crops(numbers: Int[np.ndarray, "n"]) -> Batch:
     example, copy = np.divmod(numbers, copies)
     mirrored, place = np.divmod(copy, rows * columns)
     down, right = np.divmod(place, columns)
-    x, valid = split.examples(example)
-    _, height, width = x.shape
+    maps = split.examples(example)
+    _, height, width = maps.x.shape
     i = np.clip(np.arange(height) + (down - shift[0])[:, None], 0, height - 1)
     j = np.clip(np.arange(width) + (right - shift[1])[:, None], 0, width - 1)
     j = np.where(mirrored[:, None] == 1, width - 1 - j, j)
-    source = (np.arange(len(x))[:, None, None], i[:, :, None], j[:, None, :])
-    return x[source], valid[source]
+    source = (np.arange(len(numbers))[:, None, None], i[:, :, None], j[:, None, :])
+    return maps._replace(x=maps.x[source], valid=maps.valid[source], index=numbers)
 
-  return Split(split.num_examples, split.examples, split.num_examples * copies, crops)
+  return split._replace(num_crops=split.num_examples * copies, crops=crops)

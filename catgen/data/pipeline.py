@@ -5,10 +5,10 @@ p-th of n equal slices of it.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Int64, UInt64
+from jaxtyping import Bool, Int64, UInt64
 
 from catgen.interfaces import Batch, InputError, Split
 
@@ -43,10 +43,10 @@ def train_batch(
     # random_raw and not integers(): NumPy keeps the former stable from version to version
     words = np.random.Philox(seed_sequence(CROPS, seed, step)).random_raw(batch_size)
     numbers = (words % np.uint64(split.num_crops)).astype(np.int64)[index]
-    x, valid = split.crops(numbers)
+    batch = split.crops(numbers)
   else:
-    x, valid = split.examples(shuffled(seed, step * batch_size + index, split.num_examples))
-  return Batch(x, valid, index)
+    batch = split.examples(shuffled(seed, step * batch_size + index, split.num_examples))
+  return batch._replace(index=index)
 
 
 def eval_batches(
@@ -60,7 +60,7 @@ def eval_batches(
   """Yields this process's parts of the global batches that walk the split, or its first `limit` examples, once.
 
   `index` is the number in the split. Every process yields equally many batches of equal size; those past the end
-  are filled with examples that are not valid anywhere, whose `index` goes on counting.
+  are filled with examples that are not valid anywhere and given nothing, whose `index` goes on counting.
   """
   own = _own_slice(batch_size, process_index, process_count)
   if limit is not None and limit < 1:
@@ -68,10 +68,8 @@ def eval_batches(
   stop = split.num_examples if limit is None else min(limit, split.num_examples)
   for first in range(0, stop, batch_size):
     index = first + own
-    present = index < stop
-    x, valid = split.examples(np.minimum(index, stop - 1))
-    x[~present], valid[~present] = 0, False
-    yield Batch(x, valid, index)
+    batch = split.examples(np.minimum(index, stop - 1))
+    yield _emptied(batch, index >= stop, split.given)._replace(index=index)
 
 
 def prefetch(function: Callable[[int], Element], start: int, stop: int, depth: int) -> Iterator[Element]:
@@ -138,6 +136,21 @@ def _mix(values: UInt64[np.ndarray, "n"]) -> UInt64[np.ndarray, "n"]:
   values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
   values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
   return values ^ (values >> np.uint64(31))
+
+
+def _emptied(batch: Batch, absent: Bool[np.ndarray, "batch"], given: tuple[int, ...]) -> Batch:
+  """Returns the batch with padding in place of the examples that are absent."""
+
+  def filled(array: np.ndarray | None, value: Any) -> np.ndarray | None:
+    return None if array is None else np.where(absent.reshape(-1, *(1,) * (array.ndim - 1)), value, array)
+
+  return Batch(
+    filled(batch.x, np.int32(0)),
+    filled(batch.valid, False),
+    batch.index,
+    scored=filled(batch.scored, False),
+    given=filled(batch.given, np.array(given, np.int32)),
+  )
 
 
 def _own_slice(batch_size: int, process_index: int, process_count: int) -> Int64[np.ndarray, "local"]:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from catgen.batches import scored_positions
 from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree
 from catgen.keys import example_keys
 
@@ -131,7 +132,7 @@ def _full(model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array
 
 
 def _sum_losses(profile: Profile, batch: Batch, num_classes: int) -> LossSums:
-  by_position = jnp.where(batch.valid, profile.by_position, 0.0)
+  by_position = jnp.where(scored_positions(batch), profile.by_position, 0.0)
   by_class = jnp.zeros(num_classes).at[batch.x].add(by_position)
   return LossSums(profile.by_time.sum(axis=0), by_position.sum(axis=0), by_class)
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from catgen.batches import batch_of
 from catgen.data.augment import augmented, shifted
 from catgen.data.pipeline import train_batch
 from catgen.data.sets.squares import squares
 from catgen.data.splits import record_split
 
 MAPS = np.random.default_rng(0).integers(0, 5, (3, 6, 7)).astype(np.int32)
-SPLIT = record_split(3, lambda numbers: (MAPS[numbers], np.ones((len(numbers), 6, 7), bool)))
+SPLIT = record_split(3, lambda numbers: batch_of(MAPS[numbers]))
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -23,7 +24,7 @@ def test_crops_are_flip_then_pad_then_crop(flip, shift):
       for down in range(2 * shift[0] + 1):
         expected += [padded[down : down + 6, right : right + 7] for right in range(2 * shift[1] + 1)]
   assert split.num_crops == len(expected)
-  x, valid = split.crops(np.arange(split.num_crops))
+  x, valid, *_ = split.crops(np.arange(split.num_crops))
   # a mirrored map is moved after it was mirrored
   np.testing.assert_array_equal(x, expected)
   assert valid.all()
@@ -36,7 +37,7 @@ def test_only_training_is_augmented_and_the_middle_crop_is_the_map():
   assert changed.splits["train"].num_crops == 10 * 2 * 9 * 5
   middle = np.arange(10) * 2 * 9 * 5 + 4 * 5 + 2
   np.testing.assert_array_equal(
-    changed.splits["train"].crops(middle)[0], source.splits["train"].examples(np.arange(10))[0]
+    changed.splits["train"].crops(middle).x, source.splits["train"].examples(np.arange(10)).x
   )
   assert changed.splits["test"] is source.splits["test"]
   assert augmented(source, flip=False, shift=(0, 0)) is source

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32, Int64, Shaped
+from jaxtyping import Int, Int32, Int64, Shaped
 
+from catgen.batches import batch_of
 from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec, byte_codec, character_table, code_points, show
 from catgen.data.reading import (
   FileBytes,
@@ -16,7 +17,7 @@ from catgen.data.reading import (
   without_byte_order_mark,
 )
 from catgen.data.splits import BLOCK, blocks, fingerprint, record_numbers, record_split
-from catgen.interfaces import DataSource, EventSpec, InputError, Split
+from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Split
 
 RECORDS_AT_ONCE = 4096
 
@@ -153,7 +154,7 @@ def _line_split(
   data = lines.file.data
   start, stop = lines.start[chosen], lines.stop[chosen]
 
-  def read(numbers: Int[np.ndarray, "n"]) -> tuple[Int32[np.ndarray, "n length"], Bool[np.ndarray, "n length"]]:
+  def read(numbers: Int[np.ndarray, "n"]) -> Batch:
     x = np.zeros((len(numbers), length), np.int32)
     valid = np.zeros(x.shape, bool)
     for row, (begin, end) in enumerate(zip(start[numbers].tolist(), stop[numbers].tolist(), strict=True)):
@@ -161,7 +162,7 @@ def _line_split(
       values = line if one_byte else code_points(line.tobytes().decode("utf-8", "ignore"))
       ids = table[values[:length]]
       x[row, : ids.size], valid[row, : ids.size] = ids, True
-    return x, valid
+    return batch_of(x, valid, index=numbers)
 
   return record_split(len(chosen), read)
 
@@ -169,5 +170,5 @@ def _line_split(
 def _records_in_order(split: Split) -> Iterator[Int32[np.ndarray, "_ length"]]:
   """Yields the records of a split for the fingerprint: categories plus one, 0 for padding."""
   for first in range(0, split.num_examples, RECORDS_AT_ONCE):
-    x, valid = split.examples(np.arange(first, min(first + RECORDS_AT_ONCE, split.num_examples)))
-    yield np.where(valid, x + 1, 0)
+    batch = split.examples(np.arange(first, min(first + RECORDS_AT_ONCE, split.num_examples)))
+    yield np.where(batch.valid, batch.x + 1, 0)

@@ -8,7 +8,7 @@ from catgen.interfaces import EventSpec
 
 
 def everything(split):
-  return split.examples(np.arange(split.num_examples))[0]
+  return split.examples(np.arange(split.num_examples)).x
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, ">i4", np.int64, bool])
@@ -46,7 +46,7 @@ def test_a_long_array_is_a_stream(tmp_path):
   np.save(tmp_path / "a.npy", tokens)
   source = array_file(str(tmp_path / "a.npy"), 5000, length=30)
   np.testing.assert_array_equal(everything(source.splits["train"]).ravel(), tokens[:900])
-  np.testing.assert_array_equal(source.splits["train"].crops(np.array([5]))[0][0], tokens[5:35])
+  np.testing.assert_array_equal(source.splits["train"].crops(np.array([5])).x[0], tokens[5:35])
   np.savez(tmp_path / "a.npz", train=tokens[:500], test=tokens[500:])
   named = array_file(str(tmp_path / "a.npz"), length=30)
   np.testing.assert_array_equal(everything(named.splits["test"]).ravel(), tokens[500:980])

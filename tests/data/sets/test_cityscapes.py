@@ -58,7 +58,7 @@ class MadeUp:
 
 
 def everything(source):
-  return {name: split.examples(np.arange(split.num_examples))[0] for name, split in source.splits.items()}
+  return {name: split.examples(np.arange(split.num_examples)).x for name, split in source.splits.items()}
 
 
 def test_the_official_facts():

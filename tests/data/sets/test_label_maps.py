@@ -38,7 +38,7 @@ def write_folder(folder, maps=MAPS, places=None):
 
 
 def everything(source):
-  return np.concatenate([split.examples(np.arange(split.num_examples))[0] for split in source.splits.values()])
+  return np.concatenate([split.examples(np.arange(split.num_examples)).x for split in source.splits.values()])
 
 
 @pytest.mark.parametrize(

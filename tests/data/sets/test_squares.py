@@ -9,7 +9,7 @@ from catgen.interfaces import EventSpec, InputError
 
 def maps(**keywords):
   source = squares(splits=(2000, 1, 1), **keywords)
-  return source, source.splits["train"].examples(np.arange(2000))[0]
+  return source, source.splits["train"].examples(np.arange(2000)).x
 
 
 def test_one_square_has_a_uniform_category_side_and_place():
@@ -42,7 +42,7 @@ def test_up_to_three_squares_lie_over_one_another():
 def test_maps_depend_on_their_number_alone():
   source, x = maps(seed=3)
   some = np.array([5, 1999, 0])
-  np.testing.assert_array_equal(source.splits["train"].examples(some)[0], x[some])
+  np.testing.assert_array_equal(source.splits["train"].examples(some).x, x[some])
   assert not np.array_equal(maps(seed=4)[1], x)
 
 

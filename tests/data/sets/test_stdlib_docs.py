@@ -17,7 +17,7 @@ def source():
 
 def text_of(source, name):
   split = source.splits[name]
-  x, _ = split.examples(np.arange(split.num_examples))
+  x = split.examples(np.arange(split.num_examples)).x
   return source.codec.decode(x.ravel())
 
 

@@ -110,7 +110,7 @@ def test_the_source_holds_them_in_disjoint_splits(maps):
   source = street_scenes(splits=(40, 8, 8))
   assert source.event == EventSpec((32, 64), 8)
   assert source.codec.legend.names[SKY] == "sky"
-  x = {name: split.examples(np.arange(split.num_examples))[0] for name, split in source.splits.items()}
+  x = {name: split.examples(np.arange(split.num_examples)).x for name, split in source.splits.items()}
   np.testing.assert_array_equal(x["train"], maps[:40])
   rows = np.concatenate(list(x.values())).reshape(56, -1)
   assert len(np.unique(rows, axis=0)) == 56

@@ -19,7 +19,7 @@ WORDS = "the quick brown fox jumps over the lazy dog "
 def stream_of(split):
   """Returns the whole stream of a split from its crops."""
   starts = np.arange(split.num_crops)
-  x = split.crops(starts)[0]
+  x = split.crops(starts).x
   return np.concatenate([x[:, 0], x[-1, 1:]])
 
 
@@ -50,10 +50,10 @@ def test_examples_are_disjoint_chunks_and_crops_start_everywhere(tmp_path):
   split = text_file(write(tmp_path / "a.txt", text), 10, splits=(1, 0, 0))
   assert list(split.splits) == ["train"]
   train, decode = split.splits["train"], split.codec.decode
-  x, valid = train.examples(np.array([3, 0]))
+  x, valid, *_ = train.examples(np.array([3, 0]))
   assert [decode(row) for row in x] == [text[30:40], text[:10]]
   assert valid.all()
-  assert decode(train.crops(np.array([train.num_crops - 1]))[0][0]) == text[-10:]
+  assert decode(train.crops(np.array([train.num_crops - 1])).x[0]) == text[-10:]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

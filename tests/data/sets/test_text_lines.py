@@ -16,7 +16,7 @@ def write(path, content):
 def records(source, name):
   """Returns the decoded records of a split."""
   split = source.splits[name]
-  x, valid = split.examples(np.arange(split.num_examples))
+  x, valid, *_ = split.examples(np.arange(split.num_examples))
   return [source.codec.decode(row, mask) for row, mask in zip(x, valid, strict=True)]
 
 
@@ -34,7 +34,7 @@ def test_every_line_is_a_record_padded_to_length(tmp_path, line_break, last, let
   source = text_lines(write(tmp_path / "a.txt", text), 9, splits=(50, 0, 0))
   assert records(source, "train") == lines
   assert source.codec.spec["alphabet"] == "".join(sorted(set("".join(lines))))
-  x, valid = source.splits["train"].examples(np.arange(50))
+  x, valid, *_ = source.splits["train"].examples(np.arange(50))
   np.testing.assert_array_equal(valid.sum(axis=1), [len(line) for line in lines])
   assert not x[~valid].any()
   assert source.bytes_per_position == pytest.approx(len("".join(lines).encode()) / len("".join(lines)))
@@ -79,7 +79,7 @@ def test_crops_of_records_are_the_records(tmp_path):
   source = text_lines(write(tmp_path / "a.txt", "\n".join(sentences(30))), 9, splits=(30, 0, 0))
   split = source.splits["train"]
   assert split.num_crops == split.num_examples == 30
-  np.testing.assert_array_equal(split.crops(np.arange(30))[0], split.examples(np.arange(30))[0])
+  np.testing.assert_array_equal(split.crops(np.arange(30)).x, split.examples(np.arange(30)).x)
 
 
 def test_a_line_cut_by_max_bytes_is_left_out(tmp_path):

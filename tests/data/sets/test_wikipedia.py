@@ -64,7 +64,7 @@ def test_download_zip_and_file_give_the_same_integers(tmp_path):
     for name, share in zip(("train", "validation", "test"), FRACTIONS, strict=True):
       split = source.splits[name]
       assert split.num_examples == round(SIZE * share) // 256
-      x, _ = split.examples(np.arange(split.num_examples))
+      x = split.examples(np.arange(split.num_examples)).x
       np.testing.assert_array_equal(x.ravel(), expected[start : start + x.size])
       start += split.num_crops + 255
     assert start == SIZE
@@ -83,7 +83,7 @@ def test_bytes_and_the_beginning_only(tmp_path):
   assert source.event == EventSpec((320,), 256)
   assert source.position == "byte"
   test = source.splits["test"]
-  np.testing.assert_array_equal(test.crops(np.array([test.num_crops - 1]))[0][0], made_up.data[99_680:100_000])
+  np.testing.assert_array_equal(test.crops(np.array([test.num_crops - 1])).x[0], made_up.data[99_680:100_000])
 
 
 @pytest.mark.parametrize("kind", ["zip", "file"])
