@@ -1,7 +1,7 @@
 """Data sets: integers in named splits, and the batches made of them. To add one: a file in sets, a line in SOURCES."""
 
 from catgen.data.codecs import from_spec, reduce_to_text8
-from catgen.data.pipeline import eval_batches, prefetch, train_batch
+from catgen.data.pipeline import context_batches, eval_batches, prefetch, train_batch
 from catgen.data.sets.array_file import array_file
 from catgen.data.sets.cityscapes.source import cityscapes
 from catgen.data.sets.label_maps import label_maps
@@ -30,6 +30,7 @@ SOURCES: Registry = {
 
 __all__ = [
   "SOURCES",
+  "context_batches",
   "eval_batches",
   "from_spec",
   "get_split",
