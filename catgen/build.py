@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from catgen.batches import batch_of
 from catgen.config import make_model, make_source, make_training_optimizer
 from catgen.data.codecs import from_spec
 from catgen.data.pipeline import eval_batches
@@ -201,7 +202,7 @@ class Run(NamedTuple):
     if not examples:
       raise InputError("there is nothing to score; give at least one example")
     x, valid = map(np.stack, zip(*(padded(self.encode(e), self.record.event) for e in examples), strict=True))
-    split = record_split(len(x), lambda numbers: (x[numbers], valid[numbers]))
+    split = record_split(len(x), lambda numbers: batch_of(x[numbers], valid[numbers], index=numbers))
     batch_size = min(len(x), self.record.config["evaluation"]["batch_size"])
     return likelihood.evaluate(
       self.model,

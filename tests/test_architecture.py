@@ -11,6 +11,7 @@ FILES = sorted(path for folder in ("catgen", "launch", "configs") for path in (R
 
 CORE = {
   "catgen.interfaces",
+  "catgen.batches",
   "catgen.bounds",
   "catgen.events",
   "catgen.keys",

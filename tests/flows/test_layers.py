@@ -78,7 +78,7 @@ def test_values_context_and_validity_move_together_and_back(case):
   moved = case.chain.moved(Conditions(context=features, valid=valid))
   np.testing.assert_array_equal(case.chain.move(features), moved.context)
   np.testing.assert_array_equal(case.chain.move_back(moved.context), features)
-  each = case.chain.move(jnp.broadcast_to(valid[..., None], features.shape))
+  each = case.chain.move(jnp.broadcast_to(valid[..., None], features.shape).astype(float)) == 1.0
   np.testing.assert_array_equal(moved.valid, each.all(axis=-1))
 
 
