@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
+from catgen.batches import refuse_scored
 from catgen.flows.layer import Conditions
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Latent, Model, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
@@ -80,13 +81,6 @@ def latent_flow(event: EventSpec, make_surjection: Callable, density: Callable, 
 Bind = Callable[[PyTree], LatentFlow]
 
 
-def _all_scored(batch: Batch) -> Batch:
-  """Returns the batch. Raises InputError if it has positions that are context only."""
-  if batch.scored is not None:
-    raise InputError("a flow scores whole examples, never some positions given the others; score without context")
-  return batch
-
-
 def _init(init: Callable, batch: Batch, key: Array) -> tuple[PyTree, PyTree]:
   """See `Model.init`."""
   parameter_key, noise_key = jax.random.split(key)
@@ -104,7 +98,8 @@ def _bound(
   strata: Float[Array, "batch"] | None = None,
 ) -> Bound:
   """See `Model.bound`."""
-  terms = bind(params).terms(_all_scored(batch), keys, train=train)
+  refuse_scored(batch, "a flow")
+  terms = bind(params).terms(batch, keys, train=train)
   return Bound(terms["density"] + terms["inverse"], terms)
 
 
@@ -134,7 +129,8 @@ def _infer(
   bind: Bind, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
 ) -> tuple[Float[Array, "batch *axes channels"], Float[Array, "batch"]]:
   """See `Latent.infer`. The draw is the one that `Model.bound` scores with the same keys."""
-  return bind(params).surjection.inverse(batch.x, valid=_all_scored(batch).valid, keys=fold_in(keys, 0))
+  refuse_scored(batch, "a flow")
+  return bind(params).surjection.inverse(batch.x, valid=batch.valid, keys=fold_in(keys, 0))
 
 
 def _log_prob(
@@ -165,4 +161,5 @@ def _log_q(
   bind: Bind, params: PyTree, batch: Batch, v: Float[Array, "batch *axes channels"], *, state: PyTree
 ) -> Float[Array, "batch"]:
   """See `Latent.log_q`."""
-  return bind(params).log_q(_all_scored(batch), v)
+  refuse_scored(batch, "a flow")
+  return bind(params).log_q(batch, v)
