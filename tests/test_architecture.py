@@ -13,6 +13,7 @@ CORE = {
   "catgen.interfaces",
   "catgen.batches",
   "catgen.bounds",
+  "catgen.given",
   "catgen.keys",
   "catgen.trees",
   "catgen.files",
