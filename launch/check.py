@@ -89,8 +89,7 @@ def small_config(config: dict[str, Any], shape: tuple[int, ...]) -> dict[str, An
     "num_microbatches": 1,
     "ema_decay": 0.0,
   }
-  optimizer = {**config["optimizer"], "name": "adamw", "learning_rate": 3e-3, "warmup_steps": 0, "decay": "constant"}
-  optimizer["adam_learning_rate"] = None
+  optimizer = {"kind": "adamw", "learning_rate": 3e-3, "decay": {"kind": "constant"}}
   mesh = {"data": 1, "fsdp": 1}
   return {**config, "seed": FLAGS.seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
 

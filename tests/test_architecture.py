@@ -46,7 +46,7 @@ DOORS = {
   "orbax": ("catgen/training/checkpoint.py",),
   "grain": ("catgen/data/",),
   "tensorflow_datasets": ("catgen/data/",),
-  "ml_collections": ("launch/", "configs/"),
+  "ml_collections": ("catgen/config/", "configs/"),
   "absl": ("launch/",),
   "matplotlib": ("catgen/reporting/",),
   "PIL": ("catgen/reporting/", "catgen/data/label_images.py"),

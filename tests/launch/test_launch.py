@@ -209,11 +209,11 @@ def test_ten_kills_change_nothing(text, tmp_path):
 
 
 MISTAKES = {
-  "misspelt key": (["train", "--config=configs/quickstart.py", "--config.training.batchsize=8"], "batch_size"),
-  "wrong type": (["train", "--config=configs/quickstart.py", "--config.training.batch_size=many"], "batch_size"),
+  "misspelt key": (["train", "--config=quickstart", "--config.training.batchsize=8"], "batch_size"),
+  "wrong type": (["train", "--config=quickstart", "--config.training.batch_size=many"], "batch_size"),
   "no such config": (["train", "--config=configs/nothing.py"], "configs/nothing.py"),
   "no such row": (
-    ["train", "--config=configs/label_maps.py:argmax"],
+    ["train", "--config=label_maps:argmax"],
     "argmax does not exist",
   ),
   "no run": (["evaluate", "--workdir=/nowhere"], "/nowhere"),
@@ -221,7 +221,7 @@ MISTAKES = {
     ["train", "--config=configs/text_file.py", "--workdir=/tmp/x", "--config.data.path=/no/file"],
     "/no/file",
   ),
-  "no path": (["train", "--config=configs/text_file.py", "--workdir=/tmp/x"], "config.data.path"),
+  "no path": (["train", "--config=text_file", "--workdir=/tmp/x"], "config.data.path"),
 }
 
 

@@ -45,7 +45,9 @@ def label_maps(
     names, colors: of the categories in their order, colors as "#rrggbb"; an entry may hold several, with commas between
       them. Without colors: those of the files' palette where label ids are categories, those of Cityscapes for its
       names, or a default.
-    mapping: from label ids to categories, and `other`, the category of ids without one: see `make_table`.
+    mapping: from label ids to categories, such as "7:0 8:0 11:1", or a .json or .csv file of them: see `make_table`;
+      None: ids are categories.
+    other: category of the label ids that the mapping leaves out; None: they are refused.
     shape: (height, width) that maps are brought to by nearest neighbors, see `nearest`; None: as they are.
     crop: cut maps to the proportions of `shape` first, around their center, instead of squeezing them.
     pattern: of the names of a folder's files that are read.

@@ -37,6 +37,9 @@ def stdlib_docs(length: int = 256) -> DataSource:
   The split is by document, which is a topic of the reference or a module's file: a hash of its name decides, so that
   held-out text never continues a training document. A sentence that occurs again, in whatever document, is left
   out there. Takes about two seconds.
+
+  Args:
+    length: characters of a sequence, at least 1.
   """
   documents = unrepeated([*_topics(), *_module_documents(sysconfig.get_path("stdlib"))])
   size = sum(map(len, documents.values()))

@@ -42,7 +42,15 @@ def enwik8(
   max_bytes: int | None = None,
   splits: Sequence[float | int] = FRACTIONS,
 ) -> DataSource:
-  """Returns enwik8, by default as in the papers: 90, 5 and 5 million bytes in sequences of 320. See `text8`."""
+  """Returns enwik8, by default as in the papers: 90, 5 and 5 million bytes in sequences of 320. See `text8`.
+
+  Args:
+    length: bytes of a sequence.
+    data_dir: where TFDS keeps its data sets; None: ~/tensorflow_datasets.
+    path: a local copy of enwik8.zip or of the unpacked enwik8, instead of a download.
+    max_bytes: use only so many bytes from the beginning, for small runs; results are then not the papers'.
+    splits: of train, validation, test, in order: fractions of what is used, or counts of bytes.
+  """
   return corpus_source(ENWIK8, _enwik8_builder, length, data_dir, path, max_bytes, splits)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.distributions import categorical
 from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
-from catgen.models.diffusion_parts import Parts, predict
+from catgen.models.diffusion.spec import Spec, predict
 from catgen.processes.levels import Span
 from catgen.processes.schedules import spans
 
@@ -28,23 +28,21 @@ class _Moves(NamedTuple):
   frame: Int[np.ndarray, "moves"]  # slot of the chain after the move; the last slot is a dummy
 
 
-def _moves(parts: Parts, options: SampleOptions) -> _Moves:
-  default = parts.num_steps or _CONTINUOUS_STEPS
+def _moves(spec: Spec, options: SampleOptions) -> _Moves:
+  default = spec.num_steps or _CONTINUOUS_STEPS
   num_moves = default if options.num_steps is None else options.num_steps
-  if parts.num_steps:
-    if not 1 <= num_moves <= parts.num_steps:
-      raise InputError(
-        f"num_steps is {num_moves}, but this model has T = {parts.num_steps}; use 1 to {parts.num_steps}"
-      )
-    times = np.round(np.linspace(0, parts.num_steps, num_moves + 1)).astype(int)
-    table, told = parts.table, (times[1:] - 1) / parts.num_steps
+  if spec.num_steps:
+    if not 1 <= num_moves <= spec.num_steps:
+      raise InputError(f"num_steps is {num_moves}, but this model has T = {spec.num_steps}; use 1 to {spec.num_steps}")
+    times = np.round(np.linspace(0, spec.num_steps, num_moves + 1)).astype(int)
+    table, told = spec.table, (times[1:] - 1) / spec.num_steps
   else:
     if num_moves < 1:
       raise InputError(f"num_steps is {num_moves}; use at least 1")
     times = np.arange(num_moves + 1)
     grid = times / num_moves
-    lost = parts.schedule.lost(grid, np)
-    table, told = np.where(lost < 0.5, 1 - lost, parts.schedule.keep(grid, np)), grid[1:]
+    lost = spec.schedule.lost(grid, np)
+    table, told = np.where(lost < 0.5, 1 - lost, spec.schedule.keep(grid, np)), grid[1:]
   backwards: Span = jax.tree.map(lambda values: values[::-1].copy(), spans(table, times))
   frame = np.full(num_moves, options.num_frames)
   if options.num_frames > 1:
@@ -60,12 +58,10 @@ def _check(options: SampleOptions) -> None:
     raise InputError(f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample)")
 
 
-def sample(
-  parts: Parts, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree, options: SampleOptions
-) -> Samples:
+def sample(spec: Spec, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree, options: SampleOptions) -> Samples:
   """See `Model.sample`. Takes `options.num_steps` evenly spaced ones of the T steps, all of them by default."""
   return _run(
-    parts, params, keys, options, lambda log_p, *_: log_p, parts.process.prior_sample(_start(keys), parts.event.shape)
+    spec, params, keys, options, lambda log_p, *_: log_p, spec.process.prior_sample(_start(keys), spec.event.shape)
   )
 
 
@@ -75,7 +71,7 @@ def _start(keys: Key[Array, "batch"]) -> Key[Array, "batch"]:
 
 
 def _run(
-  parts: Parts,
+  spec: Spec,
   params: PyTree,
   keys: Key[Array, "batch"],
   options: SampleOptions,
@@ -84,16 +80,16 @@ def _run(
 ) -> Samples:
   """Runs the reverse chain from x_T; `constrain(log_p, x_t, span)` may replace the distribution of x_s."""
   _check(options)
-  moves = _moves(parts, options)
+  moves = _moves(spec, options)
   last_number = len(moves.number) - 1
   frames = jnp.broadcast_to(x_last, (options.num_frames + 1, *x_last.shape))
 
   def move(carry: tuple[Array, Array], inputs: Any) -> tuple[tuple[Array, Array], None]:
     x_t, chain = carry
     span, time = inputs.span, jnp.broadcast_to(inputs.time, keys.shape)
-    log_x0 = predict(parts, params, x_t, time, None, temperature=options.temperature)
-    log_p = parts.process.predictive(x_t, log_x0, span)
-    if parts.literal_last_step:
+    log_x0 = predict(spec, params, x_t, time, None, temperature=options.temperature)
+    log_p = spec.process.predictive(x_t, log_x0, span)
+    if spec.literal_last_step:
       log_p = jnp.where(inputs.number == last_number, log_x0, log_p)
     log_p = constrain(log_p, x_t, span)
     x_s = categorical.sample_each(fold_in(fold_in(keys, 1), inputs.number), log_p).astype(x_t.dtype)
@@ -103,23 +99,23 @@ def _run(
   return Samples(x, jnp.ones(x.shape, bool), chain[:-1] if options.num_frames else None)
 
 
-def make_infill(parts: Parts) -> Infill:
+def make_infill(spec: Spec) -> Infill:
   """Returns the infilling capability: exact for masked diffusion, an approximation for uniform diffusion."""
-  if parts.process.exact_clamping:
+  if spec.process.exact_clamping:
     explanation = (
       "exact for masked diffusion in the order 'observed positions first', which is one of the orders that the model is"
       " trained on; positions revealed in the same step are drawn independently, as in sampling"
     )
-    return Infill(partial(_infill_revealed, parts), True, explanation)
+    return Infill(partial(_infill_revealed, spec), True, explanation)
   explanation = (
     "an approximation for uniform diffusion: observed positions follow their own noise process, and the others are not"
     " reweighted by how well they explain it"
   )
-  return Infill(partial(_infill_noised, parts), False, explanation)
+  return Infill(partial(_infill_noised, spec), False, explanation)
 
 
 def _infill_revealed(
-  parts: Parts,
+  spec: Spec,
   params: PyTree,
   x: Array,
   observed: Bool[Array, "batch *event"],
@@ -129,12 +125,12 @@ def _infill_revealed(
   options: Any,
 ) -> Samples:
   """See `Infill.draw`. Observed positions are revealed before all others and stay."""
-  x_last = jnp.where(observed, x, parts.process.prior_sample(_start(keys), parts.event.shape))
-  return _run(parts, params, keys, options, lambda log_p, *_: log_p, x_last)
+  x_last = jnp.where(observed, x, spec.process.prior_sample(_start(keys), spec.event.shape))
+  return _run(spec, params, keys, options, lambda log_p, *_: log_p, x_last)
 
 
 def _infill_noised(
-  parts: Parts,
+  spec: Spec,
   params: PyTree,
   x: Array,
   observed: Bool[Array, "batch *event"],
@@ -144,11 +140,11 @@ def _infill_noised(
   options: Any,
 ) -> Samples:
   """See `Infill.draw`. Observed positions follow q(x_s | x_t, x): the network sees the noise it was trained on."""
-  moves = _moves(parts, options)
-  noisy = parts.process.corrupt(fold_in(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t))
-  x_last = jnp.where(observed, noisy, parts.process.prior_sample(_start(keys), parts.event.shape))
+  moves = _moves(spec, options)
+  noisy = spec.process.corrupt(fold_in(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t))
+  x_last = jnp.where(observed, noisy, spec.process.prior_sample(_start(keys), spec.event.shape))
 
   def constrain(log_p: Array, x_t: Array, span: Span) -> Array:
-    return jnp.where(observed[..., None], parts.process.posterior(x_t, x, span), log_p)
+    return jnp.where(observed[..., None], spec.process.posterior(x_t, x, span), log_p)
 
-  return _run(parts, params, keys, options, constrain, x_last)
+  return _run(spec, params, keys, options, constrain, x_last)

@@ -1,4 +1,4 @@
-"""What the bound, the sampler and the other uses of a diffusion model share."""
+"""What a diffusion model is made of, and the prediction and sums that its bound, sampler and weights share."""
 
 import functools
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from catgen.processes.levels import Level, Span
 from catgen.processes.schedules import Schedule, levels, spans
 
 
-class Parts(NamedTuple):
-  """A diffusion model taken apart. In continuous time T is 0 and there are no tables."""
+class Spec(NamedTuple):
+  """Process, schedule and network, and tables of noise levels. In continuous time T is 0 and there are no tables."""
 
   event: EventSpec
   process: Process
@@ -51,13 +51,13 @@ class Parts(NamedTuple):
     return jax.tree.map(lambda values: jnp.asarray(values)[t - 1], self.spans)
 
 
-def make_parts(
+def make_spec(
   event: EventSpec, process: Process, schedule: Schedule, num_steps: int, literal: bool, network: Callable
-) -> Parts:
-  """Returns the parts with their float64 tables rounded once to float32."""
+) -> Spec:
+  """Returns the spec with their float64 tables rounded once to float32."""
   table = schedule.table(num_steps) if num_steps else np.ones(1)
   last = jax.tree.map(lambda values: values[-1], levels(table))
-  return Parts(
+  return Spec(
     event, process, schedule, network, literal, num_steps, table, spans(table, np.arange(num_steps + 1)), last
   )
 
@@ -68,7 +68,7 @@ def step_time(t: Int[Array, "*batch"], num_steps: int) -> Float[Array, "*batch"]
 
 
 def predict(
-  parts: Parts,
+  spec: Spec,
   params: PyTree,
   x_t: Int[Array, "batch *event"],
   time: Float[Array, "batch"],
@@ -77,7 +77,7 @@ def predict(
   temperature: float = 1.0,
 ) -> Float[Array, "batch *event classes"]:
   """Returns the network's log-probabilities of the clean categories, in float32."""
-  logits = parts.network(params, x_t, time, valid=valid, keys=keys)
+  logits = spec.network(params, x_t, time, valid=valid, keys=keys)
   return jax.nn.log_softmax(logits.astype(jnp.float32) / temperature)
 
 
