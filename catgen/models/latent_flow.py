@@ -138,14 +138,21 @@ def _infer(
 
 
 def _log_density(
-  apply: Callable, params: PyTree, v: Float[Array, "batch positions channels"], *, state: PyTree
+  apply: Callable, params: PyTree, v: Float[Array, "batch positions channels"], *, given: None = None, state: PyTree
 ) -> Float[Array, "batch"]:
   """See `Latent.log_prob`."""
   return apply(params, v, method="log_density")
 
 
 def _sample(
-  apply: Callable, event: EventSpec, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree, options: SampleOptions
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  keys: Key[Array, "batch"],
+  *,
+  given: None = None,
+  state: PyTree,
+  options: SampleOptions,
 ) -> Samples:
   """See `Model.sample`. `valid` is False where the latent meant no category."""
   if options.num_steps is not None or options.num_frames or options.temperature != 1.0:
@@ -154,7 +161,7 @@ def _sample(
 
 
 def _sample_latent(
-  apply: Callable, event: EventSpec, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree
+  apply: Callable, event: EventSpec, params: PyTree, keys: Key[Array, "batch"], *, given: None = None, state: PyTree
 ) -> tuple[Float[Array, "batch positions channels"], Samples]:
   """See `Latent.sample`."""
   v, x, used = apply(params, keys, method="sample")
