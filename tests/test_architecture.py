@@ -14,6 +14,7 @@ CORE = {
   "catgen.batches",
   "catgen.bounds",
   "catgen.events",
+  "catgen.given",
   "catgen.keys",
   "catgen.trees",
   "catgen.files",

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, Profile, PyTree
 from catgen.keys import fold_in
-from catgen.models.diffusion.spec import Spec, add_terms, predict
+from catgen.models.diffusion.spec import Spec, add_terms, for_batch, predict
 from catgen.processes import time_sampling
 from catgen.processes.schedules import continuous_level
 
@@ -29,6 +29,7 @@ def discrete_bound(
   strata: Float[Array, "batch"] | None = None,
 ) -> Bound:
   """See `Model.bound`. One time step per example, its loss divided by the step's probability."""
+  spec = for_batch(spec, batch)
   key_time, key_noise, key_network = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
   uniforms, num_steps = _uniforms(key_time, strata, time_sampler), spec.num_steps
   if time_sampler == "importance":
@@ -59,6 +60,7 @@ def continuous_bound(
   strata: Float[Array, "batch"] | None = None,
 ) -> Bound:
   """See `Model.bound`. One time in (0, 1) per example; the integral's integrand there."""
+  spec = for_batch(spec, batch)
   key_time, key_noise, key_network = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
   last = 1.0 if spec.process.needs_zero_end else _LAST_TIME
   t = jnp.maximum(_uniforms(key_time, strata, time_sampler) * last, _FIRST_TIME)
@@ -78,6 +80,7 @@ def full_bound(
   spec: Spec, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
 ) -> tuple[Bound, Profile]:
   """See `Model.full_bound`. T network calls; each step has its own x_t."""
+  spec = for_batch(spec, batch)
 
   def step(by_position: Array, t: Array) -> tuple[Array, Array]:
     steps = jnp.broadcast_to(t, keys.shape)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.batches import refuse_scored
 from catgen.distributions import categorical
 from catgen.interfaces import Batch, EventSpec, PyTree
 from catgen.processes import Process
@@ -22,7 +23,7 @@ class Spec(NamedTuple):
   event: EventSpec
   process: Process
   schedule: Schedule
-  network: Callable  # (params, x_t, time, *, valid, keys) -> logits
+  network: Callable  # (params, x_t, time, *, valid, keys, given=None) -> logits
   literal_last_step: bool
   num_steps: int  # T; 0 = continuous time
   table: np.ndarray  # alpha_bar at steps 0..T, float64
@@ -60,6 +61,17 @@ def make_spec(
   return Spec(
     event, process, schedule, network, literal, num_steps, table, spans(table, np.arange(num_steps + 1)), last
   )
+
+
+def with_given(spec: Spec, given: Int[Array, "batch attributes"] | None) -> Spec:
+  """Returns the spec with a network that is told what the examples are given; None: nothing is."""
+  return spec if given is None else spec._replace(network=functools.partial(spec.network, given=given))
+
+
+def for_batch(spec: Spec, batch: Batch) -> Spec:
+  """Returns the spec with a network that is told what the batch gives. Raises InputError if positions are context."""
+  refuse_scored(batch, "a diffusion model")
+  return with_given(spec, batch.given)
 
 
 def step_time(t: Int[Array, "*batch"], num_steps: int) -> Float[Array, "*batch"]:

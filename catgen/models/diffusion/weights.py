@@ -8,7 +8,7 @@ from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, PyTree
 from catgen.keys import fold_in
-from catgen.models.diffusion.spec import Spec, predict, step_time
+from catgen.models.diffusion.spec import Spec, for_batch, predict, step_time
 
 
 def log_weight(
@@ -18,7 +18,7 @@ def log_weight(
 
   The trajectory is drawn backwards, x_T ~ q(x_T | x) and x_(t-1) ~ q(x_(t-1) | x_t, x), which is the same joint law.
   """
-  process = spec.process
+  spec, process = for_batch(spec, batch), spec.process
   x_last = process.corrupt(fold_in(keys, 0), batch.x, spec.last_level)
   log_q = categorical.take(process.marginal(batch.x, spec.last_level), x_last)
   total = sum_valid(process.prior_log_prob(x_last) - log_q, batch.valid)
@@ -48,6 +48,7 @@ def order_log_weight(
   that do not depend on the data. Given all times, p(x | times) is the product over positions of the prediction just
   before each is revealed, and its mean over times is p(x). One network call per position.
   """
+  spec = for_batch(spec, batch)
   flat_valid = batch.valid.reshape(batch.valid.shape[0], -1)
   num_positions = flat_valid.shape[1]
   uniforms = jax.vmap(lambda key: jax.random.uniform(key, (num_positions,)))(keys)
