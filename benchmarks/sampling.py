@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from absl import flags
 
 from benchmarks.subjects import SUBJECTS, describe_machine, experiment_of
-from catgen.experiment import Experiment
+from catgen.runs.experiment import Experiment
 from catgen.interfaces import SampleOptions
 from catgen.keys import example_keys
-from catgen.reporting import text
+from catgen.reporting import terminal
 from catgen.training.state import TrainState
 from launch import cli
 
@@ -29,7 +29,7 @@ def main() -> None:
   lengths = [int(length) for length in FLAGS.lengths] or [None]
   rows = [row for name in FLAGS.subjects for length in lengths for row in measure(name, length)]
   cli.say(f"{describe_machine()}; dtype {FLAGS.dtype}, median of {FLAGS.repeats}")
-  cli.say(text.table(["subject", "positions", "batch", "steps", "seconds", "ms/step", "positions/s"], rows))
+  cli.say(terminal.table(["subject", "positions", "batch", "steps", "seconds", "ms/step", "positions/s"], rows))
 
 
 def measure(name: str, length: int | None = None) -> list[list]:

@@ -15,7 +15,7 @@ import time
 from absl import flags
 
 from catgen.interfaces import InputError
-from catgen.reporting import text
+from catgen.reporting import terminal
 from launch import cli
 
 FLAGS = flags.FLAGS
@@ -25,7 +25,7 @@ ONE_STEP = ("num_steps=1", "report_every=1", "validation_examples=1")
 def main() -> None:
   with tempfile.TemporaryDirectory() as folder:
     rows = [[cache, f"{first_step(folder, cache):.1f}"] for cache in ("cold", "warm")]
-  cli.say(text.table(["compilation cache", "seconds to first step"], rows))
+  cli.say(terminal.table(["compilation cache", "seconds to first step"], rows))
 
 
 def first_step(folder: str, name: str) -> float:

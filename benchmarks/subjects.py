@@ -9,7 +9,7 @@ import numpy as np
 
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
-from catgen.experiment import Experiment, make_experiment
+from catgen.runs.experiment import Experiment, make_experiment
 from catgen.interfaces import DataSource, EventSpec, InputError
 from configs import base, quickstart
 from configs.paper import (

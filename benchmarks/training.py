@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks.subjects import SUBJECTS, describe_machine, experiment_of
-from catgen.reporting import text
+from catgen.reporting import terminal
 from catgen.training.dry_run import describe
 from catgen.training.sharding import place
 from launch import cli
@@ -26,7 +26,7 @@ def main() -> None:
   rows = [measure(name) for name in FLAGS.subjects]
   cli.say(f"{describe_machine()}; dtype {FLAGS.dtype}, {FLAGS.steps} steps each")
   header = ["subject", "parameters", "batch", "s/step", "fastest", "slowest", "positions/s", "GFLOP/s", "compile s"]
-  cli.say(text.table(header, rows))
+  cli.say(terminal.table(header, rows))
 
 
 def measure(name: str) -> list:

@@ -1,124 +1,41 @@
-"""What all entry points share: flags, and errors of the user's as one line without a traceback."""
+"""What all commands share: from the command line to a call, and from its record to text and an exit code."""
 
-import contextlib
-import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
-from absl import app, flags
-from absl import logging as absl_logging
-from ml_collections import ConfigDict, config_flags
+from absl import logging
 
+from catgen.config.arguments import help_text, split_overrides
 from catgen.interfaces import InputError
+from catgen.reporting.progress import open_progress
+from catgen.runs.command import Command, arguments, perform
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-flags.DEFINE_string("workdir", None, "folder of the run: config.json, checkpoints, records, pictures")
-
-
-def define_config() -> None:
-  """Defines --config with its overrides --config.section.key=value."""
-  config_flags.DEFINE_config_file("config", None, "configuration file; override keys by --config.a.b=value")
+from .config import load_config
+from .parsing import parse
 
 
-def config() -> dict[str, Any]:
-  """Returns --config as plain values. Raises InputError where it is missing or cannot be loaded."""
-  if flags.FLAGS.config is None:
-    raise InputError("--config is not set; give a configuration file, for example --config=configs/quickstart.py")
-  try:
-    return resolved(flags.FLAGS.config)
-  except OSError as error:  # a missing file is reported by ml_collections at first use
-    raise InputError(f"--config cannot be loaded: {str(error).splitlines()[-1].strip()}") from error
-
-
-def resolved(config: ConfigDict) -> dict[str, Any]:
-  """Returns a config as plain JSON values."""
-  return json.loads(json.dumps(config.to_dict()))
-
-
-def workdir() -> str:
-  """Returns --workdir. Raises InputError where it is missing."""
-  if not flags.FLAGS.workdir:
-    raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")
-  return flags.FLAGS.workdir
-
-
-def step_flag(value: str) -> str | int:
-  """Returns a checkpoint's name, "best" or "latest", or its number."""
-  if value in ("best", "latest"):
-    return value
-  if not value.isdigit():
-    raise InputError(f"--step is {value!r}; give best, latest, or the number of a checkpoint")
-  return int(value)
-
-
-@contextlib.contextmanager
-def writing(path: str) -> Iterator[None]:
-  """Turns an error of writing `path`, which a flag --output names, into one line."""
-  try:
-    yield
-  except OSError as error:
-    raise InputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
-
-
-def say(line: str) -> None:
-  """Prints one line at once."""
-  print(line, flush=True)
-
-
-def run(main: Callable[[], int | None]) -> None:
-  """Parses the flags and runs `main`, whose result is the exit code."""
-  absl_logging.set_verbosity(absl_logging.ERROR)  # flags of absl's own (--verbosity) still have the last word
+def main(description: str | None, words: Sequence[str] | None, *commands: Command) -> int:
+  """Runs the command that the words choose, those of the command line unless given, and returns the exit code."""
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+  logging.set_verbosity(logging.ERROR)
   warnings.filterwarnings("ignore", category=DeprecationWarning)
-  app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)
-
-
-def _guarded(main: Callable[[], int | None]) -> int:
+  known, given = arguments(commands), sys.argv[1:] if words is None else words
+  say = partial(print, flush=True)
   try:
-    return main() or 0
+    if {"--help", "-help", "-h"} & set(given):
+      say(help_text(description or "", known))
+      return 0
+    terminal = {"say": say, "progress": open_progress, "color": os.isatty(1)}
+    plain, overrides = split_overrides(given, "config")
+    return perform(commands, parse(known, plain), lambda name: load_config(name, overrides), terminal)
   except InputError as error:
-    return _fail(str(error))
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    return 2
   except KeyboardInterrupt:
     return 130
-  except BrokenPipeError:
+  except BrokenPipeError:  # whoever read the output has gone; nothing more must be written at exit
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-
-
-def _parse(arguments: Sequence[str]) -> list[str]:
-  """Parses flags; a wrong flag, config file or override ends the program with one line."""
-  try:
-    rest = flags.FLAGS(list(arguments))
-  except (
-    flags.Error,
-    AttributeError,
-    KeyError,
-    ValueError,
-    TypeError,
-    OSError,
-    ImportError,
-    SyntaxError,
-    InputError,
-  ) as error:
-    sys.exit(_fail(_one_line(error)))
-  if len(rest) > 1:
-    sys.exit(_fail(f"unexpected argument {rest[1]!r}; flags start with --"))
-  return rest
-
-
-def _one_line(error: BaseException) -> str:
-  text = str(error.args[0] if error.args else error)
-  if "Traceback" in text:  # of the configuration file, which ml_collections quotes whole
-    return f"--config cannot be loaded: {text.strip().splitlines()[-1].strip()}"
-  message = " ".join(text.split())
-  if isinstance(error, KeyError | AttributeError):  # ml_collections names the key and the nearest one that exists
-    return f"--config has no such key: {message}"
-  return message
-
-
-def _fail(message: str) -> int:
-  print(f"error: {message}", file=sys.stderr, flush=True)
-  return 2

@@ -1,6 +1,6 @@
 """Pictures of label maps in the colors of their categories: grids, sets side by side, how sure a completion is.
 
-Chains of samplers are in figures_map_chain.py, statistics in figures_statistics.py.
+Chains of samplers are in map_chain.py, statistics in map_statistics.py.
 """
 
 import os
@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from catgen.bounds import bits_per_position
 from catgen.interfaces import Legend
+from catgen.reporting.colors import BLANK, colored, is_blank
 from catgen.reporting.drawing import INK, PAPER, QUIET, save_image
-from catgen.reporting.palette import BLANK, colored, is_blank
-from catgen.reporting.sheet import WIDTH, Block, Entry, Sheet, best_columns, draw_sheet
+from catgen.reporting.tiles import WIDTH, Block, Entry, Sheet, best_columns, draw_sheet
 
 _MAX_ENTRIES = 40  # of a legend
 
@@ -33,7 +33,7 @@ def map_grid(
   Args:
     maps: categories; what lies outside [0, K) becomes a light checkerboard.
     path: picture to write; its ending says the format.
-    legend: see `palette.legend_or_numbers`.
+    legend: see `colors.legend_or_numbers`.
     columns: in a row; None = as many as fill a landscape page.
     title: heading.
     labels: one per map, written below it.

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from catgen.interfaces import InputError, Legend
-from catgen.reporting.figures import BLUE, GRAY, GREEN, ORANGE, new_figure, save, styled
+from catgen.reporting.charts import BLUE, GRAY, GREEN, ORANGE, new_figure, save, styled
 
 _SETS = (GRAY, BLUE, ORANGE, GREEN)
 _NAMED_ROWS, _NAMED_BARS = 16, 48  # with more categories these have numbers now and then
@@ -30,7 +30,7 @@ def map_statistics(
     classes: name of a set, the data first -> share of each category; up to four sets.
     pairs: "the pixel to the right", say -> name of a set -> share of each pair, entry a * K + b: b is there next to a.
     path: picture to write; its ending says the format.
-    legend: see `palette.legend_or_numbers`.
+    legend: see `colors.legend_or_numbers`.
     title: heading.
 
   Raises:

@@ -6,7 +6,7 @@ from typing import Any
 
 from catgen.interfaces import InputError
 from catgen.reporting.drawing import INK, PAPER, QUIET, RAIL, load_fonts, progress_bar, save_animation, save_image
-from catgen.reporting.text import MASK, visible
+from catgen.reporting.terminal import MASK, visible
 
 STAYED = "#4B5563"
 CHANGED, MASKED = "#FFD999", RAIL  # orange against gray-blue: apart for color-blind eyes too

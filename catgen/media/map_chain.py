@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Int
 
 from catgen.interfaces import InputError, Legend
+from catgen.media.map_pictures import legend_entries
+from catgen.reporting.colors import colored
 from catgen.reporting.drawing import progress_bar, save_animation, save_image
-from catgen.reporting.figures_maps import legend_entries
-from catgen.reporting.palette import colored
-from catgen.reporting.sheet import MARGIN, Block, best_columns, draw_sheet
+from catgen.reporting.tiles import MARGIN, Block, best_columns, draw_sheet
 
 _GIF_WIDTH = 700
 
@@ -29,7 +29,7 @@ def map_chain(
     frames: categories; K stands for "masked" and becomes a light checkerboard.
     labels: one per frame, such as "50%"; shown above it.
     path: picture to write.
-    legend: see `palette.legend_or_numbers`.
+    legend: see `colors.legend_or_numbers`.
     title: heading.
 
   Raises:
