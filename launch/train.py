@@ -23,7 +23,7 @@ def main(words: Sequence[str] | None = None) -> int:
   return cli.main(
     __doc__,
     words,
-    Command(train.train, train.describe, operator.attrgetter("exit_code")),
+    Command(train.join_and_train, train.describe, operator.attrgetter("exit_code")),
     Command(
       dry_run.dry_run,
       dry_run.describe,

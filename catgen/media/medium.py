@@ -1,6 +1,6 @@
 """What differs between text, label maps and plain integers, as one record of functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from catgen.evaluation import samples
 from catgen.evaluation.samples import Frequencies
 from catgen.interfaces import Batch, InputError
 
+Examples = Sequence[Any] | np.ndarray  # texts, or arrays along a first axis
 HOLE = -1  # in an array: a position that is not known
 
 

@@ -1,8 +1,7 @@
 """Text and bytes: examples are strings."""
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,7 +11,7 @@ from catgen.evaluation import infilling, samples
 from catgen.files import writing
 from catgen.interfaces import Batch, Codec, EventSpec, InputError
 from catgen.media import sequences, text_chain
-from catgen.media.medium import Media, Pattern, Pictures, as_batch, chain_labels, evenly, statistics
+from catgen.media.medium import Examples, Media, Pattern, Pictures, as_batch, chain_labels, evenly, statistics
 from catgen.reporting import terminal
 
 _CHAIN_FRAMES = 12  # in a still picture
@@ -23,7 +22,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
   """Returns how strings are typed, shown, written, pictured and counted."""
   length = event.shape[0]
 
-  def typed(examples: Sequence[Any]) -> Batch:
+  def typed(examples: Examples) -> Batch:
     x, valid = map(np.stack, zip(*(_padded(codec.encode(each), length) for each in examples), strict=True))
     return as_batch(x, valid)
 

@@ -1,6 +1,6 @@
 """Integers of any shape: examples are arrays, in files and in the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,13 @@ import numpy as np
 from catgen.files import writing
 from catgen.interfaces import Batch, Codec, EventSpec, InputError
 from catgen.media import sequences
-from catgen.media.medium import HOLE, Media, as_batch, read_array, statistics
+from catgen.media.medium import HOLE, Examples, Media, as_batch, read_array, statistics
 
 
 def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
   """Returns how arrays of integers are typed, shown, written and counted."""
 
-  def typed(examples: Sequence[Any]) -> Batch:
+  def typed(examples: Examples) -> Batch:
     return as_batch(np.stack([codec.encode(each) for each in examples]))
 
   def read(path: str) -> Batch:

@@ -1,7 +1,7 @@
 """A trained model, ready for use."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +9,7 @@ import jax
 from catgen.build import make_model
 from catgen.interfaces import DataSource, Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
+from catgen.media.medium import Examples
 from catgen.runs.record import RunRecord, read_record, source_of
 from catgen.training.checkpoint import restore_params
 
@@ -46,7 +47,7 @@ class Run(NamedTuple):
 
     return sample(self, num_samples=num, pictures=pictures, **options)
 
-  def score(self, examples: Sequence[Any], *, reference: int = 0, **options: Any) -> Any:
+  def score(self, examples: Examples, *, reference: int = 0, **options: Any) -> Any:
     """Returns bits of texts or arrays of your own: `.estimate` over all, `.nats` and `.bits` for each.
 
     With `reference` > 0 also where they stand among so many training examples; see `runs.score.score`.

@@ -1,7 +1,7 @@
 """How unusual examples are: bits per position under a trained model, and where they stand among training examples."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from catgen.evaluation import comparison, likelihood, outliers, results
 from catgen.evaluation.likelihood import Likelihood
 from catgen.files import check_writable, writing
 from catgen.interfaces import Batch, InputError
-from catgen.media.medium import evenly
+from catgen.media.medium import Examples, evenly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.evaluate import Estimator
@@ -62,7 +62,7 @@ class Scored(NamedTuple):
 
 def score(
   run: Run,
-  examples: Sequence[Any] | None = None,
+  examples: Examples | None = None,
   *,
   input: str | None = None,
   split: str | None = None,
@@ -187,7 +187,7 @@ def _beside(bits: np.ndarray, reference: np.ndarray, unit: str) -> list[str]:
   return lines
 
 
-def _given(run: Run, examples: Sequence[Any] | None, path: str | None, split: str | None, max_examples: int) -> Batch:
+def _given(run: Run, examples: Examples | None, path: str | None, split: str | None, max_examples: int) -> Batch:
   if examples is not None:
     if not len(examples):
       raise InputError("there is nothing to score; give at least one example")

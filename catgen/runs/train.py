@@ -39,9 +39,6 @@ def train(
   baselines: Mapping[str, float] | None = None,
   devices: Sequence[jax.Device] | None = None,
   *,
-  coordinator: str | None = None,
-  process_id: int | None = None,
-  num_processes: int | None = None,
   say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Trained:
@@ -52,16 +49,12 @@ def train(
     workdir: what was there before must be of the same run.
     baselines: lines in the loss curve, name -> bits per position.
     devices: to train on; default: all there are.
-    coordinator: host:port of process 0, where several processes train.
-    process_id: number of this process, from 0.
-    num_processes: number of processes.
     say: receives lines about what is done; of several processes the first speaks.
     progress: opens the bar.
 
   Raises:
     InputError: anything that does not fit, by name; or the training failed, with what to do.
   """
-  distributed.initialize(coordinator, process_id, num_processes)
   first = jax.process_index() == 0
   say = say if first else _quiet
   made = make_experiment(config, devices=devices)
@@ -91,6 +84,30 @@ def train(
       sink.close()
   pictures = draw_loss_curve(workdir, made.source.position, baselines) if first else ()
   return Trained(workdir, result.step, result.interrupted, result.exit_code, pictures)
+
+
+def join_and_train(
+  config: Mapping[str, Any],
+  workdir: str,
+  *,
+  coordinator: str | None = None,
+  process_id: int | None = None,
+  num_processes: int | None = None,
+  say: Callable[[str], None] = print,
+  progress: OpenProgress = no_progress,
+) -> Trained:
+  """Joins the processes of a run, before anything uses a device, and trains.
+
+  Args:
+    config, workdir: see `train`.
+    coordinator: host:port of process 0, where several processes train.
+    process_id: number of this process, from 0.
+    num_processes: number of processes.
+    say: receives lines about what is done; of several processes the first speaks.
+    progress: opens the bar.
+  """
+  distributed.initialize(coordinator, process_id, num_processes)
+  return train(config, workdir, say=say, progress=progress)
 
 
 def describe(trained: Trained) -> str:

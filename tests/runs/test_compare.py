@@ -1,18 +1,21 @@
-"""launch.compare on tiny runs: seeds share a row, a flow says what share of its codes means nothing."""
+"""Runs side by side: seeds share a row, a flow says what share of its codes means nothing."""
 
 import json
 import shutil
-import types
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from catgen import build
 from catgen.evaluation import results
 from catgen.interfaces import InputError
+from catgen.runs import compare
+from catgen.runs.compare import Evaluations
+from catgen.runs.evaluate import evaluate
+from catgen.runs.load import load
+from catgen.runs.train import train
 from configs import base
-from launch import compare, evaluate, train
-from tests.launch.tiny_run import tiny_config
+from tests.tiny_run import quiet, tiny_config
 
 FLOW = base.argmax_flow().to_dict()
 FLOW["encoder"] = {"kind": "per_position", "width": 8, "output_width": 8}
@@ -20,44 +23,24 @@ FLOW["density"] |= {"num_mixtures": 2, "num_features": 8, "hidden_width": 8, "ch
 FLOW["density"]["conditioner"] |= {"hidden_width": 8, "width": 8, "time_width": 4, "lstm_width": 8, "num_layers": 1}
 
 
-def evaluated(config, workdir):
-  train.run(config, workdir)
-  run = build.load(workdir, say=lambda line: None)
-  settings = {**config["evaluation"], "max_examples": 16, "num_replicates": 2}
-  evaluate.evaluate(run, workdir, build.source_of(run.record), settings)
-  return workdir
-
-
-def evaluated_once_more(workdir):
-  run = build.load(workdir, say=lambda line: None)
-  settings = {**run.record.config["evaluation"], "estimator": "full", "max_examples": 16, "num_replicates": 2}
-  return evaluate.evaluate(run, workdir, build.source_of(run.record), settings)
+def evaluated(workdir, **options):
+  return evaluate(load(workdir, say=quiet), max_examples=16, num_replicates=2, **options)
 
 
 @pytest.fixture(scope="module")
-def folder(text, tmp_path_factory):
+def folder(text, workdir, tmp_path_factory):
   folder = tmp_path_factory.mktemp("runs")
-  for seed in (0, 1):
-    evaluated({**tiny_config(text), "seed": seed}, str(folder / f"diffusion.{seed}"))
-  evaluated({**tiny_config(text), "model": FLOW}, str(folder / "flow"))
+  shutil.copytree(workdir, folder / "diffusion.0")
+  train({**tiny_config(text), "seed": 1}, str(folder / "diffusion.1"), say=quiet)
+  train({**tiny_config(text), "model": FLOW}, str(folder / "flow"), say=quiet)
+  for name in ("diffusion.0", "diffusion.1", "flow"):
+    evaluated(str(folder / name))
   return folder
 
 
-def flags_of(monkeypatch, folder, **changes):
-  values = {
-    "split": "test",
-    "estimator": None,
-    "sampling_repeats": 2,
-    "num_maps": 2,
-    "output": str(folder / "table"),
-    **changes,
-  }
-  monkeypatch.setattr(compare, "FLAGS", types.SimpleNamespace(**values))
-
-
-def test_runs_stand_side_by_side(folder, monkeypatch, capsys):
-  flags_of(monkeypatch, folder, workdirs=[str(folder / "diffusion.*"), str(folder / "flow")])
-  compare.main()
+def test_runs_stand_side_by_side(folder):
+  workdirs = (str(folder / "diffusion.*"), str(folder / "flow"))
+  compared = compare.compare(workdirs=workdirs, sampling_repeats=2, output=str(folder / "table"))
   first, second = json.loads((folder / "table.json").read_text())
   assert (first["name"], first["seeds"], first["estimator"]) == ("diffusion", 2, "elbo")
   assert (first["difference"], first["difference_error"]) == (0.0, 0.0)
@@ -71,33 +54,39 @@ def test_runs_stand_side_by_side(folder, monkeypatch, capsys):
   assert second["sampling_seconds"] > 0
   assert 0 <= second["invalid"]["positions"] <= 1
   assert first["invalid"] is None
-  assert "sampled characters mean no category" in capsys.readouterr().out
+  assert "sampled characters mean no category" in compare.describe(compared)
+  assert compared.pictures == (str(folder / "table.png"),)
   assert Image.open(folder / "table.png").size[0] > 800
 
 
-def test_mistakes_are_one_line(folder, monkeypatch):
+def test_mistakes_are_one_line(folder):
   with pytest.raises(InputError, match="nothing to compare"):
-    compare.workdirs([])
+    compare.compare()
   with pytest.raises(InputError, match=r"no folder '.*nowhere\*'"):
-    compare.workdirs([str(folder / "nowhere*")])
-  flags_of(monkeypatch, folder, workdirs=[str(folder / "flow")], estimator="iwbo")
+    compare.compare(workdirs=(str(folder / "nowhere*"),))
   with pytest.raises(InputError, match=r"no evaluation of the split 'test' by iwbo; run launch\.evaluate"):
-    compare.main()
+    compare.compare(workdirs=(str(folder / "flow"),), estimator="iwbo")
 
 
-def test_a_seed_that_lacks_an_evaluation_is_named(folder, tmp_path, monkeypatch):
+def test_a_seed_that_lacks_an_evaluation_is_named(folder, tmp_path):
   for seed in (0, 1):
     shutil.copytree(folder / f"diffusion.{seed}", tmp_path / f"diffusion.{seed}")
-  more = evaluated_once_more(str(tmp_path / "diffusion.0"))
-  assert more["estimator"] == "full"
-  flags_of(monkeypatch, folder, workdirs=[str(tmp_path / "*")])
+  assert evaluated(str(tmp_path / "diffusion.0"), estimator="full").result["estimator"] == "full"
   with pytest.raises(InputError, match=r"diffusion\.1 has no evaluation by full with \d draw.*another seed"):
-    compare.main()
+    compare.compare(workdirs=(str(tmp_path / "*"),))
 
 
 def test_models_of_the_same_name_are_told_apart_by_their_folders():
   def group(*folders):
-    return [compare.Compared(folder, None, {}) for folder in folders]
+    return [Evaluations(folder, None, {}) for folder in folders]
 
   assert compare.labels_of([group("a/x.0", "a/x.1"), group("a/y")]) == ["x", "y"]
   assert compare.labels_of([group("a/x"), group("b/x")]) == ["a/x", "b/x"]
+
+
+def test_models_of_maps_are_pictured_side_by_side(map_run, tmp_path):
+  path = tmp_path / "both_samples.png"
+  compare.draw_samples(str(path), ["one", "another"], [map_run, map_run], "test", 3)
+  picture = np.asarray(Image.open(path))
+  columns = np.flatnonzero((picture[100:500] != 255).any(axis=(0, 2)))
+  assert (np.diff(columns) > 20).sum() == 2  # three columns of maps
