@@ -1,8 +1,8 @@
 """Prints what counts of the training split reach on held-out data: the rivals of any model of text or maps.
 
-  python -m launch.baselines --config=configs/quickstart.py
-  python -m launch.baselines --config=configs/text_file.py --config.data.path=mine.txt
-  python -m launch.baselines --config=configs/label_maps.py --config.data.path=folder
+  python -m launch.baselines --config=quickstart
+  python -m launch.baselines --config=text_file --config.data.path=mine.txt
+  python -m launch.baselines --config=label_maps --config.data.path=folder
 
 Sequences: n-grams. Maps: every pixel by itself (one marginal for all, or one for each place), and pixels given their
 neighbors to the left and above. All are exact. Scored on the same examples as models are: each by itself, without

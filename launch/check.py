@@ -1,6 +1,6 @@
 """Proves the likelihood of a config's model on a space small enough to enumerate.
 
-  python -m launch.check --config=configs/quickstart.py
+  python -m launch.check --config=quickstart
 
 Takes the config's family with a small network, a few time steps and events of few positions and categories, trains it
 shortly on made-up data, then enumerates all events: probabilities sum to one, ELBO <= log p, samples have the right

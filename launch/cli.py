@@ -13,7 +13,6 @@ from catgen.interfaces import InputError
 from catgen.reporting.progress import open_progress
 from catgen.runs.command import Command, arguments, perform
 
-from .config import load_config
 from .parsing import parse
 
 
@@ -30,7 +29,7 @@ def main(description: str | None, words: Sequence[str] | None, *commands: Comman
       return 0
     terminal = {"say": say, "progress": open_progress, "color": os.isatty(1)}
     plain, overrides = split_overrides(given, "config")
-    return perform(commands, parse(known, plain), lambda name: load_config(name, overrides), terminal)
+    return perform(commands, parse(known, plain), overrides, terminal)
   except InputError as error:
     print(f"error: {error}", file=sys.stderr, flush=True)
     return 2

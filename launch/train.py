@@ -1,8 +1,8 @@
 """Trains a model.
 
-  python -m launch.train --config=configs/quickstart.py --workdir=runs/quickstart
-  python -m launch.train --config=configs/text_file.py --workdir=runs/mine --config.data.path=mine.txt
-  python -m launch.train --config=configs/paper/text8_multinomial.py --dry_run
+  python -m launch.train --config=quickstart --workdir=runs/quickstart
+  python -m launch.train --config=text_file --workdir=runs/mine --config.data.path=mine.txt
+  python -m launch.train --config=paper/text8_multinomial --dry_run
 
 The same command goes on where a run was stopped. Several machines: the same command on each with --coordinator,
 --process_id and --num_processes, or none of them on clusters that JAX detects.

@@ -1,7 +1,5 @@
 """Runs of seconds, of text and of maps, which all tests of what users do share; and how to start a command."""
 
-import importlib
-import json
 import os
 import pathlib
 import sys
@@ -41,20 +39,19 @@ def quiet(line):
 
 def tiny_config(text, **changes):
   """Diffusion of a text file, 16 characters at a time."""
-  return _config("text_file", text, {**SIZES, **changes})
+  return _config("text_file", {"data.path": str(text), **SIZES, **changes})
 
 
 def tiny_map_config(path, **changes):
   """Uniform diffusion on the maps of a .npy file, 600 of them, trained until it corrects more than it breaks."""
   sizes = {key: value for key, value in SIZES.items() if key != "data.length"}
-  return _config("array_file", path, {**sizes, **MAP_SIZES, **changes})
+  return _config("array_file", {"data.path": str(path), **sizes, **MAP_SIZES, **changes})
 
 
-def _config(name, path, changes):
-  config = importlib.import_module(f"configs.{name}").get_config()
-  config.data.path = str(path)
-  config.update_from_flattened_dict(changes)
-  return json.loads(json.dumps(config.to_dict()))
+def _config(name, changes):
+  from catgen.config import load_config
+
+  return load_config(name, changes).values
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,13 @@ The keyword-only parameters of a function are its arguments: their types, defaul
 """
 
 import inspect
-import re
 import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
+from catgen.config.meanings import meanings
 from catgen.interfaces import InputError
 
 Kind = Literal["bool", "int", "float", "str", "list", "repeated"]
@@ -46,20 +46,13 @@ def arguments_of(function: Callable[..., Any], *, leave_out: Iterable[str] = ())
     >>> arguments_of(bake)[1].choices
     ('rye', 'wheat')
   """
-  meanings = documented(inspect.getdoc(function) or "")
+  known = meanings(function)
   parameters = inspect.signature(function).parameters.values()
   return [
-    _argument(each, meanings.get(each.name, ""))
+    _argument(each, known.get(each.name, ""))
     for each in parameters
     if each.kind is inspect.Parameter.KEYWORD_ONLY and each.name not in leave_out
   ]
-
-
-def documented(docstring: str) -> dict[str, str]:
-  """Returns what the section "Args:" of a docstring says of each name, in one line without the last point."""
-  section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", docstring, re.MULTILINE | re.DOTALL)
-  entries = re.findall(r"^  (\w+): (.*?)(?=^  \w|\Z)", section[1] if section else "", re.MULTILINE | re.DOTALL)
-  return {name: " ".join(text.split()).removesuffix(".") for name, text in entries}
 
 
 def split_overrides(words: Iterable[str], flag: str) -> tuple[list[str], dict[str, str]]:
@@ -69,13 +62,16 @@ def split_overrides(words: Iterable[str], flag: str) -> tuple[list[str], dict[st
     >>> split_overrides(["--config=x", "--config.training.num_steps=3"], "config")
     (['--config=x'], {'training.num_steps': '3'})
   """
-  rest, overrides = [], {}
-  for word in words:
-    found = re.fullmatch(rf"--?{flag}\.([\w.]+)(?:=(.*))?", word, re.DOTALL)
-    if found is None:
+  rest, overrides, following = [], {}, iter(words)
+  for word in following:
+    if not word.startswith(f"--{flag}."):
       rest.append(word)
-    else:
-      overrides[found[1]] = "True" if found[2] is None else found[2]
+      continue
+    key, equals, value = word.removeprefix(f"--{flag}.").partition("=")
+    value = value if equals else next(following, "--")
+    if value.startswith("--"):
+      raise InputError(f"{word} has no value; write --{flag}.{key}=...")
+    overrides[key] = value
   return rest, overrides
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int, Integer
 
 from catgen.data.codecs import integer_dtype
-from catgen.data.file_bytes import decoded, open_bytes
+from catgen.data.reading import decoded, open_bytes
 from catgen.interfaces import InputError
 
 

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32, Shaped
+from jaxtyping import Int, Shaped
 
+from catgen.batches import batch_of
 from catgen.data.codecs import integer_dtype
-from catgen.interfaces import DataSource, InputError, Split
+from catgen.interfaces import Batch, DataSource, InputError, Split
 
 NAMES = ("train", "validation", "test")
 BLOCK = 2**20  # positions or bytes that a pass over a large array takes at a time
@@ -73,20 +74,19 @@ def stream_split(
   """
   windows = np.lib.stride_tricks.sliding_window_view(stream, length)
 
-  def crops(starts: Int[np.ndarray, "n"]) -> tuple[Int32[np.ndarray, "n length"], Bool[np.ndarray, "n length"]]:
+  def crops(starts: Int[np.ndarray, "n"]) -> Batch:
     x = windows[starts]
-    x = (x if table is None else table[x]).astype(np.int32)
-    return x, np.ones(x.shape, bool)
+    return batch_of((x if table is None else table[x]).astype(np.int32), index=starts)
 
-  def examples(numbers: Int[np.ndarray, "n"]) -> tuple[Int32[np.ndarray, "n length"], Bool[np.ndarray, "n length"]]:
-    return crops(numbers * length)
+  def examples(numbers: Int[np.ndarray, "n"]) -> Batch:
+    return crops(numbers * length)._replace(index=numbers)
 
-  return Split(len(stream) // length, examples, len(windows), crops)
+  return Split(len(stream) // length, examples, len(windows), crops, stride=length)
 
 
-def record_split(num_records: int, read: Callable) -> Split:
-  """Returns the split of separate records, read by `read(numbers) -> (x, valid)`; they have no other crops."""
-  return Split(num_records, read, num_records, read)
+def record_split(num_records: int, read: Callable[[Int[np.ndarray, "n"]], Batch], given: tuple[int, ...] = ()) -> Split:
+  """Returns the split of separate records, read by their numbers; they have no other crops. given: see `EventSpec`."""
+  return Split(num_records, read, num_records, read, given=given)
 
 
 def record_numbers(

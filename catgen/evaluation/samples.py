@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from catgen.bounds import bits_per_position
-from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples
+from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.keys import example_keys
 
 DEFAULT_OPTIONS = SampleOptions()
@@ -81,10 +81,9 @@ def invalid_share(valid: Bool[np.ndarray, "examples *event"]) -> Invalid:
   return Invalid(float(shares.mean()), error, float((shares > 0).mean()), len(shares))
 
 
-def frequencies(
-  x: Int[np.ndarray, "examples *event"], valid: Bool[np.ndarray, "examples *event"], num_classes: int
-) -> Frequencies:
+def frequencies(examples: Batch | Samples, num_classes: int) -> Frequencies:
   """Returns the frequencies of categories and of neighboring pairs of them, over the valid positions."""
+  x, valid = np.asarray(examples.x), np.asarray(examples.valid)
 
   def pairs(axis: int) -> Float[np.ndarray, "pairs"]:
     along, known = np.moveaxis(x, axis, -1), np.moveaxis(valid, axis, -1)

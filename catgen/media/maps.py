@@ -32,7 +32,8 @@ def maps_media(event: EventSpec, codec: Codec, position: str) -> Media:
   legend = legend_or_numbers(codec.legend, event.num_classes)
 
   def shown(batch: Batch) -> list[str]:
-    shares = samples.frequencies(np.maximum(batch.x, 0), batch.valid & (batch.x >= 0), event.num_classes).classes
+    known = batch._replace(x=np.maximum(batch.x, 0), valid=batch.valid & (batch.x >= 0))
+    shares = samples.frequencies(known, event.num_classes).classes
     size = " x ".join(map(str, event.shape))
     return [f"{len(batch.x):,} maps of {size} {position}s: {_largest(shares, legend)}"]
 
@@ -93,15 +94,14 @@ def baselines(source: DataSource, batch: Batch) -> Counted:
   """Returns the cross-entropies of counts of training pixels: alone, by place, and given neighbors."""
   split = get_split(source, "train")
   model = neighbor_counts.fit(split, num_classes=source.event.num_classes, max_maps=_MAX_COUNTED)
-  x, valid = batch.x, batch.valid
   nats = {
-    "independent pixels": neighbor_counts.log_prob(model, x, valid, 1),
-    "each place by itself": neighbor_counts.place_log_prob(model, x, valid),
-    **{name: neighbor_counts.log_prob(model, x, valid, order) for name, order in _NEIGHBOR_ORDERS.items()},
+    "independent pixels": neighbor_counts.log_prob(model, batch, 1),
+    "each place by itself": neighbor_counts.place_log_prob(model, batch),
+    **{name: neighbor_counts.log_prob(model, batch, order) for name, order in _NEIGHBOR_ORDERS.items()},
   }
   number = split.num_examples
   return Counted(
-    {name: neighbor_counts.estimate(each, valid) for name, each in nats.items()},
+    {name: neighbor_counts.estimate(each, batch) for name, each in nats.items()},
     f"counted on the first {min(number, _MAX_COUNTED):,} of {number:,} training maps",
   )
 

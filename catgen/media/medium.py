@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, Shaped
 
 from catgen.bounds import Estimate
-from catgen.data.array_file import load_arrays
-from catgen.data.file_bytes import existing_file
+from catgen.data.reading import existing_file
+from catgen.data.sets.array_file import load_arrays
 from catgen.evaluation import samples
 from catgen.evaluation.samples import Frequencies
 from catgen.interfaces import Batch, InputError
@@ -73,7 +73,7 @@ def statistics(
   sets: dict[str, Batch], num_classes: int, position: str
 ) -> tuple[list[list[str]], dict[str, Frequencies]]:
   """Returns rows that set each set beside the last one, and the frequencies that they are made of."""
-  found = {name: samples.frequencies(each.x, each.valid, num_classes) for name, each in sets.items()}
+  found = {name: samples.frequencies(each, num_classes) for name, each in sets.items()}
   *_, reference = found.values()
   names = {"classes": "categories", "pairs": "neighbor pairs"}
   if reference.pairs_below is not None:
@@ -111,10 +111,3 @@ def read_array(path: str) -> Int[np.ndarray, "*shape"]:
   if array.dtype.kind not in "biu":
     raise InputError(f"{path} holds {array.dtype}; integers are needed: convert it")
   return array.astype(np.int64)
-
-
-def as_batch(
-  x: Int[np.ndarray, "examples *event"], valid: Any = None, index: Int[np.ndarray, "examples"] | None = None
-) -> Batch:
-  """Returns examples as a batch: all positions valid and numbers from 0, unless given."""
-  return Batch(x, np.ones(x.shape, bool) if valid is None else valid, np.arange(len(x)) if index is None else index)

@@ -1,17 +1,19 @@
 """Text and bytes: examples are strings."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from catgen.data.file_bytes import existing_file
+from catgen.batches import batch_of
+from catgen.data.reading import existing_file
 from catgen.evaluation import infilling, samples
 from catgen.files import writing
 from catgen.interfaces import Batch, Codec, EventSpec, InputError
 from catgen.media import sequences, text_chain
-from catgen.media.medium import Examples, Media, Pattern, Pictures, as_batch, chain_labels, evenly, statistics
+from catgen.media.medium import Examples, Media, Pattern, Pictures, chain_labels, evenly, statistics
 from catgen.reporting import terminal
 
 _CHAIN_FRAMES = 12  # in a still picture
@@ -20,11 +22,11 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r"})  # so that on
 
 def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
   """Returns how strings are typed, shown, written, pictured and counted."""
-  length = event.shape[0]
+  length, frames = event.shape[0], partial(_frames, codec, event.num_classes)
 
   def typed(examples: Examples) -> Batch:
     x, valid = map(np.stack, zip(*(_padded(codec.encode(each), length) for each in examples), strict=True))
-    return as_batch(x, valid)
+    return batch_of(x, valid)
 
   def read(path: str) -> Batch:
     parts, lines = [], read_lines(path)
@@ -34,7 +36,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
       except InputError as error:
         raise InputError(f"{path}, line {number}: {error}") from error
     x, valid = map(np.stack, zip(*parts, strict=True))
-    return as_batch(x, valid, np.array(list(lines)))
+    return batch_of(x, valid, index=np.array(list(lines)))
 
   def texts(batch: Batch) -> list[str]:
     return [codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
@@ -52,16 +54,6 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
     vocabulary = {word for line in lines[-1] for word in samples.whole_words(line)}
     known = ("{:,} of {:,}".format(*samples.word_rate(each, vocabulary)) for each in lines)
     return [*rows, ["words that training has", *known]]
-
-  def frames(states: Int[np.ndarray, "frames length"]) -> list[str]:
-    return [_frame(state, codec, event.num_classes) for state in states]
-
-  def draw_chain(folder: str, states: Int[np.ndarray, "frames examples length"]) -> list[str]:
-    shown, labels = frames(states[:, 0]), chain_labels(len(states))
-    few, paths = evenly(len(states), _CHAIN_FRAMES), [os.path.join(folder, f"chain.{end}") for end in ("png", "gif")]
-    text_chain.chain_picture([shown[i] for i in few], [labels[i] for i in few], paths[0])
-    text_chain.chain_animation(shown, labels, paths[1])
-    return paths
 
   def corrections(
     typed: Batch, corrected: Int[np.ndarray, "length"], probability: Float[np.ndarray, "length"], *, color: bool
@@ -81,7 +73,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
     shown=lambda batch: [terminal.visible(line) for line in texts(batch)],
     written=written,
     compared=compared,
-    pictured=Pictures(chain=draw_chain),
+    pictured=Pictures(chain=partial(_draw_chain, frames)),
     baselines=sequences.baselines,
     parse=parse,
     frames=frames,
@@ -113,8 +105,22 @@ def _padded(x: Int[np.ndarray, "positions"], length: int) -> tuple[np.ndarray, n
   return np.pad(x, (0, length - len(x))), np.arange(length) < len(x)
 
 
-def _frame(state: Int[np.ndarray, "length"], codec: Codec, num_classes: int) -> str:
-  """Returns a state of a chain as text; masked positions are shown as light blocks."""
-  masked = state >= num_classes
-  characters = terminal.visible(codec.decode(np.where(masked, 0, state)))
-  return "".join(terminal.MASK if hidden else shown for hidden, shown in zip(masked, characters, strict=False))
+def _frames(codec: Codec, num_classes: int, states: Int[np.ndarray, "frames length"]) -> list[str]:
+  """Returns states of a chain as text; masked positions are shown as light blocks."""
+  masked = states >= num_classes
+  lines = [terminal.visible(codec.decode(state)) for state in np.where(masked, 0, states)]
+  return [
+    "".join(terminal.MASK if hidden else shown for hidden, shown in zip(mask, line, strict=False))
+    for mask, line in zip(masked, lines, strict=True)
+  ]
+
+
+def _draw_chain(
+  frames: Callable[..., list[str]], folder: str, states: Int[np.ndarray, "frames examples length"]
+) -> list[str]:
+  """Draws the first example's way from noise as a strip and as an animation, and returns the paths."""
+  shown, labels = frames(states[:, 0]), chain_labels(len(states))
+  few, paths = evenly(len(states), _CHAIN_FRAMES), [os.path.join(folder, f"chain.{end}") for end in ("png", "gif")]
+  text_chain.chain_picture([shown[i] for i in few], [labels[i] for i in few], paths[0])
+  text_chain.chain_animation(shown, labels, paths[1])
+  return paths

@@ -5,25 +5,26 @@ from typing import Any
 
 import numpy as np
 
+from catgen.batches import batch_of
 from catgen.files import writing
 from catgen.interfaces import Batch, Codec, EventSpec, InputError
 from catgen.media import sequences
-from catgen.media.medium import HOLE, Examples, Media, as_batch, read_array, statistics
+from catgen.media.medium import HOLE, Examples, Media, read_array, statistics
 
 
 def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
   """Returns how arrays of integers are typed, shown, written and counted."""
 
   def typed(examples: Examples) -> Batch:
-    return as_batch(np.stack([codec.encode(each) for each in examples]))
+    return batch_of(np.stack([codec.encode(each) for each in examples]))
 
   def read(path: str) -> Batch:
-    return as_batch(_encoded(path, _examples(path), typed))
+    return batch_of(_encoded(path, _examples(path), typed))
 
   def read_holes(path: str) -> Batch:
     array = _examples(path)
     known = _encoded(path, np.where(array == HOLE, 0, array), typed)
-    return as_batch(np.where(array == HOLE, HOLE, known))
+    return batch_of(np.where(array == HOLE, HOLE, known))
 
   def _examples(path: str) -> np.ndarray:
     array = read_array(path)

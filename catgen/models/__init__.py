@@ -8,10 +8,13 @@ from catgen.models.dequantized_flow import dequantized_flow
 from catgen.models.diffusion import diffusion
 from catgen.networks import NETWORKS
 from catgen.networks.encoders import ENCODERS
+from catgen.processes import PROCESSES, SCHEDULES
 
 _FLOW: dict[str, Registry] = {"encoder": ENCODERS, "density": DENSITIES, "posterior_flow": POSTERIOR_FLOWS}
 MODELS: Registry = {
-  "diffusion": Kind(diffusion, parts={"network": NETWORKS}),
+  "diffusion": Kind(
+    diffusion, parts={"network": NETWORKS, "process": PROCESSES, "schedule": SCHEDULES}, small={"num_steps": 8}
+  ),
   "argmax_flow": Kind(argmax_flow, parts=_FLOW),
   "dequantized_flow": Kind(dequantized_flow, parts=_FLOW),
   "autoregressive": Kind(autoregressive, parts={"network": NETWORKS}),

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.batches import scored_positions
 from catgen.distributions import categorical
 from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.models.adapter import functional
@@ -53,9 +54,9 @@ def _init(init_network: Callable, batch: Batch, key: Array) -> tuple[PyTree, PyT
 def _log_prob(
   apply: Callable, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
 ) -> Float[Array, "batch"]:
-  """See `Model.log_prob`."""
+  """See `Model.log_prob`. Positions that are not scored are read, as context of those after them, and not counted."""
   logits = apply(params, batch.x, valid=batch.valid, keys=keys).astype(jnp.float32)
-  nats = jnp.where(batch.valid, categorical.log_prob(logits, batch.x), 0.0)
+  nats = jnp.where(scored_positions(batch), categorical.log_prob(logits, batch.x), 0.0)
   return nats.reshape(nats.shape[0], -1).sum(-1)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from catgen.bounds import Estimate
-from catgen.build import make_source
+from catgen.config import make_source
 from catgen.data import get_split
 from catgen.interfaces import DataSource, InputError
 from catgen.media import media_of

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from catgen.batches import batch_of
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
 from catgen.evaluation import proof
@@ -124,8 +125,7 @@ def small_config(
     "num_microbatches": 1,
     "ema_decay": 0.0,
   }
-  optimizer = {**config["optimizer"], "name": "adamw", "learning_rate": 3e-3, "warmup_steps": 0, "decay": "constant"}
-  optimizer["adam_learning_rate"] = None
+  optimizer = {"kind": "adamw", "learning_rate": 3e-3, "decay": {"kind": "constant"}}
   mesh = {"data": 1, "fsdp": 1}
   return {**config, "seed": seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
 
@@ -146,7 +146,7 @@ def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int) -> DataS
   for position in range(1, length):
     x[:, position] = np.where(rng.random(number) < 0.8, x[:, position - 1], x[:, position])
   x = x.reshape(number, *shape).astype(np.int32)
-  split = record_split(number, lambda numbers: (x[numbers], np.ones((len(numbers), *shape), bool)))
+  split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers))
   codec = integer_codec(num_classes, shape)
   event = EventSpec(shape, num_classes)
   return DataSource(event, {"train": split}, codec, "value", None, "made up", "dependent positions")

@@ -5,10 +5,10 @@ is --workdir, `config` is --config with what overrides it. `say`, `progress` and
 """
 
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from catgen.config import Configuration, describe, load_config
 from catgen.config.arguments import Argument, arguments_of, converted
 from catgen.interfaces import InputError
 from catgen.runs.load import load
@@ -16,8 +16,8 @@ from catgen.runs.load import load
 TERMINAL = ("say", "progress", "color")
 _WORKDIR = Argument("workdir", "str", None, "folder of the run: config.json, checkpoints, records, pictures")
 _CONFIG = (
-  Argument("config", "str", None, "configuration file; override keys by --config.a.b=value"),
-  Argument("print_config", "bool", False, "print the whole configuration, and do nothing"),
+  Argument("config", "str", None, "a configuration's name or the path of its file; --config.a.b=value overrides"),
+  Argument("print_config", "bool", False, "show every key with its value, where it was set and its meaning, and end"),
 )
 
 
@@ -45,7 +45,7 @@ def arguments(commands: Sequence[Command]) -> list[Argument]:
 def perform(
   commands: Sequence[Command],
   values: Mapping[str, Any],
-  load_config: Callable[[str], dict[str, Any]],
+  overrides: Mapping[str, str],
   terminal: Mapping[str, Any],
 ) -> int:
   """Calls the function that the flags choose, says what its record tells, and returns the exit code.
@@ -53,14 +53,14 @@ def perform(
   Args:
     commands: the first is the default, the others are chosen by their flags.
     values: of all `arguments`.
-    load_config: gives the resolved configuration of a name or file, overrides included.
+    overrides: of keys of the configuration.
     terminal: `say`, `progress` and `color`.
   """
   chosen = next((each for each in commands if each.flag and values[each.flag]), commands[0])
   if values.get("print_config"):
-    terminal["say"](json.dumps(load_config(_config_name(chosen, values)), indent=1))
+    terminal["say"](describe(configuration(chosen, values, overrides)))
     return 0
-  parameters = inspect.signature(chosen.function).parameters
+  parameters, supplied = inspect.signature(chosen.function).parameters, _supplied(chosen.function)
   keywords = {
     each.name: converted(each, values[each.name]) for each in arguments_of(chosen.function, leave_out=TERMINAL)
   }
@@ -70,12 +70,12 @@ def perform(
     keywords |= terminal
   else:
     keywords |= {name: value for name, value in terminal.items() if name in parameters}
-  if "config" in parameters:
-    keywords["config"] = load_config(_config_name(chosen, values))
-  if "run" in parameters:
+  if "config" in supplied:
+    keywords["config"] = configuration(chosen, values, overrides).values
+  if "run" in supplied:
     loading = {each.name: values[each.name] for each in arguments_of(load, leave_out=TERMINAL)}
     keywords["run"] = load(_workdir(values, None), **loading, say=terminal["say"])
-  if "workdir" in parameters:
+  if "workdir" in supplied:
     keywords["workdir"] = _workdir(values, parameters["workdir"].default)
   record = chosen.function(**keywords)
   colored = {"color": terminal["color"]} if "color" in inspect.signature(chosen.describe).parameters else {}
@@ -84,20 +84,26 @@ def perform(
   return chosen.exit_code(record)
 
 
+def configuration(command: Command, values: Mapping[str, Any], overrides: Mapping[str, str]) -> Configuration:
+  """Returns --config, or what the command takes without it, with its overrides."""
+  name = values["config"] or command.config
+  if name is None:
+    raise InputError("--config is not set; give a configuration, for example --config=quickstart")
+  return load_config(name, overrides)
+
+
 def _flags(command: Command) -> list[Argument]:
-  parameters = inspect.signature(command.function).parameters
-  found = [*_CONFIG] if "config" in parameters else []
-  found += [_WORKDIR] if {"run", "workdir"} & parameters.keys() else []
-  found += arguments_of(load, leave_out=TERMINAL) if "run" in parameters else []
+  supplied = _supplied(command.function)
+  found = [*_CONFIG] if "config" in supplied else []
+  found += [_WORKDIR] if {"run", "workdir"} & supplied else []
+  found += arguments_of(load, leave_out=TERMINAL) if "run" in supplied else []
   return found + arguments_of(command.function, leave_out=TERMINAL)
 
 
-def _config_name(command: Command, values: Mapping[str, Any]) -> str:
-  """Returns --config, or what the command takes without it."""
-  name = values["config"] or command.config
-  if name is None:
-    raise InputError("--config is not set; give a configuration file, for example --config=configs/quickstart.py")
-  return name
+def _supplied(function: Callable[..., Any]) -> set[str]:
+  """Returns the parameters that are no flags."""
+  parameters = inspect.signature(function).parameters.values()
+  return {each.name for each in parameters if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
 def _workdir(values: Mapping[str, Any], default: Any) -> str:

@@ -13,16 +13,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from catgen.evaluation import comparison, results
+from catgen.batches import batch_of
+from catgen.evaluation import comparison, estimators, results
 from catgen.evaluation.comparison import Evaluation
 from catgen.files import replacing
 from catgen.interfaces import Batch, InputError
-from catgen.media.medium import as_batch
 from catgen.reporting import charts, terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.reporting.writers import FILE_NAME as METRICS_FILE
 from catgen.reporting.writers import read_metrics
-from catgen.runs.evaluate import Estimator
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run, load
 from catgen.runs.record import RunRecord, identity_without_seed, read_record
@@ -56,7 +55,7 @@ def compare(
   *,
   workdirs: tuple[str, ...] = (),
   split: str = "test",
-  estimator: Estimator | None = None,
+  estimator: estimators.Name | None = None,
   sampling_repeats: int = 3,
   num_maps: int = 6,
   output: str = "comparison",
@@ -203,7 +202,7 @@ def draw_samples(
   with closing(progress(len(runs), unit="model", title="draw samples")) as bar:
     for name, run in zip(names, runs, strict=True):
       drawn = run.sample(number)
-      sets[name] = as_batch(drawn.x, drawn.valid)
+      sets[name] = batch_of(drawn.x, drawn.valid)
       bar.update(1)
   draw = runs[0].media.pictured.models
   assert draw is not None

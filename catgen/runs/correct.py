@@ -24,7 +24,7 @@ class Corrected(NamedTuple):
 
   name: str  # where the example is from; "" where it was handed in
   given: Batch  # one example, with errors
-  truth: Int[np.ndarray, "*event"] | None  # where the errors were made here
+  truth: Batch | None  # where the errors were made here
   error_rate: float
   corrections: dict[str, Correction]  # by each method, of one example
   scores: dict[str, SpellingScore]  # by each method, where the truth is known
@@ -93,17 +93,15 @@ def correct(
   else:
     given, name = one_example(run, path=input, split=split, index=index, read=media.read)
     if input is None:
-      truth, rng = given.x[0], np.random.default_rng(seed)
-      wrong = spelling.corrupt(rng, given.x, given.valid, error_rate, run.record.event.num_classes)
-      given = given._replace(x=wrong)
+      truth, rng = given, np.random.default_rng(seed)
+      given = spelling.corrupt(rng, truth, error_rate, run.record.event.num_classes)
   methods = (method,) if method else spelling.METHODS[: 1 if example is not None else None]
   corrections = {
-    each: spelling.correct(run.model, run.params, run.state, given.x, given.valid, error_rate, method=each)
-    for each in methods
+    each: spelling.correct(run.model, run.params, run.state, given, error_rate, method=each) for each in methods
   }
   scores = {}
   if truth is not None:
-    scores = {each: spelling.judge(truth[None], given.x, made.x, given.valid) for each, made in corrections.items()}
+    scores = {each: spelling.judge(truth, given.x, made.x) for each, made in corrections.items()}
   corrected = Corrected(name, given, truth, error_rate, corrections, scores, media, run.record.position, output, ())
   if output is not None:
     media.written(output, given._replace(x=corrected.x[None]))
@@ -145,9 +143,8 @@ def score_corrections(
     seed: of the errors.
   """
   batch = first_examples(run.source(), split, max_examples)
-  scores = spelling.score(
-    run.model, run.params, run.state, batch.x, batch.valid, rng=np.random.default_rng(seed), rate=error_rate
-  )
+  rng = np.random.default_rng(seed)
+  scores = spelling.score(run.model, run.params, run.state, batch, rng=rng, rate=error_rate)
   return Scored(scores, run.media.name, len(batch.x), split, error_rate, run.record.position)
 
 
@@ -177,7 +174,7 @@ def _draw(run: Run, corrected: Corrected) -> tuple[str, ...]:
     return ()
   panels = {"as given": corrected.given.x[0]}
   if corrected.truth is not None:
-    panels = {"clean": corrected.truth, "corrupted": corrected.given.x[0]}
+    panels = {"clean": corrected.truth.x[0], "corrupted": corrected.given.x[0]}
   panels |= {f"corrected ({method})": made.x[0] for method, made in corrected.corrections.items()}
   path = os.path.join(run.workdir, "denoised.png")
   run.media.pictured.corrections(path, panels)

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-from catgen.evaluation import likelihood, results, samples
+from catgen.batches import batch_of
+from catgen.evaluation import estimators, likelihood, results, samples
 from catgen.evaluation.likelihood import Likelihood
 from catgen.interfaces import InputError
-from catgen.media.medium import as_batch
 from catgen.reporting import charts, terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.experiment import evaluation_batches, first_examples
@@ -21,7 +21,6 @@ from catgen.runs.record import read_record
 from catgen.training import sharding
 from catgen.training.checkpoint import checkpoint_steps
 
-Estimator = Literal["exact", "elbo", "full", "iwbo"]
 _PICTURED = 8  # samples beside as many held-out examples
 _MEANINGS = {
   "exact": "exact log-likelihood",
@@ -50,7 +49,7 @@ def evaluate(
   run: Run,
   *,
   split: str | None = None,
-  estimator: Estimator | None = None,
+  estimator: estimators.Name | None = None,
   num_draws: int | None = None,
   num_replicates: int | None = None,
   max_examples: int | None = None,
@@ -233,7 +232,7 @@ def _draw_beside_data(run: Run, split: str, seed: int, say: Callable[[str], None
   how = "" if steps is None else f" in sampling.num_steps = {steps} network calls"
   say(f"drawing {_PICTURED} samples{how} for a picture (--pictures=false leaves it out)")
   drawn = run.sample(_PICTURED, seed=seed)
-  sets = {"held-out data": first_examples(run.source(), split, _PICTURED), "samples": as_batch(drawn.x, drawn.valid)}
+  sets = {"held-out data": first_examples(run.source(), split, _PICTURED), "samples": batch_of(drawn.x, drawn.valid)}
   path = os.path.join(run.workdir, f"samples_beside_{split}.png")
   run.media.pictured.beside(path, sets, title=f"Data and samples, step {run.step:,}")
   return path

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Int
 
-from catgen.build import make_model, make_source, make_training_optimizer
+from catgen.config import make_model, make_source, make_training_optimizer
 from catgen.data import eval_batches, get_split, prefetch, train_batch
-from catgen.interfaces import Batch, DataSource, InputError, Model, Split
+from catgen.interfaces import Batch, DataSource, InputError, Model
 from catgen.training import sharding
 from catgen.training.state import TrainState
 from catgen.training.step import abstract_state, make_init, make_train_step
@@ -103,9 +102,4 @@ def first_examples(source: DataSource, split: str, number: int = 0) -> Batch:
   count = min(chosen.num_examples, number or chosen.num_examples)
   if count == 0:
     raise InputError(f"the split {split!r} has no examples")
-  return examples(chosen, np.arange(count))
-
-
-def examples(split: Split, numbers: Int[np.ndarray, "n"]) -> Batch:
-  """Returns examples of a split by their numbers."""
-  return Batch(*split.examples(numbers), numbers)
+  return chosen.examples(np.arange(count))

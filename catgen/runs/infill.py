@@ -6,13 +6,13 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from catgen.batches import batch_of, take
 from catgen.data import get_split
 from catgen.evaluation import infilling
 from catgen.files import check_writable, writing
 from catgen.interfaces import Batch, InputError
-from catgen.media.medium import HOLE, Pattern, as_batch, read_array
+from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
-from catgen.runs.experiment import examples
 from catgen.runs.load import Run
 from catgen.runs.sample import sample_options
 
@@ -103,7 +103,7 @@ def infill(
     run.model.infill.explanation,
     None if pattern.truth is None else float((completed == pattern.truth)[:, ~pattern.observed].mean()),
     run.record.position,
-    media.shown(as_batch(completed)),
+    media.shown(batch_of(completed)),
     output,
     tuple(paths),
   )
@@ -133,10 +133,10 @@ def one_example(run: Run, *, path: str | None, split: str, index: int, read: Any
   if path is not None:
     batch, name = read(path), f"{path}, number {index}"
     _check_index(index, len(batch.x), path)
-    return Batch(batch.x[index : index + 1], batch.valid[index : index + 1], batch.index[index : index + 1]), name
+    return take(batch, slice(index, index + 1)), name
   chosen = get_split(run.source(), split)
   _check_index(index, chosen.num_examples, f"the split {split!r}")
-  return examples(chosen, np.array([index])), f"{split} split, number {index}"
+  return chosen.examples(np.array([index])), f"{split} split, number {index}"
 
 
 def _array_pattern(

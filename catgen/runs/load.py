@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from catgen.build import make_model
+from catgen.config import make_model
 from catgen.interfaces import DataSource, Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.media.medium import Examples

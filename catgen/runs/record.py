@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from catgen.build import make_source
+from catgen.config import make_source
 from catgen.data import from_spec
 from catgen.evaluation.results import code_version
 from catgen.files import write_text

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
+from catgen.batches import batch_of
 from catgen.evaluation.samples import generate
 from catgen.files import check_writable
 from catgen.interfaces import Batch, InputError, SampleOptions
-from catgen.media.medium import as_batch, chain_labels, evenly, marked
+from catgen.media.medium import chain_labels, evenly, marked
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.experiment import first_examples
@@ -87,9 +88,9 @@ def sample(
       options=options._replace(num_frames=num_frames if chain else 0),
       progress=bar.update,
     )
-  batch = as_batch(np.asarray(drawn.x), np.asarray(drawn.valid))
+  batch = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid))
   states = None if drawn.chain is None else np.asarray(drawn.chain)
-  as_drawn = as_batch(marked(batch.x, batch.valid))
+  as_drawn = batch_of(marked(batch.x, batch.valid))
   if output is not None:
     media.written(output, as_drawn)
   sets: dict[str, Batch] = {}

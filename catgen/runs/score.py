@@ -10,18 +10,17 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from catgen.batches import take
 from catgen.bounds import Estimate
 from catgen.data import eval_batches, get_split
 from catgen.data.splits import record_split
-from catgen.evaluation import comparison, likelihood, outliers, results
+from catgen.evaluation import comparison, estimators, likelihood, outliers, results
 from catgen.evaluation.likelihood import Likelihood
 from catgen.files import check_writable, writing
 from catgen.interfaces import Batch, InputError
 from catgen.media.medium import Examples, evenly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
-from catgen.runs.evaluate import Estimator
-from catgen.runs.experiment import examples as examples_of
 from catgen.runs.load import Run
 
 _NUM_REPLICATES = 4
@@ -67,7 +66,7 @@ def score(
   input: str | None = None,
   split: str | None = None,
   max_examples: int = 512,
-  estimator: Estimator | None = None,
+  estimator: estimators.Name | None = None,
   num_draws: int = 4,
   reference: int = 512,
   seed: int = 0,
@@ -202,7 +201,7 @@ def _given(run: Run, examples: Examples | None, path: str | None, split: str | N
 def spread_examples(run: Run, split: str, number: int) -> Batch:
   """Returns so many examples of a split of the run's data (0: all), evenly spread over it."""
   chosen = get_split(run.source(), split)
-  return examples_of(chosen, evenly(chosen.num_examples, min(number or chosen.num_examples, chosen.num_examples)))
+  return chosen.examples(evenly(chosen.num_examples, min(number or chosen.num_examples, chosen.num_examples)))
 
 
 def _measure(
@@ -217,7 +216,7 @@ def _measure(
   progress: OpenProgress,
 ) -> Likelihood:
   size = min(run.record.config["evaluation"]["batch_size"], len(batch.x))
-  split = record_split(len(batch.x), lambda wanted: (batch.x[wanted], batch.valid[wanted]))
+  split = record_split(len(batch.x), lambda numbers: take(batch, numbers)._replace(index=numbers))
   with closing(progress(-(-len(batch.x) // size), unit="batch", title=title)) as bar:
     return likelihood.evaluate(
       run.model,

@@ -1,6 +1,6 @@
 """One update: keys and strata per example, microbatches, gradient, optimizer, moving average, model state.
 
-The loss is -(sum of nats) / (number of valid positions), both over the whole global batch, so that neither padding,
+The loss is -(sum of nats) / (number of scored positions), both over the whole global batch, so that neither padding,
 nor microbatches, nor the number of devices or processes changes it beyond rounding.
 """
 
@@ -14,6 +14,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+from catgen.batches import scored_positions
 from catgen.interfaces import Batch, Bound, Model, PyTree
 from catgen.keys import example_keys, example_strata
 from catgen.training.sharding import BATCH_AXES, FSDP_RULES, Rules, shard_state
@@ -99,7 +100,7 @@ def make_train_step(
     inputs = (batch, example_keys(draws_key, index), example_strata(strata_key, index, len(batch.x)))
     loss = functools.partial(_negative_nats, model, state.model_state)
     grads, sums, statistics = _accumulate(loss, state.params, inputs, num_microbatches, param_shardings)
-    positions = batch.valid.sum()
+    positions = scored_positions(batch).sum()
     grads = jax.tree.map(lambda g: g / jnp.maximum(positions, 1).astype(g.dtype), grads)
     grad_norm = optax.global_norm(grads)
     finite = jnp.isfinite(sums["nats"]) & jnp.isfinite(grad_norm)

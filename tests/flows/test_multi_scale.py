@@ -1,6 +1,5 @@
 """Multi-scale flows: every latent has a place, Jacobians by brute force, and inverses at the size of real maps."""
 
-import importlib
 from functools import partial
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from catgen.config import load_config
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.flows.squeeze import Squeeze, Unsqueeze
 from catgen.interfaces import InputError
@@ -108,12 +108,12 @@ def assert_comes_back(flow):
 
 
 def model_of(config):
-  return importlib.import_module(f"configs.{config}").get_config().model
+  return load_config(config).values["model"]
 
 
 def small(part, make, **options):
   """Returns the flow of a config's section over maps of 32 x 64 with 8 channels, its DenseNets narrow."""
-  keywords = {key: value for key, value in part.to_dict().items() if key not in ("kind", "conditioner")}
+  keywords = {key: value for key, value in part.items() if key not in ("kind", "conditioner")}
   conditioner = COUPLING_CONDITIONERS["densenet"](width=6, num_layers=1, growth=4)
   keywords = {**keywords, **options, "conditioner": conditioner}
   return perturbed(make.make(num_channels=8, event_shape=(32, 64), rngs=nnx.Rngs(0), **keywords), scale=0.05)
@@ -122,10 +122,10 @@ def small(part, make, **options):
 @pytest.mark.parametrize(
   ("config", "changes"),
   [
-    pytest.param("paper.cityscapes_argmax_softplus", {}, marks=pytest.mark.slow),
-    ("paper.cityscapes_argmax_softplus", {"num_layers": 2}),
-    ("paper.cityscapes_argmax_softplus", {"num_levels": 2, "num_layers": 2, "factor_out": False}),
-    ("paper.cityscapes_argmax_softplus", {"num_levels": 3, "num_layers": 4, "squeeze_first": True, "num_mixtures": 4}),
+    pytest.param("paper/cityscapes_argmax_softplus", {}, marks=pytest.mark.slow),
+    ("paper/cityscapes_argmax_softplus", {"num_layers": 2}),
+    ("paper/cityscapes_argmax_softplus", {"num_levels": 2, "num_layers": 2, "factor_out": False}),
+    ("paper/cityscapes_argmax_softplus", {"num_levels": 3, "num_layers": 4, "squeeze_first": True, "num_mixtures": 4}),
   ],
 )
 def test_a_map_of_32_by_64_comes_back_in_float32(config, changes):
@@ -155,9 +155,9 @@ def test_a_pyramid_draws_the_last_two_pixels_of_a_block_between_four_known_ones(
 @pytest.mark.parametrize(
   ("config", "changes"),
   [
-    ("paper.cityscapes_argmax_softplus", {}),
-    ("street_scenes.argmax_softplus", {"num_mixtures": 0}),
-    ("street_scenes.argmax_softplus", {"num_mixtures": 4}),
+    ("paper/cityscapes_argmax_softplus", {}),
+    ("street_scenes/argmax_softplus", {"num_mixtures": 0}),
+    ("street_scenes/argmax_softplus", {"num_mixtures": 4}),
   ],
 )
 def test_and_through_a_posterior_flow_with_its_context(config, changes):

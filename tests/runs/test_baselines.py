@@ -2,7 +2,7 @@
 
 import pytest
 
-from catgen.build import make_source
+from catgen.config import make_source
 from catgen.interfaces import InputError
 from catgen.runs.baselines import baselines, describe, shown
 from tests.tiny_run import tiny_config, tiny_map_config

@@ -2,43 +2,41 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from catgen.build import make_model
+from catgen.config import fill, make_model
 from catgen.evaluation import proof
 from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.models import MODELS
 from catgen.runs.check import check, describe, made_up_source, small_model
-from configs import base
 from tests.tiny_run import tiny_config
 
-
-def with_parts(section, **parts):
-  for key, part in parts.items():
-    section[key] = part
-  return section
-
-
-def of_maps(section):
-  posterior = {"posterior_flow": base.map_coupling(), "num_context": 4, "encoder": base.densenet_encoder()}
-  return with_parts(section, density=base.multi_scale_density(), base=0, **posterior)
-
-
+LSTM, DENSENET = {"conditioner": {"kind": "lstm"}}, {"conditioner": {"kind": "densenet"}}
+TEXT = {"encoder": {"kind": "lstm"}, "density": {"kind": "autoregressive", **LSTM}}
+MAPS = {
+  "encoder": {"kind": "densenet"},
+  "density": {"kind": "multi_scale", **DENSENET},
+  "posterior_flow": {"kind": "map_coupling", **DENSENET},
+  "num_context": 4,
+}
 SECTIONS = {
-  "diffusion": base.diffusion(),
-  "autoregressive": base.autoregressive(),
-  "argmax_flow": base.argmax_flow(),
-  "argmax_flow_coupling": with_parts(base.argmax_flow(), density=base.coupling_density()),
-  "dequantized_flow": base.dequantized_flow(),
+  "diffusion": {"kind": "diffusion", "network": {"kind": "transformer", "width": 512, "num_layers": 8}},
+  "autoregressive": {"kind": "autoregressive", "network": {"kind": "causal_transformer"}},
+  "argmax_flow": {"kind": "argmax_flow", "base": 2, **TEXT},
+  "argmax_flow_coupling": {"kind": "argmax_flow", "base": 2, **TEXT, "density": {"kind": "coupling", **LSTM}},
+  "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **TEXT},
 }
 MAP_SECTIONS = {
-  "unet": with_parts(base.diffusion(), network=base.unet()),
-  "linear_attention_unet": with_parts(base.diffusion(), network=base.linear_attention_unet()),
-  "argmax_flow": of_maps(base.argmax_flow()),
-  "dequantized_flow": of_maps(base.dequantized_flow()),
+  "unet": {"kind": "diffusion", "network": {"kind": "unet"}},
+  "linear_attention_unet": {"kind": "diffusion", "network": {"kind": "linear_attention_unet"}},
+  "argmax_flow": {"kind": "argmax_flow", **MAPS},
+  "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **MAPS},
 }
 
 
 def check_small(section, event, largest):
+  section = fill(MODELS, section, "model")
   small = small_model(section, event.shape[0])
   assert small["kind"] == section["kind"]
   assert small.keys() == section.keys()
@@ -51,18 +49,18 @@ def check_small(section, event, largest):
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_every_family_gets_small_and_keeps_its_parts(name):
-  check_small(SECTIONS[name].to_dict(), EventSpec((2,), 3), 150_000)
+  check_small(SECTIONS[name], EventSpec((2,), 3), 150_000)
 
 
 @pytest.mark.parametrize("name", MAP_SECTIONS)
 def test_models_of_maps_fit_a_map_of_two_by_two(name):
-  check_small(MAP_SECTIONS[name].to_dict(), EventSpec((2, 2), 3), 1_000_000)
+  check_small(MAP_SECTIONS[name], EventSpec((2, 2), 3), 1_000_000)
 
 
 def test_positions_of_the_made_up_data_depend_on_each_other():
   source = made_up_source((1, 3), 4, seed=0)
-  x, valid = source.splits["train"].examples(jnp.arange(4096))
-  assert x.shape == valid.shape == (4096, 1, 3)
+  x = source.splits["train"].examples(np.arange(4096)).x
+  assert x.shape == (4096, 1, 3)
   assert (x[..., 1:] == x[..., :-1]).mean() == pytest.approx(0.8 + 0.2 / 4, abs=0.02)
 
 

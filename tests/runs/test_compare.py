@@ -14,13 +14,16 @@ from catgen.runs.compare import Evaluations
 from catgen.runs.evaluate import evaluate
 from catgen.runs.load import load
 from catgen.runs.train import train
-from configs import base
 from tests.tiny_run import quiet, tiny_config
 
-FLOW = base.argmax_flow().to_dict()
-FLOW["encoder"] = {"kind": "per_position", "width": 8, "output_width": 8}
-FLOW["density"] |= {"num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
-FLOW["density"]["conditioner"] |= {"hidden_width": 8, "width": 8, "time_width": 4, "lstm_width": 8, "num_layers": 1}
+CONDITIONER = {"kind": "lstm", "hidden_width": 8, "width": 8, "time_width": 4, "lstm_width": 8, "num_layers": 1}
+DENSITY = {"kind": "autoregressive", "num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
+FLOW = {
+  "kind": "argmax_flow",
+  "base": 2,
+  "encoder": {"kind": "per_position", "width": 8, "output_width": 8},
+  "density": {**DENSITY, "conditioner": CONDITIONER},
+}
 
 
 def evaluated(workdir, **options):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catgen.batches import batch_of
 from catgen.interfaces import InputError
-from catgen.media.medium import as_batch
 from catgen.runs import sample as module
 from catgen.runs.experiment import first_examples
 from catgen.runs.sample import describe, sample
@@ -70,7 +70,7 @@ class Drawn:
 
 
 def test_codes_without_a_category_are_marked_and_counted(map_run, here, monkeypatch, tmp_path):
-  batch, output = as_batch(np.zeros((2, 8, 8), int)), str(tmp_path / "samples.npy")
+  batch, output = batch_of(np.zeros((2, 8, 8), int)), str(tmp_path / "samples.npy")
   batch.valid[0, 0] = False
   monkeypatch.setattr(module, "generate", lambda *_, **__: Drawn(batch))
   drawn = sample(here(map_run), output=output, pictures=False)
