@@ -56,6 +56,7 @@ def compare(
   workdirs: tuple[str, ...] = (),
   split: str = "test",
   estimator: estimators.Name | None = None,
+  context: int = 0,
   sampling_repeats: int = 3,
   num_maps: int = 6,
   output: str = "comparison",
@@ -71,6 +72,7 @@ def compare(
     workdirs: folders of runs, separated by commas; patterns such as runs/* are expanded.
     split: the split whose evaluations are compared.
     estimator: only evaluations by this one.
+    context: only evaluations with so many positions of context.
     sampling_repeats: samples that are timed for each model; 0 = none.
     num_maps: samples of each model in a picture, where examples can be pictured; 0 = none.
     output: what is written: this with .json and .png, and _samples.png of maps.
@@ -83,7 +85,7 @@ def compare(
   groups: dict[str, list[Evaluations]] = {}
   for workdir in expanded(workdirs):
     record = read_record(workdir)
-    found = comparison.read_evaluations(workdir, split=split, estimator=estimator)
+    found = comparison.read_evaluations(workdir, split=split, estimator=estimator, context=context)
     groups.setdefault(identity_without_seed(record), []).append(Evaluations(workdir, record, found))
   for group in groups.values():
     check_same_estimators(group)

@@ -56,6 +56,7 @@ def evaluate(
   batch_size: int | None = None,
   draws_at_once: int | None = None,
   invalid_samples: int | None = None,
+  context: int = 0,
   pictures: bool = True,
   seed: int = 0,
   say: Callable[[str], None] = print,
@@ -73,6 +74,7 @@ def evaluate(
     batch_size: examples at a time.
     draws_at_once: draws in one device call: more are faster while memory lasts.
     invalid_samples: samples drawn to find the share of codes without a category; 0 = none.
+    context: positions that each window of a stream reads, unscored, before those that it scores.
     pictures: draw a few samples, where examples can be pictured, for a picture of them beside held-out ones.
     seed: of the draws.
     say: receives lines about what is done.
@@ -93,7 +95,7 @@ def evaluate(
   }
   settings = {**run.record.config["evaluation"], **{key: value for key, value in given.items() if value is not None}}
   source = run.source()
-  found = _measure(run, settings, seed, progress)
+  found = _measure(run, settings, context, seed, progress)
   result = results.likelihood_record(
     found,
     source,
@@ -102,6 +104,7 @@ def evaluate(
     ema=run.uses_ema,
     config=run.record.config,
     invalid=_invalid(run, settings["invalid_samples"], seed),
+    context=context,
   )
   results.save_scores(run.workdir, result, found)
   path = results.add_results(run.workdir, result)
@@ -172,6 +175,7 @@ def describe(evaluated: Evaluated) -> str:
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
     f" {_MEANINGS[record['estimator']]}, {record['num_draws']} draw(s), {record['num_replicates']} replicate(s),"
     f" {record['num_examples']:,} examples"
+    + (f", windows with {record['context']} positions of context" if "context" in record else "")
   )
   notes = [f"warning: {line}" for line in record["warnings"]]
   if (invalid := record["invalid"]) is not None:
@@ -191,10 +195,10 @@ def describe_watched(watched: Watched) -> str:
   return f"{len(watched.evaluations)} checkpoint(s) evaluated"
 
 
-def _measure(run: Run, settings: dict[str, Any], seed: int, progress: OpenProgress) -> Likelihood:
+def _measure(run: Run, settings: dict[str, Any], context: int, seed: int, progress: OpenProgress) -> Likelihood:
   mesh = sharding.make_mesh(data=1, devices=jax.devices()[:1])
-  walk = evaluation_batches(run.source(), settings["split"], settings["batch_size"], settings["max_examples"])
-  batches = list(walk)
+  split, size, limit = settings["split"], settings["batch_size"], settings["max_examples"]
+  batches = list(evaluation_batches(run.source(), split, size, limit, context))
   with closing(progress(len(batches), unit="batch", title=f"evaluate step {run.step}")) as bar:
     return likelihood.evaluate(
       run.model,

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from catgen.config import make_model, make_source, make_training_optimizer
-from catgen.data import eval_batches, get_split, prefetch, train_batch
+from catgen.data import context_batches, get_split, prefetch, train_batch
 from catgen.interfaces import Batch, DataSource, InputError, Model
 from catgen.training import sharding
 from catgen.training.state import TrainState
@@ -81,10 +81,13 @@ def batches(experiment: Experiment, start: int) -> Iterator[Batch]:
   return prefetch(load, start, settings["num_steps"], settings["prefetch"])
 
 
-def evaluation_batches(source: DataSource, split: str, batch_size: int, max_examples: int = 0) -> Iterator[Batch]:
-  """Returns this process's part of one walk over a split."""
-  return eval_batches(
+def evaluation_batches(
+  source: DataSource, split: str, batch_size: int, max_examples: int = 0, context: int = 0
+) -> Iterator[Batch]:
+  """Returns this process's part of one walk over a split; `context`: see `context_batches`."""
+  return context_batches(
     get_split(source, split),
+    context=context,
     batch_size=batch_size,
     process_index=jax.process_index(),
     process_count=jax.process_count(),

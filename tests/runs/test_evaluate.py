@@ -1,9 +1,11 @@
 """Evaluation writes what it measured, and follows a running job."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from catgen.evaluation import results
+from catgen.interfaces import InputError
 from catgen.runs import evaluate
 from catgen.runs.experiment import first_examples
 from tests.runs.test_train import shown
@@ -31,6 +33,20 @@ def test_texts_of_ones_own_score_as_the_same_texts_in_the_data(text_run, here):
   scores = run.score([run.decode(x) for x in batch.x], num_draws=2)
   assert scores.nats.shape == (record["num_replicates"], 80)
   assert scores.estimate.bits == pytest.approx(record["value"], rel=1e-6)
+
+
+def test_windows_with_context_score_every_position_once(text_run, here, tmp_path):
+  run = here(text_run)
+  with pytest.raises(InputError, match="evaluate it with context 0"):
+    evaluate.evaluate(run, context=4, max_examples=8)
+  exact = run.model._replace(log_prob=lambda params, batch, *, state: -np.log(5.0) * batch.scored.sum(axis=1))
+  found = evaluate.evaluate(run._replace(model=exact), context=4, max_examples=8)
+  assert found.result["context"] == 4
+  assert found.result["num_positions"] == 8 * 16
+  assert found.result["num_examples"] == 11  # one window of 16, and 12 more positions in each of ten
+  assert found.result["value"] == pytest.approx(np.log2(5.0))
+  assert "11 examples, windows with 4 positions of context\n" in evaluate.describe(found)
+  assert (tmp_path / "scores").is_dir()
 
 
 def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, monkeypatch):
