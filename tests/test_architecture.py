@@ -13,6 +13,8 @@ CORE = {
   "catgen.interfaces",
   "catgen.batches",
   "catgen.bounds",
+  "catgen.events",
+  "catgen.given",
   "catgen.keys",
   "catgen.trees",
   "catgen.files",
