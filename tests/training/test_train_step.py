@@ -186,5 +186,5 @@ def test_labels_are_hidden_with_their_share_and_no_other_draw_changes(num_microb
 
 def test_a_share_of_labels_is_no_percentage():
   update, rate = OPTIMIZERS["adamw"]()(100)
-  with pytest.raises(InputError, match="hidden_given is 10.0; it is a share"):
+  with pytest.raises(InputError, match=r"hidden_given is 10\.0; it is a share"):
     stepping.make_train_step(toys.markov(), update, rate, target=build("markov", ONE).target, hidden_given=10.0)
