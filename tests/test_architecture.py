@@ -13,6 +13,7 @@ CORE = {
   "catgen.interfaces",
   "catgen.batches",
   "catgen.bounds",
+  "catgen.events",
   "catgen.given",
   "catgen.keys",
   "catgen.trees",

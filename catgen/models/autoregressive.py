@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import scored_positions
 from catgen.distributions import categorical
+from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.models.adapter import functional
 
@@ -56,8 +57,7 @@ def _log_prob(
 ) -> Float[Array, "batch"]:
   """See `Model.log_prob`. Positions that are not scored are read, as context of those after them, and not counted."""
   logits = apply(params, batch.x, valid=batch.valid, keys=keys, **_told(batch.given)).astype(jnp.float32)
-  nats = jnp.where(scored_positions(batch), categorical.log_prob(logits, batch.x), 0.0)
-  return nats.reshape(nats.shape[0], -1).sum(-1)
+  return sum_valid(categorical.log_prob(logits, batch.x), scored_positions(batch))
 
 
 def _bound(

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, Profile, PyTree
 from catgen.keys import fold_in
-from catgen.models.diffusion.spec import Spec, add_terms, for_batch, masked_sum, predict
+from catgen.models.diffusion.spec import Spec, add_terms, for_batch, predict
 from catgen.processes import time_sampling
 from catgen.processes.schedules import continuous_level
 
@@ -38,11 +39,11 @@ def discrete_bound(
   else:
     t = time_sampling.draw_uniform(uniforms, num_steps)
     weight = jnp.full(t.shape, float(num_steps))
-  losses = masked_sum(spec.step_nats(params, batch, t, key_noise, key_network if train else None), batch.valid)
+  losses = sum_valid(spec.step_nats(params, batch, t, key_noise, key_network if train else None), batch.valid)
   terms = {
     "reconstruction": jnp.where(t == 1, -losses * weight, 0.0),
     "diffusion": jnp.where(t == 1, 0.0, -losses * weight),
-    "prior": -masked_sum(spec.process.prior_kl(batch.x, spec.last_level), batch.valid),
+    "prior": -sum_valid(spec.process.prior_kl(batch.x, spec.last_level), batch.valid),
   }
   return Bound(add_terms(terms), terms, (t, jax.lax.stop_gradient(losses)))
 
@@ -69,8 +70,8 @@ def continuous_bound(
   rates = spec.process.kl_rate(x_t, batch.x, log_x0, level, slope)
   last_level, _ = continuous_level(spec.schedule, jnp.full(t.shape, last))
   terms = {
-    "diffusion": -masked_sum(rates, batch.valid) * last,
-    "prior": -masked_sum(spec.process.prior_kl(batch.x, last_level), batch.valid),
+    "diffusion": -sum_valid(rates, batch.valid) * last,
+    "prior": -sum_valid(spec.process.prior_kl(batch.x, last_level), batch.valid),
   }
   return Bound(add_terms(terms), terms)
 
@@ -84,7 +85,7 @@ def full_bound(
   def step(by_position: Array, t: Array) -> tuple[Array, Array]:
     steps = jnp.broadcast_to(t, keys.shape)
     nats = jnp.where(batch.valid, spec.step_nats(params, batch, steps, fold_in(keys, t)), 0.0)
-    return by_position + nats, masked_sum(nats, batch.valid)
+    return by_position + nats, sum_valid(nats, batch.valid)
 
   steps = jnp.arange(1, spec.num_steps + 1)
   by_position, by_time = jax.lax.scan(step, jnp.zeros(batch.x.shape), steps)
@@ -92,7 +93,7 @@ def full_bound(
   terms = {
     "reconstruction": -by_time[0],
     "diffusion": -by_time[1:].sum(0),
-    "prior": -masked_sum(prior, batch.valid),
+    "prior": -sum_valid(prior, batch.valid),
   }
   return Bound(add_terms(terms), terms), Profile(by_time.T, by_position + prior)
 

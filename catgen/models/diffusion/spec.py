@@ -104,11 +104,6 @@ def last_step_nats(
   return jnp.where(first, -categorical.take(log_x0, x), nats)
 
 
-def masked_sum(values: Float[Array, "batch *event"], valid: Bool[Array, "batch *event"]) -> Float[Array, "batch"]:
-  """Returns the sum over the valid positions of each example."""
-  return jnp.where(valid, values, 0.0).reshape(values.shape[0], -1).sum(-1)
-
-
 def add_terms(terms: dict[str, Array]) -> Float[Array, "batch"]:
   """Returns the sum of the terms of a bound."""
   return functools.reduce(jnp.add, terms.values())

@@ -1,21 +1,23 @@
 """A flow of maps from coarse to fine: every second pixel first, then those between them."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 
 from flax import nnx
 
-from catgen.flows.actnorm import ActNorm
-from catgen.flows.block_coupling import BlockCoupling
-from catgen.flows.chain import Chain
-from catgen.flows.multi_scale import MultiScaleDensity
-from catgen.flows.squeeze import Squeeze
+from catgen.flows.densities.multi_scale import MultiScaleDensity
+from catgen.flows.layer import Layer
+from catgen.flows.layers.actnorm import ActNorm
+from catgen.flows.layers.chain import Chain
+from catgen.flows.layers.channelwise import Channelwise
+from catgen.flows.layers.coupling import Coupling
+from catgen.flows.layers.rearrangement import squeeze
 
 
 def pyramid_density(
   num_channels: int,
   event_shape: tuple[int, ...],
+  given: tuple[int, ...] = (),
   *,
   conditioner: Callable[..., nnx.Module],
   rngs: nnx.Rngs,
@@ -33,37 +35,31 @@ def pyramid_density(
   ones per level, and nothing about a pixel's channels is taken to be independent. ActNorm comes before the first level.
 
   Args:
-    num_levels: halvings; what is left after them is independent.
+    conditioner: network that reads the pixels that are known, of a whole map.
+    num_levels: halvings of height and width; what is left after them is independent.
     num_mixtures: logistic components of every channel.
-    num_features, hidden_width, channel_features: see `BlockCoupling`.
+    num_features: features of a position, from the conditioner.
+    hidden_width: width of the channel network, per channel.
+    channel_features: features that a channel contributes to those after it.
 
   Raises:
     InputError: no levels, or a height or width that the levels do not halve evenly.
 
   Reference: the order of pixels is that of Reed et al. (2017), "Parallel multiscale autoregressive density estimation".
   """
-  levels, leaving, lengths = [], [], []
-  layers: list[nnx.Module] = [ActNorm(num_channels)]
+  sizes = {"num_mixtures": num_mixtures, "hidden_width": hidden_width, "channel_features": channel_features}
+  make = partial(conditioner, num_outputs=num_features, given=given, rngs=rngs)
+  levels, leaving, shapes = [], [], []
+  layers: list[Layer] = [ActNorm(num_channels)]
   for number in range(num_levels):
-    layers.append(Squeeze(event_shape, diagonal=True))
+    layers.append(squeeze(event_shape, diagonal=True))
     event_shape = tuple(size // 2 for size in event_shape)
-    coupling = partial(
-      BlockCoupling,
-      event_shape=event_shape,
-      num_mixtures=num_mixtures,
-      conditioner=conditioner,
-      num_features=num_features,
-      hidden_width=hidden_width,
-      channel_features=channel_features,
-      rngs=rngs,
-    )
     # in the order in which data meet them: the pixels that are drawn last are first
-    layers += [
-      coupling(kept=2 * num_channels, changed=2 * num_channels),
-      coupling(kept=num_channels, changed=num_channels),
-    ]
+    for kept in (2 * num_channels, num_channels):  # as many channels follow them
+      network = make(num_channels=kept, event_shape=event_shape)
+      layers.append(Coupling(kept, network, Channelwise(kept, num_features, **sizes, rngs=rngs)))
     levels.append(Chain(layers[::-1]))
-    lengths.append(math.prod(event_shape))
+    shapes.append(event_shape)
     leaving.append((4 if number == num_levels - 1 else 3) * num_channels)
     layers = []
-  return MultiScaleDensity(levels, leaving, lengths)
+  return MultiScaleDensity(levels, leaving, shapes)
