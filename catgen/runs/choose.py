@@ -95,16 +95,16 @@ def _source(data: Data, workdir: pathlib.Path, seed: int) -> _Source:
 
 def _of_path(path: str) -> _Source:
   if os.path.isdir(path):
-    section = {"kind": "label_maps", "path": path}
-    return _Source(section, "maps", _event_shape(section), f"{path} is a folder: label maps")
+    maps = {"kind": "label_maps", "path": path}
+    return _Source(maps, "maps", _event_shape(maps), f"{path} is a folder: label maps")
   if path.endswith((".npy", ".npz")):
     from catgen.data.sets.array_file import load_arrays
 
     first = next(iter(load_arrays(path).values()))
     return _array_section(path, first.shape, len(first), None)
   if not os.path.exists(path):
-    raise InputError(f"there is no file {path}; give the path of a text, a .npy or .npz file, or a folder of label maps")
-  section = {"kind": "text_file", "path": path, "length": STREAM_LENGTH}
+    raise InputError(f"there is no file {path}; give a text, a .npy or .npz file, or a folder of label maps")
+  section: dict[str, Any] = {"kind": "text_file", "path": path, "length": STREAM_LENGTH}
   return _Source(section, "text", (STREAM_LENGTH,), f"{path}: one stream of characters")
 
 

@@ -3,19 +3,18 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from typing import Any
 
 import jax
 
-from catgen.config import apply_overrides, configuration, resolve
+from catgen.config import apply_overrides, load_config, resolve
 from catgen.interfaces import InputError
 from catgen.reporting.progress import OpenProgress, open_progress
 from catgen.runs import train as training
 from catgen.runs.choose import Data, choose
 from catgen.runs.experiment import batches, make_experiment
 from catgen.runs.load import Run, load
-from catgen.runs.record import CONFIG_FILE, read_record
+from catgen.runs.record import FILE_NAME, read_record
 from catgen.training.sharding import place
 
 _TIMED_STEPS, _PROBE_STEPS = 5, 8  # the first ones compile and are not timed
@@ -43,7 +42,7 @@ def train(
   Raises:
     InputError: anything that does not fit, by name.
   """
-  training.train(configuration(config, overrides or {}), os.fspath(workdir), say=say, progress=progress)
+  training.train(load_config(config, overrides).values, os.fspath(workdir), say=say, progress=progress)
   return load(os.fspath(workdir), say=say)
 
 
@@ -66,8 +65,8 @@ def fit(
     of characters. A path: a folder is one of label maps, .npy and .npz are arrays, any other file is a stream of
     characters. An array of integers: one axis is a stream, two are records, three are label maps, the first axis
     numbering the examples. A twentieth each is for validation and for the test.
-  - **Family.** Text: autoregressive, which reads best. Records and streams of integers: masked diffusion, which completes
-    holes anywhere, exactly. Label maps: multinomial diffusion.
+  - **Family.** Text: autoregressive, which reads best. Records and streams of integers: masked diffusion, which
+    completes holes anywhere, exactly. Label maps: multinomial diffusion.
   - **Size.** A transformer of 4 layers, 128 wide; for maps whose height and width are multiples of 4 a U-Net of widths
     32, 64, 96. As many steps as the time allows, measured on this machine after compilation.
 
@@ -88,7 +87,7 @@ def fit(
   if not minutes > 0:
     raise InputError(f"minutes is {minutes}; give a positive number")
   chosen = choose(data, workdir, family=family, seed=seed)
-  if os.path.exists(os.path.join(workdir, CONFIG_FILE)):
+  if os.path.exists(os.path.join(workdir, FILE_NAME)):
     config = read_record(workdir).config
   else:
     for reason in chosen.reasons:
@@ -125,10 +124,9 @@ def step_seconds(config: Mapping[str, Any]) -> float:
   probe = {**config, "training": {**config["training"], "num_steps": _PROBE_STEPS}}
   made = make_experiment(probe)
   state, seconds = made.init(), 0.0
-  with closing(batches(made, 0)) as walk:
-    for step, batch in enumerate(walk):
-      started = time.perf_counter()
-      state, metrics = made.train_step(state, place(batch, made.mesh), made.key, step)
-      jax.block_until_ready(metrics)
-      seconds += time.perf_counter() - started if step >= _PROBE_STEPS - _TIMED_STEPS else 0.0
+  for step, batch in enumerate(batches(made, 0)):
+    started = time.perf_counter()
+    state, metrics = made.train_step(state, place(batch, made.mesh), made.key, step)
+    jax.block_until_ready(metrics)
+    seconds += time.perf_counter() - started if step >= _PROBE_STEPS - _TIMED_STEPS else 0.0
   return seconds / _TIMED_STEPS
