@@ -72,7 +72,7 @@ def argmax_flow() -> ConfigDict:
       "inverse": "softplus",  # "softplus", "gumbel" or "gumbel_thresholding"
       "base": 2,  # M of the digits that categories are written in; 0 = no digits, K channels
       "noise_base": "normal",  # of u (or its logit, by Gumbels); or "logistic". Unused by "gumbel": uniform noise
-      "encoder": {"kind": "lstm", "width": 512, "num_layers": 1, "output_width": 128},  # of the noise
+      "encoder": lstm_encoder(),  # of the noise
       "density": autoregressive_density(),
       # Optional: "posterior_flow", flow layers after the noise (see map_coupling), and "num_context"
     }
@@ -87,7 +87,7 @@ def dequantized_flow() -> ConfigDict:
       "noise": "variational",  # or "uniform"
       "base": 0,  # M of the digits that are made one-hot; 0 = K, the category itself
       "noise_base": "logistic",  # of the logits of variational noise; or "normal"
-      "encoder": {"kind": "lstm", "width": 512, "num_layers": 1, "output_width": 128},  # unused with uniform noise
+      "encoder": lstm_encoder(),  # unused with uniform noise
       "density": autoregressive_density(),
     }
   )
@@ -209,6 +209,12 @@ def densenet() -> ConfigDict:
   )
 
 
+def lstm_encoder() -> ConfigDict:
+  """The paper's encoder on text: one bidirectional LSTM, which is told no position, and two linear layers."""
+  sizes = {"width": 512, "time_width": 0, "lstm_width": 512, "num_layers": 1, "output_width": 128}
+  return ConfigDict({"kind": "lstm", **sizes})
+
+
 def densenet_encoder() -> ConfigDict:
   """A DenseNet over the categories of a map."""
   encoder = densenet()
@@ -242,7 +248,6 @@ def transformer() -> ConfigDict:
 def causal_transformer() -> ConfigDict:
   """The same blocks without time, each position seeing those before it."""
   network = transformer()
-  network.kind = "causal_transformer"
   del network.time_width
   return network
 

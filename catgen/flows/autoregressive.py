@@ -1,6 +1,5 @@
 """An autoregressive layer: each channel of each position transformed given all before it, positions first."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +9,9 @@ from jaxtyping import Array, Bool, Float, Key
 
 from catgen.flows.channel_network import ChannelNetwork
 from catgen.flows.mixture_transform import MixtureTransform
-from catgen.flows.positions import total
+from catgen.flows.positions import features, total
+from catgen.kinds import Recipe
+from catgen.networks.roles import Conditioner
 
 
 class Autoregressive(nnx.Module):
@@ -20,7 +21,7 @@ class Autoregressive(nnx.Module):
   in the length; within a position a loop over channels recomputes only the channel network.
 
   Args:
-    conditioner: (num_channels=, num_outputs=, event_shape=, rngs=) -> causal conditioner.
+    conditioner: a trunk that can be causal, of which a `Conditioner` is made.
     num_features: outputs of the conditioner. hidden_width, channel_features: of the channel network.
   """
 
@@ -30,15 +31,13 @@ class Autoregressive(nnx.Module):
     *,
     event_shape: tuple[int, ...],
     num_mixtures: int,
-    conditioner: Callable[..., nnx.Module],
+    conditioner: Recipe,
     num_features: int,
     hidden_width: int,
     channel_features: int,
     rngs: nnx.Rngs,
   ) -> None:
-    self.conditioner: Any = conditioner(
-      num_channels=num_channels, num_outputs=num_features, event_shape=event_shape, rngs=rngs
-    )
+    self.conditioner = Conditioner(conditioner, event_shape, num_channels, num_features, causal=True, rngs=rngs)
     self.transform = MixtureTransform(num_channels, num_mixtures)
     self.channels = ChannelNetwork(
       num_channels,
@@ -58,8 +57,8 @@ class Autoregressive(nnx.Module):
     keys: Key[Array, "batch"] | None = None,
   ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
     """Returns (z, log_det)."""
-    features = self.conditioner(v, valid=valid, keys=keys)
-    z, log_det = self.transform.to_base(v, self.channels(features, v))
+    read = features(self.conditioner, v, None, valid, keys)
+    z, log_det = self.transform.to_base(v, self.channels(read, v))
     return z, total(log_det, valid)
 
   def forward(
@@ -74,9 +73,9 @@ class Autoregressive(nnx.Module):
 
     def step(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], tuple[Array, Array]]:
       cache, previous = carry
-      features, cache = self.conditioner.decode(cache, previous, position)
+      read, cache = self.conditioner.decode(cache, previous, position)
       own = jax.lax.dynamic_index_in_dim(z, position, axis=1, keepdims=False)
-      v, log_det = channels_from_base(self.channels, self.transform, features, own)
+      v, log_det = channels_from_base(self.channels, self.transform, read, own)
       return (cache, v), (v, log_det)
 
     start = (self.conditioner.init_cache(len(z)), jnp.zeros_like(z[:, 0]))

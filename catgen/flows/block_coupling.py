@@ -1,8 +1,5 @@
 """Coupling within blocks: some channels are transformed one after the other, given others and a network around them."""
 
-from collections.abc import Callable
-from typing import Any
-
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
@@ -10,7 +7,9 @@ from jaxtyping import Array, Bool, Float, Key
 from catgen.flows.autoregressive import channels_from_base
 from catgen.flows.channel_network import ChannelNetwork
 from catgen.flows.mixture_transform import MixtureTransform
-from catgen.flows.positions import total
+from catgen.flows.positions import features, total
+from catgen.kinds import Recipe
+from catgen.networks.roles import Conditioner
 
 
 class BlockCoupling(nnx.Module):
@@ -21,7 +20,7 @@ class BlockCoupling(nnx.Module):
   depend on each other in any way, and those of two positions on each other through the kept ones alone.
 
   Args:
-    conditioner: (num_channels=, num_outputs=, event_shape=, rngs=) -> coupling conditioner.
+    conditioner: a trunk, of which a `Conditioner` is made.
     num_features: outputs of the conditioner. hidden_width, channel_features: of the channel network.
   """
 
@@ -32,14 +31,14 @@ class BlockCoupling(nnx.Module):
     changed: int,
     event_shape: tuple[int, ...],
     num_mixtures: int,
-    conditioner: Callable[..., nnx.Module],
+    conditioner: Recipe,
     num_features: int,
     hidden_width: int,
     channel_features: int,
     rngs: nnx.Rngs,
   ) -> None:
     self.kept, self.end = kept, kept + changed
-    self.conditioner: Any = conditioner(num_channels=kept, num_outputs=num_features, event_shape=event_shape, rngs=rngs)
+    self.conditioner = Conditioner(conditioner, event_shape, kept, num_features, rngs=rngs)
     self.transform = MixtureTransform(changed, num_mixtures)
     self.channels = ChannelNetwork(
       changed,
@@ -60,8 +59,8 @@ class BlockCoupling(nnx.Module):
   ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
     """Returns (z, log_det), everything at once."""
     changed = v[..., self.kept : self.end]
-    features = self.conditioner(v[..., : self.kept], valid=valid, keys=keys)
-    z, log_det = self.transform.to_base(changed, self.channels(features, changed))
+    read = features(self.conditioner, v[..., : self.kept], None, valid, keys)
+    z, log_det = self.transform.to_base(changed, self.channels(read, changed))
     return self._replaced(v, z), total(log_det, valid)
 
   def forward(
@@ -74,9 +73,9 @@ class BlockCoupling(nnx.Module):
   ) -> tuple[Float[Array, "batch length channels"], Float[Array, "batch"]]:
     """Returns (v, log_det), all positions at once, channel after channel."""
     changed = z[..., self.kept : self.end]
-    features = self.conditioner(z[..., : self.kept], valid=valid, keys=keys)
+    read = features(self.conditioner, z[..., : self.kept], None, valid, keys)
     rows = changed.reshape(-1, changed.shape[-1])
-    v, log_det = channels_from_base(self.channels, self.transform, features.reshape(len(rows), -1), rows)
+    v, log_det = channels_from_base(self.channels, self.transform, read.reshape(len(rows), -1), rows)
     return self._replaced(z, v.reshape(changed.shape)), total(log_det.reshape(*z.shape[:2], 1), valid)
 
   def _replaced(self, x: Array, changed: Array) -> Array:

@@ -9,8 +9,10 @@ from jaxtyping import Array, Bool, Float, Key
 
 from catgen.flows.affine_transform import AffineTransform
 from catgen.flows.mixture_transform import MixtureTransform
-from catgen.flows.positions import total
+from catgen.flows.positions import features, total
 from catgen.interfaces import InputError
+from catgen.kinds import Recipe
+from catgen.networks.roles import Conditioner
 
 
 class Coupling(nnx.Module):
@@ -18,7 +20,7 @@ class Coupling(nnx.Module):
 
   Args:
     num_mixtures: components of a mixture-of-logistics CDF; 0 = an affine map.
-    conditioner: (num_channels=, num_context=, num_outputs=, event_shape=, rngs=) -> coupling conditioner.
+    conditioner: a trunk, of which a `Conditioner` is made.
     num_context: features of the context that conditions the layer besides; 0 = none.
   """
 
@@ -28,7 +30,7 @@ class Coupling(nnx.Module):
     *,
     event_shape: tuple[int, ...],
     num_mixtures: int,
-    conditioner: Callable[..., nnx.Module],
+    conditioner: Recipe,
     num_context: int = 0,
     rngs: nnx.Rngs,
   ) -> None:
@@ -37,13 +39,8 @@ class Coupling(nnx.Module):
     self.kept = num_channels // 2
     changed = num_channels - self.kept
     self.transform: Any = MixtureTransform(changed, num_mixtures) if num_mixtures else AffineTransform()
-    self.conditioner = conditioner(
-      num_channels=self.kept,
-      num_context=num_context,
-      num_outputs=changed * self.transform.num_parameters,
-      event_shape=event_shape,
-      rngs=rngs,
-    )
+    num_outputs = changed * self.transform.num_parameters
+    self.conditioner = Conditioner(conditioner, event_shape, self.kept, num_outputs, num_context=num_context, rngs=rngs)
 
   def forward(
     self,
@@ -71,6 +68,6 @@ class Coupling(nnx.Module):
     self, x: Array, transform: Callable, context: Array | None, valid: Array | None, keys: Array | None
   ) -> tuple[Array, Array]:
     kept, changed = x[..., : self.kept], x[..., self.kept :]
-    features = self.conditioner(kept, context=context, valid=valid, keys=keys)
-    y, log_det = transform(changed, features.reshape(*changed.shape, -1))
+    parameters = features(self.conditioner, kept, context, valid, keys).reshape(*changed.shape, -1)
+    y, log_det = transform(changed, parameters)
     return jnp.concatenate([kept, y], axis=-1), total(log_det, valid)

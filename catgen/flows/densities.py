@@ -1,7 +1,6 @@
 """Densities p(v) of latent sequences and maps: chains of flow layers on learned normal bases."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from flax import nnx
@@ -16,8 +15,8 @@ from catgen.flows.learned_normal import LearnedNormal
 from catgen.flows.multi_scale import map_posterior_flow, multi_scale_density
 from catgen.flows.pyramid import pyramid_density
 from catgen.flows.reversal import Reversal
-from catgen.kinds import Kind, Registry
-from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
+from catgen.kinds import Kind, Recipe, Registry
+from catgen.networks import TRUNKS
 
 
 class Density(nnx.Module):
@@ -54,7 +53,7 @@ def autoregressive_density(
   num_channels: int,
   event_shape: tuple[int, ...],
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_layers: int = 1,
   num_mixtures: int = 27,
@@ -88,7 +87,7 @@ def coupling_layers(
   event_shape: tuple[int, ...],
   num_context: int = 0,
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_layers: int,
   num_mixtures: int,
@@ -116,7 +115,7 @@ def coupling_density(
   num_channels: int,
   event_shape: tuple[int, ...],
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_layers: int = 8,
   num_mixtures: int = 8,
@@ -135,14 +134,14 @@ def coupling_density(
   return Density(chain, num_channels, event_shape)
 
 
-_COUPLING, _CAUSAL = {"conditioner": COUPLING_CONDITIONERS}, {"conditioner": CAUSAL_CONDITIONERS}
+_CONDITIONER = {"conditioner": TRUNKS}
 DENSITIES: Registry = {
-  "autoregressive": Kind(autoregressive_density, parts=_CAUSAL),
-  "coupling": Kind(coupling_density, parts=_COUPLING),
-  "multi_scale": Kind(multi_scale_density, parts=_COUPLING),
-  "pyramid": Kind(pyramid_density, parts=_COUPLING),
+  "autoregressive": Kind(autoregressive_density, parts=_CONDITIONER),
+  "coupling": Kind(coupling_density, parts=_CONDITIONER),
+  "multi_scale": Kind(multi_scale_density, parts=_CONDITIONER),
+  "pyramid": Kind(pyramid_density, parts=_CONDITIONER),
 }
 POSTERIOR_FLOWS: Registry = {
-  "coupling": Kind(coupling_layers, parts=_COUPLING),
-  "map_coupling": Kind(map_posterior_flow, parts=_COUPLING),
+  "coupling": Kind(coupling_layers, parts=_CONDITIONER),
+  "map_coupling": Kind(map_posterior_flow, parts=_CONDITIONER),
 }

@@ -1,7 +1,7 @@
 """Flows of maps at several resolutions, after Dinh et al. (2017) and Kingma and Dhariwal (2018)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from catgen.flows.learned_normal import LearnedNormal
 from catgen.flows.squeeze import Squeeze, Unsqueeze
 from catgen.interfaces import InputError
 from catgen.keys import fold_in
+from catgen.kinds import Recipe
 
 
 class MultiScaleDensity(nnx.Module):
@@ -97,7 +98,7 @@ def subflows(
   *,
   num_channels: int,
   event_shape: tuple[int, ...],
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_layers: int,
   num_mixtures: int = 0,
@@ -128,7 +129,7 @@ def multi_scale_density(
   num_channels: int,
   event_shape: tuple[int, ...],
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_levels: int = 4,
   num_layers: int = 10,
@@ -175,7 +176,7 @@ def map_posterior_flow(
   event_shape: tuple[int, ...],
   num_context: int,
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_layers: int = 8,
   num_mixtures: int = 0,

@@ -1,7 +1,6 @@
 """A flow of maps from coarse to fine: every second pixel first, then those between them."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 from flax import nnx
@@ -11,13 +10,14 @@ from catgen.flows.block_coupling import BlockCoupling
 from catgen.flows.chain import Chain
 from catgen.flows.multi_scale import MultiScaleDensity
 from catgen.flows.squeeze import Squeeze
+from catgen.kinds import Recipe
 
 
 def pyramid_density(
   num_channels: int,
   event_shape: tuple[int, ...],
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_levels: int = 5,
   num_mixtures: int = 4,

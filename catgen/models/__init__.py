@@ -6,13 +6,12 @@ from catgen.models.argmax_flow import argmax_flow
 from catgen.models.autoregressive import autoregressive
 from catgen.models.dequantized_flow import dequantized_flow
 from catgen.models.diffusion import diffusion
-from catgen.networks import NETWORKS
-from catgen.networks.encoders import ENCODERS
+from catgen.networks import TRUNKS
 
-_FLOW: dict[str, Registry] = {"encoder": ENCODERS, "density": DENSITIES, "posterior_flow": POSTERIOR_FLOWS}
+_FLOW: dict[str, Registry] = {"encoder": TRUNKS, "density": DENSITIES, "posterior_flow": POSTERIOR_FLOWS}
 MODELS: Registry = {
-  "diffusion": Kind(diffusion, parts={"network": NETWORKS}),
+  "diffusion": Kind(diffusion, parts={"network": TRUNKS}),
   "argmax_flow": Kind(argmax_flow, parts=_FLOW),
   "dequantized_flow": Kind(dequantized_flow, parts=_FLOW),
-  "autoregressive": Kind(autoregressive, parts={"network": NETWORKS}),
+  "autoregressive": Kind(autoregressive, parts={"network": TRUNKS}),
 }

@@ -16,8 +16,10 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.flows.positions import total
 from catgen.interfaces import EventSpec, InputError, Model
+from catgen.kinds import Recipe
 from catgen.models.latent_flow import latent_flow
 from catgen.models.posterior import Posterior
+from catgen.networks.roles import Encoder
 from catgen.surjections import argmax, digits
 from catgen.surjections.inverted import Inverted
 
@@ -27,7 +29,7 @@ INVERSES = ("softplus", "gumbel", "gumbel_thresholding")
 def argmax_flow(
   event: EventSpec,
   *,
-  encoder: Callable[..., nnx.Module],
+  encoder: Recipe,
   density: Callable[..., nnx.Module],
   inverse: str = "softplus",
   base: int = 0,
@@ -77,22 +79,21 @@ class ArgmaxInverse(nnx.Module):
     *,
     kind: str,
     base: int,
-    encoder: Callable[..., nnx.Module],
+    encoder: Recipe,
     noise_base: str,
     make_chain: Callable[..., nnx.Module] | None,
     num_context: int,
     rngs: nnx.Rngs,
   ) -> None:
     self.kind, self.base, self.num_classes = kind, base, event.num_classes
+    self.event_shape = event.shape
     self.num_digits = digits.num_digits(event.num_classes, base)
     self.per_digit = argmax.num_channels(base)
     self.num_channels = self.num_digits * self.per_digit
     if kind == "gumbel":
       if make_chain is not None:
         raise InputError("the inverse 'gumbel' has uniform noise; a flow over it is the inverse 'gumbel_thresholding'")
-      self.location_encoder = encoder(
-        num_inputs=event.num_classes, num_outputs=self.num_channels, event_shape=event.shape, rngs=rngs
-      )
+      self.location_encoder = Encoder(encoder, event.shape, event.num_classes, self.num_channels, rngs=rngs)
     else:
       self.posterior = Posterior(
         event.num_classes,
@@ -149,7 +150,9 @@ class ArgmaxInverse(nnx.Module):
     return log_q + total(noise.log_det.reshape(v.shape), valid)
 
   def _locations(self, x: Array, valid: Array, keys: Array | None, shape: tuple[int, ...]) -> Array:
-    return self.location[...][None, None] + self.location_encoder(x, valid=valid, keys=keys).reshape(shape)
+    axes = (len(x), *self.event_shape)
+    features = self.location_encoder(x.reshape(axes), valid=valid.reshape(axes), keys=keys)
+    return self.location[...][None, None] + features.reshape(shape)
 
   def _threshold(self, u: Array, log_q: Array, category: Array) -> Inverted:
     if self.kind == "softplus":

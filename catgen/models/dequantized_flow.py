@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.flows.positions import total
 from catgen.interfaces import EventSpec, InputError, Model
+from catgen.kinds import Recipe
 from catgen.models.latent_flow import latent_flow
 from catgen.models.posterior import Posterior
 from catgen.surjections import digits, rounding
@@ -24,7 +25,7 @@ def dequantized_flow(
   event: EventSpec,
   *,
   density: Callable[..., nnx.Module],
-  encoder: Callable[..., nnx.Module] | None = None,
+  encoder: Recipe | None = None,
   noise: str = "uniform",
   base: int = 0,
   noise_base: str = "logistic",
@@ -73,7 +74,7 @@ class RoundingInverse(nnx.Module):
     event: EventSpec,
     *,
     base: int,
-    encoder: Callable[..., nnx.Module] | None,
+    encoder: Recipe | None,
     noise_base: str,
     make_chain: Callable[..., nnx.Module] | None,
     num_context: int,

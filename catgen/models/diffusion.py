@@ -14,18 +14,18 @@ place of the data (arXiv:2102.05379, Eq. 13-15). Three facts that surprise:
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Model, PyTree
+from catgen.kinds import Recipe
 from catgen.models.adapter import functional
 from catgen.models.diffusion_parts import Parts, add_terms, make_parts, masked_sum, predict
 from catgen.models.diffusion_sampling import make_infill, sample
 from catgen.models.diffusion_uses import denoise, full_bound, log_weight, order_log_weight
+from catgen.networks.roles import Denoiser
 from catgen.processes import PROCESSES, time_sampling
 from catgen.processes.schedules import SCHEDULES, continuous_level
 
@@ -36,7 +36,7 @@ _LAST_TIME, _FIRST_TIME = 1 - 1e-4, 1e-7
 def diffusion(
   event: EventSpec,
   *,
-  network: Callable[..., nnx.Module],
+  network: Recipe,
   process: str = "uniform",
   schedule: str = "cosine",
   schedule_power: float = 2.0,
@@ -48,7 +48,7 @@ def diffusion(
 
   Args:
     event: shape and number of classes K of one example.
-    network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> module (x, time, *, valid, keys) -> logits.
+    network: a trunk, of which a `Denoiser` is made.
     process: "uniform" or "absorbing".
     schedule: "cosine", "paper_cosine", "linear" or "polynomial" (alpha_bar = 1 - t^schedule_power).
     num_steps: T >= 1, or 0 for continuous time.
@@ -71,7 +71,7 @@ def diffusion(
       " (the bound would be infinite); use schedule 'cosine', 'linear' or 'polynomial'"
     )
   module = functional(
-    partial(_build, network, event_shape=event.shape, num_inputs=kernel.num_states, num_outputs=event.num_classes)
+    lambda rngs: Denoiser(network, event.shape, kernel.num_states, event.num_classes, event.given, rngs=rngs)
   )
   parts = make_parts(event, kernel, chosen, num_steps, last_step == "literal", module.apply)
   discrete = num_steps > 0
@@ -88,10 +88,6 @@ def diffusion(
     denoise=partial(denoise, parts),
     infill=make_infill(parts),
   )
-
-
-def _build(network: Callable[..., nnx.Module], rngs: nnx.Rngs, **sizes: Any) -> nnx.Module:
-  return network(rngs=rngs, **sizes)
 
 
 def _check(process: str, schedule: str, num_steps: int, last_step: str, time_sampler: str) -> None:

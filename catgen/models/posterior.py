@@ -12,6 +12,8 @@ from catgen.distributions import logistic, normal
 from catgen.flows.positions import total
 from catgen.interfaces import InputError
 from catgen.keys import fold_in
+from catgen.kinds import Recipe
+from catgen.networks.roles import Encoder
 
 NOISE_BASES = {"normal": normal, "logistic": logistic}
 
@@ -31,7 +33,7 @@ class Posterior(nnx.Module):
   context: u = chain.inverse(e), e from the base.
 
   Args:
-    encoder: (num_inputs=, num_outputs=, event_shape=, rngs=) -> encoder (x, *, valid, keys) -> features.
+    encoder: a trunk, of which an `Encoder` is made.
     base: distribution of each coordinate, "normal" or "logistic".
     make_chain: (num_channels=, event_shape=, num_context=, rngs=) -> chain of conditional flow layers, or None.
 
@@ -45,7 +47,7 @@ class Posterior(nnx.Module):
     num_channels: int,
     *,
     event_shape: tuple[int, ...],
-    encoder: Callable[..., nnx.Module],
+    encoder: Recipe,
     base: str = "normal",
     make_chain: Callable[..., nnx.Module] | None = None,
     num_context: int = 0,
@@ -54,9 +56,8 @@ class Posterior(nnx.Module):
     if base not in NOISE_BASES:
       raise InputError(f"noise_base {base!r} is unknown; choose one of {', '.join(NOISE_BASES)}")
     self.base, self.num_channels = base, num_channels
-    self.encoder: Any = encoder(
-      num_inputs=num_classes, num_outputs=2 * num_channels + num_context, event_shape=event_shape, rngs=rngs
-    )
+    self.event_shape = tuple(event_shape)
+    self.encoder = Encoder(encoder, event_shape, num_classes, 2 * num_channels + num_context, rngs=rngs)
     chain = make_chain and make_chain(
       num_channels=num_channels, event_shape=event_shape, num_context=num_context, rngs=rngs
     )
@@ -96,4 +97,6 @@ class Posterior(nnx.Module):
 
   def _features(self, x: Array, valid: Array, keys: Array | None) -> list[Array]:
     """Returns location and log-scale of the base, and the context of the flow layers."""
-    return jnp.split(self.encoder(x, valid=valid, keys=keys), [self.num_channels, 2 * self.num_channels], axis=-1)
+    shape = (len(x), *self.event_shape)
+    features = self.encoder(x.reshape(shape), valid=valid.reshape(shape), keys=keys).reshape(*x.shape, -1)
+    return jnp.split(features, [self.num_channels, 2 * self.num_channels], axis=-1)

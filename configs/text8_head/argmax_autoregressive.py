@@ -13,7 +13,7 @@ from configs.text8_head import diffusion
 def get_config() -> ConfigDict:
   config = diffusion.get_config()
   config.model = base.argmax_flow()
-  config.model.encoder.update({"width": 128, "output_width": 64})
+  config.model.encoder.update({"width": 128, "lstm_width": 128, "output_width": 64})
   config.model.density.update({"num_mixtures": 8, "num_features": 256, "hidden_width": 64, "channel_features": 16})
   config.model.density.conditioner.update(
     {"hidden_width": 128, "width": 160, "time_width": 32, "lstm_width": 256, "num_layers": 1}

@@ -18,7 +18,7 @@ from catgen.flows.multi_scale import map_posterior_flow
 from catgen.flows.reversal import Reversal
 from catgen.flows.squeeze import Squeeze
 from catgen.interfaces import InputError
-from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
+from catgen.networks import TRUNKS
 
 LENGTH, CHANNELS, MIXTURES = 4, 3, 3
 MAP = (2, 2)  # the same positions, for layers that need a map
@@ -33,7 +33,7 @@ def coupling(kind, rngs, num_mixtures=MIXTURES, **options):
     CHANNELS,
     event_shape=MAP if kind == "densenet" else (LENGTH,),
     num_mixtures=num_mixtures,
-    conditioner=COUPLING_CONDITIONERS[kind](**SIZES[kind]),
+    conditioner=TRUNKS[kind](**SIZES[kind]),
     rngs=rngs,
     **options,
   )
@@ -44,7 +44,7 @@ def autoregressive(kind, rngs, num_channels=CHANNELS):
     num_channels,
     event_shape=(LENGTH,),
     num_mixtures=MIXTURES,
-    conditioner=CAUSAL_CONDITIONERS[kind](**SIZES[kind]),
+    conditioner=TRUNKS[kind](**SIZES[kind]),
     num_features=8,
     hidden_width=8,
     channel_features=5,
@@ -58,7 +58,7 @@ def block_coupling(rngs, kept, changed):
     changed=changed,
     event_shape=MAP,
     num_mixtures=MIXTURES,
-    conditioner=COUPLING_CONDITIONERS["densenet"](**DENSENET),
+    conditioner=TRUNKS["densenet"](**DENSENET),
     num_features=8,
     hidden_width=8,
     channel_features=5,
@@ -71,7 +71,7 @@ def chain(rngs):
 
 
 def map_posterior(rngs, **options):
-  conditioner = COUPLING_CONDITIONERS["densenet"](**DENSENET)
+  conditioner = TRUNKS["densenet"](**DENSENET)
   return map_posterior_flow(
     num_channels=CHANNELS,
     event_shape=MAP,
@@ -152,7 +152,7 @@ def test_gradients_are_finite_far_out(layer):
       assert bool(jnp.all(jnp.isfinite(leaf)))
 
 
-@pytest.mark.parametrize("kind", CAUSAL_CONDITIONERS)
+@pytest.mark.parametrize("kind", SIZES)
 def test_autoregressive_jacobian_is_triangular(kind):
   layer = perturbed(autoregressive(kind, nnx.Rngs(0)))
   flat = lambda x: layer.inverse(x.reshape(1, LENGTH, CHANNELS))[0].reshape(-1)  # noqa: E731
@@ -185,10 +185,10 @@ def test_one_channel():
   v = points()[..., :1]
   np.testing.assert_allclose(layer.forward(layer.inverse(v)[0])[0], v, atol=1e-4)
   with pytest.raises(InputError, match="two latent channels"):
-    Coupling(1, event_shape=(4,), num_mixtures=2, conditioner=COUPLING_CONDITIONERS["lstm"], rngs=nnx.Rngs(0))
+    Coupling(1, event_shape=(4,), num_mixtures=2, conditioner=TRUNKS["lstm"](), rngs=nnx.Rngs(0))
 
 
-@pytest.mark.parametrize("kind", COUPLING_CONDITIONERS)
+@pytest.mark.parametrize("kind", SIZES)
 def test_context_conditions_a_coupling(kind):
   layer = perturbed(coupling(kind, nnx.Rngs(0), num_context=2))
   context = jax.random.normal(jax.random.key(5), (5, LENGTH, 2))
@@ -197,7 +197,7 @@ def test_context_conditions_a_coupling(kind):
   assert bool(jnp.all(jnp.abs(log_det - layer.inverse(points(), context=-context)[1]) > 1e-4))
 
 
-@pytest.mark.parametrize("kind", COUPLING_CONDITIONERS)
+@pytest.mark.parametrize("kind", SIZES)
 def test_dropout_draws_per_example(kind):
   layer = perturbed(coupling(kind, nnx.Rngs(0)))
   keys = jax.random.split(jax.random.key(0), 5)

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from catgen.networks.attention import attend, attend_linearly, attend_locally
 
 BATCH, LENGTH, HEADS, DIM = 2, 12, 3, 4

@@ -4,12 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
-
 from catgen.networks.conditioning import dropout, time_features
 from catgen.networks.embedding import Embedding
 from catgen.networks.linear import Linear
 from catgen.networks.rotary import rotate, rotation_angles
+from flax import nnx
 
 
 def test_time_features_are_the_papers():

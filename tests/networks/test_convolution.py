@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
-
 from catgen.networks.convolution import Doubling, convolution
 from catgen.networks.kernel_gradient import kernel_gradient
+from flax import nnx
 
 
 def plain(x, kernel):

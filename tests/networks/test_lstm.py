@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
-
 from catgen.networks.lstm import LSTM
+from flax import nnx
 
 _BATCH, _LENGTH, _INPUTS, _WIDTH = 2, 5, 3, 4
 

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from catgen.networks.linear_attention_unet import mish
 from flax import nnx
 
 from catgen.interfaces import InputError
-from catgen.networks.linear_attention_unet import mish
 from tests.networks.perturbed import BATCH, CLASSES, MAP, MAP_SIZES, build, call, data, gradient, perturb
 
 KINDS = [*((kind, {}) for kind in MAP_SIZES), ("unet", {"patch_size": 2, "num_blocks": 2})]

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from catgen.networks.local_linear_transformer import LocalLinearTransformer
 from flax import nnx
 
-from catgen.networks.local_linear_transformer import LocalLinearTransformer
 from tests.networks.perturbed import CLASSES, build, data, perturb
 
 

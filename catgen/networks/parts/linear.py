@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-Init = Literal["normal", "uniform", "zeros"]
+Init = Literal["normal", "uniform", "constant", "zeros"]
 
 
 class Linear(nnx.Module):
@@ -21,7 +21,8 @@ class Linear(nnx.Module):
 
   Args:
     init: "normal": kernel N(0, 1 / num_inputs), bias zero; "uniform": both within 1 / sqrt(num_inputs), the default of
-      PyTorch and so of the paper's code; "zeros": both zero.
+      PyTorch and so of the paper's code; "constant": such a bias and a kernel of zeros, so that outputs do not depend
+      on inputs at first, but differ; "zeros": both zero.
     dtype: of the product; parameters are float32.
   """
 
@@ -37,7 +38,7 @@ class Linear(nnx.Module):
   ) -> None:
     self.dtype = jnp.dtype(dtype)
     self.kernel = nnx.Param(_draw(init, num_inputs)(rngs.params(), (num_inputs, num_outputs)))
-    bias_init: Init = "uniform" if init == "uniform" else "zeros"
+    bias_init: Init = "uniform" if init in ("uniform", "constant") else "zeros"
     self.bias = nnx.Param(_draw(bias_init, num_inputs)(rngs.params(), (num_outputs,))) if use_bias else None
 
   def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:

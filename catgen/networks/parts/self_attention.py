@@ -5,54 +5,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from catgen.interfaces import InputError
-from catgen.networks.attention import attend
-from catgen.networks.linear import Linear
-from catgen.networks.precision import compute_dtype
-from catgen.networks.rotary import rotate
-
-
-class BlockSizes(NamedTuple):
-  """What a block is built from; made by `block_sizes`."""
-
-  width: int
-  num_heads: int
-  hidden_width: int  # of the gated perceptron
-  time_width: int | None  # None = no time
-  causal: bool
-  conv_width: int  # taps of the depthwise convolution before attention; 0 = none
-  dropout: float
-  dtype: np.dtype
-
-
-def block_sizes(
-  *,
-  width: int,
-  num_heads: int,
-  mlp_ratio: float,
-  dropout: float,
-  dtype: str,
-  causal: bool = False,
-  time_width: int | None = None,
-  conv_width: int = 0,
-) -> BlockSizes:
-  """Returns the sizes of a block, its perceptron mlp_ratio times the width, rounded to a multiple of 8.
-
-  Raises:
-    InputError: names the one that does not fit.
-  """
-  if width % num_heads:
-    raise InputError(f"num_heads {num_heads} does not divide width {width}")
-  if not 0.0 <= dropout < 1.0:
-    raise InputError(f"dropout must be at least 0 and below 1, not {dropout}")
-  if conv_width < 0 or (conv_width and not causal and conv_width % 2 == 0):
-    raise InputError(f"conv_width must be 0 or odd (any positive number in a causal network), not {conv_width}")
-  hidden_width = 8 * round(mlp_ratio * width / 8)
-  return BlockSizes(width, num_heads, hidden_width, time_width, causal, conv_width, dropout, compute_dtype(dtype))
+from catgen.kernels.attention import attend
+from catgen.kernels.convolution import convolve_sequence
+from catgen.networks.parts.linear import Linear
+from catgen.networks.parts.norm import rms_norm
+from catgen.networks.parts.rotary import rotate
+from catgen.networks.parts.sizes import BlockSizes
 
 
 class Cache(NamedTuple):
@@ -61,22 +22,6 @@ class Cache(NamedTuple):
   keys: Float[Array, "batch length heads dim"]
   values: Float[Array, "batch length heads dim"]
   recent: Float[Array, "batch taps width"]  # the last inputs of the convolution
-
-
-def rms_norm(x: Float[Array, "batch length heads dim"], scale: Float[Array, "dim"]) -> Array:
-  """Returns scale * x / sqrt(mean x^2 + 1e-6) over the last axis, computed in float32."""
-  wide = x.astype(jnp.float32)
-  factor = jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + 1e-6)
-  return (wide * factor * scale[None, None, None]).astype(x.dtype)
-
-
-def convolve(
-  padded: Float[Array, "batch padded_length width"], kernel: Float[Array, "taps width"]
-) -> Float[Array, "batch length width"]:
-  """Returns sum_k kernel[k] * padded[i + k] for every i: a depthwise convolution without padding."""
-  length = padded.shape[1] - len(kernel) + 1
-  taps = [kernel[k][None, None].astype(padded.dtype) * padded[:, k : k + length] for k in range(len(kernel))]
-  return functools.reduce(jnp.add, taps)
 
 
 class SelfAttention(nnx.Module):
@@ -107,7 +52,7 @@ class SelfAttention(nnx.Module):
     if self.sizes.conv_width:
       clean = h if valid is None else jnp.where(valid[..., None], h, jnp.zeros_like(h))
       padded = jnp.pad(clean, [(0, 0), (self.before, self.sizes.conv_width - 1 - self.before), (0, 0)])
-      h = convolve(padded, self.conv[...])
+      h = convolve_sequence(padded, self.conv[...])
     query, key, value = self.project(h, angles)
     return self.output(attend(query, key, value, valid=valid, causal=self.sizes.causal).reshape(h.shape))
 
@@ -137,7 +82,7 @@ class SelfAttention(nnx.Module):
     recent = cache.recent
     if self.sizes.conv_width:
       padded = jnp.concatenate([recent, h], axis=1)
-      h, recent = convolve(padded, self.conv[...]), padded[:, 1:]
+      h, recent = convolve_sequence(padded, self.conv[...]), padded[:, 1:]
     query, key, value = self.project(h, angles)
     keys = jax.lax.dynamic_update_slice_in_dim(cache.keys, key, position, axis=1)
     values = jax.lax.dynamic_update_slice_in_dim(cache.values, value, position, axis=1)

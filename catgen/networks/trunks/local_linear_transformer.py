@@ -1,4 +1,4 @@
-"""The paper's text network: local and linear attention heads, axial positions, one time vector per layer."""
+"""The paper's text trunk: local and linear attention heads, axial positions, one time vector per layer."""
 
 import functools
 import math
@@ -6,14 +6,14 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Float32, Key
 
 from catgen.interfaces import InputError
-from catgen.networks.attention import attend_linearly, attend_locally
-from catgen.networks.conditioning import time_features
-from catgen.networks.embedding import Embedding
-from catgen.networks.linear import Linear
-from catgen.networks.precision import compute_dtype
+from catgen.kernels.attention import attend_linearly, attend_locally
+from catgen.networks.parts.linear import Linear
+from catgen.networks.parts.precision import compute_dtype
+from catgen.networks.parts.time import time_features
+from catgen.networks.trunk import Abilities, Ends
 
 
 @jax.checkpoint
@@ -58,27 +58,41 @@ class LocalLinearBlock(nnx.Module):
     return jnp.concatenate([near, far], axis=2).reshape(batch, length, -1)
 
 
+class ScaledHead(nnx.Module):
+  """A linear layer times a scalar that is zero at first (ReZero)."""
+
+  def __init__(self, num_inputs: int, num_outputs: int, *, rngs: nnx.Rngs) -> None:
+    self.output = Linear(num_inputs, num_outputs, init="uniform", rngs=rngs)
+    self.scale = nnx.Param(jnp.zeros(()))
+
+  def __call__(self, h: Float32[Array, "*positions inputs"]) -> Float32[Array, "*positions outputs"]:
+    """Returns outputs in float32."""
+    return self.output(h) * self.scale[...]
+
+
 class LocalLinearTransformer(nnx.Module):
-  """The denoising network of the paper's text experiments, parameter for parameter.
+  """The network of the paper's text experiments, parameter for parameter: as a denoiser the published one.
+
+  Events are flattened to one sequence, of a length that `window` divides. Where outputs start at zero, the head is the
+  paper's own, a linear layer times a scalar that is zero at first. There is no dropout: keys are unused.
 
   Args:
-    event_shape: flattened to one sequence of a length that `window` divides.
-    num_inputs, num_outputs: categories in (with a mask state, one more) and logits out.
     window: positions of a local attention window; also the length of the second axial table.
-    width, num_layers, num_heads: num_heads is even and divides width.
-    dtype: "float32" or "bfloat16", of activations; parameters and logits stay float32.
+    width: features of a position.
+    num_layers: blocks.
+    num_heads: even, and a divisor of the width; the first half attends locally, the second half linearly.
+    dtype: "float32" or "bfloat16", of activations; parameters and outputs stay float32.
 
-  Initialization: embeddings and positions N(0, 1), linear layers uniform within 1 / sqrt(fan in), as in the
-  original; the scalar that multiplies the logits is 0 (ReZero), so an untrained network predicts uniformly.
-  There is no dropout: `keys` are accepted, as every network does, and unused.
+  Initialization: positions N(0, 1), linear layers uniform within 1 / sqrt(fan in), as in the original.
   Reference: arXiv:2102.05379, text experiments and their appendix.
   """
+
+  abilities = Abilities(time=True)
 
   def __init__(
     self,
     event_shape: tuple[int, ...],
-    num_inputs: int,
-    num_outputs: int,
+    ends: Ends,
     *,
     rngs: nnx.Rngs,
     window: int = 128,
@@ -92,34 +106,36 @@ class LocalLinearTransformer(nnx.Module):
       raise InputError(f"window {window} does not divide the {length} positions of an event: choose one that does")
     if num_heads % 2 or width % num_heads:
       raise InputError(f"num_heads must be even and divide width {width}, not {num_heads}")
-    self.event_shape, self.width, self.dtype = tuple(event_shape), width, compute_dtype(dtype)
-    self.embedding = Embedding(num_inputs, width, rngs=rngs)
+    self.num_inputs = self.num_outputs = self.width = width
+    self.read_in, self.dtype = None, compute_dtype(dtype)
     self.window_positions = nnx.Param(jax.random.normal(rngs.params(), (length // window, width)))
     self.inner_positions = nnx.Param(jax.random.normal(rngs.params(), (window, width)))
-    self.time_hidden = Linear(width, 4 * width, init="uniform", rngs=rngs)
-    self.time_output = Linear(4 * width, width * num_layers, init="uniform", rngs=rngs)
+    if ends.timed:
+      self.time_hidden = Linear(width, 4 * width, init="uniform", rngs=rngs)
+      self.time_output = Linear(4 * width, width * num_layers, init="uniform", rngs=rngs)
     self.blocks = nnx.List([LocalLinearBlock(width, num_heads, window, self.dtype, rngs) for _ in range(num_layers)])
     self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
-    self.head = Linear(width, num_outputs, init="uniform", rngs=rngs)
-    self.logit_scale = nnx.Param(jnp.zeros(()))
+    self.head = ScaledHead(width, ends.num_outputs, rngs=rngs) if ends.init == "zeros" else None
 
   def __call__(
     self,
-    x: Int[Array, "batch *event"],
-    time: Float[Array, "batch"],
+    h: Float[Array, "batch *event inputs"],
     *,
+    time: Float[Array, "batch"] | None = None,
     valid: Bool[Array, "batch *event"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch *event outputs"]:
-    """Returns logits of the clean category at every position; time in [0, 1], invalid positions unseen."""
-    del keys
-    batch = x.shape[0]
+  ) -> Float32[Array, "batch *event outputs"]:
+    """See `Trunk`."""
+    batch = len(h)
     positions = self.window_positions[...][:, None] + self.inner_positions[...][None]
-    h = (self.embedding(x.reshape(batch, -1)) + positions.reshape(1, -1, self.width)).astype(self.dtype)
-    vectors = self.time_output(jax.nn.softplus(self.time_hidden(time_features(time, self.width))))
-    vectors = vectors.reshape(batch, len(self.blocks), 1, self.width).astype(self.dtype)
+    flat = (h.reshape(batch, -1, self.width) + positions.reshape(1, -1, self.width)).astype(self.dtype)
     flat_valid = None if valid is None else valid.reshape(batch, -1)
+    vectors = None if time is None else self._vectors(time)
     for i, block in enumerate(self.blocks):
-      h = block(h + vectors[:, i], flat_valid)
-    logits = self.head(self.norm(h.astype(jnp.float32))) * self.logit_scale[...]
-    return logits.reshape(*x.shape, -1)
+      flat = block(flat if vectors is None else flat + vectors[:, i], flat_valid)
+    return self.norm(flat.astype(jnp.float32)).reshape(h.shape)
+
+  def _vectors(self, time: Array) -> Array:
+    """Returns the time vector of every layer, [batch, layers, 1, width]."""
+    vectors = self.time_output(jax.nn.softplus(self.time_hidden(time_features(time, self.width))))
+    return vectors.reshape(len(time), len(self.blocks), 1, self.width).astype(self.dtype)

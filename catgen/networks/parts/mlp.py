@@ -1,12 +1,14 @@
-"""Perceptrons of the paper's text flows."""
+"""Perceptrons: of transformer blocks, and of the paper's text flows."""
 
+import functools
 import itertools
 
 import jax
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from catgen.networks.linear import Linear
+from catgen.networks.parts.linear import Linear
 
 
 class MLP(nnx.Module):
@@ -24,3 +26,17 @@ class MLP(nnx.Module):
       if self.activate_last or i + 1 < len(self.layers):
         x = jax.nn.gelu(x, approximate=False)
     return x
+
+
+class GatedMLP(nnx.Module):
+  """SwiGLU: output(silu(gate(h)) * value(h)) (Shazeer, 2020)."""
+
+  def __init__(self, width: int, hidden_width: int, *, dtype: np.dtype, rngs: nnx.Rngs) -> None:
+    linear = functools.partial(Linear, use_bias=False, dtype=dtype, rngs=rngs)
+    self.gate = linear(width, hidden_width)
+    self.value = linear(width, hidden_width)
+    self.output = linear(hidden_width, width)
+
+  def __call__(self, h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+    """Returns the same perceptron at every position."""
+    return self.output(jax.nn.silu(self.gate(h)) * self.value(h))

@@ -1,4 +1,4 @@
-"""Softmax attention over whole sequences or windows, and linear attention: pure functions of query, key, value."""
+"""Softmax attention over whole sequences or windows, and linear attention: functions of query, key, value."""
 
 import math
 
@@ -35,16 +35,34 @@ def attend(
     )
     return jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=causal, implementation="cudnn")
   query, key, value = (x.swapaxes(1, 2) for x in (query * query.shape[-1] ** -0.5, key, value))
-  scores = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32)
-  if causal:
-    seen = jnp.tri(query.shape[2], dtype=bool)
-    scores = jnp.where(seen[None, None], scores, MASKED)
-  if valid is not None:
-    scores = jnp.where(valid[:, None, None], scores, MASKED)
+  scores = _masked(jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32), valid, causal)
   weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
   total = weights.sum(axis=-1)[..., None]
   mixed = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
   return (mixed / total).astype(value.dtype).swapaxes(1, 2)
+
+
+def attend_plainly(
+  query: Float[Array, "batch queries heads dim"],
+  key: Float[Array, "batch keys heads dim"],
+  value: Float[Array, "batch keys heads dim"],
+  *,
+  valid: Bool[Array, "batch keys"] | None = None,
+  causal: bool = False,
+) -> Float[Array, "batch queries heads dim"]:
+  """Returns what `attend` returns, by its definition: the plain form that the others are tested against."""
+  wide = [x.astype(jnp.float32) for x in (query, key, value)]
+  scores = jnp.einsum("bqhd,bkhd->bhqk", wide[0], wide[1]) * query.shape[-1] ** -0.5
+  weights = jax.nn.softmax(_masked(scores, valid, causal), axis=-1)
+  return jnp.einsum("bhqk,bkhd->bqhd", weights, wide[2]).astype(value.dtype)
+
+
+def _masked(scores: Array, valid: Array | None, causal: bool) -> Array:
+  """Returns scores [batch, heads, queries, keys] with `MASKED` in place of those that a query must not see."""
+  if causal:
+    seen = jnp.tri(scores.shape[2], dtype=bool)
+    scores = jnp.where(seen[None, None], scores, MASKED)
+  return scores if valid is None else jnp.where(valid[:, None, None], scores, MASKED)
 
 
 def _cudnn_serves(query: Array, key: Array, *, masked: bool) -> bool:

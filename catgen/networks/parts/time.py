@@ -1,15 +1,16 @@
-"""Conditions a network on time, and drops activations, both example by example."""
+"""Time as a vector, example by example."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from catgen.interfaces import InputError
-from catgen.networks.linear import Linear
+from catgen.networks.parts.linear import Linear
 
 TIME_SCALE = 4000.0  # one unit of time in radians of the fastest wave; the paper's t/T times 4000
+_ADDED_WIDTH = 128  # of the perceptron of a `TimeVector`
 
 
 def time_features(time: Float[Array, "batch"], width: int) -> Float[Array, "batch width"]:
@@ -43,12 +44,13 @@ class TimeMLP(nnx.Module):
     return jax.nn.silu(self.output(jax.nn.silu(self.hidden(time_features(time, self.width)))))
 
 
-def dropout(keys: Key[Array, "batch"], x: Float[Array, "batch ..."], rate: float) -> Float[Array, "batch ..."]:
-  """Returns x with entries zeroed with probability `rate` in [0, 1) and the rest divided by 1 - rate.
+class TimeVector(nnx.Module):
+  """The time as `width` features, linear in a `TimeMLP`: for trunks that take no time, added to what they read."""
 
-  Each example draws from its own key, so an example is treated alike in any batch, microbatch or device.
-  """
-  if rate == 0.0:
-    return x
-  keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1.0 - rate, x.shape[1:]))(keys)
-  return jnp.where(keep, x / (1.0 - rate), jnp.zeros_like(x))
+  def __init__(self, width: int, *, rngs: nnx.Rngs) -> None:
+    self.mlp = TimeMLP(_ADDED_WIDTH, rngs=rngs)
+    self.output = Linear(_ADDED_WIDTH, width, rngs=rngs)
+
+  def __call__(self, time: Float[Array, "batch"]) -> Float[Array, "batch width"]:
+    """Returns a float32 vector per example."""
+    return self.output(self.mlp(time))

@@ -1,9 +1,9 @@
-"""Layer normalization whose shift, scale and gate depend on time, or are plain parameters where there is no time."""
+"""Normalization of features, its shift, scale and gate functions of time, or plain parameters where there is none."""
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
 
 def layer_norm(h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
@@ -33,3 +33,23 @@ class Modulation(nnx.Module):
 def modulated_norm(h: Array, shift: Array, scale: Array) -> Float[Array, "batch length width"]:
   """Returns layer_norm(h) (1 + scale) + shift in the dtype of h."""
   return (layer_norm(h).astype(jnp.float32) * (1.0 + scale) + shift).astype(h.dtype)
+
+
+class ModulatedNorm(nnx.Module):
+  """The last norm of a trunk: a layer norm modulated by time, in float32."""
+
+  def __init__(self, width: int, *, time_width: int | None) -> None:
+    self.modulation = Modulation(width, 2, time_width=time_width)
+
+  def __call__(
+    self, h: Float[Array, "batch length width"], time: Float[Array, "batch time_width"] | None
+  ) -> Float32[Array, "batch length width"]:
+    """Returns normalized features."""
+    return modulated_norm(h.astype(jnp.float32), *self.modulation(time))
+
+
+def rms_norm(x: Float[Array, "batch length heads dim"], scale: Float[Array, "dim"]) -> Array:
+  """Returns scale * x / sqrt(mean x^2 + 1e-6) over the last axis, computed in float32."""
+  wide = x.astype(jnp.float32)
+  factor = jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + 1e-6)
+  return (wide * factor * scale[None, None, None]).astype(x.dtype)

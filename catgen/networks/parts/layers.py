@@ -9,13 +9,9 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.keys import fold_in
-from catgen.networks.blocks import Block
-from catgen.networks.self_attention import BlockSizes, Cache
-
-
-def shifted(x: Array, first: Array | float | int | bool) -> Array:
-  """Returns x [batch, length, ...] one position later, with `first` in front and the last entry gone."""
-  return jnp.concatenate([jnp.full_like(x[:, :1], first), x[:, :-1]], axis=1)
+from catgen.networks.parts.block import Block
+from catgen.networks.parts.self_attention import Cache
+from catgen.networks.parts.sizes import BlockSizes
 
 
 class Layers(nnx.Module):

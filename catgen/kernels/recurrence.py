@@ -1,11 +1,13 @@
-"""Long short-term memory over sequences, whole or one position at a time."""
+"""The recurrence of long short-term memory: gates in the order input, forget, cell, output.
+
+Reference: Hochreiter and Schmidhuber (1997), with the forget gate of Gers et al. (2000).
+"""
 
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float
 
 
@@ -16,54 +18,40 @@ class Carry(NamedTuple):
   cell: Float[Array, "batch width"]
 
 
-class LSTM(nnx.Module):
-  """One layer in one direction (Hochreiter and Schmidhuber, 1997), gates in the order input, forget, cell, output.
+def recur(
+  kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"], *, reverse: bool = False
+) -> Float[Array, "batch length width"]:
+  """Returns the hidden states, from zeros, given what the inputs put into the gates.
 
-  Initialization is PyTorch's, uniform within 1 / sqrt(width). There is one bias where PyTorch has two that are added,
-  so its layers count 4 width parameters more.
+  Args:
+    kernel: from the hidden state before to the gates.
+    reverse: from the last position to the first.
+
+  The loop has the batch as its last axis, and the gradient of `kernel` is one product over all positions:
+  differentiating the loop would add to a matrix of the kernel's size at every position. Both matter where memory bounds
+  the product. There is no forward-mode derivative (`jax.jvp`, `jax.jacfwd`).
   """
-
-  def __init__(self, num_inputs: int, width: int, *, rngs: nnx.Rngs) -> None:
-    self.width, scale = width, width**-0.5
-    shapes = {"input": (num_inputs, 4 * width), "recurrent": (width, 4 * width), "bias": (4 * width,)}
-    draw = {
-      name: nnx.Param(jax.random.uniform(rngs.params(), shape, minval=-scale, maxval=scale))
-      for name, shape in shapes.items()
-    }
-    self.input_kernel, self.recurrent_kernel, self.bias = draw["input"], draw["recurrent"], draw["bias"]
-
-  def __call__(
-    self, x: Float[Array, "batch length inputs"], *, reverse: bool = False
-  ) -> Float[Array, "batch length width"]:
-    """Returns the hidden state at every position, each seeing itself and those before (after, if reverse)."""
-    driven = x.reshape(-1, x.shape[-1]) @ self.input_kernel[...] + self.bias[...][None]
-    return _recur(reverse, self.recurrent_kernel[...], driven.reshape(*x.shape[:2], -1))
-
-  def init_carry(self, batch_size: int) -> Carry:
-    """Returns the state before the first position."""
-    zeros = jnp.zeros((batch_size, self.width))
-    return Carry(zeros, zeros)
-
-  def step(self, carry: Carry, x: Float[Array, "batch inputs"]) -> tuple[Carry, Float[Array, "batch width"]]:
-    """Returns the state after one more position, and its hidden part."""
-    gates = x @ self.input_kernel[...] + self.bias[...][None] + carry.hidden @ self.recurrent_kernel[...]
-    carry = _update(carry.cell, _activate(gates, axis=1), axis=1)
-    return carry, carry.hidden
+  return _recur(reverse, kernel, driven)
 
 
-class BidirectionalLSTM(nnx.Module):
-  """`num_layers` pairs of layers, forward and backward, their hidden states concatenated: 2 width features."""
+def recur_plainly(
+  kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"], *, reverse: bool = False
+) -> Float[Array, "batch length width"]:
+  """Returns what `recur` returns, as a loop that is differentiated: the plain form that the other is tested against."""
 
-  def __init__(self, num_inputs: int, width: int, num_layers: int, *, rngs: nnx.Rngs) -> None:
-    inputs = [num_inputs] + [2 * width] * (num_layers - 1)
-    self.ahead = nnx.List([LSTM(count, width, rngs=rngs) for count in inputs])
-    self.back = nnx.List([LSTM(count, width, rngs=rngs) for count in inputs])
+  def step(carry: Carry, gates: Array) -> tuple[Carry, Array]:
+    enter, forget, candidate, leave = jnp.split(gates + carry.hidden @ kernel, 4, axis=1)
+    cell = jax.nn.sigmoid(forget) * carry.cell + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
+    hidden = jax.nn.sigmoid(leave) * jnp.tanh(cell)
+    return Carry(hidden, cell), hidden
 
-  def __call__(self, x: Float[Array, "batch length inputs"]) -> Float[Array, "batch length outputs"]:
-    """Returns features of every position that depend on all."""
-    for ahead, back in zip(self.ahead, self.back, strict=True):
-      x = jnp.concatenate([ahead(x), back(x, reverse=True)], axis=-1)
-    return x
+  zeros = jnp.zeros((driven.shape[0], kernel.shape[0]), driven.dtype)
+  return jax.lax.scan(step, Carry(zeros, zeros), driven.swapaxes(0, 1), reverse=reverse)[1].swapaxes(0, 1)
+
+
+def advance(kernel: Float[Array, "width gates"], carry: Carry, driven: Float[Array, "batch gates"]) -> Carry:
+  """Returns the state after one more position."""
+  return _update(carry.cell, _activate(driven + carry.hidden @ kernel, axis=1), axis=1)
 
 
 def _activate(gates: Array, axis: int) -> Array:
@@ -88,12 +76,6 @@ def _update(cell: Array, activated: Array, axis: int) -> Carry:
 def _recur(
   reverse: bool, kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"]
 ) -> Float[Array, "batch length width"]:
-  """Returns the hidden states, from zeros, given what the inputs put into the gates.
-
-  The loop has the batch as its last axis, and the gradient of `kernel` is one product over all positions:
-  differentiating the loop would add to a matrix of the kernel's size at every position. Both matter where memory bounds
-  the product. There is no forward-mode derivative (`jax.jvp`, `jax.jacfwd`).
-  """
   return _run(reverse, kernel, driven)[0]
 
 

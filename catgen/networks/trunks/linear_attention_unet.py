@@ -1,22 +1,24 @@
-"""The paper's network of segmentation maps: a U-Net with linear attention, one time vector for all blocks."""
+"""The paper's trunk of segmentation maps: a U-Net with linear attention, one time vector for all blocks."""
 
 import functools
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Float32, Key
 
 from catgen.interfaces import InputError
 from catgen.keys import fold_in
-from catgen.networks.conditioning import dropout, time_features
-from catgen.networks.convolution import Doubling, blank_invalid, check_map, convolution
-from catgen.networks.embedding import Embedding
-from catgen.networks.linear import Linear
-from catgen.networks.precision import compute_dtype
+from catgen.networks.parts.convolution import Doubling, blank_invalid, check_multiple, convolution
+from catgen.networks.parts.dropout import check_rate, dropout
+from catgen.networks.parts.linear import Linear
+from catgen.networks.parts.precision import compute_dtype
+from catgen.networks.parts.time import time_features
+from catgen.networks.trunk import Abilities, Ends
 
 _GROUPS, _HEADS, _HEAD_DIM = 8, 4, 32
 
@@ -43,18 +45,22 @@ class ConvNormMish(nnx.Module):
 class ResidualBlock(nnx.Module):
   """Two `ConvNormMish` with the time vector added between them, and a skip, linear where the width changes."""
 
-  def __init__(self, num_inputs: int, num_outputs: int, time_width: int, *, dtype: np.dtype, rngs: nnx.Rngs) -> None:
+  def __init__(
+    self, num_inputs: int, num_outputs: int, time_width: int | None, *, dtype: np.dtype, rngs: nnx.Rngs
+  ) -> None:
     self.first = ConvNormMish(num_inputs, num_outputs, dtype=dtype, rngs=rngs)
-    self.time = Linear(time_width, num_outputs, init="uniform", rngs=rngs)
+    self.time: Any = None if time_width is None else Linear(time_width, num_outputs, init="uniform", rngs=rngs)
     self.second = ConvNormMish(num_outputs, num_outputs, dtype=dtype, rngs=rngs)
     same = num_inputs == num_outputs
     self.skip = None if same else convolution(num_inputs, num_outputs, 1, dtype=dtype, rngs=rngs)
 
   def __call__(
-    self, h: Float[Array, "batch height width inputs"], time: Float[Array, "batch time_width"]
+    self, h: Float[Array, "batch height width inputs"], time: Float[Array, "batch time_width"] | None
   ) -> Float[Array, "batch height width outputs"]:
     """Returns features; `time` has not gone through Mish yet."""
-    inner = self.first(h) + self.time(mish(time))[:, None, None].astype(h.dtype)
+    inner = self.first(h)
+    if time is not None:
+      inner = inner + self.time(mish(time))[:, None, None].astype(h.dtype)
     return self.second(inner) + (h if self.skip is None else self.skip(h))
 
 
@@ -84,7 +90,7 @@ class Stage(nnx.Module):
   """Two residual blocks, dropout between them, and attention: one resolution, down, middle or up."""
 
   def __init__(
-    self, num_inputs: int, num_outputs: int, time_width: int, rate: float, *, dtype: np.dtype, rngs: nnx.Rngs
+    self, num_inputs: int, num_outputs: int, time_width: int | None, rate: float, *, dtype: np.dtype, rngs: nnx.Rngs
   ) -> None:
     self.rate = rate
     self.first = ResidualBlock(num_inputs, num_outputs, time_width, dtype=dtype, rngs=rngs)
@@ -94,41 +100,41 @@ class Stage(nnx.Module):
   def down(
     self,
     h: Float[Array, "batch height width inputs"],
-    time: Float[Array, "batch time_width"],
+    time: Float[Array, "batch time_width"] | None,
     keys: Key[Array, "batch"] | None = None,
   ) -> Float[Array, "batch height width outputs"]:
     """Returns block, dropout, block, attention; the way up has no dropout, and so gives no keys."""
-    h = self.first(h, time)
-    h = h if keys is None else dropout(keys, h, self.rate)
+    h = dropout(keys, self.first(h, time), self.rate)
     return self.attention(self.second(h, time))
 
   def middle(
-    self, h: Float[Array, "batch height width inputs"], time: Float[Array, "batch time_width"]
+    self, h: Float[Array, "batch height width inputs"], time: Float[Array, "batch time_width"] | None
   ) -> Float[Array, "batch height width outputs"]:
     """Returns block, attention, block."""
     return self.second(self.attention(self.first(h, time)), time)
 
 
 class LinearAttentionUNet(nnx.Module):
-  """The denoising network of the paper's segmentation maps, parameter for parameter.
+  """The network of the paper's segmentation maps, parameter for parameter: as a denoiser the published one.
+
+  Heights and widths are multiples of 2^(levels - 1). As in the original, the skip of the first level is not used (three
+  ways up follow four levels), and where outputs should start at zero they start at random.
 
   Args:
-    event_shape: (height, width), multiples of 2^(levels - 1).
-    num_inputs, num_outputs: categories in (with a mask state, one more) and logits out.
-    width: features of the first level, a multiple of 8; multipliers: of each level over it.
+    width: features of the first level, a multiple of 8.
+    multipliers: features of each level over the width.
     dropout: probability, in training, between the two blocks of each level on the way down.
-    dtype: "float32" or "bfloat16", of activations; parameters and logits stay float32.
+    dtype: "float32" or "bfloat16", of activations; parameters and outputs stay float32.
 
-  As in the original, the skip of the first level is not used: three ways up follow four levels. The untrained network
-  does not predict uniformly, unlike the others here.
   Reference: arXiv:2102.05379, segmentation maps, after Ho et al. (2020).
   """
+
+  abilities = Abilities(time=True, num_axes=2)
 
   def __init__(
     self,
     event_shape: tuple[int, ...],
-    num_inputs: int,
-    num_outputs: int,
+    ends: Ends,
     *,
     rngs: nnx.Rngs,
     width: int = 64,
@@ -136,15 +142,17 @@ class LinearAttentionUNet(nnx.Module):
     dropout: float = 0.1,
     dtype: str = "float32",
   ) -> None:
-    check_map(event_shape, 2 ** (len(multipliers) - 1), "linear_attention_unet")
+    check_multiple(event_shape, 2 ** (len(multipliers) - 1), "linear_attention_unet")
     if width % _GROUPS:
       raise InputError(f"width {width} of linear_attention_unet must be a multiple of {_GROUPS}")
-    self.width, self.dtype = width, compute_dtype(dtype)
-    widths = [width] + [width * m for m in multipliers]
-    stage = functools.partial(Stage, time_width=width, rate=dropout, dtype=self.dtype, rngs=rngs)
-    self.embedding = Embedding(num_inputs, width, rngs=rngs)
-    self.time_hidden = Linear(width, 4 * width, init="uniform", rngs=rngs)
-    self.time_output = Linear(4 * width, width, init="uniform", rngs=rngs)
+    self.num_inputs = self.num_outputs = self.width = width
+    self.read_in, self.dtype = None, compute_dtype(dtype)
+    widths, rate = [width] + [width * m for m in multipliers], check_rate(dropout)
+    time_width = width if ends.timed else None
+    stage = functools.partial(Stage, time_width=time_width, rate=rate, dtype=self.dtype, rngs=rngs)
+    if ends.timed:
+      self.time_hidden = Linear(width, 4 * width, init="uniform", rngs=rngs)
+      self.time_output = Linear(4 * width, width, init="uniform", rngs=rngs)
     self.down = nnx.List([stage(before, after) for before, after in itertools.pairwise(widths)])
     self.halve = nnx.List([convolution(w, w, stride=2, dtype=self.dtype, rngs=rngs) for w in widths[1:-1]])
     self.middle = stage(widths[-1], widths[-1])
@@ -152,19 +160,19 @@ class LinearAttentionUNet(nnx.Module):
     self.up = nnx.List([stage(2 * after, before) for before, after in pairs])
     self.double = nnx.List([Doubling(before, dtype=self.dtype, rngs=rngs) for before, _ in pairs])
     self.last = ConvNormMish(widths[1], width, dtype=self.dtype, rngs=rngs)
-    self.head = Linear(width, num_outputs, init="uniform", rngs=rngs)
+    self.head = Linear(width, ends.num_outputs, init="uniform", rngs=rngs) if ends.init == "zeros" else None
 
   def __call__(
     self,
-    x: Int[Array, "batch height width"],
-    time: Float[Array, "batch"],
+    h: Float[Array, "batch height width inputs"],
     *,
+    time: Float[Array, "batch"] | None = None,
     valid: Bool[Array, "batch height width"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch height width outputs"]:
-    """Returns logits of the clean category at every position; time in [0, 1], invalid positions unseen."""
-    vector = self.time_output(mish(self.time_hidden(time_features(time, self.width))))
-    h = blank_invalid(self.embedding(x), valid).astype(self.dtype)
+  ) -> Float32[Array, "batch height width outputs"]:
+    """See `Trunk`."""
+    vector = None if time is None else self._vector(time)
+    h = blank_invalid(h, valid).astype(self.dtype)
     skips = []
     for level, stage in enumerate(self.down):
       h = stage.down(h, vector, fold_in(keys, level))
@@ -173,4 +181,7 @@ class LinearAttentionUNet(nnx.Module):
     h = self.middle.middle(h, vector)
     for stage, double in zip(self.up, self.double, strict=True):
       h = double(stage.down(jnp.concatenate([h, skips.pop()], axis=-1), vector))
-    return self.head(self.last(h).astype(jnp.float32))
+    return self.last(h).astype(jnp.float32)
+
+  def _vector(self, time: Array) -> Array:
+    return self.time_output(mish(self.time_hidden(time_features(time, self.width))))

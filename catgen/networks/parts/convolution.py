@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from catgen.interfaces import InputError
-from catgen.networks.kernel_gradient import convolve
+from catgen.kernels.convolution import convolve, double
 
 
 def convolution(
@@ -42,11 +42,7 @@ def convolution(
 
 
 class Doubling(nnx.Module):
-  """The transposed convolution of size 4 and stride 2 that doubles height and width, as one convolution of size 2.
-
-  Of the 4 x 4 kernel each of the four outputs of a position reads its own 2 x 2, so nothing is multiplied by the zeros
-  between the inputs; the gradient of the kernel is many times faster on a CPU than that of `nnx.ConvTranspose`.
-  """
+  """The transposed convolution of size 4 and stride 2 that doubles height and width."""
 
   def __init__(self, num_features: int, *, dtype: np.dtype | type = jnp.float32, rngs: nnx.Rngs) -> None:
     # PyTorch takes the fan in of a transposed kernel from its outputs: equal here
@@ -57,22 +53,13 @@ class Doubling(nnx.Module):
 
   def __call__(self, h: Float[Array, "batch height width features"]) -> Float[Array, "batch 2*height 2*width features"]:
     """Returns features of the map twice as high and wide, in `dtype`."""
-    batch, height, width, features = h.shape
-    kernel = self.kernel[...].astype(self.dtype).reshape(2, 2, 2, 2, features, features)
-    kernel = kernel.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, features, 4 * features)
-    # padded here: XLA swaps the operands of the kernel's gradient where the input is the smaller one, and is slow then
-    padded = jnp.pad(h.astype(self.dtype), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    windows = jax.lax.conv_general_dilated(
-      padded, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    ).reshape(batch, height + 1, width + 1, 2, 2, features)
-    rows = [[windows[:, p : p + height, q : q + width, p, q] for q in (0, 1)] for p in (0, 1)]
-    doubled = jnp.stack([jnp.stack(row, axis=3) for row in rows], axis=2).reshape(batch, 2 * height, 2 * width, -1)
+    doubled = double(h.astype(self.dtype), self.kernel[...].astype(self.dtype))
     return doubled + self.bias[...].astype(self.dtype)[None, None, None]
 
 
-def check_map(event_shape: tuple[int, ...], factor: int, network: str) -> None:
-  """Raises InputError unless events are maps whose height and width `factor` divides."""
-  if len(event_shape) != 2 or any(size % factor for size in event_shape):
+def check_multiple(event_shape: tuple[int, ...], factor: int, network: str) -> None:
+  """Raises InputError unless `factor` divides the height and the width of a map."""
+  if any(size % factor for size in event_shape):
     raise InputError(
       f"{network} needs maps whose height and width are multiples of {factor}, not events of shape"
       f" {tuple(event_shape)}; resize the data or use fewer levels"
