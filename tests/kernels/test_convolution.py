@@ -1,23 +1,20 @@
-"""Convolutions over maps."""
+"""Convolutions over maps and sequences, the faster forms against the plain ones."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catgen.networks.convolution import Doubling, convolution
-from catgen.networks.kernel_gradient import kernel_gradient
 from flax import nnx
 
-
-def plain(x, kernel):
-  return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+from catgen.kernels.convolution import convolve_plainly, convolve_sequence, double, double_plainly, kernel_gradient
+from catgen.networks.parts.convolution import Doubling, convolution
 
 
 @pytest.mark.parametrize("taps", [1, 3, 5])
 def test_the_kernel_gradient_is_that_of_the_convolution(taps):
   keys = jax.random.split(jax.random.key(0), 3)
   x, slope = jax.random.normal(keys[0], (3, 4, 6, 2)), jax.random.normal(keys[1], (3, 4, 6, 5))
-  expected = jax.vjp(lambda kernel: plain(x, kernel), jnp.zeros((taps, taps, 2, 5)))[1](slope)[0]
+  expected = jax.vjp(lambda kernel: convolve_plainly(x, kernel), jnp.zeros((taps, taps, 2, 5)))[1](slope)[0]
   np.testing.assert_allclose(kernel_gradient(x, slope, taps), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -42,16 +39,21 @@ def test_a_convolution_has_the_gradients_of_the_plain_one(shape, stride):
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (4, 2)])
 def test_doubling_is_the_transposed_convolution_with_its_gradients(shape):
-  ours = Doubling(3, rngs=nnx.Rngs(0))
-  theirs = nnx.ConvTranspose(3, 3, (4, 4), strides=(2, 2), padding="SAME", rngs=nnx.Rngs(0))
-  theirs.kernel[...], theirs.bias[...] = ours.kernel[...], ours.bias[...]
-  h = jax.random.normal(jax.random.key(0), (2, *shape, 3))
+  module = Doubling(3, rngs=nnx.Rngs(0))
+  kernel, h = module.kernel[...], jax.random.normal(jax.random.key(0), (2, *shape, 3))
   weight = jax.random.normal(jax.random.key(1), (2, 2 * shape[0], 2 * shape[1], 3))
+  bias = module.bias[...][None, None, None]
+  np.testing.assert_allclose(module(h), double_plainly(h, kernel) + bias, rtol=1e-5, atol=1e-6)
+  slopes = [
+    jax.grad(lambda h, kernel, form=form: jnp.sum(weight * form(h, kernel)), argnums=(0, 1))(h, kernel)
+    for form in (double, double_plainly)
+  ]
+  for one, other in zip(*slopes, strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
-  def loss(module, h):
-    return jnp.sum(weight * module(h))
 
-  np.testing.assert_allclose(ours(h), theirs(h), rtol=1e-5, atol=1e-6)
-  for name, mine in nnx.grad(loss)(ours, h).items():
-    np.testing.assert_allclose(mine[...], nnx.grad(loss)(theirs, h)[name][...], rtol=1e-5, atol=1e-5)
-  np.testing.assert_allclose(*(jax.grad(loss, argnums=1)(module, h) for module in (ours, theirs)), rtol=1e-5, atol=1e-5)
+def test_a_convolution_of_sequences_weighs_every_feature_by_its_own_taps():
+  padded, kernel = np.random.default_rng(0).normal(size=(2, 7, 3)), np.random.default_rng(1).normal(size=(3, 3))
+  expected = [[np.convolve(row[:, f], kernel[::-1, f], "valid") for f in range(3)] for row in padded]
+  found = convolve_sequence(jnp.asarray(padded, jnp.float32), jnp.asarray(kernel, jnp.float32))
+  np.testing.assert_allclose(found, np.swapaxes(expected, 1, 2), rtol=1e-5, atol=1e-6)

@@ -1,14 +1,17 @@
-"""Time features, dropout, rotary positions and the linear layer."""
+"""Time features, dropout, rotary positions, shifting, the table and the linear layer."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catgen.networks.conditioning import dropout, time_features
-from catgen.networks.embedding import Embedding
-from catgen.networks.linear import Linear
-from catgen.networks.rotary import rotate, rotation_angles
 from flax import nnx
+
+from catgen.networks.parts.dropout import dropout
+from catgen.networks.parts.embedding import Embedding
+from catgen.networks.parts.linear import Linear
+from catgen.networks.parts.rotary import rotate, rotation_angles
+from catgen.networks.parts.shift import shifted
+from catgen.networks.parts.time import time_features
 
 
 def test_time_features_are_the_papers():
@@ -51,7 +54,7 @@ def test_rotated_products_depend_on_distances_only(event_shape):
 
 
 def test_embedding_looks_up_rows():
-  embedding = Embedding(5, 4, rngs=nnx.Rngs(0))
+  embedding = Embedding(5, 4, key=jax.random.key(0))
   x = jnp.array([[0, 4, 2]])
   np.testing.assert_array_equal(embedding(x), np.asarray(embedding.embedding[...])[np.asarray(x)])
 
@@ -66,3 +69,12 @@ def test_linear_is_a_product_with_the_named_initialization():
   np.testing.assert_allclose(layer(jnp.asarray(x)), x @ kernel + bias, rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(Linear(100, 400, rngs=nnx.Rngs(0)).kernel[...].std(), 0.1, rtol=0.05)
   assert not Linear(3, 4, init="zeros", rngs=nnx.Rngs(0)).kernel[...].any()
+  constant = Linear(100, 400, init="constant", rngs=nnx.Rngs(0))
+  assert not constant.kernel[...].any()
+  np.testing.assert_array_equal(constant.bias[...], bias)
+
+
+def test_shifting_follows_row_major_order():
+  x = jnp.arange(12).reshape(2, 3, 2)
+  np.testing.assert_array_equal(shifted(x, 99, (3, 2)), [[[99, 0], [1, 2], [3, 4]], [[99, 6], [7, 8], [9, 10]]])
+  np.testing.assert_array_equal(shifted(x, 99, (3,)), [[[99, 99], [0, 1], [2, 3]], [[99, 99], [6, 7], [8, 9]]])

@@ -1,10 +1,11 @@
-"""Attention against loops in float64."""
+"""Attention against loops in float64, and the faster form against the plain one."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catgen.networks.attention import attend, attend_linearly, attend_locally
+
+from catgen.kernels.attention import attend, attend_linearly, attend_locally, attend_plainly
 
 BATCH, LENGTH, HEADS, DIM = 2, 12, 3, 4
 
@@ -33,12 +34,13 @@ def reference(query, key, value, seen):
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("padded", [False, True])
-def test_attend_is_softmax_over_valid_keys(causal, padded):
+@pytest.mark.parametrize("form", [attend, attend_plainly])
+def test_attend_is_softmax_over_valid_keys(form, causal, padded):
   valid = some_padding() if padded else np.ones((BATCH, LENGTH), bool)
   valid[:, 0] |= causal  # a causal first query sees one key only
   seen = np.broadcast_to(valid[:, None], (BATCH, LENGTH, LENGTH)) & (~causal | np.tri(LENGTH, dtype=bool))
   query, key, value = draw()
-  out = attend(query, key, value, valid=jnp.asarray(valid) if padded else None, causal=causal)
+  out = form(query, key, value, valid=jnp.asarray(valid) if padded else None, causal=causal)
   np.testing.assert_allclose(out, reference(query, key, value, seen), rtol=1e-5, atol=1e-5)
 
 
@@ -50,16 +52,23 @@ def test_attend_survives_scores_far_beyond_the_range_of_exp():
   np.testing.assert_allclose(sharp, chosen.swapaxes(1, 2), rtol=1e-5)
 
 
-def test_attend_has_the_gradient_of_softmax_attention():
-  query, key, value = draw()
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_attend_and_its_gradient_are_those_of_the_plain_form(dtype, causal):
+  valid = jnp.asarray(some_padding()).at[:, 0].set(True)
 
-  def plain(query, key, value):
-    weights = jax.nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", query, key) / np.sqrt(DIM))
-    return jnp.sum(jnp.sin(jnp.einsum("bhqk,bkhd->bqhd", weights, value)))
+  def loss(form, query, key, value):
+    return jnp.sum(jnp.sin(form(query, key, value, valid=valid, causal=causal).astype(jnp.float32)))
 
-  ours = jax.grad(lambda *x: jnp.sum(jnp.sin(attend(*x))), argnums=(0, 1, 2))(query, key, value)
-  for a, b in zip(ours, jax.grad(plain, argnums=(0, 1, 2))(query, key, value), strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+  found, expected = (
+    jax.value_and_grad(lambda *x, form=form: loss(form, *x), argnums=(0, 1, 2))(*draw(dtype))
+    for form in (attend, attend_plainly)
+  )
+  tolerance = 1e-5 if dtype == jnp.float32 else 0.05
+  np.testing.assert_allclose(found[0], expected[0], rtol=tolerance)
+  for a, b in zip(found[1], expected[1], strict=True):
+    a, b = (np.asarray(x, np.float32) for x in (a, b))
+    np.testing.assert_allclose(a, b, atol=tolerance * np.abs(b).max())
 
 
 @pytest.mark.parametrize("window", [12, 6, 4, 3, 2])
