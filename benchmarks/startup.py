@@ -1,6 +1,6 @@
 """Time from the command to the end of the first training step, with a cold and a warm compilation cache.
 
-  python -m benchmarks.startup --config=configs/quickstart.py
+  python -m benchmarks.startup --config=quickstart
 
 Runs `launch.train` for one step in a fresh process, twice, with JAX_COMPILATION_CACHE_DIR in a temporary folder. Users
 get the warm time by setting that variable themselves.
@@ -44,7 +44,7 @@ def first_step(folder: str, name: str) -> float:
     f"--workdir={os.path.join(folder, name)}",
   ]
   command += [f"--config.training.{setting}" for setting in ONE_STEP]
-  command += ["--config.optimizer.warmup_steps=0", *FLAGS.override]
+  command += ["--config.optimizer.warmup_steps=0", *(f"--config.{each}" for each in FLAGS.override)]
   started = time.perf_counter()
   process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
   output = []
@@ -58,8 +58,8 @@ def first_step(folder: str, name: str) -> float:
 
 
 def define_flags() -> None:
-  flags.DEFINE_string("config", "configs/quickstart.py", "configuration file")
-  flags.DEFINE_multi_string("override", [], "passed on, for example --override=--config.data.path=mine.txt")
+  flags.DEFINE_string("config", "quickstart", "a configuration's name or path")
+  flags.DEFINE_multi_string("override", [], "passed on, for example --override=data.path=mine.txt")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """From a configuration to objects: the only place where names in a config meet factories, and data meet models."""
 
-import inspect
 import json
 import os
 import tempfile
@@ -10,8 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from catgen.config.registry import check_keys, make_recipe
-from catgen.data import SOURCES
+from catgen.batches import batch_of
+from catgen.config import make_model, make_source, make_training_optimizer
 from catgen.data.codecs import from_spec
 from catgen.data.pipeline import eval_batches
 from catgen.data.splits import record_split
@@ -29,10 +28,9 @@ from catgen.interfaces import (
   SampleOptions,
   Samples,
 )
-from catgen.kinds import keys
-from catgen.models import MODELS
 from catgen.training.checkpoint import restore_params
-from catgen.training.optimizer import make_optimizer
+
+__all__ = ["Run", "RunRecord", "load", "make_model", "make_source", "make_training_optimizer", "read_record"]
 
 CONFIG_FILE = "config.json"
 # What may differ when a run goes on: none of it changes what the run computes, beyond rounding.
@@ -58,28 +56,6 @@ class RunRecord(NamedTuple):
   fingerprint: str  # SHA-256 of the data's integers
   description: str
   code_version: str
-
-
-def make_source(section: Mapping[str, Any]) -> DataSource:
-  """Returns the data set of a config's section `data`."""
-  recipe = make_recipe(SOURCES, section, "data")
-  for key, parameter in keys(recipe.make).items():
-    if parameter.default is inspect.Parameter.empty and section.get(key) is None:
-      raise InputError(
-        f"config.data.{key} is not set; data of kind {section['kind']!r} need it: --config.data.{key}=..."
-      )
-  return recipe()
-
-
-def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:
-  """Returns the model of a config's section `model` for the given events."""
-  return make_recipe(MODELS, section, "model")(event)
-
-
-def make_training_optimizer(config: Mapping[str, Any]) -> tuple[Any, Callable]:
-  """Returns the optimizer and learning rate of the sections `optimizer` and `training`."""
-  check_keys(config["optimizer"], keys(make_optimizer), "optimizer")
-  return make_optimizer(num_steps=config["training"]["num_steps"], **config["optimizer"])
 
 
 def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:
@@ -226,7 +202,7 @@ class Run(NamedTuple):
     if not examples:
       raise InputError("there is nothing to score; give at least one example")
     x, valid = map(np.stack, zip(*(padded(self.encode(e), self.record.event) for e in examples), strict=True))
-    split = record_split(len(x), lambda numbers: (x[numbers], valid[numbers]))
+    split = record_split(len(x), lambda numbers: batch_of(x[numbers], valid[numbers], index=numbers))
     batch_size = min(len(x), self.record.config["evaluation"]["batch_size"])
     return likelihood.evaluate(
       self.model,

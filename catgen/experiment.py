@@ -152,8 +152,8 @@ def evaluation_batches(source: DataSource, split: str, batch_size: int, max_exam
   )
 
 
-def examples_of(source: DataSource, split: str, max_examples: int = 0) -> tuple[np.ndarray, np.ndarray]:
-  """Returns (x, valid) of the first examples of a split as two arrays."""
+def examples_of(source: DataSource, split: str, max_examples: int = 0) -> Batch:
+  """Returns the first examples of a split as one batch."""
   chosen = get_split(source, split)
   count = min(chosen.num_examples, max_examples or chosen.num_examples)
   if count == 0:

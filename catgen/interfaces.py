@@ -1,15 +1,15 @@
 """The words that all of catgen shares: events, batches, bounds, models and data, as records.
 
-Every family of models is a `Model`, every data set a `DataSource`. Both are records of pure functions; a
-capability that a family lacks is `None`, so a caller tests a value and never a class.
-Order of arguments everywhere: parameters, data, keys, then keyword-only.
+Every family of models is a `Model`, every data set a `DataSource`. Both are records of pure functions, whose
+signatures stand before them as protocols; a capability that a family lacks is `None`, so a caller tests a value and
+never a class. Order of arguments everywhere: parameters, data, keys, then keyword-only.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 PyTree = Any
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class EventSpec(NamedTuple):
 
 
 class Batch(NamedTuple):
-  """Examples, which of their positions count, and their numbers."""
+  """Examples, which of their positions count, and their numbers: how examples travel. Made by `batches.batch_of`."""
 
   x: Int[HostOrDevice, "batch *event"]
   valid: Bool[HostOrDevice, "batch *event"]  # False = padding: contributes 0 nats
@@ -39,7 +39,8 @@ class Batch(NamedTuple):
   index: Int[HostOrDevice, "batch"]
   # which valid positions the likelihood counts, None = all of them; the others are context
   scored: Bool[HostOrDevice, "batch *event"] | None = None
-  # attributes of each example, in the order of `EventSpec.given`; None = nothing is given
+  # attributes of each example, in the order of `EventSpec.given`, the size of one meaning "not given"; None: no example
+  # is given anything
   given: Int[HostOrDevice, "batch attributes"] | None = None
 
 
@@ -81,23 +82,168 @@ class Denoised(NamedTuple):
   prediction: Float[Array, "batch *event classes"]  # log p(x | the other positions): the network's own answer
 
 
+class InitFn(Protocol):
+  """Returns (params, state) for a real batch, so that data-dependent initialization is no special path."""
+
+  def __call__(self, batch: Batch, key: Array, /) -> tuple[PyTree, PyTree]: ...
+
+
+class BoundFn(Protocol):
+  """Returns a draw of a lower bound on log p(x | batch.given).
+
+  keys: one per example. strata: one number in [0, 1) per example, each uniform and jointly stratified over the batch,
+  for whatever a family wants spread out.
+  """
+
+  def __call__(
+    self,
+    params: PyTree,
+    batch: Batch,
+    keys: Key[Array, "batch"],
+    /,
+    *,
+    state: PyTree,
+    train: bool,
+    strata: Float[Array, "batch"] | None = None,
+  ) -> Bound: ...
+
+
+class LogProbFn(Protocol):
+  """Returns log p(x | batch.given) in nats, exact, of the scored positions given all before them."""
+
+  def __call__(self, params: PyTree, batch: Batch, /, *, state: PyTree) -> Float[Array, "batch"]: ...
+
+
+class LogWeightFn(Protocol):
+  """Returns a draw of log w in nats, with E[w] = p(x | batch.given)."""
+
+  def __call__(
+    self, params: PyTree, batch: Batch, keys: Key[Array, "batch"], /, *, state: PyTree
+  ) -> Float[Array, "batch"]: ...
+
+
+class FullBoundFn(Protocol):
+  """Returns the bound with every time step once, and where its nats are lost."""
+
+  def __call__(
+    self, params: PyTree, batch: Batch, keys: Key[Array, "batch"], /, *, state: PyTree
+  ) -> tuple[Bound, Profile]: ...
+
+
+class SampleFn(Protocol):
+  """Returns draws of p(x | given), one per key. given: as in `Batch`."""
+
+  def __call__(
+    self,
+    params: PyTree,
+    keys: Key[Array, "batch"],
+    /,
+    *,
+    given: Int[Array, "batch attributes"] | None = None,
+    state: PyTree,
+    options: SampleOptions,
+  ) -> Samples: ...
+
+
+class UpdateStateFn(Protocol):
+  """Returns the state after a training step, of its `Bound.statistics` and of which examples have a valid position."""
+
+  def __call__(self, state: PyTree, statistics: PyTree, valid: Bool[Array, "batch"], /) -> PyTree: ...
+
+
+class DenoiseFn(Protocol):
+  """Returns the distributions of the clean categories. noise_level: the probability that a category of x is wrong."""
+
+  def __call__(
+    self,
+    params: PyTree,
+    x: Int[Array, "batch *event"],
+    valid: Bool[Array, "batch *event"],
+    noise_level: Float[Array, ""] | float,
+    /,
+    *,
+    given: Int[Array, "batch attributes"] | None = None,
+    state: PyTree,
+  ) -> Denoised: ...
+
+
+class InfillFn(Protocol):
+  """Returns examples that are equal to x where observed, one per key."""
+
+  def __call__(
+    self,
+    params: PyTree,
+    x: Int[Array, "batch *event"],
+    observed: Bool[Array, "batch *event"],
+    keys: Key[Array, "batch"],
+    /,
+    *,
+    given: Int[Array, "batch attributes"] | None = None,
+    state: PyTree,
+    options: SampleOptions,
+  ) -> Samples: ...
+
+
 class Infill(NamedTuple):
   """Completes examples of which some positions are observed."""
 
-  draw: Callable  # (params, x, observed, keys, *, state, options) -> Samples, equal to x where observed
+  draw: InfillFn
   exact: bool  # True: draws follow the model's conditional distribution; False: an approximation
   explanation: str  # one sentence for the user: why exact, or what is approximated
   prefix_only: bool = False  # True: the observed positions must come before all others
 
 
+class InferFn(Protocol):
+  """Returns a draw v of q(v | x) for each example, and log q(v | x) in nats."""
+
+  def __call__(
+    self, params: PyTree, batch: Batch, keys: Key[Array, "batch"], /, *, state: PyTree
+  ) -> tuple[Float[Array, "batch ..."], Float[Array, "batch"]]: ...
+
+
+class LatentLogProbFn(Protocol):
+  """Returns log p(v | given) in nats."""
+
+  def __call__(
+    self,
+    params: PyTree,
+    v: Float[Array, "batch ..."],
+    /,
+    *,
+    given: Int[Array, "batch attributes"] | None = None,
+    state: PyTree,
+  ) -> Float[Array, "batch"]: ...
+
+
+class LatentSampleFn(Protocol):
+  """Returns draws of p(v | given), one per key, and the examples that they mean."""
+
+  def __call__(
+    self,
+    params: PyTree,
+    keys: Key[Array, "batch"],
+    /,
+    *,
+    given: Int[Array, "batch attributes"] | None = None,
+    state: PyTree,
+  ) -> tuple[Float[Array, "batch ..."], Samples]: ...
+
+
+class LogQFn(Protocol):
+  """Returns log q(v | x) in nats; -inf where v means another x."""
+
+  def __call__(
+    self, params: PyTree, batch: Batch, v: Float[Array, "batch ..."], /, *, state: PyTree
+  ) -> Float[Array, "batch"]: ...
+
+
 class Latent(NamedTuple):
   """The continuous latent v of a flow, of which x is a function."""
 
-  # (params, batch, keys, *, state) -> a draw of q(v | x), Float["batch positions channels"], and its log q, in nats
-  infer: Callable
-  log_prob: Callable  # (params, v, *, state) -> log p(v) in nats, Float["batch"]
-  sample: Callable  # (params, keys, *, state) -> draws of p(v), one per key, and the Samples that they mean
-  log_q: Callable  # (params, batch, v, *, state) -> log q(v | x) in nats, Float["batch"]; -inf where v means another x
+  infer: InferFn
+  log_prob: LatentLogProbFn
+  sample: LatentSampleFn
+  log_q: LogQFn
   has_unused_codes: bool  # True: some v mean no category (`Samples.valid`), and P(invalid) > 0
 
 
@@ -105,32 +251,29 @@ class Model(NamedTuple):
   """A generative model of events as pure functions. `params` and `state` are nested dicts of arrays."""
 
   event: EventSpec
-  # (batch, key) -> (params, state); a real batch, so that data-dependent initialization is no special path
-  init: Callable
-  # (params, batch, keys, *, state, train, strata=None) -> Bound; keys: one per example; strata: one number in
-  # [0, 1) per example, each uniform and jointly stratified over the batch, for whatever a family wants spread out
-  bound: Callable
-  sample: Callable  # (params, keys, *, state, options) -> Samples, one per key
-  update_state: Callable | None = None  # (state, statistics, valid: Bool["batch"]) -> state; once a step
-  log_prob: Callable | None = None  # (params, batch, *, state) -> Float["batch"], exact
-  log_weight: Callable | None = None  # (params, batch, keys, *, state) -> Float["batch"], E[exp] = p(x)
-  full_bound: Callable | None = None  # (params, batch, keys, *, state) -> (Bound, Profile): every time step once
-  denoise: Callable | None = (
-    None  # (params, x, valid, noise_level, *, state) -> Denoised; noise_level: P(a category is wrong)
-  )
+  init: InitFn
+  bound: BoundFn
+  sample: SampleFn
+  update_state: UpdateStateFn | None = None  # once a training step
+  log_prob: LogProbFn | None = None
+  log_weight: LogWeightFn | None = None
+  full_bound: FullBoundFn | None = None
+  denoise: DenoiseFn | None = None
   infill: Infill | None = None
   latent: Latent | None = None
 
 
 class Split(NamedTuple):
-  """Examples of one split, read on demand as NumPy arrays: (numbers: Int["n"]) -> (x, valid), both ["n *event"]."""
+  """Examples of one split, read on demand as NumPy arrays: a function of their numbers, which are the batch's index."""
 
   num_examples: int
-  examples: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # fixed and disjoint: chunks of a stream, or records
+  examples: Callable[[Int[np.ndarray, "n"]], Batch]  # fixed and disjoint: chunks of a stream, or records
   num_crops: int
-  crops: Callable[
-    [np.ndarray], tuple[np.ndarray, np.ndarray]
-  ]  # an example from every start; the examples where there are none
+  crops: Callable[[Int[np.ndarray, "n"]], Batch]  # an example from every start; the examples where there are none
+  # positions between the starts of consecutive examples in the numbering of crops: crop p of a stream starts at its
+  # position p. None = separate records, which have no neighbors
+  stride: int | None = None
+  given: tuple[int, ...] = ()  # as `EventSpec.given`, so that padding can say "not given"
 
 
 class Legend(NamedTuple):
@@ -140,13 +283,27 @@ class Legend(NamedTuple):
   colors: tuple[str, ...]  # "#rrggbb"
 
 
+class DecodeFn(Protocol):
+  """Returns one example as people read it: text, or an array. valid: which positions are shown, None = all."""
+
+  def __call__(self, x: Int[HostOrDevice, "*event"], valid: Bool[HostOrDevice, "*event"] | None = None, /) -> Any: ...
+
+
 class Codec(NamedTuple):
   """Between what people read and integers; rebuilt from `spec` without the data."""
 
-  encode: Callable  # str or array -> Int["length"] or Int["*event"]; raises InputError outside the alphabet
-  decode: Callable  # (x, valid=None) -> str or array; one example
+  # text or array -> Int["length"] or Int["*event"]; raises InputError outside the alphabet
+  encode: Callable[[Any], Int[np.ndarray, "*event"]]
+  decode: DecodeFn
   spec: dict[str, Any]  # JSON
   legend: Legend | None = None  # of label maps
+
+
+class Attribute(NamedTuple):
+  """What may be given with an example: a label of a name and one of several values, numbered in their order."""
+
+  name: str
+  values: tuple[str, ...]
 
 
 class DataSource(NamedTuple):
@@ -157,5 +314,6 @@ class DataSource(NamedTuple):
   codec: Codec
   position: str  # what one position is: "character", "byte", "pixel", "value"
   bytes_per_position: float | None  # for Unicode text, so that bits per byte can be stated too
-  fingerprint: str  # SHA-256 of the integers of all splits, in order
+  fingerprint: str  # SHA-256 of the integers of all splits, in order, and of what is given with them
   description: str  # one line: origin and size
+  attributes: tuple[Attribute, ...] = ()  # the names behind `EventSpec.given`

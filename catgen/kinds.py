@@ -2,8 +2,9 @@
 
 A factory's positional parameters are what code supplies (the event, numbers of channels). Its keyword-only parameters,
 `rngs` aside, are the keys of a section of a configuration: their defaults stand there and nowhere else. A factory
-without keyword-only parameters, such as a data set, is supplied with nothing: all its parameters are keys. A parameter
-that the kind lists in `parts` takes a `Recipe` of a kind of another registry: that is a section within the section.
+without keyword-only parameters, such as a data set, is supplied with nothing: all its parameters are keys, unless they
+are positional-only. A parameter that the kind lists in `parts` takes a `Recipe` of a kind of another registry: that is
+a section within the section. A part that is a kind by itself, such as the settings of training, leaves no choice.
 
   network = TRUNKS["transformer"](width=128, num_layers=4)       # a recipe: sizes, checked, and nothing built
   model = diffusion(EventSpec((64,), 27), network=network)       # the family builds it, with the shapes that it knows
@@ -12,12 +13,14 @@ that the kind lists in `parts` takes a `Recipe` of a kind of another registry: t
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from catgen.interfaces import InputError
 
 
-class Recipe(NamedTuple):
+@dataclass(frozen=True)
+class Recipe:
   """A factory with the values of its keys. Calling it, with what only code knows, builds the thing."""
 
   make: Callable[..., Any]
@@ -32,7 +35,7 @@ class Kind(NamedTuple):
   """An entry of a registry."""
 
   make: Callable[..., Any]
-  parts: Mapping[str, Mapping[str, "Kind"]] = {}  # keyword -> the registry whose recipes it takes
+  parts: Mapping[str, "Part"] = {}  # keyword -> the registry, or the one kind, of its recipes
   small: Mapping[str, Any] = {}  # sizes for proofs on tiny spaces, where the configuration's are larger
 
   def __call__(self, **keywords: Any) -> Recipe:
@@ -45,15 +48,20 @@ class Kind(NamedTuple):
 
 
 Registry = Mapping[str, Kind]
+Part = Registry | Kind
 
 
 def keys(make: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-  """Returns the parameters of a factory that a configuration may set: the keyword-only ones, or where none are, all."""
+  """Returns the parameters of a factory that a configuration may set: the keyword-only ones, or where none are, all.
+
+  Positional-only parameters are never among them.
+  """
   # The metaclass of Flax modules hides the signature of their constructor.
   constructor: Any = make
   parameters = inspect.signature(constructor.__init__ if isinstance(make, type) else make).parameters
   only = {name: each for name, each in parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY}
-  return {name: each for name, each in (only or parameters).items() if name not in ("self", "rngs")}
+  free = only or {name: each for name, each in parameters.items() if each.kind is not each.POSITIONAL_ONLY}
+  return {name: each for name, each in free.items() if name not in ("self", "rngs")}
 
 
 def name_of(make: Callable[..., Any]) -> str:

@@ -1,1 +1,1 @@
-"""Experiments: one small file each, listing what differs from configs/base.py."""
+"""Experiments: one small file each, with what differs from the defaults of the signatures (--print_config)."""

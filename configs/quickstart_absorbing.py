@@ -1,14 +1,15 @@
 """The quick start with masked instead of multinomial diffusion, in continuous time.
 
-python -m launch.train --config=configs/quickstart_absorbing.py --workdir=runs/absorbing
+  python -m launch.train --config=quickstart_absorbing --workdir=runs/absorbing
+
+Expected: fewer bits than quickstart.py, as on text8_head; not run by this project.
+Cost: about 7 minutes on two CPU cores.
 """
 
 from ml_collections import ConfigDict
 
-from configs import quickstart
+from catgen.config import like
 
 
 def get_config() -> ConfigDict:
-  config = quickstart.get_config()
-  config.model.update({"process": "absorbing", "schedule": "linear", "num_steps": 0})
-  return config
+  return like("quickstart", {"model.process": "absorbing", "model.schedule": "linear", "model.num_steps": 0})

@@ -9,13 +9,11 @@ neighbors to the left and above. All are exact. Scored on the same examples as m
 what came before it.
 """
 
-import numpy as np
-
 from catgen import build, experiment
 from catgen.bounds import Estimate
 from catgen.data import get_split
 from catgen.evaluation import neighbor_counts, ngrams
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import Batch, DataSource, InputError
 from catgen.reporting import text
 from launch import cli, pictures
 
@@ -48,26 +46,26 @@ def count_baselines(source: DataSource, split: str, max_examples: int = 0) -> di
   counted = {1: _sequence_baselines, 2: _map_baselines}.get(len(source.event.shape))
   if counted is None:
     raise InputError(f"events have shape {source.event.shape}; there are count baselines of sequences and maps only")
-  return counted(source, *experiment.examples_of(source, split, max_examples))
+  return counted(source, experiment.examples_of(source, split, max_examples))
 
 
-def _sequence_baselines(source: DataSource, x: np.ndarray, valid: np.ndarray) -> dict[str, Estimate]:
+def _sequence_baselines(source: DataSource, held_out: Batch) -> dict[str, Estimate]:
   model = ngrams.fit(
-    *ngrams.training_rows(get_split(source, "train")),
+    ngrams.training_rows(get_split(source, "train")),
     order=max(_ORDERS.values()),
     num_classes=source.event.num_classes,
   )
-  return {name: ngrams.score(model, x, valid, order=order) for name, order in _ORDERS.items()}
+  return {name: ngrams.score(model, held_out, order=order) for name, order in _ORDERS.items()}
 
 
-def _map_baselines(source: DataSource, x: np.ndarray, valid: np.ndarray) -> dict[str, Estimate]:
+def _map_baselines(source: DataSource, held_out: Batch) -> dict[str, Estimate]:
   model = neighbor_counts.fit(get_split(source, "train"), num_classes=source.event.num_classes, max_maps=_MAX_MAPS)
   nats = {
-    "independent pixels": neighbor_counts.log_prob(model, x, valid, 1),
-    "each place by itself": neighbor_counts.place_log_prob(model, x, valid),
-    **{name: neighbor_counts.log_prob(model, x, valid, order) for name, order in _NEIGHBOR_ORDERS.items()},
+    "independent pixels": neighbor_counts.log_prob(model, held_out, 1),
+    "each place by itself": neighbor_counts.place_log_prob(model, held_out),
+    **{name: neighbor_counts.log_prob(model, held_out, order) for name, order in _NEIGHBOR_ORDERS.items()},
   }
-  return {name: neighbor_counts.estimate(each, valid) for name, each in nats.items()}
+  return {name: neighbor_counts.estimate(each, held_out) for name, each in nats.items()}
 
 
 def show(baselines: dict[str, Estimate], position: str) -> None:

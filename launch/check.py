@@ -16,6 +16,7 @@ import numpy as np
 from absl import flags
 
 from catgen import experiment
+from catgen.batches import batch_of
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
 from catgen.evaluation import proof
@@ -88,8 +89,7 @@ def small_config(config: dict[str, Any], shape: tuple[int, ...]) -> dict[str, An
     "num_microbatches": 1,
     "ema_decay": 0.0,
   }
-  optimizer = {**config["optimizer"], "name": "adamw", "learning_rate": 3e-3, "warmup_steps": 0, "decay": "constant"}
-  optimizer["adam_learning_rate"] = None
+  optimizer = {"kind": "adamw", "learning_rate": 3e-3, "decay": {"kind": "constant"}}
   mesh = {"data": 1, "fsdp": 1}
   return {**config, "seed": FLAGS.seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
 
@@ -115,7 +115,7 @@ def made_up_source(shape: tuple[int, ...]) -> DataSource:
   for position in range(1, length):
     x[:, position] = np.where(rng.random(number) < 0.8, x[:, position - 1], x[:, position])
   x = x.reshape(number, *shape).astype(np.int32)
-  split = record_split(number, lambda numbers: (x[numbers], np.ones((len(numbers), *shape), bool)))
+  split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers))
   codec = integer_codec(k, shape)
   return DataSource(EventSpec(shape, k), {"train": split}, codec, "value", None, "made up", "dependent positions")
 

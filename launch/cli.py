@@ -1,7 +1,6 @@
 """What all entry points share: flags, and errors of the user's as one line without a traceback."""
 
 import contextlib
-import json
 import os
 import sys
 import warnings
@@ -10,8 +9,8 @@ from typing import Any
 
 from absl import app, flags
 from absl import logging as absl_logging
-from ml_collections import ConfigDict, config_flags
 
+from catgen.config import Configuration, describe, load_config
 from catgen.interfaces import InputError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -20,23 +19,23 @@ flags.DEFINE_string("workdir", None, "folder of the run: config.json, checkpoint
 
 
 def define_config() -> None:
-  """Defines --config with its overrides --config.section.key=value."""
-  config_flags.DEFINE_config_file("config", None, "configuration file; override keys by --config.a.b=value")
+  """Defines --config with its overrides --config.section.key=value, and --print_config."""
+  flags.DEFINE_string("config", None, "a configuration's name or the path of its file; --config.a.b=value overrides")
+  flags.DEFINE_multi_string("override", [], "what --config.a.b=value becomes: a.b=value")
+  flags.DEFINE_bool("print_config", False, "show every key with its value, where it was set and its meaning, and end")
 
 
 def config() -> dict[str, Any]:
-  """Returns --config as plain values. Raises InputError where it is missing or cannot be loaded."""
+  """Returns --config with its overrides as plain values. Raises InputError where it is missing or cannot be loaded."""
+  return configuration().values
+
+
+def configuration() -> Configuration:
+  """Returns --config with its overrides. Raises InputError where it is missing or cannot be loaded."""
   if flags.FLAGS.config is None:
-    raise InputError("--config is not set; give a configuration file, for example --config=configs/quickstart.py")
-  try:
-    return resolved(flags.FLAGS.config)
-  except OSError as error:  # a missing file is reported by ml_collections at first use
-    raise InputError(f"--config cannot be loaded: {str(error).splitlines()[-1].strip()}") from error
-
-
-def resolved(config: ConfigDict) -> dict[str, Any]:
-  """Returns a config as plain JSON values."""
-  return json.loads(json.dumps(config.to_dict()))
+    raise InputError("--config is not set; give a configuration, for example --config=quickstart")
+  overrides = dict(override.partition("=")[::2] for override in flags.FLAGS.override)
+  return load_config(flags.FLAGS.config, overrides)
 
 
 def workdir() -> str:
@@ -78,6 +77,9 @@ def run(main: Callable[[], int | None]) -> None:
 
 def _guarded(main: Callable[[], int | None]) -> int:
   try:
+    if "print_config" in flags.FLAGS and flags.FLAGS.print_config:
+      say(describe(configuration()))
+      return 0
     return main() or 0
   except InputError as error:
     return _fail(str(error))
@@ -89,34 +91,29 @@ def _guarded(main: Callable[[], int | None]) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> list[str]:
-  """Parses flags; a wrong flag, config file or override ends the program with one line."""
+  """Parses flags; a wrong flag ends the program with one line."""
   try:
-    rest = flags.FLAGS(list(arguments))
-  except (
-    flags.Error,
-    AttributeError,
-    KeyError,
-    ValueError,
-    TypeError,
-    OSError,
-    ImportError,
-    SyntaxError,
-    InputError,
-  ) as error:
-    sys.exit(_fail(_one_line(error)))
+    rest = flags.FLAGS(_with_overrides(arguments))
+  except (flags.Error, InputError) as error:
+    sys.exit(_fail(" ".join(str(error).split())))
   if len(rest) > 1:
     sys.exit(_fail(f"unexpected argument {rest[1]!r}; flags start with --"))
   return rest
 
 
-def _one_line(error: BaseException) -> str:
-  text = str(error.args[0] if error.args else error)
-  if "Traceback" in text:  # of the configuration file, which ml_collections quotes whole
-    return f"--config cannot be loaded: {text.strip().splitlines()[-1].strip()}"
-  message = " ".join(text.split())
-  if isinstance(error, KeyError | AttributeError):  # ml_collections names the key and the nearest one that exists
-    return f"--config has no such key: {message}"
-  return message
+def _with_overrides(arguments: Sequence[str]) -> list[str]:
+  """Returns the arguments with --config.a.b=value, or --config.a.b value, as --override=a.b=value."""
+  changed, rest = [], iter(arguments)
+  for argument in rest:
+    if argument.startswith("--config."):
+      setting = argument.removeprefix("--config.")
+      if "=" not in setting:
+        setting += f"={next(rest, '--')}"
+      if setting.partition("=")[2].startswith("--"):
+        raise InputError(f"{argument} has no value; write {argument}=...")
+      argument = f"--override={setting}"
+    changed.append(argument)
+  return changed
 
 
 def _fail(message: str) -> int:

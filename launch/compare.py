@@ -214,7 +214,7 @@ def draw_maps(names: Sequence[str], runs: Sequence[build.Run]) -> None:
   """Draws --num_maps samples of each model of maps beside held-out data."""
   record = runs[0].record
   held_out = examples_of(build.source_of(record), FLAGS.split, FLAGS.num_maps)
-  sets = {"held-out data": pictures.marked(*held_out)}
+  sets = {"held-out data": pictures.marked(held_out.x, held_out.valid)}
   bar = progress.open_progress(len(runs), unit="model", title="draw samples")
   try:
     for name, run in zip(names, runs, strict=True):

@@ -12,9 +12,9 @@ from absl import flags
 
 from catgen import build
 from catgen.bounds import Estimate
+from catgen.config import load_config
 from catgen.interfaces import SampleOptions
 from catgen.reporting import text
-from configs import quickstart
 from launch import baselines, cli, evaluate, sample, spellcheck, train
 
 FLAGS = flags.FLAGS
@@ -22,7 +22,7 @@ FLAGS = flags.FLAGS
 
 def main() -> int:
   started, workdir = time.monotonic(), FLAGS.workdir or "runs/demo"
-  config = cli.resolved(quickstart.get_config())
+  config = load_config("quickstart").values
   source = build.make_source(config["data"])
   cli.say("\n1. Baselines: counts of the training text")
   counts = baselines.count_baselines(source, config["evaluation"]["split"])

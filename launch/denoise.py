@@ -17,9 +17,10 @@ from absl import flags
 from jaxtyping import Int
 
 from catgen import build, experiment
+from catgen.batches import batch_of
 from catgen.evaluation import spelling
 from catgen.evaluation.spelling import Share, SpellingScore
-from catgen.interfaces import InputError
+from catgen.interfaces import Batch, InputError
 from catgen.reporting import figures_maps, text
 from launch import cli, inputs, pictures
 from launch.inputs import Example
@@ -51,11 +52,10 @@ def restore(
 ) -> dict[str, Int[np.ndarray, "height width"]]:
   """Corrupts a map, corrects it, prints what was repaired and broken, and returns the correction of each method."""
   rng, k = np.random.default_rng(seed), run.record.event.num_classes
-  corrupted = clean._replace(x=spelling.corrupt(rng, clean.x[None], clean.valid[None], error_rate, k)[0])
+  corrupted = clean._replace(x=spelling.corrupt(rng, _alone(clean), error_rate, k).x[0])
   corrected = _corrections(run, corrupted, error_rate)
   judged = {
-    method: spelling.judge(*(array[None] for array in (clean.x, corrupted.x, mended, clean.valid)))
-    for method, mended in corrected.items()
+    method: spelling.judge(_alone(clean), corrupted.x[None], mended[None]) for method, mended in corrected.items()
   }
   cli.say(f"{clean.name}, {error_rate:.1%} of the {run.record.position}s wrong; 95 % intervals")
   show_scores(judged)
@@ -75,11 +75,15 @@ def denoise(
 
 
 def _corrections(run: build.Run, corrupted: Example, error_rate: float) -> dict[str, Int[np.ndarray, "height width"]]:
-  x, valid = corrupted.x[None], corrupted.valid[None]
+  typed = _alone(corrupted)
   return {
-    method: spelling.correct(run.model, run.params, run.state, x, valid, error_rate, method=method).x[0]
+    method: spelling.correct(run.model, run.params, run.state, typed, error_rate, method=method).x[0]
     for method in spelling.METHODS
   }
+
+
+def _alone(example: Example) -> Batch:
+  return batch_of(example.x[None], example.valid[None])
 
 
 def _draw(run: build.Run, workdir: str, given: dict[str, np.ndarray], corrected: dict[str, np.ndarray]) -> None:
@@ -93,10 +97,10 @@ def _draw(run: build.Run, workdir: str, given: dict[str, np.ndarray], corrected:
 def score(run: build.Run, *, split: str, rate: float, max_examples: int, seed: int) -> dict[str, SpellingScore]:
   """Prints and returns what both methods repair and break on held-out examples, of text or of maps."""
   source = build.source_of(run.record)
-  x, valid = experiment.examples_of(source, split, max_examples)
-  scores = spelling.score(run.model, run.params, run.state, x, valid, rng=np.random.default_rng(seed), rate=rate)
+  clean = experiment.examples_of(source, split, max_examples)
+  scores = spelling.score(run.model, run.params, run.state, clean, rng=np.random.default_rng(seed), rate=rate)
   examples = "maps" if pictures.is_map(source.event) else "sequences"
-  cli.say(f"{len(x)} {examples} of the {split} split, {rate:.1%} of the {source.position}s wrong; 95 % intervals")
+  cli.say(f"{len(clean.x)} {examples} of the {split} split, {rate:.1%} of the {source.position}s wrong; 95 % intervals")
   show_scores(scores)
   return scores
 

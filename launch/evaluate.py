@@ -135,7 +135,8 @@ def _samples_beside_data(run: build.Run, workdir: str, source: DataSource, split
   cli.say(f"drawing {_PICTURED} samples{how} for a picture (--pictures=false leaves it out)")
   drawn = run.sample(_PICTURED, seed=seed)
   samples = pictures.marked(np.asarray(drawn.x), np.asarray(drawn.valid))
-  data = pictures.marked(*experiment.examples_of(source, split, _PICTURED))
+  held_out = experiment.examples_of(source, split, _PICTURED)
+  data = pictures.marked(held_out.x, held_out.valid)
   path = os.path.join(workdir, f"samples_beside_{split}.png")
   return pictures.draw_beside(path, data, samples, pictures.legend_of(run.record), run.step)
 

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Int
 
 from catgen import build
 from catgen.data import get_split
-from catgen.data.array_file import load_arrays
-from catgen.data.file_bytes import existing_file
+from catgen.data.arrays import load_arrays
+from catgen.data.reading import existing_file
 from catgen.interfaces import InputError
 
 HOLE = -1  # in an array: a position that is not known
@@ -89,8 +89,8 @@ def one_example(run: build.Run, *, path: str | None, split: str, index: int, hol
     return Example(examples[index], np.ones(examples[index].shape, bool), f"{path}, number {index}")
   chosen = get_split(build.source_of(run.record), split)
   _check_index(index, chosen.num_examples, f"the split {split!r}")
-  x, valid = chosen.examples(np.array([index]))
-  return Example(x[0], valid[0], f"{split} split, number {index}")
+  batch = chosen.examples(np.array([index]))
+  return Example(batch.x[0], batch.valid[0], f"{split} split, number {index}")
 
 
 def _check_index(index: int, count: int, owner: str) -> None:

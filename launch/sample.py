@@ -17,8 +17,9 @@ import numpy as np
 from absl import flags
 
 from catgen import build, experiment
+from catgen.batches import batch_of
 from catgen.evaluation import samples as sampling
-from catgen.interfaces import DataSource, InputError, SampleOptions
+from catgen.interfaces import Batch, DataSource, InputError, SampleOptions
 from catgen.reporting import figures_chain, progress, text
 from launch import cli, inputs, pictures
 
@@ -76,7 +77,7 @@ def draw(
     bar.close()
   x, valid = np.asarray(drawn.x), np.asarray(drawn.valid)
   _show(run, x, valid, output)
-  sets = None if source is None else compared_sets(run, x, valid, source)
+  sets = None if source is None else compared_sets(run, batch_of(x, valid), source)
   if sets is not None:
     cli.say(comparison(run, sets))
   chain = None if drawn.chain is None else np.asarray(drawn.chain)
@@ -95,7 +96,7 @@ def _show(run: build.Run, x: np.ndarray, valid: np.ndarray, output: str | None) 
         np.save(file, x)
     cli.say(f"{len(x)} samples written to {output}")
   elif pictures.is_map(run.record.event):
-    shares = sampling.frequencies(x, valid, run.record.event.num_classes).classes
+    shares = sampling.frequencies(batch_of(x, valid), run.record.event.num_classes).classes
     cli.say(
       f"{len(x):,} maps of {' x '.join(map(str, x.shape[1:]))} {run.record.position}s: "
       f"{pictures.summary(shares, pictures.legend_of(run.record))}"
@@ -107,27 +108,25 @@ def _show(run: build.Run, x: np.ndarray, valid: np.ndarray, output: str | None) 
     cli.say(f"{1 - valid.mean():.2%} of the positions hold a code that means no category")
 
 
-def compared_sets(
-  run: build.Run, x: np.ndarray, valid: np.ndarray, source: DataSource
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """Returns samples, as many held-out examples, and the training split, as (x, valid) by name."""
+def compared_sets(run: build.Run, samples: Batch, source: DataSource) -> dict[str, Batch]:
+  """Returns samples, as many held-out examples, and the training split, by name."""
   most = _COMPARED_MAPS if pictures.is_map(source.event) else _COMPARED_EXAMPLES
   return {
-    "samples": (x, valid),
-    "held-out data": experiment.examples_of(source, run.record.config["evaluation"]["split"], len(x)),
+    "samples": samples,
+    "held-out data": experiment.examples_of(source, run.record.config["evaluation"]["split"], len(samples.x)),
     "training data": experiment.examples_of(source, "train", most),
   }
 
 
-def comparison(run: build.Run, sets: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
+def comparison(run: build.Run, sets: dict[str, Batch]) -> str:
   """Returns statistics of samples and of held-out data, both beside those of the training split, which comes last."""
-  found = [sampling.frequencies(*each, run.record.event.num_classes) for each in sets.values()]
+  found = [sampling.frequencies(each, run.record.event.num_classes) for each in sets.values()]
   *_, training = found
   names = {"classes": "categories", "pairs": "neighbor pairs"}
   if training.pairs_below is not None:
     names |= {"pairs": "pairs to the right", "pairs_below": "pairs below"}
   rows = [
-    ["examples", *(f"{len(each):,}" for each, _ in sets.values())],
+    ["examples", *(f"{len(each.x):,}" for each in sets.values())],
     [f"entropy of a {run.record.position}, bits", *(f"{sampling.entropy(each.classes):.3f}" for each in found)],
   ]
   for field, name in names.items():
@@ -140,9 +139,9 @@ def comparison(run: build.Run, sets: dict[str, tuple[np.ndarray, np.ndarray]]) -
   )
 
 
-def _known_words(run: build.Run, sets: list[tuple[np.ndarray, np.ndarray]]) -> list[str]:
+def _known_words(run: build.Run, sets: list[Batch]) -> list[str]:
   """Returns for each set how many of its whole words occur in the last one."""
-  texts = [[run.decode(*example) for example in zip(*each, strict=True)] for each in sets]
+  texts = [[run.decode(*example) for example in zip(each.x, each.valid, strict=True)] for each in sets]
   vocabulary = {word for line in texts[-1] for word in sampling.whole_words(line)}
   return ["{:,} of {:,}".format(*sampling.word_rate(lines, vocabulary)) for lines in texts]
 
@@ -153,15 +152,16 @@ def show_maps(
   x: np.ndarray,
   valid: np.ndarray,
   chain: np.ndarray | None,
-  sets: dict[str, tuple[np.ndarray, np.ndarray]] | None,
+  sets: dict[str, Batch] | None,
 ) -> list[str]:
   """Draws samples, their chain, and the sets that they are compared with; shows and returns the pictures."""
   maps, legend = pictures.marked(x, valid), pictures.legend_of(run.record)
   paths = [pictures.draw_samples(os.path.join(workdir, "samples.png"), maps, legend, run.step)]
   if sets is not None:
-    held_out, beside = pictures.marked(*sets["held-out data"]), os.path.join(workdir, "samples_beside_data.png")
+    data = sets["held-out data"]
+    held_out, beside = pictures.marked(data.x, data.valid), os.path.join(workdir, "samples_beside_data.png")
     paths.append(pictures.draw_beside(beside, held_out, maps, legend, run.step))
-    found = {name: sampling.frequencies(*each, run.record.event.num_classes) for name, each in sets.items()}
+    found = {name: sampling.frequencies(each, run.record.event.num_classes) for name, each in sets.items()}
     data_first = {name: found[name] for name in reversed(found)}
     paths.append(pictures.draw_statistics(os.path.join(workdir, "statistics.png"), data_first, legend))
   if chain is not None:

@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from absl import flags
-from jaxtyping import Bool, Int
 
 from catgen import build
+from catgen.batches import batch_of, take
 from catgen.data import eval_batches, get_split
 from catgen.data.splits import record_split
 from catgen.evaluation import comparison, likelihood, outliers, results
 from catgen.evaluation.likelihood import Likelihood
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import Batch, DataSource, InputError
 from catgen.reporting import progress, text
 from launch import cli, inputs
 
@@ -34,14 +34,6 @@ FLAGS = flags.FLAGS
 
 _NUM_REPLICATES = 4
 _SHOWN_CHARACTERS = 60
-
-
-class Given(NamedTuple):
-  """Examples to score, and what each is called: its number in a file or a split, or that of its line."""
-
-  x: Int[np.ndarray, "examples *event"]
-  valid: Bool[np.ndarray, "examples *event"]
-  numbers: Int[np.ndarray, "examples"]
 
 
 class Settings(NamedTuple):
@@ -69,8 +61,8 @@ def main() -> None:
 
 def given_examples(
   run: build.Run, load_source: Callable[[], DataSource], *, path: str | None, split: str | None, max_examples: int = 0
-) -> Given:
-  """Returns the examples of a file, or of a split of the run's data (0: all of it).
+) -> Batch:
+  """Returns the examples of a file, or of a split of the run's data (0: all), numbered as there; lines of text from 1.
 
   Raises:
     InputError: both or none of them are given, or an example does not fit the model.
@@ -82,7 +74,7 @@ def given_examples(
   assert path is not None
   if not inputs.is_text(run):
     x = inputs.read_examples(path, run)
-    return Given(x, np.ones(x.shape, bool), np.arange(len(x)))
+    return batch_of(x)
   padded, lines = [], inputs.read_lines(path)
   for number, line in lines.items():
     try:
@@ -90,21 +82,21 @@ def given_examples(
     except InputError as error:
       raise InputError(f"{path}, line {number}: {error}") from error
   x, valid = map(np.stack, zip(*padded, strict=True))
-  return Given(x, valid, np.array(list(lines)))
+  return batch_of(x, valid, index=np.array(list(lines)))
 
 
-def spread_examples(source: DataSource, split: str, number: int) -> Given:
+def spread_examples(source: DataSource, split: str, number: int) -> Batch:
   """Returns so many examples of a split (0: all), evenly spread over it."""
   chosen = get_split(source, split)
   count = min(number or chosen.num_examples, chosen.num_examples)
   numbers = np.round(np.linspace(0, chosen.num_examples - 1, count)).astype(np.int64)
-  return Given(*chosen.examples(numbers), numbers)
+  return chosen.examples(numbers)
 
 
 def score(
   run: build.Run,
   workdir: str,
-  given: Given,
+  given: Batch,
   settings: Settings,
   load_source: Callable[[], DataSource],
   *,
@@ -135,7 +127,7 @@ def score(
   return [
     results.without_nan(
       {
-        "example": int(given.numbers[number]),
+        "example": int(given.index[number]),
         "percentile": float(standing[i]),
         "bits": float(scored.bits[i]),
         "monte_carlo_error": float(scored.errors[i]),
@@ -147,9 +139,9 @@ def score(
   ]
 
 
-def _evaluate(run: build.Run, given: Given, settings: Settings, title: str) -> Likelihood:
+def _evaluate(run: build.Run, given: Batch, settings: Settings, title: str) -> Likelihood:
   size = min(run.record.config["evaluation"]["batch_size"], len(given.x))
-  split = record_split(len(given.x), lambda wanted: (given.x[wanted], given.valid[wanted]))
+  split = record_split(len(given.x), partial(take, given))
   bar = progress.open_progress(-(-len(given.x) // size), unit="batch", title=title)
   try:
     return likelihood.evaluate(
@@ -191,7 +183,7 @@ def _reference_bits(
 
 def _show(
   run: build.Run,
-  given: Given,
+  given: Batch,
   found: Likelihood,
   scored: outliers.ExampleBits,
   reference: np.ndarray,
@@ -201,7 +193,7 @@ def _show(
   rows = []
   for i in np.argsort(-scored.bits, kind="stable")[:top]:
     number = found.numbers[i]
-    row = [str(given.numbers[number]), f"{standing[i]:.1f}", f"{scored.bits[i]:.4f}", f"{scored.errors[i]:.4f}"]
+    row = [str(given.index[number]), f"{standing[i]:.1f}", f"{scored.bits[i]:.4f}", f"{scored.errors[i]:.4f}"]
     if is_text:
       row.append(text.visible(run.decode(given.x[number], given.valid[number]))[:_SHOWN_CHARACTERS])
     rows.append(row)

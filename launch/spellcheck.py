@@ -14,6 +14,7 @@ import os
 from absl import flags
 
 from catgen import build
+from catgen.batches import batch_of
 from catgen.evaluation import spelling
 from catgen.interfaces import InputError
 from catgen.reporting import text
@@ -35,7 +36,7 @@ def main() -> None:
 def correct(run: build.Run, typed: str, *, error_rate: float, method: str) -> str:
   """Corrects a sentence, prints it with its changes, and returns it."""
   x, valid = build.padded(run.encode(typed), run.record.event)
-  found = spelling.correct(run.model, run.params, run.state, x[None], valid[None], error_rate, method=method)
+  found = spelling.correct(run.model, run.params, run.state, batch_of(x[None], valid[None]), error_rate, method=method)
   length = int(valid.sum())
   corrected = run.decode(found.x[0][:length])
   cli.say(f"typed:     {typed}")

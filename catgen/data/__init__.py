@@ -1,18 +1,17 @@
-"""Data sets: integers in named splits, and the batches made of them. To add one: a file here and a line in SOURCES."""
+"""Data sets: integers in named splits, and the batches made of them. To add one: a file in sets, a line in SOURCES."""
 
-from catgen.data.array_file import array_file
-from catgen.data.cityscapes import cityscapes
 from catgen.data.codecs import from_spec, reduce_to_text8
-from catgen.data.enwik8 import enwik8
-from catgen.data.label_maps import label_maps
-from catgen.data.pipeline import eval_batches, prefetch, train_batch
+from catgen.data.pipeline import context_batches, eval_batches, prefetch, train_batch
+from catgen.data.sets.array_file import array_file
+from catgen.data.sets.cityscapes.source import cityscapes
+from catgen.data.sets.label_maps import label_maps
+from catgen.data.sets.squares import squares
+from catgen.data.sets.stdlib_docs import stdlib_docs
+from catgen.data.sets.street_scenes.source import street_scenes
+from catgen.data.sets.text_file import text_file
+from catgen.data.sets.text_lines import text_lines
+from catgen.data.sets.wikipedia.source import enwik8, text8
 from catgen.data.splits import get_split
-from catgen.data.squares import squares
-from catgen.data.stdlib_docs import stdlib_docs
-from catgen.data.street_scenes import street_scenes
-from catgen.data.text8 import text8
-from catgen.data.text_file import text_file
-from catgen.data.text_lines import text_lines
 from catgen.interfaces import DataSource
 from catgen.kinds import Kind, Registry
 
@@ -31,6 +30,7 @@ SOURCES: Registry = {
 
 __all__ = [
   "SOURCES",
+  "context_batches",
   "eval_batches",
   "from_spec",
   "get_split",
@@ -45,7 +45,8 @@ def summary(source: DataSource) -> str:
   """Returns one line on a source: origin, what an example is, the size of each split, and its fingerprint."""
   shape = " x ".join(map(str, source.event.shape))
   sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in source.splits.items())
+  given = "".join(f"{len(values)} values of {name} given; " for name, values in source.attributes)
   return (
     f"{source.description}; examples of {shape} {source.position}s ({source.event.num_classes} categories): {sizes}; "
-    f"SHA-256 {source.fingerprint[:16]}"
+    f"{given}SHA-256 {source.fingerprint[:16]}"
   )

@@ -5,10 +5,10 @@ p-th of n equal slices of it.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Int64, UInt64
+from jaxtyping import Bool, Int, Int64, UInt64
 
 from catgen.interfaces import Batch, InputError, Split
 
@@ -43,10 +43,10 @@ def train_batch(
     # random_raw and not integers(): NumPy keeps the former stable from version to version
     words = np.random.Philox(seed_sequence(CROPS, seed, step)).random_raw(batch_size)
     numbers = (words % np.uint64(split.num_crops)).astype(np.int64)[index]
-    x, valid = split.crops(numbers)
+    batch = split.crops(numbers)
   else:
-    x, valid = split.examples(shuffled(seed, step * batch_size + index, split.num_examples))
-  return Batch(x, valid, index)
+    batch = split.examples(shuffled(seed, step * batch_size + index, split.num_examples))
+  return batch._replace(index=index)
 
 
 def eval_batches(
@@ -57,21 +57,64 @@ def eval_batches(
   process_count: int = 1,
   limit: int | None = None,
 ) -> Iterator[Batch]:
-  """Yields this process's parts of the global batches that walk the split, or its first `limit` examples, once.
+  """Returns this process's parts of the global batches that walk the split, or its first `limit` examples, once.
 
-  `index` is the number in the split. Every process yields equally many batches of equal size; those past the end
-  are filled with examples that are not valid anywhere, whose `index` goes on counting.
+  `index` is the number in the split. Every process gets equally many batches of equal size; those past the end
+  are filled with examples that are not valid anywhere and given nothing, whose `index` goes on counting.
   """
-  own = _own_slice(batch_size, process_index, process_count)
-  if limit is not None and limit < 1:
-    raise InputError(f"limit is {limit}; it must be at least 1, or None for the whole split")
-  stop = split.num_examples if limit is None else min(limit, split.num_examples)
-  for first in range(0, stop, batch_size):
-    index = first + own
-    present = index < stop
-    x, valid = split.examples(np.minimum(index, stop - 1))
-    x[~present], valid[~present] = 0, False
-    yield Batch(x, valid, index)
+  own, stop = _own_slice(batch_size, process_index, process_count), _num_walked(split, limit)
+  return _walk(split.examples, stop, batch_size, own, split.given)
+
+
+def context_batches(
+  split: Split,
+  *,
+  context: int,
+  batch_size: int,
+  process_index: int = 0,
+  process_count: int = 1,
+  limit: int | None = None,
+) -> Iterator[Batch]:
+  """Returns this process's parts of the global batches of windows that score a stream once, with context before it.
+
+  The first window scores all its L positions. Each later one begins `context` positions before the first that no window
+  has scored yet, reads those and scores the L - context after them. All positions of `eval_batches` are scored, and no
+  others: what the last window has beyond them is not valid. `index` is the number of the window.
+
+  Args:
+    split: a stream.
+    context: 0 to L - 1; with 0 these are `eval_batches`. Windows cost L / (L - context) times as much.
+    batch_size, process_index, process_count: as there.
+    limit: positions of the first so many examples; None = all.
+
+  Raises:
+    InputError: the split has separate records, which have no neighbors, or the context fills the window.
+  """
+  if context == 0:
+    return eval_batches(
+      split, batch_size=batch_size, process_index=process_index, process_count=process_count, limit=limit
+    )
+  length = split.stride
+  if length is None:
+    raise InputError(f"context is {context}, but this data set has separate records without neighbors; set it to 0")
+  if not 0 < context < length:
+    raise InputError(
+      f"context is {context}; it must be 0 to {length - 1}, less than the {length} positions of a window"
+    )
+  own, total = _own_slice(batch_size, process_index, process_count), _num_walked(split, limit) * length
+  step = length - context
+  columns = np.arange(length)
+
+  def windows(numbers: Int[np.ndarray, "n"]) -> Batch:
+    start = numbers * step
+    read = np.minimum(start, total - length)
+    shifted = columns[None] + (start - read)[:, None]
+    batch, inside = split.crops(read), shifted < length
+    x, valid = (np.take_along_axis(array, shifted % length, axis=1) for array in (batch.x, batch.valid))
+    scored = (columns[None] >= context) | (numbers[:, None] == 0)
+    return batch._replace(x=np.where(inside, x, np.int32(0)), valid=inside & valid, scored=inside & scored)
+
+  return _walk(windows, 1 - (length - total) // step, batch_size, own, split.given)
 
 
 def prefetch(function: Callable[[int], Element], start: int, stop: int, depth: int) -> Iterator[Element]:
@@ -138,6 +181,40 @@ def _mix(values: UInt64[np.ndarray, "n"]) -> UInt64[np.ndarray, "n"]:
   values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
   values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
   return values ^ (values >> np.uint64(31))
+
+
+def _num_walked(split: Split, limit: int | None) -> int:
+  if limit is not None and limit < 1:
+    raise InputError(f"limit is {limit}; it must be at least 1, or None for the whole split")
+  return split.num_examples if limit is None else min(limit, split.num_examples)
+
+
+def _walk(
+  read: Callable[[Int[np.ndarray, "n"]], Batch],
+  stop: int,
+  batch_size: int,
+  own: Int64[np.ndarray, "local"],
+  given: tuple[int, ...],
+) -> Iterator[Batch]:
+  """Yields what `read` gives of the numbers below `stop`, in batches of one size, the last one padded."""
+  for first in range(0, stop, batch_size):
+    index = first + own
+    yield _emptied(read(np.minimum(index, stop - 1)), index >= stop, given)._replace(index=index)
+
+
+def _emptied(batch: Batch, absent: Bool[np.ndarray, "batch"], given: tuple[int, ...]) -> Batch:
+  """Returns the batch with padding in place of the examples that are absent."""
+
+  def filled(array: np.ndarray | None, value: Any) -> np.ndarray | None:
+    return None if array is None else np.where(absent.reshape(-1, *(1,) * (array.ndim - 1)), value, array)
+
+  return Batch(
+    filled(batch.x, np.int32(0)),
+    filled(batch.valid, False),
+    batch.index,
+    scored=filled(batch.scored, False),
+    given=filled(batch.given, np.array(given, np.int32)),
+  )
 
 
 def _own_slice(batch_size: int, process_index: int, process_count: int) -> Int64[np.ndarray, "local"]:

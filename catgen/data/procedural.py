@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
+from catgen.batches import batch_of
 from catgen.data.codecs import integer_codec
 from catgen.data.pipeline import seed_sequence
 from catgen.data.splits import NAMES, blocks, fingerprint, record_split
-from catgen.interfaces import DataSource, EventSpec, InputError, Legend, Split
+from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Legend, Split
 
 STRIDE = 2**40  # between the first numbers of two splits, which so have no example in common
 HASHED = 2**19  # positions of every split that the fingerprint covers: 256 maps of 32 x 64
@@ -59,9 +60,8 @@ def uniforms(purpose: int, seed: int, numbers: Int[np.ndarray, "n"], count: int)
 
 
 def _split(render: Render, name: str, count: int) -> Split:
-  def read(numbers: Int[np.ndarray, "n"]) -> tuple[np.ndarray, np.ndarray]:
-    x = render(numbers + _start(name)).astype(np.int32)
-    return x, np.ones(x.shape, bool)
+  def read(numbers: Int[np.ndarray, "n"]) -> Batch:
+    return batch_of(render(numbers + _start(name)).astype(np.int32), index=numbers)
 
   return record_split(count, read)
 

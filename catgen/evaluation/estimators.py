@@ -4,20 +4,24 @@ exact   log p(x)                                        Model.log_prob
 elbo    one draw of a lower bound (one time step)       Model.bound
 full    the same bound with every time step once        Model.full_bound
 iwbo    the log of an unbiased estimate of p(x)         Model.log_weight
+
+All are of the scored positions, given what the batch says is given.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from catgen.batches import scored_positions
 from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree
 from catgen.keys import example_keys
 
-CAPABILITIES = {"exact": "log_prob", "elbo": "bound", "full": "full_bound", "iwbo": "log_weight"}
+Name = Literal["exact", "elbo", "full", "iwbo"]
+ESTIMATORS: tuple[Name, ...] = get_args(Name)
 GOLDEN_RATIO = 2654435769  # 2^32 (sqrt(5) - 1) / 2: multiples of it, modulo 2^32, spread evenly however many there are
 
 
@@ -37,12 +41,13 @@ class Draws(NamedTuple):
   losses: LossSums | None  # for "full" only
 
 
-def available(model: Model) -> tuple[str, ...]:
+def available(model: Model) -> tuple[Name, ...]:
   """Returns the estimators that this model offers."""
-  return tuple(name for name, field in CAPABILITIES.items() if getattr(model, field) is not None)
+  capabilities = {"exact": model.log_prob, "elbo": model.bound, "full": model.full_bound, "iwbo": model.log_weight}
+  return tuple(name for name in ESTIMATORS if capabilities[name] is not None)
 
 
-def default_estimator(model: Model) -> str:
+def default_estimator(model: Model) -> Name:
   """Returns "exact" where the model has exact probabilities, else "elbo": "full" costs T network calls an example."""
   return "exact" if model.log_prob is not None else "elbo"
 
@@ -50,14 +55,14 @@ def default_estimator(model: Model) -> str:
 def check_estimator(model: Model, estimator: str) -> None:
   """Raises InputError unless the model offers the estimator."""
   offered = ", ".join(available(model))
-  if estimator not in CAPABILITIES:
+  if estimator not in ESTIMATORS:
     raise InputError(f"unknown estimator {estimator!r}; this model offers: {offered}")
   if estimator == "iwbo" and model.log_weight is None:
     raise InputError(
       "estimator 'iwbo' needs importance weights, which this model does not have (draws of its bound are none, "
       f"their exponentials do not average to p(x)); it offers: {offered}"
     )
-  if getattr(model, CAPABILITIES[estimator]) is None:
+  if estimator not in available(model):
     raise InputError(f"this model has no estimator {estimator!r}; it offers: {offered}")
 
 
@@ -79,7 +84,7 @@ def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Dr
 
   Args:
     model: hashed by the identity of its functions: one trace serves every later evaluation of the same model.
-    estimator: a key of CAPABILITIES that the model offers.
+    estimator: one that the model offers.
     num_at_once: draws computed together; memory grows with it.
 
   `key` is that of one replicate of the whole estimate; example i in draw s uses fold_in(fold_in(., s), i).
@@ -131,7 +136,7 @@ def _full(model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array
 
 
 def _sum_losses(profile: Profile, batch: Batch, num_classes: int) -> LossSums:
-  by_position = jnp.where(batch.valid, profile.by_position, 0.0)
+  by_position = jnp.where(scored_positions(batch), profile.by_position, 0.0)
   by_class = jnp.zeros(num_classes).at[batch.x].add(by_position)
   return LossSums(profile.by_time.sum(axis=0), by_position.sum(axis=0), by_class)
 

@@ -10,6 +10,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import Array, Float, Int
 
 from catgen import bounds
+from catgen.batches import scored_positions
 from catgen.evaluation import estimators
 from catgen.interfaces import Batch, InputError, Model, PyTree
 
@@ -26,19 +27,20 @@ class Anatomy(NamedTuple):
 
 
 class Likelihood(NamedTuple):
-  """The likelihood of a split. Examples without a valid position are left out."""
+  """The likelihood of a split. Examples without a scored position are left out."""
 
   estimate: bounds.Estimate
   terms: dict[str, float]  # bits per position, losses; they add up to estimate.bits; empty for exact and iwbo
   numbers: Int[np.ndarray, "examples"]  # of the examples in the split, ascending
   nats: Float[np.ndarray, "replicates examples"]  # lower bound on log p(x), or log p(x)
-  positions: Int[np.ndarray, "examples"]  # valid ones
+  positions: Int[np.ndarray, "examples"]  # those that were scored
   estimator: str
   num_draws: int
   num_replicates: int
   effective_sample_size: float | None  # of the importance weights: the median over examples and replicates
   anatomy: Anatomy | None
   warnings: tuple[str, ...]
+  given: str | None = None  # of a model with labels: whether those of the data were given, "data", or "none"
 
 
 def evaluate(
@@ -53,6 +55,7 @@ def evaluate(
   num_replicates: int = 4,
   draws_at_once: int = 1,
   same_draws: bool = False,
+  given: str = "data",
   place: Callable[[Batch], Batch] = lambda batch: batch,
   progress: Callable[[float], Any] = lambda share: None,
 ) -> Likelihood:
@@ -69,6 +72,7 @@ def evaluate(
     draws_at_once: at most so many draws in one device call (a divisor of num_draws is taken); memory grows with it.
     same_draws: all examples share their draws, so that what is by chance in them hardly changes the order of their
       scores; by default each has its own, so that the mean over examples is more exact.
+    given: "data": examples are scored as p(x | labels), where the batches give any; "none": as p(x), without them.
     place: turns a local NumPy batch into global arrays on a mesh.
     progress: called after each device call with the share of a batch it has finished.
 
@@ -79,14 +83,20 @@ def evaluate(
   estimators.check_estimator(model, estimator)
   if min(num_draws, num_replicates, draws_at_once) < 1:
     raise InputError("num_draws, num_replicates and draws_at_once must be at least 1")
+  if given not in ("data", "none"):
+    raise InputError(f'given is {given!r}; it must be "data", the labels of the data, or "none"')
   if estimator == "exact":
     num_draws = num_replicates = 1
   walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, progress)
   at_once = max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
-  scored = [_score_batch(walk, params, state, place(batch), at_once) for batch in batches]
+  labelled = given == "data" and bool(model.event.given)
+  scored = [
+    _score_batch(walk, params, state, place(batch if labelled else batch._replace(given=None)), at_once)
+    for batch in batches
+  ]
   if not scored or not any(part.positions.any() for part in scored):
-    raise InputError("no examples to evaluate: the split holds no valid position")
-  return _summarize(scored, walk)
+    raise InputError("no examples to evaluate: the split holds no position to score")
+  return _summarize(scored, walk)._replace(given=given if model.event.given else None)
 
 
 class _Walk(NamedTuple):
@@ -121,7 +131,7 @@ def _score_batch(walk: _Walk, params: PyTree, state: PyTree, batch: Batch, at_on
     key = jax.random.fold_in(walk.key, replicate)
     draws.append(step(params, state, drawn_for, key, numbers, np.int32(walk.num_draws)))
     walk.progress(1.0 / len(calls))
-  counts = _count(batch.x, batch.valid, num_classes=walk.model.event.num_classes)
+  counts = _count(batch.x, scored_positions(batch), num_classes=walk.model.event.num_classes)
   fetched, numbers, (positions, position_counts, class_counts) = fetch((draws, batch.index, counts))
 
   def stacked(arrays: list[np.ndarray]) -> np.ndarray:  # [replicates, draws, batch]
@@ -204,9 +214,9 @@ def _warnings(nats: np.ndarray, sizes: np.ndarray | None, num_draws: int) -> lis
 
 
 @jax.jit(static_argnames="num_classes")
-def _count(x: Array, valid: Array, *, num_classes: int) -> tuple[Array, Array, Array]:
-  """Returns the valid positions of each example, the examples at each position, and the occurrences of each class."""
-  counted = valid.astype(jnp.int32)
+def _count(x: Array, scored: Array, *, num_classes: int) -> tuple[Array, Array, Array]:
+  """Returns the scored positions of each example, the examples at each position, and the occurrences of each class."""
+  counted = scored.astype(jnp.int32)
   by_class = jnp.zeros(num_classes, jnp.int32).at[x].add(counted)
   return counted.reshape(counted.shape[0], -1).sum(axis=1), counted.sum(axis=0), by_class
 

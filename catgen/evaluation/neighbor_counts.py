@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt64
+from jaxtyping import Float, UInt64
 
 from catgen import bounds
 from catgen.evaluation import ngrams
-from catgen.interfaces import InputError, Split
+from catgen.interfaces import Batch, InputError, Split
 
 NEIGHBORS = {"left": (0, -1), "above": (-1, 0), "above left": (-1, -1), "above right": (-1, 1)}  # the nearest first
 MAX_ORDER = len(NEIGHBORS) + 1
@@ -40,13 +40,13 @@ def fit(split: Split, *, num_classes: int, max_maps: int) -> NeighborCounts:
   base = num_classes + 1
   ngrams.check_order(MAX_ORDER, base)
   grams, counts = np.zeros(0, np.uint64), np.zeros(0, np.int64)
-  shape = split.examples(np.arange(1))[0].shape[1:]
+  shape = split.examples(np.arange(1)).x.shape[1:]
   first_code = np.arange(math.prod(shape)).reshape(shape) * num_classes
   places = np.zeros(first_code.size * num_classes, np.int64)
-  for x, valid in _blocks(split, max_maps):
-    seen, times = np.unique(pack(x, valid, num_classes)[valid], return_counts=True)
+  for maps in _blocks(split, max_maps):
+    seen, times = np.unique(pack(maps, num_classes)[maps.valid], return_counts=True)
     grams, counts = _merged(np.concatenate([grams, seen]), np.concatenate([counts, times]))
-    places += np.bincount((first_code[None] + x)[valid], minlength=places.size)
+    places += np.bincount((first_code[None] + maps.x)[maps.valid], minlength=places.size)
   if not grams.size:
     raise InputError("the training split has no valid position to count")
   types = [_merged(grams % np.uint64(base**m), counts) for m in range(1, MAX_ORDER + 1)]
@@ -56,53 +56,42 @@ def fit(split: Split, *, num_classes: int, max_maps: int) -> NeighborCounts:
   )
 
 
-def log_prob(
-  model: NeighborCounts,
-  x: Int[np.ndarray, "maps height width"],
-  valid: Bool[np.ndarray, "maps height width"],
-  order: int,
-) -> Float[np.ndarray, "maps height width"]:
+def log_prob(model: NeighborCounts, maps: Batch, order: int) -> Float[np.ndarray, "maps height width"]:
   """Returns log p(pixel | the first order - 1 of NEIGHBORS) in nats, 0 where invalid; order 1: one marginal for all."""
-  nats = np.zeros(x.shape)
-  grams = pack(x, valid, model.grams.num_classes)[valid] % np.uint64(model.grams.base**order)
-  nats[valid] = np.log(ngrams.probability(model.grams, grams, order))
+  nats = np.zeros(maps.x.shape)
+  grams = pack(maps, model.grams.num_classes)[maps.valid] % np.uint64(model.grams.base**order)
+  nats[maps.valid] = np.log(ngrams.probability(model.grams, grams, order))
   return nats
 
 
-def place_log_prob(
-  model: NeighborCounts, x: Int[np.ndarray, "maps height width"], valid: Bool[np.ndarray, "maps height width"]
-) -> Float[np.ndarray, "maps height width"]:
+def place_log_prob(model: NeighborCounts, maps: Batch) -> Float[np.ndarray, "maps height width"]:
   """Returns log p(pixel | its place) in nats; 0 where invalid."""
-  chosen = np.take_along_axis(model.places[None], np.where(valid, x, 0)[..., None], axis=-1)[..., 0]
-  return np.where(valid, np.log(chosen), 0.0)
+  chosen = np.take_along_axis(model.places[None], np.where(maps.valid, maps.x, 0)[..., None], axis=-1)[..., 0]
+  return np.where(maps.valid, np.log(chosen), 0.0)
 
 
-def estimate(
-  nats: Float[np.ndarray, "maps height width"], valid: Bool[np.ndarray, "maps height width"]
-) -> bounds.Estimate:
+def estimate(nats: Float[np.ndarray, "maps height width"], maps: Batch) -> bounds.Estimate:
   """Returns the cross-entropy of held-out maps in bits per pixel, with its error over maps."""
-  return bounds.estimate(nats.sum(axis=(1, 2))[None], valid.sum(axis=(1, 2)), exact=True)
+  return bounds.estimate(nats.sum(axis=(1, 2))[None], maps.valid.sum(axis=(1, 2)), exact=True)
 
 
-def pack(
-  x: Int[np.ndarray, "maps height width"], valid: Bool[np.ndarray, "maps height width"], num_classes: int
-) -> UInt64[np.ndarray, "maps height width"]:
+def pack(maps: Batch, num_classes: int) -> UInt64[np.ndarray, "maps height width"]:
   """Returns each pixel with its neighbors as one number in base K + 1, the pixel being the last digit."""
-  _, height, width = x.shape
+  _, height, width = maps.x.shape
   padded = np.pad(
-    np.where(valid, x, num_classes).astype(np.uint64), ((0, 0), (1, 0), (1, 1)), constant_values=num_classes
+    np.where(maps.valid, maps.x, num_classes).astype(np.uint64), ((0, 0), (1, 0), (1, 1)), constant_values=num_classes
   )
-  packed = np.zeros(x.shape, np.uint64)
+  packed = np.zeros(maps.x.shape, np.uint64)
   for down, right in [*reversed(NEIGHBORS.values()), (0, 0)]:
     neighbor = padded[:, 1 + down : 1 + down + height, 1 + right : 1 + right + width]
     packed = packed * np.uint64(num_classes + 1) + neighbor
   return packed
 
 
-def _blocks(split: Split, max_maps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Yields (x, valid) of the first maps, some at a time."""
+def _blocks(split: Split, max_maps: int) -> Iterator[Batch]:
+  """Yields the first maps, some at a time."""
   count = min(max_maps, split.num_examples)
-  step = max(1, _BLOCK // max(1, split.examples(np.arange(1))[0].size))
+  step = max(1, _BLOCK // max(1, split.examples(np.arange(1)).x.size))
   for start in range(0, count, step):
     yield split.examples(np.arange(start, min(start + step, count)))
 

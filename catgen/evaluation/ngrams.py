@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt64
+from jaxtyping import Float, Int, UInt64
 
 from catgen import bounds
-from catgen.interfaces import InputError, Split
+from catgen.batches import batch_of, scored_positions
+from catgen.interfaces import Batch, InputError, Split
 
 
 class Table(NamedTuple):
@@ -44,35 +45,36 @@ class NGrams(NamedTuple):
   continuations: tuple[Table, ...]  # entry m - 1: by the number of distinct symbols before them; one order fewer
 
 
-def training_rows(split: Split, max_positions: int = 20_000_000) -> tuple[np.ndarray, np.ndarray]:
-  """Returns (x, valid), [rows, positions]: a stream as one unbroken row, records as one row each.
+def training_rows(split: Split, max_positions: int = 20_000_000) -> Batch:
+  """Returns the training data as a batch of rows: a stream as one unbroken row, records as one row each.
 
   Only about the first `max_positions` are read: counting takes about 0.4 s and 100 MB for each million.
   """
-  length = split.examples(np.arange(1))[0].shape[1]
-  if split.num_crops <= split.num_examples:
+  length = split.examples(np.arange(1)).x.shape[1]
+  if split.stride is None:
     return split.examples(np.arange(min(split.num_examples, max(1, max_positions // length))))
   last = min(split.num_crops - 1, max(0, max_positions - length))
   starts = np.arange(0, last + 1, length)
-  x, valid = split.crops(starts)
+  first = split.crops(starts)
   tail = last - starts[-1]  # what the crops at multiples of the length leave over
-  rest, rest_valid = split.crops(np.array([last]))
-  x = np.concatenate([x.reshape(-1), rest[0, length - tail :]])
-  return x[None], np.concatenate([valid.reshape(-1), rest_valid[0, length - tail :]])[None]
+  rest = split.crops(np.array([last]))
+  x, valid = (
+    np.concatenate([whole.reshape(1, -1), cut[:, length - tail :]], axis=1)
+    for whole, cut in ((first.x, rest.x), (first.valid, rest.valid))
+  )
+  return batch_of(x, valid)
 
 
-def fit(
-  x: Int[np.ndarray, "rows length"], valid: Bool[np.ndarray, "rows length"], *, order: int, num_classes: int
-) -> NGrams:
+def fit(rows: Batch, *, order: int, num_classes: int) -> NGrams:
   """Returns the models of orders 1..order. N-grams lie within a row and never span an invalid position.
 
   Raises:
     InputError: num_classes ** order does not fit in 63 bits, or there is nothing to count.
   """
   check_order(order, num_classes)
-  if not valid.any():
+  if not rows.valid.any():
     raise InputError("the training split has no valid position to count")
-  grams, runs = _pack(x, order, num_classes), _run_lengths(valid)
+  grams, runs = _pack(rows.x, order, num_classes), _run_lengths(rows.valid)
   types = [np.unique(grams[m - 1][runs >= m], return_counts=True) for m in range(1, order + 1)]
   return smoothed([counted for counted in types if counted[0].size], num_classes=num_classes, base=num_classes)
 
@@ -92,23 +94,20 @@ def check_order(order: int, base: int) -> None:
     raise InputError(f"an n-gram order of {order} is not possible with {base} categories: lower the order")
 
 
-def log_prob(
-  model: NGrams, x: Int[np.ndarray, "rows length"], valid: Bool[np.ndarray, "rows length"], *, order: int
-) -> Float[np.ndarray, "rows length"]:
+def log_prob(model: NGrams, rows: Batch, *, order: int) -> Float[np.ndarray, "rows length"]:
   """Returns log p(category | the up to order - 1 valid ones just before it in its row) in nats; 0 where invalid."""
   order = min(order, len(model.counts))
-  grams, runs = _pack(x, order, model.num_classes), np.minimum(_run_lengths(valid), order)
-  nats = np.zeros(x.shape)
+  grams, runs = _pack(rows.x, order, model.num_classes), np.minimum(_run_lengths(rows.valid), order)
+  nats = np.zeros(rows.x.shape)
   for m in range(1, order + 1):
     nats[runs == m] = np.log(probability(model, grams[m - 1][runs == m], m))
   return nats
 
 
-def score(
-  model: NGrams, x: Int[np.ndarray, "rows length"], valid: Bool[np.ndarray, "rows length"], *, order: int
-) -> bounds.Estimate:
-  """Returns the cross-entropy of held-out examples in bits per position, with its error over examples."""
-  nats, positions = log_prob(model, x, valid, order=order).sum(axis=1), valid.sum(axis=1)
+def score(model: NGrams, batch: Batch, *, order: int) -> bounds.Estimate:
+  """Returns the cross-entropy of held-out examples in bits per scored position, with its error over examples."""
+  scored = scored_positions(batch)
+  nats, positions = np.where(scored, log_prob(model, batch, order=order), 0.0).sum(axis=1), scored.sum(axis=1)
   return bounds.estimate(nats[None], positions, exact=True)
 
 

@@ -16,6 +16,7 @@ from jax.scipy.stats import chi2
 from jaxtyping import Array
 
 from catgen import bounds
+from catgen.batches import batch_of
 from catgen.evaluation import event_probabilities
 from catgen.evaluation.event_probabilities import EventProbabilities, Mean, mean
 from catgen.evaluation.samples import generate
@@ -115,7 +116,7 @@ def enumerate_events(model: Model) -> Batch:
     raise InputError(f"{num_classes}^{size} events are too many to enumerate: at most {MAX_EVENTS} are")
   x = np.stack(np.unravel_index(np.arange(number), (num_classes,) * size), axis=-1).astype(np.int32)
   x = x.reshape(number, *model.event.shape)
-  return Batch(x, np.ones(x.shape, bool), np.arange(number, dtype=np.int32))
+  return batch_of(x)
 
 
 def _draw(

@@ -19,7 +19,7 @@ from catgen.interfaces import DataSource, InputError
 
 FILE_NAME = "results.json"
 SCORES_FOLDER = "scores"
-IDENTITY = ("split", "step", "ema", "estimator", "num_draws", "config_hash", "data_fingerprint")
+IDENTITY = ("split", "step", "ema", "estimator", "num_draws", "context", "given", "config_hash", "data_fingerprint")
 
 
 def likelihood_record(
@@ -31,6 +31,7 @@ def likelihood_record(
   ema: bool,
   config: Mapping[str, Any],
   invalid: Invalid | None = None,
+  context: int = 0,
 ) -> dict[str, Any]:
   """Returns the evaluation as one JSON object; a number that is unknown is None.
 
@@ -42,6 +43,7 @@ def likelihood_record(
     ema: True where the averaged parameters were evaluated.
     config: the resolved configuration as a JSON-like dict; only its hash is kept.
     invalid: what of the model's samples means no category, for models that can draw such.
+    context: positions that each window read before those it scored; a record of 0 does not mention it.
   """
   value = float(likelihood.estimate.bits)
   record = {
@@ -66,7 +68,8 @@ def likelihood_record(
     "warnings": list(likelihood.warnings),
     "invalid": None if invalid is None else invalid._asdict(),
   }
-  return without_nan(record)
+  more = {"context": context or None, "given": likelihood.given}  # left out where they say nothing
+  return without_nan(record | {name: value for name, value in more.items() if value is not None})
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -124,7 +127,9 @@ def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) ->
 def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> pathlib.Path:
   """Returns where the scores of single examples belong that `record` summarizes."""
   averaged = "_ema" if record["ema"] else ""
-  name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}.npz"
+  how = f"_context{record['context']}" if "context" in record else ""
+  how += "_given_none" if record.get("given") == "none" else ""
+  name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}{how}.npz"
   return pathlib.Path(workdir) / SCORES_FOLDER / name
 
 

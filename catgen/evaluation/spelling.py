@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from catgen.interfaces import InputError, Model, PyTree
+from catgen.batches import take
+from catgen.interfaces import Batch, InputError, Model, PyTree
 
 METHODS = ("bayes", "paper")
 
@@ -47,18 +48,13 @@ class SpellingScore(NamedTuple):
   wrong_after: Share  # of all positions: not the truth after the correction
 
 
-def corrupt(
-  rng: np.random.Generator,
-  x: Int[np.ndarray, "batch *event"],
-  valid: Bool[np.ndarray, "batch *event"],
-  rate: float,
-  num_classes: int,
-) -> Int[np.ndarray, "batch *event"]:
-  """Returns x where each valid position is, with probability `rate`, another category, all others equally likely."""
+def corrupt(rng: np.random.Generator, batch: Batch, rate: float, num_classes: int) -> Batch:
+  """Returns examples of which each valid position is, with probability `rate`, another category, all equally likely."""
   check_error_rate(rate, num_classes)
+  x = batch.x
   shift = rng.integers(1, num_classes, x.shape) if num_classes > 1 else np.zeros(x.shape, np.int64)
-  wrong = (rng.random(x.shape) < rate) & valid
-  return np.where(wrong, (x + shift) % num_classes, x).astype(x.dtype)
+  wrong = (rng.random(x.shape) < rate) & batch.valid
+  return batch._replace(x=np.where(wrong, (x + shift) % num_classes, x).astype(x.dtype))
 
 
 def check_error_rate(rate: float, num_classes: int) -> None:
@@ -71,8 +67,7 @@ def correct(
   model: Model,
   params: PyTree,
   state: PyTree,
-  x: Int[np.ndarray, "batch *event"],
-  valid: Bool[np.ndarray, "batch *event"],
+  typed: Batch,
   error_rate: float,
   *,
   method: str = "bayes",
@@ -81,8 +76,7 @@ def correct(
 
   Args:
     model, params, state: a model that can denoise.
-    x: as typed; every entry a category, also where invalid.
-    valid: positions that count; the others stay.
+    typed: every entry a category, also where invalid; invalid positions stay. Its labels, if any, are given.
     error_rate: assumed probability that a category is wrong, in [0, (K - 1) / K); "paper" does not use it.
     method: "bayes" or "paper".
 
@@ -94,19 +88,21 @@ def correct(
   if method not in METHODS:
     raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
   check_error_rate(error_rate, model.event.num_classes)
+  x = typed.x
   if x.size and (x.min() < 0 or x.max() >= model.event.num_classes):
     raise InputError(f"a category lies outside [0, {model.event.num_classes})")
   noise_level = float(error_rate) if method == "bayes" else 0.0
-  best, probability = jax.device_get(_compiled(model, noise_level, method)(params, state, x, valid))
-  chosen = np.where(valid, best, x).astype(x.dtype)
-  return Correction(chosen, np.where(valid, probability, 1.0), chosen != x)
+  best, probability = jax.device_get(_compiled(model, noise_level, method)(params, state, typed))
+  chosen = np.where(typed.valid, best, x).astype(x.dtype)
+  return Correction(chosen, np.where(typed.valid, probability, 1.0), chosen != x)
 
 
 @functools.lru_cache(maxsize=32)
 def _compiled(model: Model, noise_level: float, method: str) -> Callable[..., tuple[Array, Array]]:
-  def decide(params: PyTree, state: PyTree, x: Array, valid: Array) -> tuple[Array, Array]:
+  def decide(params: PyTree, state: PyTree, typed: Batch) -> tuple[Array, Array]:
     assert model.denoise is not None
-    denoised = model.denoise(params, jnp.asarray(x), jnp.asarray(valid), noise_level, state=state)
+    x, valid = jnp.asarray(typed.x), jnp.asarray(typed.valid)
+    denoised = model.denoise(params, x, valid, noise_level, given=typed.given, state=state)
     log_probs = denoised.posterior if method == "bayes" else denoised.prediction
     return log_probs.argmax(axis=-1), jnp.exp(log_probs.max(axis=-1))
 
@@ -117,8 +113,7 @@ def score(
   model: Model,
   params: PyTree,
   state: PyTree,
-  x: Int[np.ndarray, "examples *event"],
-  valid: Bool[np.ndarray, "examples *event"],
+  batch: Batch,
   *,
   rng: np.random.Generator,
   rate: float,
@@ -129,7 +124,7 @@ def score(
 
   Args:
     model, params, state: a model that can denoise.
-    x, valid: clean held-out examples.
+    batch: clean held-out examples.
     rng: draws the errors.
     rate: probability of an error at a position.
     assumed_rate: what the corrector believes; None: the true rate.
@@ -138,21 +133,19 @@ def score(
   The intervals are Wilson's at 95 %, with the number of positions divided by the design effect, since positions of
   one example are not independent. They stay honest where a count is zero.
   """
-  typed = corrupt(rng, x, valid, rate, model.event.num_classes)
+  typed = corrupt(rng, batch, rate, model.event.num_classes)
   assumed = rate if assumed_rate is None else assumed_rate
   return {
-    method: judge(x, typed, _correct_in_batches(model, params, state, typed, valid, assumed, method, batch_size), valid)
+    method: judge(batch, typed.x, _correct_in_batches(model, params, state, typed, assumed, method, batch_size))
     for method in METHODS
   }
 
 
 def judge(
-  x: Int[np.ndarray, "examples *event"],
-  typed: Int[np.ndarray, "examples *event"],
-  mended: Int[np.ndarray, "examples *event"],
-  valid: Bool[np.ndarray, "examples *event"],
+  truth: Batch, typed: Int[np.ndarray, "examples *event"], mended: Int[np.ndarray, "examples *event"]
 ) -> SpellingScore:
-  """Returns what a correction of `typed` has repaired and broken, x being the truth."""
+  """Returns what a correction of what was typed has repaired and broken."""
+  x, valid = truth.x, truth.valid
   axes = tuple(range(1, x.ndim))
   wrong, clean, right = (typed != x) & valid, (typed == x) & valid, mended == x
   return SpellingScore(
@@ -167,16 +160,15 @@ def _correct_in_batches(
   model: Model,
   params: PyTree,
   state: PyTree,
-  x: np.ndarray,
-  valid: np.ndarray,
+  typed: Batch,
   error_rate: float,
   method: str,
   batch_size: int,
 ) -> np.ndarray:
-  mended = np.empty_like(x)
-  for start in range(0, len(x), batch_size):
-    numbers = np.minimum(np.arange(start, start + batch_size), len(x) - 1)  # one shape; the last example fills up
-    part = correct(model, params, state, x[numbers], valid[numbers], error_rate, method=method)
+  mended = np.empty_like(typed.x)
+  for start in range(0, len(mended), batch_size):
+    numbers = np.minimum(np.arange(start, start + batch_size), len(mended) - 1)  # one shape; the last example fills up
+    part = correct(model, params, state, take(typed, numbers), error_rate, method=method)
     mended[numbers] = part.x
   return mended
 

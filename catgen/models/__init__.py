@@ -2,15 +2,18 @@
 
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.kinds import Kind, Registry
-from catgen.models.argmax_flow import argmax_flow
 from catgen.models.autoregressive import autoregressive
-from catgen.models.dequantized_flow import dequantized_flow
 from catgen.models.diffusion import diffusion
+from catgen.models.flow.argmax import argmax_flow
+from catgen.models.flow.dequantized import dequantized_flow
 from catgen.networks import TRUNKS
+from catgen.processes import PROCESSES, SCHEDULES
 
 _FLOW: dict[str, Registry] = {"encoder": TRUNKS, "density": DENSITIES, "posterior_flow": POSTERIOR_FLOWS}
 MODELS: Registry = {
-  "diffusion": Kind(diffusion, parts={"network": TRUNKS}),
+  "diffusion": Kind(
+    diffusion, parts={"network": TRUNKS, "process": PROCESSES, "schedule": SCHEDULES}, small={"num_steps": 8}
+  ),
   "argmax_flow": Kind(argmax_flow, parts=_FLOW),
   "dequantized_flow": Kind(dequantized_flow, parts=_FLOW),
   "autoregressive": Kind(autoregressive, parts={"network": TRUNKS}),

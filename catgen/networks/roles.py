@@ -82,7 +82,7 @@ class Stack(nnx.Module):
   def _with_given(self, h: Array, given: Array | None) -> Array:
     if self.given is not None:
       return _added(h, self.given(given))
-    if given is not None:
+    if given is not None and given.shape[1]:
       raise InputError("attributes are given, but the network was built for none; set EventSpec.given")
     return h
 

@@ -5,11 +5,11 @@ alpha_bar the probability that a category is still the original one, log_x0 the 
 of the clean category, K the number of categories.
 """
 
-from collections.abc import Callable
-
+from catgen.kinds import Kind, Registry
 from catgen.processes import absorbing, uniform
 from catgen.processes.process import Process
+from catgen.processes.schedules import SCHEDULES, Schedule
 
-PROCESSES: dict[str, Callable[[int], Process]] = {"uniform": uniform.process, "absorbing": absorbing.process}
+PROCESSES: Registry = {"uniform": Kind(uniform.process), "absorbing": Kind(absorbing.process)}
 
-__all__ = ["PROCESSES", "Process"]
+__all__ = ["PROCESSES", "SCHEDULES", "Process", "Schedule"]

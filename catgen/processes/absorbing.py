@@ -15,7 +15,7 @@ from catgen.processes.levels import Level, Span, align, over_events
 from catgen.processes.process import Process
 
 
-def process(num_classes: int) -> Process:
+def process(num_classes: int, /) -> Process:
   """Returns the absorbing process over K >= 2 categories; its mask is state K."""
   bind = partial(partial, num_classes=num_classes)
   return Process(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from catgen.interfaces import InputError
+from catgen.kinds import Kind, Registry
 from catgen.processes.levels import Level, Span
 
 _OFFSET = 0.008  # s of Nichol & Dhariwal (2021), kept by the paper
@@ -82,7 +83,11 @@ def linear() -> Schedule:
 
 
 def polynomial(power: float = 2.0) -> Schedule:
-  """Returns alpha_bar(t) = 1 - t^power, power >= 1: larger powers keep the data clean for longer."""
+  """Returns alpha_bar(t) = 1 - t^power.
+
+  Args:
+    power: at least 1; larger powers keep the data clean for longer.
+  """
   if power < 1:
     raise InputError(f"schedule 'polynomial': power is {power}, but must be at least 1 (finite slope at t = 0)")
 
@@ -98,11 +103,11 @@ def polynomial(power: float = 2.0) -> Schedule:
   return Schedule("polynomial", True, keep, lost, slope, _sampled(keep, lost))
 
 
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-  "cosine": cosine,
-  "paper_cosine": paper_cosine,
-  "linear": linear,
-  "polynomial": polynomial,
+SCHEDULES: Registry = {
+  "cosine": Kind(cosine),
+  "paper_cosine": Kind(paper_cosine),
+  "linear": Kind(linear),
+  "polynomial": Kind(polynomial),
 }
 
 

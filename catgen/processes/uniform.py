@@ -24,7 +24,7 @@ from catgen.processes.levels import Level, Span, align
 from catgen.processes.process import Process
 
 
-def process(num_classes: int) -> Process:
+def process(num_classes: int, /) -> Process:
   """Returns the uniform process over K >= 2 categories."""
   bind = partial(partial, num_classes=num_classes)
   return Process(

@@ -1,143 +1,194 @@
-"""Optimizers and learning rates: Adam, AdamW, Adamax and Muon, with warm-up, decay and clipping."""
+"""Optimizers: Adam, AdamW, Adamax and Muon, with a learning rate and clipping.
 
-import functools
+Each is a function of the number of updates in the run to an optimizer and its learning rate by step.
+"""
+
 import re
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
 from catgen.interfaces import InputError, PyTree
+from catgen.kinds import Kind, Registry
+from catgen.training.learning_rate import DECAYS, Factor, make_learning_rate
 from catgen.trees import path_name
 
-NAMES = ("adamw", "adam", "adamax", "muon")
-DECAYS = ("constant", "cosine", "linear", "inverse_sqrt", "exponential")
+Rate = Callable[..., Float[Array, ""]]
+Optimizer = tuple[optax.GradientTransformation, Rate]
+Decay = Callable[[int, int], Factor]
+_COSINE = DECAYS["cosine"]()
 
 # What Muon leaves to Adam among the kernels: lookups by category or position, and the layer that makes logits.
 # Looked for in a parameter's path, such as "layers/attention/output/kernel".
 ADAM_PATHS = r"embed|position|(^|/)(head|logits)(/|$)"
 
 
-def make_learning_rate(
-  *,
-  learning_rate: float,
+def adam(
   num_steps: int,
+  /,
+  *,
+  learning_rate: float = 3e-4,
   warmup_steps: int = 0,
-  decay: str = "constant",
-  final_fraction: float = 0.0,
-  decay_rate: float = 0.99,
-  decay_steps: int = 0,
-) -> Callable[..., Float[Array, ""]]:
-  """Returns the rate of update number `step` (from 0), peak * warmup(step) * decay(step).
-
-    warmup       = min(1, (step + 1) / warmup_steps), so that the first update already moves; 1 without warm-up
-    progress p   = (step - warmup_steps) / (num_steps - warmup_steps), kept within [0, 1]
-    constant     = 1
-    linear       = 1 - (1 - final_fraction) p
-    cosine       = final_fraction + (1 - final_fraction) (1 + cos(pi p)) / 2
-    inverse_sqrt = sqrt(w / max(step + 1, w)), w = max(1, warmup_steps)
-    exponential  = decay_rate^floor(step / decay_steps)
+  decay: Decay = _COSINE,
+  b1: float = 0.9,
+  b2: float = 0.999,
+  eps: float = 1e-8,
+  clip_norm: float = 0.0,
+) -> Optimizer:
+  """Returns Adam without weight decay.
 
   Args:
     learning_rate: the peak, > 0.
-    num_steps: updates in the whole run; where linear and cosine decay end (the last update is one short of p = 1).
-    warmup_steps: in [0, num_steps].
-    decay: one of `DECAYS`.
-    final_fraction: in [0, 1], of the peak; for linear and cosine.
-    decay_rate: in (0, 1], per `decay_steps` updates; the paper's text models use 0.99 per epoch.
-    decay_steps: >= 1 for exponential: the updates of one epoch.
+    warmup_steps: updates in which the rate rises to its peak; 0 = none.
+    decay: of the rate after the warm-up.
+    b1: decay of the average of gradients.
+    b2: decay of the average of their squares.
+    eps: added to the root of that average.
+    clip_norm: largest global norm of the gradient; 0 = no clipping.
 
   Raises:
-    InputError: a value is out of range.
+    InputError: a number is out of range.
+
+  Reference: Kingma and Ba (2015).
   """
-  _check(learning_rate > 0, f"learning_rate is {learning_rate}; give a positive number")
-  _check(decay in DECAYS, f"decay is {decay!r}; choose one of {', '.join(DECAYS)}")
-  _check(0 <= warmup_steps <= num_steps, f"warmup_steps is {warmup_steps}; choose 0 to num_steps = {num_steps}")
-  _check(0 <= final_fraction <= 1, f"final_fraction is {final_fraction}; choose a fraction of the peak, 0 to 1")
-  _check(0 < decay_rate <= 1, f"decay_rate is {decay_rate}; choose a number in (0, 1]")
-  _check(decay != "exponential" or decay_steps > 0, "exponential decay needs decay_steps, the steps in one epoch")
-  knee = max(1, warmup_steps)
-
-  def decay_factor(step: Array) -> Array:
-    progress = jnp.clip((step - warmup_steps) / max(1, num_steps - warmup_steps), 0.0, 1.0)
-    match decay:
-      case "linear":
-        return 1 - (1 - final_fraction) * progress
-      case "cosine":
-        return final_fraction + (1 - final_fraction) * (1 + jnp.cos(jnp.pi * progress)) / 2
-      case "inverse_sqrt":
-        return jnp.sqrt(knee / jnp.maximum(step + 1, knee))
-      case "exponential":
-        return jnp.power(decay_rate, step // decay_steps)
-    return jnp.ones(())
-
-  def rate(step: Array | int) -> Float[Array, ""]:
-    step = jnp.asarray(step)
-    warmup = jnp.minimum(1.0, (step + 1) / knee)
-    return jnp.asarray(learning_rate * warmup * decay_factor(step), jnp.float32)
-
-  return rate
+  rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
+  return _clipped(optax.adam(rate, b1, b2, eps), clip_norm), rate
 
 
-def make_optimizer(
-  *,
-  name: str,
-  learning_rate: float,
+def adamax(
   num_steps: int,
+  /,
+  *,
+  learning_rate: float = 3e-4,
   warmup_steps: int = 0,
-  decay: str = "constant",
-  final_fraction: float = 0.0,
-  decay_rate: float = 0.99,
-  decay_steps: int = 0,
+  decay: Decay = _COSINE,
+  b1: float = 0.9,
+  b2: float = 0.999,
+  eps: float = 1e-8,
+  clip_norm: float = 0.0,
+) -> Optimizer:
+  """Returns Adamax: Adam with the largest gradient seen, slowly forgotten, in place of the root of mean squares.
+
+  Args:
+    learning_rate: the peak, > 0.
+    warmup_steps: updates in which the rate rises to its peak; 0 = none.
+    decay: of the rate after the warm-up.
+    b1: decay of the average of gradients.
+    b2: decay of the largest of their sizes.
+    eps: added to that size.
+    clip_norm: largest global norm of the gradient; 0 = no clipping.
+
+  Raises:
+    InputError: a number is out of range.
+
+  Reference: Kingma and Ba (2015), section 7.
+  """
+  rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
+  return _clipped(optax.adamax(rate, b1, b2, eps), clip_norm), rate
+
+
+def adamw(
+  num_steps: int,
+  /,
+  *,
+  learning_rate: float = 3e-4,
+  warmup_steps: int = 0,
+  decay: Decay = _COSINE,
   b1: float = 0.9,
   b2: float = 0.999,
   eps: float = 1e-8,
   weight_decay: float = 0.0,
   clip_norm: float = 0.0,
-  momentum: float = 0.95,
-  ns_steps: int = 5,
-  adam_learning_rate: float | None = None,
-  adam_paths: str = ADAM_PATHS,
-) -> tuple[optax.GradientTransformation, Callable[..., Float[Array, ""]]]:
-  """Returns an optimizer and its learning rate as a function of the step.
+) -> Optimizer:
+  """Returns Adam with decoupled weight decay.
 
   Args:
-    name: one of `NAMES`. "muon" orthogonalizes the momentum of hidden kernels and gives all else to Adam (with
-      Nesterov's momentum); see `muon_dimensions`.
-    learning_rate, num_steps, warmup_steps, decay, final_fraction, decay_rate, decay_steps: see `make_learning_rate`.
-    b1, b2, eps: of Adam, AdamW, Adamax and of Adam's part under Muon.
-    weight_decay: decoupled (multiplied by the rate, not by the adaptive step), for kernels alone: never for biases,
-      norms or embeddings. Under Muon it acts on the kernels that Muon updates. Adam and Adamax refuse it.
+    learning_rate: the peak, > 0.
+    warmup_steps: updates in which the rate rises to its peak; 0 = none.
+    decay: of the rate after the warm-up.
+    b1: decay of the average of gradients.
+    b2: decay of the average of their squares.
+    eps: added to the root of that average.
+    weight_decay: multiplied by the rate, not by the adaptive step; for kernels alone, never for biases, norms or
+      embeddings.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
-    momentum: of Muon, Nesterov's form.
-    ns_steps: Newton-Schulz iterations of Muon. Five bring all but tiny singular values to between 0.7 and 1.2.
-    adam_learning_rate: peak rate of Adam's part under Muon, with the same warm-up and decay; None = learning_rate.
-    adam_paths: regular expression; kernels whose path it finds go to Adam instead of Muon.
 
   Raises:
-    InputError: an unknown name, a number out of range, or weight decay where it has no decoupled form.
+    InputError: a number is out of range.
+
+  Reference: Loshchilov and Hutter (2019).
   """
-  _check_choices(name, weight_decay, clip_norm, adam_learning_rate)
-  schedule = functools.partial(
-    make_learning_rate,
-    num_steps=num_steps,
-    warmup_steps=warmup_steps,
-    decay=decay,
-    final_fraction=final_fraction,
-    decay_rate=decay_rate,
-    decay_steps=decay_steps,
+  _check(weight_decay >= 0, f"weight_decay is {weight_decay}; it must not be negative")
+  rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
+  return _clipped(optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=kernel_mask), clip_norm), rate
+
+
+def muon(
+  num_steps: int,
+  /,
+  *,
+  learning_rate: float = 1e-2,
+  adam_learning_rate: float = 2e-3,
+  warmup_steps: int = 0,
+  decay: Decay = _COSINE,
+  momentum: float = 0.95,
+  ns_steps: int = 5,
+  b1: float = 0.9,
+  b2: float = 0.999,
+  eps: float = 1e-8,
+  weight_decay: float = 0.0,
+  clip_norm: float = 0.0,
+  adam_paths: str = ADAM_PATHS,
+) -> Optimizer:
+  """Returns Muon, which orthogonalizes the momentum of hidden kernels, with Adam for all else; see `muon_dimensions`.
+
+  Args:
+    learning_rate: the peak of Muon's rate, > 0; that of Adam's part is `adam_learning_rate`.
+    adam_learning_rate: the peak of the rate of Adam's part, with the same warm-up and decay.
+    warmup_steps: updates in which the rates rise to their peaks; 0 = none.
+    decay: of the rates after the warm-up.
+    momentum: of Muon, in Nesterov's form.
+    ns_steps: Newton-Schulz iterations; five bring all but tiny singular values to between 0.7 and 1.2.
+    b1: of Adam's part (with Nesterov's momentum): decay of the average of gradients.
+    b2: of Adam's part: decay of the average of their squares.
+    eps: of Adam's part: added to the root of that average, and of Muon: to the norm that it divides by.
+    weight_decay: decoupled, for the kernels that Muon updates alone.
+    clip_norm: largest global norm of the gradient; 0 = no clipping.
+    adam_paths: regular expression; kernels whose path it finds go to Adam.
+
+  Raises:
+    InputError: a number is out of range.
+
+  Reference: Jordan et al. (2024), https://kellerjordan.github.io/posts/muon.
+  """
+  _check(weight_decay >= 0, f"weight_decay is {weight_decay}; it must not be negative")
+  rate, adam_rate = (
+    make_learning_rate(num_steps, learning_rate=peak, warmup_steps=warmup_steps, decay=decay)
+    for peak in (learning_rate, adam_learning_rate)
   )
-  rate = schedule(learning_rate=learning_rate)
-  if name == "muon":
-    adam = schedule(learning_rate=learning_rate if adam_learning_rate is None else adam_learning_rate)
-    update = _muon(rate, momentum, ns_steps, eps, weight_decay, adam_rate=adam, b1=b1, b2=b2, adam_paths=adam_paths)
-  elif name == "adamw":
-    update = optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=kernel_mask)
-  else:
-    update = {"adam": optax.adam, "adamax": optax.adamax}[name](rate, b1, b2, eps)
-  return (optax.chain(optax.clip_by_global_norm(clip_norm), update) if clip_norm else update), rate
+  update = optax.contrib.muon(
+    rate,
+    ns_steps=ns_steps,
+    beta=momentum,
+    eps=eps,
+    weight_decay=weight_decay,
+    adam_b1=b1,
+    adam_b2=b2,
+    adam_learning_rate=adam_rate,
+    muon_weight_dimension_numbers=lambda params: muon_dimensions(params, adam_paths),
+  )
+  return _clipped(update, clip_norm), rate
+
+
+_DECAY = {"decay": DECAYS}
+OPTIMIZERS: Registry = {
+  "adam": Kind(adam, parts=_DECAY),
+  "adamw": Kind(adamw, parts=_DECAY),
+  "adamax": Kind(adamax, parts=_DECAY),
+  "muon": Kind(muon, parts=_DECAY),
+}
 
 
 def kernel_mask(params: PyTree) -> PyTree:
@@ -162,36 +213,9 @@ def muon_dimensions(params: PyTree, adam_paths: str = ADAM_PATHS) -> PyTree:
   return jax.tree.map_with_path(dimensions, params)
 
 
-def _muon(
-  rate: Callable,
-  momentum: float,
-  ns_steps: int,
-  eps: float,
-  weight_decay: float,
-  *,
-  adam_rate: Callable,
-  b1: float,
-  b2: float,
-  adam_paths: str,
-) -> optax.GradientTransformation:
-  return optax.contrib.muon(
-    rate,
-    ns_steps=ns_steps,
-    beta=momentum,
-    eps=eps,
-    weight_decay=weight_decay,
-    adam_b1=b1,
-    adam_b2=b2,
-    adam_learning_rate=adam_rate,
-    muon_weight_dimension_numbers=lambda params: muon_dimensions(params, adam_paths),
-  )
-
-
-def _check_choices(name: str, weight_decay: float, clip_norm: float, adam_learning_rate: float | None) -> None:
-  _check(name in NAMES, f"optimizer is {name!r}; choose one of {', '.join(NAMES)}")
-  _check(weight_decay >= 0 and clip_norm >= 0, "weight_decay and clip_norm must not be negative")
-  _check(weight_decay == 0 or name in ("adamw", "muon"), f"{name} takes no weight_decay; use adamw")
-  _check(name == "muon" or adam_learning_rate is None, f"adam_learning_rate belongs to muon, not to {name}")
+def _clipped(update: optax.GradientTransformation, clip_norm: float) -> optax.GradientTransformation:
+  _check(clip_norm >= 0, f"clip_norm is {clip_norm}; it must not be negative")
+  return optax.chain(optax.clip_by_global_norm(clip_norm), update) if clip_norm else update
 
 
 def _is_kernel(name: str, leaf: Array) -> bool:

@@ -1,19 +1,8 @@
 """Small experiments on maps, for about ten minutes on one CPU core each: the rows of the paper's Table 4, and more.
 
-  python -m launch.train --config=configs/street_scenes/NAME.py --workdir=runs/NAME
+  python -m launch.train --config=street_scenes/NAME --workdir=runs/NAME
 
 multinomial, absorbing: diffusion. argmax_softplus, argmax_gumbel, argmax_gumbel_thresholding, round_uniform,
 round_variational: flows with one density, which only differ in how categories become latents; argmax_bits: the same
 with bits. All of them see the same number of maps.
 """
-
-ROWS = (
-  "multinomial",
-  "absorbing",
-  "argmax_softplus",
-  "argmax_bits",
-  "argmax_gumbel",
-  "argmax_gumbel_thresholding",
-  "round_uniform",
-  "round_variational",
-)

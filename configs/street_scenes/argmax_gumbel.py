@@ -1,12 +1,17 @@
-"""Argmax flow on street scenes with Gumbels conditioned on their argmax: no flow in q(v | x)."""
+"""Argmax flow on street scenes with Gumbels conditioned on their argmax: no flow in q(v | x).
+
+  python -m launch.train --config=street_scenes/argmax_gumbel --workdir=runs/argmax_gumbel
+
+Expected: 0.360 bits per pixel on the test split, an ELBO (measured, docs/RESULTS.md).
+Cost: 6 to 16 minutes on one CPU core.
+"""
 
 from ml_collections import ConfigDict
 
-from configs.street_scenes import argmax_softplus
+from catgen.config import like
 
 
 def get_config() -> ConfigDict:
-  config = argmax_softplus.get_config()
-  config.model.inverse = "gumbel"
-  del config.model.posterior_flow, config.model.num_context
-  return config
+  return like(
+    "street_scenes/argmax_softplus", {"model.inverse": "gumbel", "model.posterior_flow": None, "model.num_context": 0}
+  )

@@ -1,11 +1,15 @@
-"""Argmax flow on street scenes with thresholding by Gumbels."""
+"""Argmax flow on street scenes with thresholding by Gumbels.
+
+  python -m launch.train --config=street_scenes/argmax_gumbel_thresholding --workdir=runs/argmax_gumbel_thresholding
+
+Expected: 0.312 bits per pixel on the test split, an ELBO (measured, docs/RESULTS.md).
+Cost: 6 to 16 minutes on one CPU core.
+"""
 
 from ml_collections import ConfigDict
 
-from configs.street_scenes import argmax_softplus
+from catgen.config import like
 
 
 def get_config() -> ConfigDict:
-  config = argmax_softplus.get_config()
-  config.model.update({"inverse": "gumbel_thresholding", "noise_base": "logistic"})
-  return config
+  return like("street_scenes/argmax_softplus", {"model.inverse": "gumbel_thresholding", "model.noise_base": "logistic"})

@@ -1,27 +1,37 @@
 """Argmax flow on street scenes with softplus thresholding, and a density that goes from coarse to fine.
 
-The same density, optimizer and number of maps as the other four flows beside it; as many maps as the diffusion models.
+  python -m launch.train --config=street_scenes/argmax_softplus --workdir=runs/argmax_softplus
+
+The same density, optimizer and number of maps as the other five flows beside it; as many maps as the diffusion models.
+
+Expected: 0.317 bits per pixel on the test split, an ELBO (measured, docs/RESULTS.md).
+Cost: 6 to 16 minutes on one CPU core.
 """
 
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.street_scenes import multinomial
-
 
 def get_config() -> ConfigDict:
-  config = multinomial.get_config()
-  config.model = base.argmax_flow()
-  config.model.base = 0  # eight channels, no bits
-  config.model.encoder = base.densenet_encoder()
-  config.model.encoder.update({"width": 16, "num_layers": 2, "growth": 16})
-  config.model.density = base.pyramid_density()
-  config.model.density.conditioner.update({"width": 48, "num_layers": 2, "growth": 24})
-  config.model.posterior_flow, config.model.num_context = base.map_coupling(), 8
-  config.model.posterior_flow.update({"num_layers": 2, "squeeze": True})
-  config.model.posterior_flow.conditioner.update({"width": 24, "num_layers": 1, "growth": 24})
-  config.optimizer.update({"learning_rate": 5e-3, "clip_norm": 1.0})
-  config.evaluation.num_draws = 1
-  config.sampling = base.sampling()
-  config.sampling.update({"num_samples": 16, "batch_size": 16})
-  return config
+  return ConfigDict(
+    {
+      "data": {"kind": "street_scenes"},
+      "model": {
+        "kind": "argmax_flow",
+        "encoder": {"kind": "densenet", "width": 16, "num_layers": 2, "growth": 16},
+        "density": {
+          "kind": "pyramid",
+          "conditioner": {"kind": "densenet", "width": 48, "num_layers": 2, "growth": 24},
+        },
+        "num_context": 8,
+        "posterior_flow": {
+          "kind": "map_coupling",
+          "num_layers": 2,
+          "squeeze": True,
+          "conditioner": {"kind": "densenet", "width": 24, "num_layers": 1, "growth": 24},
+        },
+      },
+      "optimizer": {"kind": "muon", "learning_rate": 5e-3, "warmup_steps": 50, "clip_norm": 1.0},
+      "training": {"batch_size": 4, "num_steps": 3000, "validation_examples": 128, "ema_decay": 0.99},
+      "sampling": {"num_samples": 16, "batch_size": 16},
+    }
+  )

@@ -1,12 +1,15 @@
-"""A small flow on one-hot street scenes with variational noise: a rival of argmax_softplus.py."""
+"""A small flow on one-hot street scenes with variational noise: a rival of argmax_softplus.py.
+
+  python -m launch.train --config=street_scenes/round_variational --workdir=runs/round_variational
+
+Expected: 0.283 bits per pixel on the test split, an ELBO (measured, docs/RESULTS.md).
+Cost: 6 to 16 minutes on one CPU core.
+"""
 
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.street_scenes import argmax_softplus
+from catgen.config import like
 
 
 def get_config() -> ConfigDict:
-  config = argmax_softplus.get_config()
-  config.model = base.dequantized(config.model, "variational")
-  return config
+  return like("street_scenes/argmax_softplus", {"model.kind": "dequantized_flow", "model.noise": "variational"})

@@ -1,12 +1,17 @@
-"""A small flow of couplings on one-hot text with variational dequantization: the rival of argmax_coupling.py."""
+"""A small flow of couplings on one-hot text with variational dequantization: the rival of argmax_coupling.py.
+
+  python -m launch.train --config=text8_head/variational_coupling --workdir=runs/a --config.data.path=text8_head
+
+Expected: 4.90 bits per character on the test part, an ELBO, the mean of three seeds (measured, docs/RESULTS.md).
+Cost: 7 to 13 minutes on one CPU core.
+"""
 
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.text8_head import argmax_coupling
+from catgen.config import like
 
 
 def get_config() -> ConfigDict:
-  config = argmax_coupling.get_config()
-  config.model = base.dequantized(config.model, "variational")
-  return config
+  return like(
+    "text8_head/argmax_coupling", {"model.kind": "dequantized_flow", "model.noise": "variational", "model.base": 0}
+  )

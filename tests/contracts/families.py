@@ -19,7 +19,7 @@ from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import Batch, EventSpec, Model
 from catgen.models import MODELS
 from catgen.networks import TRUNKS
-from catgen.processes.schedules import SCHEDULES
+from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact, flows
 
 K, D, T = 3, 2, 4
@@ -82,22 +82,30 @@ def _predictions(model: Model, params: dict) -> Callable:
   return lambda states, time: predict(jnp.asarray(states), jnp.float32(time))
 
 
-def _diffusion(name: str, event: EventSpec = EVENT, network: Callable = transformer, **options) -> Family:
-  model = MODELS["diffusion"].make(event=event, network=network(), **options)
+def _diffusion(
+  name: str,
+  event: EventSpec = EVENT,
+  network: Callable = transformer,
+  process: str = "uniform",
+  schedule: str = "cosine",
+  **options,
+) -> Family:
+  chosen = {"process": PROCESSES[process](), "schedule": SCHEDULES[schedule]()}
+  model = MODELS["diffusion"].make(event=event, network=network(), **chosen, **options)
   params, state = perturbed(model)
   predict, made = _predictions(model, params), partial(Family, name, model, events_of(event), params, state)
-  process, schedule = options.get("process", "uniform"), SCHEDULES[options.get("schedule", "cosine")]()
+  kept = SCHEDULES[schedule].make()
   exactly = partial(exact.diffusion, process, event.num_classes, math.prod(event.shape))
   if options["num_steps"]:
     literal = options.get("last_step") == "literal"
-    probs = exactly(schedule.table(T), lambda s, t: predict(s, (t - 1) / T), literal)
+    probs = exactly(kept.table(T), lambda s, t: predict(s, (t - 1) / T), literal)
     return made(probs, probs)
-  stepped = exactly(schedule.table(256), lambda s, t: predict(s, t / 256))
+  stepped = exactly(kept.table(256), lambda s, t: predict(s, t / 256))
   if process == "absorbing":
     quantiles = (np.arange(200) + 0.5) / 200
-    times = np.interp(quantiles, schedule.lost(np.linspace(0, 1, 10_001), np), np.linspace(0, 1, 10_001))
+    times = np.interp(quantiles, kept.lost(np.linspace(0, 1, 10_001), np), np.linspace(0, 1, 10_001))
     return made(exact.masked_in_continuous_time(event.num_classes, times, predict), stepped)
-  return made(exactly(schedule.table(4000), lambda s, t: predict(s, (t - 0.5) / 4000)), stepped)
+  return made(exactly(kept.table(4000), lambda s, t: predict(s, (t - 0.5) / 4000)), stepped)
 
 
 def _autoregressive(name: str) -> Family:

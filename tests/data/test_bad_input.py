@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from catgen.data import SOURCES, get_split, summary
-from catgen.data.array_file import array_file
-from catgen.data.text_file import text_file
-from catgen.data.text_lines import text_lines
+from catgen.data.sets.array_file import array_file
+from catgen.data.sets.text_file import text_file
+from catgen.data.sets.text_lines import text_lines
 from catgen.interfaces import InputError
 
 TEXT = "abcd" * 100
@@ -123,7 +123,7 @@ def test_array_file(tmp_path, case):
 
 def test_a_split_that_does_not_exist_is_refused_with_those_that_do(tmp_path):
   (tmp_path / "a.txt").write_text(TEXT)
-  source = SOURCES["text_file"](str(tmp_path / "a.txt"), length=10, splits=(0.5, 0, 0.5))
+  source = SOURCES["text_file"](path=str(tmp_path / "a.txt"), length=10, splits=(0.5, 0, 0.5))()
   with pytest.raises(InputError, match="split 'validation' does not exist; this data set has train, test"):
     get_split(source, "validation")
   assert get_split(source, "test") is source.splits["test"]

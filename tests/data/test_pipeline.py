@@ -4,20 +4,18 @@ import gc
 import threading
 import time
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catgen.batches import batch_of, concatenate
 from catgen.data.pipeline import eval_batches, prefetch, shuffled, train_batch
 from catgen.data.splits import record_split, stream_split
 from catgen.interfaces import InputError
 
 SPLIT = stream_split(np.arange(10_007, dtype=np.uint16), 10)  # values tell where they were read
-
-
-def joined(parts):
-  return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 @pytest.mark.parametrize("crops", [True, False])
@@ -26,8 +24,7 @@ def test_the_global_batch_does_not_depend_on_the_number_of_processes(crops, proc
   options = {"seed": 3, "step": 17, "batch_size": 12, "crops": crops}
   whole = train_batch(SPLIT, **options)
   parts = [train_batch(SPLIT, **options, process_index=p, process_count=processes) for p in range(processes)]
-  for one, other in zip(whole, joined(parts), strict=True):
-    np.testing.assert_array_equal(one, other)
+  jax.tree.map(np.testing.assert_array_equal, whole, concatenate(parts))
   np.testing.assert_array_equal(whole.index, np.arange(12))
 
 
@@ -57,7 +54,7 @@ def test_crops_are_uniform_and_contiguous():
 @settings(max_examples=25, deadline=None)
 @given(size=st.integers(1, 300), batch_size=st.integers(1, 64), seed=st.integers(0, 2**40))
 def test_each_example_comes_once_per_epoch(size, batch_size, seed):
-  split = record_split(size, lambda numbers: (numbers[:, None].astype(np.int32), np.ones((len(numbers), 1), bool)))
+  split = record_split(size, lambda numbers: batch_of(numbers[:, None].astype(np.int32)))
   steps = -(-2 * size // batch_size)
   batches = [train_batch(split, seed=seed, step=s, batch_size=batch_size, crops=False).x for s in range(steps)]
   numbers = np.concatenate(batches)[: 2 * size].reshape(2, size)
@@ -94,7 +91,7 @@ def test_evaluation_walks_the_split_once_and_pads(processes, size, limit):
   ]
   count = min(size, limit or size)
   assert {len(walk) for walk in walks} == {-(-count // 8)}
-  x, valid, index = joined([batch for step in zip(*walks, strict=True) for batch in step])
+  x, valid, index, *_ = concatenate(batch for step in zip(*walks, strict=True) for batch in step)
   np.testing.assert_array_equal(index, np.arange(len(index)))
   np.testing.assert_array_equal(valid.all(axis=1), index < count)
   np.testing.assert_array_equal(valid.any(axis=1), index < count)
@@ -104,7 +101,7 @@ def test_evaluation_walks_the_split_once_and_pads(processes, size, limit):
 
 def test_padding_does_not_write_into_the_data():
   records = np.ones((3, 4), np.int32)
-  split = record_split(3, lambda numbers: (records[numbers], np.ones((len(numbers), 4), bool)))
+  split = record_split(3, lambda numbers: batch_of(records[numbers]))
   list(eval_batches(split, batch_size=8))
   assert records.all()
 
@@ -161,3 +158,28 @@ def test_stopping_early_ends_the_threads_soon(forget):
 def test_impossible_requests_are_refused(call, message):
   with pytest.raises(InputError, match=message):
     call()
+
+
+def labelled(size):
+  def read(numbers):
+    x = np.tile(numbers[:, None], (1, 2)).astype(np.int32)
+    scored = np.tile(np.array([False, True]), (len(numbers), 1))
+    return batch_of(x, index=numbers, given=np.stack([numbers % 3, numbers % 4], axis=1))._replace(scored=scored)
+
+  return record_split(size, read, given=(3, 4))
+
+
+def test_batches_carry_what_is_given_and_scored():
+  for crops in (False, True):
+    batch = train_batch(labelled(50), seed=1, step=2, batch_size=8, crops=crops)
+    np.testing.assert_array_equal(batch.given, np.stack([batch.x[:, 0] % 3, batch.x[:, 0] % 4], axis=1))
+    np.testing.assert_array_equal(batch.scored, np.tile([False, True], (8, 1)))
+
+
+def test_padding_is_given_nothing_and_scores_nothing():
+  *_, last = eval_batches(labelled(10), batch_size=8)
+  np.testing.assert_array_equal(last.given[:2], [[2, 0], [0, 1]])
+  np.testing.assert_array_equal(last.given[2:], np.tile([3, 4], (6, 1)))
+  assert last.scored[:2, 1].all()
+  assert not last.scored[2:].any()
+  assert not last.valid[2:].any()

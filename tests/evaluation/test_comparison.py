@@ -83,3 +83,19 @@ def test_scores_are_read_where_they_were_written(tmp_path):
     read_evaluations(tmp_path, split="validation")
   with pytest.raises(InputError, match="by elbo"):
     read_evaluations(tmp_path, split="test", estimator="elbo")
+
+
+def test_evaluations_with_another_context_are_another_comparison(tmp_path):
+  nats = -1.0 * COUNTS[None]
+  likelihood = Likelihood(
+    estimate(nats, COUNTS), {}, NUMBERS, nats, COUNTS, "exact", 1, 1, None, anatomy=None, warnings=()
+  )
+  plain = {"split": "test", "step": 3, "ema": False, "estimator": "exact", "num_draws": 1, "value": 1.0}
+  for record in (plain, {**plain, "context": 4, "value": 0.5}):
+    results.add_results(tmp_path, record)
+    results.save_scores(tmp_path, record, likelihood)
+  for context, value in ((0, 1.0), (4, 0.5)):
+    (found,) = read_evaluations(tmp_path, split="test", context=context).values()
+    assert found.record["value"] == value
+  with pytest.raises(InputError, match="no evaluation of the split 'test' with context 3"):
+    read_evaluations(tmp_path, split="test", context=3)

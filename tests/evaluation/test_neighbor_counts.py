@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from catgen.batches import batch_of
 from catgen.evaluation import neighbor_counts, ngrams
 from catgen.interfaces import InputError, Split
 
@@ -13,7 +14,7 @@ def split_of(x, valid=None):
   valid = np.ones(x.shape, bool) if valid is None else valid
 
   def read(numbers):
-    return x[numbers], valid[numbers]
+    return batch_of(x[numbers], valid[numbers], index=numbers)
 
   return Split(len(x), read, len(x), read)
 
@@ -31,8 +32,7 @@ def field(rng, number, height, width, num_classes=3, peak=0.8):
 
 
 def bits(model, x, order):
-  valid = np.ones(x.shape, bool)
-  return neighbor_counts.estimate(neighbor_counts.log_prob(model, x, valid, order), valid)
+  return neighbor_counts.estimate(neighbor_counts.log_prob(model, batch_of(x), order), batch_of(x))
 
 
 def fit(x, num_classes=3, max_maps=10**6, valid=None):
@@ -43,11 +43,10 @@ def fit(x, num_classes=3, max_maps=10**6, valid=None):
 def test_the_probabilities_of_all_small_maps_sum_to_one(order):
   model = fit(field(np.random.default_rng(0), 20, 2, 3)[0])  # few: many contexts were never seen
   x = np.array(list(itertools.product(range(3), repeat=6))).reshape(-1, 2, 3)
-  valid = np.ones(x.shape, bool)
   if order is None:
-    nats = neighbor_counts.place_log_prob(model, x, valid)
+    nats = neighbor_counts.place_log_prob(model, batch_of(x))
   else:
-    nats = neighbor_counts.log_prob(model, x, valid, order)
+    nats = neighbor_counts.log_prob(model, batch_of(x), order)
   assert np.isfinite(nats).all()
   assert np.exp(nats.sum(axis=(1, 2))).sum() == pytest.approx(1.0, abs=1e-9)
 
@@ -70,8 +69,8 @@ def test_places_know_what_neighbors_do_not():
   drawn = rng.random((800, 6, 7))
   x = np.where(drawn < 0.7, favorite, (favorite + 1 + (drawn > 0.85)) % 3).astype(np.int32)
   entropy = -0.7 * np.log2(0.7) - 0.3 * np.log2(0.15)
-  model, valid = fit(x[:500]), np.ones((300, 6, 7), bool)
-  found = neighbor_counts.estimate(neighbor_counts.place_log_prob(model, x[500:], valid), valid)
+  model, held_out = fit(x[:500]), batch_of(x[500:])
+  found = neighbor_counts.estimate(neighbor_counts.place_log_prob(model, held_out), held_out)
   assert abs(found.bits - entropy) < 4 * found.data_error + 0.005
   assert found.bits < bits(model, x[500:], 5).bits
 
@@ -80,7 +79,7 @@ def test_neighbors_are_left_above_above_left_and_above_right():
   x = np.arange(12).reshape(1, 3, 4)
   valid = np.ones(x.shape, bool)
   valid[0, 1, 0] = False
-  packed = neighbor_counts.pack(x, valid, 12)[0]
+  packed = neighbor_counts.pack(batch_of(x, valid), 12)[0]
   digits = [[int(packed[i, j]) // 13**n % 13 for n in range(5)] for i, j in ((1, 1), (0, 0), (2, 3), (2, 1))]
   assert digits == [[5, 12, 1, 0, 2], [0, 12, 12, 12, 12], [11, 10, 7, 6, 12], [9, 8, 5, 12, 6]]
 
@@ -93,7 +92,7 @@ def test_orders_are_the_models_of_ngrams_on_a_map_of_one_row():
   types = [np.unique(grams, return_counts=True) for grams in packed]
   reference = ngrams.smoothed(types, num_classes=4, base=5)
   expected = np.log(ngrams.probability(reference, packed[1].reshape(-1), 2)).reshape(x.shape)
-  found = neighbor_counts.log_prob(fit(x, 4), x, np.ones(x.shape, bool), 2)
+  found = neighbor_counts.log_prob(fit(x, 4), batch_of(x), 2)
   np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -113,11 +112,12 @@ def test_pixels_that_do_not_count_are_neither_counted_nor_scored():
   valid = rng.random(x.shape) < 0.8
   one, two = (fit(np.where(valid, x, fill), valid=valid) for fill in (0, 2))
   for order in range(1, 6):
-    nats, other = (neighbor_counts.log_prob(model, np.where(valid, x, 1), valid, order) for model in (one, two))
+    maps = batch_of(np.where(valid, x, 1), valid)
+    nats, other = (neighbor_counts.log_prob(model, maps, order) for model in (one, two))
     np.testing.assert_array_equal(nats, other)
     assert (nats[~valid] == 0).all()
   np.testing.assert_array_equal(one.places, two.places)
-  assert (neighbor_counts.place_log_prob(one, x, valid)[~valid] == 0).all()
+  assert (neighbor_counts.place_log_prob(one, batch_of(x, valid))[~valid] == 0).all()
 
 
 def test_mistakes_are_named():

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from catgen.batches import batch_of
 from catgen.evaluation import ngrams
 from catgen.interfaces import InputError, Split
 
@@ -19,21 +20,17 @@ def chain(rng, length, num_classes, peak=0.85):
   return np.cumsum(jumps) % num_classes, entropy
 
 
-def all_valid(x):
-  return np.ones(x.shape, bool)
-
-
 @pytest.mark.parametrize(("num_classes", "order"), [(2, 5), (3, 4), (27, 5), (256, 5)])
 def test_every_distribution_sums_to_one(num_classes, order):
   rng = np.random.default_rng(1)
   x = rng.integers(0, num_classes, 3000) * (rng.random(3000) < 0.5)
-  model = ngrams.fit(x[None], all_valid(x[None]), order=order, num_classes=num_classes)
+  model = ngrams.fit(batch_of(x[None]), order=order, num_classes=num_classes)
   seen = np.stack([x[i : i + order - 1] for i in range(20)])  # contexts that were seen, and some that never were
   contexts = np.concatenate([seen, rng.integers(0, num_classes, (20, order - 1))])
   for context_length in range(order):
     for context in contexts[:, :context_length]:
       rows = np.concatenate([np.tile(context, (num_classes, 1)), np.arange(num_classes)[:, None]], axis=1)
-      nats = ngrams.log_prob(model, rows, all_valid(rows), order=order)[:, -1]
+      nats = ngrams.log_prob(model, batch_of(rows), order=order)[:, -1]
       assert abs(np.exp(nats).sum() - 1) < 1e-12
       assert np.isfinite(nats).all()
 
@@ -41,7 +38,7 @@ def test_every_distribution_sums_to_one(num_classes, order):
 def test_kneser_ney_by_dictionaries():
   rng = np.random.default_rng(2)
   x, num_classes = chain(rng, 400, 4)[0], 4
-  model = ngrams.fit(x[None], all_valid(x[None]), order=3, num_classes=num_classes)
+  model = ngrams.fit(batch_of(x[None]), order=3, num_classes=num_classes)
   grams = {m: Counter(tuple(x[i : i + m]) for i in range(len(x) - m + 1)) for m in (1, 2, 3)}
   before = {m: Counter(gram[1:] for gram in grams[m + 1]) for m in (1, 2)}
 
@@ -72,15 +69,15 @@ def test_kneser_ney_by_dictionaries():
       probability(gram, [before[1], before[2], grams[3]]),
     ]
     row = np.array([gram])
-    np.testing.assert_allclose(np.exp(ngrams.log_prob(model, row, all_valid(row), order=3))[0], expected, rtol=1e-9)
+    np.testing.assert_allclose(np.exp(ngrams.log_prob(model, batch_of(row), order=3))[0], expected, rtol=1e-9)
 
 
 def test_a_markov_chain_is_scored_at_its_entropy():
   rng = np.random.default_rng(3)
   x, entropy = chain(rng, 60_000, 5)
   train, held_out = x[None, :40_000], x[40_000:].reshape(-1, 50)
-  model = ngrams.fit(train, all_valid(train), order=5, num_classes=5)
-  one, two, five = (ngrams.score(model, held_out, all_valid(held_out), order=m) for m in (1, 2, 5))
+  model = ngrams.fit(batch_of(train), order=5, num_classes=5)
+  one, two, five = (ngrams.score(model, batch_of(held_out), order=m) for m in (1, 2, 5))
   first = (np.log2(5) - entropy) / 50  # the first category of an example has no context
   assert abs(two.bits - entropy - first) < 4 * two.data_error
   assert abs(one.bits - np.log2(5)) < 0.01
@@ -91,10 +88,10 @@ def test_a_markov_chain_is_scored_at_its_entropy():
 def test_contexts_stop_at_invalid_positions_and_at_the_start():
   rng = np.random.default_rng(4)
   x = chain(rng, 500, 3)[0]
-  model = ngrams.fit(x[None], all_valid(x[None]), order=4, num_classes=3)
+  model = ngrams.fit(batch_of(x[None]), order=4, num_classes=3)
   row, gap = np.array([[0, 1, 2, 0, 1, 2]]), np.array([[True, True, False, True, True, True]])
-  nats = ngrams.log_prob(model, row, gap, order=4)[0]
-  parts = [ngrams.log_prob(model, part, all_valid(part), order=4)[0] for part in (row[:, :2], row[:, 3:])]
+  nats = ngrams.log_prob(model, batch_of(row, gap), order=4)[0]
+  parts = [ngrams.log_prob(model, batch_of(part), order=4)[0] for part in (row[:, :2], row[:, 3:])]
   np.testing.assert_array_equal(nats, [*parts[0], 0.0, *parts[1]])
 
 
@@ -102,52 +99,60 @@ def test_invalid_training_positions_are_not_counted():
   rng = np.random.default_rng(5)
   rows = rng.integers(0, 3, (40, 12))
   valid = np.arange(12)[None] < rng.integers(3, 12, 40)[:, None]
-  short, noisy = (ngrams.fit(np.where(valid, rows, fill), valid, order=3, num_classes=3) for fill in (0, 2))
+  short, noisy = (ngrams.fit(batch_of(np.where(valid, rows, fill), valid), order=3, num_classes=3) for fill in (0, 2))
   test = rng.integers(0, 3, (5, 9))
-  np.testing.assert_array_equal(*(ngrams.log_prob(m, test, all_valid(test), order=3) for m in (short, noisy)))
+  np.testing.assert_array_equal(*(ngrams.log_prob(m, batch_of(test), order=3) for m in (short, noisy)))
 
 
 def test_order_longer_than_the_text_still_scores():
   x = np.array([[0, 1]])
-  model = ngrams.fit(x, all_valid(x), order=5, num_classes=2)
-  assert np.isfinite(ngrams.log_prob(model, np.array([[0, 1, 1, 0]]), np.ones((1, 4), bool), order=5)).all()
+  model = ngrams.fit(batch_of(x), order=5, num_classes=2)
+  assert np.isfinite(ngrams.log_prob(model, batch_of(np.array([[0, 1, 1, 0]])), order=5)).all()
 
 
 def stream_split(stream, length):
   def crops(starts):
-    return np.stack([stream[s : s + length] for s in starts]), np.ones((len(starts), length), bool)
+    return batch_of(np.stack([stream[s : s + length] for s in starts]))
 
   def examples(numbers):
     return crops(numbers * length)
 
-  return Split(len(stream) // length, examples, len(stream) - length + 1, crops)
+  return Split(len(stream) // length, examples, len(stream) - length + 1, crops, stride=length)
 
 
 @pytest.mark.parametrize("extra", [0, 1, 7])
 def test_a_stream_is_read_whole_and_in_order(extra):
   stream = np.arange(80 + extra)
-  x, valid = ngrams.training_rows(stream_split(stream, 8))
+  x, valid, *_ = ngrams.training_rows(stream_split(stream, 8))
   np.testing.assert_array_equal(x[0], stream)
   assert valid.all()
-  assert ngrams.training_rows(stream_split(stream, 8), max_positions=32)[0].shape == (1, 32)
+  assert ngrams.training_rows(stream_split(stream, 8), max_positions=32).x.shape == (1, 32)
 
 
 def test_records_stay_rows():
   rows = np.arange(12).reshape(3, 4)
-  split = Split(3, lambda n: (rows[n], all_valid(rows[n])), 3, lambda n: (rows[n], all_valid(rows[n])))
-  np.testing.assert_array_equal(ngrams.training_rows(split)[0], rows)
+  split = Split(3, lambda n: batch_of(rows[n]), 3, lambda n: batch_of(rows[n]))
+  np.testing.assert_array_equal(ngrams.training_rows(split).x, rows)
+
+
+def test_context_is_read_and_not_scored():
+  x = np.array([[0, 1, 0, 1, 1, 0]])
+  model, scored = ngrams.fit(batch_of(x), order=2, num_classes=2), np.arange(6)[None] >= 4
+  found = ngrams.score(model, batch_of(x)._replace(scored=scored), order=2)
+  expected = -ngrams.log_prob(model, batch_of(x), order=2)[scored].sum() / (2 * np.log(2))
+  np.testing.assert_allclose(found.bits, expected, rtol=1e-12)
 
 
 def test_too_large_an_order_is_named():
   x = np.zeros((1, 10), np.int64)
   with pytest.raises(InputError, match="lower the order"):
-    ngrams.fit(x, all_valid(x), order=8, num_classes=256)
+    ngrams.fit(batch_of(x), order=8, num_classes=256)
   with pytest.raises(InputError, match="no valid position"):
-    ngrams.fit(x, ~all_valid(x), order=2, num_classes=4)
+    ngrams.fit(batch_of(x, np.zeros(x.shape, bool)), order=2, num_classes=4)
 
 
 def test_a_million_characters_take_seconds():
   x = chain(np.random.default_rng(6), 1_000_000, 27, peak=0.3)[0][None]
   start = time.perf_counter()
-  ngrams.fit(x, all_valid(x), order=5, num_classes=27)
+  ngrams.fit(batch_of(x), order=5, num_classes=27)
   assert time.perf_counter() - start < 10

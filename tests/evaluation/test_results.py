@@ -17,12 +17,14 @@ SOURCE = DataSource(
 )
 
 
-def record(estimator="exact", step=10, **keywords):
+def record(estimator="exact", step=10, context=0, **keywords):
   x = np.random.default_rng(0).integers(0, 3, (9, 4)).astype(np.int32)
   batches = walk(x, np.ones(x.shape, bool), 3)
   params = make_parameters(np.random.default_rng(1))
   likelihood = evaluate(mixture(4), params, {}, batches, key=jax.random.key(0), estimator=estimator, **keywords)
-  return results.likelihood_record(likelihood, SOURCE, split="test", step=step, ema=True, config={"b": 1, "a": [2]})
+  return results.likelihood_record(
+    likelihood, SOURCE, split="test", step=step, ema=True, config={"b": 1, "a": [2]}, context=context
+  )
 
 
 def test_a_record_states_unit_estimator_errors_and_origin():
@@ -52,6 +54,16 @@ def test_results_of_several_estimators_coexist_and_repeats_replace(tmp_path):
   assert found == [("exact", 10), ("exact", 20), ("elbo", 10)]
   assert json.loads(path.read_text())[-1]["value"] == 7.0
   assert [file.name for file in path.parent.iterdir()] == ["results.json"]  # no temporary file stays
+
+
+def test_numbers_with_and_without_context_stand_side_by_side(tmp_path):
+  plain, read = record(), record(context=3)
+  assert "context" not in plain  # as in files that were written before there was any
+  assert read["context"] == 3
+  results.add_results(tmp_path, plain, read, record(context=2))
+  results.add_results(tmp_path, {**read, "value": 7.0})
+  assert [entry.get("context", 0) for entry in results.read_results(tmp_path)] == [0, 2, 3]
+  assert len({results.scores_path(tmp_path, entry) for entry in results.read_results(tmp_path)}) == 3
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from catgen.batches import batch_of
 from catgen.evaluation import samples
 from catgen.interfaces import InputError, SampleOptions
 from tests.evaluation.mixtures import make_parameters, mixture
@@ -40,7 +41,7 @@ def test_no_samples_is_a_mistake():
 def test_frequencies_and_divergence_by_hand():
   x, data = np.array([[0, 0, 1, 1]]), np.array([[0, 0, 0, 0]])
   valid = np.array([[True, True, True, False]])
-  found, other = samples.frequencies(x, valid, 2), samples.frequencies(data, np.ones_like(valid), 2)
+  found, other = samples.frequencies(batch_of(x, valid), 2), samples.frequencies(batch_of(data), 2)
   np.testing.assert_allclose(found.classes, [2 / 3, 1 / 3])
   np.testing.assert_allclose(found.pairs, [1 / 2, 1 / 2, 0, 0])  # 00, 01; what follows the third does not count
 
@@ -58,14 +59,14 @@ def test_frequencies_and_divergence_by_hand():
 def test_neighbors_in_maps_are_counted_to_the_right_and_below():
   x = np.array([[[0, 1, 1], [0, 0, 1]]])
   valid = np.array([[[True, True, True], [True, True, False]]])
-  found = samples.frequencies(x, valid, 2)
+  found = samples.frequencies(batch_of(x, valid), 2)
   np.testing.assert_allclose(found.classes, [3 / 5, 2 / 5])
   np.testing.assert_allclose(found.pairs, [1 / 3, 1 / 3, 0, 1 / 3])  # 00 in the second row, 01 and 11 in the first
   np.testing.assert_allclose(found.pairs_below, [1 / 2, 0, 1 / 2, 0])  # 0 above 0, 1 above 0; the third is invalid
-  turned = samples.frequencies(x.swapaxes(1, 2), valid.swapaxes(1, 2), 2)
+  turned = samples.frequencies(batch_of(x.swapaxes(1, 2), valid.swapaxes(1, 2)), 2)
   np.testing.assert_array_equal(turned.pairs, found.pairs_below)
   np.testing.assert_array_equal(turned.pairs_below, found.pairs)
-  assert samples.frequencies(x[:, 0], valid[:, 0], 2).pairs_below is None
+  assert samples.frequencies(batch_of(x[:, 0], valid[:, 0]), 2).pairs_below is None
 
 
 def test_words_cut_by_the_border_do_not_count():

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from catgen.batches import batch_of
 from catgen.evaluation import spelling
 from catgen.interfaces import Denoised, EventSpec, InputError
 from tests.evaluation.mixtures import make_parameters, mixture
@@ -24,7 +25,7 @@ def examples(rng, number):
 def square(model):
   """The same model of maps of 2 x 2."""
 
-  def denoise(params, x, valid, noise_level, *, state):
+  def denoise(params, x, valid, noise_level, *, given=None, state):
     flat = model.denoise(params, x.reshape(-1, LENGTH), valid.reshape(-1, LENGTH), noise_level, state=state)
     return Denoised(*(log_probs.reshape(-1, 2, 2, CLASSES) for log_probs in flat))
 
@@ -34,7 +35,7 @@ def square(model):
 def test_corruption_has_the_rate_and_hits_every_other_category_alike():
   rng, x = np.random.default_rng(0), np.full((200, 100), 2, np.int32)
   valid = np.broadcast_to(np.arange(100)[None] < 90, x.shape)
-  y = spelling.corrupt(rng, x, valid, 0.2, 5)
+  y = spelling.corrupt(rng, batch_of(x, valid), 0.2, 5).x
   assert y.dtype == x.dtype
   assert (y == x)[~valid].all()
   wrong = y[(y != x) & valid]
@@ -46,11 +47,11 @@ def test_corruption_has_the_rate_and_hits_every_other_category_alike():
 
 def test_bayes_takes_the_likeliest_category_of_the_enumerated_posterior():
   rate, rng = 0.15, np.random.default_rng(1)
-  typed, valid = rng.integers(0, CLASSES, (6, LENGTH)).astype(np.int32), np.ones((6, LENGTH), bool)
+  typed = rng.integers(0, CLASSES, (6, LENGTH)).astype(np.int32)
   prior, theta = (np.exp(np.asarray(PARAMS[n], np.float64)) for n in ("log_prior", "log_theta"))
   clean = np.array(list(itertools.product(range(CLASSES), repeat=LENGTH)))
   p_clean = (prior[:, None] * np.prod([theta[:, clean[:, d]] for d in range(LENGTH)], axis=0)).sum(axis=0)
-  result = spelling.correct(MODEL, PARAMS, {}, typed, valid, rate)
+  result = spelling.correct(MODEL, PARAMS, {}, batch_of(typed), rate)
   for row in range(6):
     channel = np.where(clean == typed[row], 1 - rate, rate / (CLASSES - 1)).prod(axis=1)
     joint = p_clean * channel
@@ -62,23 +63,24 @@ def test_bayes_takes_the_likeliest_category_of_the_enumerated_posterior():
 
 def test_bayes_leaves_all_as_typed_where_no_error_is_assumed_and_paper_does_not():
   typed = np.random.default_rng(2).integers(0, CLASSES, (50, LENGTH)).astype(np.int32)
-  valid = np.ones(typed.shape, bool)
-  assert not spelling.correct(MODEL, PARAMS, {}, typed, valid, 0.0).changed.any()
-  assert spelling.correct(MODEL, PARAMS, {}, typed, valid, 0.0, method="paper").changed.any()
+  assert not spelling.correct(MODEL, PARAMS, {}, batch_of(typed), 0.0).changed.any()
+  assert spelling.correct(MODEL, PARAMS, {}, batch_of(typed), 0.0, method="paper").changed.any()
 
 
 def test_invalid_positions_stay():
   typed, valid = np.zeros((3, LENGTH), np.int32), np.zeros((3, LENGTH), bool)
-  assert not spelling.correct(MODEL, PARAMS, {}, typed, valid, 0.5, method="paper").changed.any()
+  assert not spelling.correct(MODEL, PARAMS, {}, batch_of(typed, valid), 0.5, method="paper").changed.any()
 
 
 def test_scores_are_the_counts_of_a_correction_made_by_hand():
   x = examples(np.random.default_rng(3), 90)
   valid = np.broadcast_to(np.arange(LENGTH)[None] < 3, x.shape)
-  scores = spelling.score(MODEL, PARAMS, {}, x, valid, rng=np.random.default_rng(4), rate=0.3, batch_size=32)
-  typed = spelling.corrupt(np.random.default_rng(4), x, valid, 0.3, CLASSES)
+  batch = batch_of(x, valid)
+  scores = spelling.score(MODEL, PARAMS, {}, batch, rng=np.random.default_rng(4), rate=0.3, batch_size=32)
+  corrupted = spelling.corrupt(np.random.default_rng(4), batch, 0.3, CLASSES)
+  typed = corrupted.x
   for method, found in scores.items():
-    fixed = spelling.correct(MODEL, PARAMS, {}, typed, valid, 0.3, method=method).x
+    fixed = spelling.correct(MODEL, PARAMS, {}, corrupted, 0.3, method=method).x
     wrong, clean = valid & (typed != x), valid & (typed == x)
     assert (found.repaired.hits, found.repaired.total) == ((wrong & (fixed == x)).sum(), wrong.sum())
     assert (found.broken.hits, found.broken.total) == ((clean & (fixed != x)).sum(), clean.sum())
@@ -89,8 +91,7 @@ def test_scores_are_the_counts_of_a_correction_made_by_hand():
 
 def test_bayes_leaves_fewest_errors():
   x = examples(np.random.default_rng(5), 4000)
-  valid = np.ones(x.shape, bool)
-  scores = spelling.score(MODEL, PARAMS, {}, x, valid, rng=np.random.default_rng(6), rate=0.1, batch_size=4000)
+  scores = spelling.score(MODEL, PARAMS, {}, batch_of(x), rng=np.random.default_rng(6), rate=0.1, batch_size=4000)
   assert scores["bayes"].wrong_after.value <= scores["bayes"].wrong_before.value
   assert scores["bayes"].wrong_after.high < scores["paper"].wrong_after.low
 
@@ -127,23 +128,22 @@ def test_intervals_cover_although_positions_of_an_example_hang_together():
 def test_mistakes_are_named(model, rate, method, message):
   x = np.zeros((1, LENGTH), np.int32)
   with pytest.raises(InputError, match=message):
-    spelling.correct(model, PARAMS, {}, x, x == 0, rate, method=method)
+    spelling.correct(model, PARAMS, {}, batch_of(x), rate, method=method)
 
 
 def test_a_category_out_of_range_is_named():
   x = np.full((1, LENGTH), 3, np.int32)
   with pytest.raises(InputError, match=r"outside \[0, 3\)"):
-    spelling.correct(MODEL, PARAMS, {}, x, x == 3, 0.1)
+    spelling.correct(MODEL, PARAMS, {}, batch_of(x), 0.1)
 
 
 def test_maps_are_corrected_as_texts_are():
   x = examples(np.random.default_rng(9), 30)
-  valid = np.ones(x.shape, bool)
-  flat = spelling.correct(MODEL, PARAMS, {}, x, valid, 0.2)
-  rows = spelling.correct(square(MODEL), PARAMS, {}, x.reshape(-1, 2, 2), valid.reshape(-1, 2, 2), 0.2)
+  flat = spelling.correct(MODEL, PARAMS, {}, batch_of(x), 0.2)
+  rows = spelling.correct(square(MODEL), PARAMS, {}, batch_of(x.reshape(-1, 2, 2)), 0.2)
   np.testing.assert_array_equal(rows.x.reshape(x.shape), flat.x)
   scores = [
-    spelling.score(model, PARAMS, {}, *given, rng=np.random.default_rng(4), rate=0.3)
-    for model, given in ((MODEL, (x, valid)), (square(MODEL), (x.reshape(-1, 2, 2), valid.reshape(-1, 2, 2))))
+    spelling.score(model, PARAMS, {}, batch_of(given), rng=np.random.default_rng(4), rate=0.3)
+    for model, given in ((MODEL, x), (square(MODEL), x.reshape(-1, 2, 2)))
   ]
   assert scores[0] == scores[1]

@@ -6,40 +6,38 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from catgen.build import make_model
+from catgen.config import fill, make_model
+from catgen.data import SOURCES
 from catgen.interfaces import Batch, EventSpec, InputError
-from configs import base
+from catgen.models import MODELS
 from launch import check
 from launch.check import small_model
 
-
-def with_parts(section, **parts):
-  for key, part in parts.items():
-    section[key] = part
-  return section
-
-
-def of_maps(section):
-  posterior = {"posterior_flow": base.map_coupling(), "num_context": 4, "encoder": base.densenet_encoder()}
-  return with_parts(section, density=base.multi_scale_density(), base=0, **posterior)
-
-
+LSTM, DENSENET = {"conditioner": {"kind": "lstm"}}, {"conditioner": {"kind": "densenet"}}
+TEXT = {"encoder": {"kind": "lstm"}, "density": {"kind": "autoregressive", **LSTM}}
+MAPS = {
+  "encoder": {"kind": "densenet"},
+  "density": {"kind": "multi_scale", **DENSENET},
+  "posterior_flow": {"kind": "map_coupling", **DENSENET},
+  "num_context": 4,
+}
 SECTIONS = {
-  "diffusion": base.diffusion(),
-  "autoregressive": base.autoregressive(),
-  "argmax_flow": base.argmax_flow(),
-  "argmax_flow_coupling": with_parts(base.argmax_flow(), density=base.coupling_density()),
-  "dequantized_flow": base.dequantized_flow(),
+  "diffusion": {"kind": "diffusion", "network": {"kind": "transformer", "width": 512, "num_layers": 8}},
+  "autoregressive": {"kind": "autoregressive", "network": {"kind": "transformer"}},
+  "argmax_flow": {"kind": "argmax_flow", "base": 2, **TEXT},
+  "argmax_flow_coupling": {"kind": "argmax_flow", "base": 2, **TEXT, "density": {"kind": "coupling", **LSTM}},
+  "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **TEXT},
 }
 MAP_SECTIONS = {
-  "unet": with_parts(base.diffusion(), network=base.unet()),
-  "linear_attention_unet": with_parts(base.diffusion(), network=base.linear_attention_unet()),
-  "argmax_flow": of_maps(base.argmax_flow()),
-  "dequantized_flow": of_maps(base.dequantized_flow()),
+  "unet": {"kind": "diffusion", "network": {"kind": "unet"}},
+  "linear_attention_unet": {"kind": "diffusion", "network": {"kind": "linear_attention_unet"}},
+  "argmax_flow": {"kind": "argmax_flow", **MAPS},
+  "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **MAPS},
 }
 
 
 def check_small(section, event, largest):
+  section = fill(MODELS, section, "model")
   small = small_model(section, event.shape[0])
   assert small["kind"] == section["kind"]
   assert small.keys() == section.keys()
@@ -52,26 +50,26 @@ def check_small(section, event, largest):
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_every_family_gets_small_and_keeps_its_parts(name):
-  check_small(SECTIONS[name].to_dict(), EventSpec((2,), 3), 150_000)
+  check_small(SECTIONS[name], EventSpec((2,), 3), 150_000)
 
 
 @pytest.mark.parametrize("name", MAP_SECTIONS)
 def test_models_of_maps_fit_a_map_of_two_by_two(name):
-  check_small(MAP_SECTIONS[name].to_dict(), EventSpec((2, 2), 3), 1_000_000)
+  check_small(MAP_SECTIONS[name], EventSpec((2, 2), 3), 1_000_000)
 
 
 @pytest.mark.parametrize(
   ("shape", "data", "expected"),
   [
-    (None, base.text8(), (2,)),
-    (None, base.street_scenes(), (2, 2)),
-    (None, base.label_maps(), (2, 2)),
-    (["1", "3"], base.text8(), (1, 3)),
+    (None, "text8", (2,)),
+    (None, "street_scenes", (2, 2)),
+    (None, "label_maps", (2, 2)),
+    (["1", "3"], "text8", (1, 3)),
   ],
 )
 def test_the_small_events_are_maps_where_the_data_are(shape, data, expected, monkeypatch):
   monkeypatch.setattr(check, "FLAGS", SimpleNamespace(shape=shape))
-  assert check.event_shape(data.to_dict()) == expected
+  assert check.event_shape(fill(SOURCES, data, "data")) == expected
 
 
 def test_a_shape_that_is_none_is_named(monkeypatch):

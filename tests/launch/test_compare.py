@@ -10,14 +10,17 @@ from PIL import Image
 from catgen import build
 from catgen.evaluation import results
 from catgen.interfaces import InputError
-from configs import base
 from launch import compare, evaluate, train
 from tests.launch.tiny_run import tiny_config
 
-FLOW = base.argmax_flow().to_dict()
-FLOW["encoder"] = {"kind": "per_position", "width": 8, "output_width": 8}
-FLOW["density"] |= {"num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
-FLOW["density"]["conditioner"] |= {"hidden_width": 8, "width": 8, "time_width": 4, "lstm_width": 8, "num_layers": 1}
+CONDITIONER = {"kind": "lstm", "hidden_width": 8, "width": 8, "time_width": 4, "lstm_width": 8, "num_layers": 1}
+DENSITY = {"kind": "autoregressive", "num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
+FLOW = {
+  "kind": "argmax_flow",
+  "base": 2,
+  "encoder": {"kind": "per_position", "width": 8, "output_width": 8},
+  "density": {**DENSITY, "conditioner": CONDITIONER},
+}
 
 
 def evaluated(config, workdir):

@@ -68,7 +68,7 @@ def test_texts_of_ones_own_score_as_the_same_texts_in_the_data(workdir, tmp_path
   source = build.source_of(run.record)
   settings = {**run.record.config["evaluation"], "num_draws": 2, "max_examples": 80}  # more than one batch, not whole
   record = evaluate.evaluate(run, str(tmp_path), source, settings)
-  x, _ = experiment.examples_of(source, settings["split"], 80)
+  x, *_ = experiment.examples_of(source, settings["split"], 80)
   scores = run.score([run.decode(example) for example in x], num_draws=2)
   assert scores.nats.shape == (record["num_replicates"], 80)
   assert scores.estimate.bits == pytest.approx(record["value"], rel=1e-6)
@@ -122,8 +122,8 @@ def test_a_text_is_completed(workdir, monkeypatch, capsys):
 def test_samples_are_set_beside_the_data(workdir, tmp_path, capsys):
   run = build.load(workdir, say=lambda line: None)
   source = build.source_of(run.record)
-  train_x, train_valid = experiment.examples_of(source, "train")
-  sets = sample.compared_sets(run, train_x, train_valid, source)
+  train = experiment.examples_of(source, "train")
+  sets = sample.compared_sets(run, train, source)
   shown = sample.comparison(run, sets)  # the training split in the place of samples
   divergences = re.search(r"neighbor pairs.*?bits +(\S+) +(\S+) +(\S+)", shown).groups()
   assert divergences[0] == divergences[2] == "0.0000" != divergences[1]
@@ -209,11 +209,11 @@ def test_ten_kills_change_nothing(text, tmp_path):
 
 
 MISTAKES = {
-  "misspelt key": (["train", "--config=configs/quickstart.py", "--config.training.batchsize=8"], "batch_size"),
-  "wrong type": (["train", "--config=configs/quickstart.py", "--config.training.batch_size=many"], "batch_size"),
+  "misspelt key": (["train", "--config=quickstart", "--config.training.batchsize=8"], "batch_size"),
+  "wrong type": (["train", "--config=quickstart", "--config.training.batch_size=many"], "batch_size"),
   "no such config": (["train", "--config=configs/nothing.py"], "configs/nothing.py"),
   "no such row": (
-    ["train", "--config=configs/label_maps.py:argmax"],
+    ["train", "--config=label_maps:argmax"],
     "argmax does not exist",
   ),
   "no run": (["evaluate", "--workdir=/nowhere"], "/nowhere"),
@@ -221,7 +221,7 @@ MISTAKES = {
     ["train", "--config=configs/text_file.py", "--workdir=/tmp/x", "--config.data.path=/no/file"],
     "/no/file",
   ),
-  "no path": (["train", "--config=configs/text_file.py", "--workdir=/tmp/x"], "config.data.path"),
+  "no path": (["train", "--config=text_file", "--workdir=/tmp/x"], "config.data.path"),
 }
 
 

@@ -66,8 +66,8 @@ def test_chain_and_comparison_are_pictured(run, tmp_path, capsys):
 
 def test_comparison_of_the_data_with_themselves_finds_no_difference(run):
   source = build.source_of(run.record)
-  x, valid = experiment.examples_of(source, "train")
-  table = sample.comparison(run, sample.compared_sets(run, x, valid, source))
+  train = experiment.examples_of(source, "train")
+  table = sample.comparison(run, sample.compared_sets(run, train, source))
   for row in ("categories", "pairs to the right", "pairs below"):
     found = re.search(rf"{row}: divergence.*?bits +(\S+) +(\S+) +(\S+)", table).groups()
     assert found[0] == found[2] == "0.0000" != found[1]

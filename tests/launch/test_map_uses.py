@@ -58,7 +58,7 @@ def program(run, monkeypatch, tmp_path):
 def test_regions_of_a_held_out_map_are_completed(run, program, tmp_path, capsys):
   output = tmp_path / "completions.npy"
   program(infill, INFILL, split="test", index=2, region=["0,0,3,4", "6,6,2,2"], output=str(output))
-  x = build.source_of(run.record).splits["test"].examples(np.array([2]))[0][0]
+  x = build.source_of(run.record).splits["test"].examples(np.array([2])).x[0]
   found = np.load(output)
   hidden = np.zeros((8, 8), bool)
   hidden[:3, :4] = hidden[6:, 6:] = True

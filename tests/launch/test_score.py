@@ -53,8 +53,8 @@ def test_noise_stands_out_among_maps(map_workdir, tmp_path, monkeypatch, capsys)
 
 def test_held_out_maps_do_not_stand_out(map_run, map_workdir, source):
   given = score.given_examples(map_run, lambda: source, path=None, split="test", max_examples=20)
-  assert given.numbers.tolist() == sorted(set(given.numbers.tolist()))
-  assert (given.numbers[0], given.numbers[-1], len(given.numbers)) == (0, 49, 20)
+  assert given.index.tolist() == sorted(set(given.index.tolist()))
+  assert (given.index[0], given.index[-1], len(given.index)) == (0, 49, 20)
   found = score.score(map_run, map_workdir, given, SETTINGS, lambda: source, num_reference=40)
   assert 25 < np.mean([record["percentile"] for record in found]) < 75
 
@@ -68,7 +68,7 @@ def test_training_examples_stand_where_they_are(map_run, map_workdir, source):
 
 
 def test_scores_of_training_examples_are_kept(map_run, map_workdir, source):
-  given = score.Given(*source.splits["test"].examples(np.arange(3)), np.arange(3))
+  given = source.splits["test"].examples(np.arange(3))
 
   def found(load_source, settings=SETTINGS, number=9):
     return score.score(map_run, map_workdir, given, settings, load_source, num_reference=number)
@@ -91,7 +91,7 @@ def test_lines_of_text_are_padded_and_called_by_their_number(workdir, tmp_path, 
   run = build.load(workdir, say=lambda line: None)
   lines.write_text("the cat sat on a\n\nthe mat\ntac tac tac tac\n")
   given = score.given_examples(run, refuse, path=str(lines), split=None)
-  assert given.numbers.tolist() == [1, 3, 4]
+  assert given.index.tolist() == [1, 3, 4]
   found = score.score(run, workdir, given, SETTINGS, lambda: build.source_of(run.record), num_reference=8)
   assert [(record["example"], record["positions"]) for record in found] == [(1, 16), (3, 7), (4, 15)]
   assert "tac tac tac tac" in capsys.readouterr().out

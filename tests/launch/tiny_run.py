@@ -1,11 +1,10 @@
 """A run of seconds through the entry points, and how to start one in a process of its own."""
 
-import importlib
 import os
 import pathlib
 import sys
 
-from launch.cli import resolved
+from catgen.config import load_config
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SIZES = {
@@ -34,20 +33,13 @@ OVERRIDES = [f"--config.{key}={value}" for key, value in SIZES.items()]
 
 
 def tiny_config(text, **changes):
-  module = importlib.import_module("configs.text_file")
-  config = module.get_config()
-  config.data.path = str(text)
-  config.update_from_flattened_dict({**SIZES, **changes})
-  return resolved(config)
+  return load_config("text_file", {"data.path": str(text), **SIZES, **changes}).values
 
 
 def tiny_map_config(path, **changes):
   """Uniform diffusion on the maps of a .npy file, 600 of them, trained until it corrects more than it breaks."""
-  config = importlib.import_module("configs.array_file").get_config()
-  config.data.path = str(path)
-  config.update_from_flattened_dict({key: value for key, value in SIZES.items() if key != "data.length"})
-  config.update_from_flattened_dict({**MAP_SIZES, **changes})
-  return resolved(config)
+  sizes = {key: value for key, value in SIZES.items() if key != "data.length"}
+  return load_config("array_file", {"data.path": str(path), **sizes, **MAP_SIZES, **changes}).values
 
 
 def command(script, *arguments):

@@ -11,6 +11,7 @@ from flax import nnx
 from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions
 from catgen.keys import example_keys
 from catgen.models import MODELS
+from catgen.processes import PROCESSES, SCHEDULES
 
 K = 2
 EVENTS = np.array(list(itertools.product(range(K), repeat=2)), np.int32)
@@ -35,6 +36,12 @@ class LeaveOneOut(nnx.Module):
     return jnp.log(jnp.einsum("blo,oi->bli", likelihood, joint)) * self.scale[...]
 
 
+def diffusion(event, *, process="uniform", schedule="cosine", **options):
+  """A model whose process and schedule are named."""
+  chosen = {"process": PROCESSES[process](), "schedule": SCHEDULES[schedule]()}
+  return MODELS["diffusion"].make(event, **chosen, **options)
+
+
 def nothing(model):
   x = jnp.zeros((1, *model.event.shape), jnp.int32)
   return Batch(x, jnp.ones(x.shape, bool), jnp.arange(1))
@@ -45,9 +52,7 @@ def perfect(process, num_steps=0):
     offset = 1 / num_steps if num_steps else 0.0  # a discrete model tells the network (t - 1) / T
     return LeaveOneOut(**sizes, lost=lambda time: time + offset)
 
-  return MODELS["diffusion"].make(
-    event=EventSpec((2,), K), network=make, process=process, schedule="linear", num_steps=num_steps
-  )
+  return diffusion(EventSpec((2,), K), network=make, process=process, schedule="linear", num_steps=num_steps)
 
 
 def zero_network(**options):
@@ -58,7 +63,7 @@ def zero_network(**options):
     def __call__(self, x, time, *, valid=None, keys=None):
       return jnp.broadcast_to(self.value[...], (*x.shape, self.value.shape[0]))
 
-  return MODELS["diffusion"].make(event=EventSpec((4,), 5), network=lambda **sizes: Zero(**sizes), **options)
+  return diffusion(EventSpec((4,), 5), network=lambda **sizes: Zero(**sizes), **options)
 
 
 def draw(model, num, **options):
@@ -70,15 +75,14 @@ def draw(model, num, **options):
 @pytest.mark.parametrize(
   ("options", "names"),
   [
-    ({"process": "gaussian"}, "process is 'gaussian'.*uniform"),
-    ({"schedule": "cosin"}, "schedule.*cosine"),
+    ({"last_step": "posterio"}, "last_step is 'posterio'.*posterior"),
+    ({"time_sampler": "loss"}, "time_sampler is 'loss'.*importance"),
     ({"process": "absorbing", "schedule": "paper_cosine"}, "exactly zero.*linear"),
     ({"num_steps": 0, "schedule": "paper_cosine"}, "discrete"),
     ({"num_steps": 0, "time_sampler": "importance"}, "discrete"),
     ({"num_steps": 0, "last_step": "literal"}, "literal"),
     ({"process": "absorbing", "last_step": "literal"}, "literal"),
     ({"num_steps": -1}, "num_steps is -1"),
-    ({"schedule": "polynomial", "schedule_power": 0.5}, "power"),
   ],
 )
 def test_combinations_without_a_valid_bound_are_refused(options, names):
@@ -174,9 +178,27 @@ def test_temperature_sharpens():
     def __call__(self, x, time, *, valid=None, keys=None):
       return jnp.broadcast_to(self.value[...], (*x.shape, self.value.shape[0]))
 
-  model = MODELS["diffusion"].make(
-    event=EventSpec((50,), 3), network=lambda **sizes: Skewed(**sizes), process="absorbing", num_steps=4
-  )
+  model = diffusion(EventSpec((50,), 3), network=lambda **sizes: Skewed(**sizes), process="absorbing", num_steps=4)
   means = [float(draw(model, 50, temperature=t).x.mean()) for t in (0.25, 1.0, 4.0)]
   probs = [np.exp(np.arange(3) / t) / np.exp(np.arange(3) / t).sum() for t in (0.25, 1.0, 4.0)]
   np.testing.assert_allclose(means, [p @ np.arange(3) for p in probs], atol=0.06)
+
+
+@pytest.mark.parametrize("num_steps", [3, 0])
+@pytest.mark.parametrize("process", ["uniform", "absorbing"])
+def test_context_is_refused(num_steps, process):
+  model = zero_network(num_steps=num_steps, process=process)
+  batch = nothing(model)._replace(scored=jnp.ones((1, 4), bool))
+  params, state = model.init(batch, jax.random.key(0))
+  keys = example_keys(jax.random.key(1), batch.index)
+  calls = [
+    lambda: model.bound(params, batch, keys, state=state, train=False),
+    *(
+      lambda function=function: function(params, batch, keys, state=state)
+      for function in (model.full_bound, model.log_weight)
+      if function is not None
+    ),
+  ]
+  for call in calls:
+    with pytest.raises(InputError, match="a diffusion model scores whole examples"):
+      call()

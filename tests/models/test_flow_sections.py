@@ -1,22 +1,19 @@
 """Config sections of flows: the paper's networks by their size, and one line for what does not fit."""
 
-import importlib
 import math
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from catgen.build import make_model
+from catgen.config import load_config, make_model
 from catgen.interfaces import Batch, EventSpec, InputError
-from configs import base
 
 TEXT8, ENWIK8 = EventSpec((256,), 27), EventSpec((320,), 256)
 
 
 def num_parameters(name, event):
-  config = importlib.import_module(f"configs.paper.{name}").get_config()
-  model = make_model(config.model.to_dict(), event)
+  model = make_model(load_config(f"paper/{name}").values["model"], event)
   shape = (2, *event.shape)
   batch = Batch(jnp.zeros(shape, jnp.int32), jnp.ones(shape, bool), jnp.arange(2))
   shapes = jax.eval_shape(lambda key: model.init(batch, key)[0], jax.random.key(0))
@@ -46,14 +43,15 @@ def test_coupling_argmax_flow_has_the_originals_parameters(name, event, lstm_wid
 
 
 def flow(**changes):
-  return {**base.argmax_flow().to_dict(), **changes}
+  return {"kind": "argmax_flow", "encoder": {"kind": "lstm"}, "density": density(), **changes}
 
 
 def density(**changes):
-  return {**base.autoregressive_density().to_dict(), **changes}
+  return {"kind": "autoregressive", "conditioner": {"kind": "lstm"}, **changes}
 
 
 UNIFORM = {"kind": "dequantized_flow", "noise": "uniform", "density": density()}
+COUPLING = {"kind": "coupling", "num_layers": 8, "num_mixtures": 8, "conditioner": {"kind": "lstm"}}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +63,7 @@ UNIFORM = {"kind": "dequantized_flow", "noise": "uniform", "density": density()}
     (flow(network={"kind": "transformer"}), "no key 'network' where kind is 'argmax_flow'"),
     (flow(inverse="softmax"), "inverse 'softmax' is unknown"),
     (flow(base=1), "base is 1"),
-    ({**UNIFORM, "posterior_flow": base.coupling_density().to_dict()}, "uniform noise has no posterior flow"),
+    ({**UNIFORM, "posterior_flow": COUPLING}, "uniform noise has no posterior flow"),
     ({**UNIFORM, "noise": "variational"}, "variational noise needs an encoder"),
   ],
 )

@@ -1,24 +1,23 @@
 """Config sections of maps: rows of Table 4 that differ in one thing, networks by their size, one line for mistakes."""
 
-import importlib
 import math
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from catgen.build import make_model
+from catgen.config import fill, load_config, make_model
 from catgen.interfaces import Batch, EventSpec, InputError
-from configs import base
+from catgen.models import MODELS
 
 MAPS = EventSpec((32, 64), 8)
 FLOWS = ("argmax_softplus", "argmax_gumbel", "argmax_gumbel_thresholding", "round_uniform", "round_variational")
-SMALL = "street_scenes."
-PAPER = "paper.cityscapes_"
+SMALL = "street_scenes/"
+PAPER = "paper/cityscapes_"
 
 
 def section(name):
-  return importlib.import_module(f"configs.{name}").get_config().model.to_dict()
+  return load_config(name).values["model"]
 
 
 def num_parameters(model):
@@ -79,7 +78,7 @@ def channels_of(model):
 
 def expected_inverse(model):
   """Embedding and DenseNet of x, for locations and scales of the noise and a context; flow layers; Gumbel locations."""
-  encoder, flow, context = model.get("encoder"), model.get("posterior_flow"), model.get("num_context", 0)
+  encoder, flow, context = model["encoder"], model["posterior_flow"], model["num_context"]
   channels = channels_of(model)
   outputs = channels if model.get("inverse") == "gumbel" else 2 * channels + context
   total = 8 * encoder["width"] + densenet(encoder["width"], outputs, **encoder) if encoder else 0
@@ -103,14 +102,13 @@ def test_flows_have_the_parameters_that_their_sections_say(name):
 
 @pytest.mark.parametrize("rows", [SMALL, PAPER])
 def test_rows_of_flows_share_density_data_and_training(rows):
-  configs = [importlib.import_module(f"configs.{rows}{flow}").get_config() for flow in FLOWS]
+  configs = [load_config(f"{rows}{flow}").values for flow in FLOWS]
   for config in configs[1:]:
-    assert config.model.density == configs[0].model.density
+    assert config["model"]["density"] == configs[0]["model"]["density"]
     assert {key: config[key] for key in config if key != "model"} == {
       key: configs[0][key] for key in configs[0] if key != "model"
     }
-  diffusion = importlib.import_module(f"configs.{rows}multinomial").get_config()
-  assert diffusion.data == configs[0].data
+  assert load_config(f"{rows}multinomial").values["data"] == configs[0]["data"]
 
 
 def test_the_paper_squeezes_between_levels_only_and_couples_by_affine_maps():
@@ -126,12 +124,16 @@ def test_the_paper_squeezes_between_levels_only_and_couples_by_affine_maps():
 
 def test_small_rows_see_the_same_number_of_maps():
   rows = ("multinomial", "absorbing", "argmax_bits", *FLOWS)
-  settings = [importlib.import_module(f"configs.{SMALL}{row}").get_config().training for row in rows]
-  assert len({(each.batch_size, each.num_steps) for each in settings}) == 1
+  settings = [load_config(SMALL + row).values["training"] for row in rows]
+  assert len({(each["batch_size"], each["num_steps"]) for each in settings}) == 1
 
 
 def flow(**changes):
-  return {**section(SMALL + "argmax_softplus"), **changes}
+  return fill(MODELS, {**section(SMALL + "argmax_softplus"), **changes}, "model")
+
+
+def multi_scale(**changes):
+  return {"kind": "multi_scale", "conditioner": {"kind": "densenet"}, **changes}
 
 
 @pytest.mark.parametrize(
@@ -140,9 +142,9 @@ def flow(**changes):
     (flow(), EventSpec((64,), 8), "densenet needs maps"),
     (flow(), EventSpec((6, 6), 8), "even height and width"),
     (flow(inverse="gumbel"), MAPS, "'gumbel' has uniform noise"),
-    (flow(density={**base.multi_scale_density().to_dict(), "num_levels": 0}), MAPS, "at least one level"),
-    (flow(density=base.multi_scale_density().to_dict()), EventSpec((32, 64), 2), "two latent channels"),
-    (flow(density={**base.multi_scale_density().to_dict(), "conditioner": None}), MAPS, "conditioner is not set"),
+    (flow(density=multi_scale(num_levels=0)), MAPS, "at least one level"),
+    (flow(density=multi_scale()), EventSpec((32, 64), 2), "two latent channels"),
+    ({**flow(), "density": multi_scale(conditioner=None)}, MAPS, "conditioner is not set"),
     (section(SMALL + "multinomial"), EventSpec((30, 64), 8), "unet needs maps"),
   ],
 )

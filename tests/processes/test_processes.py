@@ -27,7 +27,7 @@ def kernel(name: str, keep: float) -> np.ndarray:
 
 
 def table():
-  return SCHEDULES["cosine"]().table(T)
+  return SCHEDULES["cosine"].make().table(T)
 
 
 def pairs(num_states):
@@ -38,7 +38,7 @@ def pairs(num_states):
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_compose_to_the_marginal(name):
   kept, product = table(), np.eye(K + (name == "absorbing"))
-  process = PROCESSES[name](K)
+  process = PROCESSES[name].make(K)
   x = jnp.arange(K)
   for t in range(1, T + 1):
     product = product @ kernel(name, kept[t] / kept[t - 1])
@@ -52,7 +52,7 @@ def test_steps_compose_to_the_marginal(name):
 @pytest.mark.parametrize(("s", "t"), [(0, 1), (0, T), (1, 2), (2, 5), (T - 1, T)])
 def test_posterior_is_bayes(name, s, t):
   kept = table()
-  process = PROCESSES[name](K)
+  process = PROCESSES[name].make(K)
   span = jax.tree.map(lambda a: a[0], spans(kept, np.array([s, t])))
   x_t, x = pairs(process.num_states)
   got = np.exp(process.posterior(x_t, x, span))
@@ -67,7 +67,7 @@ def test_posterior_is_bayes(name, s, t):
 @pytest.mark.parametrize(("s", "t"), [(0, 1), (0, T), (1, 2), (2, 5), (T - 1, T)])
 def test_kl_is_that_of_the_distributions(name, s, t):
   kept = table()
-  process = PROCESSES[name](K)
+  process = PROCESSES[name].make(K)
   span = jax.tree.map(lambda a: a[0], spans(kept, np.array([s, t])))
   x_t, x = pairs(process.num_states)
   log_x0 = jax.nn.log_softmax(jax.random.normal(jax.random.key(0), (x.shape[0], K)) * 3)
@@ -88,7 +88,7 @@ def test_kl_is_that_of_the_distributions(name, s, t):
 @pytest.mark.parametrize("s", [0, 2])
 def test_predictive_averages_the_posterior_kernel(name, s):
   kept = table()
-  process = PROCESSES[name](K)
+  process = PROCESSES[name].make(K)
   span = jax.tree.map(lambda a: a[0], spans(kept, np.array([s, s + 1])))
   x_t = jnp.arange(process.num_states)
   log_x0 = jax.nn.log_softmax(jax.random.normal(jax.random.key(1), (x_t.shape[0], K)))
@@ -103,7 +103,7 @@ def test_predictive_averages_the_posterior_kernel(name, s):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_corrupt_draws_from_the_marginal(name):
-  process = PROCESSES[name](K)
+  process = PROCESSES[name].make(K)
   level = jax.tree.map(lambda a: a[3], levels(table()))
   x = jnp.zeros((1, 200_000), jnp.int32) + 1
   drawn = process.corrupt(jax.random.split(jax.random.key(0), 1), x, level)
@@ -116,7 +116,7 @@ def test_corrupt_draws_from_the_marginal(name):
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 @pytest.mark.parametrize("time", [0.1, 0.5, 0.9])
 def test_rate_is_the_limit_of_many_steps(name, schedule, time):
-  process, chosen = PROCESSES[name](K), SCHEDULES[schedule]()
+  process, chosen = PROCESSES[name].make(K), SCHEDULES[schedule].make()
   x_t, x = pairs(process.num_states)
   log_x0 = jax.nn.log_softmax(jax.random.normal(jax.random.key(2), (x.shape[0], K)))
   level, slope = continuous_level(chosen, jnp.full(x.shape, time))
@@ -135,8 +135,8 @@ def test_rate_is_the_limit_of_many_steps(name, schedule, time):
 
 
 def test_uniform_prior_kl_keeps_a_tiny_value():
-  process = PROCESSES["uniform"](27)
-  level = levels(SCHEDULES["paper_cosine"]().table(1000))
+  process = PROCESSES["uniform"].make(27)
+  level = levels(SCHEDULES["paper_cosine"].make().table(1000))
   last = jax.tree.map(lambda a: a[-1], level)
   value = float(process.prior_kl(jnp.zeros((1, 1), jnp.int32), last)[0, 0])
   keep = float(last.keep)
@@ -149,7 +149,7 @@ def test_uniform_prior_kl_keeps_a_tiny_value():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("t", [1, T])
 def test_gradients_are_finite_for_certain_predictions(name, t):
-  process = PROCESSES[name](K)
+  process = PROCESSES[name].make(K)
   span = jax.tree.map(lambda a: a[0], spans(table(), np.array([t - 1, t])))
   x_t, x = pairs(process.num_states)
 
@@ -164,7 +164,7 @@ def test_gradients_are_finite_for_certain_predictions(name, t):
 
 def test_both_ends_of_time():
   for name in NAMES:
-    process, level = PROCESSES[name](K), levels(table())
+    process, level = PROCESSES[name].make(K), levels(table())
     x = jnp.arange(K)
     first, last = (jax.tree.map(lambda a, i=i: a[i], level) for i in (0, -1))
     np.testing.assert_allclose(np.exp(process.marginal(x, first))[:, :K], np.eye(K), atol=0)
@@ -177,7 +177,7 @@ def test_both_ends_of_time():
 )
 def test_a_uniform_prediction_loses_exactly_log_k(num_classes, schedule, num_steps):
   """The expectation over x_t, by enumeration: all steps and the prior add up to log K (posterior form)."""
-  process, kept = PROCESSES["uniform"](num_classes), SCHEDULES[schedule]().table(num_steps)
+  process, kept = PROCESSES["uniform"].make(num_classes), SCHEDULES[schedule].make().table(num_steps)
   x_t = jnp.arange(num_classes)
   x = jnp.zeros_like(x_t)
   log_x0 = jnp.full((num_classes, num_classes), -np.log(num_classes), jnp.float32)

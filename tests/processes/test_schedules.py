@@ -11,7 +11,7 @@ from catgen.processes.schedules import SCHEDULES, continuous_level, polynomial, 
 
 @pytest.mark.parametrize(("num_steps", "first", "last"), [(1000, 0.9999793577, 4.93e-5), (4000, 0.9999950671, 1.23e-5)])
 def test_paper_cosine_has_the_published_values(num_steps, first, last):
-  table = SCHEDULES["paper_cosine"]().table(num_steps)
+  table = SCHEDULES["paper_cosine"].make().table(num_steps)
   np.testing.assert_allclose(table[1], first, atol=1e-10)
   np.testing.assert_allclose(table[-1], last, rtol=2e-3)
   np.testing.assert_allclose(table[-1] / table[-2], np.sqrt(0.001), rtol=1e-9)
@@ -21,7 +21,7 @@ def test_paper_cosine_has_the_published_values(num_steps, first, last):
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
 @pytest.mark.parametrize("num_steps", [1, 2, 10, 1000])
 def test_tables_decrease_from_one(name, num_steps):
-  schedule = SCHEDULES[name]()
+  schedule = SCHEDULES[name].make()
   table = schedule.table(num_steps)
   assert table.shape == (num_steps + 1,)
   assert table.dtype == np.float64
@@ -32,7 +32,7 @@ def test_tables_decrease_from_one(name, num_steps):
 
 @pytest.mark.parametrize("name", sorted(set(SCHEDULES) - {"paper_cosine"}))
 def test_float32_functions_match_float64_everywhere(name):
-  schedule = SCHEDULES[name]()
+  schedule = SCHEDULES[name].make()
   times = np.concatenate([np.logspace(-6, -1, 20), np.linspace(0.1, 1, 20)])
   level, slope = continuous_level(schedule, jnp.asarray(times, jnp.float32))
   exact = np.asarray(times, np.float32).astype(np.float64)
@@ -43,7 +43,7 @@ def test_float32_functions_match_float64_everywhere(name):
 
 
 def test_spans_compose():
-  table = SCHEDULES["cosine"]().table(50)
+  table = SCHEDULES["cosine"].make().table(50)
   span = spans(table, np.array([0, 7, 20, 50]))
   np.testing.assert_allclose(span.s.keep * span.step.keep, span.t.keep, rtol=1e-6)
   np.testing.assert_allclose(span.step.keep + span.step.lost, 1.0, rtol=1e-6)
@@ -53,4 +53,4 @@ def test_refusals():
   with pytest.raises(InputError, match="power"):
     polynomial(0.5)
   with pytest.raises(InputError, match="discrete"):
-    continuous_level(SCHEDULES["paper_cosine"](), jnp.ones(1))
+    continuous_level(SCHEDULES["paper_cosine"].make(), jnp.ones(1))

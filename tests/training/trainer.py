@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 
 from catgen.interfaces import Model
-from catgen.training.optimizer import make_optimizer
+from catgen.training.learning_rate import DECAYS
+from catgen.training.optimizer import OPTIMIZERS
 from catgen.training.sharding import make_mesh, place
 from catgen.training.state import TrainState
 from catgen.training.step import abstract_state, make_init, make_train_step
@@ -42,11 +43,11 @@ def build(model: str | Model, setting: Setting | None = None, **optimizer) -> Tr
   keywords = {
     "learning_rate": 2e-2,
     "warmup_steps": 2,
-    "decay": "inverse_sqrt",
+    "decay": DECAYS["inverse_sqrt"](),
     "clip_norm": 1.0,
     "b2": 0.95,
   } | optimizer
-  update, rate = make_optimizer(name=setting.optimizer, num_steps=100, **keywords)
+  update, rate = OPTIMIZERS[setting.optimizer](**keywords)(100)
   mesh = make_mesh(fsdp=setting.fsdp, devices=jax.devices()[: setting.devices])
   local = toys.first_batch(process=jax.process_index(), processes=jax.process_count())
   batch = place(local, mesh)

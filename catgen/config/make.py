@@ -1,0 +1,25 @@
+"""From sections of a configuration to objects: the only place where names meet factories, and data meet models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from catgen.config.registry import make_recipe
+from catgen.data import SOURCES
+from catgen.interfaces import DataSource, EventSpec, Model
+from catgen.models import MODELS
+from catgen.training.optimizer import OPTIMIZERS, Optimizer
+
+
+def make_source(section: Mapping[str, Any]) -> DataSource:
+  """Returns the data set of a configuration's section `data`."""
+  return make_recipe(SOURCES, section, "data")()
+
+
+def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:
+  """Returns the model of a configuration's section `model` for the given events."""
+  return make_recipe(MODELS, section, "model")(event)
+
+
+def make_training_optimizer(config: Mapping[str, Any]) -> Optimizer:
+  """Returns the optimizer and the learning rate of the sections `optimizer` and `training`."""
+  return make_recipe(OPTIMIZERS, config["optimizer"], "optimizer")(config["training"]["num_steps"])

@@ -1,0 +1,153 @@
+"""The sections of a configuration that are no choice of a kind, as typed records, and the configuration as a whole."""
+
+from dataclasses import dataclass
+
+from catgen.data import SOURCES
+from catgen.interfaces import SampleOptions
+from catgen.kinds import Kind, Recipe
+from catgen.models import MODELS
+from catgen.training.optimizer import OPTIMIZERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+  """How long a model is trained, on how much at once, and what is shown meanwhile.
+
+  Args:
+    batch_size: examples of a step, over all devices and processes.
+    num_steps: updates in the whole run.
+    crops: True = random crops of a stream, or augmented records; False = the fixed examples, each once per epoch.
+    num_microbatches: gradients are accumulated over so many parts of a batch.
+    ema_decay: of the moving average of parameters, per step; 0 = none.
+    prefetch: batches prepared ahead.
+    report_every: steps between two lines of progress.
+    validate_every: steps between two validations, each with a checkpoint.
+    validation_examples: the first so many examples of the validation split.
+    validation_samples: maps drawn at each validation as the section `sampling` says, for TensorBoard; 0 = none.
+  """
+
+  batch_size: int = 32
+  num_steps: int = 10_000
+  crops: bool = True
+  num_microbatches: int = 1
+  ema_decay: float = 0.0
+  prefetch: int = 2
+  report_every: int = 50
+  validate_every: int = 1000
+  validation_examples: int = 512
+  validation_samples: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh:
+  """How devices share the work: data * fsdp is the number of devices.
+
+  Args:
+    data: devices that each take a part of a batch; -1 = all that are left.
+    fsdp: devices that share one copy of the parameters.
+  """
+
+  data: int = -1
+  fsdp: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpointing:
+  """When a run is saved, besides after each validation and at the end, and what is kept of it.
+
+  Args:
+    every: steps between two more checkpoints; 0 = none.
+    keep_latest: newest checkpoints that are kept; the best by validation always is.
+    keep_every: checkpoints at multiples of so many steps are kept for good; 0 = none.
+  """
+
+  every: int = 0
+  keep_latest: int = 2
+  keep_every: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+  """What `evaluate` does unless its flags say otherwise; validation in training has the same batch size.
+
+  Args:
+    split: "train", "validation" or "test".
+    estimator: "exact", "elbo", "full" or "iwbo"; None = what the family does best.
+    num_draws: per example; of "iwbo" the number of importance weights.
+    num_replicates: independent repetitions of the whole estimate, for its Monte Carlo error.
+    draws_at_once: in one call of the device.
+    batch_size: examples of one call.
+    max_examples: the first so many of the split; 0 = all.
+    invalid_samples: drawn to find the share of codes without a category, where a flow has such; 0 = none.
+  """
+
+  split: str = "test"
+  estimator: str | None = None
+  num_draws: int = 1
+  num_replicates: int = 4
+  draws_at_once: int = 1
+  batch_size: int = 32
+  max_examples: int = 0
+  invalid_samples: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+  """What `sample` does unless its flags say otherwise.
+
+  Args:
+    num_samples: examples drawn.
+    batch_size: of them at once.
+    num_steps: network calls of an iterative sampler; None = as many as the model has steps.
+    temperature: > 0; divides the logits of every categorical draw.
+  """
+
+  num_samples: int = 4
+  batch_size: int = 64
+  num_steps: int | None = SampleOptions().num_steps
+  temperature: float = SampleOptions().temperature
+
+
+_ADAMW = OPTIMIZERS["adamw"]()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+  """An experiment: data, model and how it is trained and used.
+
+  Args:
+    data: the data set.
+    model: the family of models, with its networks.
+    optimizer: how parameters move.
+    training: how long, on how much at once, and what is shown meanwhile.
+    mesh: how devices share the work.
+    checkpoint: what is saved.
+    evaluation: what `evaluate` does unless its flags say otherwise.
+    sampling: what `sample` does unless its flags say otherwise.
+    seed: of parameters, batches and all draws.
+  """
+
+  data: Recipe
+  model: Recipe
+  optimizer: Recipe = _ADAMW
+  training: Training
+  mesh: Mesh
+  checkpoint: Checkpointing
+  evaluation: Evaluation
+  sampling: Sampling
+  seed: int = 0
+
+
+EXPERIMENT = Kind(
+  Settings,
+  parts={
+    "data": SOURCES,
+    "model": MODELS,
+    "optimizer": OPTIMIZERS,
+    "training": Kind(Training),
+    "mesh": Kind(Mesh),
+    "checkpoint": Kind(Checkpointing),
+    "evaluation": Kind(Evaluation),
+    "sampling": Kind(Sampling),
+  },
+)

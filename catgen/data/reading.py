@@ -1,0 +1,157 @@
+"""Reads files of bytes and UTF-8: memory-mapped where they are plain, in blocks, with errors that name the place."""
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int, Shaped, UInt8
+
+from catgen.data.codecs import NUM_CODE_POINTS, code_points
+from catgen.data.splits import blocks
+from catgen.interfaces import InputError
+
+LARGEST_IN_MEMORY = 2**28  # bytes of decoded categories; more of them go to a temporary file
+BYTE_ORDER_MARK = np.frombuffer(codecs.BOM_UTF8, np.uint8)
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+
+
+class FileBytes(NamedTuple):
+  """The bytes of a file, or of its beginning."""
+
+  path: str
+  data: UInt8[np.ndarray, "bytes"]
+  complete: bool  # False: cut by max_bytes, perhaps inside a character
+  start: int = 0  # where `data` starts in the file
+
+
+def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
+  """Returns the first `max_bytes` bytes of `path`, or all.
+
+  A plain file is memory-mapped; .gz, .xz and .bz2 are unpacked into memory.
+  Raises InputError for a path that is missing, a folder, unreadable, empty, or a packed file that is damaged.
+  """
+  path = existing_file(path)
+  if max_bytes is not None and max_bytes < 1:
+    raise InputError(f"max_bytes is {max_bytes}; it must be at least 1, or None for the whole file")
+  opener = _OPENERS.get(os.path.splitext(path)[1].lower())
+  try:
+    if opener is not None:
+      with opener(path, "rb") as packed:
+        data = np.frombuffer(packed.read(-1 if max_bytes is None else max_bytes + 1), np.uint8)
+    else:
+      # asarray: a plain view of the map, whose slices cost less than those of np.memmap
+      data = np.asarray(np.memmap(path, np.uint8, "r")) if os.path.getsize(path) else np.zeros(0, np.uint8)
+  except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+    raise InputError(f"{path} is truncated or damaged ({error}); fetch or pack it again") from error
+  except OSError as error:
+    raise InputError(
+      f"{path} cannot be read ({error.strerror or error}); check the file and its permissions"
+    ) from error
+  if not data.size:
+    raise InputError(f"{path} is empty; name a file with data")
+  complete = max_bytes is None or data.size <= max_bytes
+  return FileBytes(path, data if complete else data[:max_bytes], complete)
+
+
+def existing_file(path: str) -> str:
+  """Returns `path` with ~ expanded; raises InputError where it is no file."""
+  path = os.path.expanduser(path)
+  if os.path.isdir(path):
+    raise InputError(f"{path} is a folder; name a file in it")
+  if not os.path.exists(path):
+    raise InputError(f"{path} does not exist; correct the path")
+  return path
+
+
+def without_byte_order_mark(file: FileBytes) -> FileBytes:
+  """Returns `file` without the byte order mark that some editors write before UTF-8."""
+  size = BYTE_ORDER_MARK.size
+  if file.data.size > size and np.array_equal(file.data[:size], BYTE_ORDER_MARK):
+    return file._replace(data=file.data[size:], start=size)
+  return file
+
+
+def byte_counts(data: UInt8[np.ndarray, "bytes"]) -> Int[np.ndarray, "256"]:
+  """Returns how often each byte value occurs."""
+  counts = np.zeros(256, np.int64)
+  for block in blocks(data):
+    counts += np.bincount(block, minlength=256)
+  return counts
+
+
+def decoded(file: FileBytes) -> Iterator[str]:
+  """Yields the text of a UTF-8 file in pieces; raises InputError that names the offset of what is no UTF-8.
+
+  Where `max_bytes` cut the file inside a character, that character is left out.
+  """
+  carry, offset = b"", file.start
+  for block in blocks(file.data):
+    piece = carry + block.tobytes()
+    try:
+      text, used = codecs.utf_8_decode(piece, "strict", False)
+    except UnicodeDecodeError as error:
+      raise InputError(
+        f"{file.path} is not UTF-8: byte {piece[error.start]:#04x} at offset {offset + error.start}; "
+        'convert the file, or use alphabet="bytes"'
+      ) from error
+    carry, offset = piece[used:], offset + used
+    yield text
+  if carry and file.complete:
+    raise InputError(f"{file.path} ends inside a UTF-8 character at offset {offset}; it is truncated: fetch it again")
+
+
+def present_characters(file: FileBytes) -> Bool[np.ndarray, "points"]:
+  """Returns, for each Unicode code point, whether the UTF-8 file has it."""
+  present = np.zeros(NUM_CODE_POINTS, bool)
+  for text in decoded(file):
+    present[code_points(text)] = True
+  return present
+
+
+def inferred_alphabet(points: Shaped[np.ndarray, "classes"], path: str) -> str:
+  """Returns the characters of sorted code points; raises InputError where there are fewer than two."""
+  alphabet = "".join(map(chr, points.tolist()))
+  if len(alphabet) < 2:
+    raise InputError(f"{path} has only the characters {alphabet!r}; at least two different ones are needed")
+  return alphabet
+
+
+def read_table(path: str, title: str) -> list[tuple[str, Any]]:
+  """Returns the pairs of a .json object or of a .csv file of two columns; `title` is what the table is, for errors."""
+  kind = os.path.splitext(path)[1].lower()
+  if kind not in (".json", ".csv"):
+    raise InputError(f"{title} is {path!r}; give a .json or a .csv file")
+  text = "".join(decoded(open_bytes(path)))
+  try:
+    rows = json.loads(text).items() if kind == ".json" else [row for row in csv.reader(io.StringIO(text)) if row]
+    return [(str(one), other) for one, other in rows]
+  except (ValueError, TypeError, AttributeError, csv.Error) as error:
+    raise InputError(f"{title} {path!r} cannot be read ({error}); give pairs: an object, or two columns") from error
+
+
+def room_for(size: int, dtype: np.dtype) -> Shaped[np.ndarray, "size"]:
+  """Returns an empty array: in memory, or where it is large memory-mapped from a file that vanishes with it.
+
+  That file lies in the folder for temporary files, which the environment variable TMPDIR names.
+  """
+  if size * dtype.itemsize <= LARGEST_IN_MEMORY:
+    return np.empty(size, dtype)
+  try:
+    with tempfile.TemporaryFile() as file:
+      os.posix_fallocate(file.fileno(), 0, size * dtype.itemsize)  # a full disk is an error now, not a crash later
+      return np.memmap(file, dtype, "r+", shape=(size,))
+  except OSError as error:
+    raise InputError(
+      f"{tempfile.gettempdir()} has no room for {size * dtype.itemsize:,} bytes of decoded data "
+      f"({error.strerror}); set TMPDIR to a folder that has"
+    ) from error

@@ -1,0 +1,1 @@
+"""Cityscapes, of a copy of your own."""

@@ -1,0 +1,1 @@
+"""text8 and enwik8."""

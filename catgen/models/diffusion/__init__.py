@@ -1,0 +1,5 @@
+"""Categorical diffusion: see `model`."""
+
+from catgen.models.diffusion.model import diffusion
+
+__all__ = ["diffusion"]

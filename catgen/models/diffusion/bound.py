@@ -1,0 +1,103 @@
+"""Bounds of diffusion models on log p(x): one random time per example, or every step of discrete time once."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from catgen.events import sum_valid
+from catgen.interfaces import Batch, Bound, Profile, PyTree
+from catgen.keys import fold_in
+from catgen.models.diffusion.spec import Spec, add_terms, for_batch, predict
+from catgen.processes import time_sampling
+from catgen.processes.schedules import continuous_level
+
+# Continuous time ends here, where the prior's KL is taken: the bound is exact, and alpha_bar > 0 can be divided by.
+_LAST_TIME, _FIRST_TIME = 1 - 1e-4, 1e-7
+
+
+def discrete_bound(
+  spec: Spec,
+  time_sampler: str,
+  params: PyTree,
+  batch: Batch,
+  keys: Key[Array, "batch"],
+  *,
+  state: PyTree,
+  train: bool,
+  strata: Float[Array, "batch"] | None = None,
+) -> Bound:
+  """See `Model.bound`. One time step per example, its loss divided by the step's probability."""
+  spec = for_batch(spec, batch)
+  key_time, key_noise, key_network = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
+  uniforms, num_steps = _uniforms(key_time, strata, time_sampler), spec.num_steps
+  if time_sampler == "importance":
+    p = time_sampling.probabilities(time_sampling.History(**state))
+    t = time_sampling.draw(uniforms, p)
+    weight = 1.0 / p[t - 1]
+  else:
+    t = time_sampling.draw_uniform(uniforms, num_steps)
+    weight = jnp.full(t.shape, float(num_steps))
+  losses = sum_valid(spec.step_nats(params, batch, t, key_noise, key_network if train else None), batch.valid)
+  terms = {
+    "reconstruction": jnp.where(t == 1, -losses * weight, 0.0),
+    "diffusion": jnp.where(t == 1, 0.0, -losses * weight),
+    "prior": -sum_valid(spec.process.prior_kl(batch.x, spec.last_level), batch.valid),
+  }
+  return Bound(add_terms(terms), terms, (t, jax.lax.stop_gradient(losses)))
+
+
+def continuous_bound(
+  spec: Spec,
+  time_sampler: str,
+  params: PyTree,
+  batch: Batch,
+  keys: Key[Array, "batch"],
+  *,
+  state: PyTree,
+  train: bool,
+  strata: Float[Array, "batch"] | None = None,
+) -> Bound:
+  """See `Model.bound`. One time in (0, 1) per example; the integral's integrand there."""
+  spec = for_batch(spec, batch)
+  key_time, key_noise, key_network = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
+  last = 1.0 if spec.process.needs_zero_end else _LAST_TIME
+  t = jnp.maximum(_uniforms(key_time, strata, time_sampler) * last, _FIRST_TIME)
+  level, slope = continuous_level(spec.schedule, t)
+  x_t = spec.process.corrupt(key_noise, batch.x, level)
+  log_x0 = predict(spec, params, x_t, t, batch.valid, key_network if train else None)
+  rates = spec.process.kl_rate(x_t, batch.x, log_x0, level, slope)
+  last_level, _ = continuous_level(spec.schedule, jnp.full(t.shape, last))
+  terms = {
+    "diffusion": -sum_valid(rates, batch.valid) * last,
+    "prior": -sum_valid(spec.process.prior_kl(batch.x, last_level), batch.valid),
+  }
+  return Bound(add_terms(terms), terms)
+
+
+def full_bound(
+  spec: Spec, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
+) -> tuple[Bound, Profile]:
+  """See `Model.full_bound`. T network calls; each step has its own x_t."""
+  spec = for_batch(spec, batch)
+
+  def step(by_position: Array, t: Array) -> tuple[Array, Array]:
+    steps = jnp.broadcast_to(t, keys.shape)
+    nats = jnp.where(batch.valid, spec.step_nats(params, batch, steps, fold_in(keys, t)), 0.0)
+    return by_position + nats, sum_valid(nats, batch.valid)
+
+  steps = jnp.arange(1, spec.num_steps + 1)
+  by_position, by_time = jax.lax.scan(step, jnp.zeros(batch.x.shape), steps)
+  prior = jnp.where(batch.valid, spec.process.prior_kl(batch.x, spec.last_level), 0.0)
+  terms = {
+    "reconstruction": -by_time[0],
+    "diffusion": -by_time[1:].sum(0),
+    "prior": -sum_valid(prior, batch.valid),
+  }
+  return Bound(add_terms(terms), terms), Profile(by_time.T, by_position + prior)
+
+
+def _uniforms(keys: Key[Array, "batch"], strata: Array | None, time_sampler: str) -> Float[Array, "batch"]:
+  independent = jax.vmap(jax.random.uniform)(keys)
+  return independent if strata is None or time_sampler == "uniform" else strata

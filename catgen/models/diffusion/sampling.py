@@ -1,0 +1,159 @@
+"""Ancestral sampling and infilling of diffusion models, in one compiled loop."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from catgen.distributions import categorical
+from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
+from catgen.keys import fold_in
+from catgen.models.diffusion.spec import Spec, predict, with_given
+from catgen.processes.levels import Span
+from catgen.processes.schedules import spans
+
+_CONTINUOUS_STEPS = 256  # default number of steps where the model itself has none
+
+
+class _Moves(NamedTuple):
+  """The moves of a sampler, noise first: noise levels, the time the network is told, a number, the frame to store."""
+
+  span: Span
+  time: Float[np.ndarray, "moves"]
+  number: Int[np.ndarray, "moves"]
+  frame: Int[np.ndarray, "moves"]  # slot of the chain after the move; the last slot is a dummy
+
+
+def _moves(spec: Spec, options: SampleOptions) -> _Moves:
+  default = spec.num_steps or _CONTINUOUS_STEPS
+  num_moves = default if options.num_steps is None else options.num_steps
+  if spec.num_steps:
+    if not 1 <= num_moves <= spec.num_steps:
+      raise InputError(f"num_steps is {num_moves}, but this model has T = {spec.num_steps}; use 1 to {spec.num_steps}")
+    times = np.round(np.linspace(0, spec.num_steps, num_moves + 1)).astype(int)
+    table, told = spec.table, (times[1:] - 1) / spec.num_steps
+  else:
+    if num_moves < 1:
+      raise InputError(f"num_steps is {num_moves}; use at least 1")
+    times = np.arange(num_moves + 1)
+    grid = times / num_moves
+    lost = spec.schedule.lost(grid, np)
+    table, told = np.where(lost < 0.5, 1 - lost, spec.schedule.keep(grid, np)), grid[1:]
+  backwards: Span = jax.tree.map(lambda values: values[::-1].copy(), spans(table, times))
+  frame = np.full(num_moves, options.num_frames)
+  if options.num_frames > 1:
+    kept = np.unique(np.round(np.linspace(0, num_moves, options.num_frames)).astype(int))
+    frame[kept[1:] - 1] = options.num_frames - len(kept) + np.arange(1, len(kept))
+  return _Moves(backwards, told[::-1].astype(np.float32), np.arange(num_moves), frame)
+
+
+def _check(options: SampleOptions) -> None:
+  if options.temperature <= 0:
+    raise InputError(f"temperature is {options.temperature}; it must be positive")
+  if options.num_frames < 0 or options.num_frames == 1:
+    raise InputError(f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample)")
+
+
+def sample(
+  spec: Spec,
+  params: PyTree,
+  keys: Key[Array, "batch"],
+  *,
+  given: Int[Array, "batch attributes"] | None = None,
+  state: PyTree,
+  options: SampleOptions,
+) -> Samples:
+  """See `Model.sample`. Takes `options.num_steps` evenly spaced ones of the T steps, all of them by default."""
+  spec, x_last = with_given(spec, given), spec.process.prior_sample(_start(keys), spec.event.shape)
+  return _run(spec, params, keys, options, lambda log_p, *_: log_p, x_last)
+
+
+def _start(keys: Key[Array, "batch"]) -> Key[Array, "batch"]:
+  """Returns the keys of x_T, apart from those of all moves."""
+  return fold_in(fold_in(keys, 0), 0)
+
+
+def _run(
+  spec: Spec,
+  params: PyTree,
+  keys: Key[Array, "batch"],
+  options: SampleOptions,
+  constrain: Callable[..., Array],
+  x_last: Int[Array, "batch *event"],
+) -> Samples:
+  """Runs the reverse chain from x_T; `constrain(log_p, x_t, span)` may replace the distribution of x_s."""
+  _check(options)
+  moves = _moves(spec, options)
+  last_number = len(moves.number) - 1
+  frames = jnp.broadcast_to(x_last, (options.num_frames + 1, *x_last.shape))
+
+  def move(carry: tuple[Array, Array], inputs: Any) -> tuple[tuple[Array, Array], None]:
+    x_t, chain = carry
+    span, time = inputs.span, jnp.broadcast_to(inputs.time, keys.shape)
+    log_x0 = predict(spec, params, x_t, time, None, temperature=options.temperature)
+    log_p = spec.process.predictive(x_t, log_x0, span)
+    if spec.literal_last_step:
+      log_p = jnp.where(inputs.number == last_number, log_x0, log_p)
+    log_p = constrain(log_p, x_t, span)
+    x_s = categorical.sample_each(fold_in(fold_in(keys, 1), inputs.number), log_p).astype(x_t.dtype)
+    return (x_s, jax.lax.dynamic_update_index_in_dim(chain, x_s, inputs.frame, 0)), None
+
+  (x, chain), _ = jax.lax.scan(move, (x_last, frames), jax.tree.map(jnp.asarray, moves))
+  return Samples(x, jnp.ones(x.shape, bool), chain[:-1] if options.num_frames else None)
+
+
+def make_infill(spec: Spec) -> Infill:
+  """Returns the infilling capability: exact for masked diffusion, an approximation for uniform diffusion."""
+  if spec.process.exact_clamping:
+    explanation = (
+      "exact for masked diffusion in the order 'observed positions first', which is one of the orders that the model is"
+      " trained on; positions revealed in the same step are drawn independently, as in sampling"
+    )
+    return Infill(partial(_infill_revealed, spec), True, explanation)
+  explanation = (
+    "an approximation for uniform diffusion: observed positions follow their own noise process, and the others are not"
+    " reweighted by how well they explain it"
+  )
+  return Infill(partial(_infill_noised, spec), False, explanation)
+
+
+def _infill_revealed(
+  spec: Spec,
+  params: PyTree,
+  x: Array,
+  observed: Bool[Array, "batch *event"],
+  keys: Array,
+  *,
+  given: Array | None = None,
+  state: PyTree,
+  options: Any,
+) -> Samples:
+  """See `Infill.draw`. Observed positions are revealed before all others and stay."""
+  x_last = jnp.where(observed, x, spec.process.prior_sample(_start(keys), spec.event.shape))
+  return _run(with_given(spec, given), params, keys, options, lambda log_p, *_: log_p, x_last)
+
+
+def _infill_noised(
+  spec: Spec,
+  params: PyTree,
+  x: Array,
+  observed: Bool[Array, "batch *event"],
+  keys: Array,
+  *,
+  given: Array | None = None,
+  state: PyTree,
+  options: Any,
+) -> Samples:
+  """See `Infill.draw`. Observed positions follow q(x_s | x_t, x): the network sees the noise it was trained on."""
+  moves = _moves(spec, options)
+  noisy = spec.process.corrupt(fold_in(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t))
+  x_last = jnp.where(observed, noisy, spec.process.prior_sample(_start(keys), spec.event.shape))
+
+  def constrain(log_p: Array, x_t: Array, span: Span) -> Array:
+    return jnp.where(observed[..., None], spec.process.posterior(x_t, x, span), log_p)
+
+  return _run(with_given(spec, given), params, keys, options, constrain, x_last)

@@ -1,0 +1,109 @@
+"""What a diffusion model is made of, and the prediction and sums that its bound, sampler and weights share."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from catgen.batches import refuse_scored
+from catgen.distributions import categorical
+from catgen.interfaces import Batch, EventSpec, PyTree
+from catgen.processes import Process
+from catgen.processes.levels import Level, Span
+from catgen.processes.schedules import Schedule, levels, spans
+
+
+class Spec(NamedTuple):
+  """Process, schedule and network, and tables of noise levels. In continuous time T is 0 and there are no tables."""
+
+  event: EventSpec
+  process: Process
+  schedule: Schedule
+  network: Callable  # (params, x_t, time, *, valid, keys, given=None) -> logits
+  literal_last_step: bool
+  num_steps: int  # T; 0 = continuous time
+  table: np.ndarray  # alpha_bar at steps 0..T, float64
+  spans: Span  # the moves t -> t - 1; entry t - 1
+  last_level: Level  # at step T
+
+  def step_nats(
+    self,
+    params: PyTree,
+    batch: Batch,
+    t: Int[Array, "batch"],
+    key_noise: Key[Array, "batch"],
+    key_network: Key[Array, "batch"] | None = None,
+  ) -> Float[Array, "batch *event"]:
+    """Returns the loss L_t in nats per position at one step per example, with a fresh x_t."""
+    span = self.span(t)
+    x_t = self.process.corrupt(key_noise, batch.x, span.t)
+    log_x0 = predict(self, params, x_t, step_time(t, self.num_steps), batch.valid, key_network)
+    nats = self.process.kl(x_t, batch.x, log_x0, span)
+    if not self.literal_last_step:
+      return nats
+    return last_step_nats(nats, log_x0, batch.x, t)
+
+  def span(self, t: Int[Array, "*batch"]) -> Span:
+    """Returns the noise levels of the move from step t to t - 1."""
+    return jax.tree.map(lambda values: jnp.asarray(values)[t - 1], self.spans)
+
+
+def make_spec(
+  event: EventSpec, process: Process, schedule: Schedule, num_steps: int, literal: bool, network: Callable
+) -> Spec:
+  """Returns the spec with their float64 tables rounded once to float32."""
+  table = schedule.table(num_steps) if num_steps else np.ones(1)
+  last = jax.tree.map(lambda values: values[-1], levels(table))
+  return Spec(
+    event, process, schedule, network, literal, num_steps, table, spans(table, np.arange(num_steps + 1)), last
+  )
+
+
+def with_given(spec: Spec, given: Int[Array, "batch attributes"] | None) -> Spec:
+  """Returns the spec with a network that is told what the examples are given; None: nothing is."""
+  return spec if given is None else spec._replace(network=functools.partial(spec.network, given=given))
+
+
+def for_batch(spec: Spec, batch: Batch) -> Spec:
+  """Returns the spec with a network that is told what the batch gives. Raises InputError if positions are context."""
+  refuse_scored(batch, "a diffusion model")
+  return with_given(spec, batch.given)
+
+
+def step_time(t: Int[Array, "*batch"], num_steps: int) -> Float[Array, "*batch"]:
+  """Returns what the network is told of step t in {1..T}: (t - 1) / T, the paper's index over T."""
+  return (t - 1).astype(jnp.float32) / num_steps
+
+
+def predict(
+  spec: Spec,
+  params: PyTree,
+  x_t: Int[Array, "batch *event"],
+  time: Float[Array, "batch"],
+  valid: Bool[Array, "batch *event"] | None,
+  keys: Key[Array, "batch"] | None = None,
+  temperature: float = 1.0,
+) -> Float[Array, "batch *event classes"]:
+  """Returns the network's log-probabilities of the clean categories, in float32."""
+  logits = spec.network(params, x_t, time, valid=valid, keys=keys)
+  return jax.nn.log_softmax(logits.astype(jnp.float32) / temperature)
+
+
+def last_step_nats(
+  nats: Float[Array, "batch *event"],
+  log_x0: Float[Array, "batch *event classes"],
+  x: Int[Array, "batch *event"],
+  t: Int[Array, "batch"],
+) -> Float[Array, "batch *event"]:
+  """Returns the losses with that of step 1 replaced by -log prediction, the literal Eq. 14/16."""
+  first = (t == 1).reshape(t.shape + (1,) * (x.ndim - 1))
+  return jnp.where(first, -categorical.take(log_x0, x), nats)
+
+
+def add_terms(terms: dict[str, Array]) -> Float[Array, "batch"]:
+  """Returns the sum of the terms of a bound."""
+  return functools.reduce(jnp.add, terms.values())

@@ -1,0 +1,61 @@
+"""Autoregressive models: what is scored and what is only read."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from catgen.batches import batch_of
+from catgen.interfaces import EventSpec
+from catgen.models import MODELS
+from catgen.networks import TRUNKS
+
+LENGTH, K = 5, 3
+MODEL = MODELS["autoregressive"].make(
+  event=EventSpec((LENGTH,), K), network=TRUNKS["transformer"](width=8, num_layers=1, num_heads=2)
+)
+X = np.random.default_rng(0).integers(0, K, (7, LENGTH)).astype(np.int32)
+LOG_PROB = jax.jit(lambda params, batch: MODEL.log_prob(params, batch, state={}))
+KEYS = jax.random.split(jax.random.key(3), len(X))
+
+
+@pytest.fixture(scope="module")
+def params():
+  leaves, tree = jax.tree.flatten(MODEL.init(batch_of(X), jax.random.key(0))[0])
+  keys = jax.random.split(jax.random.key(1), len(leaves))
+  return tree.unflatten([leaf + 0.3 * jax.random.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)])
+
+
+def log_prob(params, x, scored=None):
+  scored = None if scored is None else jnp.broadcast_to(jnp.asarray(scored), x.shape)
+  return np.asarray(LOG_PROB(params, batch_of(x)._replace(scored=scored)))
+
+
+@pytest.mark.parametrize("context", range(LENGTH + 1))
+def test_scored_positions_are_conditioned_on_the_others_before_them(params, context):
+  prefix, rest = np.arange(LENGTH) < context, np.arange(LENGTH) >= context
+  np.testing.assert_allclose(log_prob(params, X, prefix) + log_prob(params, X, rest), log_prob(params, X), rtol=1e-5)
+  total = sum(  # a distribution of the rest for every prefix
+    np.exp(log_prob(params, np.concatenate([X[:, :context], np.broadcast_to(ending, (7, LENGTH - context))], 1), rest))
+    for ending in np.array(list(itertools.product(range(K), repeat=LENGTH - context)), np.int32)
+  )
+  np.testing.assert_allclose(total, 1.0, rtol=1e-5)
+
+
+def test_context_enters_through_conditioning_only(params):
+  scored = np.array([False, False, True, True, False])
+  before, after = (np.array(X) for _ in range(2))
+  before[:, 1] = (before[:, 1] + 1) % K
+  after[:, 4] = (after[:, 4] + 1) % K
+  assert np.abs(log_prob(params, before, scored) - log_prob(params, X, scored)).min() > 1e-4
+  np.testing.assert_array_equal(log_prob(params, after, scored), log_prob(params, X, scored))
+
+
+def test_bound_and_weight_count_the_same_positions(params):
+  batch = batch_of(jnp.asarray(X), jnp.ones(X.shape, bool))
+  batch = batch._replace(scored=jnp.broadcast_to(jnp.arange(LENGTH) > 2, X.shape))
+  exact = MODEL.log_prob(params, batch, state={})
+  np.testing.assert_array_equal(MODEL.bound(params, batch, KEYS, state={}, train=False).nats, exact)
+  np.testing.assert_array_equal(MODEL.log_weight(params, batch, KEYS, state={}), exact)
