@@ -44,3 +44,27 @@ def write_error(
 ) -> InputError:
   """Returns what to tell a user whose disk has refused a file."""
   return InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {remedy}")
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[IO[bytes]]:
+  """Gives a file that the user named, opened for writing where it is: it may be a device or a pipe.
+
+  Raises:
+    InputError: it cannot be written, with the reason and the remedy.
+  """
+  try:
+    with open(path, "wb") as file:
+      yield file
+  except OSError as error:
+    raise write_error(path, error, remedy=remedy) from error
+
+
+def check_writable(path: Path | None, *, remedy: str = "choose another --output") -> None:
+  """Raises InputError where a file that the user named cannot be written: before the work, and not after it."""
+  if path is None:
+    return
+  try:
+    open(path, "ab").close()
+  except OSError as error:
+    raise write_error(path, error, remedy=remedy) from error
