@@ -25,8 +25,9 @@ ALLOWED = {  # what a folder may import of catgen, besides itself
   "catgen/bijections": {*CORE, "catgen.distributions"},
   "catgen/surjections": {*CORE, "catgen.distributions", "catgen.bijections"},
   "catgen/processes": {*CORE, "catgen.distributions"},
-  "catgen/networks": CORE,
-  "catgen/flows": {*CORE, "catgen.distributions", "catgen.bijections", "catgen.networks"},
+  "catgen/kernels": CORE,
+  "catgen/networks": {*CORE, "catgen.kernels"},
+  "catgen/flows": {*CORE, "catgen.distributions", "catgen.bijections", "catgen.kernels", "catgen.networks"},
   "catgen/models": {
     *CORE,
     "catgen.distributions",
@@ -109,6 +110,12 @@ def test_units_are_converted_in_one_place():
   pattern = re.compile(r"math\.log\(2|np\.log\(2|jnp\.log\(2|log2\(|\blog1p\(1\b")
   users = [name_of(p) for p in FILES if name_of(p).startswith("catgen/") and pattern.search(p.read_text())]
   assert users == ["catgen/bounds.py"]
+
+
+def test_kernels_alone_ask_which_device_this_is():
+  pattern = re.compile(r"platform_dependent|platform_version|default_backend|get_backend|\.platform\b")
+  users = {name_of(p) for p in FILES if name_of(p).startswith("catgen/") and pattern.search(p.read_text())}
+  assert users == {"catgen/kernels/attention.py", "catgen/kernels/convolution.py"}
 
 
 def test_nothing_is_called_utils():
