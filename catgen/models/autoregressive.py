@@ -9,32 +9,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import scored_positions
 from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
+from catgen.kinds import Recipe
 from catgen.models.adapter import functional
+from catgen.networks.roles import Causal
 
 _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
 
 
-def autoregressive(event: EventSpec, *, network: Callable[..., nnx.Module]) -> Model:
+def autoregressive(event: EventSpec, *, network: Recipe) -> Model:
   """Returns an autoregressive model.
 
   Args:
     event: shape and number of classes of one example.
-    network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> causal module with `__call__(x, *, valid, keys)`
-    -> logits,
-      `init_cache(batch_size)` and `decode(cache, previous, position)` -> (logits, cache).
+    network: that predicts each category from those before it, as a `Causal`.
   """
 
-  def build(rngs: nnx.Rngs) -> nnx.Module:
-    return network(event_shape=event.shape, num_inputs=event.num_classes, num_outputs=event.num_classes, rngs=rngs)
-
-  module = functional(build)
+  k = event.num_classes
+  module = functional(lambda rngs: Causal(network, event.shape, k, k, event.given, rngs=rngs))
   apply = module.apply
   return Model(
     event=event,

@@ -13,7 +13,8 @@ from catgen.flows.layers.channelwise import Channelwise
 from catgen.flows.layers.coupling import Coupling, half_coupling
 from catgen.flows.layers.invertible_linear import InvertibleLinear
 from catgen.flows.layers.rearrangement import reversal, squeeze, unsqueeze
-from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
+from catgen.networks import TRUNKS
+from catgen.networks.roles import Conditioner
 
 CHANNELS, MIXTURES, FEATURES = 3, 3, 8
 TEXT, MAP = (4,), (2, 2)  # of as many positions
@@ -40,7 +41,7 @@ def shape_of(kind):
 def conditioner(kind, rngs, event_shape=None, num_context=0):
   """Returns (num_channels=, num_outputs=) -> conditioner."""
   shape = event_shape or shape_of(kind)
-  return partial(COUPLING_CONDITIONERS[kind](**SIZES[kind]), event_shape=shape, num_context=num_context, rngs=rngs)
+  return partial(Conditioner, TRUNKS[kind](**SIZES[kind]), shape, num_context=num_context, rngs=rngs)
 
 
 def channelwise(num_channels, rngs):
@@ -57,8 +58,7 @@ def block_coupling(rngs, kept, changed):
 
 
 def autoregressive(kind, rngs, num_channels=CHANNELS):
-  recipe = CAUSAL_CONDITIONERS[kind](**SIZES[kind])
-  network = recipe(num_channels=num_channels, num_outputs=FEATURES, event_shape=TEXT, rngs=rngs)
+  network = Conditioner(TRUNKS[kind](**SIZES[kind]), TEXT, num_channels, FEATURES, causal=True, rngs=rngs)
   return Autoregressive(network, channelwise(num_channels, rngs))
 
 

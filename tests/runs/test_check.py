@@ -22,7 +22,7 @@ MAPS = {
 }
 SECTIONS = {
   "diffusion": {"kind": "diffusion", "network": {"kind": "transformer", "width": 512, "num_layers": 8}},
-  "autoregressive": {"kind": "autoregressive", "network": {"kind": "causal_transformer"}},
+  "autoregressive": {"kind": "autoregressive", "network": {"kind": "transformer"}},
   "argmax_flow": {"kind": "argmax_flow", "base": 2, **TEXT},
   "argmax_flow_coupling": {"kind": "argmax_flow", "base": 2, **TEXT, "density": {"kind": "coupling", **LSTM}},
   "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **TEXT},
