@@ -56,7 +56,7 @@ HOMES = {
   r"\bkeystr\(": ("catgen/trees.py",),  # the path of a leaf
   r"[\"']exact[\"'], [\"']elbo[\"']": ("catgen/evaluation/estimators.py",),  # the list of estimators
   r"math\.log\(2|np\.log\(2|jnp\.log\(2|log2\(|\blog1p\(1\b": ("catgen/bounds.py",),  # nats to bits
-  r"random\.categorical\(": (),  # draws of categories: distributions/categorical.py has its own, in high mode
+  r"random\.categorical\(": ("catgen/distributions/categorical.py",),  # draws of categories, in high mode
   r"default_backend\(|platform_dependent\(|get_backend\(": ("catgen/kernels/",),  # which device this is
   r"\bFLAGS\b": ("launch/",),
 }

@@ -75,7 +75,7 @@ class Evaluation:
 
   Args:
     split: "train", "validation" or "test".
-    estimator: "exact", "elbo", "full" or "iwbo"; None = what the family does best.
+    estimator: "elbo", "full", "iwbo" or "exact"; None = what the family does best.
     num_draws: per example; of "iwbo" the number of importance weights.
     num_replicates: independent repetitions of the whole estimate, for its Monte Carlo error.
     draws_at_once: in one call of the device.
