@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 from catgen.config import load_config
+from tests.compiling import xla_flags
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SIZES = {
@@ -47,4 +48,4 @@ def command(script, *arguments):
 
 
 def environment():
-  return {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+  return {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": xla_flags(num_devices=1)}
