@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
   if name == "load":  # imported when used, so that `import catgen` costs nothing
-    from catgen.build import load
+    from catgen.runs.load import load
 
     return load
   raise AttributeError(f"module 'catgen' has no attribute {name!r}")

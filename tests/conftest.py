@@ -13,3 +13,5 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 install_import_hook("catgen", "beartype.beartype")
+
+from tests.tiny_run import here, map_run, map_workdir, maps, text, text_run, workdir  # noqa: E402, F401 (fixtures)

@@ -13,6 +13,8 @@ CORE = {
   "catgen.interfaces",
   "catgen.batches",
   "catgen.bounds",
+  "catgen.events",
+  "catgen.given",
   "catgen.keys",
   "catgen.trees",
   "catgen.files",
@@ -38,6 +40,7 @@ ALLOWED = {  # what a folder may import of catgen, besides itself
   "catgen/training": CORE,
   "catgen/evaluation": CORE,
   "catgen/reporting": CORE,
+  "catgen/media": {*CORE, "catgen.data", "catgen.evaluation", "catgen.reporting"},
 }
 DOORS = {
   "flax": ("catgen/networks/", "catgen/flows/", "catgen/models/"),
@@ -47,8 +50,8 @@ DOORS = {
   "tensorflow_datasets": ("catgen/data/",),
   "ml_collections": ("catgen/config/", "configs/"),
   "absl": ("launch/",),
-  "matplotlib": ("catgen/reporting/",),
-  "PIL": ("catgen/reporting/", "catgen/data/label_images.py"),
+  "matplotlib": ("catgen/reporting/", "catgen/media/"),
+  "PIL": ("catgen/reporting/", "catgen/media/", "catgen/data/label_images.py"),
   "tensorboardX": ("catgen/reporting/",),
 }
 

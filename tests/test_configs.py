@@ -88,10 +88,16 @@ def abstract_batch(config):
 
 
 def marked(name):
-  """Eight couplings take seconds to trace, forty twenty seconds: the default suite has those of one file."""
+  """Eight couplings take seconds to trace, forty twenty seconds: of rows alike the default suite has one or two."""
   coupling = name.endswith("coupling") and not name.startswith("text8_head/") and name != "paper/text8_argmax_coupling"
-  maps = name.startswith(("paper/cityscapes_argmax", "paper/cityscapes_round"))
-  return pytest.param(name, marks=pytest.mark.slow if coupling or maps else ())
+  paper_maps = name.startswith(("paper/cityscapes_argmax", "paper/cityscapes_round"))
+  alike = (
+    "street_scenes/argmax_bits",
+    "street_scenes/argmax_gumbel",
+    "street_scenes/round_uniform",
+    "paper/text8_argmax_base",
+  )
+  return pytest.param(name, marks=pytest.mark.slow if coupling or paper_maps or name.startswith(alike) else ())
 
 
 @pytest.mark.parametrize("name", map(marked, NAMES))
@@ -127,9 +133,9 @@ def test_the_papers_networks_have_the_papers_parameters(name, num_parameters):
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) == num_parameters
 
 
-def untrained(name, batch_size, **changes):
+def untrained(name, batch_size, changes):
   """Returns an untrained model of a paper config, parameters, state, and a batch of random categories."""
-  config = load_config(f"paper/{name}", {f"model.{key}": value for key, value in changes.items()}).values
+  config = load_config(f"paper/{name}", changes).values
   event = event_of(config)
   model = make_model(config["model"], event)
   x = jax.random.randint(jax.random.key(0), (batch_size, *event.shape), 0, event.num_classes)
@@ -146,7 +152,7 @@ def bits(nats):
 
 @pytest.mark.parametrize(("name", "expected"), LOG2_K)
 def test_an_untrained_paper_network_needs_log2_k_bits_by_one_step_per_example(name, expected):
-  model, params, state, batch = untrained(name, 16)
+  model, params, state, batch = untrained(name, 16, {"model.network.num_layers": 1})
 
   @jax.jit
   def bound(params, key):
@@ -161,7 +167,7 @@ def test_an_untrained_paper_network_needs_log2_k_bits_by_one_step_per_example(na
 @pytest.mark.parametrize(("name", "expected"), LOG2_K)
 def test_and_to_a_thousandth_by_the_full_sum_of_a_tiny_schedule(name, expected):
   network = {"kind": "local_linear_transformer", "width": 8, "num_layers": 1, "num_heads": 2, "window": 64}
-  model, params, state, batch = untrained(name, 256, num_steps=1, network=network)
+  model, params, state, batch = untrained(name, 256, {"model.num_steps": 1, "model.network": network})
 
   @jax.jit
   def full(params, key):

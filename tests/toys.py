@@ -73,7 +73,7 @@ def denoiser(event: EventSpec = EVENT) -> Model:
     mean = (member * statistics["loss"][:, None]).sum(axis=0) / jnp.maximum(count, 1.0)
     return {"history": jnp.where(count > 0, 0.9 * state["history"] + 0.1 * mean, state["history"])}
 
-  def sample(params, keys, *, state, options):
+  def sample(params, keys, *, given=None, state, options):
     x = jax.vmap(lambda key: jax.random.randint(key, event.shape, 0, classes))(keys)
     return Samples(x, jnp.ones(x.shape, bool))
 
@@ -102,7 +102,7 @@ def markov(event: EventSpec = EVENT) -> Model:
     nats = jnp.where(batch.valid, log_probs, 0.0).sum(axis=1)
     return Bound(nats, {"log_prob": nats})
 
-  def sample(params, keys, *, state, options):
+  def sample(params, keys, *, given=None, state, options):
     x = jax.vmap(lambda key: jax.random.randint(key, event.shape, 0, classes))(keys)
     return Samples(x, jnp.ones(x.shape, bool))
 

@@ -45,7 +45,8 @@ def summary(source: DataSource) -> str:
   """Returns one line on a source: origin, what an example is, the size of each split, and its fingerprint."""
   shape = " x ".join(map(str, source.event.shape))
   sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in source.splits.items())
+  given = "".join(f"{len(values)} values of {name} given; " for name, values in source.attributes)
   return (
     f"{source.description}; examples of {shape} {source.position}s ({source.event.num_classes} categories): {sizes}; "
-    f"SHA-256 {source.fingerprint[:16]}"
+    f"{given}SHA-256 {source.fingerprint[:16]}"
   )

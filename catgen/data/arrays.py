@@ -4,14 +4,14 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int, Int32, Shaped
 
 from catgen.batches import batch_of
 from catgen.data.codecs import check_range, integer_codec
+from catgen.data.labels import ALIASES, GIVEN, Labels, check_labels
 from catgen.data.splits import BLOCK, NAMES, blocks, fingerprint, record_numbers, record_split, stream_splits
+from catgen.given import sizes_of
 from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Legend, Split
-
-ALIASES = {"val": "validation", "valid": "validation"}
 
 
 def array_source(
@@ -22,26 +22,40 @@ def array_source(
   *,
   length: int | None = None,
   legend: Callable[[int], Legend | None] = lambda num_classes: None,
+  given: Labels | None = None,
 ) -> DataSource:
-  """Returns the source of arrays as `load_arrays` gives them; `legend(num_classes)` is of the categories of maps."""
+  """Returns the source of arrays as `load_arrays` gives them.
+
+  Args:
+    arrays, origin, num_classes, splits, length: see `array_file`.
+    legend: (num_classes) -> that of the categories of maps.
+    given: the labels of the records, by the same names as the arrays.
+  """
   try:
     for name, array in arrays.items():
       check_shape(name, array, next(iter(arrays.values())), length)
     num_classes = _checked_num_classes(arrays, num_classes)
-    parts, values = _split_records(arrays, splits) if length is None else _split_streams(arrays, length, splits)
+    if given is not None:
+      check_labels(given, arrays, length)
+    if length is None:
+      parts, values, labels = _split_records(arrays, splits, given)
+    else:
+      (parts, values), labels = _split_streams(arrays, length, splits), None
     shape = next(iter(arrays.values())).shape[1:] if length is None else (length,)
     codec = integer_codec(num_classes, shape, legend(num_classes))
   except InputError as error:
     raise InputError(f"{origin}: {error}") from error
   sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in parts.items())
+  attributes = () if given is None else given.attributes
   return DataSource(
-    event=EventSpec(shape, num_classes),
+    event=EventSpec(shape, num_classes, sizes_of(attributes)),
     splits=parts,
     codec=codec,
     position="pixel" if len(shape) > 1 else "value",
     bytes_per_position=None,
-    fingerprint=fingerprint(values, num_classes),
+    fingerprint=fingerprint(values, num_classes, attributes, labels),
     description=f"{origin}: {sizes} examples of shape {shape}, {num_classes} categories",
+    attributes=attributes,
   )
 
 
@@ -52,7 +66,7 @@ def load_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
     if isinstance(loaded, np.ndarray):
       return {"": loaded}
     with loaded:
-      found = {ALIASES.get(name, name): loaded[name] for name in loaded.files}
+      found = {ALIASES.get(name, name): loaded[name] for name in loaded.files if not GIVEN.fullmatch(name)}
   except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     raise InputError(f"{path} is no readable .npy or .npz file of integers ({reason}); write it again") from error
@@ -109,17 +123,24 @@ def _split_streams(
 
 
 def _split_records(
-  arrays: dict[str, np.ndarray], splits: Sequence[float | int]
-) -> tuple[dict[str, Split], dict[str, Iterator[np.ndarray]]]:
-  """Returns the splits of arrays of records and, for the fingerprint, their integers."""
+  arrays: dict[str, np.ndarray], splits: Sequence[float | int], given: Labels | None
+) -> tuple[dict[str, Split], dict[str, Iterator[np.ndarray]], dict[str, np.ndarray] | None]:
+  """Returns the splits of arrays of records and, for the fingerprint, their integers and what is given with them."""
+  labels = None if given is None else given.numbers
   if "" in arrays:
     single = arrays[""]
     numbers = record_numbers(len(single), splits, "examples", lambda i: single[i].tobytes())
     arrays = dict.fromkeys(numbers, single)
+    labels = None if labels is None else {name: labels[""][chosen] for name, chosen in numbers.items()}
   else:
     numbers = {name: np.arange(len(array)) for name, array in arrays.items()}
-  parts = {name: record_split(len(chosen), _reader(arrays[name], chosen)) for name, chosen in numbers.items()}
-  return parts, {name: _gather(arrays[name], chosen) for name, chosen in numbers.items()}
+    labels = None if labels is None else {name: labels[name] for name in numbers}
+  sizes = () if given is None else sizes_of(given.attributes)
+  parts = {
+    name: record_split(len(chosen), _reader(arrays[name], chosen, None if labels is None else labels[name]), sizes)
+    for name, chosen in numbers.items()
+  }
+  return parts, {name: _gather(arrays[name], chosen) for name, chosen in numbers.items()}, labels
 
 
 def _gather(array: np.ndarray, chosen: Int[np.ndarray, "records"]) -> Iterator[np.ndarray]:
@@ -128,8 +149,11 @@ def _gather(array: np.ndarray, chosen: Int[np.ndarray, "records"]) -> Iterator[n
     yield array[numbers]
 
 
-def _reader(array: np.ndarray, chosen: Int[np.ndarray, "records"]) -> Callable[[Int[np.ndarray, "n"]], Batch]:
+def _reader(
+  array: np.ndarray, chosen: Int[np.ndarray, "records"], labels: Int32[np.ndarray, "records attributes"] | None
+) -> Callable[[Int[np.ndarray, "n"]], Batch]:
   def read(numbers: Int[np.ndarray, "n"]) -> Batch:
-    return batch_of(array[chosen[numbers]].astype(np.int32), index=numbers)
+    given = None if labels is None else labels[numbers]
+    return batch_of(array[chosen[numbers]].astype(np.int32), index=numbers, given=given)
 
   return read

@@ -1,16 +1,14 @@
 """Tables from the label ids of a data set to categories 0 to K - 1."""
 
-import csv
-import io
-import json
 import os
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Integer
 
 from catgen.data.codecs import integer_dtype
-from catgen.data.reading import decoded, open_bytes
+from catgen.data.reading import read_table
 from catgen.interfaces import InputError
 
 
@@ -64,16 +62,16 @@ def to_categories(
 def _pairs(mapping: str) -> dict[int, int]:
   """Returns id -> category of a mapping."""
   kind = os.path.splitext(mapping)[1].lower()
+  entries: Sequence[Sequence[Any]]
+  if kind in (".json", ".csv"):
+    entries = read_table(mapping, "mapping")
+    if kind == ".csv" and entries and not entries[0][0].strip().lstrip("-").isdigit():
+      entries = entries[1:]  # titles
+  else:
+    entries = [pair.split(":") for pair in mapping.replace(",", " ").split()]
   try:
-    if kind == ".json":
-      entries = list(json.loads(_text(mapping)).items())
-    elif kind == ".csv":
-      rows = [row for row in csv.reader(io.StringIO(_text(mapping))) if row]
-      entries = [tuple(row) for i, row in enumerate(rows) if i or row[0].strip().lstrip("-").isdigit()]
-    else:
-      entries = [tuple(pair.split(":")) for pair in mapping.replace(",", " ").split()]
     pairs = [(int(one), int(other)) for one, other in entries]
-  except (ValueError, TypeError, AttributeError) as error:
+  except (ValueError, TypeError) as error:
     raise InputError(
       f'mapping {mapping!r} cannot be read ({error}); give "id:category id:category ...", a .json object or a .csv file'
       " of two columns"
@@ -81,7 +79,3 @@ def _pairs(mapping: str) -> dict[int, int]:
   if not pairs or len(dict(pairs)) < len(pairs):
     raise InputError(f"mapping {mapping!r} lists {'an id twice' if pairs else 'nothing'}; list every id once")
   return dict(pairs)
-
-
-def _text(path: str) -> str:
-  return "".join(decoded(open_bytes(path)))

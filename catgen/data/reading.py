@@ -2,7 +2,10 @@
 
 import bz2
 import codecs
+import csv
 import gzip
+import io
+import json
 import lzma
 import os
 import tempfile
@@ -121,6 +124,19 @@ def inferred_alphabet(points: Shaped[np.ndarray, "classes"], path: str) -> str:
   if len(alphabet) < 2:
     raise InputError(f"{path} has only the characters {alphabet!r}; at least two different ones are needed")
   return alphabet
+
+
+def read_table(path: str, title: str) -> list[tuple[str, Any]]:
+  """Returns the pairs of a .json object or of a .csv file of two columns; `title` is what the table is, for errors."""
+  kind = os.path.splitext(path)[1].lower()
+  if kind not in (".json", ".csv"):
+    raise InputError(f"{title} is {path!r}; give a .json or a .csv file")
+  text = "".join(decoded(open_bytes(path)))
+  try:
+    rows = json.loads(text).items() if kind == ".json" else [row for row in csv.reader(io.StringIO(text)) if row]
+    return [(str(one), other) for one, other in rows]
+  except (ValueError, TypeError, AttributeError, csv.Error) as error:
+    raise InputError(f"{title} {path!r} cannot be read ({error}); give pairs: an object, or two columns") from error
 
 
 def room_for(size: int, dtype: np.dtype) -> Shaped[np.ndarray, "size"]:

@@ -1,6 +1,7 @@
 """Splits: where a data set is cut, how streams and records are read, and the fingerprint of the result."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ from jaxtyping import Int, Shaped
 
 from catgen.batches import batch_of
 from catgen.data.codecs import integer_dtype
-from catgen.interfaces import Batch, DataSource, InputError, Split
+from catgen.interfaces import Attribute, Batch, DataSource, InputError, Split
 
 NAMES = ("train", "validation", "test")
 BLOCK = 2**20  # positions or bytes that a pass over a large array takes at a time
@@ -128,11 +129,16 @@ def blocks(array: Shaped[np.ndarray, "n ..."], size: int = BLOCK) -> Iterator[Sh
     yield array[start : start + step]
 
 
-def fingerprint(parts: Mapping[str, Iterable[np.ndarray]], num_classes: int) -> str:
+def fingerprint(
+  parts: Mapping[str, Iterable[np.ndarray]],
+  num_classes: int,
+  attributes: Sequence[Attribute] = (),
+  given: Mapping[str, Int[np.ndarray, "records attributes"]] | None = None,
+) -> str:
   """Returns the SHA-256 (hexadecimal) of each split's name, its integers in order and their number.
 
   Integers are hashed as the smallest little-endian unsigned type that holds all categories, so that how they are
-  stored or read changes nothing.
+  stored or read changes nothing. What is given with records follows where there is any, with names and values.
   """
   digest = hashlib.sha256()
   dtype = np.dtype(integer_dtype(num_classes)).newbyteorder("<")
@@ -143,6 +149,11 @@ def fingerprint(parts: Mapping[str, Iterable[np.ndarray]], num_classes: int) -> 
       digest.update(np.ascontiguousarray(array, dtype).data)
       count += array.size
     digest.update(f"\n{count}\n".encode())
+  if attributes:
+    digest.update(json.dumps(attributes).encode())
+  for name, labels in (given or {}).items():
+    digest.update(f"given {name}\n".encode())
+    digest.update(np.ascontiguousarray(labels, "<u4").data)
   return digest.hexdigest()
 
 

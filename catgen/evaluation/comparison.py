@@ -54,9 +54,9 @@ class Difference(NamedTuple):
 
 
 def read_evaluations(
-  workdir: str | os.PathLike[str], *, split: str, estimator: str | None = None, context: int = 0
+  workdir: str | os.PathLike[str], *, split: str, estimator: str | None = None, context: int = 0, given: str = "data"
 ) -> dict[tuple[str, int], Evaluation]:
-  """Returns the last evaluation by each (estimator, num_draws) on a split, read with so much context.
+  """Returns the last evaluation by each (estimator, num_draws) on a split, with so much context and labels as said.
 
   Raises:
     InputError: there is none, or its scores are missing.
@@ -64,7 +64,9 @@ def read_evaluations(
   found = {
     (record["estimator"], record["num_draws"]): record
     for record in results.read_results(workdir)
-    if record["split"] == split and estimator in (None, record["estimator"]) and context == record.get("context", 0)
+    if record["split"] == split
+    and estimator in (None, record["estimator"])
+    and (context, given) == (record.get("context", 0), record.get("given", given))
   }
   if not found:
     by = "" if estimator is None else f" by {estimator}"

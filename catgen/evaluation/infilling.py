@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from catgen.given import labels_of_each
 from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples
 from catgen.keys import example_keys
 
@@ -77,9 +78,10 @@ def infill(
   *,
   key: Array,
   num_samples: int = 1,
+  given: Int[np.ndarray, "attributes"] | None = None,
   options: SampleOptions = DEFAULT_OPTIONS,
 ) -> Samples:
-  """Returns `num_samples` completions of one pattern, equal to x where observed.
+  """Returns `num_samples` completions of one pattern, equal to x where observed; given: labels, None = none is given.
 
   `model.infill.exact` and `.explanation` say whether they follow the model's conditional distribution.
 
@@ -105,13 +107,14 @@ def infill(
   known = np.where(observed, x, 0).astype(np.int32)
   patterns, flags = (np.broadcast_to(array[None], (num_samples, *shape)) for array in (known, observed))
   keys = example_keys(key, jnp.arange(num_samples))
-  return _compiled(model, options)(params, jnp.asarray(patterns), jnp.asarray(flags), keys, state)
+  labels = None if given is None else labels_of_each(model.event, given, num_samples)
+  return _compiled(model, options)(params, jnp.asarray(patterns), jnp.asarray(flags), keys, labels, state)
 
 
 @functools.lru_cache(maxsize=16)
 def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
-  def draw(params: PyTree, x: Array, observed: Array, keys: Array, state: PyTree) -> Samples:
+  def draw(params: PyTree, x: Array, observed: Array, keys: Array, given: Array | None, state: PyTree) -> Samples:
     assert model.infill is not None
-    return model.infill.draw(params, x, observed, keys, state=state, options=options)
+    return model.infill.draw(params, x, observed, keys, given=given, state=state, options=options)
 
   return jax.jit(draw)

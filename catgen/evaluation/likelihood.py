@@ -40,6 +40,7 @@ class Likelihood(NamedTuple):
   effective_sample_size: float | None  # of the importance weights: the median over examples and replicates
   anatomy: Anatomy | None
   warnings: tuple[str, ...]
+  given: str | None = None  # of a model with labels: whether those of the data were given, "data", or "none"
 
 
 def evaluate(
@@ -54,6 +55,7 @@ def evaluate(
   num_replicates: int = 4,
   draws_at_once: int = 1,
   same_draws: bool = False,
+  given: str = "data",
   place: Callable[[Batch], Batch] = lambda batch: batch,
   progress: Callable[[float], Any] = lambda share: None,
 ) -> Likelihood:
@@ -70,6 +72,7 @@ def evaluate(
     draws_at_once: at most so many draws in one device call (a divisor of num_draws is taken); memory grows with it.
     same_draws: all examples share their draws, so that what is by chance in them hardly changes the order of their
       scores; by default each has its own, so that the mean over examples is more exact.
+    given: "data": examples are scored as p(x | labels), where the batches give any; "none": as p(x), without them.
     place: turns a local NumPy batch into global arrays on a mesh.
     progress: called after each device call with the share of a batch it has finished.
 
@@ -80,14 +83,20 @@ def evaluate(
   estimators.check_estimator(model, estimator)
   if min(num_draws, num_replicates, draws_at_once) < 1:
     raise InputError("num_draws, num_replicates and draws_at_once must be at least 1")
+  if given not in ("data", "none"):
+    raise InputError(f'given is {given!r}; it must be "data", the labels of the data, or "none"')
   if estimator == "exact":
     num_draws = num_replicates = 1
   walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, progress)
   at_once = max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
-  scored = [_score_batch(walk, params, state, place(batch), at_once) for batch in batches]
+  labelled = given == "data" and bool(model.event.given)
+  scored = [
+    _score_batch(walk, params, state, place(batch if labelled else batch._replace(given=None)), at_once)
+    for batch in batches
+  ]
   if not scored or not any(part.positions.any() for part in scored):
     raise InputError("no examples to evaluate: the split holds no position to score")
-  return _summarize(scored, walk)
+  return _summarize(scored, walk)._replace(given=given if model.event.given else None)
 
 
 class _Walk(NamedTuple):

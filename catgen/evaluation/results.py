@@ -19,7 +19,7 @@ from catgen.interfaces import DataSource, InputError
 
 FILE_NAME = "results.json"
 SCORES_FOLDER = "scores"
-IDENTITY = ("split", "step", "ema", "estimator", "num_draws", "context", "config_hash", "data_fingerprint")
+IDENTITY = ("split", "step", "ema", "estimator", "num_draws", "context", "given", "config_hash", "data_fingerprint")
 
 
 def likelihood_record(
@@ -68,7 +68,8 @@ def likelihood_record(
     "warnings": list(likelihood.warnings),
     "invalid": None if invalid is None else invalid._asdict(),
   }
-  return without_nan(record | ({"context": context} if context else {}))
+  more = {"context": context or None, "given": likelihood.given}  # left out where they say nothing
+  return without_nan(record | {name: value for name, value in more.items() if value is not None})
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -126,8 +127,9 @@ def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) ->
 def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> pathlib.Path:
   """Returns where the scores of single examples belong that `record` summarizes."""
   averaged = "_ema" if record["ema"] else ""
-  context = f"_context{record['context']}" if "context" in record else ""
-  name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}{context}.npz"
+  how = f"_context{record['context']}" if "context" in record else ""
+  how += "_given_none" if record.get("given") == "none" else ""
+  name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}{how}.npz"
   return pathlib.Path(workdir) / SCORES_FOLDER / name
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from catgen.bounds import bits_per_position
+from catgen.given import labels_of_each
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.keys import example_keys
 
@@ -41,6 +42,7 @@ def generate(
   num_samples: int,
   batch_size: int,
   key: Array,
+  given: Int[np.ndarray, "*samples attributes"] | None = None,
   options: SampleOptions = DEFAULT_OPTIONS,
   progress: Callable[[int], Any] = lambda count: None,
 ) -> Samples:
@@ -51,15 +53,19 @@ def generate(
     num_samples: at least 1.
     batch_size: examples at a time; one shape is compiled, and the surplus of the last batch is dropped.
     key: all randomness.
+    given: labels of all samples together, or of each; None: nothing is given. See `given.label_numbers`.
     options: see `SampleOptions`.
     progress: called after each batch with the number of new examples.
   """
   if num_samples < 1 or batch_size < 1:
     raise InputError("num_samples and batch_size must be at least 1")
   batch_size = min(batch_size, num_samples)
+  labels = None if given is None else labels_of_each(model.event, given, num_samples)
   draw, parts = _compiled(model, options), []
   for start in range(0, num_samples, batch_size):
-    part = draw(params, example_keys(key, jnp.arange(start, start + batch_size)), state)
+    numbers = np.arange(start, start + batch_size)
+    own = None if labels is None else labels[np.minimum(numbers, num_samples - 1)]
+    part = draw(params, example_keys(key, jnp.asarray(numbers)), own, state)
     parts.append(jax.block_until_ready(part))
     progress(min(batch_size, num_samples - start))
   chain = None
@@ -71,7 +77,9 @@ def generate(
 
 @functools.lru_cache(maxsize=16)
 def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
-  return jax.jit(lambda params, keys, state: model.sample(params, keys, state=state, options=options))
+  return jax.jit(
+    lambda params, keys, given, state: model.sample(params, keys, given=given, state=state, options=options)
+  )
 
 
 def invalid_share(valid: Bool[np.ndarray, "examples *event"]) -> Invalid:

@@ -76,7 +76,7 @@ def correct(
 
   Args:
     model, params, state: a model that can denoise.
-    typed: every entry a category, also where invalid; invalid positions stay.
+    typed: every entry a category, also where invalid; invalid positions stay. Its labels, if any, are given.
     error_rate: assumed probability that a category is wrong, in [0, (K - 1) / K); "paper" does not use it.
     method: "bayes" or "paper".
 
@@ -92,16 +92,17 @@ def correct(
   if x.size and (x.min() < 0 or x.max() >= model.event.num_classes):
     raise InputError(f"a category lies outside [0, {model.event.num_classes})")
   noise_level = float(error_rate) if method == "bayes" else 0.0
-  best, probability = jax.device_get(_compiled(model, noise_level, method)(params, state, x, typed.valid))
+  best, probability = jax.device_get(_compiled(model, noise_level, method)(params, state, typed))
   chosen = np.where(typed.valid, best, x).astype(x.dtype)
   return Correction(chosen, np.where(typed.valid, probability, 1.0), chosen != x)
 
 
 @functools.lru_cache(maxsize=32)
 def _compiled(model: Model, noise_level: float, method: str) -> Callable[..., tuple[Array, Array]]:
-  def decide(params: PyTree, state: PyTree, x: Array, valid: Array) -> tuple[Array, Array]:
+  def decide(params: PyTree, state: PyTree, typed: Batch) -> tuple[Array, Array]:
     assert model.denoise is not None
-    denoised = model.denoise(params, jnp.asarray(x), jnp.asarray(valid), noise_level, state=state)
+    x, valid = jnp.asarray(typed.x), jnp.asarray(typed.valid)
+    denoised = model.denoise(params, x, valid, noise_level, given=typed.given, state=state)
     log_probs = denoised.posterior if method == "bayes" else denoised.prediction
     return log_probs.argmax(axis=-1), jnp.exp(log_probs.max(axis=-1))
 

@@ -2,10 +2,10 @@
 
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.kinds import Kind, Registry
-from catgen.models.argmax_flow import argmax_flow
 from catgen.models.autoregressive import autoregressive
-from catgen.models.dequantized_flow import dequantized_flow
 from catgen.models.diffusion import diffusion
+from catgen.models.flow.argmax import argmax_flow
+from catgen.models.flow.dequantized import dequantized_flow
 from catgen.networks import NETWORKS
 from catgen.networks.encoders import ENCODERS
 from catgen.processes import PROCESSES, SCHEDULES

@@ -15,6 +15,7 @@ class Functional(NamedTuple):
 
   init: Callable[..., PyTree]  # (key, *args, **keywords) -> params; arguments go to the module's `initialize`
   apply: Callable[..., Any]
+  bind: Callable[[PyTree], Any]  # params -> the module with these parameters, for one call of its methods
 
 
 def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
@@ -31,12 +32,15 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
       module.initialize(*args, **keywords)
     return nnx.to_pure_dict(nnx.state(module, nnx.Param))
 
-  def apply(params: PyTree, *args: Any, method: str = "__call__", **keywords: Any) -> Any:
+  def bind(params: PyTree) -> Any:
     state = nnx.clone(abstract)
     nnx.replace_by_pure_dict(state, params)
-    return getattr(nnx.merge(graphdef, state, copy=True), method)(*args, **keywords)
+    return nnx.merge(graphdef, state, copy=True)
 
-  return Functional(init, apply)
+  def apply(params: PyTree, *args: Any, method: str = "__call__", **keywords: Any) -> Any:
+    return getattr(bind(params), method)(*args, **keywords)
+
+  return Functional(init, apply, bind)
 
 
 class _Stream(nnx.RngStream):

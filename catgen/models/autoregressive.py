@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import scored_positions
 from catgen.distributions import categorical
+from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.models.adapter import functional
 
@@ -55,9 +56,8 @@ def _log_prob(
   apply: Callable, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
 ) -> Float[Array, "batch"]:
   """See `Model.log_prob`. Positions that are not scored are read, as context of those after them, and not counted."""
-  logits = apply(params, batch.x, valid=batch.valid, keys=keys).astype(jnp.float32)
-  nats = jnp.where(scored_positions(batch), categorical.log_prob(logits, batch.x), 0.0)
-  return nats.reshape(nats.shape[0], -1).sum(-1)
+  logits = apply(params, batch.x, valid=batch.valid, keys=keys, **_told(batch.given)).astype(jnp.float32)
+  return sum_valid(categorical.log_prob(logits, batch.x), scored_positions(batch))
 
 
 def _bound(
@@ -83,11 +83,18 @@ def _log_weight(
 
 
 def _sample(
-  apply: Callable, event: EventSpec, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree, options: SampleOptions
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  keys: Key[Array, "batch"],
+  *,
+  given: Int[Array, "batch attributes"] | None = None,
+  state: PyTree,
+  options: SampleOptions,
 ) -> Samples:
   """See `Model.sample`. One cached network call per position, in one compiled scan."""
   nothing = jnp.zeros((keys.shape[0], *event.shape), jnp.int32)
-  return _complete(apply, event, params, nothing, jnp.zeros(nothing.shape, bool), keys, options)
+  return _complete(apply, event, params, nothing, jnp.zeros(nothing.shape, bool), keys, given, options)
 
 
 def _infill(
@@ -98,15 +105,23 @@ def _infill(
   observed: Bool[Array, "batch *event"],
   keys: Key[Array, "batch"],
   *,
+  given: Int[Array, "batch attributes"] | None = None,
   state: PyTree,
   options: SampleOptions,
 ) -> Samples:
   """See `Infill.draw`."""
-  return _complete(apply, event, params, x, observed, keys, options)
+  return _complete(apply, event, params, x, observed, keys, given, options)
 
 
 def _complete(
-  apply: Callable, event: EventSpec, params: PyTree, x: Array, observed: Array, keys: Array, options: SampleOptions
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  x: Array,
+  observed: Array,
+  keys: Array,
+  given: Array | None,
+  options: SampleOptions,
 ) -> Samples:
   """Draws the positions that are not observed, in order."""
   if options.num_steps is not None or options.num_frames:
@@ -120,7 +135,7 @@ def _complete(
 
   def draw(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], Array]:
     cache, previous = carry
-    logits, cache = apply(params, cache, previous, position, method="decode")
+    logits, cache = apply(params, cache, previous, position, method="decode", **_told(given))
     fresh = jax.vmap(lambda key, row: categorical.sample(jax.random.fold_in(key, position), row))(
       keys, logits.astype(jnp.float32) / options.temperature
     )
@@ -132,3 +147,7 @@ def _complete(
   _, tokens = jax.lax.scan(draw, (cache, start), jnp.arange(flat_x.shape[1]))
   result = tokens.T.reshape(x.shape)
   return Samples(result, jnp.ones(result.shape, bool))
+
+
+def _told(given: Array | None) -> dict[str, Array]:
+  return {} if given is None else {"given": given}

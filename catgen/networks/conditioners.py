@@ -38,6 +38,7 @@ class LSTMConditioner(nnx.Module):
     num_outputs: int,
     event_shape: tuple[int, ...],
     num_context: int = 0,
+    given: tuple[int, ...] = (),
     *,
     rngs: nnx.Rngs,
     hidden_width: int = 256,
@@ -61,15 +62,18 @@ class LSTMConditioner(nnx.Module):
 
   def __call__(
     self,
-    z: Float[Array, "batch length channels"],
+    z: Float[Array, "batch *axes channels"],
     *,
-    context: Float[Array, "batch length context"] | None = None,
-    valid: Bool[Array, "batch length"] | None = None,
+    context: Float[Array, "batch *axes context"] | None = None,
+    valid: Bool[Array, "batch *axes"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length outputs"]:
+    given: Int[Array, "batch attributes"] | None = None,
+  ) -> Float[Array, "batch *axes outputs"]:
     """Returns features of every position, which depend on all valid ones."""
     z = z if context is None else jnp.concatenate([z, context], axis=-1)
-    return self.head(self.lstm(self.embedding(z, valid=valid, keys=keys)))
+    shape = z.shape[:-1]
+    z, valid = _flat(z, valid)
+    return self.head(self.lstm(self.embedding(z, valid=valid, keys=keys))).reshape(*shape, -1)
 
 
 class CausalLSTMConditioner(nnx.Module):
@@ -83,6 +87,7 @@ class CausalLSTMConditioner(nnx.Module):
     num_channels: int,
     num_outputs: int,
     event_shape: tuple[int, ...],
+    given: tuple[int, ...] = (),
     *,
     rngs: nnx.Rngs,
     hidden_width: int = 1024,
@@ -108,17 +113,21 @@ class CausalLSTMConditioner(nnx.Module):
 
   def __call__(
     self,
-    z: Float[Array, "batch length channels"],
+    z: Float[Array, "batch *axes channels"],
     *,
-    valid: Bool[Array, "batch length"] | None = None,
+    context: None = None,
+    valid: Bool[Array, "batch *axes"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length outputs"]:
+    given: Int[Array, "batch attributes"] | None = None,
+  ) -> Float[Array, "batch *axes outputs"]:
     """Returns features of every position, which depend on the valid ones before it."""
+    shape = z.shape[:-1]
+    z, valid = _flat(z, valid)
     h = self.embedding(z, valid=valid, keys=keys)
     h = shifted(h, 0.0)
     for layer in self.layers:
       h = layer(h)
-    return self.head(h)
+    return self.head(h).reshape(*shape, -1)
 
   def init_cache(self, batch_size: int) -> tuple[Carry, ...]:
     """Returns the state of every layer before the first position."""
@@ -147,6 +156,7 @@ class TransformerConditioner(nnx.Module):
     num_outputs: int,
     event_shape: tuple[int, ...],
     num_context: int = 0,
+    given: tuple[int, ...] = (),
     *,
     rngs: nnx.Rngs,
     width: int = 256,
@@ -172,14 +182,17 @@ class TransformerConditioner(nnx.Module):
 
   def __call__(
     self,
-    z: Float[Array, "batch length channels"],
+    z: Float[Array, "batch *axes channels"],
     *,
-    context: Float[Array, "batch length context"] | None = None,
-    valid: Bool[Array, "batch length"] | None = None,
+    context: Float[Array, "batch *axes context"] | None = None,
+    valid: Bool[Array, "batch *axes"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length outputs"]:
+    given: Int[Array, "batch attributes"] | None = None,
+  ) -> Float[Array, "batch *axes outputs"]:
     """Returns features of every position, which depend on all valid ones (those before it, if causal)."""
     z = z if context is None else jnp.concatenate([z, context], axis=-1)
+    shape = z.shape[:-1]
+    z, valid = _flat(z, valid)
     if valid is not None:
       z = jnp.where(valid[..., None], z, 0.0)
     h = self.embedding(z)
@@ -187,7 +200,7 @@ class TransformerConditioner(nnx.Module):
       h = shifted(h, 0.0)
       valid = None if valid is None else shifted(valid, True)
     h = self.layers(h, self._angles(), valid=valid, keys=keys)
-    return self.head(h.astype(jnp.float32))
+    return self.head(h.astype(jnp.float32)).reshape(*shape, -1)
 
   def _angles(self) -> Array:
     return jnp.asarray(rotation_angles(self.event_shape, self.head_dim), jnp.float32)
@@ -227,6 +240,7 @@ class DenseNetConditioner(nnx.Module):
     num_outputs: int,
     event_shape: tuple[int, ...],
     num_context: int = 0,
+    given: tuple[int, ...] = (),
     *,
     rngs: nnx.Rngs,
     width: int = 64,
@@ -251,17 +265,21 @@ class DenseNetConditioner(nnx.Module):
 
   def __call__(
     self,
-    z: Float[Array, "batch length channels"],
+    z: Float[Array, "batch *axes channels"],
     *,
-    context: Float[Array, "batch length context"] | None = None,
-    valid: Bool[Array, "batch length"] | None = None,
+    context: Float[Array, "batch *axes context"] | None = None,
+    valid: Bool[Array, "batch *axes"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length outputs"]:
+    given: Int[Array, "batch attributes"] | None = None,
+  ) -> Float[Array, "batch *axes outputs"]:
     """Returns features of every position, which depend on the valid ones around it."""
     z = z if context is None else jnp.concatenate([z, context], axis=-1)
-    grid = (len(z), *self.event_shape)
-    h = blank_invalid(z.reshape(*grid, -1), None if valid is None else valid.reshape(grid))
-    return self.network(h, keys).reshape(*z.shape[:2], -1)
+    return self.network(blank_invalid(z, valid), keys)
+
+
+def _flat(z: Array, valid: Array | None) -> tuple[Array, Array | None]:
+  """Returns latents and validity of positions in row-major order."""
+  return z.reshape(len(z), -1, z.shape[-1]), None if valid is None else valid.reshape(len(z), -1)
 
 
 COUPLING_CONDITIONERS: Registry = {

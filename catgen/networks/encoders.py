@@ -1,6 +1,6 @@
 """Encoders: from categories to features of every position, for the inverses of flows and other posteriors.
 
-Called as encoder(x, *, valid, keys) -> [batch, length, num_outputs]. What an invalid position holds is not read.
+Called as encoder(x, *, valid, keys) -> [batch, *axes, num_outputs]. What an invalid position holds is not read.
 """
 
 import jax.numpy as jnp
@@ -28,11 +28,11 @@ class NoEncoder(nnx.Module):
 
   def __call__(
     self,
-    x: Int[Array, "batch length"],
+    x: Int[Array, "batch *axes"],
     *,
-    valid: Bool[Array, "batch length"] | None = None,
+    valid: Bool[Array, "batch *axes"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length outputs"]:
+  ) -> Float[Array, "batch *axes outputs"]:
     """Returns zeros."""
     return jnp.zeros((*x.shape, self.num_outputs))
 
@@ -56,11 +56,11 @@ class PositionEncoder(nnx.Module):
 
   def __call__(
     self,
-    x: Int[Array, "batch length"],
+    x: Int[Array, "batch *axes"],
     *,
-    valid: Bool[Array, "batch length"] | None = None,
+    valid: Bool[Array, "batch *axes"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length outputs"]:
+  ) -> Float[Array, "batch *axes outputs"]:
     """Returns features of the position's own category."""
     return self.output(self.mlp(self.embedding(x)))
 
@@ -86,16 +86,17 @@ class LSTMEncoder(nnx.Module):
 
   def __call__(
     self,
-    x: Int[Array, "batch length"],
+    x: Int[Array, "batch *axes"],
     *,
-    valid: Bool[Array, "batch length"] | None = None,
+    valid: Bool[Array, "batch *axes"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length outputs"]:
+  ) -> Float[Array, "batch *axes outputs"]:
     """Returns features of every position that depend on all valid ones."""
     h = self.embedding(x)
     if valid is not None:
       h = jnp.where(valid[..., None], h, 0.0)
-    return self.output(self.hidden(self.lstm(h)))
+    h = self.hidden(self.lstm(h.reshape(len(x), -1, h.shape[-1])))
+    return self.output(h).reshape(*x.shape, -1)
 
 
 class TransformerEncoder(nnx.Module):
@@ -130,15 +131,16 @@ class TransformerEncoder(nnx.Module):
 
   def __call__(
     self,
-    x: Int[Array, "batch length"],
+    x: Int[Array, "batch *axes"],
     *,
-    valid: Bool[Array, "batch length"] | None = None,
+    valid: Bool[Array, "batch *axes"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length outputs"]:
+  ) -> Float[Array, "batch *axes outputs"]:
     """Returns features of every position that depend on all valid ones."""
     angles = jnp.asarray(rotation_angles(*self.angles), jnp.float32)
-    h = self.layers(self.embedding(x), angles, valid=valid, keys=keys)
-    return self.output(h.astype(jnp.float32))
+    valid = None if valid is None else valid.reshape(len(x), -1)
+    h = self.layers(self.embedding(x.reshape(len(x), -1)), angles, valid=valid, keys=keys)
+    return self.output(h.astype(jnp.float32)).reshape(*x.shape, -1)
 
 
 class DenseNetEncoder(nnx.Module):
@@ -174,15 +176,13 @@ class DenseNetEncoder(nnx.Module):
 
   def __call__(
     self,
-    x: Int[Array, "batch length"],
+    x: Int[Array, "batch *axes"],
     *,
-    valid: Bool[Array, "batch length"] | None = None,
+    valid: Bool[Array, "batch *axes"] | None = None,
     keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length outputs"]:
+  ) -> Float[Array, "batch *axes outputs"]:
     """Returns features of every position that depend on the valid ones around it."""
-    grid = (len(x), *self.event_shape)
-    h = blank_invalid(self.embedding(x.reshape(grid)), None if valid is None else valid.reshape(grid))
-    return self.network(h, keys).reshape(*x.shape, -1)
+    return self.network(blank_invalid(self.embedding(x), valid), keys)
 
 
 ENCODERS: Registry = {

@@ -15,7 +15,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from catgen.batches import scored_positions
-from catgen.interfaces import Batch, Bound, Model, PyTree
+from catgen.given import hide
+from catgen.interfaces import Batch, Bound, InputError, Model, PyTree
 from catgen.keys import example_keys, example_strata
 from catgen.training.sharding import BATCH_AXES, FSDP_RULES, Rules, shard_state
 from catgen.training.state import TrainState, create_state, update_ema
@@ -74,6 +75,7 @@ def make_train_step(
   target: TrainState,
   num_microbatches: int = 1,
   ema_decay: float = 0.0,
+  hidden_given: float = 0.1,
 ) -> Callable:
   """Returns (state, batch, key, step=None) -> (state, metrics), compiled; the given state is consumed.
 
@@ -89,7 +91,13 @@ def make_train_step(
     learning_rate: step -> rate, for the metrics.
     num_microbatches: the batch is worked on in that many pieces, to save memory.
     ema_decay: 0 = no moving average; see `ema_decay_at`.
+    hidden_given: share of the labels that are hidden (see `given.hide`), so that p(x) without them is learned too.
+
+  Raises:
+    InputError: `hidden_given` is no share.
   """
+  if not 0.0 <= hidden_given <= 1.0:
+    raise InputError(f"hidden_given is {hidden_given}; it is a share of the labels: from 0 to 1")
   param_shardings = _shardings(target).params
 
   def train_step(
@@ -97,7 +105,10 @@ def make_train_step(
   ) -> tuple[TrainState, dict[str, Any]]:
     draws_key, strata_key = jax.random.split(jax.random.fold_in(key, state.step))
     index = jnp.asarray(batch.index)
-    inputs = (batch, example_keys(draws_key, index), example_strata(strata_key, index, len(batch.x)))
+    keys = example_keys(draws_key, index)
+    if batch.given is not None and model.event.given:
+      batch = batch._replace(given=hide(batch.given, model.event.given, keys, hidden_given))
+    inputs = (batch, keys, example_strata(strata_key, index, len(batch.x)))
     loss = functools.partial(_negative_nats, model, state.model_state)
     grads, sums, statistics = _accumulate(loss, state.params, inputs, num_microbatches, param_shardings)
     positions = scored_positions(batch).sum()

@@ -190,13 +190,13 @@ def mixture(shape, num=5):
 def test_mixture_cdf_inverts_at_sixty_scales():
   x = jnp.concatenate([jnp.linspace(-60.0, 60.0, 25), jnp.linspace(-2.0, 2.0, 24)])
   args = mixture(x.shape), jnp.full(x.shape, 0.3), jnp.full(x.shape, -0.2)
-  y, log_det = mixture_cdf.forward(x, *args)
-  back, back_log_det = jax.jit(mixture_cdf.inverse)(y, *args)
+  y, log_det = mixture_cdf.inverse(x, *args)
+  back, back_log_det = jax.jit(mixture_cdf.forward)(y, *args)
   np.testing.assert_allclose(back, x, rtol=2e-5, atol=2e-5)
   np.testing.assert_allclose(back_log_det, -log_det, atol=2e-4)
-  slope = jax.vmap(jax.grad(lambda x, m: mixture_cdf.forward(x, m, *(a[0] for a in args[1:]))[0]))(x, args[0])
+  slope = jax.vmap(jax.grad(lambda x, m: mixture_cdf.inverse(x, m, *(a[0] for a in args[1:]))[0]))(x, args[0])
   np.testing.assert_allclose(log_det, np.log(slope), atol=2e-4)
-  gradient = jax.grad(lambda x, *a: sum(part.sum() for part in mixture_cdf.forward(x, *a)), argnums=(0, 1, 2, 3))
+  gradient = jax.grad(lambda x, *a: sum(part.sum() for part in mixture_cdf.inverse(x, *a)), argnums=(0, 1, 2, 3))
   assert_finite(gradient(x, *args))
 
 
@@ -205,8 +205,8 @@ def test_mixture_cdf_inverts_where_probabilities_leave_float32():
   x = jnp.array([-400.0, -120.0, -30.0, 30.0, 120.0, 400.0])
   wide = Mixture(jnp.array([0.0, -150.0, -1.0]), jnp.array([0.0, -2.0, 3.0]), jnp.array([0.0, 1.0, -1.0]))
   args = jax.tree.map(lambda part: jnp.broadcast_to(part, (6, 3)), wide), jnp.zeros(6), jnp.zeros(6)
-  y, _ = mixture_cdf.forward(x, *args)
-  back, log_det = mixture_cdf.inverse(y, *args)
+  y, _ = mixture_cdf.inverse(x, *args)
+  back, log_det = mixture_cdf.forward(y, *args)
   np.testing.assert_allclose(back, x, rtol=2e-5)
   assert_finite(log_det)
 
@@ -215,5 +215,5 @@ def test_right_tail_is_as_exact_as_the_left():
   """A symmetric mixture maps x and -x to opposite values, at 30 scales to seven digits."""
   symmetric = Mixture(jnp.zeros(2), jnp.array([-1.0, 1.0]), jnp.zeros(2))
   zero = jnp.asarray(0.0)
-  right, left = (mixture_cdf.forward(jnp.asarray(x), symmetric, zero, zero)[0] for x in (30.0, -30.0))
+  right, left = (mixture_cdf.inverse(jnp.asarray(x), symmetric, zero, zero)[0] for x in (30.0, -30.0))
   np.testing.assert_allclose(right, -left, rtol=1e-6)

@@ -65,7 +65,7 @@ def probabilities(model, params, num_classes: int, num_positions: int, *, base: 
 
   def integrand(regions, u):
     parts = [region.latents(u[:, i]) for i, region in enumerate(regions)]
-    v = np.stack([part[0] for part in parts], axis=1).reshape(len(u), num_positions, -1)
+    v = np.stack([part[0] for part in parts], axis=1).reshape(len(u), *model.event.shape, -1)
     log_p = np.asarray(apply(jnp.asarray(v, jnp.float32)), np.float64)
     return np.exp(log_p + sum(part[1] for part in parts)), [part[2] for part in parts]
 

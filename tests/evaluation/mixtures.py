@@ -64,7 +64,7 @@ def mixture(length=2, num_classes=3, *, exact=True, calls=None):
     terms = {"prior": prior, "fit": per_time.sum(axis=1) - prior}
     return Bound(per_time.sum(axis=1), terms), Profile(-per_time, by_position)
 
-  def sample(params, keys, *, state, options):
+  def sample(params, keys, *, given=None, state, options):
     def one(key):
       first, second = jax.random.split(key)
       z = jax.random.categorical(first, params["log_prior"])
@@ -75,7 +75,7 @@ def mixture(length=2, num_classes=3, *, exact=True, calls=None):
     chain = jnp.stack([jnp.full_like(x, num_classes)] * options.num_frames) if options.num_frames else None
     return Samples(x, jnp.ones(x.shape, bool), chain)
 
-  def denoise(params, x, valid, noise_level, *, state):
+  def denoise(params, x, valid, noise_level, *, given=None, state):
     """Bayes' rule: each category is wrong with probability `noise_level`, all others equally likely."""
     off = noise_level / (num_classes - 1)
     channel = jnp.full((num_classes, num_classes), off) + (1 - noise_level - off) * jnp.eye(
@@ -89,7 +89,7 @@ def mixture(length=2, num_classes=3, *, exact=True, calls=None):
     posterior = prediction + log_seen
     return Denoised(jax.nn.log_softmax(posterior), jax.nn.log_softmax(prediction))
 
-  def draw_infill(params, x, observed, keys, *, state, options):
+  def draw_infill(params, x, observed, keys, *, given=None, state, options):
     scores = joint(params, x, observed)
 
     def one(key, score, given, seen):

@@ -91,7 +91,7 @@ def test_a_sampler_with_another_temperature_is_found():
 def test_invalid_samples_that_no_probability_pays_for_are_found():
   model = mixture()
 
-  def sample(params, keys, *, state, options):
+  def sample(params, keys, *, given=None, state, options):
     drawn = model.sample(params, keys, state=state, options=options)
     return drawn._replace(valid=drawn.valid & (jnp.arange(len(keys)) % 10 > 0)[:, None])
 

@@ -25,7 +25,7 @@ def examples(rng, number):
 def square(model):
   """The same model of maps of 2 x 2."""
 
-  def denoise(params, x, valid, noise_level, *, state):
+  def denoise(params, x, valid, noise_level, *, given=None, state):
     flat = model.denoise(params, x.reshape(-1, LENGTH), valid.reshape(-1, LENGTH), noise_level, state=state)
     return Denoised(*(log_probs.reshape(-1, 2, 2, CLASSES) for log_probs in flat))
 

@@ -10,10 +10,11 @@ from flax import nnx
 
 from catgen.config import load_config
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
-from catgen.flows.squeeze import Squeeze, Unsqueeze
+from catgen.flows.layer import Conditions
+from catgen.flows.layers.rearrangement import squeeze
 from catgen.interfaces import InputError
 from catgen.networks.conditioners import COUPLING_CONDITIONERS
-from tests.flows.test_flows import perturbed
+from tests.flows.layers import perturbed
 
 CHANNELS = 3
 SHAPES = [
@@ -50,32 +51,7 @@ def pyramid(event_shape=(4, 8), num_channels=CHANNELS, **options):
 
 
 def maps(batch, event_shape=(4, 8), num_channels=CHANNELS, scale=1.5):
-  return scale * jax.random.normal(jax.random.key(3), (batch, event_shape[0] * event_shape[1], num_channels))
-
-
-def test_squeeze_puts_blocks_side_by_side():
-  values = np.arange(2 * 4 * 6 * 2).reshape(2, 4, 6, 2)
-  squeezed = np.asarray(Squeeze((4, 6)).move(jnp.asarray(values.reshape(2, 24, 2)))).reshape(2, 2, 3, 8)
-  for row, column in np.ndindex(2, 3):
-    block = values[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
-    np.testing.assert_array_equal(squeezed[:, row, column], block.reshape(2, 8))
-  valid = jnp.ones((1, 24), bool).at[0, 7].set(False)  # row 1, column 1
-  np.testing.assert_array_equal(Squeeze((4, 6)).move(valid)[0], [False, True, True, True, True, True])
-
-
-def test_a_diagonal_squeeze_has_top_left_bottom_right_top_right_bottom_left():
-  layer = Squeeze((2, 4), diagonal=True)
-  values = jnp.arange(8.0).reshape(1, 8, 1)
-  np.testing.assert_array_equal(layer.move(values)[0], [[0, 5, 1, 4], [2, 7, 3, 6]])
-  np.testing.assert_array_equal(layer.move_back(layer.move(values)), values)
-
-
-def test_unsqueeze_undoes_squeeze():
-  values, layer, back = maps(2), Squeeze((4, 8)), Unsqueeze((4, 8))
-  np.testing.assert_array_equal(back.move(layer.move(values)), values)
-  np.testing.assert_array_equal(layer.move_back(back.move_back(values)), values)
-  np.testing.assert_array_equal(back.inverse(layer.inverse(values)[0])[0], values)
-  np.testing.assert_array_equal(layer.forward(back.forward(values)[0])[0], values)
+  return scale * jax.random.normal(jax.random.key(3), (batch, *event_shape, num_channels))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +62,8 @@ def test_nothing_is_lost_and_the_jacobian_is_that_of_all_latents(make, options):
   flow = perturbed(make(**options))
   v = maps(2)
   latents, log_det = flow.inverse(v)
-  assert [latent.shape[1:] for latent in latents] == list(zip(flow.lengths, flow.leaving, strict=True))
+  expected = [(*shape, leaving) for shape, leaving in zip(flow.shapes, flow.leaving, strict=True)]
+  assert [latent.shape[1:] for latent in latents] == expected
   assert sum(latent[0].size for latent in latents) == v[0].size
   flat = lambda x: jnp.concatenate([z.reshape(-1) for z in flow.inverse(x.reshape(1, *v.shape[1:]))[0]])  # noqa: E731
   jacobian = jax.jit(jax.vmap(jax.jacrev(flat)))(v.reshape(len(v), -1))
@@ -139,10 +116,10 @@ def test_a_pyramid_of_32_by_64_comes_back_in_float32():
 def test_a_pyramid_draws_the_last_two_pixels_of_a_block_between_four_known_ones():
   """What a pixel depends on: coarse pixels, the diagonal, itself; never another block's last two pixels."""
   flow = perturbed(pyramid((4, 8), 1, num_levels=1))
-  move = Squeeze((4, 8), diagonal=True).move
-  place = np.asarray(move(jnp.arange(32).reshape(1, 32, 1)))[0]  # [block, pixel in the order of drawing]
+  move = squeeze((4, 8), diagonal=True).moving.values
+  place = np.asarray(move(jnp.arange(32).reshape(1, 4, 8, 1))).reshape(8, 4)  # [block, pixel in the order of drawing]
   jacobian = np.asarray(jax.jacrev(lambda v: flow.inverse(v[None])[0][0][0])(maps(1, num_channels=1)[0]))
-  moves = jacobian[..., 0] != 0  # [block, pixel, by place]
+  moves = jacobian.reshape(8, 4, 32) != 0  # [block, pixel, by place]
   for block in range(len(place)):
     np.testing.assert_array_equal(np.flatnonzero(moves[block, 0]), [place[block, 0]])
     assert moves[block, 1, place[block, 1]]
@@ -163,17 +140,17 @@ def test_a_pyramid_draws_the_last_two_pixels_of_a_block_between_four_known_ones(
 def test_and_through_a_posterior_flow_with_its_context(config, changes):
   flow = small(model_of(config).posterior_flow, POSTERIOR_FLOWS["map_coupling"], num_context=3, **changes)
   u, context = maps(2, (32, 64), 8), maps(2, (32, 64), 3)
-  e, log_det = jax.jit(lambda u: flow.inverse(u, context=context))(u)
-  back, back_log_det = jax.jit(lambda e: flow.forward(e, context=context))(e)
+  e, log_det = jax.jit(lambda u: flow.inverse(u, Conditions(context)))(u)
+  back, back_log_det = jax.jit(lambda e: flow.forward(e, Conditions(context)))(e)
   np.testing.assert_allclose(back, u, atol=1e-4)
   np.testing.assert_allclose(back_log_det, -log_det, rtol=1e-4)
-  assert bool(jnp.any(jnp.abs(flow.inverse(u, context=-context)[0] - e) > 1e-3))
+  assert bool(jnp.any(jnp.abs(flow.inverse(u, Conditions(-context))[0] - e) > 1e-3))
 
 
 def test_whole_examples_of_padding_count_nothing():
   flow = perturbed(density(num_levels=2))
-  valid = jnp.ones((2, 32), bool).at[1].set(False)
-  log_p = flow.log_prob(maps(2), valid=valid)
+  valid = jnp.ones((2, 4, 8), bool).at[1].set(False)
+  log_p = flow.log_prob(maps(2), Conditions(valid=valid))
   np.testing.assert_allclose(log_p[0], flow.log_prob(maps(2)[:1])[0], rtol=1e-5)
   assert float(log_p[1]) == 0.0
 
@@ -215,11 +192,12 @@ def test_a_posterior_flow_stays_at_its_places(squeeze):
     )
   )
   e, context = maps(1, (8, 8), 2), maps(1, (8, 8), 1)
-  far = context.at[0, 63].add(3.0)
-  change = jnp.abs(chain.inverse(e, context=context)[0] - chain.inverse(e, context=far)[0]).max(-1).reshape(8, 8)
+  far = context.at[0, 7, 7].add(3.0)
+  z, other = (chain.inverse(e, Conditions(each))[0] for each in (context, far))
+  change = jnp.abs(z - other)[0].max(-1)
   assert change[7, 7] > 1e-3
   assert float(change[0, 0]) == 0.0
-  np.testing.assert_allclose(chain.forward(chain.inverse(e, context=context)[0], context=context)[0], e, atol=1e-4)
+  np.testing.assert_allclose(chain.forward(z, Conditions(context))[0], e, atol=1e-4)
 
 
 def test_no_parameter_is_empty():

@@ -182,3 +182,23 @@ def test_temperature_sharpens():
   means = [float(draw(model, 50, temperature=t).x.mean()) for t in (0.25, 1.0, 4.0)]
   probs = [np.exp(np.arange(3) / t) / np.exp(np.arange(3) / t).sum() for t in (0.25, 1.0, 4.0)]
   np.testing.assert_allclose(means, [p @ np.arange(3) for p in probs], atol=0.06)
+
+
+@pytest.mark.parametrize("num_steps", [3, 0])
+@pytest.mark.parametrize("process", ["uniform", "absorbing"])
+def test_context_is_refused(num_steps, process):
+  model = zero_network(num_steps=num_steps, process=process)
+  batch = nothing(model)._replace(scored=jnp.ones((1, 4), bool))
+  params, state = model.init(batch, jax.random.key(0))
+  keys = example_keys(jax.random.key(1), batch.index)
+  calls = [
+    lambda: model.bound(params, batch, keys, state=state, train=False),
+    *(
+      lambda function=function: function(params, batch, keys, state=state)
+      for function in (model.full_bound, model.log_weight)
+      if function is not None
+    ),
+  ]
+  for call in calls:
+    with pytest.raises(InputError, match="a diffusion model scores whole examples"):
+      call()

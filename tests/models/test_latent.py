@@ -6,7 +6,7 @@ import pytest
 
 from catgen.evaluation import event_probabilities
 from catgen.evaluation.proof import prove
-from catgen.interfaces import EventSpec
+from catgen.interfaces import EventSpec, InputError
 from catgen.keys import example_keys
 from catgen.models import MODELS
 from tests.contracts.families import batch_of, density, encoder, events_of, family, perturbed, posterior_flow
@@ -42,6 +42,22 @@ def test_draws_of_either_side_give_one_probability(name):
   assert error < 0.05
   change = (total(0.01)[0] - total(-0.01)[0]) / 0.02
   np.testing.assert_allclose(estimate.sensitivity, change, rtol=1e-3)
+
+
+def test_positions_that_are_context_only_are_refused():
+  member = family("argmax_gumbel_bits")
+  batch, latent = batch_of(member.events)._replace(scored=np.zeros(member.events.shape, bool)), member.model.latent
+  keys = example_keys(jax.random.key(0), batch.index)
+  v = np.zeros((*batch.x.shape, 2), np.float32)
+  for function, arguments in (
+    (member.model.bound, (batch, keys)),
+    (member.model.log_weight, (batch, keys)),
+    (latent.infer, (batch, keys)),
+    (latent.log_q, (batch, v)),
+  ):
+    train = {"train": False} if function is member.model.bound else {}
+    with pytest.raises(InputError, match="a flow scores whole examples"):
+      function(member.params, *arguments, state=member.state, **train)
 
 
 def test_a_density_that_is_off_is_found():

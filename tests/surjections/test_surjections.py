@@ -48,11 +48,11 @@ def test_every_inverse_lands_in_the_region(channels):
   log_q = normal.log_prob(jnp.zeros(noise.shape), jnp.full(noise.shape, np.log(2.0)), noise)
   log_u = jnp.log(jax.random.uniform(keys[2], noise.shape, minval=1e-6))
   for result in (
-    argmax.invert_softplus(noise, log_q, category),
-    argmax.invert_gumbel(log_u, category, location),
-    argmax.invert_gumbel_thresholding(noise, log_q, category, location),
+    argmax.inverse_softplus(noise, log_q, category),
+    argmax.inverse_gumbel(log_u, jnp.zeros_like(log_u), category, location),
+    argmax.inverse_gumbel_thresholding(noise, log_q, category, location),
   ):
-    np.testing.assert_array_equal(argmax.generate(result.value), category)
+    np.testing.assert_array_equal(argmax.forward(result.value)[0], category)
     assert bool(jnp.all(jnp.isfinite(result.log_q)))
 
 
@@ -64,11 +64,12 @@ def test_log_q_is_the_density_of_v(inverse):
   noise = jax.random.normal(keys[0], (num, 3))
   log_q = normal.log_prob(jnp.zeros(noise.shape), jnp.zeros(noise.shape), noise)
   if inverse == "softplus":
-    result = argmax.invert_softplus(noise, log_q, category)
+    result = argmax.inverse_softplus(noise, log_q, category)
   elif inverse == "gumbel":
-    result = argmax.invert_gumbel(jnp.log(jax.random.uniform(keys[1], noise.shape, minval=1e-7)), category, location)
+    log_u = jnp.log(jax.random.uniform(keys[1], noise.shape, minval=1e-7))
+    result = argmax.inverse_gumbel(log_u, jnp.zeros_like(log_u), category, location)
   else:
-    result = argmax.invert_gumbel_thresholding(noise, log_q, category, location)
+    result = argmax.inverse_gumbel_thresholding(noise, log_q, category, location)
   value, log_q = np.asarray(result.value, np.float64), np.asarray(result.log_q.sum(-1), np.float64)
   lowest = -0.5 if inverse == "softplus" else 1.5  # f where q is not small
   # E[f(v) / q(v)] is the integral of f over the region, whatever q is: f = 1 for this product of beta densities.
@@ -85,7 +86,7 @@ def test_gumbel_thresholding_of_extreme_logits_stays_finite(channels):
   category, location = jnp.zeros(6, int), LOCATION[None, :channels]
 
   def both(logit, location):
-    result = argmax.invert_gumbel_thresholding(logit, jnp.zeros_like(logit), category, location)
+    result = argmax.inverse_gumbel_thresholding(logit, jnp.zeros_like(logit), category, location)
     return result.value.sum() + result.log_q.sum(), result
 
   (_, result), gradients = jax.value_and_grad(both, argnums=(0, 1), has_aux=True)(logit, location)
@@ -96,11 +97,14 @@ def test_rounding():
   category = jnp.array([0, 2, 1])
   u = jax.random.uniform(jax.random.key(0), (3, 3))
   logit = jax.random.normal(jax.random.key(1), (3, 3))
-  for result in (rounding.invert_uniform(u, category), rounding.invert_variational(logit, -0.5 * logit**2, category)):
-    x, used = rounding.generate(result.value)
+  for result in (
+    rounding.inverse_uniform(u, jnp.zeros_like(u), category),
+    rounding.inverse_variational(logit, -0.5 * logit**2, category),
+  ):
+    x, used = rounding.forward(result.value)
     np.testing.assert_array_equal(x, category)
     assert bool(jnp.all(used))
   outside = jnp.array([[0.5, 0.5, 0.5], [1.5, 1.2, 0.1], [-0.1, 1.2, 0.3], [2.1, 0.0, 0.0]])
-  x, used = rounding.generate(outside)
+  x, used = rounding.forward(outside)
   assert not bool(jnp.any(used))
   np.testing.assert_array_equal(x, 0)

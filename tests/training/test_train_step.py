@@ -6,8 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from catgen.interfaces import InputError
 from catgen.keys import example_keys, example_strata
 from catgen.training import step as stepping
+from catgen.training.optimizer import OPTIMIZERS
+from catgen.training.sharding import make_mesh, place
 from tests import toys
 from tests.training.trainer import Setting, build, run_steps
 
@@ -139,3 +142,49 @@ def test_a_model_of_many_arrays_begins_and_goes_on_like_any_other(monkeypatch):
   chex.assert_trees_all_close(other.init(), usual.init(), rtol=1e-5, atol=1e-6)
   states = [run_steps(trainer, 2)[0] for trainer in (other, usual)]
   chex.assert_trees_all_close(*(state.params for state in states), rtol=1e-4, atol=1e-5)
+
+
+def labelled():
+  """A model whose bound is a random number of each example and which counts the labels that it is not given."""
+  base = toys.markov(toys.EVENT._replace(given=(3, 2)))
+
+  def bound(params, batch, keys, *, state, train, strata=None):
+    drawn = base.bound(params, batch, keys, state=state, train=train, strata=strata)
+    hidden = (batch.given == jnp.array([[3, 2]])).sum(axis=1).astype(jnp.float32)
+    return drawn._replace(terms={**drawn.terms, "hidden": hidden})
+
+  return base._replace(bound=bound)
+
+
+@pytest.mark.parametrize("num_microbatches", [1, 4])
+def test_labels_are_hidden_with_their_share_and_no_other_draw_changes(num_microbatches):
+  model, batch_size, steps = labelled(), 512, 4
+  update, rate = OPTIMIZERS["adamw"]()(100)
+  mesh = make_mesh(devices=jax.devices()[:1])
+  first = toys.first_batch(batch_size=batch_size)
+  first = first._replace(given=np.stack([first.index % 3, first.index % 2], axis=1))
+  target = stepping.abstract_state(model, update, place(first, mesh), mesh=mesh)
+  found = {}
+  for share in (0.0, 0.25):
+    state = stepping.make_init(model, update, target=target)(place(first, mesh), jax.random.key(1))
+    train_step = stepping.make_train_step(
+      model, update, rate, target=target, num_microbatches=num_microbatches, hidden_given=share
+    )
+    metrics = []
+    for _ in range(steps):
+      state, step_metrics = train_step(state, place(first, mesh), jax.random.key(2))
+      metrics.append(jax.device_get(step_metrics))
+    found[share] = metrics
+  for shown, hidden in zip(found[0.0], found[0.25], strict=True):
+    assert shown["terms"]["hidden"] == 0
+    assert shown["nats"] == hidden["nats"]  # which depends on every key but on no label
+  counts = np.array([metrics["terms"]["hidden"] for metrics in found[0.25]])
+  number = 2 * batch_size * steps
+  assert abs(counts.sum() / number - 0.25) < 4 * np.sqrt(0.25 * 0.75 / number)
+  assert len(set(counts.tolist())) > 1  # other labels are hidden in the next step
+
+
+def test_a_share_of_labels_is_no_percentage():
+  update, rate = OPTIMIZERS["adamw"]()(100)
+  with pytest.raises(InputError, match=r"hidden_given is 10\.0; it is a share"):
+    stepping.make_train_step(toys.markov(), update, rate, target=build("markov", ONE).target, hidden_given=10.0)

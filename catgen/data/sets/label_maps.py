@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from jaxtyping import Shaped
 
-from catgen.data.arrays import ALIASES, array_source, check_shape, load_arrays
+from catgen.data.arrays import array_source, check_shape, load_arrays
 from catgen.data.augment import augmented
 from catgen.data.category_table import make_table, to_categories
 from catgen.data.codecs import check_range, integer_dtype
 from catgen.data.label_images import nearest, read_png
+from catgen.data.labels import ALIASES, Labels, load_labels, numbered
 from catgen.data.legends import make_legend
-from catgen.data.reading import existing_file, open_bytes, room_for
+from catgen.data.reading import existing_file, open_bytes, read_table, room_for
 from catgen.data.splits import NAMES
 from catgen.interfaces import DataSource, InputError, Legend
 
@@ -33,6 +34,7 @@ def label_maps(
   splits: Sequence[float | int] = (0.9, 0.05, 0.05),
   flip: bool = False,
   shift: Sequence[int] = (0, 0),
+  labels: str | None = None,
 ) -> DataSource:
   """Returns the label maps of a folder, read at once, or of a .npy or .npz file of integers [maps, height, width].
 
@@ -52,6 +54,10 @@ def label_maps(
     splits: as in `array_file`, where neither folders at the top nor arrays have the names train, validation (or val,
       valid) and test.
     flip, shift: augmentation of the training split, see `augmented`.
+    labels: what each map of a folder is given: "folder", the name of the folder that it lies in, or a .json file
+      {"name": label, ...} or a .csv file with a name and a label in each line; a name is that of a map's file or its
+      path inside the folder, an empty label means not given. None: no labels but what a .npz file gives, as in
+      `array_file`.
   """
   names, colors = _listed(names), _listed(colors)
   known = num_classes or len(names) or len(colors) or None
@@ -73,13 +79,17 @@ def label_maps(
   palette: tuple[str, ...] = ()
   if os.path.isdir(path):
     files = _find(path, pattern)
+    given = None if labels is None else _labels(path, files, labels)
     palette = read_png(_content(next(iter(files.values()))[0]), path).colors
     arrays = {name: _read_files(found, convert, known) for name, found in files.items()}
   else:
+    if labels is not None:
+      raise InputError(f"{path} is no folder, so labels names no files; put them in it as the array `given`")
     arrays = load_arrays(existing_file(path))
+    given = load_labels(path)
     if table is not None or size is not None:
       arrays = {name: _read_array(array, path, name, convert, known) for name, array in arrays.items()}
-  source = array_source(arrays, path, known, splits, legend=legend)
+  source = array_source(arrays, path, known, splits, legend=legend, given=given)
   return augmented(source, flip=flip, shift=shift)
 
 
@@ -103,6 +113,29 @@ def _find(folder: str, pattern: str) -> dict[str, list[str]]:
       f"{folder} has folders called like splits, and files outside them ({splits[''][0]}); move these into one of them"
     )
   return {name: splits[name] for name in ("", *NAMES) if name in splits}
+
+
+def _labels(folder: str, files: dict[str, list[str]], labels: str) -> Labels:
+  """Returns the labels of the files of every split."""
+  if labels == "folder":
+
+    def label(file: str) -> str:
+      inside = os.path.relpath(os.path.dirname(file), folder).replace(os.sep, "/")
+      if inside == "." or ("" not in files and inside in (*NAMES, *ALIASES)):
+        raise InputError(f'{file} lies in no folder that could be its label; move it into one, or do not say "folder"')
+      return os.path.basename(inside)
+
+  else:
+    table = dict(read_table(labels, "labels"))
+
+    def label(file: str) -> str:
+      inside = os.path.relpath(file, folder).replace(os.sep, "/")
+      found = table.get(inside, table.get(os.path.basename(file)))
+      if found is None:
+        raise InputError(f"{labels} has no label of {inside}; add it, an empty one where there is none")
+      return str(found).strip()
+
+  return numbered("label", {name: [label(file) for file in found] for name, found in files.items()})
 
 
 def _read_files(files: Sequence[str], convert: Callable, num_classes: int | None) -> Shaped[np.ndarray, "maps ..."]:

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, Profile, PyTree
 from catgen.keys import fold_in
-from catgen.models.diffusion.spec import Spec, add_terms, masked_sum, predict
+from catgen.models.diffusion.spec import Spec, add_terms, for_batch, predict
 from catgen.processes import time_sampling
 from catgen.processes.schedules import continuous_level
 
@@ -28,6 +29,7 @@ def discrete_bound(
   strata: Float[Array, "batch"] | None = None,
 ) -> Bound:
   """See `Model.bound`. One time step per example, its loss divided by the step's probability."""
+  spec = for_batch(spec, batch)
   key_time, key_noise, key_network = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
   uniforms, num_steps = _uniforms(key_time, strata, time_sampler), spec.num_steps
   if time_sampler == "importance":
@@ -37,11 +39,11 @@ def discrete_bound(
   else:
     t = time_sampling.draw_uniform(uniforms, num_steps)
     weight = jnp.full(t.shape, float(num_steps))
-  losses = masked_sum(spec.step_nats(params, batch, t, key_noise, key_network if train else None), batch.valid)
+  losses = sum_valid(spec.step_nats(params, batch, t, key_noise, key_network if train else None), batch.valid)
   terms = {
     "reconstruction": jnp.where(t == 1, -losses * weight, 0.0),
     "diffusion": jnp.where(t == 1, 0.0, -losses * weight),
-    "prior": -masked_sum(spec.process.prior_kl(batch.x, spec.last_level), batch.valid),
+    "prior": -sum_valid(spec.process.prior_kl(batch.x, spec.last_level), batch.valid),
   }
   return Bound(add_terms(terms), terms, (t, jax.lax.stop_gradient(losses)))
 
@@ -58,6 +60,7 @@ def continuous_bound(
   strata: Float[Array, "batch"] | None = None,
 ) -> Bound:
   """See `Model.bound`. One time in (0, 1) per example; the integral's integrand there."""
+  spec = for_batch(spec, batch)
   key_time, key_noise, key_network = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
   last = 1.0 if spec.process.needs_zero_end else _LAST_TIME
   t = jnp.maximum(_uniforms(key_time, strata, time_sampler) * last, _FIRST_TIME)
@@ -67,8 +70,8 @@ def continuous_bound(
   rates = spec.process.kl_rate(x_t, batch.x, log_x0, level, slope)
   last_level, _ = continuous_level(spec.schedule, jnp.full(t.shape, last))
   terms = {
-    "diffusion": -masked_sum(rates, batch.valid) * last,
-    "prior": -masked_sum(spec.process.prior_kl(batch.x, last_level), batch.valid),
+    "diffusion": -sum_valid(rates, batch.valid) * last,
+    "prior": -sum_valid(spec.process.prior_kl(batch.x, last_level), batch.valid),
   }
   return Bound(add_terms(terms), terms)
 
@@ -77,11 +80,12 @@ def full_bound(
   spec: Spec, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
 ) -> tuple[Bound, Profile]:
   """See `Model.full_bound`. T network calls; each step has its own x_t."""
+  spec = for_batch(spec, batch)
 
   def step(by_position: Array, t: Array) -> tuple[Array, Array]:
     steps = jnp.broadcast_to(t, keys.shape)
     nats = jnp.where(batch.valid, spec.step_nats(params, batch, steps, fold_in(keys, t)), 0.0)
-    return by_position + nats, masked_sum(nats, batch.valid)
+    return by_position + nats, sum_valid(nats, batch.valid)
 
   steps = jnp.arange(1, spec.num_steps + 1)
   by_position, by_time = jax.lax.scan(step, jnp.zeros(batch.x.shape), steps)
@@ -89,7 +93,7 @@ def full_bound(
   terms = {
     "reconstruction": -by_time[0],
     "diffusion": -by_time[1:].sum(0),
-    "prior": -masked_sum(prior, batch.valid),
+    "prior": -sum_valid(prior, batch.valid),
   }
   return Bound(add_terms(terms), terms), Profile(by_time.T, by_position + prior)
 

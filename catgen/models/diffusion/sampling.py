@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.distributions import categorical
 from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
-from catgen.models.diffusion.spec import Spec, predict
+from catgen.models.diffusion.spec import Spec, predict, with_given
 from catgen.processes.levels import Span
 from catgen.processes.schedules import spans
 
@@ -58,11 +58,18 @@ def _check(options: SampleOptions) -> None:
     raise InputError(f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample)")
 
 
-def sample(spec: Spec, params: PyTree, keys: Key[Array, "batch"], *, state: PyTree, options: SampleOptions) -> Samples:
+def sample(
+  spec: Spec,
+  params: PyTree,
+  keys: Key[Array, "batch"],
+  *,
+  given: Int[Array, "batch attributes"] | None = None,
+  state: PyTree,
+  options: SampleOptions,
+) -> Samples:
   """See `Model.sample`. Takes `options.num_steps` evenly spaced ones of the T steps, all of them by default."""
-  return _run(
-    spec, params, keys, options, lambda log_p, *_: log_p, spec.process.prior_sample(_start(keys), spec.event.shape)
-  )
+  spec, x_last = with_given(spec, given), spec.process.prior_sample(_start(keys), spec.event.shape)
+  return _run(spec, params, keys, options, lambda log_p, *_: log_p, x_last)
 
 
 def _start(keys: Key[Array, "batch"]) -> Key[Array, "batch"]:
@@ -121,12 +128,13 @@ def _infill_revealed(
   observed: Bool[Array, "batch *event"],
   keys: Array,
   *,
+  given: Array | None = None,
   state: PyTree,
   options: Any,
 ) -> Samples:
   """See `Infill.draw`. Observed positions are revealed before all others and stay."""
   x_last = jnp.where(observed, x, spec.process.prior_sample(_start(keys), spec.event.shape))
-  return _run(spec, params, keys, options, lambda log_p, *_: log_p, x_last)
+  return _run(with_given(spec, given), params, keys, options, lambda log_p, *_: log_p, x_last)
 
 
 def _infill_noised(
@@ -136,6 +144,7 @@ def _infill_noised(
   observed: Bool[Array, "batch *event"],
   keys: Array,
   *,
+  given: Array | None = None,
   state: PyTree,
   options: Any,
 ) -> Samples:
@@ -147,4 +156,4 @@ def _infill_noised(
   def constrain(log_p: Array, x_t: Array, span: Span) -> Array:
     return jnp.where(observed[..., None], spec.process.posterior(x_t, x, span), log_p)
 
-  return _run(spec, params, keys, options, constrain, x_last)
+  return _run(with_given(spec, given), params, keys, options, constrain, x_last)

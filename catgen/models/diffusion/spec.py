@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.batches import refuse_scored
 from catgen.distributions import categorical
 from catgen.interfaces import Batch, EventSpec, PyTree
 from catgen.processes import Process
@@ -22,7 +23,7 @@ class Spec(NamedTuple):
   event: EventSpec
   process: Process
   schedule: Schedule
-  network: Callable  # (params, x_t, time, *, valid, keys) -> logits
+  network: Callable  # (params, x_t, time, *, valid, keys, given=None) -> logits
   literal_last_step: bool
   num_steps: int  # T; 0 = continuous time
   table: np.ndarray  # alpha_bar at steps 0..T, float64
@@ -62,6 +63,17 @@ def make_spec(
   )
 
 
+def with_given(spec: Spec, given: Int[Array, "batch attributes"] | None) -> Spec:
+  """Returns the spec with a network that is told what the examples are given; None: nothing is."""
+  return spec if given is None else spec._replace(network=functools.partial(spec.network, given=given))
+
+
+def for_batch(spec: Spec, batch: Batch) -> Spec:
+  """Returns the spec with a network that is told what the batch gives. Raises InputError if positions are context."""
+  refuse_scored(batch, "a diffusion model")
+  return with_given(spec, batch.given)
+
+
 def step_time(t: Int[Array, "*batch"], num_steps: int) -> Float[Array, "*batch"]:
   """Returns what the network is told of step t in {1..T}: (t - 1) / T, the paper's index over T."""
   return (t - 1).astype(jnp.float32) / num_steps
@@ -90,11 +102,6 @@ def last_step_nats(
   """Returns the losses with that of step 1 replaced by -log prediction, the literal Eq. 14/16."""
   first = (t == 1).reshape(t.shape + (1,) * (x.ndim - 1))
   return jnp.where(first, -categorical.take(log_x0, x), nats)
-
-
-def masked_sum(values: Float[Array, "batch *event"], valid: Bool[Array, "batch *event"]) -> Float[Array, "batch"]:
-  """Returns the sum over the valid positions of each example."""
-  return jnp.where(valid, values, 0.0).reshape(values.shape[0], -1).sum(-1)
 
 
 def add_terms(terms: dict[str, Array]) -> Float[Array, "batch"]:

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from catgen.distributions import categorical
+from catgen.events import sum_valid
 from catgen.interfaces import Batch, PyTree
 from catgen.keys import fold_in
-from catgen.models.diffusion.spec import Spec, masked_sum, predict, step_time
+from catgen.models.diffusion.spec import Spec, for_batch, predict, step_time
 
 
 def log_weight(
@@ -17,10 +18,10 @@ def log_weight(
 
   The trajectory is drawn backwards, x_T ~ q(x_T | x) and x_(t-1) ~ q(x_(t-1) | x_t, x), which is the same joint law.
   """
-  process = spec.process
+  spec, process = for_batch(spec, batch), spec.process
   x_last = process.corrupt(fold_in(keys, 0), batch.x, spec.last_level)
   log_q = categorical.take(process.marginal(batch.x, spec.last_level), x_last)
-  total = masked_sum(process.prior_log_prob(x_last) - log_q, batch.valid)
+  total = sum_valid(process.prior_log_prob(x_last) - log_q, batch.valid)
 
   def move(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], None]:
     x_t, total = carry
@@ -32,7 +33,7 @@ def log_weight(
       log_p = jnp.where(t == 1, log_x0, log_p)
     x_s = categorical.sample_each(fold_in(keys, t), log_q).astype(x_t.dtype)
     ratio = categorical.take(log_p, x_s) - categorical.take(log_q, x_s)
-    return (x_s, total + masked_sum(ratio, batch.valid)), None
+    return (x_s, total + sum_valid(ratio, batch.valid)), None
 
   (_, total), _ = jax.lax.scan(move, (x_last, total), jnp.arange(spec.num_steps, 0, -1))
   return total
@@ -47,6 +48,7 @@ def order_log_weight(
   that do not depend on the data. Given all times, p(x | times) is the product over positions of the prediction just
   before each is revealed, and its mean over times is p(x). One network call per position.
   """
+  spec = for_batch(spec, batch)
   flat_valid = batch.valid.reshape(batch.valid.shape[0], -1)
   num_positions = flat_valid.shape[1]
   uniforms = jax.vmap(lambda key: jax.random.uniform(key, (num_positions,)))(keys)
@@ -59,7 +61,7 @@ def order_log_weight(
     time = jnp.take_along_axis(times, position[:, None], axis=1)[:, 0]
     log_x0 = predict(spec, params, x_t, time, batch.valid)
     here = categorical.indicator(position, num_positions).reshape(batch.x.shape)
-    total = total + masked_sum(categorical.take(log_x0, batch.x), here & batch.valid)
+    total = total + sum_valid(categorical.take(log_x0, batch.x), here & batch.valid)
     return (jnp.where(here, batch.x, x_t), total), None
 
   masked = jnp.full_like(batch.x, spec.process.num_classes)

@@ -1,0 +1,87 @@
+"""Labels of records: what a file gives with its examples, numbered, attribute by attribute."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int32
+
+from catgen.data.splits import NAMES
+from catgen.interfaces import Attribute, InputError
+
+ALIASES = {"val": "validation", "valid": "validation"}
+GIVEN = re.compile(rf"given(?:_({'|'.join((*NAMES, *ALIASES))}))?")
+
+
+class Labels(NamedTuple):
+  """What is given with records: named attributes, and the number of each record's value, its size for "not given"."""
+
+  attributes: tuple[Attribute, ...]
+  numbers: dict[str, Int32[np.ndarray, "records attributes"]]  # by the name of the split, or "" before it is split
+
+
+def numbered(name: str, texts: Mapping[str, Sequence[str]]) -> Labels:
+  """Returns texts as the labels of one attribute, its values sorted; an empty text means that nothing is given.
+
+  Args:
+    name: of the attribute.
+    texts: of every record, by the name of its split, or "" before it is split.
+
+  Raises:
+    InputError: no record has a label.
+  """
+  values = sorted({text for several in texts.values() for text in several if text})
+  if not values:
+    raise InputError(f"no record has a {name}; leave labels out")
+  places = {value: i for i, value in enumerate(values)}
+  numbers = {
+    split: np.array([places.get(text, len(values)) for text in several], np.int32)[:, None]
+    for split, several in texts.items()
+  }
+  return Labels((Attribute(name, tuple(values)),), numbers)
+
+
+def load_labels(path: str) -> Labels | None:
+  """Returns what a .npz file gives with its arrays: `given`, or `given_train` and so on; None where there is nothing.
+
+  Raises:
+    InputError: the labels are no whole numbers from 0, or -1 for "not given", [examples] or [examples, attributes].
+  """
+  loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+  if isinstance(loaded, np.ndarray):
+    return None
+  with loaded:
+    matches = [match for name in loaded.files if (match := GIVEN.fullmatch(name))]
+    found = {ALIASES.get(match[1] or "", match[1] or ""): np.asarray(loaded[match[0]]) for match in matches}
+  if not found:
+    return None
+  for name, labels in found.items():
+    if labels.dtype.kind not in "biu" or labels.ndim not in (1, 2) or not labels.size or labels.min() < -1:
+      title = f"given_{name}" if name else "given"
+      raise InputError(
+        f"{path}: the array {title} must hold whole numbers from 0, or -1 for not given, [examples] or"
+        f" [examples, attributes]; it has shape {labels.shape} and dtype {labels.dtype}"
+      )
+  columns = {name: labels.reshape(len(labels), -1).astype(np.int32) for name, labels in found.items()}
+  if len({labels.shape[1] for labels in columns.values()}) > 1:
+    raise InputError(f"{path}: the arrays of what is given have different numbers of attributes; make them equal")
+  sizes = np.max([labels.max(axis=0) for labels in columns.values()], axis=0) + 1
+  names = ["label"] if len(sizes) == 1 else [f"label_{i}" for i in range(len(sizes))]
+  if not sizes.all():
+    raise InputError(f"{path}: {names[int(np.argmin(sizes))]} is never given; leave it out")
+  attributes = tuple(
+    Attribute(name, tuple(map(str, range(size)))) for name, size in zip(names, sizes.tolist(), strict=True)
+  )
+  return Labels(attributes, {name: np.where(labels < 0, sizes[None], labels) for name, labels in columns.items()})
+
+
+def check_labels(given: Labels, arrays: dict[str, np.ndarray], length: int | None) -> None:
+  """Raises InputError unless there is a label for each record."""
+  if length is not None:
+    raise InputError("a stream that is cut into sequences has no labels; leave out what is given, or length")
+  for name in given.numbers.keys() | arrays.keys():
+    number, expected = (len(found[name]) if name in found else 0 for found in (given.numbers, arrays))
+    if number != expected:
+      title = f" of {name!r}" if name else ""
+      raise InputError(f"{number} labels are given for the {expected} examples{title}; give one for each")

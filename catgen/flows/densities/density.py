@@ -1,0 +1,32 @@
+"""A density p(v): a chain of flow layers on a learned normal base."""
+
+from typing import Any
+
+from flax import nnx
+from jaxtyping import Array, Float, Int, Key
+
+from catgen.flows.densities.learned_normal import LearnedNormal
+from catgen.flows.layer import NO_CONDITIONS, Conditions, Values
+from catgen.flows.layers.chain import Chain
+
+
+class Density(nnx.Module):
+  """log p(v) = log p_base(z) + log |det dz/dv| with z the chain's inverse of v, at as many positions as v."""
+
+  def __init__(self, chain: Chain, num_channels: int, event_shape: tuple[int, ...]) -> None:
+    self.chain: Any = chain
+    self.base = LearnedNormal(num_channels)
+    self.event_shape = tuple(event_shape)
+
+  def log_prob(self, v: Values, conditions: Conditions = NO_CONDITIONS) -> Float[Array, "batch"]:
+    """Returns log p(v | given) in nats."""
+    z, log_det = self.chain.inverse(v, conditions)
+    return self.base.log_prob(z, self.chain.moved(conditions).valid) + log_det
+
+  def sample(self, keys: Key[Array, "batch"], given: Int[Array, "batch attributes"] | None = None) -> Values:
+    """Draws one latent per key, all of a batch together."""
+    return self.chain.forward(self.base.sample(keys, self.event_shape), Conditions(given=given))[0]
+
+  def initialize(self, v: Values, conditions: Conditions = NO_CONDITIONS) -> None:
+    """Sets what depends on data (ActNorm)."""
+    self.chain.initialize(v, conditions)

@@ -1,0 +1,1 @@
+"""The layers: see `catgen.flows.layer.Layer`."""

@@ -1,0 +1,101 @@
+"""The flow layers under contract, tiny: a new one is a line of `LAYERS`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+
+from catgen.flows.layers.actnorm import ActNorm
+from catgen.flows.layers.autoregressive import Autoregressive
+from catgen.flows.layers.channelwise import Channelwise
+from catgen.flows.layers.coupling import Coupling, half_coupling
+from catgen.flows.layers.invertible_linear import InvertibleLinear
+from catgen.flows.layers.rearrangement import reversal, squeeze, unsqueeze
+from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
+
+CHANNELS, MIXTURES, FEATURES = 3, 3, 8
+TEXT, MAP = (4,), (2, 2)  # of as many positions
+LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 2, "input_dropout": 0.3}
+TRANSFORMER = {"width": 8, "num_layers": 2, "num_heads": 2, "dropout": 0.3}
+DENSENET = {"width": 6, "num_layers": 2, "growth": 4, "dropout": 0.3}
+SIZES = {"lstm": LSTM, "transformer": TRANSFORMER, "densenet": DENSENET}
+
+
+class Member(NamedTuple):
+  """A layer, or some in the order of generation, as `make(rngs)`, and the values that they take."""
+
+  make: Callable
+  shape: tuple[int, ...] = TEXT
+  channels: int = CHANNELS
+  num_context: int = 0  # features of the context that it reads
+  drops: bool = False  # activations, where there are keys
+
+
+def shape_of(kind):
+  return MAP if kind == "densenet" else TEXT
+
+
+def conditioner(kind, rngs, event_shape=None, num_context=0):
+  """Returns (num_channels=, num_outputs=) -> conditioner."""
+  shape = event_shape or shape_of(kind)
+  return partial(COUPLING_CONDITIONERS[kind](**SIZES[kind]), event_shape=shape, num_context=num_context, rngs=rngs)
+
+
+def channelwise(num_channels, rngs):
+  return Channelwise(num_channels, FEATURES, num_mixtures=MIXTURES, hidden_width=8, channel_features=5, rngs=rngs)
+
+
+def coupling(kind, rngs, num_mixtures=MIXTURES, num_context=0):
+  return half_coupling(CHANNELS, num_mixtures, conditioner(kind, rngs, num_context=num_context))
+
+
+def block_coupling(rngs, kept, changed):
+  network = conditioner("densenet", rngs)(num_channels=kept, num_outputs=FEATURES)
+  return Coupling(kept, network, channelwise(changed, rngs))
+
+
+def autoregressive(kind, rngs, num_channels=CHANNELS):
+  recipe = CAUSAL_CONDITIONERS[kind](**SIZES[kind])
+  network = recipe(num_channels=num_channels, num_outputs=FEATURES, event_shape=TEXT, rngs=rngs)
+  return Autoregressive(network, channelwise(num_channels, rngs))
+
+
+def several(rngs):
+  return [coupling("lstm", rngs), InvertibleLinear(CHANNELS, rngs=rngs), reversal(), coupling("lstm", rngs)]
+
+
+def squeezed(rngs):
+  network = conditioner("densenet", rngs, event_shape=(1, 1))
+  return [unsqueeze(), half_coupling(4 * CHANNELS, 0, network), ActNorm(4 * CHANNELS), squeeze(MAP)]
+
+
+LAYERS = {
+  "actnorm": Member(lambda rngs: ActNorm(CHANNELS)),
+  "actnorm_of_maps": Member(lambda rngs: ActNorm(CHANNELS), MAP),
+  "invertible_linear": Member(lambda rngs: InvertibleLinear(CHANNELS, rngs=rngs)),
+  "reversal": Member(lambda rngs: reversal()),
+  "reversal_of_maps": Member(lambda rngs: reversal(), MAP),
+  "squeeze": Member(lambda rngs: squeeze(MAP), MAP),
+  "squeeze_diagonal": Member(lambda rngs: squeeze(MAP, diagonal=True), MAP),
+  "unsqueeze": Member(lambda rngs: unsqueeze(), (1, 2), channels=4),
+  "coupling_affine": Member(partial(coupling, "densenet", num_mixtures=0), MAP, drops=True),
+  "coupling_lstm": Member(partial(coupling, "lstm", num_context=2), num_context=2, drops=True),
+  "coupling_transformer": Member(partial(coupling, "transformer", num_context=2), num_context=2, drops=True),
+  "coupling_densenet": Member(partial(coupling, "densenet", num_context=2), MAP, num_context=2, drops=True),
+  "coupling_channelwise": Member(partial(block_coupling, kept=1, changed=2), MAP, drops=True),
+  "coupling_channelwise_of_one": Member(partial(block_coupling, kept=1, changed=1), MAP, drops=True),
+  "autoregressive_lstm": Member(partial(autoregressive, "lstm"), drops=True),
+  "autoregressive_transformer": Member(partial(autoregressive, "transformer"), drops=True),
+  "several": Member(several, drops=True),
+  "squeezed": Member(squeezed, MAP, drops=True),
+}
+
+
+def perturbed(module, scale=0.1):
+  graph, state = nnx.split(module)
+  leaves, tree = jax.tree.flatten(state)
+  keys = jax.random.split(jax.random.key(1), max(len(leaves), 1))
+  noisy = [leaf + scale * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=False)]
+  return nnx.merge(graph, jax.tree.unflatten(tree, noisy))
