@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.compiling import cached, xla_flags
+
 ROOT = pathlib.Path(__file__).parent.parent
 COPIED = ("catgen", "launch", "configs", "tests")
 
@@ -294,14 +296,14 @@ def house(tmp_path_factory):
 
 USES = """
   import numpy as np
+  import catgen
   from launch.main import main
 
   assert main(["count", "--config=coins", "--split=test"]) == 0
   assert main(["train", "--config=coins", "--workdir=runs/diffusion"]) == 0
-  flow = ["--config.model=argmax_flow", "--config.model.encoder=average", "--config.model.density=scaled"]
-  assert main(["train", "--config=coins", "--workdir=runs/flow", *flow]) == 0
-  own = ["--config.model=independent"]
-  assert main(["train", "--config=coins", "--workdir=runs/own", *own]) == 0
+  flow = {"model": "argmax_flow", "model.encoder": "average", "model.density": "scaled"}
+  catgen.train("coins", "runs/flow", overrides=flow)
+  catgen.train("coins", "runs/own", overrides={"model": "independent"})
   assert main(["evaluate", "--workdir=runs/own"]) == 0
   assert main(["sample", "--workdir=runs/own", "--num_samples=2"]) == 0
 
@@ -325,7 +327,7 @@ def test_every_recipe_is_followed():
 
 
 def test_what_the_recipes_add_runs(house):
-  environment = {**os.environ, "PYTHONPATH": str(house), "JAX_PLATFORMS": "cpu"}
+  environment = {**os.environ, **cached(), "XLA_FLAGS": xla_flags(1), "PYTHONPATH": str(house)}
   done = subprocess.run(
     [sys.executable, "-c", textwrap.dedent(USES)], cwd=house, env=environment, capture_output=True, text=True
   )
