@@ -29,5 +29,5 @@ TRUNKS: Registry = {
     small={**_MAP, **_ONE_LAYER, "widths": (16, 16), "num_blocks": 1, "patch_size": 1, "time_width": 16},
   ),
   "local_linear_transformer": Kind(LocalLinearTransformer, small={**_ONE_LAYER, "width": 32, "window": 1}),
-  "linear_attention_unet": Kind(LinearAttentionUNet, small={**_MAP, "width": 32, "multipliers": (1, 2)}),
+  "linear_attention_unet": Kind(LinearAttentionUNet, small={**_MAP, "width": 16, "multipliers": (1, 2)}),
 }

@@ -37,7 +37,7 @@ MAPS = {"densenet", "unet", "linear_attention_unet"}
 BOTH_SIDES = {*MAPS, "local_linear_transformer"}  # these see positions on both sides
 REFUSED = {
   **{(kind, role): "sees positions on all sides" for kind in BOTH_SIDES for role in ("causal", "causal_conditioner")},
-  **{("none", role): "none reads nothing" for role in ROLES if role != "encoder"},
+  **{("none", role): "reads nothing" for role in ROLES if role != "encoder"},
 }
 
 
@@ -73,6 +73,11 @@ def _build(kind: str, role: str, event: tuple[int, ...], given: Any, sizes: tupl
   counts = {"num_channels" if "conditioner" in role else "num_inputs": CHANNELS if "conditioner" in role else CLASSES}
   keywords = {**counts, "num_outputs": CLASSES, **({"given": given} if given else {})}
   return nnx.split(ROLES[role](recipe, event, **keywords, rngs=nnx.Rngs(0)))
+
+
+def build_member(member: Member) -> Any:
+  """Returns an untrained network that can be given two attributes, unless it is an encoder."""
+  return build(*member, given=() if member.role == "encoder" else GIVEN)
 
 
 def perturb(network: Any, scale: float = 0.3) -> Any:
@@ -116,6 +121,28 @@ def gradient(network: Any, arguments: tuple[jax.Array, ...], **keywords: Any) ->
 @functools.partial(jax.jit, static_argnums=0)
 def _gradient(graph: Any, state: Any, arguments: tuple, **keywords: Any) -> tuple[Any, Any]:
   return jax.value_and_grad(lambda state: jnp.sum(jnp.sin(_call(graph, state, arguments, **keywords))))(state)
+
+
+def run(member: Member, network: Any, *arguments: jax.Array, valid: Any = None, given: Any = None) -> tuple[Any, Any]:
+  """Returns the outputs of a member and the gradient of a scalar of them, all by one program for each member.
+
+  valid, given: None = everything is valid, nothing is given.
+  """
+  keywords = {"valid": jnp.ones((BATCH, *member.event), bool) if valid is None else jnp.asarray(valid)}
+  if member.role != "encoder":
+    keywords["given"] = jnp.broadcast_to(jnp.asarray(GIVEN if given is None else given), (BATCH, len(GIVEN)))
+  outputs, state = _run(*nnx.split(network), arguments, **keywords)
+  return outputs, nnx.to_pure_dict(state)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _run(graph: Any, state: Any, arguments: tuple, **keywords: Any) -> tuple[Any, Any]:
+  def scalar(state: Any) -> tuple[jax.Array, jax.Array]:
+    outputs = nnx.merge(graph, state)(*arguments, **keywords)
+    return jnp.sum(jnp.sin(outputs)), outputs
+
+  gradient, outputs = jax.grad(scalar, has_aux=True)(state)
+  return outputs, gradient
 
 
 def decode(network: Any, x: jax.Array, start: Any, **keywords: Any) -> jax.Array:
