@@ -13,9 +13,10 @@ from catgen import files
 from catgen.interfaces import InputError
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
-LONGEST_RECORD = 512  # characters; longer texts are read as one stream
+LONGEST_RECORD = 512  # characters
 FEW_RECORDS = 200  # below, splits are counts of shuffled records: fractions by a hash could leave one empty
 STREAM_LENGTH = 64  # positions of a sequence of a stream
+SHORTEST_SPLIT = 24  # a stream is so many times longer than its sequences, so that a twentieth of it holds one
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
 
 Data = str | os.PathLike[str] | Sequence[str] | np.ndarray
@@ -104,8 +105,7 @@ def _of_path(path: str) -> _Source:
     return _array_section(path, first.shape, len(first), None)
   if not os.path.exists(path):
     raise InputError(f"there is no file {path}; give a text, a .npy or .npz file, or a folder of label maps")
-  section: dict[str, Any] = {"kind": "text_file", "path": path, "length": STREAM_LENGTH}
-  return _Source(section, "text", (STREAM_LENGTH,), f"{path}: one stream of characters")
+  return _stream(path, os.path.getsize(path), f"{path}: one stream of characters")
 
 
 def _event_shape(section: Mapping[str, Any]) -> tuple[int, ...]:
@@ -115,17 +115,25 @@ def _event_shape(section: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _of_texts(texts: Sequence[str], workdir: pathlib.Path, seed: int) -> _Source:
-  longest, broken = max(map(len, texts)), any("\n" in text or "\r" in text for text in texts)
+  lengths, broken = {len(text) for text in texts}, any("\n" in text or "\r" in text for text in texts)
   path = workdir / "data.txt"
-  if broken or longest > LONGEST_RECORD:
-    _keep(path, "\n\n".join(texts).encode())
-    reason = f"{len(texts):,} texts with line breaks or of more than {LONGEST_RECORD} characters: one stream"
-    return _Source({"kind": "text_file", "path": str(path), "length": STREAM_LENGTH}, "text", (STREAM_LENGTH,), reason)
+  if broken or len(lengths) > 1 or not 0 < max(lengths) <= LONGEST_RECORD:
+    between, how = ("\n\n", "blank lines") if broken else ("\n", "line breaks")
+    content = between.join(texts)
+    _keep(path, content.encode())
+    return _stream(str(path), len(content), f"{len(texts):,} texts: one stream of characters, {how} between them")
   order = np.random.default_rng(seed).permutation(len(texts)) if len(texts) < FEW_RECORDS else range(len(texts))
-  _keep(path, "".join(f"{texts[i]}\n" for i in order if texts[i]).encode())
-  count, length = sum(map(bool, texts)), -(-longest // 8) * 8
-  section = {"kind": "text_lines", "path": str(path), "length": length, **_splits(count)}
-  return _Source(section, "text", (length,), f"{count:,} texts of up to {longest} characters: one record each")
+  _keep(path, "".join(f"{texts[i]}\n" for i in order).encode())
+  length = max(lengths)
+  section = {"kind": "text_lines", "path": str(path), "length": length, **_splits(len(texts))}
+  return _Source(section, "text", (length,), f"{len(texts):,} texts of {length} characters: a record each")
+
+
+def _stream(path: str, number: int, reason: str) -> _Source:
+  length = min(STREAM_LENGTH, number // SHORTEST_SPLIT)
+  if length < 2:
+    raise InputError(f"{path} has {number} characters, too few to learn from; bring at least {2 * SHORTEST_SPLIT}")
+  return _Source({"kind": "text_file", "path": path, "length": length}, "text", (length,), reason)
 
 
 def _of_array(array: Integer[np.ndarray, "..."], workdir: pathlib.Path, seed: int) -> _Source:
@@ -153,9 +161,9 @@ def _keep(path: pathlib.Path, content: bytes) -> None:
 
 def _array_section(path: str, shape: tuple[int, ...], number: int, seed: int | None) -> _Source:
   if len(shape) == 1:
-    length = min(STREAM_LENGTH, number // 60)
+    length = min(STREAM_LENGTH, number // SHORTEST_SPLIT)
     if length < 2:
-      raise InputError(f"a stream of {number} integers is too short to learn from; bring at least 120")
+      raise InputError(f"a stream of {number} integers is too short; bring at least {2 * SHORTEST_SPLIT}")
     section = {"kind": "array_file", "path": path, "length": length}
     return _Source(section, "values", (length,), f"{number:,} integers: one stream")
   section = {"kind": "array_file", "path": path, **(_splits(number) if path.endswith(".npy") else {})}

@@ -61,8 +61,9 @@ def fit(
 
   What is chosen, and said:
 
-  - **Data.** A list of strings: one record each, or where they have line breaks or more than 512 characters, one stream
-    of characters. A path: a folder is one of label maps, .npy and .npz are arrays, any other file is a stream of
+  - **Data.** A list of strings of one length, up to 512: a record each. Strings of different lengths: one stream of
+    characters with line breaks between them (blank lines, if they have line breaks themselves), so that the model
+    learns where they end. A path: a folder is one of label maps, .npy and .npz are arrays, any other file is a stream of
     characters. An array of integers: one axis is a stream, two are records, three are label maps, the first axis
     numbering the examples. A twentieth each is for validation and for the test.
   - **Family.** Text: autoregressive, which reads best. Records and streams of integers: masked diffusion, which
