@@ -36,6 +36,7 @@ def _environment(scratch: str) -> dict[str, str]:
     "XLA_FLAGS": xla_flags(num_devices=1),
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     "IPYTHONDIR": scratch,  # no start-up files or history of the user's
+    "CATGEN_NOTEBOOK_MINUTES": "0.05",  # a few steps of each model
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
   }
 

@@ -34,6 +34,7 @@ class Infilled(NamedTuple):
 
 def infill(
   run: Run,
+  example: Any = None,
   *,
   text: str | None = None,
   hole: str = "_",
@@ -55,6 +56,7 @@ def infill(
 
   Args:
     run: the model.
+    example: a text with holes, or an array in which -1 is a hole, instead of what the flags name.
     text: the pattern, where examples are text; `hole` stands for each missing character.
     hole: one character that stands for a missing one.
     pad: continue a short pattern by holes; otherwise its length must be the model's.
@@ -77,9 +79,9 @@ def infill(
   if run.model.infill is None:
     raise InputError(f"a model of kind {run.record.config['model']['kind']!r} cannot complete examples")
   check_writable(output)
-  media = run.media
+  media, text = run.media, example if isinstance(example, str) else text
   if media.parse is None:
-    pattern = _array_pattern(run, input, split, index, region, mask)
+    pattern = _array_pattern(run, example, input, split, index, region, mask)
   elif text is None:
     raise InputError('nothing to complete; give --text="a pat____"')
   else:
@@ -144,13 +146,23 @@ def one_example(run: Run, *, path: str | None, split: str, index: int, read: Any
   return chosen.examples(np.array([index])), f"{split} split, number {index}"
 
 
+def _handed_in(run: Run, example: Any) -> Batch:
+  """Returns an array as a batch of one; HOLE stays where it is."""
+  array = np.asarray(example)
+  known = run.media.typed([np.where(array == HOLE, 0, array)])
+  return known._replace(x=np.where(array[None] == HOLE, HOLE, known.x))
+
+
 def _array_pattern(
-  run: Run, path: str | None, split: str | None, index: int, regions: Sequence[str], mask: str | None
+  run: Run, example: Any, path: str | None, split: str | None, index: int, regions: Sequence[str], mask: str | None
 ) -> Pattern:
-  """Returns an example of a file or a split, with the holes of regions, of a mask and of -1."""
-  if path is None and split is None:
+  """Returns an example that was handed in, of a file or a split, with the holes of regions, of a mask and of -1."""
+  if example is not None:
+    given = _handed_in(run, example)
+  elif path is None and split is None:
     raise InputError("nothing to complete; give --input=file.npy, or --split=test --index=3")
-  given, _ = one_example(run, path=path, split=split or "", index=index, read=run.media.read_holes)
+  else:
+    given, _ = one_example(run, path=path, split=split or "", index=index, read=run.media.read_holes)
   x, shape = np.asarray(given.x[0]), run.record.event.shape
   known = (x != HOLE) & given.valid[0]
   hidden = ~known

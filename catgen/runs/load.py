@@ -62,11 +62,11 @@ class Run(NamedTuple):
 
     return evaluate(self, **options)
 
-  def infill(self, *, pictures: bool = False, **options: Any) -> Any:
-    """Returns completions of an example with holes; see `runs.infill.infill`."""
+  def infill(self, example: Any = None, *, pictures: bool = False, **options: Any) -> Any:
+    """Returns completions of a text or array with holes (of your own or of the data); see `runs.infill.infill`."""
     from catgen.runs.infill import infill
 
-    return infill(self, pictures=pictures, **options)
+    return infill(self, example, pictures=pictures, **options)
 
   def correct(self, example: Any = None, *, pictures: bool = False, **options: Any) -> Any:
     """Returns a text or array of your own (or one of the data, corrupted) corrected; see `runs.correct.correct`."""
