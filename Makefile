@@ -32,7 +32,7 @@ test: setup
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -n 2
+	CATGEN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2
 
 bench: setup
 	$(BIN)/python -m benchmarks.training

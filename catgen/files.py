@@ -15,8 +15,10 @@ Path = str | os.PathLike[str]
 def replacing(path: Path, *, remedy: str = "free space or choose another work directory") -> Iterator[IO[bytes]]:
   """Gives a file beside `path` that takes its place, whole and on disk, when the block has ended well.
 
+  A block that raises leaves what was there before, and nothing else.
+
   Raises:
-    InputError: it cannot be written, with the reason and the remedy; what was there before is intact.
+    InputError: it cannot be written, with the reason and the remedy.
   """
   path = pathlib.Path(path)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -27,10 +29,12 @@ def replacing(path: Path, *, remedy: str = "free space or choose another work di
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)
-  except OSError as error:
+  except BaseException as error:
     with contextlib.suppress(OSError):
       temporary.unlink(missing_ok=True)
-    raise write_error(path, error, remedy=remedy) from error
+    if isinstance(error, OSError):
+      raise write_error(path, error, remedy=remedy) from error
+    raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """Trees of arrays: the paths of their leaves in words."""
 
+from typing import Any
+
 import jax
 
 from catgen.interfaces import PyTree
@@ -10,8 +12,8 @@ def path_name(path: tuple) -> str:
   return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def leaves(tree: PyTree) -> list[tuple[str, jax.Array | jax.ShapeDtypeStruct]]:
-  """Returns (path, leaf) for every leaf of a tree."""
+def leaves(tree: PyTree) -> list[tuple[str, Any]]:
+  """Returns (path, leaf) for every leaf of a tree of arrays or of their shapes."""
   return [(path_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 

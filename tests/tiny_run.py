@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from tests.compiling import xla_flags
+
 ROOT = pathlib.Path(__file__).parent.parent
 SIZES = {
   "data.length": 16,
@@ -125,4 +127,4 @@ def command(script, *arguments):
 
 def environment():
   """Returns its environment: one device."""
-  return {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+  return {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": xla_flags(num_devices=1)}

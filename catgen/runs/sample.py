@@ -94,7 +94,7 @@ def sample(
     )
   batch = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid))
   states = None if drawn.chain is None else np.asarray(drawn.chain)
-  as_drawn = batch_of(marked(batch.x, batch.valid))
+  as_drawn = batch_of(marked(batch))
   if output is not None:
     media.written(output, as_drawn)
   sets: dict[str, Batch] = {}
