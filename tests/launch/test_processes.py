@@ -76,14 +76,14 @@ def same_losses(folder, other):
 
 
 def test_eight_devices_change_losses_by_rounding_and_one_goes_on(text, alone, tmp_path):
-  config = tiny_config(text, **CHANGES, **SHORT, **SPREAD, **{"training.num_microbatches": 2})
+  config = tiny_config(text, **{**CHANGES, **SHORT, **SPREAD, "training.num_microbatches": 2})
   specs = [leaf.sharding.spec for leaf in jax.tree.leaves(make_experiment(config).target.params)]
   assert any("fsdp" in str(spec) for spec in specs)
   train(config, str(tmp_path), say=quiet)
   same_losses(tmp_path, alone)
   shutil.rmtree(tmp_path / "checkpoints" / str(FIRST))
   assert checkpoint_steps(tmp_path) == [FIRST // 2]
-  train(tiny_config(text, **CHANGES, **SHORT), str(tmp_path), devices=jax.devices()[:1], say=quiet)
+  train(tiny_config(text, **{**CHANGES, **SHORT}), str(tmp_path), devices=jax.devices()[:1], say=quiet)
   same_losses(tmp_path, alone)
 
 
@@ -130,7 +130,7 @@ def test_two_processes_train_as_one(text, alone, tmp_path):
 
 @pytest.mark.slow
 def test_data_parallel_on_eight_devices(text, alone, tmp_path):
-  train(tiny_config(text, **CHANGES, **SHORT), str(tmp_path), say=quiet)
+  train(tiny_config(text, **{**CHANGES, **SHORT}), str(tmp_path), say=quiet)
   same_losses(tmp_path, alone)
 
 

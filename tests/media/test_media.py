@@ -134,7 +134,7 @@ def test_a_pattern_is_typed():
 
 def test_what_has_no_category_is_marked(tmp_path):
   x, valid = np.array([[[0, 1]]]), np.array([[[True, False]]])
-  assert marked(x, valid).tolist() == [[[0, -1]]]
+  assert marked(batch_of(x, valid)).tolist() == [[[0, -1]]]
   assert MEMBERS["text"].shown(batch_of(np.array([[0, -1, 1, 0, 0, 0]], np.int32))) == [f"a{UNKNOWN}baaa"]
 
 
