@@ -35,7 +35,7 @@ class Speed(NamedTuple):
 
 def sampling(
   *,
-  subjects: list[str] = ["quickstart", "quickstart_autoregressive"],  # noqa: B006 (never changed)
+  subjects: Sequence[str] = ("quickstart", "quickstart_autoregressive"),
   steps: tuple[int, ...] = (1000, 100, 20),
   batch_sizes: tuple[int, ...] = (1, 64),
   lengths: tuple[int, ...] = (),

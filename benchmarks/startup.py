@@ -21,7 +21,7 @@ from launch import cli
 ONE_STEP = ("num_steps=1", "report_every=1", "validation_examples=1")
 
 
-def startup(*, config: str = "quickstart", override: list[str] = []) -> list[list[str]]:  # noqa: B006 (never changed)
+def startup(*, config: str = "quickstart", override: Sequence[str] = ()) -> list[list[str]]:
   """Measures the seconds to the first step, with an empty compilation cache and with a full one.
 
   Args:

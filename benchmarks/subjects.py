@@ -6,6 +6,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from catgen.batches import batch_of
 from catgen.config import load_config
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
@@ -70,7 +71,7 @@ def _set_dtype(section: dict[str, Any], dtype: str) -> None:
 def random_source(shape: tuple[int, ...], num_classes: int, number: int = 1024) -> DataSource:
   """Returns uniformly drawn categories."""
   x = np.random.default_rng(0).integers(0, num_classes, (number, *shape), np.int32)
-  split = record_split(number, lambda numbers: (x[numbers], np.ones((len(numbers), *shape), bool)))
+  split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers))
   splits = {"train": split, "validation": split, "test": split}
   codec = integer_codec(num_classes, shape)
   return DataSource(EventSpec(shape, num_classes), splits, codec, "position", None, "random", "uniform categories")

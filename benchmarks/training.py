@@ -9,7 +9,7 @@ median, the fastest and the slowest.
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -33,7 +33,7 @@ class Speed(NamedTuple):
 
 def training(
   *,
-  subjects: list[str] = ["quickstart", "modern", "paper_text8"],  # noqa: B006 (never changed)
+  subjects: Sequence[str] = ("quickstart", "modern", "paper_text8"),
   batch_size: int | None = None,
   steps: int = 5,
   dtype: Dtype = "float32",

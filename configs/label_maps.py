@@ -55,7 +55,7 @@ def _flow(name: str) -> dict[str, Any]:
   """Returns one of the flows, which share a density that goes from coarse to fine."""
   conditioner = {"kind": "densenet", "width": 24, "num_layers": 1, "growth": 24}
   layers = {"kind": "map_coupling", "num_layers": 2, "squeeze": True, "conditioner": conditioner}
-  encoder = {"encoder": {"kind": "densenet", "width": 16, "num_layers": 2}}
+  encoder = {"encoder": {"kind": "densenet", "width": 16, "num_layers": 2, "growth": 16}}
   learned = {**encoder, "posterior_flow": layers, "num_context": 8}
   rows: dict[str, dict[str, Any]] = {
     "argmax_softplus": {"kind": "argmax_flow", **learned},

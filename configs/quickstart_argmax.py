@@ -14,7 +14,7 @@ from catgen.config import like
 _MODEL = {
   "kind": "argmax_flow",
   "base": 2,
-  "encoder": {"kind": "lstm", "width": 128, "output_width": 64},
+  "encoder": {"kind": "lstm", "width": 128, "time_width": 0, "lstm_width": 128, "num_layers": 1, "output_width": 64},
   "density": {
     "kind": "autoregressive",
     "num_mixtures": 8,

@@ -12,4 +12,4 @@ from catgen.config import like
 
 
 def get_config() -> ConfigDict:
-  return like("quickstart", {"model.kind": "autoregressive", "model.network.kind": "causal_transformer"})
+  return like("quickstart", {"model.kind": "autoregressive"})

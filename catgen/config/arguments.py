@@ -8,7 +8,7 @@ import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from catgen.config.meanings import meanings
@@ -23,7 +23,7 @@ class Argument(NamedTuple):
   """One argument of a function."""
 
   name: str
-  kind: Kind  # list: values separated by commas, tuple[...]; repeated: given several times, list[...]
+  kind: Kind  # list: values separated by commas, a tuple; repeated: given several times, a Sequence
   default: Any
   help: str
   choices: tuple[str, ...] = ()  # of a str; empty: anything
@@ -91,7 +91,7 @@ def help_text(description: str, arguments: Iterable[Argument]) -> str:
   lines = [description.strip(), "", "flags:"]
   for each in arguments:
     name = f"--[no]{each.name}" if each.kind == "bool" else f"--{each.name}={_placeholder(each)}"
-    default = "" if each.default in (None, [], ()) or each.kind == "bool" else f" (default: {each.default})"
+    default = "" if each.default in (None, ()) or each.kind == "bool" else f" (default: {each.default})"
     default = " (default: true)" if each.default is True else default
     lines.append(f"  {name}")
     lines += textwrap.wrap(each.help + default, _WIDTH, initial_indent="      ", subsequent_indent="      ")
@@ -107,7 +107,7 @@ def _argument(parameter: inspect.Parameter, meaning: str) -> Argument:
   default = None if parameter.default is inspect.Parameter.empty else parameter.default
   if origin is Literal:
     return Argument(parameter.name, "str", default, meaning, tuple(inner))
-  if origin in (tuple, list):
+  if origin in (tuple, Sequence):
     return Argument(parameter.name, "list" if origin is tuple else "repeated", default, meaning, item=inner[0])
   if found not in _PLAIN:
     raise TypeError(f"parameter {parameter.name} is {found}, which no command line can give; make it positional")

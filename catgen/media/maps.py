@@ -44,17 +44,17 @@ def maps_media(event: EventSpec, codec: Codec, position: str) -> Media:
 
 def _pictures(legend: Legend) -> Pictures:
   def draw_samples(path: str, batch: Batch, *, title: str) -> None:
-    found = marked(batch.x, batch.valid)
+    found = marked(batch)
     number = f"{len(found)}" if len(found) <= _MOST else f"{_MOST} of {len(found):,}"
     map_pictures.map_grid(found[:_MOST], path, legend=legend, title=f"{number} {title}")
 
   def draw_beside(path: str, sets: Mapping[str, Batch], *, title: str) -> None:
     number = min(_BESIDE, *(len(each.x) for each in sets.values()))
-    groups = {name: marked(each.x, each.valid)[:number] for name, each in sets.items()}
+    groups = {name: marked(each)[:number] for name, each in sets.items()}
     map_pictures.maps_beside(groups, path, legend=legend, title=title)
 
   def draw_models(path: str, sets: Mapping[str, Batch]) -> None:
-    groups, width = {name: marked(each.x, each.valid) for name, each in sets.items()}, _MODEL_WIDTH * len(sets)
+    groups, width = {name: marked(each) for name, each in sets.items()}, _MODEL_WIDTH * len(sets)
     map_pictures.maps_beside(groups, path, legend=legend, columns=1, title="Data and samples", width=max(WIDTH, width))
 
   def draw_statistics(path: str, sets: Mapping[str, Batch]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Bool, Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 from catgen.bounds import Estimate
 from catgen.data.reading import existing_file
@@ -62,11 +62,9 @@ class Media(NamedTuple):
   corrections: Callable[..., str] | None = None  # (typed, corrected, probability, *, color): changes, one by one
 
 
-def marked(
-  x: Int[Array | np.ndarray, "*batch"], valid: Bool[Array | np.ndarray, "*batch"]
-) -> Int[np.ndarray, "*batch"]:
+def marked(batch: Batch) -> Int[np.ndarray, "*batch"]:
   """Returns examples with -1 where they have no category."""
-  return np.where(valid, x, -1)
+  return np.where(batch.valid, batch.x, -1)
 
 
 def statistics(

@@ -6,16 +6,15 @@ from catgen.models.autoregressive import autoregressive
 from catgen.models.diffusion import diffusion
 from catgen.models.flow.argmax import argmax_flow
 from catgen.models.flow.dequantized import dequantized_flow
-from catgen.networks import NETWORKS
-from catgen.networks.encoders import ENCODERS
+from catgen.networks import TRUNKS
 from catgen.processes import PROCESSES, SCHEDULES
 
-_FLOW: dict[str, Registry] = {"encoder": ENCODERS, "density": DENSITIES, "posterior_flow": POSTERIOR_FLOWS}
+_FLOW: dict[str, Registry] = {"encoder": TRUNKS, "density": DENSITIES, "posterior_flow": POSTERIOR_FLOWS}
 MODELS: Registry = {
   "diffusion": Kind(
-    diffusion, parts={"network": NETWORKS, "process": PROCESSES, "schedule": SCHEDULES}, small={"num_steps": 8}
+    diffusion, parts={"network": TRUNKS, "process": PROCESSES, "schedule": SCHEDULES}, small={"num_steps": 8}
   ),
   "argmax_flow": Kind(argmax_flow, parts=_FLOW),
   "dequantized_flow": Kind(dequantized_flow, parts=_FLOW),
-  "autoregressive": Kind(autoregressive, parts={"network": NETWORKS}),
+  "autoregressive": Kind(autoregressive, parts={"network": TRUNKS}),
 }

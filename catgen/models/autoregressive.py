@@ -9,32 +9,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import scored_positions
 from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
+from catgen.kinds import Recipe
 from catgen.models.adapter import functional
+from catgen.networks.roles import Causal
 
 _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
 
 
-def autoregressive(event: EventSpec, *, network: Callable[..., nnx.Module]) -> Model:
+def autoregressive(event: EventSpec, *, network: Recipe) -> Model:
   """Returns an autoregressive model.
 
   Args:
     event: shape and number of classes of one example.
-    network: (event_shape=, num_inputs=, num_outputs=, rngs=) -> causal module with `__call__(x, *, valid, keys)`
-    -> logits,
-      `init_cache(batch_size)` and `decode(cache, previous, position)` -> (logits, cache).
+    network: that predicts each category from those before it, as a `Causal`.
   """
 
-  def build(rngs: nnx.Rngs) -> nnx.Module:
-    return network(event_shape=event.shape, num_inputs=event.num_classes, num_outputs=event.num_classes, rngs=rngs)
-
-  module = functional(build)
+  k = event.num_classes
+  module = functional(lambda rngs: Causal(network, event.shape, k, k, event.given, rngs=rngs))
   apply = module.apply
   return Model(
     event=event,
@@ -56,7 +53,7 @@ def _log_prob(
   apply: Callable, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
 ) -> Float[Array, "batch"]:
   """See `Model.log_prob`. Positions that are not scored are read, as context of those after them, and not counted."""
-  logits = apply(params, batch.x, valid=batch.valid, keys=keys, **_told(batch.given)).astype(jnp.float32)
+  logits = apply(params, batch.x, valid=batch.valid, keys=keys, given=batch.given).astype(jnp.float32)
   return sum_valid(categorical.log_prob(logits, batch.x), scored_positions(batch))
 
 
@@ -135,7 +132,7 @@ def _complete(
 
   def draw(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], Array]:
     cache, previous = carry
-    logits, cache = apply(params, cache, previous, position, method="decode", **_told(given))
+    logits, cache = apply(params, cache, previous, position, method="decode", given=given)
     fresh = jax.vmap(lambda key, row: categorical.sample(jax.random.fold_in(key, position), row))(
       keys, logits.astype(jnp.float32) / options.temperature
     )
@@ -147,7 +144,3 @@ def _complete(
   _, tokens = jax.lax.scan(draw, (cache, start), jnp.arange(flat_x.shape[1]))
   result = tokens.T.reshape(x.shape)
   return Samples(result, jnp.ones(result.shape, bool))
-
-
-def _told(given: Array | None) -> dict[str, Array]:
-  return {} if given is None else {"given": given}

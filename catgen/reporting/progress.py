@@ -41,11 +41,11 @@ def open_progress(
     unit: "step", "batch", "sample".
     title: what is being done.
     done: the amount finished before, by an earlier run; it does not count for the rate.
-    stream: a text file, by default the standard error stream; a terminal gets a bar, anything else lines.
+    stream: a text file, by default the standard error stream; a terminal or a notebook gets a bar, anything else lines.
     clock: seconds; for tests.
   """
   stream = sys.stderr if stream is None else stream
-  if stream.isatty():
+  if stream.isatty() or "ipykernel" in sys.modules:  # a notebook renders the bar too
     return _bar(total, unit, title, done, stream)
   return _lines(total, unit, title, done, stream, clock)
 

@@ -9,6 +9,8 @@ import jax
 import numpy as np
 
 from catgen.batches import batch_of
+from catgen.config import small_section
+from catgen.config.settings import EXPERIMENT
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
 from catgen.evaluation import proof
@@ -17,26 +19,6 @@ from catgen.interfaces import DataSource, EventSpec, InputError
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.experiment import batches, make_experiment
-
-# Sizes of the small model's parts, where the config has larger ones.
-_SMALL = {
-  "width": 32,
-  "num_heads": 2,
-  "dropout": 0.0,
-  "time_width": 16,
-  "hidden_width": 32,
-  "lstm_width": 32,
-  "output_width": 32,
-  "num_features": 32,
-  "num_mixtures": 4,
-  "channel_features": 8,
-  "input_dropout": 0.0,
-  "growth": 8,
-  "num_blocks": 1,
-  "patch_size": 1,
-  "widths": (16, 16),  # of levels: a map of 2 x 2 can be halved once
-  "multipliers": (1, 2),
-}
 
 
 class Checked(NamedTuple):
@@ -115,7 +97,7 @@ def small_config(
   config: Mapping[str, Any], shape: tuple[int, ...], *, time_steps: int, train_steps: int, seed: int
 ) -> dict[str, Any]:
   """Returns the config with everything that costs time made small; what defines the model stays."""
-  model = small_model(config["model"], math.prod(shape))
+  model = small_section(EXPERIMENT, config)["model"]
   if model.get("num_steps"):
     model["num_steps"] = time_steps
   training = {
@@ -128,15 +110,6 @@ def small_config(
   optimizer = {"kind": "adamw", "learning_rate": 3e-3, "decay": {"kind": "constant"}}
   mesh = {"data": 1, "fsdp": 1}
   return {**config, "seed": seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
-
-
-def small_model(section: Mapping[str, Any], num_positions: int) -> dict[str, Any]:
-  """Returns a section of the model and all sections in it with few features and layers (two where layers are flows)."""
-  sizes = {**_SMALL, "window": num_positions, "num_layers": 2 if "conditioner" in section else 1}
-  sizes["num_levels"] = 1 if section.get("squeeze_first") or section.get("kind") == "pyramid" else 2
-  sizes = {key: _smaller(size, section[key]) for key, size in sizes.items() if key in section}
-  inner = {key: small_model(value, num_positions) for key, value in section.items() if isinstance(value, Mapping)}
-  return {**section, **sizes, **inner, **({"dtype": "float32"} if "dtype" in section else {})}
 
 
 def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int) -> DataSource:
@@ -155,7 +128,3 @@ def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int) -> DataS
 def _event_shape(data: Mapping[str, Any]) -> tuple[int, ...]:
   """Returns the shape of the small events: two positions, or two by two where the config's data are maps."""
   return (2, 2) if "shape" in data else (2,)
-
-
-def _smaller(size: Any, given: Any) -> Any:
-  return tuple(map(min, size, given)) if isinstance(size, tuple) else min(size, given)

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -57,6 +57,7 @@ def compare(
   split: str = "test",
   estimator: estimators.Name | None = None,
   context: int = 0,
+  given: Literal["data", "none"] = "data",
   sampling_repeats: int = 3,
   num_maps: int = 6,
   output: str = "comparison",
@@ -73,6 +74,7 @@ def compare(
     split: the split whose evaluations are compared.
     estimator: only evaluations by this one.
     context: only evaluations with so many positions of context.
+    given: of models with labels only evaluations that were given those of the data, or none.
     sampling_repeats: samples that are timed for each model; 0 = none.
     num_maps: samples of each model in a picture, where examples can be pictured; 0 = none.
     output: what is written: this with .json and .png, and _samples.png of maps.
@@ -85,7 +87,7 @@ def compare(
   groups: dict[str, list[Evaluations]] = {}
   for workdir in expanded(workdirs):
     record = read_record(workdir)
-    found = comparison.read_evaluations(workdir, split=split, estimator=estimator, context=context)
+    found = comparison.read_evaluations(workdir, split=split, estimator=estimator, context=context, given=given)
     groups.setdefault(identity_without_seed(record), []).append(Evaluations(workdir, record, found))
   for group in groups.values():
     check_same_estimators(group)

@@ -1,6 +1,7 @@
 """Correction of wrong categories: a sentence with typos, a map with wrong pixels; and how well that works."""
 
 import os
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from catgen.reporting import terminal, writers
 from catgen.runs.experiment import first_examples
 from catgen.runs.infill import one_example
 from catgen.runs.load import Run
+from catgen.runs.record import with_labels
 
 Method = Literal["bayes", "paper"]
 
@@ -23,7 +25,7 @@ class Corrected(NamedTuple):
   """One example and its corrections."""
 
   name: str  # where the example is from; "" where it was handed in
-  given: Batch  # one example, with errors
+  seen: Batch  # one example, with errors
   truth: Batch | None  # where the errors were made here
   error_rate: float
   corrections: dict[str, Correction]  # by each method, of one example
@@ -60,6 +62,7 @@ def correct(
   index: int = 0,
   error_rate: float = 0.05,
   method: Method | None = None,
+  given: Sequence[str] = (),
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
@@ -79,6 +82,7 @@ def correct(
     index: number of the example in --input or --split.
     error_rate: share of wrong positions: assumed, or made so.
     method: how to decide; default: bayes, and beside it paper unless a sentence is given.
+    given: a label of an example that is handed in, name=value; may be repeated. Those of the data have their own.
     seed: of the errors that are made.
     output: also write the example, as corrected by the first method, to this file (.npy; one line for text).
     pictures: leave a picture in the work directory, where examples can be pictured.
@@ -89,22 +93,24 @@ def correct(
   check_writable(output)
   example, media, truth, name = text if example is None else example, run.media, None, ""
   if example is not None:
-    given = media.typed([example])
+    wrong = with_labels(media.typed([example]), run.record, given)
   else:
-    given, name = one_example(run, path=input, split=split, index=index, read=media.read)
-    if input is None:
-      truth, rng = given, np.random.default_rng(seed)
-      given = spelling.corrupt(rng, truth, error_rate, run.record.event.num_classes)
+    wrong, name = one_example(run, path=input, split=split, index=index, read=media.read)
+    if input is not None:
+      wrong = with_labels(wrong, run.record, given)
+    else:
+      truth, rng = wrong, np.random.default_rng(seed)
+      wrong = spelling.corrupt(rng, truth, error_rate, run.record.event.num_classes)
   methods = (method,) if method else spelling.METHODS[: 1 if example is not None else None]
   corrections = {
-    each: spelling.correct(run.model, run.params, run.state, given, error_rate, method=each) for each in methods
+    each: spelling.correct(run.model, run.params, run.state, wrong, error_rate, method=each) for each in methods
   }
   scores = {}
   if truth is not None:
-    scores = {each: spelling.judge(truth, given.x, made.x) for each, made in corrections.items()}
-  corrected = Corrected(name, given, truth, error_rate, corrections, scores, media, run.record.position, output, ())
+    scores = {each: spelling.judge(truth, wrong.x, made.x) for each, made in corrections.items()}
+  corrected = Corrected(name, wrong, truth, error_rate, corrections, scores, media, run.record.position, output, ())
   if output is not None:
-    media.written(output, given._replace(x=corrected.x[None]))
+    media.written(output, wrong._replace(x=corrected.x[None]))
   return corrected._replace(pictures=_draw(run, corrected)) if pictures else corrected
 
 
@@ -112,13 +118,13 @@ def describe(corrected: Corrected, *, color: bool = False) -> str:
   """Returns what was changed; `color` marks it by color instead of brackets."""
   lines = [f"{corrected.name}, errors at a rate of {corrected.error_rate:.1%}"] if corrected.name else []
   if corrected.media.corrections is not None:
-    lines += [f"typed:     {line}" for line in corrected.media.shown(corrected.given)]
+    lines += [f"typed:     {line}" for line in corrected.media.shown(corrected.seen)]
     for method, made in corrected.corrections.items():
       by = f" ({method})" if len(corrected.corrections) > 1 else ""
-      shown = corrected.media.corrections(corrected.given, made.x[0], made.probability[0], color=color)
+      shown = corrected.media.corrections(corrected.seen, made.x[0], made.probability[0], color=color)
       lines.append(f"corrected{by}: {shown}")
   else:
-    number = int(corrected.given.valid.sum())
+    number = int(corrected.seen.valid.sum())
     for method, made in corrected.corrections.items():
       lines.append(f"{method}: {int(made.changed.sum()):,} of {number:,} {corrected.position}s changed")
   if corrected.scores:
@@ -172,9 +178,9 @@ def _percent(share: Share) -> str:
 def _draw(run: Run, corrected: Corrected) -> tuple[str, ...]:
   if run.media.pictured.corrections is None:
     return ()
-  panels = {"as given": corrected.given.x[0]}
+  panels = {"as given": corrected.seen.x[0]}
   if corrected.truth is not None:
-    panels = {"clean": corrected.truth.x[0], "corrupted": corrected.given.x[0]}
+    panels = {"clean": corrected.truth.x[0], "corrupted": corrected.seen.x[0]}
   panels |= {f"corrected ({method})": made.x[0] for method, made in corrected.corrections.items()}
   path = os.path.join(run.workdir, "denoised.png")
   run.media.pictured.corrections(path, panels)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 
@@ -57,6 +57,7 @@ def evaluate(
   draws_at_once: int | None = None,
   invalid_samples: int | None = None,
   context: int = 0,
+  given: Literal["data", "none"] = "data",
   pictures: bool = True,
   seed: int = 0,
   say: Callable[[str], None] = print,
@@ -75,6 +76,7 @@ def evaluate(
     draws_at_once: draws in one device call: more are faster while memory lasts.
     invalid_samples: samples drawn to find the share of codes without a category; 0 = none.
     context: positions that each window of a stream reads, unscored, before those that it scores.
+    given: whether a model with labels is given those of the data, or none.
     pictures: draw a few samples, where examples can be pictured, for a picture of them beside held-out ones.
     seed: of the draws.
     say: receives lines about what is done.
@@ -83,7 +85,7 @@ def evaluate(
   Raises:
     InputError: the model lacks the estimator, or the data are not there.
   """
-  given = {
+  options = {
     "split": split,
     "estimator": estimator,
     "num_draws": num_draws,
@@ -93,9 +95,9 @@ def evaluate(
     "draws_at_once": draws_at_once,
     "invalid_samples": invalid_samples,
   }
-  settings = {**run.record.config["evaluation"], **{key: value for key, value in given.items() if value is not None}}
+  settings = {**run.record.config["evaluation"], **{key: value for key, value in options.items() if value is not None}}
   source = run.source()
-  found = _measure(run, settings, context, seed, progress)
+  found = _measure(run, settings, context, given, seed, progress)
   result = results.likelihood_record(
     found,
     source,
@@ -176,6 +178,7 @@ def describe(evaluated: Evaluated) -> str:
     f" {_MEANINGS[record['estimator']]}, {record['num_draws']} draw(s), {record['num_replicates']} replicate(s),"
     f" {record['num_examples']:,} examples"
     + (f", windows with {record['context']} positions of context" if "context" in record else "")
+    + (f", labels given: {record['given']}" if "given" in record else "")
   )
   notes = [f"warning: {line}" for line in record["warnings"]]
   if (invalid := record["invalid"]) is not None:
@@ -195,7 +198,9 @@ def describe_watched(watched: Watched) -> str:
   return f"{len(watched.evaluations)} checkpoint(s) evaluated"
 
 
-def _measure(run: Run, settings: dict[str, Any], context: int, seed: int, progress: OpenProgress) -> Likelihood:
+def _measure(
+  run: Run, settings: dict[str, Any], context: int, given: str, seed: int, progress: OpenProgress
+) -> Likelihood:
   mesh = sharding.make_mesh(data=1, devices=jax.devices()[:1])
   split, size, limit = settings["split"], settings["batch_size"], settings["max_examples"]
   batches = list(evaluation_batches(run.source(), split, size, limit, context))
@@ -210,6 +215,7 @@ def _measure(run: Run, settings: dict[str, Any], context: int, seed: int, progre
       num_draws=settings["num_draws"],
       num_replicates=settings["num_replicates"],
       draws_at_once=settings["draws_at_once"],
+      given=given,
       place=partial(sharding.place, mesh=mesh),
       progress=bar.update,
     )

@@ -55,6 +55,7 @@ def make_experiment(
     learning_rate,
     target=target,
     num_microbatches=settings["num_microbatches"],
+    hidden_given=settings["hidden_given"],
     ema_decay=settings["ema_decay"],
   )
   init = partial(make_init(model, optimizer, target=target), placed, jax.random.fold_in(root, 0))

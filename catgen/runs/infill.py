@@ -1,5 +1,6 @@
 """Completions of examples of which some positions are missing: a text with gaps, a map with unknown regions."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from catgen.interfaces import Batch, InputError
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
 from catgen.runs.load import Run
+from catgen.runs.record import numbers_of
 from catgen.runs.sample import sample_options
 
 
@@ -39,11 +41,12 @@ def infill(
   input: str | None = None,
   split: str | None = None,
   index: int = 0,
-  region: list[str] = [],  # noqa: B006 (never changed)
+  region: Sequence[str] = (),
   mask: str | None = None,
   num_samples: int = 4,
   num_steps: int | None = None,
   temperature: float | None = None,
+  given: Sequence[str] = (),
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
@@ -63,6 +66,7 @@ def infill(
     num_samples: how many completions.
     num_steps: network calls of an iterative sampler; default: the run's, or all time steps.
     temperature: below 1: more probable categories; above 1: more variety; default: the run's.
+    given: a label that all completions have, name=value; may be repeated.
     seed: of the draws.
     output: also write the completions, as integers, to this .npy file.
     pictures: leave pictures in the work directory, where examples can be pictured.
@@ -87,6 +91,7 @@ def infill(
     pattern.x,
     pattern.observed,
     key=jax.random.key(seed),
+    given=numbers_of(run.record, given),
     num_samples=num_samples,
     options=sample_options(run.record.config, num_steps=num_steps, temperature=temperature),
   )
@@ -140,7 +145,7 @@ def one_example(run: Run, *, path: str | None, split: str, index: int, read: Any
 
 
 def _array_pattern(
-  run: Run, path: str | None, split: str | None, index: int, regions: list[str], mask: str | None
+  run: Run, path: str | None, split: str | None, index: int, regions: Sequence[str], mask: str | None
 ) -> Pattern:
   """Returns an example of a file or a split, with the holes of regions, of a mask and of -1."""
   if path is None and split is None:

@@ -2,14 +2,18 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
 
 from catgen.config import make_source
 from catgen.data import from_spec
 from catgen.evaluation.results import code_version
 from catgen.files import write_text
-from catgen.interfaces import Codec, DataSource, EventSpec, InputError
+from catgen.given import label_numbers
+from catgen.interfaces import Attribute, Batch, Codec, DataSource, EventSpec, InputError
 
 FILE_NAME = "config.json"
 FORMAT = 2  # of config.json and of the names of parameters; 1 had no number
@@ -36,6 +40,7 @@ class RunRecord(NamedTuple):
   fingerprint: str  # SHA-256 of the data's integers
   description: str
   code_version: str
+  attributes: tuple[Attribute, ...] = ()  # the names behind `event.given`
   format: int = FORMAT
 
 
@@ -50,6 +55,7 @@ def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:
     fingerprint=source.fingerprint,
     description=source.description,
     code_version=code_version(),
+    attributes=source.attributes,
   )
 
 
@@ -64,6 +70,7 @@ def write_record(workdir: str, record: RunRecord, *, write: bool = True) -> None
     check_same_run(read_record(workdir), record, workdir)
   if write:
     content = {**record._asdict(), "codec": record.codec.spec, "event": record.event._asdict()}
+    content["attributes"] = [attribute._asdict() for attribute in record.attributes]
     write_text(path, json.dumps(content, indent=1))
 
 
@@ -84,7 +91,9 @@ def read_record(workdir: str) -> RunRecord:
         f"({content.get('code_version', 'unknown')}), or train again in another work directory"
       )
     event: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content["event"].items()}
-    return RunRecord(**{**content, "event": EventSpec(**event), "codec": from_spec(content["codec"])})
+    attributes = tuple(Attribute(each["name"], tuple(each["values"])) for each in content["attributes"])
+    read = {"event": EventSpec(**event), "codec": from_spec(content["codec"]), "attributes": attributes}
+    return RunRecord(**{**content, **read})
   except FileNotFoundError as error:
     raise InputError(f"{workdir} holds no run (no {FILE_NAME}); train one there first, or correct --workdir") from error
   except InputError:
@@ -130,6 +139,17 @@ def source_of(record: RunRecord) -> DataSource:
       " use the same file and Python version"
     )
   return source
+
+
+def numbers_of(record: RunRecord, labels: Sequence[str]) -> Int[np.ndarray, "attributes"] | None:
+  """Returns what labels such as "color=red" give, and None without any. Raises InputError for an unknown one."""
+  return label_numbers(record.attributes, labels) if labels else None
+
+
+def with_labels(batch: Batch, record: RunRecord, labels: Sequence[str]) -> Batch:
+  """Returns examples that are all given the same labels, see `numbers_of`."""
+  numbers = numbers_of(record, labels)
+  return batch if numbers is None else batch._replace(given=np.broadcast_to(numbers, (len(batch.x), len(numbers))))
 
 
 def _fixed_part(config: Mapping[str, Any]) -> dict[str, Any]:

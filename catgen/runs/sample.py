@@ -1,7 +1,7 @@
 """Samples of a trained model, shown, written, pictured and set beside the data."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run
+from catgen.runs.record import numbers_of
 
 _COMPARED_POSITIONS = 10_240_000  # of the training split, about
 _SHOWN_FRAMES = 12
@@ -43,6 +44,7 @@ def sample(
   batch_size: int | None = None,
   num_steps: int | None = None,
   temperature: float | None = None,
+  given: Sequence[str] = (),
   seed: int = 0,
   output: str | None = None,
   chain: bool = False,
@@ -59,6 +61,7 @@ def sample(
     batch_size: samples drawn together; default: the run's sampling.batch_size.
     num_steps: network calls of an iterative sampler; default: the run's, or all time steps.
     temperature: below 1: more probable categories; above 1: more variety; default: the run's.
+    given: a label that all samples have, name=value; may be repeated.
     seed: of the draws.
     output: file: one sample a line for text (a line break is written as \\n), or the integers as .npy; default: none.
     chain: also show how samples emerge from noise, with a PNG and a GIF in the work directory.
@@ -85,12 +88,13 @@ def sample(
       num_samples=num_samples,
       batch_size=settings["batch_size"] if batch_size is None else batch_size,
       key=jax.random.key(seed),
+      given=numbers_of(run.record, given),
       options=options._replace(num_frames=num_frames if chain else 0),
       progress=bar.update,
     )
   batch = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid))
   states = None if drawn.chain is None else np.asarray(drawn.chain)
-  as_drawn = batch_of(marked(batch.x, batch.valid))
+  as_drawn = batch_of(marked(batch))
   if output is not None:
     media.written(output, as_drawn)
   sets: dict[str, Batch] = {}

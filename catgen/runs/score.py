@@ -1,7 +1,7 @@
 """How unusual examples are: bits per position under a trained model, and where they stand among training examples."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from catgen.media.medium import Examples, evenly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.load import Run
+from catgen.runs.record import with_labels
 
 _NUM_REPLICATES = 4
 _SHOWN_CHARACTERS = 60
@@ -67,6 +68,7 @@ def score(
   split: str | None = None,
   max_examples: int = 512,
   estimator: estimators.Name | None = None,
+  given: Sequence[str] = (),
   num_draws: int = 4,
   reference: int = 512,
   seed: int = 0,
@@ -87,6 +89,7 @@ def score(
     split: score examples of the run's data: train, validation or test.
     max_examples: how many of --split, evenly spread over it; 0 = all.
     estimator: what to compute; default: exact where the model can, otherwise elbo.
+    given: a label of all examples that are handed in, name=value; may be repeated. Those of the data have their own.
     num_draws: draws per example, in each of 4 replicates; S of iwbo.
     reference: how many training examples to compare with, evenly spread over the split.
     seed: of the draws.
@@ -100,7 +103,7 @@ def score(
   if reference < 0:
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
   check_writable(output)
-  batch = _given(run, examples, input, split, max_examples)
+  batch = _given(run, examples, input, split, max_examples, given)
   measure = partial(
     _measure, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
   )
@@ -186,16 +189,22 @@ def _beside(bits: np.ndarray, reference: np.ndarray, unit: str) -> list[str]:
   return lines
 
 
-def _given(run: Run, examples: Examples | None, path: str | None, split: str | None, max_examples: int) -> Batch:
-  if examples is not None:
-    if not len(examples):
-      raise InputError("there is nothing to score; give at least one example")
-    return run.media.typed(examples)
-  if path is not None and split is None:
-    return run.media.read(path)
-  if split is not None and path is None:
+def _given(
+  run: Run,
+  examples: Examples | None,
+  path: str | None,
+  split: str | None,
+  max_examples: int,
+  labels: Sequence[str],
+) -> Batch:
+  if examples is None and (path is None) == (split is None):
+    raise InputError("say what to score: either --input=file or --split=test")
+  if examples is None and path is None and split is not None:
     return spread_examples(run, split, max_examples)
-  raise InputError("say what to score: either --input=file or --split=test")
+  if examples is not None and not len(examples):
+    raise InputError("there is nothing to score; give at least one example")
+  batch = run.media.read(path) if examples is None else run.media.typed(examples)
+  return with_labels(batch, run.record, labels)
 
 
 def spread_examples(run: Run, split: str, number: int) -> Batch:
@@ -216,7 +225,9 @@ def _measure(
   progress: OpenProgress,
 ) -> Likelihood:
   size = min(run.record.config["evaluation"]["batch_size"], len(batch.x))
-  split = record_split(len(batch.x), lambda numbers: take(batch, numbers)._replace(index=numbers))
+  split = record_split(
+    len(batch.x), lambda numbers: take(batch, numbers)._replace(index=numbers), run.record.event.given
+  )
   with closing(progress(-(-len(batch.x) // size), unit="batch", title=title)) as bar:
     return likelihood.evaluate(
       run.model,

@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
       "model": {
         "kind": "argmax_flow",
         "base": 2,
-        "encoder": {"kind": "transformer", "width": 512, "num_heads": 8, "dtype": "bfloat16"},
+        "encoder": {"kind": "transformer", "width": 512, "num_layers": 2, "num_heads": 8, "dtype": "bfloat16"},
         "density": {
           "kind": "autoregressive",
           "conditioner": {

@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
       "data": {"kind": "cityscapes", "shift": (4, 2)},
       "model": {
         "kind": "argmax_flow",
-        "encoder": {"kind": "densenet"},
+        "encoder": {"kind": "densenet", "width": 32, "num_layers": 4, "growth": 16},
         "density": {"kind": "multi_scale", "conditioner": {"kind": "densenet"}},
         "num_context": 32,
         "posterior_flow": {"kind": "map_coupling", "conditioner": {"kind": "densenet"}},

@@ -23,8 +23,18 @@ def get_config() -> ConfigDict:
       "model": {
         "kind": "argmax_flow",
         "base": 2,
-        "encoder": {"kind": "lstm"},
-        "density": {"kind": "autoregressive", "conditioner": {"kind": "lstm", "input_dropout": 0.25}},
+        "encoder": {"kind": "lstm", "width": 512, "time_width": 0, "num_layers": 1},
+        "density": {
+          "kind": "autoregressive",
+          "conditioner": {
+            "kind": "lstm",
+            "width": 1024,
+            "time_width": 256,
+            "hidden_width": 1024,
+            "lstm_width": 2048,
+            "input_dropout": 0.25,
+          },
+        },
       },
       "optimizer": {
         "kind": "adam",

@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
       "data": {"kind": "street_scenes"},
       "model": {
         "kind": "argmax_flow",
-        "encoder": {"kind": "densenet", "width": 16, "num_layers": 2},
+        "encoder": {"kind": "densenet", "width": 16, "num_layers": 2, "growth": 16},
         "density": {
           "kind": "pyramid",
           "conditioner": {"kind": "densenet", "width": 48, "num_layers": 2, "growth": 24},

@@ -1,6 +1,7 @@
 """From signatures to arguments."""
 
 import doctest
+from collections.abc import Sequence
 from typing import Literal
 
 import pytest
@@ -21,7 +22,7 @@ def bake(
   fan: bool = True,
   step: str | int = "best",
   sizes: tuple[int, ...] = (1, 2),
-  seeds: list[str] = [],  # noqa: B006
+  seeds: Sequence[str] = (),
   say=print,
 ):
   """Bakes.
@@ -53,7 +54,7 @@ def test_arguments_have_types_defaults_and_meanings():
     Argument("fan", "bool", True, "on"),
     Argument("step", "str", "best", ""),
     Argument("sizes", "list", (1, 2), "", (), int),
-    Argument("seeds", "repeated", [], ""),
+    Argument("seeds", "repeated", (), ""),
   ]
 
 

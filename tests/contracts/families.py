@@ -18,9 +18,7 @@ import optax
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import Batch, EventSpec, Model
 from catgen.models import MODELS
-from catgen.networks import NETWORKS
-from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
-from catgen.networks.encoders import ENCODERS
+from catgen.networks import TRUNKS
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact, flows
 
@@ -47,20 +45,16 @@ def events_of(event: EventSpec) -> np.ndarray:
 
 
 def transformer(**options):
-  return NETWORKS["transformer"](width=16, num_layers=1, num_heads=2, **options)
-
-
-def causal(**options):
-  return NETWORKS["causal_transformer"](width=16, num_layers=1, num_heads=2, **options)
+  return TRUNKS["transformer"](width=16, num_layers=1, num_heads=2, **options)
 
 
 def unet():
   sizes = {"widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8}
-  return NETWORKS["unet"](**sizes)
+  return TRUNKS["unet"](**sizes)
 
 
 def linear_attention_unet():
-  return NETWORKS["linear_attention_unet"](width=8, multipliers=(4, 4), dropout=0.0)
+  return TRUNKS["linear_attention_unet"](width=8, multipliers=(4, 4), dropout=0.0)
 
 
 def batch_of(x: np.ndarray) -> Batch:
@@ -115,7 +109,7 @@ def _diffusion(
 
 
 def _autoregressive(name: str) -> Family:
-  model = MODELS["autoregressive"].make(event=EVENT, network=causal())
+  model = MODELS["autoregressive"].make(event=EVENT, network=transformer())
   params, state = perturbed(model)
   apply, events = model.sample.args[0], events_of(EVENT)
   logits = np.asarray(apply(params, jnp.asarray(events), valid=None, keys=None), np.float64)
@@ -126,11 +120,16 @@ def _autoregressive(name: str) -> Family:
 
 _LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 1}
 _CONDITIONERS = {
-  ("autoregressive", "lstm"): CAUSAL_CONDITIONERS["lstm"](**_LSTM),
-  ("autoregressive", "transformer"): CAUSAL_CONDITIONERS["transformer"](width=8, num_layers=1, num_heads=2),
-  ("coupling", "lstm"): COUPLING_CONDITIONERS["lstm"](**_LSTM),
-  ("coupling", "transformer"): COUPLING_CONDITIONERS["transformer"](width=8, num_layers=1, num_heads=2),
-  ("multi_scale", "densenet"): COUPLING_CONDITIONERS["densenet"](width=8, num_layers=1, growth=4),
+  "lstm": TRUNKS["lstm"](**_LSTM),
+  "transformer": TRUNKS["transformer"](width=8, num_layers=1, num_heads=2),
+  "densenet": TRUNKS["densenet"](width=8, num_layers=1, growth=4),
+}
+_ENCODERS = {
+  "none": TRUNKS["none"](),
+  "per_position": TRUNKS["per_position"](width=8),
+  "lstm": TRUNKS["lstm"](width=8, time_width=0, lstm_width=8, num_layers=1),
+  "transformer": TRUNKS["transformer"](width=8, num_layers=2),
+  "densenet": TRUNKS["densenet"](width=8, num_layers=4, growth=16),
 }
 
 
@@ -138,39 +137,37 @@ def density(kind: str, conditioner: str = "lstm", **options):
   sizes = (
     {"num_features": 8, "hidden_width": 8, "channel_features": 4} if kind == "autoregressive" else {"num_layers": 2}
   )
-  conditioner = _CONDITIONERS[kind, conditioner]
-  return DENSITIES[kind](num_mixtures=2, conditioner=conditioner, **{**sizes, **options})
+  return DENSITIES[kind](num_mixtures=2, conditioner=_CONDITIONERS[conditioner], **{**sizes, **options})
 
 
 def multi_scale(**options):
-  conditioner = _CONDITIONERS["multi_scale", "densenet"]
-  return DENSITIES["multi_scale"](num_layers=2, conditioner=conditioner, **options)
+  return DENSITIES["multi_scale"](num_layers=2, conditioner=_CONDITIONERS["densenet"], **options)
 
 
 def pyramid(**options):
   sizes = {"num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
-  conditioner = _CONDITIONERS["multi_scale", "densenet"]
-  return DENSITIES["pyramid"](num_levels=1, conditioner=conditioner, **sizes, **options)
+  return DENSITIES["pyramid"](num_levels=1, conditioner=_CONDITIONERS["densenet"], **sizes, **options)
 
 
 def encoder(kind: str = "per_position"):
-  return ENCODERS[kind](**({} if kind == "none" else {"width": 8}))
+  return _ENCODERS[kind]
 
 
 def posterior_flow():
-  conditioner = _CONDITIONERS["coupling", "lstm"]
-  return POSTERIOR_FLOWS["coupling"](num_layers=2, num_mixtures=2, conditioner=conditioner)
+  return POSTERIOR_FLOWS["coupling"](num_layers=2, num_mixtures=2, conditioner=_CONDITIONERS["lstm"])
 
 
 def map_posterior_flow(**options):
-  conditioner = _CONDITIONERS["multi_scale", "densenet"]
-  return POSTERIOR_FLOWS["map_coupling"](num_layers=2, conditioner=conditioner, **options)
+  return POSTERIOR_FLOWS["map_coupling"](num_layers=2, conditioner=_CONDITIONERS["densenet"], **options)
 
 
-def _trained(model: Model, events: np.ndarray, params: dict, state: dict, num_steps: int = 400) -> dict:
+def uneven(events: np.ndarray) -> np.ndarray:
+  """Returns the events as data of which each occurs another number of times."""
+  return np.repeat(events, 2 * np.arange(1, len(events) + 1), axis=0)
+
+
+def trained(model: Model, batch: Batch, params: dict, state: dict, num_steps: int = 400) -> dict:
   """Brings q(v | x) and p(v) near each other, where weights have a variance: by training on uneven data."""
-  counts = np.arange(1, len(events) + 1)
-  batch = batch_of(np.repeat(events, 2 * counts, axis=0))
   optimizer = optax.adam(1e-2)
 
   def step(carry, key):
@@ -188,7 +185,7 @@ def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **opti
   options = {"encoder": encoder(), "density": density("autoregressive"), **options}
   model, events = MODELS[kind].make(event=event, **options), events_of(event)
   params, state = perturbed(model, 0.05)
-  params = _trained(model, events, params, state)
+  params = trained(model, batch_of(uneven(events)), params, state)
   boxes, base = kind == "dequantized_flow", options.get("base", 0) or event.num_classes
   codes = flows.probabilities(model, params, event.num_classes, math.prod(event.shape), base=base, boxes=boxes)
   probs = codes[(slice(0, event.num_classes),) * codes.ndim].reshape(-1)

@@ -13,7 +13,7 @@ from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.flows.layer import Conditions
 from catgen.flows.layers.rearrangement import squeeze
 from catgen.interfaces import InputError
-from catgen.networks.conditioners import COUPLING_CONDITIONERS
+from catgen.networks import TRUNKS
 from tests.flows.layers import perturbed
 
 CHANNELS = 3
@@ -27,7 +27,7 @@ SHAPES = [
 
 
 def density(event_shape=(4, 8), num_layers=2, num_channels=CHANNELS, **options):
-  conditioner = COUPLING_CONDITIONERS["densenet"](width=6, num_layers=1, growth=4)
+  conditioner = TRUNKS["densenet"](width=6, num_layers=1, growth=4)
   make = DENSITIES["multi_scale"].make
   return make(
     num_channels=num_channels,
@@ -40,7 +40,7 @@ def density(event_shape=(4, 8), num_layers=2, num_channels=CHANNELS, **options):
 
 
 def pyramid(event_shape=(4, 8), num_channels=CHANNELS, **options):
-  conditioner = COUPLING_CONDITIONERS["densenet"](width=6, num_layers=1, growth=4)
+  conditioner = TRUNKS["densenet"](width=6, num_layers=1, growth=4)
   return DENSITIES["pyramid"].make(
     num_channels=num_channels,
     event_shape=event_shape,
@@ -91,7 +91,7 @@ def model_of(config):
 def small(part, make, **options):
   """Returns the flow of a config's section over maps of 32 x 64 with 8 channels, its DenseNets narrow."""
   keywords = {key: value for key, value in part.items() if key not in ("kind", "conditioner")}
-  conditioner = COUPLING_CONDITIONERS["densenet"](width=6, num_layers=1, growth=4)
+  conditioner = TRUNKS["densenet"](width=6, num_layers=1, growth=4)
   keywords = {**keywords, **options, "conditioner": conditioner}
   return perturbed(make.make(num_channels=8, event_shape=(32, 64), rngs=nnx.Rngs(0), **keywords), scale=0.05)
 
@@ -179,7 +179,7 @@ def test_samples_have_the_density():
 @pytest.mark.parametrize("squeeze", [False, True])
 def test_a_posterior_flow_stays_at_its_places(squeeze):
   """What another pixel's context says reaches a pixel through the convolutions only, so its own counts most."""
-  conditioner = COUPLING_CONDITIONERS["densenet"](width=6, num_layers=0, growth=4)
+  conditioner = TRUNKS["densenet"](width=6, num_layers=0, growth=4)
   chain = perturbed(
     POSTERIOR_FLOWS["map_coupling"].make(
       num_channels=2,

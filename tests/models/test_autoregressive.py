@@ -10,11 +10,11 @@ import pytest
 from catgen.batches import batch_of
 from catgen.interfaces import EventSpec
 from catgen.models import MODELS
-from catgen.networks import NETWORKS
+from catgen.networks import TRUNKS
 
 LENGTH, K = 5, 3
 MODEL = MODELS["autoregressive"].make(
-  event=EventSpec((LENGTH,), K), network=NETWORKS["causal_transformer"](width=8, num_layers=1, num_heads=2)
+  event=EventSpec((LENGTH,), K), network=TRUNKS["transformer"](width=8, num_layers=1, num_heads=2)
 )
 X = np.random.default_rng(0).integers(0, K, (7, LENGTH)).astype(np.int32)
 LOG_PROB = jax.jit(lambda params, batch: MODEL.log_prob(params, batch, state={}))

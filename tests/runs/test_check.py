@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from catgen.config import fill, make_model
+from catgen.config import fill, make_model, small_section
 from catgen.evaluation import proof
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.models import MODELS
-from catgen.runs.check import check, describe, made_up_source, small_model
+from catgen.runs.check import check, describe, made_up_source
 from tests.tiny_run import tiny_config
 
 LSTM, DENSENET = {"conditioner": {"kind": "lstm"}}, {"conditioner": {"kind": "densenet"}}
@@ -22,7 +22,7 @@ MAPS = {
 }
 SECTIONS = {
   "diffusion": {"kind": "diffusion", "network": {"kind": "transformer", "width": 512, "num_layers": 8}},
-  "autoregressive": {"kind": "autoregressive", "network": {"kind": "causal_transformer"}},
+  "autoregressive": {"kind": "autoregressive", "network": {"kind": "transformer"}},
   "argmax_flow": {"kind": "argmax_flow", "base": 2, **TEXT},
   "argmax_flow_coupling": {"kind": "argmax_flow", "base": 2, **TEXT, "density": {"kind": "coupling", **LSTM}},
   "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **TEXT},
@@ -37,7 +37,7 @@ MAP_SECTIONS = {
 
 def check_small(section, event, largest):
   section = fill(MODELS, section, "model")
-  small = small_model(section, event.shape[0])
+  small = small_section(MODELS, section, "model")
   assert small["kind"] == section["kind"]
   assert small.keys() == section.keys()
   model = make_model(small, event)

@@ -32,7 +32,7 @@ def test_a_held_out_map_is_corrupted_and_corrected(map_run, here, tmp_path):
   found = correct(here(map_run), error_rate=0.1, output=output)
   np.testing.assert_array_equal(np.load(output)[0], found.x)
   assert set(found.corrections) == {"bayes", "paper"}
-  wrong = (found.given.x[0] != found.truth.x[0]).sum()
+  wrong = (found.seen.x[0] != found.truth.x[0]).sum()
   assert found.scores["bayes"].wrong_before.hits == wrong > 0
   assert found.scores["bayes"].wrong_after.hits == (found.x != found.truth.x[0]).sum()
   assert "wrong after" in describe(found)

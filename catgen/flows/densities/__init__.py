@@ -9,19 +9,19 @@ from catgen.flows.densities.coupling import coupling_density, coupling_posterior
 from catgen.flows.densities.multi_scale import map_posterior_flow, multi_scale_density
 from catgen.flows.densities.pyramid import pyramid_density
 from catgen.kinds import Kind, Registry
-from catgen.networks.conditioners import CAUSAL_CONDITIONERS, COUPLING_CONDITIONERS
+from catgen.networks import TRUNKS
 
-_COUPLING, _CAUSAL = {"conditioner": COUPLING_CONDITIONERS}, {"conditioner": CAUSAL_CONDITIONERS}
+_CONDITIONER = {"conditioner": TRUNKS}
 _CHANNELS = {"num_mixtures": 4, "num_features": 32, "hidden_width": 32, "channel_features": 8}
 _COUPLINGS = {"num_mixtures": 4, "num_layers": 2}
 DENSITIES: Registry = {
-  "autoregressive": Kind(autoregressive_density, _CAUSAL, {"num_layers": 2, **_CHANNELS}),
-  "coupling": Kind(coupling_density, _COUPLING, _COUPLINGS),
+  "autoregressive": Kind(autoregressive_density, _CONDITIONER, {"num_layers": 2, **_CHANNELS}),
+  "coupling": Kind(coupling_density, _CONDITIONER, _COUPLINGS),
   # a map of 2 x 2 can be halved once: before the second level
-  "multi_scale": Kind(multi_scale_density, _COUPLING, {"num_levels": 2, "squeeze_first": False, **_COUPLINGS}),
-  "pyramid": Kind(pyramid_density, _COUPLING, {"num_levels": 1, **_CHANNELS}),
+  "multi_scale": Kind(multi_scale_density, _CONDITIONER, {"num_levels": 2, "squeeze_first": False, **_COUPLINGS}),
+  "pyramid": Kind(pyramid_density, _CONDITIONER, {"num_levels": 1, **_CHANNELS}),
 }
 POSTERIOR_FLOWS: Registry = {
-  "coupling": Kind(coupling_posterior_flow, _COUPLING, _COUPLINGS),
-  "map_coupling": Kind(map_posterior_flow, _COUPLING, _COUPLINGS),
+  "coupling": Kind(coupling_posterior_flow, _CONDITIONER, _COUPLINGS),
+  "map_coupling": Kind(map_posterior_flow, _CONDITIONER, _COUPLINGS),
 }

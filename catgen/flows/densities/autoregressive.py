@@ -1,7 +1,5 @@
 """Autoregressive flows of text."""
 
-from collections.abc import Callable
-
 from flax import nnx
 
 from catgen.flows.densities.density import Density
@@ -11,6 +9,8 @@ from catgen.flows.layers.autoregressive import Autoregressive
 from catgen.flows.layers.chain import Chain
 from catgen.flows.layers.channelwise import Channelwise
 from catgen.flows.layers.rearrangement import reversal
+from catgen.kinds import Recipe
+from catgen.networks.roles import Conditioner
 
 
 def autoregressive_density(
@@ -18,7 +18,7 @@ def autoregressive_density(
   event_shape: tuple[int, ...],
   given: tuple[int, ...] = (),
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_layers: int = 1,
   num_mixtures: int = 27,
@@ -44,9 +44,7 @@ def autoregressive_density(
   for number in range(num_layers):
     layers += [reversal()] if number else []
     layers += [ActNorm(num_channels)] if actnorm else []
-    network = conditioner(
-      num_channels=num_channels, num_outputs=num_features, event_shape=event_shape, given=given, rngs=rngs
-    )
+    network = Conditioner(conditioner, event_shape, num_channels, num_features, causal=True, given=given, rngs=rngs)
     channels = Channelwise(
       num_channels,
       num_features,

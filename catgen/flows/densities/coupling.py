@@ -12,11 +12,13 @@ from catgen.flows.layers.chain import Chain
 from catgen.flows.layers.coupling import half_coupling
 from catgen.flows.layers.invertible_linear import InvertibleLinear
 from catgen.flows.layers.rearrangement import reversal
+from catgen.kinds import Recipe
+from catgen.networks.roles import Conditioner
 
 
 def coupling_layers(
   num_channels: int,
-  conditioner: Callable[..., nnx.Module],
+  make: Callable[..., nnx.Module],
   num_layers: int,
   num_mixtures: int,
   actnorm: bool,
@@ -26,13 +28,13 @@ def coupling_layers(
   """Returns couplings; before each but the first that data meet, the sequence is reversed and channels are mixed.
 
   Args:
-    conditioner: (num_channels=, num_outputs=) -> coupling conditioner.
+    make: (num_channels=, num_outputs=) -> conditioner.
   """
   layers: list[Layer] = []
   for number in range(num_layers):
     layers += [reversal(), InvertibleLinear(num_channels, rngs=rngs)] if number else []
     layers += [ActNorm(num_channels)] if actnorm else []
-    layers.append(half_coupling(num_channels, num_mixtures, conditioner))
+    layers.append(half_coupling(num_channels, num_mixtures, make))
   return Chain(layers[::-1])
 
 
@@ -41,7 +43,7 @@ def coupling_density(
   event_shape: tuple[int, ...],
   given: tuple[int, ...] = (),
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_layers: int = 8,
   num_mixtures: int = 8,
@@ -55,8 +57,8 @@ def coupling_density(
     num_mixtures: logistic components of every channel; 0 = affine couplings.
     actnorm: normalize the channels before every coupling, by statistics of the first batch.
   """
-  conditioner = partial(conditioner, event_shape=event_shape, given=given, rngs=rngs)
-  chain = coupling_layers(num_channels, conditioner, num_layers, num_mixtures, actnorm, rngs=rngs)
+  make = partial(Conditioner, conditioner, event_shape, given=given, rngs=rngs)
+  chain = coupling_layers(num_channels, make, num_layers, num_mixtures, actnorm, rngs=rngs)
   return Density(chain, num_channels, event_shape)
 
 
@@ -65,7 +67,7 @@ def coupling_posterior_flow(
   event_shape: tuple[int, ...],
   num_context: int = 0,
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_layers: int,
   num_mixtures: int,
@@ -79,5 +81,5 @@ def coupling_posterior_flow(
     num_mixtures: logistic components of every channel; 0 = affine couplings.
     actnorm: put a learned shift and scale of channels before every coupling.
   """
-  conditioner = partial(conditioner, event_shape=event_shape, num_context=num_context, rngs=rngs)
-  return coupling_layers(num_channels, conditioner, num_layers, num_mixtures, actnorm, rngs=rngs)
+  make = partial(Conditioner, conditioner, event_shape, num_context=num_context, rngs=rngs)
+  return coupling_layers(num_channels, make, num_layers, num_mixtures, actnorm, rngs=rngs)

@@ -17,6 +17,8 @@ from catgen.flows.layers.coupling import half_coupling
 from catgen.flows.layers.invertible_linear import InvertibleLinear
 from catgen.interfaces import InputError
 from catgen.keys import fold_in
+from catgen.kinds import Recipe
+from catgen.networks.roles import Conditioner
 
 Leaving = Sequence[Float[Array, "batch ..."]]
 
@@ -94,18 +96,18 @@ def _split(values: Array, leaving: int) -> tuple[Array, Array]:
 
 
 def subflows(
-  num_channels: int, conditioner: Callable[..., nnx.Module], num_layers: int, num_mixtures: int, *, rngs: nnx.Rngs
+  num_channels: int, make: Callable[..., nnx.Module], num_layers: int, num_mixtures: int, *, rngs: nnx.Rngs
 ) -> list[Layer]:
   """Returns `num_layers` times ActNorm, invertible 1 x 1 convolution and coupling, in the order that data meet them.
 
   Args:
-    conditioner: (num_channels=, num_outputs=) -> coupling conditioner.
+    make: (num_channels=, num_outputs=) -> conditioner.
     num_mixtures: of the couplings; 0 = affine.
   """
   layers: list[Layer] = []
   for _ in range(num_layers):
     layers += [ActNorm(num_channels), InvertibleLinear(num_channels, rngs=rngs)]
-    layers.append(half_coupling(num_channels, num_mixtures, conditioner))
+    layers.append(half_coupling(num_channels, num_mixtures, make))
   return layers
 
 
@@ -114,7 +116,7 @@ def multi_scale_density(
   event_shape: tuple[int, ...],
   given: tuple[int, ...] = (),
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_levels: int = 4,
   num_layers: int = 10,
@@ -141,7 +143,7 @@ def multi_scale_density(
     if number > 0 or squeeze_first:
       layers.append(rearrangement.squeeze(event_shape))
       num_channels, event_shape = 4 * num_channels, tuple(size // 2 for size in event_shape)
-    make = partial(conditioner, event_shape=event_shape, given=given, rngs=rngs)
+    make = partial(Conditioner, conditioner, event_shape, given=given, rngs=rngs)
     layers += subflows(num_channels, make, num_layers, num_mixtures, rngs=rngs)
     last = number == num_levels - 1
     if factor_out or last:
@@ -157,7 +159,7 @@ def map_posterior_flow(
   event_shape: tuple[int, ...],
   num_context: int = 0,
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_layers: int = 8,
   num_mixtures: int = 0,
@@ -172,9 +174,9 @@ def map_posterior_flow(
     squeeze: work at half of the resolution, which makes it four times cheaper.
   """
   if not squeeze:
-    make = partial(conditioner, event_shape=event_shape, num_context=num_context, rngs=rngs)
+    make = partial(Conditioner, conditioner, event_shape, num_context=num_context, rngs=rngs)
     return Chain(subflows(num_channels, make, num_layers, num_mixtures, rngs=rngs)[::-1])
   shape = tuple(size // 2 for size in event_shape)
-  make = partial(conditioner, event_shape=shape, num_context=4 * num_context, rngs=rngs)
+  make = partial(Conditioner, conditioner, shape, num_context=4 * num_context, rngs=rngs)
   layers = subflows(4 * num_channels, make, num_layers, num_mixtures, rngs=rngs)
   return Chain([rearrangement.squeeze(event_shape), *layers, rearrangement.unsqueeze()][::-1])

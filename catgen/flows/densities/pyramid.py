@@ -1,8 +1,5 @@
 """A flow of maps from coarse to fine: every second pixel first, then those between them."""
 
-from collections.abc import Callable
-from functools import partial
-
 from flax import nnx
 
 from catgen.flows.densities.multi_scale import MultiScaleDensity
@@ -12,6 +9,8 @@ from catgen.flows.layers.chain import Chain
 from catgen.flows.layers.channelwise import Channelwise
 from catgen.flows.layers.coupling import Coupling
 from catgen.flows.layers.rearrangement import squeeze
+from catgen.kinds import Recipe
+from catgen.networks.roles import Conditioner
 
 
 def pyramid_density(
@@ -19,7 +18,7 @@ def pyramid_density(
   event_shape: tuple[int, ...],
   given: tuple[int, ...] = (),
   *,
-  conditioner: Callable[..., nnx.Module],
+  conditioner: Recipe,
   rngs: nnx.Rngs,
   num_levels: int = 5,
   num_mixtures: int = 4,
@@ -48,7 +47,6 @@ def pyramid_density(
   Reference: the order of pixels is that of Reed et al. (2017), "Parallel multiscale autoregressive density estimation".
   """
   sizes = {"num_mixtures": num_mixtures, "hidden_width": hidden_width, "channel_features": channel_features}
-  make = partial(conditioner, num_outputs=num_features, given=given, rngs=rngs)
   levels, leaving, shapes = [], [], []
   layers: list[Layer] = [ActNorm(num_channels)]
   for number in range(num_levels):
@@ -56,7 +54,7 @@ def pyramid_density(
     event_shape = tuple(size // 2 for size in event_shape)
     # in the order in which data meet them: the pixels that are drawn last are first
     for kept in (2 * num_channels, num_channels):  # as many channels follow them
-      network = make(num_channels=kept, event_shape=event_shape)
+      network = Conditioner(conditioner, event_shape, kept, num_features, given=given, rngs=rngs)
       layers.append(Coupling(kept, network, Channelwise(kept, num_features, **sizes, rngs=rngs)))
     levels.append(Chain(layers[::-1]))
     shapes.append(event_shape)

@@ -42,7 +42,7 @@ def half_coupling(num_channels: int, num_mixtures: int, conditioner: Callable[..
 
   Args:
     num_mixtures: components of a mixture-of-logistics CDF; 0 = an affine map.
-    conditioner: (num_channels=, num_outputs=) -> coupling conditioner.
+    conditioner: (num_channels=, num_outputs=) -> conditioner.
 
   Raises:
     InputError: there is one channel.

@@ -14,18 +14,18 @@ place of the data (arXiv:2102.05379, Eq. 13-15). Three facts that surprise:
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from flax import nnx
 from jaxtyping import Array, Bool
 
 from catgen.interfaces import Batch, EventSpec, InputError, Model, PyTree
+from catgen.kinds import Recipe
 from catgen.models.adapter import functional
 from catgen.models.diffusion.bound import continuous_bound, discrete_bound, full_bound
 from catgen.models.diffusion.denoising import denoise
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.models.diffusion.spec import make_spec
 from catgen.models.diffusion.weights import log_weight, order_log_weight
+from catgen.networks.roles import Denoiser
 from catgen.processes import PROCESSES, SCHEDULES, Process, Schedule, time_sampling
 
 _UNIFORM, _COSINE = PROCESSES["uniform"](), SCHEDULES["cosine"]()
@@ -34,7 +34,7 @@ _UNIFORM, _COSINE = PROCESSES["uniform"](), SCHEDULES["cosine"]()
 def diffusion(
   event: EventSpec,
   *,
-  network: Callable[..., nnx.Module],
+  network: Recipe,
   process: Callable[[int], Process] = _UNIFORM,
   schedule: Callable[[], Schedule] = _COSINE,
   num_steps: int = 1000,
@@ -45,8 +45,7 @@ def diffusion(
 
   Args:
     event: shape and number of classes K of one example.
-    network: that predicts the clean categories, (event_shape=, num_inputs=, num_outputs=, rngs=) -> module
-      (x, time, *, valid, keys) -> logits.
+    network: that predicts the clean categories, as a `Denoiser`.
     process: K -> how categories are corrupted: uniformly (multinomial diffusion) or absorbing (masked diffusion).
     schedule: how much of the data is kept at each time.
     num_steps: T >= 1, or 0 for continuous time.
@@ -63,7 +62,7 @@ def diffusion(
   kernel, kept = process(event.num_classes), schedule()
   _check(kernel, kept, num_steps, last_step, time_sampler)
   module = functional(
-    partial(_build, network, event_shape=event.shape, num_inputs=kernel.num_states, num_outputs=event.num_classes)
+    lambda rngs: Denoiser(network, event.shape, kernel.num_states, event.num_classes, event.given, rngs=rngs)
   )
   spec = make_spec(event, kernel, kept, num_steps, last_step == "literal", module.apply)
   discrete = num_steps > 0
@@ -80,10 +79,6 @@ def diffusion(
     denoise=partial(denoise, spec),
     infill=make_infill(spec),
   )
-
-
-def _build(network: Callable[..., nnx.Module], rngs: nnx.Rngs, **sizes: Any) -> nnx.Module:
-  return network(rngs=rngs, **sizes)
 
 
 def _check(process: Process, schedule: Schedule, num_steps: int, last_step: str, time_sampler: str) -> None:

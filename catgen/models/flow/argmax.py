@@ -15,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from catgen.interfaces import EventSpec, InputError, Model
+from catgen.kinds import Recipe
 from catgen.models.flow.latent import latent_flow
 from catgen.models.flow.posterior import FixedNoise, Posterior
 from catgen.models.flow.surjection import EventSurjection
@@ -24,7 +25,7 @@ from catgen.surjections import argmax, digits
 def argmax_flow(
   event: EventSpec,
   *,
-  encoder: Callable[..., nnx.Module],
+  encoder: Recipe,
   density: Callable[..., nnx.Module],
   inverse: str = "softplus",
   base: int = 0,

@@ -12,6 +12,7 @@ import jax
 from flax import nnx
 
 from catgen.interfaces import EventSpec, InputError, Model
+from catgen.kinds import Recipe
 from catgen.models.flow.latent import latent_flow
 from catgen.models.flow.posterior import FixedNoise, Posterior
 from catgen.models.flow.surjection import EventSurjection
@@ -22,7 +23,7 @@ def dequantized_flow(
   event: EventSpec,
   *,
   density: Callable[..., nnx.Module],
-  encoder: Callable[..., nnx.Module] | None = None,
+  encoder: Recipe | None = None,
   noise: str = "uniform",
   base: int = 0,
   noise_base: str = "logistic",

@@ -16,6 +16,8 @@ from catgen.events import sum_valid
 from catgen.flows.layer import Conditions
 from catgen.interfaces import EventSpec, InputError
 from catgen.keys import fold_in
+from catgen.kinds import Recipe
+from catgen.networks.roles import Encoder
 
 NOISE_BASES = {"normal": normal, "logistic": logistic}
 
@@ -64,7 +66,7 @@ class Posterior(nnx.Module):
   context: u = chain.inverse(e), e from the base.
 
   Args:
-    encoder: (num_inputs=, num_outputs=, event_shape=, rngs=) -> encoder (x, *, valid, keys) -> features.
+    encoder: a trunk, of which an `Encoder` is made.
     base: distribution of each coordinate, "normal" or "logistic".
     flow: (num_channels, event_shape, num_context, rngs=) -> chain of conditional flow layers, or None.
     num_context: features that condition these.
@@ -78,7 +80,7 @@ class Posterior(nnx.Module):
     event: EventSpec,
     num_channels: int,
     *,
-    encoder: Callable[..., nnx.Module],
+    encoder: Recipe,
     base: str,
     flow: Callable[..., nnx.Module] | None,
     num_context: int,
@@ -87,9 +89,7 @@ class Posterior(nnx.Module):
     if base not in NOISE_BASES:
       raise InputError(f"noise_base {base!r} is unknown; choose one of {', '.join(NOISE_BASES)}")
     self.base, self.num_channels = base, num_channels
-    self.encoder: Any = encoder(
-      num_inputs=event.num_classes, num_outputs=2 * num_channels + num_context, event_shape=event.shape, rngs=rngs
-    )
+    self.encoder = Encoder(encoder, event.shape, event.num_classes, 2 * num_channels + num_context, rngs=rngs)
     chain = None if flow is None else flow(num_channels, event.shape, num_context, rngs=rngs)
     self.chain: Any = chain
 

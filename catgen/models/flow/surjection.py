@@ -14,6 +14,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.events import sum_valid
 from catgen.interfaces import EventSpec
+from catgen.kinds import Recipe
+from catgen.networks.roles import Encoder
 from catgen.surjections import digits
 from catgen.surjections.surjection import Surjection
 
@@ -37,7 +39,7 @@ class EventSurjection(nnx.Module):
     base: int,
     noise: Callable[..., nnx.Module],
     has_location: bool = False,
-    location_encoder: Callable[..., nnx.Module] | None = None,
+    location_encoder: Recipe | None = None,
     rngs: nnx.Rngs,
   ) -> None:
     self.of_digit, self.base, self.num_classes = of_digit, base, event.num_classes
@@ -45,9 +47,8 @@ class EventSurjection(nnx.Module):
     self.num_channels = self.num_digits * self.per_digit
     self.noise: Any = noise(event, self.num_channels, rngs=rngs)
     self.location = nnx.Param(jnp.zeros((self.num_digits, self.per_digit))) if has_location else None
-    self.location_encoder: Any = location_encoder and location_encoder(
-      num_inputs=event.num_classes, num_outputs=self.num_channels, event_shape=event.shape, rngs=rngs
-    )
+    sizes = (event.shape, event.num_classes, self.num_channels)
+    self.location_encoder: Any = None if location_encoder is None else Encoder(location_encoder, *sizes, rngs=rngs)
 
   def forward(
     self, v: Float[Array, "batch *axes channels"]

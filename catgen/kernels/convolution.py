@@ -1,0 +1,105 @@
+"""Convolutions over maps and sequences: those over maps with a kernel gradient that is fast on a CPU too."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+# Where XLA's own kernel gradient is the slower one: long sums over positions, and products worth a matrix product.
+_MIN_POSITIONS, _MIN_PAIRS = 512, 2048
+_SPATIAL = ("NHWC", "HWIO", "NHWC")
+
+
+def convolve(x: Array, kernel: Array, strides: tuple[int, ...], padding: Any, **options: Any) -> Array:
+  """Returns `jax.lax.conv_general_dilated` of the same arguments, for `conv_general_dilated` of `nnx.Conv`.
+
+  Large convolutions that keep height and width, in float32, get their kernel gradient on CPUs from a matrix product per
+  example and tap, up to three times faster than XLA's. They have no forward-mode derivative (`jax.jvp`).
+  """
+  height, width, num_inputs, num_outputs = kernel.shape
+  same = height == width and height % 2 == 1 and padding == [(height // 2, height // 2)] * 2 and set(strides) == {1}
+  large = x.shape[1] * x.shape[2] >= _MIN_POSITIONS and num_inputs * num_outputs >= _MIN_PAIRS
+  if same and large and height > 1 and x.dtype == jnp.float32:
+    return _same(x, kernel)
+  return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
+
+
+def convolve_plainly(
+  x: Float[Array, "batch height width inputs"], kernel: Float[Array, "taps taps inputs outputs"]
+) -> Float[Array, "batch height width outputs"]:
+  """Returns the convolution that keeps height and width, with XLA's own gradients: the plain form of `convolve`."""
+  return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_SPATIAL)
+
+
+def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+  return convolve_plainly(x, kernel), (x, kernel)
+
+
+def _backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+  x, kernel = kept
+
+  def by_library(x: Array, slope: Array) -> Array:
+    return jax.vjp(lambda kernel: convolve_plainly(x, kernel), kernel)[1](slope)[0]
+
+  def by_products(x: Array, slope: Array) -> Array:
+    return kernel_gradient(x, slope, len(kernel))
+
+  d_kernel = jax.lax.platform_dependent(x, slope, cpu=by_products, default=by_library)
+  return convolve_plainly(slope, kernel[::-1, ::-1].swapaxes(2, 3)), d_kernel
+
+
+_same = jax.custom_vjp(convolve_plainly)
+_same.defvjp(_forward, _backward)
+
+
+def kernel_gradient(
+  x: Float[Array, "batch height width inputs"], slope: Float[Array, "batch height width outputs"], taps: int
+) -> Float[Array, "taps taps inputs outputs"]:
+  """Returns the sum over examples and positions of x, moved by each tap, times the slope of the output."""
+  height, width, pad = x.shape[1], x.shape[2], taps // 2
+  padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+
+  def add(total: Array, example: tuple[Array, Array]) -> tuple[Array, None]:
+    one, rows = example[0], example[1].reshape(height * width, -1)
+    moved = [one[i : i + height, j : j + width].reshape(len(rows), -1) for i in range(taps) for j in range(taps)]
+    return total + jnp.stack([part.T @ rows for part in moved]), None
+
+  start = jnp.zeros((taps * taps, x.shape[3], slope.shape[3]))
+  total, _ = jax.lax.scan(add, start, (padded, slope))
+  return total.reshape(taps, taps, *total.shape[1:])
+
+
+def double(
+  h: Float[Array, "batch height width features"], kernel: Float[Array, "4 4 features outputs"]
+) -> Float[Array, "batch 2*height 2*width outputs"]:
+  """Returns the transposed convolution of stride 2, which doubles height and width, as one convolution of size 2.
+
+  Of the 4 x 4 kernel each of the four outputs of a position reads its own 2 x 2, so nothing is multiplied by the zeros
+  between the inputs; the gradient of the kernel is many times faster on a CPU than that of `double_plainly`.
+  """
+  batch, height, width, features = h.shape
+  kernel = kernel.reshape(2, 2, 2, 2, features, -1).transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, features, -1)
+  # padded here: XLA swaps the operands of the kernel's gradient where the input is the smaller one, and is slow then
+  padded = jnp.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  windows = jax.lax.conv_general_dilated(padded, kernel, (1, 1), "VALID", dimension_numbers=_SPATIAL)
+  windows = windows.reshape(batch, height + 1, width + 1, 2, 2, -1)
+  rows = [[windows[:, p : p + height, q : q + width, p, q] for q in (0, 1)] for p in (0, 1)]
+  return jnp.stack([jnp.stack(row, axis=3) for row in rows], axis=2).reshape(batch, 2 * height, 2 * width, -1)
+
+
+def double_plainly(
+  h: Float[Array, "batch height width features"], kernel: Float[Array, "4 4 features outputs"]
+) -> Float[Array, "batch 2*height 2*width outputs"]:
+  """Returns what `double` returns, by XLA's transposed convolution."""
+  return jax.lax.conv_transpose(h, kernel, (2, 2), "SAME", dimension_numbers=_SPATIAL)
+
+
+def convolve_sequence(
+  padded: Float[Array, "batch padded_length width"], kernel: Float[Array, "taps width"]
+) -> Float[Array, "batch length width"]:
+  """Returns sum_k kernel[k] * padded[i + k] for every i: a depthwise convolution without padding."""
+  length = padded.shape[1] - len(kernel) + 1
+  taps = [kernel[k][None, None].astype(padded.dtype) * padded[:, k : k + length] for k in range(len(kernel))]
+  return functools.reduce(jnp.add, taps)

@@ -1,0 +1,126 @@
+"""The recurrence of long short-term memory: gates in the order input, forget, cell, output.
+
+Reference: Hochreiter and Schmidhuber (1997), with the forget gate of Gers et al. (2000).
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Carry(NamedTuple):
+  """What an LSTM layer remembers."""
+
+  hidden: Float[Array, "batch width"]
+  cell: Float[Array, "batch width"]
+
+
+def recur(
+  kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"], *, reverse: bool = False
+) -> Float[Array, "batch length width"]:
+  """Returns the hidden states, from zeros, given what the inputs put into the gates.
+
+  Args:
+    kernel: from the hidden state before to the gates.
+    reverse: from the last position to the first.
+
+  The loop has the batch as its last axis, and the gradient of `kernel` is one product over all positions:
+  differentiating the loop would add to a matrix of the kernel's size at every position. Both matter where memory bounds
+  the product. There is no forward-mode derivative (`jax.jvp`, `jax.jacfwd`).
+  """
+  return _recur(reverse, kernel, driven)
+
+
+def recur_plainly(
+  kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"], *, reverse: bool = False
+) -> Float[Array, "batch length width"]:
+  """Returns what `recur` returns, as a loop that is differentiated: the plain form that the other is tested against."""
+
+  def step(carry: Carry, gates: Array) -> tuple[Carry, Array]:
+    enter, forget, candidate, leave = jnp.split(gates + carry.hidden @ kernel, 4, axis=1)
+    cell = jax.nn.sigmoid(forget) * carry.cell + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
+    hidden = jax.nn.sigmoid(leave) * jnp.tanh(cell)
+    return Carry(hidden, cell), hidden
+
+  zeros = jnp.zeros((driven.shape[0], kernel.shape[0]), driven.dtype)
+  return jax.lax.scan(step, Carry(zeros, zeros), driven.swapaxes(0, 1), reverse=reverse)[1].swapaxes(0, 1)
+
+
+def advance(kernel: Float[Array, "width gates"], carry: Carry, driven: Float[Array, "batch gates"]) -> Carry:
+  """Returns the state after one more position."""
+  return _update(carry.cell, _activate(driven + carry.hidden @ kernel, axis=1), axis=1)
+
+
+def _activate(gates: Array, axis: int) -> Array:
+  """Returns tanh of all gates in one pass, of halves where a sigmoid is meant: sigmoid(x) = 0.5 + 0.5 tanh(x / 2)."""
+  return jnp.tanh(gates * _slopes(gates, axis))
+
+
+def _slopes(gates: Array, axis: int) -> Array:
+  shape = [1] * gates.ndim
+  shape[axis] = gates.shape[axis]
+  return jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], gates.dtype), gates.shape[axis] // 4).reshape(shape)
+
+
+def _update(cell: Array, activated: Array, axis: int) -> Carry:
+  """Returns the next state from the cell before and what `_activate` returned."""
+  enter, forget, candidate, leave = jnp.split(activated, 4, axis=axis)
+  cell = (0.5 + 0.5 * forget) * cell + (0.5 + 0.5 * enter) * candidate
+  return Carry((0.5 + 0.5 * leave) * jnp.tanh(cell), cell)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _recur(
+  reverse: bool, kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"]
+) -> Float[Array, "batch length width"]:
+  return _run(reverse, kernel, driven)[0]
+
+
+def _run(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, Array]]:
+  """Returns the hidden states, and the cells and activated gates of every position, [length, features, batch]."""
+  zeros, transposed = jnp.zeros((kernel.shape[0], driven.shape[0]), driven.dtype), kernel.T
+
+  def step(carry: Carry, inputs: Array) -> tuple[Carry, tuple[Array, tuple[Array, Array]]]:
+    activated = _activate(inputs + transposed @ carry.hidden, axis=0)
+    carry = _update(carry.cell, activated, axis=0)
+    return carry, (carry.hidden, (carry.cell, activated))
+
+  hidden, kept = jax.lax.scan(step, Carry(zeros, zeros), driven.transpose(1, 2, 0), reverse=reverse)[1]
+  return hidden.transpose(2, 0, 1), kept
+
+
+def _recur_forward(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, ...]]:
+  hidden, (cell, activated) = _run(reverse, kernel, driven)
+  return hidden, (kernel, hidden, cell, activated)
+
+
+def _recur_backward(reverse: bool, kept: tuple[Array, ...], change: Array) -> tuple[Array, Array]:
+  kernel, hidden, cell, activated = kept
+
+  def step(later: Carry, position: tuple[Array, ...]) -> tuple[Carry, Array]:
+    change, cell_before, activated = position
+    _, pull = jax.vjp(partial(_update, axis=0), cell_before, activated)
+    d_cell, d_activated = pull(Carry(change + later.hidden, later.cell))
+    d_gates = d_activated * (1.0 - activated**2) * _slopes(activated, axis=0)
+    return Carry(kernel @ d_gates, d_cell), d_gates
+
+  zeros = jnp.zeros_like(cell[0])
+  positions = (change.transpose(1, 2, 0), _delayed(cell, reverse, axis=0), activated)
+  d_gates = jax.lax.scan(step, Carry(zeros, zeros), positions, reverse=not reverse)[1].transpose(2, 0, 1)
+  before = _delayed(hidden, reverse, axis=1)
+  return before.reshape(-1, before.shape[2]).T @ d_gates.reshape(-1, d_gates.shape[2]), d_gates
+
+
+def _delayed(states: Array, reverse: bool, axis: int) -> Array:
+  """Returns the states that each position along an axis started from, zeros at the first."""
+  length = states.shape[axis]
+  first = jnp.zeros_like(jax.lax.slice_in_dim(states, 0, 1, axis=axis))
+  if reverse:
+    return jnp.concatenate([jax.lax.slice_in_dim(states, 1, length, axis=axis), first], axis=axis)
+  return jnp.concatenate([first, jax.lax.slice_in_dim(states, 0, length - 1, axis=axis)], axis=axis)
+
+
+_recur.defvjp(_recur_forward, _recur_backward)

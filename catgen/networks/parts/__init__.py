@@ -1,0 +1,1 @@
+"""Layers that trunks and roles are built from."""

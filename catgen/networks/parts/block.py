@@ -1,0 +1,55 @@
+"""The block of a transformer, told the time or not, causal or not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from catgen.networks.parts.dropout import dropout
+from catgen.networks.parts.mlp import GatedMLP
+from catgen.networks.parts.norm import Modulation, modulated_norm
+from catgen.networks.parts.self_attention import Cache, SelfAttention
+from catgen.networks.parts.sizes import BlockSizes
+
+
+class Block(nnx.Module):
+  """Two residual branches, attention and perceptron, each h + gate * branch(modulated_norm(h)).
+
+  Shifts, scales and gates are linear in the time vector, or parameters in a network without time; all are zero at
+  first, so that the block begins as the identity (adaLN-zero: Peebles and Xie, 2023).
+  """
+
+  def __init__(self, sizes: BlockSizes, *, rngs: nnx.Rngs) -> None:
+    self.dropout = sizes.dropout
+    self.modulation = Modulation(sizes.width, 6, time_width=sizes.time_width)
+    self.attention = SelfAttention(sizes, rngs=rngs)
+    self.mlp = GatedMLP(sizes.width, sizes.hidden_width, dtype=sizes.dtype, rngs=rngs)
+
+  def __call__(
+    self,
+    h: Float[Array, "batch length width"],
+    angles: Float[Array, "length half"],
+    *,
+    time: Float[Array, "batch time_width"] | None = None,
+    valid: Bool[Array, "batch length"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> Float[Array, "batch length width"]:
+    """Returns h after both branches; keys = None means no dropout."""
+    return self._residual(h, time, keys, lambda x: (self.attention(x, angles, valid=valid), None))[0]
+
+  def decode(
+    self, h: Float[Array, "batch 1 width"], angles: Float[Array, "1 half"], *, cache: Cache, position: Int[Array, ""]
+  ) -> tuple[Float[Array, "batch 1 width"], Cache]:
+    """Returns what the causal block gives at `position`, and the cache with that position added."""
+    return self._residual(h, None, None, lambda x: self.attention.decode(x, angles, cache=cache, position=position))
+
+  def _residual(self, h: Array, time: Array | None, keys: Array | None, attention: Callable) -> tuple[Array, Any]:
+    shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(time)
+    mixed, cache = attention(modulated_norm(h, shift, scale))
+    branch_keys = (None, None) if keys is None else jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    h = h + gate.astype(h.dtype) * dropout(branch_keys[0], mixed, self.dropout)
+    change = self.mlp(modulated_norm(h, mlp_shift, mlp_scale))
+    return h + mlp_gate.astype(h.dtype) * dropout(branch_keys[1], change, self.dropout), cache

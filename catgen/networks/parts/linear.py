@@ -1,0 +1,58 @@
+"""The linear layer of all networks."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+Init = Literal["normal", "uniform", "constant", "zeros"]
+
+
+class Linear(nnx.Module):
+  """x kernel + bias over the last axis.
+
+  All leading axes are merged into one before the product: for the gradient of the kernel XLA then transposes nothing,
+  which saves a quarter of a transformer's training step on CPUs.
+
+  Args:
+    init: "normal": kernel N(0, 1 / num_inputs), bias zero; "uniform": both within 1 / sqrt(num_inputs), the default of
+      PyTorch and so of the paper's code; "constant": such a bias and a kernel of zeros, so that outputs do not depend
+      on inputs at first, but differ; "zeros": both zero.
+    dtype: of the product; parameters are float32.
+  """
+
+  def __init__(
+    self,
+    num_inputs: int,
+    num_outputs: int,
+    *,
+    use_bias: bool = True,
+    init: Init = "normal",
+    dtype: np.dtype | type = jnp.float32,
+    rngs: nnx.Rngs,
+  ) -> None:
+    self.dtype = jnp.dtype(dtype)
+    self.kernel = nnx.Param(_draw(init, num_inputs)(rngs.params(), (num_inputs, num_outputs)))
+    bias_init: Init = "uniform" if init in ("uniform", "constant") else "zeros"
+    self.bias = nnx.Param(_draw(bias_init, num_inputs)(rngs.params(), (num_outputs,))) if use_bias else None
+
+  def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+    """Returns the product in `dtype`."""
+    y = x.reshape(-1, x.shape[-1]).astype(self.dtype) @ self.kernel[...].astype(self.dtype)
+    if self.bias is not None:
+      y = y + self.bias[...].astype(self.dtype)[None]
+    return y.reshape(*x.shape[:-1], -1)
+
+
+def _draw(init: Init, num_inputs: int) -> Callable[[Array, tuple[int, ...]], Array]:
+  scale = 1 / math.sqrt(num_inputs)
+  if init == "normal":
+    return lambda key, shape: scale * jax.random.normal(key, shape)
+  if init == "uniform":
+    return lambda key, shape: jax.random.uniform(key, shape, minval=-scale, maxval=scale)
+  return lambda key, shape: jnp.zeros(shape)

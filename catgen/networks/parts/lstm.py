@@ -1,0 +1,56 @@
+"""Layers of long short-term memory over sequences, whole or one position at a time."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from catgen.kernels.recurrence import Carry, advance, recur
+
+
+class LSTMLayer(nnx.Module):
+  """One layer in one direction, its initialization PyTorch's, uniform within 1 / sqrt(width).
+
+  There is one bias where PyTorch has two that are added, so its layers count 4 width parameters more.
+  """
+
+  def __init__(self, num_inputs: int, width: int, *, rngs: nnx.Rngs) -> None:
+    self.width, scale = width, width**-0.5
+    shapes = {"input": (num_inputs, 4 * width), "recurrent": (width, 4 * width), "bias": (4 * width,)}
+    draw = {
+      name: nnx.Param(jax.random.uniform(rngs.params(), shape, minval=-scale, maxval=scale))
+      for name, shape in shapes.items()
+    }
+    self.input_kernel, self.recurrent_kernel, self.bias = draw["input"], draw["recurrent"], draw["bias"]
+
+  def __call__(
+    self, x: Float[Array, "batch length inputs"], *, reverse: bool = False
+  ) -> Float[Array, "batch length width"]:
+    """Returns the hidden state at every position, each seeing itself and those before (after, if reverse)."""
+    driven = x.reshape(-1, x.shape[-1]) @ self.input_kernel[...] + self.bias[...][None]
+    return recur(self.recurrent_kernel[...], driven.reshape(*x.shape[:2], -1), reverse=reverse)
+
+  def init_carry(self, batch_size: int) -> Carry:
+    """Returns the state before the first position."""
+    zeros = jnp.zeros((batch_size, self.width))
+    return Carry(zeros, zeros)
+
+  def step(self, carry: Carry, x: Float[Array, "batch inputs"]) -> tuple[Carry, Float[Array, "batch width"]]:
+    """Returns the state after one more position, and its hidden part."""
+    carry = advance(self.recurrent_kernel[...], carry, x @ self.input_kernel[...] + self.bias[...][None])
+    return carry, carry.hidden
+
+
+class BidirectionalLSTM(nnx.Module):
+  """`num_layers` pairs of layers, forward and backward, their hidden states concatenated: 2 width features."""
+
+  def __init__(self, num_inputs: int, width: int, num_layers: int, *, rngs: nnx.Rngs) -> None:
+    inputs = [num_inputs] + [2 * width] * (num_layers - 1)
+    self.ahead = nnx.List([LSTMLayer(count, width, rngs=rngs) for count in inputs])
+    self.back = nnx.List([LSTMLayer(count, width, rngs=rngs) for count in inputs])
+
+  def __call__(self, x: Float[Array, "batch length inputs"]) -> Float[Array, "batch length outputs"]:
+    """Returns features of every position that depend on all."""
+    for ahead, back in zip(self.ahead, self.back, strict=True):
+      x = jnp.concatenate([ahead(x), back(x, reverse=True)], axis=-1)
+    return x

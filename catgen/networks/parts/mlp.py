@@ -1,0 +1,42 @@
+"""Perceptrons: of transformer blocks, and of the paper's text flows."""
+
+import functools
+import itertools
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from catgen.networks.parts.linear import Linear
+
+
+class MLP(nnx.Module):
+  """Linear layers with exact GELU between them (and, with `activate_last`, after them), PyTorch's initialization."""
+
+  def __init__(self, *widths: int, activate_last: bool = False, rngs: nnx.Rngs) -> None:
+    self.activate_last = activate_last
+    pairs = itertools.pairwise(widths)
+    self.layers = nnx.List([Linear(inputs, outputs, init="uniform", rngs=rngs) for inputs, outputs in pairs])
+
+  def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+    """Returns the last layer's features."""
+    for i, layer in enumerate(self.layers):
+      x = layer(x)
+      if self.activate_last or i + 1 < len(self.layers):
+        x = jax.nn.gelu(x, approximate=False)
+    return x
+
+
+class GatedMLP(nnx.Module):
+  """SwiGLU: output(silu(gate(h)) * value(h)) (Shazeer, 2020)."""
+
+  def __init__(self, width: int, hidden_width: int, *, dtype: np.dtype, rngs: nnx.Rngs) -> None:
+    linear = functools.partial(Linear, use_bias=False, dtype=dtype, rngs=rngs)
+    self.gate = linear(width, hidden_width)
+    self.value = linear(width, hidden_width)
+    self.output = linear(hidden_width, width)
+
+  def __call__(self, h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+    """Returns the same perceptron at every position."""
+    return self.output(jax.nn.silu(self.gate(h)) * self.value(h))

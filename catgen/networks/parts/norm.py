@@ -1,0 +1,55 @@
+"""Normalization of features, its shift, scale and gate functions of time, or plain parameters where there is none."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Float32
+
+
+def layer_norm(h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+  """Returns (h - mean) / sqrt(variance + 1e-6) over features, without learned parameters, computed in float32."""
+  centered = h.astype(jnp.float32)
+  centered = centered - centered.mean(axis=-1, keepdims=True)
+  variance = jnp.square(centered).mean(axis=-1, keepdims=True)
+  return (centered * jax.lax.rsqrt(variance + 1e-6)).astype(h.dtype)
+
+
+class Modulation(nnx.Module):
+  """`count` feature vectors, zero at first: functions of time in a denoising network, else plain parameters."""
+
+  def __init__(self, width: int, count: int, *, time_width: int | None) -> None:
+    self.count = count
+    self.kernel = None if time_width is None else nnx.Param(jnp.zeros((time_width, count * width)))
+    self.bias = nnx.Param(jnp.zeros((count * width,)))
+
+  def __call__(self, time: Float[Array, "batch time_width"] | None) -> list[Float[Array, "examples 1 width"]]:
+    """Returns the vectors in float32; one example stands for all without time."""
+    vectors = self.bias[...][None]
+    if self.kernel is not None and time is not None:
+      vectors = vectors + time @ self.kernel[...]
+    return jnp.split(vectors[:, None], self.count, axis=-1)
+
+
+def modulated_norm(h: Array, shift: Array, scale: Array) -> Float[Array, "batch length width"]:
+  """Returns layer_norm(h) (1 + scale) + shift in the dtype of h."""
+  return (layer_norm(h).astype(jnp.float32) * (1.0 + scale) + shift).astype(h.dtype)
+
+
+class ModulatedNorm(nnx.Module):
+  """The last norm of a trunk: a layer norm modulated by time, in float32."""
+
+  def __init__(self, width: int, *, time_width: int | None) -> None:
+    self.modulation = Modulation(width, 2, time_width=time_width)
+
+  def __call__(
+    self, h: Float[Array, "batch length width"], time: Float[Array, "batch time_width"] | None
+  ) -> Float32[Array, "batch length width"]:
+    """Returns normalized features."""
+    return modulated_norm(h.astype(jnp.float32), *self.modulation(time))
+
+
+def rms_norm(x: Float[Array, "batch length heads dim"], scale: Float[Array, "dim"]) -> Array:
+  """Returns scale * x / sqrt(mean x^2 + 1e-6) over the last axis, computed in float32."""
+  wide = x.astype(jnp.float32)
+  factor = jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + 1e-6)
+  return (wide * factor * scale[None, None, None]).astype(x.dtype)

@@ -1,0 +1,12 @@
+"""Sequences one position later: what a causal network reads at a position is what came before it."""
+
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+
+def shifted(x: Array, first: Array | float | int | bool, event_shape: tuple[int, ...]) -> Array:
+  """Returns x [batch, *event, ...] one position later in row-major order, `first` in front and the last entry gone."""
+  flat = x.reshape(len(x), math.prod(event_shape), *x.shape[1 + len(event_shape) :])
+  return jnp.concatenate([jnp.full_like(flat[:, :1], first), flat[:, :-1]], axis=1).reshape(x.shape)

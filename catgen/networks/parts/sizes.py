@@ -1,0 +1,48 @@
+"""The sizes of a transformer's blocks, checked."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from catgen.interfaces import InputError
+from catgen.networks.parts.dropout import check_rate
+from catgen.networks.parts.precision import compute_dtype
+
+
+class BlockSizes(NamedTuple):
+  """What a block is built from; made by `block_sizes`."""
+
+  width: int
+  num_heads: int
+  hidden_width: int  # of the gated perceptron
+  time_width: int | None  # None = no time
+  causal: bool
+  conv_width: int  # taps of the depthwise convolution before attention; 0 = none
+  dropout: float
+  dtype: np.dtype
+
+
+def block_sizes(
+  *,
+  width: int,
+  num_heads: int,
+  mlp_ratio: float,
+  dropout: float,
+  dtype: str,
+  causal: bool = False,
+  time_width: int | None = None,
+  conv_width: int = 0,
+) -> BlockSizes:
+  """Returns the sizes of a block, its perceptron mlp_ratio times the width, rounded to a multiple of 8.
+
+  Raises:
+    InputError: names the one that does not fit.
+  """
+  if width % num_heads:
+    raise InputError(f"num_heads {num_heads} does not divide width {width}")
+  if conv_width < 0 or (conv_width and not causal and conv_width % 2 == 0):
+    raise InputError(f"conv_width must be 0 or odd (any positive number in a causal network), not {conv_width}")
+  hidden_width = 8 * round(mlp_ratio * width / 8)
+  return BlockSizes(
+    width, num_heads, hidden_width, time_width, causal, conv_width, check_rate(dropout), compute_dtype(dtype)
+  )

@@ -1,0 +1,299 @@
+"""The roles of networks: read in, any trunk, head. A trunk that makes no sense in a role is refused by name.
+
+`Denoiser` and `Causal` give logits of every position, `Encoder` and `Conditioner` features. `given` are the attributes
+of each example; None = none is given. What an invalid position holds reaches no valid one.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Float32, Int, Key
+
+from catgen.interfaces import InputError
+from catgen.kinds import Recipe, name_of
+from catgen.networks import TRUNKS
+from catgen.networks.parts.embedding import Embedding
+from catgen.networks.parts.given import Given
+from catgen.networks.parts.linear import Linear
+from catgen.networks.parts.shift import shifted
+from catgen.networks.parts.time import TimeVector
+from catgen.networks.trunk import Abilities, Ends
+
+
+class Stack(nnx.Module):
+  """What the roles share: read in, trunk and head, with what is given and the time added to what is read.
+
+  Args:
+    role: in words, for messages.
+    given: categories of each attribute, as in `EventSpec.given`.
+  """
+
+  def __init__(
+    self,
+    recipe: Recipe,
+    role: str,
+    event_shape: tuple[int, ...],
+    ends: Ends,
+    *,
+    given: tuple[int, ...] = (),
+    rngs: nnx.Rngs,
+  ) -> None:
+    check(recipe, role, event_shape, ends)
+    key = rngs.params() if ends.categorical else None  # first, so that a seed means the table that it always meant
+    self.trunk: Any = recipe(tuple(event_shape), ends, rngs=rngs)
+    width = self.trunk.num_inputs
+    if self.trunk.read_in is not None:
+      self.read_in: Any = None
+    elif key is not None:
+      self.read_in = Embedding(ends.num_inputs, width, key=key)
+    else:
+      self.read_in = Linear(ends.num_inputs, width, rngs=rngs)
+    self.given = Given(given, width) if given else None
+    self.time = TimeVector(width, rngs=rngs) if ends.timed and not self.trunk.abilities.time else None
+    own = self.trunk.head is not None
+    self.head: Any = None if own else Linear(self.trunk.num_outputs, ends.num_outputs, init=ends.init, rngs=rngs)
+
+  def read(self, x: Array) -> Float[Array, "*positions inputs"]:
+    """Returns features of what comes in."""
+    return (self.trunk.read_in if self.read_in is None else self.read_in)(x)
+
+  def __call__(
+    self,
+    h: Float[Array, "batch *event inputs"],
+    *,
+    given: Array | None = None,
+    time: Array | None = None,
+    **keywords: Any,
+  ) -> Float32[Array, "batch *event outputs"]:
+    """Returns outputs of features that were read; keywords: valid and keys, for the trunk."""
+    if self.time is not None and time is not None:
+      h, time = _added(h, self.time(time)), None
+    return self._outputs(self.trunk(self._with_given(h, given), time=time, **keywords))
+
+  def decode(
+    self, h: Float[Array, "batch inputs"], *, given: Array | None, cache: Any, position: Int[Array, ""]
+  ) -> tuple[Float32[Array, "batch outputs"], Any]:
+    """Returns outputs of one position, and the cache for the next."""
+    h, cache = self.trunk.decode(self._with_given(h, given), cache=cache, position=position)
+    return self._outputs(h), cache
+
+  def _with_given(self, h: Array, given: Array | None) -> Array:
+    if self.given is not None:
+      return _added(h, self.given(given))
+    if given is not None and given.shape[1]:
+      raise InputError("attributes are given, but the network was built for none; set EventSpec.given")
+    return h
+
+  def _outputs(self, h: Array) -> Array:
+    return (self.trunk.head if self.head is None else self.head)(h)
+
+
+def _added(h: Float[Array, "batch *event width"], vector: Float[Array, "examples width"]) -> Array:
+  """Returns h with a vector of each example added at every position."""
+  return h + vector.reshape(len(vector), *(1,) * (h.ndim - 2), -1)
+
+
+def check(recipe: Recipe, role: str, event_shape: tuple[int, ...], ends: Ends) -> None:
+  """Raises InputError where a trunk makes no sense in a role, or does not take such events."""
+
+  def able(test: Callable[[Abilities], bool]) -> str:
+    makes: dict[str, Any] = {name: kind.make for name, kind in TRUNKS.items()}
+    return ", ".join(name for name, make in makes.items() if test(make.abilities))
+
+  make: Any = recipe.make
+  abilities: Abilities = make.abilities
+  name = next((name for name, kind in TRUNKS.items() if kind.make is recipe.make), name_of(recipe.make))
+  if abilities.num_axes not in (None, len(event_shape)):
+    kinds = able(lambda each: each.num_axes in (None, len(event_shape)))
+    raise InputError(f"{name} needs maps, not events of shape {tuple(event_shape)}; for them choose one of {kinds}")
+  if abilities.blind and role != "an encoder":
+    raise InputError(f"{name} reads nothing and cannot be {role}; choose one of {able(lambda each: not each.blind)}")
+  if ends.causal and not abilities.causal:
+    kinds = able(lambda each: each.causal)
+    raise InputError(f"{name} sees positions on all sides and cannot be {role}; choose one of {kinds}")
+
+
+class Denoiser(nnx.Module):
+  """From corrupted categories and a time to logits of the clean ones. Untrained, it predicts uniformly.
+
+  Args:
+    recipe: of a trunk.
+    num_inputs, num_outputs: categories in (with a mask state, one more) and logits out.
+    given: categories of each attribute that may condition an example.
+  """
+
+  def __init__(
+    self,
+    recipe: Recipe,
+    event_shape: tuple[int, ...],
+    num_inputs: int,
+    num_outputs: int,
+    given: tuple[int, ...] = (),
+    *,
+    rngs: nnx.Rngs,
+  ) -> None:
+    ends = Ends(num_inputs, num_outputs, "zeros", timed=True)
+    self.stack = Stack(recipe, "a denoiser", event_shape, ends, given=given, rngs=rngs)
+
+  def __call__(
+    self,
+    x: Int[Array, "batch *event"],
+    time: Float[Array, "batch"],
+    *,
+    valid: Bool[Array, "batch *event"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+    given: Int[Array, "batch attributes"] | None = None,
+  ) -> Float32[Array, "batch *event outputs"]:
+    """Returns logits of the clean category at every position.
+
+    Args:
+      time: in [0, 1]; for a process of T steps (t - 1) / T.
+      valid: False = padding, which no valid position sees; None = every position counts.
+      keys: one key per example for dropout; None = no dropout.
+    """
+    return self.stack(self.stack.read(x), given=given, time=time, valid=valid, keys=keys)
+
+
+class Causal(nnx.Module):
+  """Each position predicted from those before it in row-major order, all at once or one at a time.
+
+  Args: those of `Denoiser`. The category `num_inputs` is the start token, which stands before the first position.
+  Untrained, it predicts uniformly.
+  """
+
+  def __init__(
+    self,
+    recipe: Recipe,
+    event_shape: tuple[int, ...],
+    num_inputs: int,
+    num_outputs: int,
+    given: tuple[int, ...] = (),
+    *,
+    rngs: nnx.Rngs,
+  ) -> None:
+    self.event_shape, self.start = tuple(event_shape), num_inputs
+    ends = Ends(num_inputs + 1, num_outputs, "zeros", causal=True)
+    self.stack = Stack(recipe, "a causal network", event_shape, ends, given=given, rngs=rngs)
+
+  def __call__(
+    self,
+    x: Int[Array, "batch *event"],
+    *,
+    valid: Bool[Array, "batch *event"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+    given: Int[Array, "batch attributes"] | None = None,
+  ) -> Float32[Array, "batch *event outputs"]:
+    """Returns logits of every position given the valid ones before it; keys: for dropout, None = none."""
+    tokens = shifted(x, self.start, self.event_shape)
+    seen = None if valid is None else shifted(valid, True, self.event_shape)
+    if seen is not None:
+      tokens = jnp.where(seen, tokens, self.start)  # what follows padding starts from its own residual stream
+    return self.stack(self.stack.read(tokens), given=given, valid=seen, keys=keys)
+
+  def init_cache(self, batch_size: int) -> Any:
+    """Returns what `decode` carries before the first position."""
+    return self.stack.trunk.init_cache(batch_size)
+
+  def decode(
+    self,
+    cache: Any,
+    token: Int[Array, "batch"],
+    position: Int[Array, ""],
+    *,
+    given: Int[Array, "batch attributes"] | None = None,
+  ) -> tuple[Float32[Array, "batch outputs"], Any]:
+    """Returns the logits of one position, numbered in row-major order, and the cache for the next.
+
+    Args:
+      cache: from `init_cache` or from the position before; positions come in order from 0.
+      token: the category at position - 1; for position 0 the start token, `num_inputs`.
+    """
+    return self.stack.decode(self.stack.read(token), given=given, cache=cache, position=position)
+
+
+class Encoder(nnx.Module):
+  """From categories to features, for the inverses of flows and other posteriors. Untrained, features are random."""
+
+  def __init__(
+    self, recipe: Recipe, event_shape: tuple[int, ...], num_inputs: int, num_outputs: int, *, rngs: nnx.Rngs
+  ) -> None:
+    ends = Ends(num_inputs, num_outputs, "uniform")
+    self.stack = Stack(recipe, "an encoder", event_shape, ends, rngs=rngs)
+
+  def __call__(
+    self,
+    x: Int[Array, "batch *event"],
+    *,
+    valid: Bool[Array, "batch *event"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> Float32[Array, "batch *event outputs"]:
+    """Returns features of every position; keys: for dropout, None = none."""
+    return self.stack(self.stack.read(x), valid=valid, keys=keys)
+
+
+class Conditioner(nnx.Module):
+  """From latents to features from which a flow layer takes its parameters; causal or not.
+
+  Untrained, features do not depend on the latents, but differ from each other, or the components of a mixture would
+  stay equal forever; those of the paper's LSTM start at random.
+
+  Args:
+    recipe: of a trunk.
+    num_channels, num_context: numbers of a position in, latents and context; num_outputs: features out.
+    causal: position l sees positions < l only, in row-major order, and what is read before the first is zeros.
+    given: categories of each attribute that may condition an example.
+  """
+
+  def __init__(
+    self,
+    recipe: Recipe,
+    event_shape: tuple[int, ...],
+    num_channels: int,
+    num_outputs: int,
+    *,
+    num_context: int = 0,
+    causal: bool = False,
+    given: tuple[int, ...] = (),
+    rngs: nnx.Rngs,
+  ) -> None:
+    self.event_shape, self.causal = tuple(event_shape), causal
+    role = "a causal conditioner" if causal else "a conditioner"
+    ends = Ends(num_channels + num_context, num_outputs, "constant", categorical=False, causal=causal)
+    self.stack = Stack(recipe, role, event_shape, ends, given=given, rngs=rngs)
+
+  def __call__(
+    self,
+    z: Float[Array, "batch *event channels"],
+    *,
+    context: Float[Array, "batch *event context"] | None = None,
+    valid: Bool[Array, "batch *event"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+    given: Int[Array, "batch attributes"] | None = None,
+  ) -> Float32[Array, "batch *event outputs"]:
+    """Returns features of every position, which depend on all valid ones, or on those before it; keys: for dropout."""
+    z = z if context is None else jnp.concatenate([z, context], axis=-1)
+    z = z if valid is None else jnp.where(valid[..., None], z, 0.0)
+    h = self.stack.read(z)
+    if self.causal:
+      h = shifted(h, 0.0, self.event_shape)
+      valid = None if valid is None else shifted(valid, True, self.event_shape)
+    return self.stack(h, given=given, valid=valid, keys=keys)
+
+  def init_cache(self, batch_size: int) -> Any:
+    """Returns what `decode` carries before the first position, of a causal conditioner."""
+    return self.stack.trunk.init_cache(batch_size)
+
+  def decode(
+    self,
+    cache: Any,
+    previous: Float[Array, "batch channels"],
+    position: Int[Array, ""],
+    *,
+    given: Int[Array, "batch attributes"] | None = None,
+  ) -> tuple[Float32[Array, "batch outputs"], Any]:
+    """Returns the features of one position given the latent before it (not read at position 0), and the cache."""
+    h = self.stack.read(previous)
+    h = jnp.where(position > 0, h, jnp.zeros_like(h))
+    return self.stack.decode(h, given=given, cache=cache, position=position)

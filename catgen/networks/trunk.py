@@ -1,0 +1,89 @@
+"""The contract of a trunk, and what a role asks of it.
+
+A trunk is a Flax module from features of every position to features of every position. A role (`catgen.networks.roles`)
+reads data into features, calls the trunk, and makes outputs of what it gives. A trunk is built as
+`recipe(event_shape, ends, rngs=rngs)`; its keyword-only parameters are the keys of a section of a configuration.
+"""
+
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Float32, Int, Key
+
+from catgen.networks.parts.linear import Init
+
+
+class Ends(NamedTuple):
+  """What a role supplies. Most trunks read of it only whether they are causal and timed.
+
+  Attributes:
+    num_inputs: categories that come in, of which a table makes features, or numbers of a position.
+    num_outputs: of a position, that the role's last layer makes of the trunk's features.
+    init: how that layer starts.
+    categorical: categories come in.
+    causal: position l is given what came before it, and its features must not depend on what later ones are given.
+    timed: the trunk is told a time.
+  """
+
+  num_inputs: int
+  num_outputs: int
+  init: Init
+  categorical: bool = True
+  causal: bool = False
+  timed: bool = False
+
+
+class Abilities(NamedTuple):
+  """What a trunk can do, and needs."""
+
+  causal: bool = False  # be causal: it then has `init_cache` and `decode`
+  time: bool = False  # be told a time; for others a role adds features of the time to what they read
+  num_axes: int | None = None  # of the events that it takes; None = any
+  blind: bool = False  # it reads nothing
+
+
+class Trunk(Protocol):
+  """Features of every position to features of every position, the event's axes kept.
+
+  What an invalid position holds reaches no valid one. Parameters and what is returned are float32.
+  """
+
+  abilities: ClassVar[Abilities]
+  num_inputs: int  # features of a position that it reads
+  num_outputs: int  # features of a position that it gives
+  read_in: nnx.Module | None  # from the role's data to these features; None = the role's own, a table or a linear layer
+  head: nnx.Module | None  # from these features to outputs; None = the role's own, a linear layer that starts at `init`
+
+  def __init__(self, event_shape: tuple[int, ...], ends: Ends, *, rngs: nnx.Rngs, **sizes: Any) -> None: ...
+
+  def __call__(
+    self,
+    h: Float[Array, "batch *event inputs"],
+    *,
+    time: Float[Array, "batch"] | None = None,
+    valid: Bool[Array, "batch *event"] | None = None,
+    keys: Key[Array, "batch"] | None = None,
+  ) -> Float32[Array, "batch *event outputs"]:
+    """Returns features of every position.
+
+    Args:
+      time: in [0, 1], for a trunk that was built to be told it.
+      valid: False = padding, which no valid position sees; None = every position counts. Of a causal trunk: whether
+        what came before the position is valid.
+      keys: one key per example for dropout; None = no dropout.
+    """
+    ...
+
+
+class CausalTrunk(Trunk, Protocol):
+  """A trunk that was built to be causal."""
+
+  def init_cache(self, batch_size: int) -> Any:
+    """Returns what `decode` carries before the first position."""
+    ...
+
+  def decode(
+    self, h: Float[Array, "batch inputs"], *, cache: Any, position: Int[Array, ""]
+  ) -> tuple[Float32[Array, "batch outputs"], Any]:
+    """Returns the features of one position in row-major order, given what it reads, and the cache for the next."""
+    ...

@@ -1,0 +1,107 @@
+"""Attention against loops in float64, and the faster form against the plain one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from catgen.kernels.attention import attend, attend_linearly, attend_locally, attend_plainly
+
+BATCH, LENGTH, HEADS, DIM = 2, 12, 3, 4
+
+
+def draw(dtype=np.float32):
+  rng = np.random.default_rng(0)
+  return [jnp.asarray(3 * rng.normal(size=(BATCH, LENGTH, HEADS, DIM)), dtype) for _ in range(3)]
+
+
+def some_padding():
+  valid = np.ones((BATCH, LENGTH), bool)
+  valid[0, 9:], valid[1, [0, 4, 5]] = False, False
+  return valid
+
+
+def reference(query, key, value, seen):
+  """Softmax attention of each query over the keys where seen[batch, query, key]."""
+  query, key, value = (np.asarray(x, np.float64) for x in (query, key, value))
+  out = np.zeros_like(query)
+  for b, i, h in np.ndindex(BATCH, LENGTH, HEADS):
+    kept = np.flatnonzero(seen[b, i])
+    weights = np.exp([query[b, i, h] @ key[b, j, h] / np.sqrt(DIM) for j in kept])
+    out[b, i, h] = sum(w * value[b, j, h] for w, j in zip(weights / weights.sum(), kept, strict=True))
+  return out
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("form", [attend, attend_plainly])
+def test_attend_is_softmax_over_valid_keys(form, causal, padded):
+  valid = some_padding() if padded else np.ones((BATCH, LENGTH), bool)
+  valid[:, 0] |= causal  # a causal first query sees one key only
+  seen = np.broadcast_to(valid[:, None], (BATCH, LENGTH, LENGTH)) & (~causal | np.tri(LENGTH, dtype=bool))
+  query, key, value = draw()
+  out = form(query, key, value, valid=jnp.asarray(valid) if padded else None, causal=causal)
+  np.testing.assert_allclose(out, reference(query, key, value, seen), rtol=1e-5, atol=1e-5)
+
+
+def test_attend_survives_scores_far_beyond_the_range_of_exp():
+  query, key, value = draw()
+  sharp = attend(1e3 * query, key, value)
+  best = np.argmax(np.einsum("bqhd,bkhd->bhqk", query, key), axis=-1)
+  chosen = np.stack([[np.asarray(value)[b, best[b, h], h] for h in range(HEADS)] for b in range(BATCH)])
+  np.testing.assert_allclose(sharp, chosen.swapaxes(1, 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_attend_and_its_gradient_are_those_of_the_plain_form(dtype, causal):
+  valid = jnp.asarray(some_padding()).at[:, 0].set(True)
+
+  def loss(form, query, key, value):
+    return jnp.sum(jnp.sin(form(query, key, value, valid=valid, causal=causal).astype(jnp.float32)))
+
+  found, expected = (
+    jax.value_and_grad(lambda *x, form=form: loss(form, *x), argnums=(0, 1, 2))(*draw(dtype))
+    for form in (attend, attend_plainly)
+  )
+  tolerance = 1e-5 if dtype == jnp.float32 else 0.05
+  np.testing.assert_allclose(found[0], expected[0], rtol=tolerance)
+  for a, b in zip(found[1], expected[1], strict=True):
+    a, b = (np.asarray(x, np.float32) for x in (a, b))
+    np.testing.assert_allclose(a, b, atol=tolerance * np.abs(b).max())
+
+
+@pytest.mark.parametrize("window", [12, 6, 4, 3, 2])
+@pytest.mark.parametrize("padded", [False, True])
+def test_local_attention_sees_its_window_and_both_neighbors(window, padded):
+  valid = some_padding() if padded else np.ones((BATCH, LENGTH), bool)
+  number = np.arange(LENGTH) // window
+  seen = (np.abs(number[:, None] - number[None]) <= 1)[None] & valid[:, None]
+  query, key, value = draw()
+  out = attend_locally(query, key, value, window=window, valid=jnp.asarray(valid) if padded else None)
+  kept = seen.any(axis=-1)  # a position whose neighborhood is all padding has no defined value
+  expected = reference(query, key, value, np.where(kept[..., None], seen, True))
+  np.testing.assert_allclose(np.asarray(out)[kept], expected[kept], rtol=1e-5, atol=1e-5)
+  assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_linear_attention_is_two_softmaxes_and_a_context(padded):
+  valid = some_padding() if padded else np.ones((BATCH, LENGTH), bool)
+  query, key, value = draw()
+  out = attend_linearly(query, key, value, valid=jnp.asarray(valid) if padded else None)
+  wide_query, wide_key, wide_value = (np.asarray(x, np.float64) for x in (query, key, value))
+  for b, h in np.ndindex(BATCH, HEADS):
+    weights = np.exp(wide_key[b, valid[b], h])
+    weights /= weights.sum(axis=0)
+    context = weights.T @ wide_value[b, valid[b], h]
+    for i in range(LENGTH):
+      features = np.exp(wide_query[b, i, h])
+      np.testing.assert_allclose(out[b, i, h], features / features.sum() / np.sqrt(DIM) @ context, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", [attend, attend_linearly])
+def test_half_precision_results_keep_their_dtype_and_accumulate_widely(attention):
+  half = attention(*draw(jnp.bfloat16))
+  assert half.dtype == jnp.bfloat16
+  np.testing.assert_allclose(half.astype(jnp.float32), attention(*draw()), atol=0.1)

@@ -1,0 +1,163 @@
+"""Small networks of every trunk in every role that it can have, their parameters moved by noise.
+
+At zero gates, tables and heads every statement would be empty.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from catgen.networks import TRUNKS
+from catgen.networks.roles import Causal, Conditioner, Denoiser, Encoder
+
+BATCH, EVENT, MAP, CLASSES, CHANNELS = 3, (6,), (4, 4), 5, 2
+GIVEN = (2, 3)
+ROLES = {
+  "denoiser": Denoiser,
+  "causal": Causal,
+  "encoder": Encoder,
+  "conditioner": Conditioner,
+  "causal_conditioner": functools.partial(Conditioner, causal=True),
+}
+SIZES: dict[str, dict[str, Any]] = {
+  "transformer": {"width": 8, "num_layers": 2, "num_heads": 2, "time_width": 8},
+  "lstm": {"width": 8, "time_width": 3, "hidden_width": 6, "lstm_width": 6, "output_width": 6},
+  "per_position": {"width": 8, "output_width": 6},
+  "none": {},
+  "densenet": {"width": 8, "num_layers": 2, "growth": 4},
+  "unet": {"widths": (8, 12), "num_layers": 1, "num_heads": 2, "time_width": 8},
+  "local_linear_transformer": {"width": 8, "num_layers": 2, "num_heads": 2, "window": 2},
+  "linear_attention_unet": {"width": 8, "multipliers": (1, 2), "dropout": 0.0},
+}
+MAPS = {"densenet", "unet", "linear_attention_unet"}
+BOTH_SIDES = {*MAPS, "local_linear_transformer"}  # these see positions on both sides
+REFUSED = {
+  **{(kind, role): "sees positions on all sides" for kind in BOTH_SIDES for role in ("causal", "causal_conditioner")},
+  **{("none", role): "reads nothing" for role in ROLES if role != "encoder"},
+}
+
+
+class Member(NamedTuple):
+  """A trunk in a role."""
+
+  kind: str
+  role: str
+
+  @property
+  def event(self) -> tuple[int, ...]:
+    return MAP if self.kind in MAPS else EVENT
+
+  @property
+  def causal(self) -> bool:
+    return self.role.startswith("causal")
+
+
+MEMBERS = [Member(kind, role) for kind in TRUNKS for role in ROLES if (kind, role) not in REFUSED]
+
+
+def build(
+  kind: str, role: str = "denoiser", event: tuple[int, ...] | None = None, given: Any = (), **sizes: Any
+) -> Any:
+  """Returns an untrained network; `given` = sizes of the attributes."""
+  event = Member(kind, role).event if event is None else event
+  return nnx.merge(*_build(kind, role, event, given, tuple(sorted(sizes.items()))), copy=True)
+
+
+@functools.cache
+def _build(kind: str, role: str, event: tuple[int, ...], given: Any, sizes: tuple) -> tuple:
+  recipe = TRUNKS[kind](**{**SIZES[kind], **dict(sizes)})
+  counts = {"num_channels" if "conditioner" in role else "num_inputs": CHANNELS if "conditioner" in role else CLASSES}
+  keywords = {**counts, "num_outputs": CLASSES, **({"given": given} if given else {})}
+  return nnx.split(ROLES[role](recipe, event, **keywords, rngs=nnx.Rngs(0)))
+
+
+def build_member(member: Member) -> Any:
+  """Returns an untrained network that can be given two attributes, unless it is an encoder."""
+  return build(*member, given=() if member.role == "encoder" else GIVEN)
+
+
+def perturb(network: Any, scale: float = 0.3) -> Any:
+  leaves, structure = jax.tree.flatten(nnx.state(network))
+  rng = np.random.default_rng(7)
+  moved = [jnp.asarray(np.asarray(x) + scale * rng.normal(size=x.shape), jnp.float32) for x in leaves]
+  nnx.update(network, jax.tree.unflatten(structure, moved))
+  return network
+
+
+def data(role: str = "denoiser", event: tuple[int, ...] = EVENT) -> tuple[jax.Array, ...]:
+  """Returns the positional arguments of a role: categories or latents, and for a denoiser the time."""
+  rng = np.random.default_rng(1)
+  if "conditioner" in role:
+    return (jnp.asarray(rng.normal(size=(BATCH, *event, CHANNELS)), jnp.float32),)
+  x = jnp.asarray(rng.integers(CLASSES, size=(BATCH, *event)))
+  return (x, jnp.linspace(0.1, 0.9, BATCH)) if role == "denoiser" else (x,)
+
+
+def other(x: jax.Array) -> jax.Array:
+  """Returns data that differ everywhere."""
+  return (x + 1) % CLASSES if jnp.issubdtype(x.dtype, jnp.integer) else x + 1.0
+
+
+def call(network: Any, arguments: tuple[jax.Array, ...], **keywords: Any) -> jax.Array:
+  """Calls a network, compiled once for networks of the same structure."""
+  return _call(*nnx.split(network), arguments, **keywords)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _call(graph: Any, state: Any, arguments: tuple, **keywords: Any) -> jax.Array:
+  return nnx.merge(graph, state)(*arguments, **keywords)
+
+
+def gradient(network: Any, arguments: tuple[jax.Array, ...], **keywords: Any) -> tuple[Any, Any]:
+  """Returns a scalar of the outputs and its gradient with respect to every parameter, as a pure dict."""
+  value, state = _gradient(*nnx.split(network), arguments, **keywords)
+  return value, nnx.to_pure_dict(state)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _gradient(graph: Any, state: Any, arguments: tuple, **keywords: Any) -> tuple[Any, Any]:
+  return jax.value_and_grad(lambda state: jnp.sum(jnp.sin(_call(graph, state, arguments, **keywords))))(state)
+
+
+def run(member: Member, network: Any, *arguments: jax.Array, valid: Any = None, given: Any = None) -> tuple[Any, Any]:
+  """Returns the outputs of a member and the gradient of a scalar of them, all by one program for each member.
+
+  valid, given: None = everything is valid, nothing is given.
+  """
+  keywords = {"valid": jnp.ones((BATCH, *member.event), bool) if valid is None else jnp.asarray(valid)}
+  if member.role != "encoder":
+    keywords["given"] = jnp.broadcast_to(jnp.asarray(GIVEN if given is None else given), (BATCH, len(GIVEN)))
+  outputs, state = _run(*nnx.split(network), arguments, **keywords)
+  return outputs, nnx.to_pure_dict(state)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _run(graph: Any, state: Any, arguments: tuple, **keywords: Any) -> tuple[Any, Any]:
+  def scalar(state: Any) -> tuple[jax.Array, jax.Array]:
+    outputs = nnx.merge(graph, state)(*arguments, **keywords)
+    return jnp.sum(jnp.sin(outputs)), outputs
+
+  gradient, outputs = jax.grad(scalar, has_aux=True)(state)
+  return outputs, gradient
+
+
+def decode(network: Any, x: jax.Array, start: Any, **keywords: Any) -> jax.Array:
+  """Returns outputs of all positions, one after the other, given what is read before the first."""
+  return _decode(*nnx.split(network), x.reshape(BATCH, -1, *x.shape[1 + len(network.event_shape) :]), start, **keywords)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _decode(graph: Any, state: Any, flat: jax.Array, start: Any, **keywords: Any) -> jax.Array:
+  network = nnx.merge(graph, state)
+
+  def step(carry: Any, position: jax.Array) -> Any:
+    cache, previous = carry
+    outputs, cache = network.decode(cache, previous, position, **keywords)
+    return (cache, flat[:, position]), outputs
+
+  first = (network.init_cache(BATCH), jnp.full_like(flat[:, 0], start))
+  return jax.lax.scan(step, first, jnp.arange(flat.shape[1]))[1].swapaxes(0, 1)

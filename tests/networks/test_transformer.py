@@ -1,0 +1,63 @@
+"""What is special to the transformer: layers as a loop or a scan, with and without rematerialization, and padding."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from tests.networks.members import BATCH, build, call, data, gradient, perturb
+
+
+@pytest.mark.parametrize("role", ["denoiser", "causal"])
+def test_padding_equals_a_shorter_sequence(role):
+  x, *rest = data(role)
+  short = call(perturb(build("transformer", role, event=(4,))), (x[:, :4], *rest))
+  valid = jnp.broadcast_to((jnp.arange(6) < 4)[None], x.shape)
+  padded = call(perturb(build("transformer", role)), (x, *rest), valid=valid)
+  np.testing.assert_allclose(padded[:, :4], short, atol=1e-5)
+
+
+@pytest.mark.parametrize("role", ["denoiser", "causal"])
+def test_scanned_and_rematerialized_layers_compute_the_same(role):
+  loop = perturb(build("transformer", role))
+  value, slopes = gradient(loop, data(role))
+  for other, parameters, expected in (
+    (build("transformer", role, remat=True), nnx.to_pure_dict(nnx.state(loop)), slopes),
+    (build("transformer", role, remat=True, scan_layers=True), stacked(loop), stack(slopes)),
+  ):
+    again, same = gradient(with_parameters(other, parameters), data(role))
+    np.testing.assert_allclose(again, value, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), same, expected)
+
+
+def test_scanned_layers_drop_the_same_activations():
+  loop = perturb(build("transformer", dropout=0.2))
+  scanned = with_parameters(build("transformer", dropout=0.2, scan_layers=True), stacked(loop))
+  keys = jax.random.split(jax.random.key(3), BATCH)
+  np.testing.assert_allclose(*(call(network, data(), keys=keys) for network in (loop, scanned)), atol=1e-5)
+
+
+def test_scanned_layers_start_differently():
+  kernel = build("transformer", scan_layers=True).stack.trunk.layers.blocks.mlp.gate.kernel[...]
+  assert kernel.shape[0] == 2
+  assert np.abs(kernel[0] - kernel[1]).min() > 0
+
+
+def with_parameters(network, parameters):
+  state = nnx.state(network)
+  nnx.replace_by_pure_dict(state, parameters)
+  nnx.update(network, state)
+  return network
+
+
+def stacked(network):
+  return stack(nnx.to_pure_dict(nnx.state(network)))
+
+
+def stack(parameters):
+  """Returns the parameters of a loop of layers in the form of scanned ones."""
+  trunk = parameters["stack"]["trunk"]
+  blocks = trunk["layers"]["blocks"]
+  scanned = jax.tree.map(lambda *leaves: np.stack(leaves), *(blocks[i] for i in sorted(blocks)))
+  return {"stack": {**parameters["stack"], "trunk": {**trunk, "layers": {"blocks": scanned}}}}
