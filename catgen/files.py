@@ -13,7 +13,7 @@ Path = str | os.PathLike[str]
 
 @contextlib.contextmanager
 def replacing(path: Path, *, remedy: str = "free space or choose another work directory") -> Iterator[IO[bytes]]:
-  """Gives a file beside `path` that takes its place, whole and on disk, when the block has ended well.
+  """Gives a file beside `path`, for bytes, that takes its place, whole and on disk, when the block has ended well.
 
   A block that raises leaves what was there before, and nothing else.
 
@@ -46,13 +46,18 @@ def write_text(path: Path, text: str) -> None:
 def write_error(
   path: Path, error: OSError, *, remedy: str = "free space or choose another work directory"
 ) -> InputError:
-  """Returns what to tell a user whose disk has refused a file."""
+  """Returns what to tell a user whose disk has refused a file.
+
+  Example:
+    >>> print(write_error("runs/a", OSError(28, "No space left on device")))
+    cannot write runs/a: No space left on device; free space or choose another work directory
+  """
   return InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {remedy}")
 
 
 @contextlib.contextmanager
 def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[IO[bytes]]:
-  """Gives a file that the user named, opened for writing where it is: it may be a device or a pipe.
+  """Gives a file that the user named, opened for bytes where it is: it may be a device or a pipe.
 
   Raises:
     InputError: it cannot be written, with the reason and the remedy.

@@ -98,3 +98,31 @@ def test_an_error_without_a_number_keeps_its_words():
   assert "cannot write here: the moon is full; wait" in str(
     files.write_error("here", OSError("the moon is full"), remedy="wait")
   )
+
+
+def test_a_file_that_the_user_named_is_written_where_it_is(path, tmp_path):
+  link = tmp_path / "link"
+  link.symlink_to(path)
+  with files.writing(link) as file:
+    file.write(NEW)
+  assert link.is_symlink()
+  assert path.read_bytes() == NEW
+  with files.writing(os.devnull) as file:
+    file.write(NEW)
+
+
+def write_in(folder) -> None:
+  with files.writing(folder):
+    pass
+
+
+@pytest.mark.parametrize("function", [write_in, files.check_writable])
+def test_a_folder_is_no_file_that_can_be_written(tmp_path, function):
+  with pytest.raises(InputError, match=rf"^cannot write {tmp_path}: .*; choose another --output$"):
+    function(tmp_path)
+
+
+def test_looking_whether_a_file_can_be_written_changes_nothing_in_it(path):
+  files.check_writable(path)
+  assert path.read_bytes() == OLD
+  files.check_writable(None)  # nothing was named
