@@ -4,6 +4,7 @@
 #   make test-slow  everything, the long tests included
 #   make bench      speed of training, sampling and start, as tables
 #   make lint       linter, formatting and types
+#   make wheel      the package as a file in dist/, with the console command `catgen`
 
 # The newest Python that works; give another by PYTHON=...
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/demo
 
-.PHONY: setup demo test test-slow lint format bench clean
+.PHONY: setup demo test test-slow lint format bench wheel clean
 
 setup: $(VENV)/installed
 
@@ -31,7 +32,7 @@ test: setup
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -n 2
+	CATGEN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2
 
 bench: setup
 	$(BIN)/python -m benchmarks.training
@@ -46,6 +47,9 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+wheel: setup
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

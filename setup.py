@@ -40,6 +40,9 @@ TEST = [
   "scipy>=1.13",
 ]
 
+# What stands beside the library in a checkout is installed inside it: no other package may own these names.
+INSIDE = [f"catgen.{name}" for name in find_packages(include=["launch", "configs", "configs.*"])]
+
 setup(
   name="catgen",
   version=VERSION,
@@ -48,7 +51,9 @@ setup(
   long_description_content_type="text/markdown",
   license="Apache-2.0",
   python_requires=">=3.11",
-  packages=find_packages(include=["catgen", "catgen.*", "launch", "launch.*", "configs", "configs.*"]),
+  packages=find_packages(include=["catgen", "catgen.*"]) + INSIDE,
+  package_dir={"catgen.launch": "launch", "catgen.configs": "configs"},
+  entry_points={"console_scripts": ["catgen = catgen.launch.main:main"]},
   install_requires=REQUIRED,
   extras_require={
     "test": TEST,

@@ -8,74 +8,102 @@ A whole draw is one compiled program. A cell that would take longer than --limit
 is left out and says so. Parameters are untrained, which costs the same.
 """
 
+import sys
 import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from absl import flags
 
-from benchmarks.subjects import SUBJECTS, describe_machine, experiment_of
-from catgen.experiment import Experiment
+from benchmarks.subjects import Dtype, describe_machine, experiment_of
 from catgen.interfaces import SampleOptions
 from catgen.keys import example_keys
-from catgen.reporting import text
+from catgen.reporting import terminal
+from catgen.runs.command import Command
+from catgen.runs.experiment import Experiment
 from catgen.training.state import TrainState
 from launch import cli
 
-FLAGS = flags.FLAGS
+
+class Speed(NamedTuple):
+  """A table of speeds, and what they were measured on."""
+
+  rows: list[list[str]]
+  heading: str
 
 
-def main() -> None:
-  lengths = [int(length) for length in FLAGS.lengths] or [None]
-  rows = [row for name in FLAGS.subjects for length in lengths for row in measure(name, length)]
-  cli.say(f"{describe_machine()}; dtype {FLAGS.dtype}, median of {FLAGS.repeats}")
-  cli.say(text.table(["subject", "positions", "batch", "steps", "seconds", "ms/step", "positions/s"], rows))
+def sampling(
+  *,
+  subjects: Sequence[str] = ("quickstart", "quickstart_autoregressive"),
+  steps: tuple[int, ...] = (1000, 100, 20),
+  batch_sizes: tuple[int, ...] = (1, 64),
+  lengths: tuple[int, ...] = (),
+  repeats: int = 3,
+  limit_seconds: float = 300.0,
+  dtype: Dtype = "float32",
+  say: Callable[[str], None] = print,
+) -> Speed:
+  """Measures how fast samples are drawn.
+
+  Args:
+    subjects: what to draw from; may be repeated.
+    steps: numbers of reverse steps.
+    batch_sizes: examples drawn together.
+    lengths: positions of a sequence; default: the configuration's.
+    repeats: draws that are timed.
+    limit_seconds: longest draw that is tried.
+    dtype: of the network's arithmetic.
+    say: receives a line for each subject.
+  """
+  rows = []
+  for name in subjects:
+    for length in lengths or (None,):
+      say(f"{name}{'' if length is None else f', {length} positions'}")
+      made = experiment_of(name, length=length, dtype=dtype)
+      rows += measure(name, made, batch_sizes, steps, repeats, limit_seconds)
+  return Speed(rows, f"{describe_machine()}; dtype {dtype}, median of {repeats}")
 
 
-def measure(name: str, length: int | None = None) -> list[list]:
+def describe(speed: Speed) -> str:
+  """Returns the table."""
+  header = ["subject", "positions", "batch", "steps", "seconds", "ms/step", "positions/s"]
+  return f"{speed.heading}\n{terminal.table(header, speed.rows)}"
+
+
+def measure(
+  name: str, made: Experiment, batch_sizes: Sequence[int], steps: Sequence[int], repeats: int, limit_seconds: float
+) -> list[list[str]]:
   """Returns the rows of one subject, fewest steps first; only diffusion has a choice of them."""
-  made = experiment_of(name, length=length, dtype=FLAGS.dtype)
   state, rows = made.init(), []
   size = made.example.x[0].size
   iterative = made.model.full_bound is not None
-  for batch_size in map(int, FLAGS.batch_sizes):
+  for batch_size in batch_sizes:
     per_step = 0.0
-    for steps in sorted(map(int, FLAGS.steps)) if iterative else [None]:
-      if steps and per_step * steps > FLAGS.limit_seconds:
-        rows.append(
-          [name, str(size), str(batch_size), str(steps), f"left out (about {per_step * steps:.0f} s)", "", ""]
-        )
+    for number in sorted(steps) if iterative else [None]:
+      if number and per_step * number > limit_seconds:
+        skipped = f"left out (about {per_step * number:.0f} s)"
+        rows.append([name, str(size), str(batch_size), str(number), skipped, "", ""])
         continue
-      seconds = timed(made, state, batch_size, SampleOptions(num_steps=steps))
-      per_step = seconds / steps if steps else 0.0
-      shown = [str(steps), f"{seconds:.3f}", f"{1e3 * per_step:.1f}"] if steps else ["", f"{seconds:.3f}", ""]
+      seconds = timed(made, state, batch_size, SampleOptions(num_steps=number), repeats)
+      per_step = seconds / number if number else 0.0
+      shown = [str(number), f"{seconds:.3f}", f"{1e3 * per_step:.1f}"] if number else ["", f"{seconds:.3f}", ""]
       rows.append([name, str(size), str(batch_size), *shown, f"{batch_size * size / seconds:,.0f}"])
   return rows
 
 
-def timed(made: Experiment, state: TrainState, batch_size: int, options: SampleOptions) -> float:
+def timed(made: Experiment, state: TrainState, batch_size: int, options: SampleOptions, repeats: int) -> float:
   """Returns the median seconds of a compiled draw."""
   draw = jax.jit(lambda params, keys: made.model.sample(params, keys, state=state.model_state, options=options).x)
   keys = example_keys(jax.random.key(0), jnp.arange(batch_size))
   run = draw.lower(state.params, keys).compile()
   seconds = []
-  for _ in range(FLAGS.repeats):
+  for _ in range(repeats):
     started = time.perf_counter()
     jax.block_until_ready(run(state.params, keys))
     seconds.append(time.perf_counter() - started)
   return sorted(seconds)[len(seconds) // 2]
 
 
-def define_flags() -> None:
-  flags.DEFINE_multi_enum("subjects", ["quickstart", "quickstart_autoregressive"], list(SUBJECTS), "what to draw from")
-  flags.DEFINE_list("steps", ["1000", "100", "20"], "numbers of reverse steps")
-  flags.DEFINE_list("batch_sizes", ["1", "64"], "examples drawn together")
-  flags.DEFINE_list("lengths", [], "positions of a sequence; default: the configuration's")
-  flags.DEFINE_integer("repeats", 3, "draws that are timed")
-  flags.DEFINE_float("limit_seconds", 300.0, "longest draw that is tried")
-  flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the network's arithmetic")
-
-
 if __name__ == "__main__":
-  define_flags()
-  cli.run(main)
+  sys.exit(cli.main(__doc__, None, Command(sampling, describe)))

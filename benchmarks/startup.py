@@ -11,24 +11,33 @@ import subprocess
 import sys
 import tempfile
 import time
-
-from absl import flags
+from collections.abc import Sequence
 
 from catgen.interfaces import InputError
-from catgen.reporting import text
+from catgen.reporting import terminal
+from catgen.runs.command import Command
 from launch import cli
 
-FLAGS = flags.FLAGS
 ONE_STEP = ("num_steps=1", "report_every=1", "validation_examples=1")
 
 
-def main() -> None:
+def startup(*, config: str = "quickstart", override: Sequence[str] = ()) -> list[list[str]]:
+  """Measures the seconds to the first step, with an empty compilation cache and with a full one.
+
+  Args:
+    config: name or path of a configuration.
+    override: passed on, for example --override=--config.data.path=mine.txt; may be repeated.
+  """
   with tempfile.TemporaryDirectory() as folder:
-    rows = [[cache, f"{first_step(folder, cache):.1f}"] for cache in ("cold", "warm")]
-  cli.say(text.table(["compilation cache", "seconds to first step"], rows))
+    return [[cache, f"{first_step(folder, cache, config, override):.1f}"] for cache in ("cold", "warm")]
 
 
-def first_step(folder: str, name: str) -> float:
+def describe(rows: list[list[str]]) -> str:
+  """Returns the table."""
+  return terminal.table(["compilation cache", "seconds to first step"], rows)
+
+
+def first_step(folder: str, name: str, config: str, override: Sequence[str]) -> float:
   """Returns the seconds until the line that reports step 1."""
   environment = {
     **os.environ,
@@ -40,11 +49,11 @@ def first_step(folder: str, name: str) -> float:
     sys.executable,
     "-m",
     "launch.train",
-    f"--config={FLAGS.config}",
+    f"--config={config}",
     f"--workdir={os.path.join(folder, name)}",
   ]
   command += [f"--config.training.{setting}" for setting in ONE_STEP]
-  command += ["--config.optimizer.warmup_steps=0", *(f"--config.{each}" for each in FLAGS.override)]
+  command += ["--config.optimizer.warmup_steps=0", *(f"--config.{each}" for each in override)]
   started = time.perf_counter()
   process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
   output = []
@@ -57,11 +66,5 @@ def first_step(folder: str, name: str) -> float:
   raise InputError(f"{' '.join(command)} ended without a step: {''.join(output)[-500:]}")
 
 
-def define_flags() -> None:
-  flags.DEFINE_string("config", "quickstart", "a configuration's name or path")
-  flags.DEFINE_multi_string("override", [], "passed on, for example --override=data.path=mine.txt")
-
-
 if __name__ == "__main__":
-  define_flags()
-  cli.run(main)
+  sys.exit(cli.main(__doc__, None, Command(startup, describe)))

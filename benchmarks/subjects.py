@@ -1,17 +1,20 @@
 """What the benchmarks measure: configurations by name, on made-up data, so that nothing needs to be downloaded."""
 
 import resource
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
+from catgen.batches import batch_of
 from catgen.config import load_config
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
-from catgen.experiment import Experiment, make_experiment
 from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.kinds import nearest
+from catgen.runs.experiment import Experiment, make_experiment
 
+Dtype = Literal["float32", "bfloat16"]
 _CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27, "text_file": 27, "cityscapes": 8, "street_scenes": 8}
 
 
@@ -34,13 +37,15 @@ SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {  # a configuration and what 
 
 
 def experiment_of(
-  name: str, *, batch_size: int | None = None, length: int | None = None, dtype: str = "float32"
+  name: str, *, batch_size: int | None = None, length: int | None = None, dtype: Dtype = "float32"
 ) -> Experiment:
   """Returns the experiment of a subject on random categories, on one device; None = the configuration's.
 
   Raises:
-    InputError: a length for maps.
+    InputError: there is no such subject, or a length is given for maps.
   """
+  if name not in SUBJECTS:
+    raise InputError(f"there is no subject {name!r}; {nearest(name, SUBJECTS)}")
   configuration, changes = SUBJECTS[name]
   config = load_config(configuration, changes).values
   _set_dtype(config["model"], dtype)
@@ -66,7 +71,7 @@ def _set_dtype(section: dict[str, Any], dtype: str) -> None:
 def random_source(shape: tuple[int, ...], num_classes: int, number: int = 1024) -> DataSource:
   """Returns uniformly drawn categories."""
   x = np.random.default_rng(0).integers(0, num_classes, (number, *shape), np.int32)
-  split = record_split(number, lambda numbers: (x[numbers], np.ones((len(numbers), *shape), bool)))
+  split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers))
   splits = {"train": split, "validation": split, "test": split}
   codec = integer_codec(num_classes, shape)
   return DataSource(EventSpec(shape, num_classes), splits, codec, "position", None, "random", "uniform categories")

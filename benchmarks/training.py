@@ -7,38 +7,69 @@ Each step is a whole one (draws, forward, backward, optimizer), timed by itself 
 median, the fastest and the slowest.
 """
 
+import sys
 import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from absl import flags
 
-from benchmarks.subjects import SUBJECTS, describe_machine, experiment_of
-from catgen.reporting import text
-from catgen.training.dry_run import describe
+from benchmarks.subjects import Dtype, describe_machine, experiment_of
+from catgen.reporting import terminal
+from catgen.runs.command import Command
+from catgen.runs.experiment import Experiment
+from catgen.training import dry_run
 from catgen.training.sharding import place
 from launch import cli
 
-FLAGS = flags.FLAGS
+
+class Speed(NamedTuple):
+  """A table of speeds, and what they were measured on."""
+
+  rows: list[list]
+  heading: str
 
 
-def main() -> None:
-  rows = [measure(name) for name in FLAGS.subjects]
-  cli.say(f"{describe_machine()}; dtype {FLAGS.dtype}, {FLAGS.steps} steps each")
+def training(
+  *,
+  subjects: Sequence[str] = ("quickstart", "modern", "paper_text8"),
+  batch_size: int | None = None,
+  steps: int = 5,
+  dtype: Dtype = "float32",
+  say: Callable[[str], None] = print,
+) -> Speed:
+  """Measures how fast training steps are.
+
+  Args:
+    subjects: what to train; may be repeated.
+    batch_size: examples a step; default: the configuration's.
+    steps: steps that are timed.
+    dtype: of the network's arithmetic.
+    say: receives a line for each subject.
+  """
+  rows = []
+  for name in subjects:
+    say(name)
+    rows.append(measure(name, experiment_of(name, batch_size=batch_size, dtype=dtype), steps))
+  return Speed(rows, f"{describe_machine()}; dtype {dtype}, {steps} steps each")
+
+
+def describe(speed: Speed) -> str:
+  """Returns the table."""
   header = ["subject", "parameters", "batch", "s/step", "fastest", "slowest", "positions/s", "GFLOP/s", "compile s"]
-  cli.say(text.table(header, rows))
+  return f"{speed.heading}\n{terminal.table(header, speed.rows)}"
 
 
-def measure(name: str) -> list:
+def measure(name: str, made: Experiment, steps: int) -> list:
   """Returns a row of the table."""
-  made = experiment_of(name, batch_size=FLAGS.batch_size, dtype=FLAGS.dtype)
   batch = place(made.example, made.mesh)
-  cost = describe(made.train_step, made.target, batch, made.key)
+  cost = dry_run.describe(made.train_step, made.target, batch, made.key)
   state = made.init()
   started = time.perf_counter()
   state, _ = jax.block_until_ready(made.train_step(state, batch, made.key, 0))
   compiling, seconds = time.perf_counter() - started, []
-  for step in range(1, FLAGS.steps + 1):
+  for step in range(1, steps + 1):
     started = time.perf_counter()
     state, _ = jax.block_until_ready(made.train_step(state, batch, made.key, step))
     seconds.append(time.perf_counter() - started)
@@ -56,13 +87,5 @@ def measure(name: str) -> list:
   ]
 
 
-def define_flags() -> None:
-  flags.DEFINE_multi_enum("subjects", ["quickstart", "modern", "paper_text8"], list(SUBJECTS), "what to train")
-  flags.DEFINE_integer("batch_size", None, "examples a step; default: the configuration's")
-  flags.DEFINE_integer("steps", 5, "steps that are timed")
-  flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "of the network's arithmetic")
-
-
 if __name__ == "__main__":
-  define_flags()
-  cli.run(main)
+  sys.exit(cli.main(__doc__, None, Command(training, describe)))

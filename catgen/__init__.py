@@ -1,17 +1,50 @@
 """Generative models of categorical data: text, bytes, segmentation maps, any integers.
 
-run = catgen.load("runs/quickstart")
+run = catgen.fit(["a list", "of strings", ...], "runs/mine", minutes=5)     # or catgen.train("quickstart", "runs/a")
 print(run.decode(run.sample(1).x[0]))
+print(run.evaluate().result["value"])
+
+Importing this costs nothing: each name is imported when it is used.
 """
 
+import importlib
 from typing import Any
 
 __version__ = "0.1.0"
 
+_HOMES = {
+  # from data, a configuration or a work directory to a trained model
+  "fit": "catgen.runs.fit",
+  "train": "catgen.runs.fit",
+  "load": "catgen.runs.load",
+  "Run": "catgen.runs.load",
+  # what else is done with configurations and runs
+  "baselines": "catgen.runs.baselines",
+  "check": "catgen.runs.check",
+  "compare": "catgen.runs.compare",
+  "load_config": "catgen.config",
+  "make_model": "catgen.config",
+  "make_source": "catgen.config",
+  # families, built from sizes
+  "argmax_flow": "catgen.models.flow.argmax",
+  "autoregressive": "catgen.models.autoregressive",
+  "dequantized_flow": "catgen.models.flow.dequantized",
+  "diffusion": "catgen.models.diffusion",
+  # the words that all share
+  "Batch": "catgen.interfaces",
+  "EventSpec": "catgen.interfaces",
+  "InputError": "catgen.interfaces",
+  "Model": "catgen.interfaces",
+  "SampleOptions": "catgen.interfaces",
+}
+__all__ = [*_HOMES]
+
 
 def __getattr__(name: str) -> Any:
-  if name == "load":  # imported when used, so that `import catgen` costs nothing
-    from catgen.build import load
+  if name not in _HOMES:
+    raise AttributeError(f"module 'catgen' has no attribute {name!r}")
+  return getattr(importlib.import_module(_HOMES[name]), name)
 
-    return load
-  raise AttributeError(f"module 'catgen' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+  return sorted([*globals(), *_HOMES])

@@ -24,17 +24,36 @@ class Estimate(NamedTuple):
 
 
 def bits_per_position(nats: Nats, num_positions: Any) -> Nats:
-  """Returns nats / (num_positions ln 2): the only place where nats become bits."""
+  """Returns nats / (num_positions ln 2): the only place where nats become bits.
+
+  Example:
+    >>> round(bits_per_position(10 * math.log(27), 10), 4)  # a uniform guess among 27 categories
+    4.7549
+  """
   return nats / (num_positions * math.log(2.0))
 
 
 def importance_weighted(log_weights: Float[Array, "draws *batch"]) -> Float[Array, "*batch"]:
-  """Returns log mean exp over draws: in expectation between the ELBO and log p(x) (Burda et al., 2016)."""
+  """Returns log mean exp over draws: in expectation between the ELBO and log p(x) (Burda et al., 2016).
+
+  Numerics: weights of -inf, which are draws that cannot be, count as draws; where all are, so is the result.
+
+  Example:
+    >>> float(importance_weighted(jnp.log(jnp.array([0.1, 0.3]))[:, None])[0])  # ln 0.2
+    -1.6094379425048828
+  """
   return jax.nn.logsumexp(log_weights, axis=0) - jnp.log(log_weights.shape[0])
 
 
 def effective_sample_size(log_weights: Float[Array, "draws *batch"]) -> Float[Array, "*batch"]:
-  """Returns (sum w)^2 / sum w^2 over draws, between 1 and their number; below about 10 distrust the bound."""
+  """Returns (sum w)^2 / sum w^2 over draws, between 1 and their number; below about 10 distrust the bound.
+
+  Example:
+    >>> effective_sample_size(jnp.array([[0.0, 0.0], [0.0, -jnp.inf]])).tolist()
+    [2.0, 1.0]
+
+  Reference: Kong (1992), A note on importance sampling using standardized weights.
+  """
   total, squares = jax.nn.logsumexp(log_weights, axis=0), jax.nn.logsumexp(2 * log_weights, axis=0)
   return jnp.exp(2 * total - squares)
 

@@ -13,10 +13,12 @@ Path = str | os.PathLike[str]
 
 @contextlib.contextmanager
 def replacing(path: Path, *, remedy: str = "free space or choose another work directory") -> Iterator[IO[bytes]]:
-  """Gives a file beside `path` that takes its place, whole and on disk, when the block has ended well.
+  """Gives a file beside `path`, for bytes, that takes its place, whole and on disk, when the block has ended well.
+
+  A block that raises leaves what was there before, and nothing else.
 
   Raises:
-    InputError: it cannot be written, with the reason and the remedy; what was there before is intact.
+    InputError: it cannot be written, with the reason and the remedy.
   """
   path = pathlib.Path(path)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -27,10 +29,12 @@ def replacing(path: Path, *, remedy: str = "free space or choose another work di
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)
-  except OSError as error:
+  except BaseException as error:
     with contextlib.suppress(OSError):
       temporary.unlink(missing_ok=True)
-    raise write_error(path, error, remedy=remedy) from error
+    if isinstance(error, OSError):
+      raise write_error(path, error, remedy=remedy) from error
+    raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,5 +46,34 @@ def write_text(path: Path, text: str) -> None:
 def write_error(
   path: Path, error: OSError, *, remedy: str = "free space or choose another work directory"
 ) -> InputError:
-  """Returns what to tell a user whose disk has refused a file."""
+  """Returns what to tell a user whose disk has refused a file.
+
+  Example:
+    >>> print(write_error("runs/a", OSError(28, "No space left on device")))
+    cannot write runs/a: No space left on device; free space or choose another work directory
+  """
   return InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {remedy}")
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[IO[bytes]]:
+  """Gives a file that the user named, opened for bytes where it is: it may be a device or a pipe.
+
+  Raises:
+    InputError: it cannot be written, with the reason and the remedy.
+  """
+  try:
+    with open(path, "wb") as file:
+      yield file
+  except OSError as error:
+    raise write_error(path, error, remedy=remedy) from error
+
+
+def check_writable(path: Path | None, *, remedy: str = "choose another --output") -> None:
+  """Raises InputError where a file that the user named cannot be written: before the work, and not after it."""
+  if path is None:
+    return
+  try:
+    open(path, "ab").close()
+  except OSError as error:
+    raise write_error(path, error, remedy=remedy) from error

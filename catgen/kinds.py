@@ -70,6 +70,13 @@ def name_of(make: Callable[..., Any]) -> str:
 
 
 def nearest(word: str, known: Mapping[str, Any]) -> str:
-  """Returns advice for a word that is not among the known ones: the nearest, or all."""
+  """Returns advice for a word that is not among the known ones: the nearest, or all.
+
+  Example:
+    >>> nearest("cosin", {"cosine": 1, "linear": 2})
+    "did you mean 'cosine'?"
+    >>> nearest("zzz", {"cosine": 1, "linear": 2})
+    'choose one of cosine, linear'
+  """
   close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
   return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known)}"

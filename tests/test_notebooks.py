@@ -12,6 +12,8 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from tests.compiling import xla_flags
+
 ROOT = pathlib.Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -29,15 +31,13 @@ def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
 
 
 def _environment(scratch: str) -> dict[str, str]:
-  """The kernel's variables: this checkout first on the path, one CPU device as for a user, the compilation cache."""
-  return {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {
+  """The kernel's variables: this checkout first on the path, one CPU device as for a user, the cache of these tests."""
+  return os.environ | {
+    "XLA_FLAGS": xla_flags(num_devices=1),
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     "IPYTHONDIR": scratch,  # no start-up files or history of the user's
+    "CATGEN_NOTEBOOK_MINUTES": "0.05",  # a few steps of each model
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "JAX_PLATFORMS": "cpu",
-    "JAX_COMPILATION_CACHE_DIR": os.path.join(tempfile.gettempdir(), "catgen-test-cache"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
   }
 
 

@@ -42,7 +42,9 @@ def _rows(part: Part, section: Mapping[str, Any], origins: Mapping[str, str], na
 
 
 def _shown(value: Any) -> str:
-  return ",".join(map(str, value)) or "()" if isinstance(value, list) else str(value)
+  if isinstance(value, list):
+    return ",".join(map(str, value)) or "()"
+  return repr(value) if isinstance(value, str) and value.strip() != value else str(value)
 
 
 def _lines(row: _Row, column: int, width: int) -> list[str]:

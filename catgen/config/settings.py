@@ -7,6 +7,7 @@ from catgen.interfaces import SampleOptions
 from catgen.kinds import Kind, Recipe
 from catgen.models import MODELS
 from catgen.training.optimizer import OPTIMIZERS
+from catgen.training.step import HIDDEN_GIVEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class Training:
     num_steps: updates in the whole run.
     crops: True = random crops of a stream, or augmented records; False = the fixed examples, each once per epoch.
     num_microbatches: gradients are accumulated over so many parts of a batch.
+    hidden_given: share of the labels that are hidden, where data have labels, so that p(x) without them is learned too.
     ema_decay: of the moving average of parameters, per step; 0 = none.
     prefetch: batches prepared ahead.
     report_every: steps between two lines of progress.
@@ -30,6 +32,7 @@ class Training:
   num_steps: int = 10_000
   crops: bool = True
   num_microbatches: int = 1
+  hidden_given: float = HIDDEN_GIVEN
   ema_decay: float = 0.0
   prefetch: int = 2
   report_every: int = 50
@@ -72,7 +75,7 @@ class Evaluation:
 
   Args:
     split: "train", "validation" or "test".
-    estimator: "exact", "elbo", "full" or "iwbo"; None = what the family does best.
+    estimator: "elbo", "full", "iwbo" or "exact"; None = what the family does best.
     num_draws: per example; of "iwbo" the number of importance weights.
     num_replicates: independent repetitions of the whole estimate, for its Monte Carlo error.
     draws_at_once: in one call of the device.

@@ -39,7 +39,9 @@ def alphabet_codec(alphabet: str) -> Codec:
       raise InputError(f"text is needed here, not {type(text).__name__}")
     return encode_characters(text, table, alphabet).astype(np.int32)
 
-  def decode(x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None = None) -> str:
+  def decode(
+    x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None = None, /
+  ) -> str:
     ids = _mark_unknown(x, valid, len(alphabet))
     return shown[ids].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
@@ -55,7 +57,9 @@ def byte_codec() -> Codec:
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return np.frombuffer(data, np.uint8).astype(np.int32)
 
-  def decode(x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None = None) -> str:
+  def decode(
+    x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None = None, /
+  ) -> str:
     ids = _mark_unknown(x, valid, 256)
     unknown = UNKNOWN.encode()
     data = b"".join(unknown if i == 256 else bytes([i]) for i in ids.tolist())
@@ -80,7 +84,7 @@ def integer_codec(num_classes: int, shape: tuple[int, ...], legend: Legend | Non
     return x.astype(np.int32)
 
   def decode(
-    x: Integer[Array | np.ndarray, "*event"], valid: Bool[Array | np.ndarray, "*event"] | None = None
+    x: Integer[Array | np.ndarray, "*event"], valid: Bool[Array | np.ndarray, "*event"] | None = None, /
   ) -> Int32[np.ndarray, "*event"]:
     x = np.asarray(x).astype(np.int32)
     return x if valid is None else np.where(np.asarray(valid), x, np.int32(-1))
@@ -162,7 +166,7 @@ def show(alphabet: str) -> str:
 
 
 def _mark_unknown(
-  x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None, num_classes: int
+  x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None, num_classes: int, /
 ) -> Integer[np.ndarray, "shown"]:
   """Returns categories with `num_classes` for what is unknown; invalid positions at the end are padding, dropped."""
   ids = np.asarray(x).astype(np.int64)

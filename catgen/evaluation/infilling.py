@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +17,15 @@ from catgen.keys import example_keys
 DEFAULT_OPTIONS = SampleOptions()
 
 
-def parse_pattern(
-  text: str, encode: Callable[[str], np.ndarray], *, length: int, hole: str = "_"
-) -> tuple[Int[np.ndarray, "length"], Bool[np.ndarray, "length"]]:
-  """Returns (x, observed) for a text in which `hole` stands for each unknown position; x is 0 there.
+class Pattern(NamedTuple):
+  """An example of which some positions are observed; x is 0 at the others."""
+
+  x: Int[np.ndarray, "*event"]
+  observed: Bool[np.ndarray, "*event"]
+
+
+def parse_pattern(text: str, encode: Callable[[str], np.ndarray], *, length: int, hole: str = "_") -> Pattern:
+  """Returns the pattern of a text in which `hole` stands for each unknown position.
 
   Args:
     text: for example "the ___ sat".
@@ -40,7 +46,7 @@ def parse_pattern(
   observed = marked >= 0
   x = np.where(observed, marked, 0)
   _check_length(len(x), length, hole)
-  return x, observed
+  return Pattern(x, observed)
 
 
 def _check_length(found: int, length: int, hole: str) -> None:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from catgen import bounds
 from catgen.batches import scored_positions
 from catgen.evaluation import estimators
+from catgen.events import sum_valid
 from catgen.interfaces import Batch, InputError, Model, PyTree
 
 LOW_SAMPLE_SIZE = 10.0  # effective draws per example below which an importance-weighted bound deserves a warning
@@ -66,7 +67,7 @@ def evaluate(
     batches: one walk over a split, all of the same shape; padded examples are all invalid. With several processes,
       each gives its own part, the same number of batches.
     key: all randomness; example i then has the same draws whatever the batch size and the devices.
-    estimator: "exact", "elbo", "full" or "iwbo" (see `estimators`); None takes the cheapest honest one.
+    estimator: one of `estimators`; None takes the cheapest honest one.
     num_draws: draws per example in one estimate, averaged; for "iwbo" the S of the bound.
     num_replicates: independent repetitions of the whole estimate, for the Monte Carlo error (unknown with 1).
     draws_at_once: at most so many draws in one device call (a divisor of num_draws is taken); memory grows with it.
@@ -218,7 +219,7 @@ def _count(x: Array, scored: Array, *, num_classes: int) -> tuple[Array, Array, 
   """Returns the scored positions of each example, the examples at each position, and the occurrences of each class."""
   counted = scored.astype(jnp.int32)
   by_class = jnp.zeros(num_classes, jnp.int32).at[x].add(counted)
-  return counted.reshape(counted.shape[0], -1).sum(axis=1), counted.sum(axis=0), by_class
+  return sum_valid(counted), counted.sum(axis=0), by_class
 
 
 def fetch(tree: PyTree) -> PyTree:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt64
+from jaxtyping import Float, Int, UInt64
 
 from catgen import bounds
 from catgen.evaluation import ngrams
@@ -96,7 +96,9 @@ def _blocks(split: Split, max_maps: int) -> Iterator[Batch]:
     yield split.examples(np.arange(start, min(start + step, count)))
 
 
-def _merged(grams: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _merged(
+  grams: UInt64[np.ndarray, "seen"], counts: Int[np.ndarray, "seen"]
+) -> tuple[UInt64[np.ndarray, "grams"], Int[np.ndarray, "grams"]]:
   """Returns each gram once, ascending, with the sum of its counts."""
   unique, which = np.unique(grams, return_inverse=True)
   return unique, np.bincount(which, weights=counts).astype(np.int64)

@@ -53,7 +53,7 @@ def _log_prob(
   apply: Callable, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
 ) -> Float[Array, "batch"]:
   """See `Model.log_prob`. Positions that are not scored are read, as context of those after them, and not counted."""
-  logits = apply(params, batch.x, valid=batch.valid, keys=keys, **_told(batch.given)).astype(jnp.float32)
+  logits = apply(params, batch.x, valid=batch.valid, keys=keys, given=batch.given).astype(jnp.float32)
   return sum_valid(categorical.log_prob(logits, batch.x), scored_positions(batch))
 
 
@@ -132,7 +132,7 @@ def _complete(
 
   def draw(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], Array]:
     cache, previous = carry
-    logits, cache = apply(params, cache, previous, position, method="decode", **_told(given))
+    logits, cache = apply(params, cache, previous, position, method="decode", given=given)
     fresh = jax.vmap(lambda key, row: categorical.sample(jax.random.fold_in(key, position), row))(
       keys, logits.astype(jnp.float32) / options.temperature
     )
@@ -144,7 +144,3 @@ def _complete(
   _, tokens = jax.lax.scan(draw, (cache, start), jnp.arange(flat_x.shape[1]))
   result = tokens.T.reshape(x.shape)
   return Samples(result, jnp.ones(result.shape, bool))
-
-
-def _told(given: Array | None) -> dict[str, Array]:
-  return {} if given is None else {"given": given}

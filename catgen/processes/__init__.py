@@ -10,6 +10,9 @@ from catgen.processes import absorbing, uniform
 from catgen.processes.process import Process
 from catgen.processes.schedules import SCHEDULES, Schedule
 
-PROCESSES: Registry = {"uniform": Kind(uniform.process), "absorbing": Kind(absorbing.process)}
+PROCESSES: Registry = {
+  "uniform": Kind(uniform.process),
+  "absorbing": Kind(absorbing.process),
+}
 
 __all__ = ["PROCESSES", "SCHEDULES", "Process", "Schedule"]

@@ -16,7 +16,7 @@ from catgen.processes.process import Process
 
 
 def process(num_classes: int, /) -> Process:
-  """Returns the absorbing process over K >= 2 categories; its mask is state K."""
+  """Returns the absorbing process over K >= 2 categories; its mask is state K. Reference: arXiv:2107.03006."""
   bind = partial(partial, num_classes=num_classes)
   return Process(
     num_classes=num_classes,

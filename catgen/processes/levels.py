@@ -34,5 +34,5 @@ def over_events(values: Number, num_dims: int) -> Array:
 
 
 def align(level: Level, num_dims: int) -> Level:
-  """Returns a level that broadcasts against arrays of `num_dims` axes whose first is the batch."""
+  """Returns a level of [batch] numbers (or scalars) as [batch, 1, ..., 1] of `num_dims` axes, for whole events."""
   return Level(over_events(level.keep, num_dims), over_events(level.lost, num_dims))

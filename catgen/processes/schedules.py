@@ -78,12 +78,19 @@ def paper_cosine() -> Schedule:
 
 
 def linear() -> Schedule:
-  """Returns alpha_bar(t) = 1 - t: each category is resampled at a uniformly distributed time."""
+  """Returns alpha_bar(t) = 1 - t: each category is resampled at a uniformly distributed time.
+
+  Example:
+    >>> linear().table(4).tolist()
+    [1.0, 0.75, 0.5, 0.25, 0.0]
+
+  Reference: for masked diffusion, Austin et al. (2021), arXiv:2107.03006, section 3.2.
+  """
   return polynomial(1.0)._replace(name="linear")
 
 
 def polynomial(power: float = 2.0) -> Schedule:
-  """Returns alpha_bar(t) = 1 - t^power.
+  """Returns alpha_bar(t) = 1 - t^power, [T + 1] values as a table of T steps.
 
   Args:
     power: at least 1; larger powers keep the data clean for longer.
@@ -112,7 +119,7 @@ SCHEDULES: Registry = {
 
 
 def levels(table: np.ndarray) -> Level:
-  """Returns alpha_bar and 1 - alpha_bar of a float64 table as float32 arrays of the same length."""
+  """Returns alpha_bar and 1 - alpha_bar of a float64 table [T + 1] as float32 arrays of the same length."""
   return Level(_float32(table), _float32(1 - table))
 
 
@@ -137,7 +144,11 @@ def _float32(values: np.ndarray) -> np.ndarray:
 
 
 def continuous_level(schedule: Schedule, t: Any) -> tuple[Level, Any]:
-  """Returns the level at continuous time t (float32) and the slope -d alpha_bar / dt there."""
+  """Returns the level at continuous time t in [0, 1], float32 [batch], and the slope -d alpha_bar / dt there.
+
+  Raises:
+    InputError: the schedule exists for discrete time only.
+  """
   if schedule.slope is None:
     raise InputError(f"schedule {schedule.name!r} exists for discrete time only; use 'cosine' for continuous time")
   return Level(schedule.keep(t, jnp), schedule.lost(t, jnp)), schedule.slope(t, jnp)

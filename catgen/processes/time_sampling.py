@@ -22,7 +22,7 @@ class History(NamedTuple):
 
 
 def init(num_steps: int) -> History:
-  """Returns an empty history: sampling starts uniform."""
+  """Returns an empty history of [steps] zeros: sampling starts uniform."""
   return History(jnp.zeros(num_steps), jnp.zeros(num_steps, jnp.int32))
 
 

@@ -25,7 +25,7 @@ from catgen.processes.process import Process
 
 
 def process(num_classes: int, /) -> Process:
-  """Returns the uniform process over K >= 2 categories."""
+  """Returns the uniform process over K >= 2 categories. Reference: arXiv:2102.05379, section 4."""
   bind = partial(partial, num_classes=num_classes)
   return Process(
     num_classes=num_classes,

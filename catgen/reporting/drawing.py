@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from catgen.interfaces import InputError
-from catgen.reporting.figures import BLUE
+from catgen.reporting.charts import BLUE
 
 PAPER, INK, QUIET, RAIL = "#FFFFFF", "#111827", "#6B7280", "#D5DBE3"
 

@@ -17,6 +17,14 @@ class Progress(NamedTuple):
   close: Callable[[], None]
 
 
+OpenProgress = Callable[..., Progress]  # (total, *, unit, title="", done=0)
+
+
+def no_progress(total: int | float, *, unit: str, title: str = "", done: int | float = 0) -> Progress:
+  """Returns a bar that nobody sees."""
+  return Progress(lambda amount, values=None: None, lambda line: None, lambda: None)
+
+
 def open_progress(
   total: int | float,
   *,
@@ -33,17 +41,17 @@ def open_progress(
     unit: "step", "batch", "sample".
     title: what is being done.
     done: the amount finished before, by an earlier run; it does not count for the rate.
-    stream: a text file, by default the standard error stream; a terminal gets a bar, anything else lines.
+    stream: a text file, by default the standard error stream; a terminal or a notebook gets a bar, anything else lines.
     clock: seconds; for tests.
   """
   stream = sys.stderr if stream is None else stream
-  if stream.isatty():
+  if stream.isatty() or "ipykernel" in sys.modules:  # a notebook renders the bar too
     return _bar(total, unit, title, done, stream)
   return _lines(total, unit, title, done, stream, clock)
 
 
 def train_progress(
-  num_steps: int, *, start_step: int = 0, position: str, stream: Any = None
+  num_steps: int, *, start_step: int = 0, position: str, open_progress: OpenProgress = open_progress
 ) -> Callable[[int, Mapping[str, float]], None]:
   """Returns show(step, metrics): training's bar with bits per position and positions per second; closes at num_steps.
 
@@ -51,11 +59,11 @@ def train_progress(
     num_steps: the last step.
     start_step: where this run starts.
     position: what one is, "character".
-    stream: see `open_progress`.
+    open_progress: opens the bar.
 
   `metrics` holds "bits" and, where it could be timed, "positions_per_second".
   """
-  progress = open_progress(num_steps, unit="step", title="train", done=start_step, stream=stream)
+  progress = open_progress(num_steps, unit="step", title="train", done=start_step)
   last_step = start_step
 
   def show(step: int, metrics: Mapping[str, float]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from catgen.files import write_text
 from catgen.interfaces import InputError
 
 FILE_NAME = "metrics.jsonl"
@@ -123,9 +124,7 @@ def _drop_lines_after(path: pathlib.Path, step: int) -> None:
   text = "".join(json.dumps(record) + "\n" for record in kept)
   if text == path.read_text():
     return
-  temporary = path.with_name(f".{path.name}.tmp")
-  temporary.write_text(text)
-  os.replace(temporary, path)
+  write_text(path, text)
 
 
 def _open_tensorboard(folder: pathlib.Path, start_step: int) -> Any:

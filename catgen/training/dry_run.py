@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from catgen.interfaces import Batch, PyTree
 from catgen.training.state import TrainState
+from catgen.trees import num_elements
 
 
 class Description(NamedTuple):
@@ -41,7 +42,7 @@ def describe(
   if compile_step:
     temporary = int(traced.lower().compile().memory_analysis().temp_size_in_bytes)
   return Description(
-    num_parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(target.params)),
+    num_parameters=num_elements(target.params),
     parameter_bytes=bytes_per_device(target.params),
     state_bytes=bytes_per_device(target),
     batch_bytes=bytes_per_device(batch),

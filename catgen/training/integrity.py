@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, UInt32
 
 from catgen.interfaces import PyTree
-from catgen.trees import path_name
+from catgen.trees import leaves
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
 
@@ -26,8 +26,7 @@ def fingerprint(tree: PyTree) -> UInt32[Array, ""]:
   depend neither on their order nor on how arrays are spread over devices.
   """
   total = jnp.zeros((), jnp.uint32)
-  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    name = path_name(path)
+  for name, leaf in leaves(tree):
     weight = jnp.uint32(zlib.crc32(name.encode()) | 1)
     total += weight * (_bits(leaf) * _odd_numbers(leaf.shape)).sum(dtype=jnp.uint32)
   return total

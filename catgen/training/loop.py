@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 
 from catgen.bounds import bits_per_position
+from catgen.files import replacing, write_text
 from catgen.interfaces import Batch, InputError
 from catgen.training.checkpoint import Checkpointer
 from catgen.training.distributed import make_agreement
@@ -159,7 +160,7 @@ class _Run:
       self.hooks.report(pending.step + 1, self.window.close())
 
   def at_boundary(self, done: int, last: bool) -> None:
-    """Validates and saves where due."""
+    """Validates and saves where due; what a failed validation leaves is a checkpoint without its numbers."""
     validate = self.hooks.validate if _due(done, self.periods.validate) or last else None
     save = self.checkpoints is not None and (validate or last or _due(done, self.periods.checkpoint))
     if not validate and not save:
@@ -168,7 +169,13 @@ class _Run:
     metrics = None
     if validate:
       state = self.state
-      metrics = validate(state.params if state.ema is None else state.ema, state.model_state, done)
+      try:
+        metrics = validate(state.params if state.ema is None else state.ema, state.model_state, done)
+      except BaseException:
+        if self.checkpoints is not None:
+          self.checkpoints.save(done, state)
+          self.checkpoints.wait()
+        raise
     if self.checkpoints is not None:
       self.checkpoints.save(done, self.state, metrics)
     self.window.restart_clock()
@@ -188,12 +195,13 @@ class _Run:
     if self.checkpoints is not None:
       self.checkpoints.wait()
     folder = os.path.join(self.workdir, "nonfinite", str(pending.step))
-    os.makedirs(folder, exist_ok=True)
     process = jax.process_index()
-    np.savez(os.path.join(folder, f"batch-{process}.npz"), **pending.batch._asdict(), key=jax.random.key_data(self.key))
+    arrays = {name: array for name, array in pending.batch._asdict().items() if array is not None}
+    with replacing(os.path.join(folder, f"batch-{process}.npz")) as file:
+      np.savez(file, **arrays, key=jax.random.key_data(self.key))
     if process == 0:
-      with open(os.path.join(folder, "metrics.json"), "w") as file:
-        json.dump({"step": pending.step, **jax.tree.map(float, metrics)}, file, indent=2)
+      numbers = {"step": pending.step, **jax.tree.map(float, metrics)}
+      write_text(os.path.join(folder, "metrics.json"), json.dumps(numbers, indent=2))
     with Checkpointer(os.path.join(folder, "state")) as evidence:
       evidence.save(pending.step, self.state)
     raise InputError(

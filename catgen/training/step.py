@@ -22,6 +22,7 @@ from catgen.training.sharding import BATCH_AXES, FSDP_RULES, Rules, shard_state
 from catgen.training.state import TrainState, create_state, update_ema
 
 MANY_ARRAYS = 1000  # parameters; the draw of each takes XLA a fraction of a second to compile
+HIDDEN_GIVEN = 0.1  # share of the labels
 
 
 def abstract_state(
@@ -75,7 +76,7 @@ def make_train_step(
   target: TrainState,
   num_microbatches: int = 1,
   ema_decay: float = 0.0,
-  hidden_given: float = 0.1,
+  hidden_given: float = HIDDEN_GIVEN,
 ) -> Callable:
   """Returns (state, batch, key, step=None) -> (state, metrics), compiled; the given state is consumed.
 

@@ -161,10 +161,13 @@ def map_posterior_flow(**options):
   return POSTERIOR_FLOWS["map_coupling"](num_layers=2, conditioner=_CONDITIONERS["densenet"], **options)
 
 
-def _trained(model: Model, events: np.ndarray, params: dict, state: dict, num_steps: int = 400) -> dict:
+def uneven(events: np.ndarray) -> np.ndarray:
+  """Returns the events as data of which each occurs another number of times."""
+  return np.repeat(events, 2 * np.arange(1, len(events) + 1), axis=0)
+
+
+def trained(model: Model, batch: Batch, params: dict, state: dict, num_steps: int = 400) -> dict:
   """Brings q(v | x) and p(v) near each other, where weights have a variance: by training on uneven data."""
-  counts = np.arange(1, len(events) + 1)
-  batch = batch_of(np.repeat(events, 2 * counts, axis=0))
   optimizer = optax.adam(1e-2)
 
   def step(carry, key):
@@ -182,7 +185,7 @@ def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **opti
   options = {"encoder": encoder(), "density": density("autoregressive"), **options}
   model, events = MODELS[kind].make(event=event, **options), events_of(event)
   params, state = perturbed(model, 0.05)
-  params = _trained(model, events, params, state)
+  params = trained(model, batch_of(uneven(events)), params, state)
   boxes, base = kind == "dequantized_flow", options.get("base", 0) or event.num_classes
   codes = flows.probabilities(model, params, event.num_classes, math.prod(event.shape), base=base, boxes=boxes)
   probs = codes[(slice(0, event.num_classes),) * codes.ndim].reshape(-1)

@@ -15,6 +15,7 @@ from catgen.evaluation import estimators
 from catgen.evaluation.likelihood import evaluate
 from catgen.interfaces import InputError
 from tests.addresses import free_address
+from tests.compiling import xla_flags
 from tests.evaluation.mixtures import make_parameters, mixture, walk
 
 LENGTH, CLASSES, EXAMPLES = 5, 4, 23
@@ -220,7 +221,7 @@ def test_two_processes_give_the_scores_of_one(tmp_path):
   script, root = tmp_path / "part.py", str(pathlib.Path(__file__).parents[2])
   script.write_text(textwrap.dedent(TWO_PROCESSES))
   address = free_address()
-  environment = dict(os.environ, XLA_FLAGS="--xla_force_host_platform_device_count=2", JAX_PLATFORMS="cpu")
+  environment = dict(os.environ, XLA_FLAGS=xla_flags(num_devices=2))
   environment["PYTHONPATH"] = root
   command = [sys.executable, str(script), address]
   parts = [

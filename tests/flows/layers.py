@@ -18,6 +18,7 @@ from catgen.networks.roles import Conditioner
 
 CHANNELS, MIXTURES, FEATURES = 3, 3, 8
 TEXT, MAP = (4,), (2, 2)  # of as many positions
+GIVEN = (3, 2)
 LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 2, "input_dropout": 0.3}
 TRANSFORMER = {"width": 8, "num_layers": 2, "num_heads": 2, "dropout": 0.3}
 DENSENET = {"width": 6, "num_layers": 2, "growth": 4, "dropout": 0.3}
@@ -31,6 +32,7 @@ class Member(NamedTuple):
   shape: tuple[int, ...] = TEXT
   channels: int = CHANNELS
   num_context: int = 0  # features of the context that it reads
+  given: tuple[int, ...] = ()  # categories of the attributes that it reads
   drops: bool = False  # activations, where there are keys
 
 
@@ -38,18 +40,18 @@ def shape_of(kind):
   return MAP if kind == "densenet" else TEXT
 
 
-def conditioner(kind, rngs, event_shape=None, num_context=0):
+def conditioner(kind, rngs, event_shape=None, **options):
   """Returns (num_channels=, num_outputs=) -> conditioner."""
   shape = event_shape or shape_of(kind)
-  return partial(Conditioner, TRUNKS[kind](**SIZES[kind]), shape, num_context=num_context, rngs=rngs)
+  return partial(Conditioner, TRUNKS[kind](**SIZES[kind]), shape, rngs=rngs, **options)
 
 
 def channelwise(num_channels, rngs):
   return Channelwise(num_channels, FEATURES, num_mixtures=MIXTURES, hidden_width=8, channel_features=5, rngs=rngs)
 
 
-def coupling(kind, rngs, num_mixtures=MIXTURES, num_context=0):
-  return half_coupling(CHANNELS, num_mixtures, conditioner(kind, rngs, num_context=num_context))
+def coupling(kind, rngs, num_mixtures=MIXTURES, **options):
+  return half_coupling(CHANNELS, num_mixtures, conditioner(kind, rngs, **options))
 
 
 def block_coupling(rngs, kept, changed):
@@ -57,8 +59,8 @@ def block_coupling(rngs, kept, changed):
   return Coupling(kept, network, channelwise(changed, rngs))
 
 
-def autoregressive(kind, rngs, num_channels=CHANNELS):
-  network = Conditioner(TRUNKS[kind](**SIZES[kind]), TEXT, num_channels, FEATURES, causal=True, rngs=rngs)
+def autoregressive(kind, rngs, num_channels=CHANNELS, given=()):
+  network = Conditioner(TRUNKS[kind](**SIZES[kind]), TEXT, num_channels, FEATURES, causal=True, given=given, rngs=rngs)
   return Autoregressive(network, channelwise(num_channels, rngs))
 
 
@@ -86,8 +88,9 @@ LAYERS = {
   "coupling_densenet": Member(partial(coupling, "densenet", num_context=2), MAP, num_context=2, drops=True),
   "coupling_channelwise": Member(partial(block_coupling, kept=1, changed=2), MAP, drops=True),
   "coupling_channelwise_of_one": Member(partial(block_coupling, kept=1, changed=1), MAP, drops=True),
-  "autoregressive_lstm": Member(partial(autoregressive, "lstm"), drops=True),
-  "autoregressive_transformer": Member(partial(autoregressive, "transformer"), drops=True),
+  "coupling_given": Member(partial(coupling, "transformer", given=GIVEN), given=GIVEN, drops=True),
+  "autoregressive_lstm": Member(partial(autoregressive, "lstm", given=GIVEN), given=GIVEN, drops=True),
+  "autoregressive_transformer": Member(partial(autoregressive, "transformer", given=GIVEN), given=GIVEN, drops=True),
   "several": Member(several, drops=True),
   "squeezed": Member(squeezed, MAP, drops=True),
 }

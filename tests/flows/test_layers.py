@@ -24,13 +24,20 @@ class Case:
     self.member = LAYERS[name]
     layers = self.member.make(nnx.Rngs(0))
     self.chain = perturbed(Chain(layers if isinstance(layers, list) else [layers]))
-    self.conditions = Conditions(context=self.context(1.0) if self.member.num_context else None)
+    self.conditions = Conditions(
+      context=self.context(1.0) if self.member.num_context else None,
+      given=self.given(0) if self.member.given else None,
+    )
 
   def values(self, scale=2.0):
     return scale * jax.random.normal(jax.random.key(2), (BATCH, *self.member.shape, self.member.channels))
 
   def context(self, scale):
     return scale * jax.random.normal(jax.random.key(5), (BATCH, *self.member.shape, self.member.num_context))
+
+  def given(self, first):
+    """Attributes that differ from example to example, the first example's from `first` on."""
+    return (jnp.arange(BATCH)[:, None] + first) % jnp.array(self.member.given)[None]
 
   def valid(self):
     """Some positions of the first examples, all of the next, none of the last but one, one of the last."""
@@ -52,11 +59,11 @@ def test_round_trip_and_log_det(case):
   np.testing.assert_allclose(back_log_det, -log_det, atol=2e-3)
   np.testing.assert_allclose(case.chain.inverse(back, case.conditions)[0], z, atol=2e-3)
 
-  def flat(values, context):
-    return case.chain.inverse(values.reshape(1, *v.shape[1:]), Conditions(context))[0].reshape(-1)
+  def flat(values, conditions):
+    return case.chain.inverse(values.reshape(1, *v.shape[1:]), conditions)[0].reshape(-1)
 
-  context = None if case.conditions.context is None else case.conditions.context[:, None]
-  jacobian = jax.vmap(jax.jacrev(flat))(v.reshape(BATCH, -1), context)
+  conditions = jax.tree.map(lambda array: array[:, None], case.conditions)
+  jacobian = jax.vmap(jax.jacrev(flat))(v.reshape(BATCH, -1), conditions)
   expected = np.linalg.slogdet(np.asarray(jacobian, np.float64))[1]
   np.testing.assert_allclose(log_det, expected, rtol=1e-4, atol=1e-4)
 
@@ -73,13 +80,15 @@ def test_what_an_invalid_position_holds_reaches_no_valid_one(case):
 
 
 def test_values_context_and_validity_move_together_and_back(case):
-  """Where a position's features are all valid, it is; what moves to z's positions moves back."""
+  """A position is valid where all that it is made of is; what moves to z's positions moves back."""
   features, valid = jax.random.normal(jax.random.key(4), (BATCH, *case.member.shape, 4)), case.valid()
   moved = case.chain.moved(Conditions(context=features, valid=valid))
   np.testing.assert_array_equal(case.chain.move(features), moved.context)
   np.testing.assert_array_equal(case.chain.move_back(moved.context), features)
-  each = case.chain.move(jnp.broadcast_to(valid[..., None], features.shape).astype(float)) == 1.0
-  np.testing.assert_array_equal(moved.valid, each.all(axis=-1))
+  each = case.chain.move(jnp.broadcast_to(valid[..., None], features.shape).astype(float)).all(axis=-1)
+  assert bool(jnp.all(each | ~moved.valid))
+  if len(case.chain.layers) == 1:  # after squeezing and back, all of a block is invalid where one position was
+    np.testing.assert_array_equal(moved.valid, each)
 
 
 def test_gradients_are_finite_far_out(case):
@@ -102,11 +111,15 @@ def test_keys_drop_activations_of_their_own_example(case):
   assert (changed > 1e-4) == case.member.drops
 
 
-def test_context_conditions_every_example_that_has_it(case):
-  if not case.member.num_context:
-    return
-  log_det, other = (case.chain.inverse(case.values(), Conditions(case.context(sign)))[1] for sign in (1.0, -1.0))
-  assert bool(jnp.all(jnp.abs(log_det - other) > 1e-4))
+def test_context_and_what_is_given_condition_every_example_that_has_them(case):
+  others = []
+  if case.member.num_context:
+    others.append(case.conditions._replace(context=case.context(-1.0)))
+  if case.member.given:
+    others += [case.conditions._replace(given=given) for given in (case.given(1), None)]
+  log_det = case.chain.inverse(case.values(), case.conditions)[1]
+  for other in others:
+    assert bool(jnp.all(jnp.abs(log_det - case.chain.inverse(case.values(), other)[1]) > 1e-4))
 
 
 def test_initialization_leaves_a_bijection(case):

@@ -1,6 +1,7 @@
 """A bar for people, a few lines for log files."""
 
 import io
+from functools import partial
 
 import pytest
 
@@ -62,7 +63,9 @@ def test_time_left_does_not_count_what_an_earlier_run_did():
 
 def test_a_terminal_gets_a_bar_with_values():
   out = Terminal()
-  show = progress.train_progress(20, start_step=0, position="character", stream=out)
+  show = progress.train_progress(
+    20, start_step=0, position="character", open_progress=partial(progress.open_progress, stream=out)
+  )
   show(10, {"bits": 3.14159, "positions_per_second": 12_345.0})
   show(20, {"bits": 2.5})
   assert "bits/character=2.500" in out.getvalue()
@@ -71,7 +74,9 @@ def test_a_terminal_gets_a_bar_with_values():
 
 def test_training_lines_state_bits_and_throughput():
   out = io.StringIO()
-  show = progress.train_progress(20, start_step=10, position="byte", stream=out)
+  show = progress.train_progress(
+    20, start_step=10, position="byte", open_progress=partial(progress.open_progress, stream=out)
+  )
   show(20, {"bits": 3.14159, "positions_per_second": 12_345.0})
   assert "20 of 20 steps (100%), bits/byte 3.142, bytes/s 12.3k, took" in out.getvalue()
 

@@ -43,7 +43,7 @@ def test_the_description_of_a_run():
   # Every kernel of the toy can be divided by eight: so can the average and both moments.
   assert eight.parameter_bytes == one.parameter_bytes // 8
   assert one.state_bytes - eight.state_bytes == 4 * (one.parameter_bytes - eight.parameter_bytes)
-  assert one.batch_bytes == sum(leaf.nbytes for leaf in batch) // 8
+  assert one.batch_bytes == sum(leaf.nbytes for leaf in jax.tree.leaves(batch)) // 8
   # Two kernels and a head forward, and all three gradients; but the loss goes back through the head alone.
   layer, head = 2 * 16 * 8 * 5 * 16, 2 * 16 * 8 * 16 * 5
   assert one.flops == eight.flops == 2 * (2 * layer + head) + head

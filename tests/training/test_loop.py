@@ -118,10 +118,23 @@ def test_a_step_that_is_not_finite_stops_and_leaves_what_repeats_it(tmp_path, ba
   chex.assert_trees_all_equal(jax.device_get(kept.params), jax.device_get(good.params))
   assert kept.step == bad_step
   evidence = np.load(folder / "batch-0.npz")
+  assert set(evidence.files) == {"x", "valid", "index", "key"}
   batch = toys.first_batch()._replace(**{name: evidence[name] for name in ("x", "valid", "index")})
   key = jax.random.wrap_key_data(evidence["key"])
   _, metrics = trainer.train_step(good, trainer.place(batch), key)
   assert metrics["non_finite"]
+
+
+def test_a_validation_that_fails_costs_no_step(tmp_path):
+  def fail(params, model_state, step):
+    raise RuntimeError("out of memory")
+
+  with Checkpointer(tmp_path) as checkpoints, pytest.raises(RuntimeError, match="out of memory"):
+    run(tmp_path, num_steps=7, checkpoints=checkpoints, periods=Periods(validate=4), validate=fail)
+  good, _ = run_steps(build("denoiser", ONE), 4)
+  kept = restore_params(tmp_path)
+  assert kept.step == 4
+  chex.assert_trees_all_equal(jax.device_get(kept.params), jax.device_get(good.params))
 
 
 def test_batches_that_end_too_soon_are_named(tmp_path):

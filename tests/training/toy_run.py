@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import tempfile
 import time
 
 parser = argparse.ArgumentParser()
@@ -21,14 +20,13 @@ flags = parser.parse_args()
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(here)))
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={flags.devices}"
-os.environ["JAX_PLATFORMS"] = "cpu"
+
+from tests import compiling  # noqa: E402
+
+os.environ["XLA_FLAGS"] = compiling.xla_flags(flags.devices)
+os.environ |= compiling.cached()
 
 import jax  # noqa: E402
-
-jax.config.update("jax_compilation_cache_dir", os.path.join(tempfile.gettempdir(), "catgen-test-cache"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 from catgen.interfaces import InputError  # noqa: E402
 from catgen.training.checkpoint import Checkpointer  # noqa: E402

@@ -25,7 +25,7 @@ class Autoregressive(Layer):
 
     def step(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], tuple[Array, Array]]:
       cache, previous = carry
-      features, cache = self.conditioner.decode(cache, previous, position)
+      features, cache = self.conditioner.decode(cache, previous, position, given=conditions.given)
       own = jax.lax.dynamic_index_in_dim(rows, position, axis=1, keepdims=False)
       v, log_det = self.transform.forward(own, features)
       return (cache, v), (v, log_det)

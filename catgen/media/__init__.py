@@ -1,0 +1,21 @@
+"""How one kind of example is typed, shown, written, pictured and counted. "Text or map?" is asked here alone."""
+
+import numpy as np
+
+from catgen.interfaces import Codec, EventSpec
+from catgen.media.maps import maps_media
+from catgen.media.medium import Media
+from catgen.media.text import text_media
+from catgen.media.values import values_media
+
+__all__ = ["Media", "media_of"]
+
+
+def media_of(event: EventSpec, codec: Codec, position: str) -> Media:
+  """Returns what examples are to people: text where the codec gives strings, maps where they are planes, else arrays.
+
+  position: what one position is called, "character".
+  """
+  if isinstance(codec.decode(np.zeros(event.shape, np.int32)), str):
+    return text_media(event, codec, position)
+  return (maps_media if len(event.shape) == 2 else values_media)(event, codec, position)

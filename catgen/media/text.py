@@ -1,0 +1,126 @@
+"""Text and bytes: examples are strings."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from catgen.batches import batch_of
+from catgen.data.reading import existing_file
+from catgen.evaluation import infilling, samples
+from catgen.files import writing
+from catgen.interfaces import Batch, Codec, EventSpec, InputError
+from catgen.media import sequences, text_chain
+from catgen.media.medium import Examples, Media, Pattern, Pictures, chain_labels, evenly, statistics
+from catgen.reporting import terminal
+
+_CHAIN_FRAMES = 12  # in a still picture
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r"})  # so that one example is one line, and which one
+
+
+def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
+  """Returns how strings are typed, shown, written, pictured and counted."""
+  length, frames = event.shape[0], partial(_frames, codec, event.num_classes)
+
+  def typed(examples: Examples) -> Batch:
+    x, valid = map(np.stack, zip(*(_padded(codec.encode(each), length) for each in examples), strict=True))
+    return batch_of(x, valid)
+
+  def read(path: str) -> Batch:
+    parts, lines = [], read_lines(path)
+    for number, line in lines.items():
+      try:
+        parts.append(_padded(codec.encode(line), length))
+      except InputError as error:
+        raise InputError(f"{path}, line {number}: {error}") from error
+    x, valid = map(np.stack, zip(*parts, strict=True))
+    return batch_of(x, valid, index=np.array(list(lines)))
+
+  def texts(batch: Batch) -> list[str]:
+    return [codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
+
+  def written(path: str, batch: Batch) -> None:
+    with writing(path) as file:
+      if path.endswith(".npy"):
+        np.save(file, batch.x)
+      else:
+        file.writelines(f"{line.translate(_ESCAPES)}\n".encode() for line in texts(batch))
+
+  def compared(sets: Mapping[str, Batch]) -> list[list[str]]:
+    rows, _ = statistics(dict(sets), event.num_classes, position)
+    lines = [texts(each) for each in sets.values()]
+    vocabulary = {word for line in lines[-1] for word in samples.whole_words(line)}
+    known = ("{:,} of {:,}".format(*samples.word_rate(each, vocabulary)) for each in lines)
+    return [*rows, ["words that training has", *known]]
+
+  def corrections(
+    typed: Batch, corrected: Int[np.ndarray, "length"], probability: Float[np.ndarray, "length"], *, color: bool
+  ) -> str:
+    used = typed.valid[0]
+    before, after = codec.decode(typed.x[0][used]), codec.decode(corrected[used])
+    return terminal.corrections(before, after, probability[used], color=color)
+
+  def parse(text: str, *, hole: str, pad: bool) -> Pattern:
+    pattern = text + hole * (length - len(text)) if pad else text
+    return Pattern(*infilling.parse_pattern(pattern, codec.encode, length=length, hole=hole))
+
+  return Media(
+    name="sequences",
+    typed=typed,
+    read=read,
+    shown=lambda batch: [terminal.visible(line) for line in texts(batch)],
+    written=written,
+    compared=compared,
+    pictured=Pictures(chain=partial(_draw_chain, frames)),
+    baselines=sequences.baselines,
+    parse=parse,
+    frames=frames,
+    corrections=corrections,
+  )
+
+
+def read_lines(path: str) -> dict[int, str]:
+  """Returns the lines of a UTF-8 file by their number, from 1; empty ones are left out.
+
+  Raises:
+    InputError: it cannot be read, or every line is empty.
+  """
+  path = existing_file(path)
+  try:
+    with open(path, encoding="utf-8") as file:
+      lines = {number: line.rstrip("\n") for number, line in enumerate(file, 1) if line.rstrip("\n")}
+  except (OSError, UnicodeDecodeError) as error:
+    raise InputError(f"{path} cannot be read as UTF-8 text ({error}); give one example a line") from error
+  if not lines:
+    raise InputError(f"{path} has no text; give one example a line")
+  return lines
+
+
+def _padded(x: Int[np.ndarray, "positions"], length: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns a short sequence filled up to the event's length, and which of its positions count."""
+  if len(x) > length:
+    raise InputError(f"the input has shape {x.shape}, but this model's events have shape {(length,)}; cut it")
+  return np.pad(x, (0, length - len(x))), np.arange(length) < len(x)
+
+
+def _frames(codec: Codec, num_classes: int, states: Int[np.ndarray, "frames length"]) -> list[str]:
+  """Returns states of a chain as text; masked positions are shown as light blocks."""
+  masked = states >= num_classes
+  lines = [terminal.visible(codec.decode(state)) for state in np.where(masked, 0, states)]
+  return [
+    "".join(terminal.MASK if hidden else shown for hidden, shown in zip(mask, line, strict=False))
+    for mask, line in zip(masked, lines, strict=True)
+  ]
+
+
+def _draw_chain(
+  frames: Callable[..., list[str]], folder: str, states: Int[np.ndarray, "frames examples length"]
+) -> list[str]:
+  """Draws the first example's way from noise as a strip and as an animation, and returns the paths."""
+  shown, labels = frames(states[:, 0]), chain_labels(len(states))
+  few, paths = evenly(len(states), _CHAIN_FRAMES), [os.path.join(folder, f"chain.{end}") for end in ("png", "gif")]
+  text_chain.chain_picture([shown[i] for i in few], [labels[i] for i in few], paths[0])
+  text_chain.chain_animation(shown, labels, paths[1])
+  return paths

@@ -1,0 +1,57 @@
+"""What counts of the training split reach on held-out data: the rivals of any model of text or maps."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from catgen.bounds import Estimate
+from catgen.config import make_source
+from catgen.data import get_split
+from catgen.interfaces import DataSource, InputError
+from catgen.media import media_of
+from catgen.reporting import terminal
+from catgen.runs.experiment import first_examples
+
+
+class Baselines(NamedTuple):
+  """Cross-entropies of counts on held-out examples."""
+
+  estimates: dict[str, Estimate]
+  position: str
+  notes: tuple[str, ...]  # what was counted and scored, where it was not all
+
+  @property
+  def bits(self) -> dict[str, float]:
+    """Name -> bits per position."""
+    return {name: found.bits for name, found in self.estimates.items()}
+
+
+def baselines(config: Mapping[str, Any], source: DataSource | None = None) -> Baselines:
+  """Returns cross-entropies of counts of the training split, on the examples that `config["evaluation"]` names.
+
+  Args:
+    config: resolved; its sections `data` and `evaluation` count.
+    source: replaces the data set that the config names.
+
+  Raises:
+    InputError: there are no counts of such events, or a split is missing.
+  """
+  source = make_source(config["data"]) if source is None else source
+  media = media_of(source.event, source.codec, source.position)
+  if media.baselines is None:
+    raise InputError(f"events have shape {source.event.shape}; there are count baselines of sequences and maps only")
+  split, limit = config["evaluation"]["split"], config["evaluation"]["max_examples"]
+  counted = media.baselines(source, first_examples(source, split, limit))
+  number = get_split(source, split).num_examples
+  scored = f"scored on the first {min(number, limit):,} of {number:,} {split} examples" if limit else ""
+  return Baselines(counted.estimates, source.position, tuple(filter(None, (scored, counted.note))))
+
+
+def describe(baselines: Baselines) -> str:
+  """Returns the table of baselines."""
+  rows = [[name, shown(found)] for name, found in baselines.estimates.items()]
+  return "\n".join([terminal.table(["model", f"bits per {baselines.position}"], rows), *baselines.notes])
+
+
+def shown(found: Estimate) -> str:
+  """Returns a cross-entropy with its standard error over examples."""
+  return terminal.plus_minus(found.bits, found.data_error)

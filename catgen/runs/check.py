@@ -1,0 +1,130 @@
+"""The proof of a model's likelihood on a space small enough to enumerate."""
+
+import math
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from catgen.batches import batch_of
+from catgen.config import small_section
+from catgen.config.settings import EXPERIMENT
+from catgen.data.codecs import integer_codec
+from catgen.data.splits import record_split
+from catgen.evaluation import proof
+from catgen.evaluation.proof import Claim
+from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.reporting import terminal
+from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.experiment import batches, make_experiment
+
+
+class Checked(NamedTuple):
+  """What holds of a small model."""
+
+  claims: list[Claim]
+  kind: str
+  num_classes: int
+  shape: tuple[int, ...]
+  train_steps: int
+
+  @property
+  def exit_code(self) -> int:
+    """0 where all claims hold, otherwise 1."""
+    return 0 if all(claim.passed for claim in self.claims) else 1
+
+
+def check(
+  config: Mapping[str, Any],
+  *,
+  num_classes: int = 3,
+  shape: tuple[int, ...] | None = None,
+  time_steps: int = 8,
+  train_steps: int = 300,
+  num_draws: int = 2000,
+  seed: int = 0,
+  progress: OpenProgress = no_progress,
+) -> Checked:
+  """Trains a small model of a config's family on made-up data and proves its likelihood by enumeration.
+
+  Args:
+    config: resolved.
+    num_classes: K of the small space.
+    shape: of events of the small space; default: 2, or 2,2 where the config's data are maps.
+    time_steps: T of the small model, where the config's is discrete.
+    train_steps: training before the proof.
+    num_draws: draws per event and estimator.
+    seed: of everything.
+    progress: opens the bar.
+
+  Raises:
+    InputError: a size that is none, or a space too large to enumerate.
+  """
+  shape = _event_shape(config["data"]) if shape is None else shape
+  if not shape or min(shape) < 1:
+    raise InputError(f"--shape={','.join(map(str, shape))} must be positive whole numbers, such as 2 or 2,2")
+  small = small_config(config, shape, time_steps=time_steps, train_steps=train_steps, seed=seed)
+  made = make_experiment(small, made_up_source(shape, num_classes, seed), jax.devices()[:1])
+  state = made.init()
+  with closing(progress(train_steps, unit="step", title="train the small model")) as bar:
+    for step, batch in enumerate(batches(made, 0)):
+      state, _ = made.train_step(state, batch, made.key, step)
+      bar.update(1)
+  claims = proof.prove(made.model, state.params, state.model_state, key=jax.random.key(seed), num_draws=num_draws)
+  return Checked(list(claims), config["model"]["kind"], num_classes, shape, train_steps)
+
+
+def describe(checked: Checked) -> str:
+  """Returns a table of the claims."""
+  size = math.prod(checked.shape)
+  space = f"{checked.num_classes}^{size} = {checked.num_classes**size} events"
+  answers = {True: "yes", False: "NO", None: "unclear"}
+  rows = [[claim.name, answers[claim.passed], claim.detail] for claim in checked.claims]
+  holding, unclear = (sum(claim.passed is answer for claim in checked.claims) for answer in (True, None))
+  ending = f", {unclear} cannot be told from these draws" if unclear else ""
+  return "\n".join(
+    [
+      f"{checked.kind} on {space}, after {checked.train_steps} training steps",
+      terminal.table(["claim", "holds", "numbers"], rows),
+      f"{holding} of {len(checked.claims)} claims hold{ending}",
+    ]
+  )
+
+
+def small_config(
+  config: Mapping[str, Any], shape: tuple[int, ...], *, time_steps: int, train_steps: int, seed: int
+) -> dict[str, Any]:
+  """Returns the config with everything that costs time made small; what defines the model stays."""
+  model = small_section(EXPERIMENT, config)["model"]
+  if model.get("num_steps"):
+    model["num_steps"] = time_steps
+  training = {
+    **config["training"],
+    "batch_size": 64,
+    "num_steps": train_steps,
+    "num_microbatches": 1,
+    "ema_decay": 0.0,
+  }
+  optimizer = {"kind": "adamw", "learning_rate": 3e-3, "decay": {"kind": "constant"}}
+  mesh = {"data": 1, "fsdp": 1}
+  return {**config, "seed": seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
+
+
+def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int) -> DataSource:
+  """Returns events whose positions depend on each other: each repeats the one before it with probability 0.8."""
+  rng, length, number = np.random.default_rng(seed), math.prod(shape), 4096
+  x = rng.integers(0, num_classes, (number, length))
+  for position in range(1, length):
+    x[:, position] = np.where(rng.random(number) < 0.8, x[:, position - 1], x[:, position])
+  x = x.reshape(number, *shape).astype(np.int32)
+  split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers))
+  codec = integer_codec(num_classes, shape)
+  event = EventSpec(shape, num_classes)
+  return DataSource(event, {"train": split}, codec, "value", None, "made up", "dependent positions")
+
+
+def _event_shape(data: Mapping[str, Any]) -> tuple[int, ...]:
+  """Returns the shape of the small events: two positions, or two by two where the config's data are maps."""
+  return (2, 2) if "shape" in data else (2,)

@@ -1,0 +1,199 @@
+"""Chooses a configuration for data that a user hands in: source, family and size, by the rules that `fit` states."""
+
+import io
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Integer
+
+from catgen import files
+from catgen.interfaces import InputError
+
+FAMILIES = ("autoregressive", "masked", "multinomial")
+LONGEST_RECORD = 512  # characters
+FEW_RECORDS = 200  # below, splits are counts of shuffled records: fractions by a hash could leave one empty
+STREAM_LENGTH = 64  # positions of a sequence of a stream
+SHORTEST_SPLIT = 24  # a stream is so many times longer than its sequences, so that a twentieth of it holds one
+MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
+
+Data = str | os.PathLike[str] | Sequence[str] | np.ndarray
+
+
+class Chosen(NamedTuple):
+  """A configuration, less the number of steps, and what was chosen in words."""
+
+  config: dict[str, Any]
+  reasons: tuple[str, ...]
+
+
+class _Source(NamedTuple):
+  """A section `data`, and what decides about family and size."""
+
+  section: dict[str, Any]
+  medium: str  # "text", "values" or "maps"
+  shape: tuple[int, ...]  # of an event
+  reason: str
+
+
+def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
+  """Returns the configuration that `fit` trains; data in memory are written to files in the work directory first.
+
+  Args:
+    data, family: see `fit`.
+    workdir: where data.txt or data.npy are written.
+    seed: of the run, and of the order in which few records are dealt to the splits.
+
+  Raises:
+    InputError: data of another kind, too few of them, or an unknown family.
+  """
+  if family is not None and family not in FAMILIES:
+    raise InputError(f"family is {family!r}; choose one of {', '.join(FAMILIES)}, or None to have it chosen")
+  source = _source(data, pathlib.Path(workdir), seed)
+  family, why = (family, "as asked") if family else _family(source)
+  is_unet = source.medium == "maps" and not any(size % 4 for size in source.shape)
+  if not is_unet and int(np.prod(source.shape)) > MOST_POSITIONS:
+    raise InputError(
+      f"examples of shape {source.shape} have more than {MOST_POSITIONS} positions; bring shorter ones, or maps whose "
+      "height and width are multiples of 4"
+    )
+  network, size = _network(source, family, is_unet)
+  config = {
+    "seed": seed,
+    "data": source.section,
+    "model": {**_MODELS[family], "network": network},
+    "optimizer": {"kind": "muon", "learning_rate": 1e-2, "adam_learning_rate": 3e-3},
+    "training": {"batch_size": 16 if is_unet else 32},
+    "sampling": {"batch_size": 16},
+  }
+  return Chosen(config, (source.reason, f"{family}: {why}", size))
+
+
+_MODELS: dict[str, dict[str, Any]] = {
+  "autoregressive": {"kind": "autoregressive"},
+  "masked": {"kind": "diffusion", "process": {"kind": "absorbing"}, "schedule": {"kind": "linear"}},
+  "multinomial": {"kind": "diffusion", "process": {"kind": "uniform"}, "schedule": {"kind": "cosine"}},
+}
+
+
+def _source(data: Data, workdir: pathlib.Path, seed: int) -> _Source:
+  if isinstance(data, str | os.PathLike):
+    return _of_path(os.fspath(data))
+  if isinstance(data, np.ndarray):
+    return _of_array(data, workdir, seed)
+  texts = list(data)
+  if texts and all(isinstance(text, str) for text in texts):
+    return _of_texts(texts, workdir, seed)
+  array = np.asarray(texts)
+  if array.dtype.kind in "biu":
+    return _of_array(array, workdir, seed)
+  raise InputError(
+    f"data are a {type(data).__name__} of {array.dtype}; give a list of strings, a path, or an array of integers"
+  )
+
+
+def _of_path(path: str) -> _Source:
+  if os.path.isdir(path):
+    maps = {"kind": "label_maps", "path": path}
+    return _Source(maps, "maps", _event_shape(maps), f"{path} is a folder: label maps")
+  if path.endswith((".npy", ".npz")):
+    from catgen.data.sets.array_file import load_arrays
+
+    first = next(iter(load_arrays(path).values()))
+    return _array_section(path, first.shape, len(first), None)
+  if not os.path.exists(path):
+    raise InputError(f"there is no file {path}; give a text, a .npy or .npz file, or a folder of label maps")
+  return _stream(path, os.path.getsize(path), f"{path}: one stream of characters")
+
+
+def _event_shape(section: Mapping[str, Any]) -> tuple[int, ...]:
+  from catgen.config import make_source
+
+  return make_source(section).event.shape
+
+
+def _of_texts(texts: Sequence[str], workdir: pathlib.Path, seed: int) -> _Source:
+  lengths, broken = {len(text) for text in texts}, any("\n" in text or "\r" in text for text in texts)
+  path = workdir / "data.txt"
+  if broken or len(lengths) > 1 or not 0 < max(lengths) <= LONGEST_RECORD:
+    between, how = ("\n\n", "blank lines") if broken else ("\n", "line breaks")
+    content = between.join(texts)
+    _keep(path, content.encode())
+    return _stream(str(path), len(content), f"{len(texts):,} texts: one stream of characters, {how} between them")
+  order = np.random.default_rng(seed).permutation(len(texts)) if len(texts) < FEW_RECORDS else range(len(texts))
+  _keep(path, "".join(f"{texts[i]}\n" for i in order).encode())
+  length = max(lengths)
+  section = {"kind": "text_lines", "path": str(path), "length": length, **_splits(len(texts))}
+  return _Source(section, "text", (length,), f"{len(texts):,} texts of {length} characters: a record each")
+
+
+def _stream(path: str, number: int, reason: str) -> _Source:
+  length = min(STREAM_LENGTH, number // SHORTEST_SPLIT)
+  if length < 2:
+    raise InputError(f"{path} has {number} characters, too few to learn from; bring at least {2 * SHORTEST_SPLIT}")
+  return _Source({"kind": "text_file", "path": path, "length": length}, "text", (length,), reason)
+
+
+def _of_array(array: Integer[np.ndarray, "..."], workdir: pathlib.Path, seed: int) -> _Source:
+  if array.dtype.kind not in "biu":
+    raise InputError(f"the array has dtype {array.dtype}; integers are needed: convert it")
+  if array.ndim == 0 or not array.size:
+    raise InputError(f"the array has shape {array.shape} and no data; the first axis must number examples")
+  few = array.ndim > 1 and len(array) < FEW_RECORDS
+  stored = array[np.random.default_rng(seed).permutation(len(array))] if few else array
+  path = workdir / "data.npy"
+  content = io.BytesIO()
+  np.save(content, stored)
+  _keep(path, content.getvalue())
+  return _array_section(str(path), array.shape, len(array), seed)
+
+
+def _keep(path: pathlib.Path, content: bytes) -> None:
+  """Writes the data of a run, unless they are there already; others are not overwritten."""
+  if not path.exists():
+    with files.replacing(path) as file:
+      file.write(content)
+  elif path.read_bytes() != content:
+    raise InputError(f"{path.parent} holds a run on other data; give another work directory, or the same data to go on")
+
+
+def _array_section(path: str, shape: tuple[int, ...], number: int, seed: int | None) -> _Source:
+  if len(shape) == 1:
+    length = min(STREAM_LENGTH, number // SHORTEST_SPLIT)
+    if length < 2:
+      raise InputError(f"a stream of {number} integers is too short; bring at least {2 * SHORTEST_SPLIT}")
+    section = {"kind": "array_file", "path": path, "length": length}
+    return _Source(section, "values", (length,), f"{number:,} integers: one stream")
+  section = {"kind": "array_file", "path": path, **(_splits(number) if path.endswith(".npy") else {})}
+  medium, what = ("maps", "label maps") if len(shape) == 3 else ("values", "records")
+  return _Source(section, medium, shape[1:], f"{number:,} {what} of {' x '.join(map(str, shape[1:]))}")
+
+
+def _splits(number: int) -> dict[str, Any]:
+  """Returns splits by count where there are few records; otherwise the data set's own fractions."""
+  if number >= FEW_RECORDS:
+    return {}
+  held_out = max(1, number // 20)
+  if number < 3:
+    raise InputError(f"{number} example(s) cannot be split into train, validation and test; bring at least 3")
+  return {"splits": (number - 2 * held_out, held_out, held_out)}
+
+
+def _family(source: _Source) -> tuple[str, str]:
+  if source.medium == "text":
+    return "autoregressive", "text reads best from left to right"
+  if source.medium == "maps":
+    return "multinomial", "maps are drawn as wholes, from coarse to fine"
+  return "masked", "completes holes anywhere, exactly"
+
+
+def _network(source: _Source, family: str, is_unet: bool) -> tuple[dict[str, Any], str]:
+  if is_unet and family != "autoregressive":
+    patch = 2 if all(size % 8 == 0 for size in source.shape) else 1
+    sizes = {"kind": "unet", "widths": (32, 64, 96), "patch_size": patch, "num_layers": 3}
+    return sizes, "a U-Net of widths 32, 64, 96"
+  taps = {"conv_width": 5} if len(source.shape) == 1 else {}
+  sizes = {"kind": "transformer", "width": 128, "num_layers": 4, "num_heads": 4, **taps}
+  return sizes, "a transformer of 4 layers, 128 wide"

@@ -1,0 +1,115 @@
+"""A command: a function of `catgen.runs`, the text of its record, and where its parameters come from.
+
+Keyword-only parameters are flags. The others are supplied: `run` is loaded from --workdir, --step and --ema, `workdir`
+is --workdir, `config` is --config with what overrides it. `say`, `progress` and `color` are the terminal's.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from catgen.config import Configuration, describe, load_config
+from catgen.config.arguments import Argument, arguments_of, converted
+from catgen.interfaces import InputError
+from catgen.runs.load import load
+
+TERMINAL = ("say", "progress", "color")
+_WORKDIR = Argument("workdir", "str", None, "folder of the run: config.json, checkpoints, records, pictures")
+_CONFIG = (
+  Argument("config", "str", None, "a configuration's name or the path of its file; --config.a.b=value overrides"),
+  Argument("print_config", "bool", False, "show every key with its value, where it was set and its meaning, and end"),
+)
+
+
+class Command(NamedTuple):
+  """What a command does."""
+
+  function: Callable[..., Any]
+  describe: Callable[..., str]  # (record), and color=... where it takes it
+  exit_code: Callable[[Any], int] = lambda record: 0  # (record)
+  flag: str = ""  # chooses this one instead of the first, where a command has several
+  help: str = ""  # of the flag
+  config: str | None = None  # where --config is not given
+
+
+def arguments(commands: Sequence[Command]) -> list[Argument]:
+  """Returns the flags of a command and of those that may take its place, each once."""
+  found = [argument for command in commands for argument in _flags(command)]
+  found += [Argument(each.flag, "bool", False, each.help) for each in commands if each.flag]
+  first: dict[str, Argument] = {}
+  for argument in found:
+    first.setdefault(argument.name, argument)
+  return list(first.values())
+
+
+def perform(
+  commands: Sequence[Command],
+  values: Mapping[str, Any],
+  overrides: Mapping[str, str],
+  terminal: Mapping[str, Any],
+) -> int:
+  """Calls the function that the flags choose, says what its record tells, and returns the exit code.
+
+  Args:
+    commands: the first is the default, the others are chosen by their flags.
+    values: of all `arguments`.
+    overrides: of keys of the configuration.
+    terminal: `say`, `progress` and `color`.
+  """
+  chosen = next((each for each in commands if each.flag and values[each.flag]), commands[0])
+  if values.get("print_config"):
+    terminal["say"](describe(configuration(chosen, values, overrides)))
+    return 0
+  parameters, supplied = inspect.signature(chosen.function).parameters, _supplied(chosen.function)
+  keywords = {
+    each.name: converted(each, values[each.name]) for each in arguments_of(chosen.function, leave_out=TERMINAL)
+  }
+  if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+    others = arguments_of(commands[0].function, leave_out=TERMINAL)
+    keywords |= {each.name: converted(each, values[each.name]) for each in others}
+    keywords |= terminal
+  else:
+    keywords |= {name: value for name, value in terminal.items() if name in parameters}
+  if "config" in supplied:
+    keywords["config"] = configuration(chosen, values, overrides).values
+  if "run" in supplied:
+    loading = {each.name: values[each.name] for each in arguments_of(load, leave_out=TERMINAL)}
+    keywords["run"] = load(_workdir(values, None), **loading, say=terminal["say"])
+  if "workdir" in supplied:
+    keywords["workdir"] = _workdir(values, parameters["workdir"].default)
+  record = chosen.function(**keywords)
+  colored = {"color": terminal["color"]} if "color" in inspect.signature(chosen.describe).parameters else {}
+  if text := chosen.describe(record, **colored):
+    terminal["say"](text)
+  return chosen.exit_code(record)
+
+
+def configuration(command: Command, values: Mapping[str, Any], overrides: Mapping[str, str]) -> Configuration:
+  """Returns --config, or what the command takes without it, with its overrides."""
+  name = values["config"] or command.config
+  if name is None:
+    raise InputError("--config is not set; give a configuration, for example --config=quickstart")
+  return load_config(name, overrides)
+
+
+def _flags(command: Command) -> list[Argument]:
+  supplied = _supplied(command.function)
+  found = [*_CONFIG] if "config" in supplied else []
+  found += [_WORKDIR] if {"run", "workdir"} & supplied else []
+  found += arguments_of(load, leave_out=TERMINAL) if "run" in supplied else []
+  return found + arguments_of(command.function, leave_out=TERMINAL)
+
+
+def _supplied(function: Callable[..., Any]) -> set[str]:
+  """Returns the parameters that are no flags."""
+  parameters = inspect.signature(function).parameters.values()
+  return {each.name for each in parameters if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD}
+
+
+def _workdir(values: Mapping[str, Any], default: Any) -> str:
+  """Returns --workdir, or the default of the function's signature."""
+  if values["workdir"]:
+    return values["workdir"]
+  if isinstance(default, str):
+    return default
+  raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")

@@ -1,0 +1,276 @@
+"""Evaluated runs side by side: bits with their errors, differences on the same examples, cost, sampling time."""
+
+import glob
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from catgen.batches import batch_of
+from catgen.evaluation import comparison, estimators, results
+from catgen.evaluation.comparison import Evaluation
+from catgen.files import replacing
+from catgen.interfaces import Batch, InputError
+from catgen.reporting import charts, terminal
+from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.reporting.writers import FILE_NAME as METRICS_FILE
+from catgen.reporting.writers import read_metrics
+from catgen.runs.experiment import first_examples
+from catgen.runs.load import Run, load
+from catgen.runs.record import RunRecord, identity_without_seed, read_record
+
+_GIVE = "give work directories, --workdirs=runs/a,runs/b"
+
+
+class Evaluations(NamedTuple):
+  """One work directory and its evaluations."""
+
+  workdir: str
+  record: RunRecord
+  evaluations: dict[tuple[str, int], Evaluation]  # by (estimator, num_draws)
+
+  @property
+  def step(self) -> int:
+    """The checkpoint that was evaluated."""
+    return next(iter(self.evaluations.values())).record["step"]
+
+
+class Compared(NamedTuple):
+  """Models side by side."""
+
+  rows: list[dict[str, Any]]  # of each model and estimator what is known; as they stand in the JSON file
+  position: str
+  path: str  # of the JSON file
+  pictures: tuple[str, ...]
+
+
+def compare(
+  *,
+  workdirs: tuple[str, ...] = (),
+  split: str = "test",
+  estimator: estimators.Name | None = None,
+  context: int = 0,
+  given: Literal["data", "none"] = "data",
+  sampling_repeats: int = 3,
+  num_maps: int = 6,
+  output: str = "comparison",
+  say: Callable[[str], None] = print,
+  progress: OpenProgress = no_progress,
+) -> Compared:
+  """Compares evaluated runs; those that differ in nothing but the seed share a row.
+
+  Differences are from the first row's model, on the examples that both rows have. Sampling time is that of one example
+  alone, as in the paper's Table 10, measured here and now.
+
+  Args:
+    workdirs: folders of runs, separated by commas; patterns such as runs/* are expanded.
+    split: the split whose evaluations are compared.
+    estimator: only evaluations by this one.
+    context: only evaluations with so many positions of context.
+    given: of models with labels only evaluations that were given those of the data, or none.
+    sampling_repeats: samples that are timed for each model; 0 = none.
+    num_maps: samples of each model in a picture, where examples can be pictured; 0 = none.
+    output: what is written: this with .json and .png, and _samples.png of maps.
+    say: receives lines about what is done.
+    progress: opens the bars.
+
+  Raises:
+    InputError: there is nothing to compare, or the runs were not evaluated alike.
+  """
+  groups: dict[str, list[Evaluations]] = {}
+  for workdir in expanded(workdirs):
+    record = read_record(workdir)
+    found = comparison.read_evaluations(workdir, split=split, estimator=estimator, context=context, given=given)
+    groups.setdefault(identity_without_seed(record), []).append(Evaluations(workdir, record, found))
+  for group in groups.values():
+    check_same_estimators(group)
+  runs = [load(group[0].workdir, step=group[0].step, say=say) for group in groups.values()]
+  rows, evaluations = [], []
+  for group, run in zip(groups.values(), runs, strict=True):
+    seconds = sample_seconds(run, sampling_repeats, progress) if sampling_repeats else []
+    for how in group[0].evaluations:
+      evaluations.append([each.evaluations[how] for each in group])
+      rows.append({**_row(group, how, evaluations[-1]), **_cost(group, run, seconds)})
+  for row, own in zip(rows, evaluations, strict=True):
+    less = comparison.difference(own, evaluations[0])
+    row["difference"], row["difference_error"], row["difference_examples"] = less
+  path, picture = f"{output}.json", f"{output}.png"
+  with replacing(path, remedy="choose another --output") as file:
+    file.write(json.dumps(results.without_nan(rows), indent=1, allow_nan=False).encode())
+  _draw(rows, picture)
+  pictures = [picture]
+  if num_maps and len({run.record.event for run in runs}) == 1 and runs[0].media.pictured.models is not None:
+    pictures.append(f"{output}_samples.png")
+    draw_samples(pictures[-1], labels_of(list(groups.values())), runs, split, num_maps, progress)
+  return Compared(rows, runs[0].record.position, path, tuple(pictures))
+
+
+def describe(compared: Compared) -> str:
+  """Returns the table of models."""
+  rows, position = compared.rows, compared.position
+  header = ["model", "family", "seeds", "parameters", rows[0]["unit"], "± examples", "± Monte Carlo", "± seeds"]
+  header += ["estimator", "examples", "less the first", f"training {position}s", "training s", "s a sample"]
+  lines = [terminal.table(header, [_cells(row, first=row is rows[0]) for row in rows])]
+  for row in rows:
+    if row["invalid"] is not None:
+      lines.append(f"{row['name']}: {row['invalid']['positions']:.2%} of sampled {position}s mean no category")
+  return "\n".join([*lines, f"written to {compared.path}; pictures: {', '.join(compared.pictures)}"])
+
+
+def expanded(patterns: Iterable[str]) -> list[str]:
+  """Returns the folders that names and patterns mean, each once.
+
+  Raises:
+    InputError: there are none, or a pattern fits nothing.
+  """
+  found: list[str] = []
+  for pattern in patterns:
+    names = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
+    folders = [name for name in names if os.path.isdir(name)]
+    if not folders:
+      raise InputError(f"there is no folder {pattern!r}; {_GIVE}")
+    found += folders
+  if not found:
+    raise InputError(f"nothing to compare; {_GIVE}")
+  return list(dict.fromkeys(os.path.normpath(name) for name in found))
+
+
+def check_same_estimators(group: Sequence[Evaluations]) -> None:
+  """Raises InputError where one seed lacks an evaluation that another has."""
+  for how in dict.fromkeys(how for each in group for how in each.evaluations):
+    for each in group:
+      if how not in each.evaluations:
+        raise InputError(
+          f"{each.workdir} has no evaluation by {how[0]} with {how[1]} draw(s), which another seed of the same model "
+          "has; run launch.evaluate on it, or choose one --estimator"
+        )
+
+
+def name_of(folders: Sequence[str]) -> str:
+  """Returns what the folders' names share at their beginning."""
+  names = [os.path.basename(folder) for folder in folders]
+  if len(names) == 1:
+    return names[0]
+  shared = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+  return "".join(letters[0] for letters in shared).rstrip("._-") or names[0]
+
+
+def labels_of(groups: Sequence[Sequence[Evaluations]]) -> list[str]:
+  """Returns the names of models, or where two of them are the same, their first folders."""
+  names = [name_of([each.workdir for each in group]) for group in groups]
+  return names if len(set(names)) == len(names) else [group[0].workdir for group in groups]
+
+
+def training_seconds(each: Evaluations) -> float:
+  """Returns how long the steps up to the evaluated one took, by the rates in metrics.jsonl.
+
+  These leave compilation, validation and pauses out.
+  """
+  last, seconds = 0, 0.0
+  for line in read_metrics(os.path.join(each.workdir, METRICS_FILE)):
+    if line["step"] <= each.step and line.get("train/positions_per_second"):
+      seconds += (line["step"] - last) * _positions_a_step(each.record) / line["train/positions_per_second"]
+      last = line["step"]
+  return seconds
+
+
+def sample_seconds(run: Run, repeats: int, progress: OpenProgress = no_progress) -> list[float]:
+  """Returns the seconds of one sample, `repeats` times, after one for compilation."""
+  seconds = []
+  with closing(progress(repeats + 1, unit="sample", title=f"time samples of {run.workdir}")) as bar:
+    for seed in range(repeats + 1):
+      started = time.perf_counter()
+      run.sample(1, seed=seed)
+      seconds.append(time.perf_counter() - started)
+      bar.update(1)
+  return seconds[1:]
+
+
+def draw_samples(
+  path: str,
+  names: Sequence[str],
+  runs: Sequence[Run],
+  split: str,
+  number: int,
+  progress: OpenProgress = no_progress,
+) -> None:
+  """Draws so many samples of each model beside held-out data."""
+  sets: dict[str, Batch] = {"held-out data": first_examples(runs[0].source(), split, number)}
+  with closing(progress(len(runs), unit="model", title="draw samples")) as bar:
+    for name, run in zip(names, runs, strict=True):
+      drawn = run.sample(number)
+      sets[name] = batch_of(drawn.x, drawn.valid)
+      bar.update(1)
+  draw = runs[0].media.pictured.models
+  assert draw is not None
+  draw(path, sets)
+
+
+def _row(group: Sequence[Evaluations], how: tuple[str, int], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+  """Returns what is known of one model by one estimator."""
+  first = evaluations[0].record
+  return {
+    "name": name_of([each.workdir for each in group]),
+    "workdirs": [each.workdir for each in group],
+    "family": group[0].record.config["model"]["kind"],
+    "seeds": len(group),
+    "estimator": how[0],
+    "num_draws": how[1],
+    **{key: first[key] for key in ("num_replicates", "unit", "split", "num_examples")},
+    "invalid": first.get("invalid"),
+    **comparison.summarize(evaluations)._asdict(),
+  }
+
+
+def _cost(group: Sequence[Evaluations], run: Run, seconds: Sequence[float]) -> dict[str, Any]:
+  """Returns parameters, training positions and seconds (means over seeds), and the time of one sample."""
+  steps = float(np.mean([each.step for each in group]))
+  return {
+    "parameters": sum(leaf.size for leaf in jax.tree.leaves(run.params)),
+    "training_positions": round(steps * _positions_a_step(group[0].record)),
+    "training_seconds": float(np.mean([training_seconds(each) for each in group])),
+    "sampling_seconds": float(np.mean(seconds)) if seconds else None,
+    "sampling_deviation": float(np.std(seconds, ddof=1)) if len(seconds) > 1 else None,
+  }
+
+
+def _positions_a_step(record: RunRecord) -> int:
+  """Returns the positions of one training batch, padding included."""
+  return record.config["training"]["batch_size"] * math.prod(record.event.shape)
+
+
+def _draw(rows: Sequence[Mapping[str, Any]], path: str) -> None:
+  labels = [f"{row['name']} ({row['estimator']})" for row in rows]
+  bits, errors, each = ([row[key] for row in rows] for key in ("bits", "data_error", "each"))
+  charts.comparison(labels, bits, errors, each, path, unit=rows[0]["unit"])
+
+
+def _cells(row: Mapping[str, Any], *, first: bool) -> list[str]:
+  """Returns a row of the table as text."""
+  draws = "" if row["estimator"] == "exact" else f", {row['num_draws']} x {row['num_replicates']}"
+  sampling = row["sampling_seconds"]
+  return [
+    row["name"],
+    row["family"],
+    str(row["seeds"]),
+    f"{row['parameters']:,}",
+    f"{row['bits']:.4f}",
+    *(_error(row[key]) for key in ("data_error", "monte_carlo_error", "seed_error")),
+    f"{row['estimator']}{draws}",
+    f"{row['num_examples']:,}",
+    "" if first else terminal.plus_minus(row["difference"], row["difference_error"]),
+    f"{row['training_positions']:,}",
+    f"{row['training_seconds']:,.0f}",
+    "" if sampling is None else terminal.plus_minus(sampling, row["sampling_deviation"], 3),
+  ]
+
+
+def _error(value: float) -> str:
+  return "?" if math.isnan(value) else f"{value:.4f}"

@@ -1,0 +1,188 @@
+"""Correction of wrong categories: a sentence with typos, a map with wrong pixels; and how well that works."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from catgen.evaluation import spelling
+from catgen.evaluation.spelling import Correction, Share, SpellingScore
+from catgen.files import check_writable
+from catgen.interfaces import Batch
+from catgen.media import Media
+from catgen.reporting import terminal, writers
+from catgen.runs.experiment import first_examples
+from catgen.runs.infill import one_example
+from catgen.runs.load import Run
+from catgen.runs.record import with_labels
+
+Method = Literal["bayes", "paper"]
+
+
+class Corrected(NamedTuple):
+  """One example and its corrections."""
+
+  name: str  # where the example is from; "" where it was handed in
+  seen: Batch  # one example, with errors
+  truth: Batch | None  # where the errors were made here
+  error_rate: float
+  corrections: dict[str, Correction]  # by each method, of one example
+  scores: dict[str, SpellingScore]  # by each method, where the truth is known
+  media: Media
+  position: str
+  output: str | None
+  pictures: tuple[str, ...]
+
+  @property
+  def x(self) -> Int[np.ndarray, "*event"]:
+    """The example as corrected by the first method."""
+    return next(iter(self.corrections.values())).x[0]
+
+
+class Scored(NamedTuple):
+  """What corrections of held-out examples repair and break."""
+
+  scores: dict[str, SpellingScore]  # by each method
+  name: str  # of the examples
+  num_examples: int
+  split: str
+  error_rate: float
+  position: str
+
+
+def correct(
+  run: Run,
+  example: Any = None,
+  *,
+  text: str | None = None,
+  input: str | None = None,
+  split: str = "test",
+  index: int = 0,
+  error_rate: float = 0.05,
+  method: Method | None = None,
+  given: Sequence[str] = (),
+  seed: int = 0,
+  output: str | None = None,
+  pictures: bool = True,
+) -> Corrected:
+  """Corrects one example.
+
+  An example that is handed in, typed or in a file is taken as it is. One of the run's data is corrupted first: each
+  position becomes, with probability `error_rate`, another category. "bayes" weighs the model's prediction by the
+  likelihood of what was seen; "paper" takes the most probable category given the other positions.
+
+  Args:
+    run: a model that can denoise.
+    example: a text, or an array.
+    text: the sentence to correct, at most as long as the model's sequences.
+    input: a file of one corrupted example, or of several (see --index): .npy, or for text one a line.
+    split: without --text and --input: the split whose example is corrupted.
+    index: number of the example in --input or --split.
+    error_rate: share of wrong positions: assumed, or made so.
+    method: how to decide; default: bayes, and beside it paper unless a sentence is given.
+    given: a label of an example that is handed in, name=value; may be repeated. Those of the data have their own.
+    seed: of the errors that are made.
+    output: also write the example, as corrected by the first method, to this file (.npy; one line for text).
+    pictures: leave a picture in the work directory, where examples can be pictured.
+
+  Raises:
+    InputError: the model cannot denoise, or the example does not fit it.
+  """
+  check_writable(output)
+  example, media, truth, name = text if example is None else example, run.media, None, ""
+  if example is not None:
+    wrong = with_labels(media.typed([example]), run.record, given)
+  else:
+    wrong, name = one_example(run, path=input, split=split, index=index, read=media.read)
+    if input is not None:
+      wrong = with_labels(wrong, run.record, given)
+    else:
+      truth, rng = wrong, np.random.default_rng(seed)
+      wrong = spelling.corrupt(rng, truth, error_rate, run.record.event.num_classes)
+  methods = (method,) if method else spelling.METHODS[: 1 if example is not None else None]
+  corrections = {
+    each: spelling.correct(run.model, run.params, run.state, wrong, error_rate, method=each) for each in methods
+  }
+  scores = {}
+  if truth is not None:
+    scores = {each: spelling.judge(truth, wrong.x, made.x) for each, made in corrections.items()}
+  corrected = Corrected(name, wrong, truth, error_rate, corrections, scores, media, run.record.position, output, ())
+  if output is not None:
+    media.written(output, wrong._replace(x=corrected.x[None]))
+  return corrected._replace(pictures=_draw(run, corrected)) if pictures else corrected
+
+
+def describe(corrected: Corrected, *, color: bool = False) -> str:
+  """Returns what was changed; `color` marks it by color instead of brackets."""
+  lines = [f"{corrected.name}, errors at a rate of {corrected.error_rate:.1%}"] if corrected.name else []
+  if corrected.media.corrections is not None:
+    lines += [f"typed:     {line}" for line in corrected.media.shown(corrected.seen)]
+    for method, made in corrected.corrections.items():
+      by = f" ({method})" if len(corrected.corrections) > 1 else ""
+      shown = corrected.media.corrections(corrected.seen, made.x[0], made.probability[0], color=color)
+      lines.append(f"corrected{by}: {shown}")
+  else:
+    number = int(corrected.seen.valid.sum())
+    for method, made in corrected.corrections.items():
+      lines.append(f"{method}: {int(made.changed.sum()):,} of {number:,} {corrected.position}s changed")
+  if corrected.scores:
+    lines.append(_table(corrected.scores))
+  if corrected.output is not None:
+    lines.append(f"the example as corrected by {next(iter(corrected.corrections))} is in {corrected.output}")
+  if corrected.pictures:
+    lines.append(f"pictures: {', '.join(corrected.pictures)}")
+  return "\n".join(lines)
+
+
+def score_corrections(
+  run: Run, *, split: str = "test", error_rate: float = 0.05, max_examples: int = 256, seed: int = 0
+) -> Scored:
+  """Corrupts held-out examples and counts what both methods repair and break.
+
+  Args:
+    run: a model that can denoise.
+    split: whose examples are corrupted.
+    error_rate: probability of an error at a position; the corrector knows it.
+    max_examples: how many examples.
+    seed: of the errors.
+  """
+  batch = first_examples(run.source(), split, max_examples)
+  rng = np.random.default_rng(seed)
+  scores = spelling.score(run.model, run.params, run.state, batch, rng=rng, rate=error_rate)
+  return Scored(scores, run.media.name, len(batch.x), split, error_rate, run.record.position)
+
+
+def describe_scores(scored: Scored) -> str:
+  """Returns a table of the methods."""
+  return (
+    f"{scored.num_examples} {scored.name} of the {scored.split} split, {scored.error_rate:.1%} of the "
+    f"{scored.position}s wrong\n{_table(scored.scores)}"
+  )
+
+
+def _table(scores: dict[str, SpellingScore]) -> str:
+  rows = [
+    [method, *(_percent(share) for share in (found.repaired, found.broken, found.wrong_before, found.wrong_after))]
+    for method, found in scores.items()
+  ]
+  header = ["method", "repaired", "broken", "wrong before", "wrong after"]
+  return f"{terminal.table(header, rows)}\n(in brackets: 95 % intervals)"
+
+
+def _percent(share: Share) -> str:
+  return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})"
+
+
+def _draw(run: Run, corrected: Corrected) -> tuple[str, ...]:
+  if run.media.pictured.corrections is None:
+    return ()
+  panels = {"as given": corrected.seen.x[0]}
+  if corrected.truth is not None:
+    panels = {"clean": corrected.truth.x[0], "corrupted": corrected.seen.x[0]}
+  panels |= {f"corrected ({method})": made.x[0] for method, made in corrected.corrections.items()}
+  path = os.path.join(run.workdir, "denoised.png")
+  run.media.pictured.corrections(path, panels)
+  writers.show_pictures(run.workdir, run.step, [path])
+  return (path,)

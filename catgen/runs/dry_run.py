@@ -1,0 +1,58 @@
+"""What a training run will cost, without running it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from catgen.data import summary
+from catgen.runs.experiment import make_experiment
+from catgen.training import dry_run as cost
+from catgen.training import sharding
+
+_GIB = 2.0**30
+
+
+class DryRun(NamedTuple):
+  """The cost of a run."""
+
+  step: cost.Description
+  data: str  # one line
+  position: str
+  positions: int  # of a step, on all processes
+  batch_size: int
+  num_steps: int
+  devices: str
+
+
+def dry_run(config: Mapping[str, Any]) -> DryRun:
+  """Returns what a step costs. Needs the data, since they decide the shapes, unless the config's kind fixes them."""
+  made = make_experiment(config)
+  placed = sharding.place(made.example, made.mesh)
+  return DryRun(
+    step=cost.describe(made.train_step, made.target, placed, made.key),
+    data=summary(made.source),
+    position=made.source.position,
+    positions=made.example.x.size * jax.process_count(),
+    batch_size=config["training"]["batch_size"],
+    num_steps=config["training"]["num_steps"],
+    devices=f"{jax.device_count()} x {jax.devices()[0].device_kind}, mesh {dict(made.mesh.shape)}",
+  )
+
+
+def describe(found: DryRun) -> str:
+  """Returns the cost in six lines."""
+  step = found.step
+  return "\n".join(
+    (
+      f"data          {found.data}",
+      f"devices       {found.devices}",
+      f"parameters    {step.num_parameters:,}",
+      f"FLOPs a step  {step.flops:.4g} (matrix products, forward and backward; {step.flops / found.positions:.4g} a "
+      "position)",
+      f"steps         {found.num_steps:,} of {found.batch_size} examples, {found.positions * found.num_steps:,} "
+      f"{found.position}s in all",
+      f"per device    parameters {step.parameter_bytes / _GIB:.3f} GiB, whole state {step.state_bytes / _GIB:.3f} GiB,"
+      f" batch {step.batch_bytes / _GIB:.5f} GiB",
+    )
+  )

@@ -1,0 +1,109 @@
+"""A configuration put together: data, model, mesh, compiled step. The configuration is read here and nowhere below."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from catgen.config import make_model, make_source, make_training_optimizer
+from catgen.data import context_batches, get_split, prefetch, train_batch
+from catgen.interfaces import Batch, DataSource, InputError, Model
+from catgen.training import sharding
+from catgen.training.state import TrainState
+from catgen.training.step import abstract_state, make_init, make_train_step
+
+
+class Experiment(NamedTuple):
+  """What training needs. Nothing has been initialized yet."""
+
+  config: Mapping[str, Any]
+  source: DataSource
+  model: Model
+  mesh: Mesh
+  target: TrainState  # shapes and shardings
+  init: Callable  # () -> TrainState
+  train_step: Callable
+  example: Batch  # the first global batch, this process's part
+  key: jax.Array  # of the training steps
+
+
+def make_experiment(
+  config: Mapping[str, Any], source: DataSource | None = None, devices: Sequence[jax.Device] | None = None
+) -> Experiment:
+  """Returns the experiment of a resolved config; `source` replaces the data set that it names, `devices` all there are.
+
+  Raises:
+    InputError: anything in the config that does not fit, by name.
+  """
+  source = make_source(config["data"]) if source is None else source
+  model = make_model(config["model"], source.event)
+  optimizer, learning_rate = make_training_optimizer(config)
+  settings = config["training"]
+  mesh = sharding.make_mesh(**config["mesh"], devices=devices)
+  sharding.check_batch_size(settings["batch_size"], mesh, settings["num_microbatches"])
+  get_split(source, "train")
+  root = jax.random.key(config["seed"])
+  example = _batch(config, source, 0)
+  placed = sharding.place(example, mesh)
+  target = abstract_state(model, optimizer, placed, mesh=mesh, ema_decay=settings["ema_decay"])
+  step = make_train_step(
+    model,
+    optimizer,
+    learning_rate,
+    target=target,
+    num_microbatches=settings["num_microbatches"],
+    hidden_given=settings["hidden_given"],
+    ema_decay=settings["ema_decay"],
+  )
+  init = partial(make_init(model, optimizer, target=target), placed, jax.random.fold_in(root, 0))
+  return Experiment(config, source, model, mesh, target, init, step, example, jax.random.fold_in(root, 1))
+
+
+def _batch(config: Mapping[str, Any], source: DataSource, step: int) -> Batch:
+  settings = config["training"]
+  return train_batch(
+    source.splits["train"],
+    seed=config["seed"],
+    step=step,
+    batch_size=settings["batch_size"],
+    crops=settings["crops"],
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+  )
+
+
+def batches(experiment: Experiment, start: int) -> Iterator[Batch]:
+  """Yields this process's part of the batches of steps `start`, `start` + 1, ..., prepared ahead."""
+  settings = experiment.config["training"]
+  load = partial(_batch, experiment.config, experiment.source)
+  return prefetch(load, start, settings["num_steps"], settings["prefetch"])
+
+
+def evaluation_batches(
+  source: DataSource, split: str, batch_size: int, max_examples: int = 0, context: int = 0
+) -> Iterator[Batch]:
+  """Returns this process's part of one walk over a split; `context`: see `context_batches`."""
+  return context_batches(
+    get_split(source, split),
+    context=context,
+    batch_size=batch_size,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+    limit=max_examples or None,
+  )
+
+
+def first_examples(source: DataSource, split: str, number: int = 0) -> Batch:
+  """Returns the first examples of a split, so many at most (0: all).
+
+  Raises:
+    InputError: there is no such split, or it is empty.
+  """
+  chosen = get_split(source, split)
+  count = min(chosen.num_examples, number or chosen.num_examples)
+  if count == 0:
+    raise InputError(f"the split {split!r} has no examples")
+  return chosen.examples(np.arange(count))

@@ -1,0 +1,188 @@
+"""Completions of examples of which some positions are missing: a text with gaps, a map with unknown regions."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from catgen.batches import batch_of, take
+from catgen.data import get_split
+from catgen.evaluation import infilling
+from catgen.files import check_writable, writing
+from catgen.interfaces import Batch, InputError
+from catgen.media.medium import HOLE, Pattern, read_array
+from catgen.reporting import writers
+from catgen.runs.load import Run
+from catgen.runs.record import numbers_of
+from catgen.runs.sample import sample_options
+
+
+class Infilled(NamedTuple):
+  """A pattern and completions of it."""
+
+  x: Int[np.ndarray, "completions *event"]
+  pattern: Pattern
+  explanation: str  # whether the completions follow the model's conditional distribution
+  agreement: float | None  # share of the holes that are as in the data, over all completions; None: unknown
+  position: str
+  lines: list[str]  # for the terminal
+  output: str | None
+  pictures: tuple[str, ...]
+
+
+def infill(
+  run: Run,
+  example: Any = None,
+  *,
+  text: str | None = None,
+  hole: str = "_",
+  pad: bool = True,
+  input: str | None = None,
+  split: str | None = None,
+  index: int = 0,
+  region: Sequence[str] = (),
+  mask: str | None = None,
+  num_samples: int = 4,
+  num_steps: int | None = None,
+  temperature: float | None = None,
+  given: Sequence[str] = (),
+  seed: int = 0,
+  output: str | None = None,
+  pictures: bool = True,
+) -> Infilled:
+  """Completes an example: each hole is drawn from the model given the rest.
+
+  Args:
+    run: the model.
+    example: a text with holes, or an array in which -1 is a hole, instead of what the flags name.
+    text: the pattern, where examples are text; `hole` stands for each missing character.
+    hole: one character that stands for a missing one.
+    pad: continue a short pattern by holes; otherwise its length must be the model's.
+    input: arrays: a .npy file of one example, or of several (see --index); -1 = a hole.
+    split: arrays: take an example of the run's data: train, validation or test.
+    index: number of the example in --input or --split.
+    region: maps: a hole, top,left,height,width in rows and columns; may be repeated.
+    mask: arrays: a .npy file, True where there is a hole.
+    num_samples: how many completions.
+    num_steps: network calls of an iterative sampler; default: the run's, or all time steps.
+    temperature: below 1: more probable categories; above 1: more variety; default: the run's.
+    given: a label that all completions have, name=value; may be repeated.
+    seed: of the draws.
+    output: also write the completions, as integers, to this .npy file.
+    pictures: leave pictures in the work directory, where examples can be pictured.
+
+  Raises:
+    InputError: nothing is given to complete, or it does not fit the model.
+  """
+  if run.model.infill is None:
+    raise InputError(f"a model of kind {run.record.config['model']['kind']!r} cannot complete examples")
+  check_writable(output)
+  media, text = run.media, example if isinstance(example, str) else text
+  if media.parse is None:
+    pattern = _array_pattern(run, example, input, split, index, region, mask)
+  elif text is None:
+    raise InputError('nothing to complete; give --text="a pat____"')
+  else:
+    pattern = media.parse(text, hole=hole, pad=pad)
+  drawn = infilling.infill(
+    run.model,
+    run.params,
+    run.state,
+    pattern.x,
+    pattern.observed,
+    key=jax.random.key(seed),
+    given=numbers_of(run.record, given),
+    num_samples=num_samples,
+    options=sample_options(run.record.config, num_steps=num_steps, temperature=temperature),
+  )
+  completed = np.asarray(drawn.x)
+  if output is not None:
+    _write(output, completed)
+  paths: list[str] = []
+  if pictures and media.pictured.completions is not None:
+    paths = media.pictured.completions(run.workdir, pattern, completed)
+    writers.show_pictures(run.workdir, run.step, paths)
+  return Infilled(
+    completed,
+    pattern,
+    run.model.infill.explanation,
+    None if pattern.truth is None else float((completed == pattern.truth)[:, ~pattern.observed].mean()),
+    run.record.position,
+    media.shown(batch_of(completed)),
+    output,
+    tuple(paths),
+  )
+
+
+def describe(infilled: Infilled) -> str:
+  """Returns completions as lines, with what is known of them."""
+  hidden = ~infilled.pattern.observed
+  lines = [f"completions are {infilled.explanation}", *infilled.lines]
+  lines.append(f"{hidden.sum():,} of {hidden.size:,} {infilled.position}s are holes")
+  if infilled.agreement is not None:
+    number = len(infilled.x)
+    lines.append(f"{infilled.agreement:.1%} of them are as in the data, on average over {number} completions")
+  if infilled.pictures:
+    lines.append(f"pictures: {', '.join(infilled.pictures)}")
+  if infilled.output is not None:
+    lines.append(f"{len(infilled.x)} completions written to {infilled.output}")
+  return "\n".join(lines)
+
+
+def one_example(run: Run, *, path: str | None, split: str, index: int, read: Any) -> tuple[Batch, str]:
+  """Returns example number `index` of a file, read by `read`, or without a file of a split, and where it is from.
+
+  Raises:
+    InputError: there is none.
+  """
+  if path is not None:
+    batch, name = read(path), f"{path}, number {index}"
+    _check_index(index, len(batch.x), path)
+    return take(batch, slice(index, index + 1)), name
+  chosen = get_split(run.source(), split)
+  _check_index(index, chosen.num_examples, f"the split {split!r}")
+  return chosen.examples(np.array([index])), f"{split} split, number {index}"
+
+
+def _handed_in(run: Run, example: Any) -> Batch:
+  """Returns an array as a batch of one; HOLE stays where it is."""
+  array = np.asarray(example)
+  known = run.media.typed([np.where(array == HOLE, 0, array)])
+  return known._replace(x=np.where(array[None] == HOLE, HOLE, known.x))
+
+
+def _array_pattern(
+  run: Run, example: Any, path: str | None, split: str | None, index: int, regions: Sequence[str], mask: str | None
+) -> Pattern:
+  """Returns an example that was handed in, of a file or a split, with the holes of regions, of a mask and of -1."""
+  if example is not None:
+    given = _handed_in(run, example)
+  elif path is None and split is None:
+    raise InputError("nothing to complete; give --input=file.npy, or --split=test --index=3")
+  else:
+    given, _ = one_example(run, path=path, split=split or "", index=index, read=run.media.read_holes)
+  x, shape = np.asarray(given.x[0]), run.record.event.shape
+  known = (x != HOLE) & given.valid[0]
+  hidden = ~known
+  if regions:
+    hidden = hidden | infilling.parse_regions(regions, shape)
+  if mask is not None:
+    holes = read_array(mask)
+    if holes.shape != shape:
+      raise InputError(f"--mask has shape {holes.shape}, the example has {shape}; make them equal")
+    hidden = hidden | (holes != 0)
+  if not hidden.any():
+    raise InputError("the example has no hole; give --region=top,left,height,width or --mask, or mark holes by -1")
+  return Pattern(x, ~hidden, x if known.all() else None)
+
+
+def _write(path: str, x: Int[np.ndarray, "completions *event"]) -> None:
+  with writing(path) as file:
+    np.save(file, x)
+
+
+def _check_index(index: int, count: int, owner: str) -> None:
+  if not 0 <= index < count:
+    raise InputError(f"--index is {index}, but {owner} has {count:,} example(s), numbered from 0")

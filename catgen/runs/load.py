@@ -1,0 +1,126 @@
+"""A trained model, ready for use."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from catgen.config import make_model
+from catgen.interfaces import DataSource, Denoised, InputError, Model, PyTree
+from catgen.media import Media, media_of
+from catgen.media.medium import Examples
+from catgen.runs.record import RunRecord, read_record, source_of
+from catgen.training.checkpoint import restore_params
+
+
+class Run(NamedTuple):
+  """A trained model with all that is known of it: what `catgen.load` returns.
+
+  Its methods are the functions of the modules of the same name in `catgen.runs`, which say what their options mean
+  and what they return; pictures and files are written only where they say so.
+  """
+
+  model: Model
+  params: PyTree
+  state: PyTree
+  record: RunRecord
+  media: Media
+  workdir: str
+  step: int
+  uses_ema: bool
+  source: Callable[[], DataSource]  # loads the data set, once; nothing but evaluation and comparisons needs it
+
+  @property
+  def encode(self) -> Callable:
+    """Text or an array -> integers."""
+    return self.record.codec.encode
+
+  @property
+  def decode(self) -> Callable:
+    """One example's integers -> text or an array."""
+    return self.record.codec.decode
+
+  def sample(self, num: int = 1, *, pictures: bool = False, **options: Any) -> Any:
+    """Returns `num` samples, `.x`; options: seed, num_steps, temperature, chain ... of `runs.sample.sample`."""
+    from catgen.runs.sample import sample  # it takes a Run
+
+    return sample(self, num_samples=num, pictures=pictures, **options)
+
+  def score(self, examples: Examples, *, reference: int = 0, **options: Any) -> Any:
+    """Returns bits of texts or arrays of your own: `.estimate` over all, `.nats` and `.bits` for each.
+
+    With `reference` > 0 also where they stand among so many training examples; see `runs.score.score`.
+    """
+    from catgen.runs.score import score
+
+    return score(self, examples, reference=reference, **options)
+
+  def evaluate(self, **options: Any) -> Any:
+    """Returns the likelihood of a split, and adds it to results.json of the work directory; see `runs.evaluate`."""
+    from catgen.runs.evaluate import evaluate
+
+    return evaluate(self, **options)
+
+  def infill(self, example: Any = None, *, pictures: bool = False, **options: Any) -> Any:
+    """Returns completions of a text or array with holes (of your own or of the data); see `runs.infill.infill`."""
+    from catgen.runs.infill import infill
+
+    return infill(self, example, pictures=pictures, **options)
+
+  def correct(self, example: Any = None, *, pictures: bool = False, **options: Any) -> Any:
+    """Returns a text or array of your own (or one of the data, corrupted) corrected; see `runs.correct.correct`."""
+    from catgen.runs.correct import correct
+
+    return correct(self, example, pictures=pictures, **options)
+
+  def plot(self, **options: Any) -> Any:
+    """Returns the paths of the pictures that fit: loss curve, samples, their way from noise; see `runs.plot.plot`."""
+    from catgen.runs.plot import plot
+
+    return plot(self, **options)
+
+  def denoise(self, example: Any, *, error_rate: float) -> Denoised:
+    """Returns log-probabilities of the clean categories of one example of which a fraction `error_rate` is wrong."""
+    if self.model.denoise is None:
+      raise InputError(f"a model of kind {self.record.config['model']['kind']!r} has no denoiser")
+    batch = self.media.typed([example])
+    denoise = jax.jit(self.model.denoise)
+    return jax.tree.map(lambda v: v[0], denoise(self.params, batch.x, batch.valid, error_rate, state=self.state))
+
+
+def load(workdir: str, *, step: str | int = "best", ema: bool = True, say: Callable[[str], None] = print) -> Run:
+  """Returns the model of a work directory, with its parameters, encoder and decoder, and without its data.
+
+  Args:
+    workdir: where training wrote.
+    step: checkpoint: best (by validation; the newest where nothing was validated), latest, or a number.
+    ema: take the moving average of the parameters where the run kept one.
+    say: receives one line if the newest checkpoint is corrupt and an older one is taken.
+
+  Raises:
+    InputError: the directory holds no run or no such checkpoint.
+  """
+  record = read_record(workdir)
+  restored = restore_params(workdir, _checkpoint(step), say=say)
+  averaged = ema and restored.ema is not None
+  return Run(
+    model=make_model(record.config["model"], record.event),
+    params=restored.ema if averaged else restored.params,
+    state=restored.model_state,
+    record=record,
+    media=media_of(record.event, record.codec, record.position),
+    workdir=workdir,
+    step=restored.step,
+    uses_ema=averaged,
+    source=functools.cache(functools.partial(source_of, record)),
+  )
+
+
+def _checkpoint(step: str | int) -> str | int:
+  """Returns a checkpoint's name, "best" or "latest", or its number."""
+  if step in ("best", "latest") or isinstance(step, int):
+    return step
+  if not step.isdigit():
+    raise InputError(f"--step is {step!r}; give best, latest, or the number of a checkpoint")
+  return int(step)

@@ -1,0 +1,160 @@
+"""Samples of a trained model, shown, written, pictured and set beside the data."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Int
+
+from catgen.batches import batch_of
+from catgen.evaluation.samples import generate
+from catgen.files import check_writable
+from catgen.interfaces import Batch, InputError, SampleOptions
+from catgen.media.medium import chain_labels, evenly, marked
+from catgen.reporting import terminal, writers
+from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.experiment import first_examples
+from catgen.runs.load import Run
+from catgen.runs.record import numbers_of
+
+_COMPARED_POSITIONS = 10_240_000  # of the training split, about
+_SHOWN_FRAMES = 12
+
+
+class Sampled(NamedTuple):
+  """What was drawn, and what was made of it."""
+
+  x: Int[np.ndarray, "samples *event"]
+  valid: Bool[np.ndarray, "samples *event"]  # False where a code means no category
+  chain: Int[np.ndarray, "frames samples *event"] | None  # states of the sampler, noise first
+  lines: list[str]  # for the terminal
+  frames: list[str]  # the chain of the first sample, where it can be shown in lines
+  statistics: list[list[str]]  # rows: samples, held-out data and training data; empty unless compared
+  output: str | None  # file that was written
+  pictures: tuple[str, ...]
+
+
+def sample(
+  run: Run,
+  *,
+  num_samples: int | None = None,
+  batch_size: int | None = None,
+  num_steps: int | None = None,
+  temperature: float | None = None,
+  given: Sequence[str] = (),
+  seed: int = 0,
+  output: str | None = None,
+  chain: bool = False,
+  num_frames: int = 40,
+  compare: bool = False,
+  pictures: bool = True,
+  progress: OpenProgress = no_progress,
+) -> Sampled:
+  """Draws samples.
+
+  Args:
+    run: what to draw from.
+    num_samples: how many; default: the run's sampling.num_samples.
+    batch_size: samples drawn together; default: the run's sampling.batch_size.
+    num_steps: network calls of an iterative sampler; default: the run's, or all time steps.
+    temperature: below 1: more probable categories; above 1: more variety; default: the run's.
+    given: a label that all samples have, name=value; may be repeated.
+    seed: of the draws.
+    output: file: one sample a line for text (a line break is written as \\n), or the integers as .npy; default: none.
+    chain: also show how samples emerge from noise, with a PNG and a GIF in the work directory.
+    num_frames: states of the chain that are kept.
+    compare: also set statistics of the samples beside those of the data.
+    pictures: leave pictures of the samples in the work directory, where examples can be pictured.
+    progress: opens the bar.
+
+  Raises:
+    InputError: an option that the model cannot honour, or a file that cannot be written.
+  """
+  check_writable(output)
+  settings, media = run.record.config["sampling"], run.media
+  if chain and media.pictured.chain is None:
+    raise InputError(f"there is no picture of a chain of {media.name}; leave --chain out")
+  num_samples = settings["num_samples"] if num_samples is None else num_samples
+  options = sample_options(run.record.config, num_steps=num_steps, temperature=temperature)
+  source = run.source() if compare else None
+  with closing(progress(num_samples, unit="sample", title="sample")) as bar:
+    drawn = generate(
+      run.model,
+      run.params,
+      run.state,
+      num_samples=num_samples,
+      batch_size=settings["batch_size"] if batch_size is None else batch_size,
+      key=jax.random.key(seed),
+      given=numbers_of(run.record, given),
+      options=options._replace(num_frames=num_frames if chain else 0),
+      progress=bar.update,
+    )
+  batch = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid))
+  states = None if drawn.chain is None else np.asarray(drawn.chain)
+  as_drawn = batch_of(marked(batch))
+  if output is not None:
+    media.written(output, as_drawn)
+  sets: dict[str, Batch] = {}
+  if source is not None:
+    most = max(1, _COMPARED_POSITIONS // batch.x[0].size)
+    held_out = first_examples(source, run.record.config["evaluation"]["split"], num_samples)
+    sets = {"samples": batch, "held-out data": held_out, "training data": first_examples(source, "train", most)}
+  return Sampled(
+    batch.x,
+    batch.valid,
+    states,
+    lines=[] if output is not None else media.shown(as_drawn),
+    frames=[] if states is None or media.frames is None else media.frames(states[:, 0]),
+    statistics=[["", *sets], *media.compared(sets)] if sets else [],
+    output=output,
+    pictures=tuple(_draw(run, batch, states, sets)) if pictures else (),
+  )
+
+
+def describe(sampled: Sampled, *, color: bool = False) -> str:
+  """Returns samples, statistics and the chain as lines; `color` marks what changed in a frame."""
+  lines = list(sampled.lines)
+  if sampled.output is not None:
+    lines.append(f"{len(sampled.x)} samples written to {sampled.output}")
+  if not sampled.valid.all():
+    lines.append(f"{1 - sampled.valid.mean():.2%} of the positions hold a code that means no category")
+  if sampled.statistics:
+    header, *rows = sampled.statistics
+    lines.append(f"\n{terminal.table(header, rows)}")
+    lines.append("(Jensen-Shannon divergence: 0 = same, 1 = disjoint; few examples raise it.)")
+  if sampled.frames:
+    labels, few = chain_labels(len(sampled.frames)), evenly(len(sampled.frames), _SHOWN_FRAMES)
+    lines.append(terminal.chain_frames([sampled.frames[i] for i in few], [labels[i] for i in few], color=color))
+  if sampled.pictures:
+    lines.append(f"pictures: {', '.join(sampled.pictures)}")
+  return "\n".join(lines)
+
+
+def sample_options(config: Mapping[str, Any], **changes: Any) -> SampleOptions:
+  """Returns a configuration's sampling with what is given, and not None, put in its place."""
+  section = config["sampling"]
+  defaults = {name: section[name] for name in SampleOptions._fields if section.get(name) is not None}
+  return SampleOptions(**{**defaults, **{name: value for name, value in changes.items() if value is not None}})
+
+
+def _draw(run: Run, batch: Batch, states: np.ndarray | None, sets: Mapping[str, Batch]) -> list[str]:
+  """Draws samples, their chain and what they are compared with, shows them in TensorBoard, and returns the paths."""
+  draw, paths = run.media.pictured, []
+  if draw.samples is not None:
+    paths.append(os.path.join(run.workdir, "samples.png"))
+    draw.samples(paths[-1], batch, title=f"samples, step {run.step:,}")
+  if sets and draw.beside is not None:
+    paths.append(os.path.join(run.workdir, "samples_beside_data.png"))
+    groups = {name: sets[name] for name in ("held-out data", "samples")}
+    draw.beside(paths[-1], groups, title=f"Data and samples, step {run.step:,}")
+  if sets and draw.statistics is not None:
+    paths.append(os.path.join(run.workdir, "statistics.png"))
+    draw.statistics(paths[-1], {name: sets[name] for name in reversed(list(sets))})
+  if states is not None and draw.chain is not None:
+    paths += draw.chain(run.workdir, states)
+  if paths:
+    writers.show_pictures(run.workdir, run.step, paths)
+  return paths

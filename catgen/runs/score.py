@@ -1,0 +1,263 @@
+"""How unusual examples are: bits per position under a trained model, and where they stand among training examples."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from catgen.batches import take
+from catgen.bounds import Estimate
+from catgen.data import eval_batches, get_split
+from catgen.data.splits import record_split
+from catgen.evaluation import comparison, estimators, likelihood, outliers, results
+from catgen.evaluation.likelihood import Likelihood
+from catgen.files import check_writable, writing
+from catgen.interfaces import Batch, InputError
+from catgen.media.medium import Examples, evenly
+from catgen.reporting import terminal
+from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.load import Run
+from catgen.runs.record import with_labels
+
+_NUM_REPLICATES = 4
+_SHOWN_CHARACTERS = 60
+
+
+class Scored(NamedTuple):
+  """The scores of examples, in their order."""
+
+  likelihood: Likelihood
+  names: Int[np.ndarray, "examples"]  # numbers in a file or a split, or of lines
+  shown: list[str]  # each example in a line; empty where examples are no lines
+  bits: Float[np.ndarray, "examples"]  # per position
+  errors: Float[np.ndarray, "examples"]  # of the bits, Monte Carlo; 0 where exact
+  reference: Float[np.ndarray, "references"] | None  # bits per position of training examples
+  percentiles: Float[np.ndarray, "examples"] | None  # among the reference
+  position: str
+  step: int
+  ema: bool
+  top: int  # how many to print
+  output: str | None
+
+  @property
+  def estimate(self) -> Estimate:
+    """Bits per position over all examples, with standard errors."""
+    return self.likelihood.estimate
+
+  @property
+  def nats(self) -> Float[np.ndarray, "replicates examples"]:
+    """Of each example; bounds on log p(x), or log p(x)."""
+    return self.likelihood.nats
+
+  @property
+  def positions(self) -> Int[np.ndarray, "examples"]:
+    """How many positions of each example count."""
+    return self.likelihood.positions
+
+
+def score(
+  run: Run,
+  examples: Examples | None = None,
+  *,
+  input: str | None = None,
+  split: str | None = None,
+  max_examples: int = 512,
+  estimator: estimators.Name | None = None,
+  given: Sequence[str] = (),
+  num_draws: int = 4,
+  reference: int = 512,
+  seed: int = 0,
+  top: int = 10,
+  output: str | None = None,
+  progress: OpenProgress = no_progress,
+) -> Scored:
+  """Scores examples. Percentile 99 = less likely (more bits per position) than 99 % of the reference.
+
+  The reference is scored once, by the same estimator with the same draws, and kept in scores/ of the work directory;
+  then no data are needed. With a reference all examples share their draws, so that chance hardly changes their order;
+  without one each has its own, so that the mean over them is more exact.
+
+  Args:
+    run: the model.
+    examples: texts or arrays.
+    input: text: a file with one example a line; otherwise .npy of one example or several.
+    split: score examples of the run's data: train, validation or test.
+    max_examples: how many of --split, evenly spread over it; 0 = all.
+    estimator: what to compute; default: exact where the model can, otherwise elbo.
+    given: a label of all examples that are handed in, name=value; may be repeated. Those of the data have their own.
+    num_draws: draws per example, in each of 4 replicates; S of iwbo.
+    reference: how many training examples to compare with, evenly spread over the split.
+    seed: of the draws.
+    top: how many of the most unusual examples to print.
+    output: also write all scores to this file, one JSON object a line.
+    progress: opens the bar.
+
+  Raises:
+    InputError: there is nothing to score, or it does not fit the model.
+  """
+  if reference < 0:
+    raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
+  check_writable(output)
+  batch = _given(run, examples, input, split, max_examples, given)
+  measure = partial(
+    _measure, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
+  )
+  found = measure(batch, title="score")
+  bits, errors = outliers.example_bits(found.nats, found.positions, exact=found.estimator == "exact")
+  beside = _reference_bits(run, found, reference, seed, measure) if reference else None
+  lines = run.media.shown(batch) if run.media.line_each else []
+  scored = Scored(
+    likelihood=found,
+    names=np.asarray(batch.index)[found.numbers],
+    shown=[lines[number] for number in found.numbers] if lines else [],
+    bits=bits,
+    errors=errors,
+    reference=beside,
+    percentiles=None if beside is None else outliers.percentiles(bits, beside),
+    position=run.record.position,
+    step=run.step,
+    ema=run.uses_ema,
+    top=top,
+    output=output,
+  )
+  if output is not None:
+    with writing(output) as file:
+      file.writelines(f"{json.dumps(each, allow_nan=False)}\n".encode() for each in records(scored))
+  return scored
+
+
+def records(scored: Scored) -> list[dict[str, Any]]:
+  """Returns a JSON object of each example."""
+  found, missing = scored.likelihood, [None] * len(scored.bits)
+  common = {
+    "unit": f"bits per {scored.position}",
+    "estimator": found.estimator,
+    "num_draws": found.num_draws,
+    "num_replicates": found.num_replicates,
+    "num_reference": 0 if scored.reference is None else len(scored.reference),
+    "step": scored.step,
+    "ema": scored.ema,
+  }
+  columns = {
+    "example": scored.names.tolist(),
+    "percentile": missing if scored.percentiles is None else scored.percentiles.tolist(),
+    "bits": scored.bits.tolist(),
+    "monte_carlo_error": scored.errors.tolist(),
+    "positions": found.positions.tolist(),
+  }
+  rows = zip(*columns.values(), strict=True)
+  return [results.without_nan({**dict(zip(columns, row, strict=True)), **common}) for row in rows]
+
+
+def describe(scored: Scored) -> str:
+  """Returns a table of the most unusual examples, and how their set stands apart."""
+  found, unit, rows = scored.likelihood, f"bits per {scored.position}", []
+  for i in np.argsort(-scored.bits, kind="stable")[: scored.top]:
+    standing = "" if scored.percentiles is None else f"{scored.percentiles[i]:.1f}"
+    row = [str(scored.names[i]), standing, f"{scored.bits[i]:.4f}", f"{scored.errors[i]:.4f}"]
+    rows.append(row + ([scored.shown[i][:_SHOWN_CHARACTERS]] if scored.shown else []))
+  drawn = "" if found.estimator == "exact" else f", {found.num_draws} draw(s) x {found.num_replicates} replicates"
+  header = ["example", "percentile", unit, "± Monte Carlo", *(["text"] if scored.shown else [])]
+  lines = [
+    terminal.table(header, rows),
+    f"the {len(rows)} most unusual of {len(scored.bits):,}; estimator {found.estimator}{drawn}",
+  ]
+  if scored.reference is not None:
+    lines[-1] += ", the same for all"
+    lines += _beside(scored.bits, scored.reference, unit)
+  lines += [f"warning: {line}" for line in found.warnings]
+  lines += [f"{len(scored.bits):,} scores written to {scored.output}"] if scored.output is not None else []
+  return "\n".join(lines)
+
+
+def _beside(bits: np.ndarray, reference: np.ndarray, unit: str) -> list[str]:
+  lines = [
+    f"reference: {len(reference):,} training examples, {reference.mean():.4f} {unit}, standard deviation "
+    f"{reference.std():.4f}; percentile 99 = less likely than 99 % of them"
+  ]
+  if len(bits) > 1:
+    apart = outliers.separation(bits, reference)
+    lines.append(
+      "a random one of these examples is less likely than a random training example with probability "
+      f"{terminal.plus_minus(apart.probability, apart.error, 3)} (0.5: alike, 1: apart)"
+    )
+  return lines
+
+
+def _given(
+  run: Run,
+  examples: Examples | None,
+  path: str | None,
+  split: str | None,
+  max_examples: int,
+  labels: Sequence[str],
+) -> Batch:
+  if examples is None and (path is None) == (split is None):
+    raise InputError("say what to score: either --input=file or --split=test")
+  if examples is None and path is None and split is not None:
+    return spread_examples(run, split, max_examples)
+  if examples is not None and not len(examples):
+    raise InputError("there is nothing to score; give at least one example")
+  batch = run.media.read(path) if examples is None else run.media.typed(examples)
+  return with_labels(batch, run.record, labels)
+
+
+def spread_examples(run: Run, split: str, number: int) -> Batch:
+  """Returns so many examples of a split of the run's data (0: all), evenly spread over it."""
+  chosen = get_split(run.source(), split)
+  return chosen.examples(evenly(chosen.num_examples, min(number or chosen.num_examples, chosen.num_examples)))
+
+
+def _measure(
+  run: Run,
+  batch: Batch,
+  *,
+  title: str,
+  estimator: str | None,
+  num_draws: int,
+  seed: int,
+  same_draws: bool,
+  progress: OpenProgress,
+) -> Likelihood:
+  size = min(run.record.config["evaluation"]["batch_size"], len(batch.x))
+  split = record_split(
+    len(batch.x), lambda numbers: take(batch, numbers)._replace(index=numbers), run.record.event.given
+  )
+  with closing(progress(-(-len(batch.x) // size), unit="batch", title=title)) as bar:
+    return likelihood.evaluate(
+      run.model,
+      run.params,
+      run.state,
+      eval_batches(split, batch_size=size),
+      key=jax.random.key(seed),
+      estimator=estimator,
+      num_draws=num_draws,
+      num_replicates=_NUM_REPLICATES,
+      same_draws=same_draws,
+      progress=bar.update,
+    )
+
+
+def _reference_bits(
+  run: Run, found: Likelihood, number: int, seed: int, measure: Callable[..., Likelihood]
+) -> Float[np.ndarray, "references"]:
+  """Returns bits per position of training examples, read where the same scores were computed before."""
+  identity = {
+    "split": f"reference{number}_seed{seed}",
+    "step": run.step,
+    "ema": run.uses_ema,
+    "estimator": found.estimator,
+    "num_draws": found.num_draws,
+  }
+  kept: comparison.Scores | Likelihood
+  try:
+    kept = comparison.read_scores(results.scores_path(run.workdir, identity))
+  except InputError:  # none yet, or damaged
+    kept = measure(spread_examples(run, "train", number), title="score training examples")
+    results.save_scores(run.workdir, identity, kept)
+  return outliers.example_bits(kept.nats, kept.positions).bits

@@ -1,0 +1,29 @@
+"""How the programs of the tests are compiled: the variables of this process and of those that it starts.
+
+CATGEN_TEST_OPTIMIZED=1 compiles as for a user, as `make test-slow` does. JAX_COMPILATION_CACHE_DIR is where programs
+are kept from one run of the tests to the next.
+"""
+
+import os
+import tempfile
+
+# Tests are small, so that compiling takes most of their time. Without optimizing, and by the simpler of XLA's two code
+# generators, a program is ready in a sixth of the time; every claim of the tests holds with either.
+_QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+
+
+def xla_flags(num_devices: int) -> str:
+  """Returns XLA_FLAGS for a process that has as many virtual CPU devices."""
+  devices = f"--xla_force_host_platform_device_count={num_devices}"
+  return devices if os.environ.get("CATGEN_TEST_OPTIMIZED") else f"{_QUICK} {devices}"
+
+
+def cached() -> dict[str, str]:
+  """Returns the variables of a process that reads and writes the cache of all tests, for programs of any size."""
+  folder = os.path.join(tempfile.gettempdir(), "catgen-test-cache")
+  return {
+    "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
+    "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", folder),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+  }

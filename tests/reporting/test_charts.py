@@ -1,0 +1,71 @@
+"""Pictures are made, say what they should, and mistakes are one line."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catgen.interfaces import InputError
+from catgen.reporting import charts
+
+
+@pytest.fixture
+def metrics(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  lines = [{"step": s, "train/bits": 2 + 2 * np.exp(-s / 50)} for s in range(1, 101)]
+  lines += [{"step": 50, "validation/bits": 2.9}, {"step": 70, "train/bits": None}]
+  path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+  return path
+
+
+def drawn_texts(monkeypatch):
+  """Collects the words in the figure that is saved."""
+  found = []
+
+  def save(figure, path):
+    for axis in figure.axes:
+      legend = axis.get_legend()
+      found.extend(label.get_text() for label in [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts])
+      found.extend(label.get_text() for label in (legend.get_texts() if legend else []))
+
+  monkeypatch.setattr(charts, "save", save)
+  return found
+
+
+def test_loss_curve_is_a_picture(metrics, tmp_path):
+  charts.loss_curve(metrics, tmp_path / "loss.png", position="character", baselines={"bigram": 3.4})
+  assert Image.open(tmp_path / "loss.png").size[0] > 800
+
+
+def test_loss_curve_names_units_and_baselines(metrics, tmp_path, monkeypatch):
+  words = drawn_texts(monkeypatch)
+  charts.loss_curve(metrics, tmp_path / "x.png", position="byte", baselines={"bigram": 3.4, "5-gram": 2.25})
+  assert {"bits per byte", "step", "bigram 3.400", "5-gram 2.250", "validation (last 2.900)"} <= set(words)
+
+
+def test_a_smoothed_straight_line_is_that_line():
+  line = np.linspace(5.0, 1.0, 200)
+  np.testing.assert_allclose(charts.smooth(line)[20:-20], line[20:-20], rtol=1e-9)
+  for number in (1, 2, 3, 7):
+    np.testing.assert_allclose(charts.smooth(np.full(number, 2.5)), 2.5)
+  noise = np.random.default_rng(0).normal(size=600)
+  assert charts.smooth(noise).std() < 0.3
+
+
+@pytest.mark.parametrize("event", [(16,), (4, 6)])
+def test_anatomy_states_the_totals(event, tmp_path, monkeypatch):
+  by_time, by_position = np.full(10, 0.25), np.full(event, 3.0)
+  charts.bound_anatomy(by_time, by_position, tmp_path / "anatomy.png", position="pixel")
+  assert Image.open(tmp_path / "anatomy.png").size[0] > 1000
+  words = drawn_texts(monkeypatch)
+  charts.bound_anatomy(by_time, by_position, tmp_path / "x.png", position="pixel")
+  assert "by time step: 2.500 bits in all" in words
+  assert "by place: 3.000 bits on average" in words
+
+
+def test_mistakes_are_one_line(metrics, tmp_path):
+  with pytest.raises(InputError, match="no values of 'other'"):
+    charts.loss_curve(metrics, tmp_path / "x.png", position="byte", train="other")
+  with pytest.raises(InputError, match="cannot write the picture"):
+    charts.loss_curve(metrics, tmp_path / "missing" / "x.png", position="byte")

@@ -1,0 +1,85 @@
+"""What the proof makes of a config's model: the same family and parts, small."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from catgen.config import fill, make_model, small_section
+from catgen.evaluation import proof
+from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.models import MODELS
+from catgen.runs.check import check, describe, made_up_source
+from tests.tiny_run import tiny_config
+
+LSTM, DENSENET = {"conditioner": {"kind": "lstm"}}, {"conditioner": {"kind": "densenet"}}
+TEXT = {"encoder": {"kind": "lstm"}, "density": {"kind": "autoregressive", **LSTM}}
+MAPS = {
+  "encoder": {"kind": "densenet"},
+  "density": {"kind": "multi_scale", **DENSENET},
+  "posterior_flow": {"kind": "map_coupling", **DENSENET},
+  "num_context": 4,
+}
+SECTIONS = {
+  "diffusion": {"kind": "diffusion", "network": {"kind": "transformer", "width": 512, "num_layers": 8}},
+  "autoregressive": {"kind": "autoregressive", "network": {"kind": "transformer"}},
+  "argmax_flow": {"kind": "argmax_flow", "base": 2, **TEXT},
+  "argmax_flow_coupling": {"kind": "argmax_flow", "base": 2, **TEXT, "density": {"kind": "coupling", **LSTM}},
+  "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **TEXT},
+}
+MAP_SECTIONS = {
+  "unet": {"kind": "diffusion", "network": {"kind": "unet"}},
+  "linear_attention_unet": {"kind": "diffusion", "network": {"kind": "linear_attention_unet"}},
+  "argmax_flow": {"kind": "argmax_flow", **MAPS},
+  "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **MAPS},
+}
+
+
+def check_small(section, event, largest):
+  section = fill(MODELS, section, "model")
+  small = small_section(MODELS, section, "model")
+  assert small["kind"] == section["kind"]
+  assert small.keys() == section.keys()
+  model = make_model(small, event)
+  x = jnp.zeros((4, *event.shape), jnp.int32)
+  batch = Batch(x, jnp.ones(x.shape, bool), jnp.arange(4))
+  params = jax.eval_shape(lambda key: model.init(batch, key)[0], jax.random.key(0))
+  assert sum(leaf.size for leaf in jax.tree.leaves(params)) < largest
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_family_gets_small_and_keeps_its_parts(name):
+  check_small(SECTIONS[name], EventSpec((2,), 3), 150_000)
+
+
+@pytest.mark.parametrize("name", MAP_SECTIONS)
+def test_models_of_maps_fit_a_map_of_two_by_two(name):
+  check_small(MAP_SECTIONS[name], EventSpec((2, 2), 3), 1_000_000)
+
+
+def test_positions_of_the_made_up_data_depend_on_each_other():
+  source = made_up_source((1, 3), 4, seed=0)
+  x = source.splits["train"].examples(np.arange(4096)).x
+  assert x.shape == (4096, 1, 3)
+  assert (x[..., 1:] == x[..., :-1]).mean() == pytest.approx(0.8 + 0.2 / 4, abs=0.02)
+
+
+def test_the_claims_of_a_small_model_are_told(text, monkeypatch):
+  def prove(model, params, state, *, key, num_draws):
+    assert (model.event, num_draws) == (EventSpec((2, 2), 3), 200)
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) > 0
+    return [proof.Claim("one", True, "1"), proof.Claim("two", None, "2"), proof.Claim("three", False, "3")]
+
+  monkeypatch.setattr(proof, "prove", prove)
+  found = check(tiny_config(text), shape=(2, 2), train_steps=1, num_draws=200)
+  shown = describe(found)
+  assert shown.startswith("diffusion on 3^4 = 81 events, after 1 training steps\n")
+  assert shown.endswith("1 of 3 claims hold, 1 cannot be told from these draws")
+  assert [line.split()[1] for line in shown.splitlines()[3:6]] == ["yes", "unclear", "NO"]
+  assert found.exit_code == 1
+  assert found._replace(claims=found.claims[:1]).exit_code == 0
+
+
+def test_a_shape_that_is_none_is_named(text):
+  with pytest.raises(InputError, match="--shape=2,0 must be positive whole numbers"):
+    check(tiny_config(text), shape=(2, 0))

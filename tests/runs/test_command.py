@@ -1,0 +1,111 @@
+"""From flags to a call: where parameters come from, and which function is called."""
+
+import pytest
+
+from catgen.interfaces import InputError
+from catgen.runs import command
+from catgen.runs.command import Command, arguments, perform
+
+
+def bake(config, workdir="oven", *, minutes: int = 30, sizes: tuple[int, ...] = (1, 2), say=print, color=False):
+  """Bakes.
+
+  Args:
+    minutes: in the oven.
+    sizes: of the loaves.
+  """
+  return {"config": config, "workdir": workdir, "minutes": minutes, "sizes": sizes}
+
+
+def taste(*, spoons: int = 1):
+  """Tastes.
+
+  Args:
+    spoons: how many.
+  """
+  return {"spoons": spoons}
+
+
+def all_day(workdir, *, pause: float = 1.0, say=print, **options):
+  """Bakes again and again.
+
+  Args:
+    pause: between two.
+  """
+  return {"pause": pause, **options}
+
+
+COMMANDS = (
+  Command(bake, repr, lambda record: 3),
+  Command(taste, repr, flag="taste", help="taste first"),
+  Command(all_day, repr, flag="again"),
+)
+VALUES = {
+  "config": "quickstart",
+  "print_config": False,
+  "workdir": None,
+  "minutes": 5,
+  "sizes": ["3", "4"],
+  "spoons": 2,
+  "pause": 0.5,
+  "taste": False,
+  "again": False,
+}
+
+
+def performed(commands=COMMANDS, overrides=(), **changes):
+  said = []
+  terminal = {"say": said.append, "progress": None, "color": False}
+  code = perform(commands, {**VALUES, **changes}, dict(overrides), terminal)
+  return code, said
+
+
+def test_flags_are_the_keyword_only_parameters_and_what_is_supplied():
+  assert [each.name for each in arguments(COMMANDS)] == list(VALUES)
+  known = {each.name: each for each in arguments(COMMANDS)}
+  assert (known["minutes"].kind, known["minutes"].default, known["minutes"].help) == ("int", 30, "in the oven")
+  assert known["taste"].help == "taste first"
+
+
+def test_the_first_function_is_called_unless_a_flag_chooses_another():
+  code, (said,) = performed(overrides={"training.num_steps": "7"}.items())
+  assert code == 3
+  assert "'workdir': 'oven', 'minutes': 5, 'sizes': (3, 4)" in said
+  assert "'num_steps': 7" in said
+  assert performed(workdir="here")[1][0].count("'workdir': 'here'") == 1
+  assert performed(taste=True) == (0, ["{'spoons': 2}"])
+  assert "'pause': 0.5" in performed(again=True, workdir="here")[1][0]
+  assert "'minutes': 5" in performed(again=True, workdir="here")[1][0]
+
+
+def test_the_configuration_is_printed_instead():
+  code, (said,) = performed(print_config=True, overrides={"training.num_steps": "7"}.items())
+  assert code == 0
+  assert "num_steps = 7" in said
+
+
+def test_what_is_missing_is_named():
+  with pytest.raises(InputError, match="--config is not set"):
+    performed(config=None)
+  with pytest.raises(InputError, match="--workdir is not set"):
+    performed(again=True)
+  with pytest.raises(InputError, match="--sizes=3,x must be whole numbers"):
+    performed(sizes=["3", "x"])
+  assert "stdlib_docs" in performed((COMMANDS[0]._replace(config="quickstart"),), config=None)[1][0]
+
+
+def test_a_run_is_loaded(monkeypatch):
+  def weigh(run, *, twice: bool = False):
+    """Weighs."""
+    return run, twice
+
+  def load(workdir, *, step: str | int = "best", ema: bool = True, say=print):
+    return workdir, step, ema
+
+  monkeypatch.setattr(command, "load", load)
+  values = {"workdir": "here", "step": "7", "ema": False, "twice": True}
+  said = []
+  commands = (Command(weigh, repr),)
+  assert [each.name for each in arguments(commands)] == ["workdir", "step", "ema", "twice"]
+  perform(commands, values, {}, {"say": said.append, "progress": None, "color": False})
+  assert said == ["(('here', '7', False), True)"]

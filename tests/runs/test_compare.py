@@ -1,0 +1,95 @@
+"""Runs side by side: seeds share a row, a flow says what share of its codes means nothing."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catgen.evaluation import results
+from catgen.interfaces import InputError
+from catgen.runs import compare
+from catgen.runs.compare import Evaluations
+from catgen.runs.evaluate import evaluate
+from catgen.runs.load import load
+from catgen.runs.train import train
+from tests.tiny_run import quiet, tiny_config
+
+CONDITIONER = {"kind": "lstm", "hidden_width": 8, "width": 8, "time_width": 4, "lstm_width": 8, "num_layers": 1}
+DENSITY = {"kind": "autoregressive", "num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
+FLOW = {
+  "kind": "argmax_flow",
+  "base": 2,
+  "encoder": {"kind": "per_position", "width": 8, "output_width": 8},
+  "density": {**DENSITY, "conditioner": CONDITIONER},
+}
+
+
+def evaluated(workdir, **options):
+  return evaluate(load(workdir, say=quiet), max_examples=16, num_replicates=2, **options)
+
+
+@pytest.fixture(scope="module")
+def folder(text, workdir, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("runs")
+  shutil.copytree(workdir, folder / "diffusion.0")
+  train({**tiny_config(text), "seed": 1}, str(folder / "diffusion.1"), say=quiet)
+  train({**tiny_config(text), "model": FLOW}, str(folder / "flow"), say=quiet)
+  for name in ("diffusion.0", "diffusion.1", "flow"):
+    evaluated(str(folder / name))
+  return folder
+
+
+def test_runs_stand_side_by_side(folder):
+  workdirs = (str(folder / "diffusion.*"), str(folder / "flow"))
+  compared = compare.compare(workdirs=workdirs, sampling_repeats=2, output=str(folder / "table"))
+  first, second = json.loads((folder / "table.json").read_text())
+  assert (first["name"], first["seeds"], first["estimator"]) == ("diffusion", 2, "elbo")
+  assert (first["difference"], first["difference_error"]) == (0.0, 0.0)
+  assert (second["name"], second["family"], second["seeds"]) == ("flow", "argmax_flow", 1)
+  assert second["difference"] == pytest.approx(second["bits"] - first["bits"])
+  assert second["seed_error"] is None
+  assert second["monte_carlo_error"] > 0
+  (evaluated_at,) = {record["step"] for record in results.read_results(folder / "flow")}
+  assert second["training_positions"] == evaluated_at * 8 * 16
+  assert second["training_seconds"] > 0
+  assert second["sampling_seconds"] > 0
+  assert 0 <= second["invalid"]["positions"] <= 1
+  assert first["invalid"] is None
+  assert "sampled characters mean no category" in compare.describe(compared)
+  assert compared.pictures == (str(folder / "table.png"),)
+  assert Image.open(folder / "table.png").size[0] > 800
+
+
+def test_mistakes_are_one_line(folder):
+  with pytest.raises(InputError, match="nothing to compare"):
+    compare.compare()
+  with pytest.raises(InputError, match=r"no folder '.*nowhere\*'"):
+    compare.compare(workdirs=(str(folder / "nowhere*"),))
+  with pytest.raises(InputError, match=r"no evaluation of the split 'test' by iwbo; run launch\.evaluate"):
+    compare.compare(workdirs=(str(folder / "flow"),), estimator="iwbo")
+
+
+def test_a_seed_that_lacks_an_evaluation_is_named(folder, tmp_path):
+  for seed in (0, 1):
+    shutil.copytree(folder / f"diffusion.{seed}", tmp_path / f"diffusion.{seed}")
+  assert evaluated(str(tmp_path / "diffusion.0"), estimator="full").result["estimator"] == "full"
+  with pytest.raises(InputError, match=r"diffusion\.1 has no evaluation by full with \d draw.*another seed"):
+    compare.compare(workdirs=(str(tmp_path / "*"),))
+
+
+def test_models_of_the_same_name_are_told_apart_by_their_folders():
+  def group(*folders):
+    return [Evaluations(folder, None, {}) for folder in folders]
+
+  assert compare.labels_of([group("a/x.0", "a/x.1"), group("a/y")]) == ["x", "y"]
+  assert compare.labels_of([group("a/x"), group("b/x")]) == ["a/x", "b/x"]
+
+
+def test_models_of_maps_are_pictured_side_by_side(map_run, tmp_path):
+  path = tmp_path / "both_samples.png"
+  compare.draw_samples(str(path), ["one", "another"], [map_run, map_run], "test", 3)
+  picture = np.asarray(Image.open(path))
+  columns = np.flatnonzero((picture[100:500] != 255).any(axis=(0, 2)))
+  assert (np.diff(columns) > 20).sum() == 2  # three columns of maps

@@ -1,0 +1,82 @@
+"""Evaluation writes what it measured, and follows a running job."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catgen.evaluation import results
+from catgen.interfaces import InputError
+from catgen.runs import evaluate
+from catgen.runs.experiment import first_examples
+from tests.runs.test_train import shown
+from tests.tiny_run import quiet
+
+
+def test_evaluation_writes_what_it_measured(text_run, here, tmp_path):
+  run = here(text_run)
+  for estimator in (None, "full", "iwbo"):
+    found = evaluate.evaluate(run, estimator=estimator, num_draws=2, max_examples=32, num_replicates=2)
+    assert found.result["unit"] == "bits per character"
+    assert found.result["monte_carlo_error"] > 0
+    assert found.result["step"] == 30
+    assert found.result["value"] == pytest.approx(found.likelihood.estimate.bits)
+  stored = results.read_results(tmp_path)
+  assert [record["estimator"] for record in stored] == ["elbo", "full", "iwbo"]
+  assert (tmp_path / "anatomy_test.png").exists()
+  assert "upper bound, importance weighted (IWBO), 2 draw(s), 2 replicate(s), 32 examples" in evaluate.describe(found)
+
+
+def test_texts_of_ones_own_score_as_the_same_texts_in_the_data(text_run, here):
+  run = here(text_run)
+  record = evaluate.evaluate(run, num_draws=2, max_examples=80).result  # more than one batch, not whole
+  batch = first_examples(run.source(), record["split"], 80)
+  scores = run.score([run.decode(x) for x in batch.x], num_draws=2)
+  assert scores.nats.shape == (record["num_replicates"], 80)
+  assert scores.estimate.bits == pytest.approx(record["value"], rel=1e-6)
+
+
+def test_windows_with_context_score_every_position_once(text_run, here, tmp_path):
+  run = here(text_run)
+  with pytest.raises(InputError, match="evaluate it with context 0"):
+    evaluate.evaluate(run, context=4, max_examples=8)
+  exact = run.model._replace(log_prob=lambda params, batch, *, state: -np.log(5.0) * batch.scored.sum(axis=1))
+  found = evaluate.evaluate(run._replace(model=exact), context=4, max_examples=8)
+  assert found.result["context"] == 4
+  assert found.result["num_positions"] == 8 * 16
+  assert found.result["num_examples"] == 11  # one window of 16, and 12 more positions in each of ten
+  assert found.result["value"] == pytest.approx(np.log2(5.0))
+  assert "11 examples, windows with 4 positions of context\n" in evaluate.describe(found)
+  assert (tmp_path / "scores").is_dir()
+
+
+def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, monkeypatch):
+  evaluated, said = [], []
+  monkeypatch.setattr(evaluate, "new_checkpoints", lambda *_: iter([7, 30]))
+  monkeypatch.setattr(evaluate, "evaluate", lambda run, **options: evaluated.append((run.step, options["split"])))
+  monkeypatch.setattr(evaluate, "describe", lambda record: "one")
+  watched = evaluate.watch(workdir, split="test", say=said.append)
+  assert evaluated == [(30, "test")]
+  assert said == ["one"]
+  assert evaluate.describe_watched(watched) == "1 checkpoint(s) evaluated"
+
+
+def test_checkpoints_appear_one_after_another(monkeypatch):
+  there = [[10], [10, 20], [20, 30]]
+  monkeypatch.setattr(evaluate, "checkpoint_steps", lambda workdir: there.pop(0))
+  assert list(evaluate.new_checkpoints("somewhere", 30, 0.0)) == [10, 20, 30]
+
+
+def test_evaluation_pictures_samples_beside_data_unless_it_should_not(map_run, here, tmp_path):
+  run, said = here(map_run), []
+  settings = {"estimator": "full", "max_examples": 4, "num_replicates": 1}
+  config = {**run.record.config, "sampling": {**run.record.config["sampling"], "num_steps": 5}}
+  run = run._replace(record=run.record._replace(config=config))
+  evaluate.evaluate(run, pictures=False, say=quiet, **settings)
+  assert not (tmp_path / "tensorboard").exists()
+  assert (tmp_path / "anatomy_test.png").exists()
+  found = evaluate.evaluate(run, say=said.append, **settings)
+  assert shown(tmp_path) == [(run.step, "anatomy_test"), (run.step, "samples_beside_test")]
+  assert Image.open(found.pictures[-1]).size[0] > 400
+  assert said == [
+    "drawing 8 samples in sampling.num_steps = 5 network calls for a picture (--pictures=false leaves it out)"
+  ]

@@ -1,0 +1,73 @@
+"""Completions of patterns, typed and in files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catgen.interfaces import InputError
+from catgen.runs.infill import describe, infill
+
+
+def test_a_text_is_completed(text_run):
+  found = infill(text_run, text="the #at", hole="#", num_samples=2, num_steps=5)
+  assert describe(found).startswith("completions are an approximation")
+  assert len(found.lines) == 2
+  assert all(len(line) == 16 and line.startswith("the ") and line[5:7] == "at" for line in found.lines)
+  with pytest.raises(InputError, match="nothing to complete; give --text"):
+    infill(text_run)
+  with pytest.raises(InputError, match="add 9"):
+    infill(text_run, text="the #at", hole="#", pad=False)
+
+
+def test_regions_of_a_held_out_map_are_completed(map_run, here, tmp_path):
+  run, output = here(map_run), tmp_path / "completions.npy"
+  found = infill(run, split="test", index=2, region=["0,0,3,4", "6,6,2,2"], num_samples=3, output=str(output))
+  x = run.source().splits["test"].examples(np.array([2]))[0][0]
+  hidden = np.zeros((8, 8), bool)
+  hidden[:3, :4] = hidden[6:, 6:] = True
+  np.testing.assert_array_equal(np.load(output), found.x)
+  assert found.x.shape == (3, 8, 8)
+  assert (found.x[:, ~hidden] == x[~hidden]).all()
+  assert np.isin(found.x, [0, 1, 2]).all()
+  assert found.agreement == pytest.approx((found.x == x)[:, hidden].mean())
+  shown = describe(found)
+  assert f"completions are {run.model.infill.explanation}" in shown
+  assert "16 of 64 pixels are holes" in shown
+  assert f"{found.agreement:.1%} of them are as in the data, on average over 3 completions" in shown
+  for name in ("infill.png", "infill_completions.png"):
+    assert Image.open(tmp_path / name).size[0] > 300
+
+
+def test_holes_of_a_file_are_completed_whatever_a_mask_hides(map_run, tmp_path):
+  maps, mask = (str(tmp_path / name) for name in ("maps.npy", "mask.npy"))
+  x, hidden = np.random.default_rng(0).integers(0, 3, (2, 8, 8)), np.zeros((8, 8), bool)
+  hidden[0] = True
+  drawn = []
+  for hole in (-1, 2):
+    x[1, 0], x[1, 5, 5] = hole, -1
+    np.save(maps, x)
+    np.save(mask, hidden)
+    drawn.append(infill(map_run, input=maps, index=1, mask=mask, num_samples=3, pictures=False))
+  np.testing.assert_array_equal(drawn[0].x, drawn[1].x)
+  hidden[5, 5] = True
+  assert (drawn[0].x[:, ~hidden] == x[1][~hidden]).all()
+  assert drawn[0].agreement is None
+  assert "as in the data" not in describe(drawn[0])
+
+
+def test_mistakes_in_patterns_are_one_line(map_run, tmp_path):
+  for message, options in [
+    ("nothing to complete; give --input", {}),
+    ("has no hole; give --region", {"split": "test"}),
+    (r"--index is 50, but the split 'test' has 50 example", {"split": "test", "index": 50}),
+    ("does not lie", {"split": "test", "region": ["7,7,2,2"]}),
+  ]:
+    with pytest.raises(InputError, match=message):
+      infill(map_run, **options)
+  mask = str(tmp_path / "mask.npy")
+  np.save(mask, np.ones((8, 9), bool))
+  with pytest.raises(InputError, match=r"--mask has shape \(8, 9\)"):
+    infill(map_run, split="test", mask=mask)
+  np.save(mask, np.full((8, 8), -2))
+  with pytest.raises(InputError, match="category -2 at index"):
+    infill(map_run, input=mask)

@@ -1,0 +1,99 @@
+"""Training leaves a record, goes on where it was, and refuses what does not fit."""
+
+import json
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catgen.interfaces import InputError
+from catgen.runs.dry_run import describe, dry_run
+from catgen.runs.experiment import make_experiment
+from catgen.runs.train import make_sampler, train
+from catgen.training.checkpoint import checkpoint_steps
+from tests.reporting.test_writers import events
+from tests.tiny_run import quiet, tiny_config, tiny_map_config
+
+
+def shown(folder):
+  """Returns (step, name) of all pictures in the TensorBoard of a work directory."""
+  files = sorted((pathlib.Path(folder) / "tensorboard" / "pictures").iterdir())
+  return [(event.step, value.tag) for file in files for event in events(file) for value in event.summary.value]
+
+
+def test_training_leaves_a_record(workdir):
+  names = set(os.listdir(workdir))
+  assert {"config.json", "metrics.jsonl", "checkpoints", "tensorboard", "loss_curve.png"} <= names
+  lines = [json.loads(line) for line in (pathlib.Path(workdir) / "metrics.jsonl").read_text().splitlines()]
+  assert [line["step"] for line in lines if "validation/bits" in line] == [10, 20, 30]
+  assert len([line for line in lines if "train/bits" in line]) == 6
+
+
+def test_another_run_is_refused_and_settings_that_change_nothing_are_not(workdir, text, tmp_path):
+  before = (pathlib.Path(workdir) / "config.json").read_text()
+  with pytest.raises(InputError, match=r"holds another run: config\.optimizer\.learning_rate"):
+    train(tiny_config(text, **{"optimizer.learning_rate": 0.5}), workdir)
+  assert (pathlib.Path(workdir) / "config.json").read_text() == before
+  copy = str(tmp_path / "copy")
+  shutil.copytree(workdir, copy)
+  trained = train(tiny_config(text, **{"training.report_every": 7}), copy)
+  assert (trained.step, trained.interrupted, trained.exit_code) == (30, False, 0)
+
+
+def test_a_corrupt_newest_checkpoint_falls_back(workdir, text, tmp_path):
+  copy, said = tmp_path / "copy", []
+  shutil.copytree(workdir, copy)
+  newest = checkpoint_steps(copy)[-1]
+  for path in (copy / "checkpoints" / str(newest)).rglob("*"):
+    if path.is_file() and path.stat().st_size > 200:
+      path.write_bytes(path.read_bytes()[:100])
+  assert train(tiny_config(text), str(copy), say=said.append).step == 30
+  assert any("corrupt" in line for line in said)
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(workdir, text, tmp_path, monkeypatch):
+  copy = tmp_path / "copy"
+  shutil.copytree(workdir, copy)
+
+  def full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(os, "replace", full)
+  os.remove(copy / "config.json")
+  with pytest.raises(InputError, match="No space left"):
+    train(tiny_config(text), str(copy), say=quiet)
+  assert checkpoint_steps(copy) == checkpoint_steps(workdir)
+
+
+def test_training_pictures_samples_at_validations(maps, tmp_path):
+  sizes = {"training.num_steps": 4, "training.validate_every": 2, "training.validation_samples": 4}
+  train(tiny_map_config(maps, **sizes, **{"sampling.num_steps": 5}), str(tmp_path), say=quiet)
+  assert shown(tmp_path) == [(2, "validation_samples"), (4, "validation_samples")]
+  assert Image.open(tmp_path / "validation_samples.png").size[0] > 300
+
+
+def test_mistakes_with_pictures_in_training_are_found_before_it(text, maps):
+  asked = {"training.validation_samples": 2}
+  with pytest.raises(InputError, match=r"validation_samples is 2, but examples are sequences of shape \(16,\)"):
+    make_sampler(make_experiment(tiny_config(text, **asked)))
+  with pytest.raises(InputError, match="num_steps is 1000"):
+    make_sampler(make_experiment(tiny_map_config(maps, **asked, **{"sampling.num_steps": 1000})))
+  made = make_experiment(tiny_map_config(maps, **asked))
+  source = made.source._replace(splits={"train": made.source.splits["train"]})
+  with pytest.raises(InputError, match="but the data have no split 'validation'; set it to 0"):
+    make_sampler(made._replace(source=source))
+
+
+def test_a_dry_run_counts_what_training_makes(text, text_run):
+  found = dry_run(tiny_config(text))
+  assert found.step.num_parameters == sum(np.size(leaf) for leaf in _leaves(text_run.params))
+  assert found.positions == 8 * 16
+  assert f"parameters    {found.step.num_parameters:,}\n" in describe(found)
+  assert "3,840 characters in all" in describe(found)
+
+
+def _leaves(tree):
+  return [leaf for value in tree.values() for leaf in _leaves(value)] if isinstance(tree, dict) else [tree]
