@@ -1,6 +1,6 @@
 # Each target sets up what it needs on a machine that has make, Python >= 3.11 with venv, and a package index.
 #   make demo       train, evaluate, sample and correct a sentence, in about ten minutes on two cores
-#   make test       the default test suite, under ten minutes on two cores
+#   make test       the default test suite, under six minutes on two cores
 #   make test-slow  everything, the long tests included
 #   make bench      speed of training, sampling and start, as tables
 #   make lint       linter, formatting and types
@@ -29,10 +29,10 @@ demo: setup
 	@$(BIN)/python -m launch.demo --workdir=$(WORKDIR)
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-slow: setup
-	CATGEN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2
+	CATGEN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 bench: setup
 	$(BIN)/python -m benchmarks.training

@@ -19,7 +19,12 @@ NAMES = sorted(FAMILIES)
 DRAWS = 4000
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NAMES])
+def marks(name):
+  """Returns the marks of a family: all of its tests on one worker, which so makes it once."""
+  return [pytest.mark.xdist_group(name), *([pytest.mark.slow] if name in SLOW else [])]
+
+
+@pytest.fixture(params=[pytest.param(name, marks=marks(name)) for name in NAMES])
 def member(request):
   return family(request.param)
 
