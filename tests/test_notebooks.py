@@ -12,8 +12,6 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tests.compiling import xla_flags
-
 ROOT = pathlib.Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -33,7 +31,7 @@ def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
 def _environment(scratch: str) -> dict[str, str]:
   """The kernel's variables: this checkout first on the path, one CPU device as for a user, the cache of these tests."""
   return os.environ | {
-    "XLA_FLAGS": xla_flags(num_devices=1),
+    "XLA_FLAGS": "",  # compiled as for a user: what they compute takes longer than the compiling
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     "IPYTHONDIR": scratch,  # no start-up files or history of the user's
     "CATGEN_NOTEBOOK_MINUTES": "0.05",  # a few steps of each model

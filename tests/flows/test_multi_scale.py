@@ -106,7 +106,7 @@ def small(part, make, **options):
   ],
 )
 def test_a_map_of_32_by_64_comes_back_in_float32(config, changes):
-  assert_comes_back(small(model_of(config).density, DENSITIES["multi_scale"], **changes))
+  assert_comes_back(small(model_of(config)["density"], DENSITIES["multi_scale"], **changes))
 
 
 def test_a_pyramid_of_32_by_64_comes_back_in_float32():
@@ -117,7 +117,9 @@ def test_a_pyramid_draws_the_last_two_pixels_of_a_block_between_four_known_ones(
   """What a pixel depends on: coarse pixels, the diagonal, itself; never another block's last two pixels."""
   flow = perturbed(pyramid((4, 8), 1, num_levels=1))
   move = squeeze((4, 8), diagonal=True).moving.values
-  place = np.asarray(move(jnp.arange(32).reshape(1, 4, 8, 1))).reshape(8, 4)  # [block, pixel in the order of drawing]
+  place = (
+    np.asarray(move(jnp.arange(32.0).reshape(1, 4, 8, 1))).astype(int).reshape(8, 4)
+  )  # [block, pixel as drawn]
   jacobian = np.asarray(jax.jacrev(lambda v: flow.inverse(v[None])[0][0][0])(maps(1, num_channels=1)[0]))
   moves = jacobian.reshape(8, 4, 32) != 0  # [block, pixel, by place]
   for block in range(len(place)):
@@ -138,7 +140,7 @@ def test_a_pyramid_draws_the_last_two_pixels_of_a_block_between_four_known_ones(
   ],
 )
 def test_and_through_a_posterior_flow_with_its_context(config, changes):
-  flow = small(model_of(config).posterior_flow, POSTERIOR_FLOWS["map_coupling"], num_context=3, **changes)
+  flow = small(model_of(config)["posterior_flow"], POSTERIOR_FLOWS["map_coupling"], num_context=3, **changes)
   u, context = maps(2, (32, 64), 8), maps(2, (32, 64), 3)
   e, log_det = jax.jit(lambda u: flow.inverse(u, Conditions(context)))(u)
   back, back_log_det = jax.jit(lambda e: flow.forward(e, Conditions(context)))(e)

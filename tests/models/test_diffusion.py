@@ -10,7 +10,9 @@ from flax import nnx
 
 from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions
 from catgen.keys import example_keys
+from catgen.kinds import Recipe
 from catgen.models import MODELS
+from catgen.networks.trunk import Abilities
 from catgen.processes import PROCESSES, SCHEDULES
 
 K = 2
@@ -18,14 +20,49 @@ EVENTS = np.array(list(itertools.product(range(K), repeat=2)), np.int32)
 DATA = np.array([0.45, 0.05, 0.05, 0.45])  # two positions that agree with probability 0.9
 
 
-class LeaveOneOut(nnx.Module):
+class OneHot(nnx.Module):
+  """Reads categories as they are."""
+
+  def __init__(self, num_inputs):
+    self.num_inputs = num_inputs
+
+  def __call__(self, x):
+    return jax.nn.one_hot(x, self.num_inputs)
+
+
+class Same(nnx.Module):
+  """A head that leaves logits as they are."""
+
+  def __call__(self, h):
+    return h
+
+
+class Direct(nnx.Module):
+  """A trunk from categories to logits: `logits(x, time)` is all that a member writes."""
+
+  abilities = Abilities(time=True)
+
+  def __init__(self, event_shape, ends, *, rngs):
+    self.num_inputs, self.num_outputs = ends.num_inputs, ends.num_outputs
+    self.read_in, self.head = OneHot(ends.num_inputs), Same()
+    self.value = nnx.Param(jnp.zeros(ends.num_outputs))
+
+  def __call__(self, h, *, time=None, valid=None, keys=None):
+    return self.logits(jnp.argmax(h, axis=-1), time)
+
+  def logits(self, x, time):
+    return jnp.broadcast_to(self.value[...], (*x.shape, self.num_outputs))
+
+
+class LeaveOneOut(Direct):
   """The perfect denoiser of DATA: p(x^d | the other position of x_t), by Bayes; `lost` maps time to 1 - alpha_bar."""
 
-  def __init__(self, *, event_shape, num_inputs, num_outputs, rngs, lost):
+  def __init__(self, event_shape, ends, *, rngs, lost):
+    super().__init__(event_shape, ends, rngs=rngs)
     self.scale = nnx.Param(jnp.ones(()))
-    self.masked, self.lost = num_inputs > num_outputs, lost
+    self.masked, self.lost = ends.num_inputs > ends.num_outputs, lost
 
-  def __call__(self, x, time, *, valid=None, keys=None):
+  def logits(self, x, time):
     joint = jnp.asarray(DATA.reshape(K, K))
     lost = self.lost(time)[:, None, None]
     other = x[:, ::-1]
@@ -48,22 +85,13 @@ def nothing(model):
 
 
 def perfect(process, num_steps=0):
-  def make(**sizes):
-    offset = 1 / num_steps if num_steps else 0.0  # a discrete model tells the network (t - 1) / T
-    return LeaveOneOut(**sizes, lost=lambda time: time + offset)
-
-  return diffusion(EventSpec((2,), K), network=make, process=process, schedule="linear", num_steps=num_steps)
+  offset = 1 / num_steps if num_steps else 0.0  # a discrete model tells the network (t - 1) / T
+  network = Recipe(LeaveOneOut, {"lost": lambda time: time + offset})
+  return diffusion(EventSpec((2,), K), network=network, process=process, schedule="linear", num_steps=num_steps)
 
 
 def zero_network(**options):
-  class Zero(nnx.Module):
-    def __init__(self, *, event_shape, num_inputs, num_outputs, rngs):
-      self.value = nnx.Param(jnp.zeros(num_outputs))
-
-    def __call__(self, x, time, *, valid=None, keys=None):
-      return jnp.broadcast_to(self.value[...], (*x.shape, self.value.shape[0]))
-
-  return diffusion(EventSpec((4,), 5), network=lambda **sizes: Zero(**sizes), **options)
+  return diffusion(EventSpec((4,), 5), network=Recipe(Direct, {}), **options)
 
 
 def draw(model, num, **options):
@@ -171,14 +199,11 @@ def test_denoising_is_bayes_with_the_typed_category(process, error_rate):
 
 
 def test_temperature_sharpens():
-  class Skewed(nnx.Module):
-    def __init__(self, *, event_shape, num_inputs, num_outputs, rngs):
-      self.value = nnx.Param(jnp.arange(float(num_outputs)))
+  class Skewed(Direct):
+    def logits(self, x, time):
+      return jnp.broadcast_to(jnp.arange(3.0), (*x.shape, 3)) + self.value[...]
 
-    def __call__(self, x, time, *, valid=None, keys=None):
-      return jnp.broadcast_to(self.value[...], (*x.shape, self.value.shape[0]))
-
-  model = diffusion(EventSpec((50,), 3), network=lambda **sizes: Skewed(**sizes), process="absorbing", num_steps=4)
+  model = diffusion(EventSpec((50,), 3), network=Recipe(Skewed, {}), process="absorbing", num_steps=4)
   means = [float(draw(model, 50, temperature=t).x.mean()) for t in (0.25, 1.0, 4.0)]
   probs = [np.exp(np.arange(3) / t) / np.exp(np.arange(3) / t).sum() for t in (0.25, 1.0, 4.0)]
   np.testing.assert_allclose(means, [p @ np.arange(3) for p in probs], atol=0.06)

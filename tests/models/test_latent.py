@@ -1,6 +1,7 @@
 """q(v | x) as a function of v, at latents that q(v | x) itself hardly ever draws."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -48,7 +49,7 @@ def test_positions_that_are_context_only_are_refused():
   member = family("argmax_gumbel_bits")
   batch, latent = batch_of(member.events)._replace(scored=np.zeros(member.events.shape, bool)), member.model.latent
   keys = example_keys(jax.random.key(0), batch.index)
-  v = np.zeros((*batch.x.shape, 2), np.float32)
+  v = jnp.zeros((*batch.x.shape, 2))
   for function, arguments in (
     (member.model.bound, (batch, keys)),
     (member.model.log_weight, (batch, keys)),

@@ -63,8 +63,11 @@ def run_steps(trainer: Trainer, num_steps: int, state: TrainState | None = None)
   """Returns the state after some steps, and the metrics of each."""
   state = trainer.init() if state is None else state
   metrics = []
-  batches = toys.batches(int(state.step))
-  for _ in range(num_steps):
-    state, latest = trainer.train_step(state, trainer.place(next(batches)), trainer.key)
+  start = int(state.step)
+  batches = toys.batches(start)
+  for number in range(
+    start, start + num_steps
+  ):  # told to the step, as by the loop: one program
+    state, latest = trainer.train_step(state, trainer.place(next(batches)), trainer.key, number)
     metrics.append(jax.device_get(latest))
   return state, metrics
