@@ -201,7 +201,7 @@ def test_denoising_is_bayes_with_the_typed_category(process, error_rate):
 def test_temperature_sharpens():
   class Skewed(Direct):
     def logits(self, x, time):
-      return jnp.broadcast_to(jnp.arange(3.0), (*x.shape, 3)) + self.value[...]
+      return jnp.broadcast_to(jnp.arange(3.0) + self.value[...], (*x.shape, 3))
 
   model = diffusion(EventSpec((50,), 3), network=Recipe(Skewed, {}), process="absorbing", num_steps=4)
   means = [float(draw(model, 50, temperature=t).x.mean()) for t in (0.25, 1.0, 4.0)]
