@@ -117,9 +117,7 @@ def test_a_pyramid_draws_the_last_two_pixels_of_a_block_between_four_known_ones(
   """What a pixel depends on: coarse pixels, the diagonal, itself; never another block's last two pixels."""
   flow = perturbed(pyramid((4, 8), 1, num_levels=1))
   move = squeeze((4, 8), diagonal=True).moving.values
-  place = (
-    np.asarray(move(jnp.arange(32.0).reshape(1, 4, 8, 1))).astype(int).reshape(8, 4)
-  )  # [block, pixel as drawn]
+  place = np.asarray(move(jnp.arange(32.0).reshape(1, 4, 8, 1))).astype(int).reshape(8, 4)  # [block, pixel as drawn]
   jacobian = np.asarray(jax.jacrev(lambda v: flow.inverse(v[None])[0][0][0])(maps(1, num_channels=1)[0]))
   moves = jacobian.reshape(8, 4, 32) != 0  # [block, pixel, by place]
   for block in range(len(place)):

@@ -65,9 +65,7 @@ def run_steps(trainer: Trainer, num_steps: int, state: TrainState | None = None)
   metrics = []
   start = int(state.step)
   batches = toys.batches(start)
-  for number in range(
-    start, start + num_steps
-  ):  # told to the step, as by the loop: one program
+  for number in range(start, start + num_steps):  # told to the step, as by the loop: one program
     state, latest = trainer.train_step(state, trainer.place(next(batches)), trainer.key, number)
     metrics.append(jax.device_get(latest))
   return state, metrics
