@@ -20,9 +20,10 @@ Optimizer = tuple[optax.GradientTransformation, Rate]
 Decay = Callable[[int, int], Factor]
 _COSINE = DECAYS["cosine"]()
 
-# What Muon leaves to Adam among the kernels: lookups by category or position, and the layer that makes logits.
+# What Muon leaves to Adam among the kernels: lookups by category or position, the layer that makes logits, and the
+# modulation of the norm before it. Heads of conditioners, within flows, are hidden layers.
 # Looked for in a parameter's path, such as "layers/attention/output/kernel".
-ADAM_PATHS = r"embed|position|(^|/)(head|logits)(/|$)"
+ADAM_PATHS = r"embed|position|(^|/)logits(/|$)|^(stack/)?(trunk/)?head(/|$)|^stack/trunk/norm/"
 
 
 def adam(

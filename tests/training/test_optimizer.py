@@ -3,10 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 from catgen.interfaces import InputError
+from catgen.networks import TRUNKS
+from catgen.networks.roles import Denoiser
 from catgen.training.learning_rate import DECAYS
 from catgen.training.optimizer import OPTIMIZERS, kernel_mask, muon_dimensions
+from catgen.trees import leaves, path_name
 
 CONSTANT = DECAYS["constant"]()
 
@@ -141,3 +145,19 @@ def test_mistakes_are_named_in_one_line(name, keywords, named):
   with pytest.raises(InputError, match=named) as caught:
     OPTIMIZERS[name](**keywords)(10)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["transformer", "unet"])
+def test_what_makes_logits_goes_to_adam_and_every_other_kernel_to_muon(kind):
+  """By the paths of a real network: renaming a part of it must not move it from one optimizer to the other."""
+  shape = (4, 4) if kind == "unet" else (4,)
+  sizes = {"widths": (8, 8)} if kind == "unet" else {"width": 8}
+  recipe = TRUNKS[kind](num_heads=2, num_layers=1, time_width=8, **sizes)
+  network = Denoiser(recipe, shape, 5, 5, rngs=nnx.Rngs(0))
+  params = nnx.to_pure_dict(nnx.state(network, nnx.Param))
+  chosen = jax.tree_util.tree_leaves_with_path(
+    muon_dimensions(params), is_leaf=lambda x: isinstance(x, optax.contrib.MuonDimensionNumbers)
+  )
+  kernels = {path for path, leaf in leaves(params) if path.endswith("/kernel") and leaf.ndim > 1}
+  head = "stack/trunk/head/output/kernel" if kind == "unet" else "stack/head/kernel"
+  assert kernels - {path_name(path) for path, _ in chosen} == {head, "stack/trunk/norm/modulation/kernel"}
