@@ -151,7 +151,7 @@ def test_mistakes_are_named_in_one_line(name, keywords, named):
 def test_what_makes_logits_goes_to_adam_and_every_other_kernel_to_muon(kind):
   """By the paths of a real network: renaming a part of it must not move it from one optimizer to the other."""
   shape = (4, 4) if kind == "unet" else (4,)
-  sizes = {"widths": (8, 8)} if kind == "unet" else {"width": 8}
+  sizes = {"widths": (8, 8), "patch_size": 2} if kind == "unet" else {"width": 8}
   recipe = TRUNKS[kind](num_heads=2, num_layers=1, time_width=8, **sizes)
   network = Denoiser(recipe, shape, 5, 5, rngs=nnx.Rngs(0))
   params = nnx.to_pure_dict(nnx.state(network, nnx.Param))
