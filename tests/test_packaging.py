@@ -1,7 +1,13 @@
 """What an installation holds: one package, with the commands and the configurations inside it."""
 
+import functools
+import os
 import pathlib
 import runpy
+import shutil
+import subprocess
+import sys
+import sysconfig
 
 import pytest
 import setuptools
@@ -35,3 +41,36 @@ def test_all_code_is_installed_in_one_package(metadata):
 def test_the_console_command_is_there(metadata):
   assert metadata["entry_points"] == {"console_scripts": ["catgen = catgen.launch.main:main"]}
   assert callable(main.main)
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_from_any_folder(tmp_path):
+  """Installed into an environment of its own, beside a folder `configs` of the user's that shadows nothing."""
+  wheels, environment, folder = tmp_path / "wheels", tmp_path / "environment", tmp_path / "elsewhere"
+  pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+  source = tmp_path / "source"
+  for name in ("catgen", "launch", "configs"):
+    shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+  for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+    shutil.copy(ROOT / name, source)
+  build = ["wheel", "--no-deps", f"--wheel-dir={wheels}", str(source)]
+  subprocess.run([*pip, *build], check=True)
+  subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+  python, (wheel,) = environment / "bin" / "python", wheels.glob("*.whl")
+  subprocess.run([*pip, f"--python={python}", "install", "--no-deps", "--no-index", wheel], check=True)
+  inside = next((environment / "lib").glob("python*/site-packages"))
+  (inside / "requirements.pth").write_text(sysconfig.get_path("purelib"))  # what catgen needs, but not this checkout
+  (folder / "configs").mkdir(parents=True)
+  (folder / "configs" / "quickstart.py").write_text("raise AssertionError('of the user')")
+  clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "XLA"))}
+  run = functools.partial(subprocess.run, cwd=folder, env=clean, capture_output=True, text=True)
+  found = run([python, "-c", "import catgen; print(catgen.__file__)"])
+  assert found.stdout.startswith(str(environment)), found.stderr
+  for name in ("launch", "configs.base"):
+    assert run([python, "-c", f"import {name}"]).returncode != 0
+  small = ["--config.training.num_steps=1", "--config.training.validation_examples=32"]
+  small.append("--config.optimizer.warmup_steps=0")
+  done = run([environment / "bin" / "catgen", "train", "--config=quickstart", "--workdir=run", *small])
+  assert done.returncode == 0, done.stderr
+  sampled = run([environment / "bin" / "catgen", "sample", "--workdir=run", "--num_samples=1", "--num_steps=2"])
+  assert sampled.returncode == 0, sampled.stderr
