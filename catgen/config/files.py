@@ -97,7 +97,7 @@ def find_file(asked: str) -> pathlib.Path:
     if pathlib.Path(asked).exists():
       raise InputError(f"--config={asked} is no Python file; give the path of one, or a name such as quickstart")
     raise InputError(
-      f"--config={asked} is no configuration of catgen; {_advice(asked)}, or give the path of a .py file"
+      f"--config={asked} is no configuration of catgen; {_advice(asked)} (a file of your own ends in .py)"
     )
   return found
 
