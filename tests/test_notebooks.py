@@ -24,7 +24,7 @@ def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
     manager = AsyncKernelManager(
       kernel_name="python3", kernel_spec_manager=specs, connection_file=os.path.join(scratch, "kernel.json")
     )
-    client = NotebookClient(notebook, km=manager, timeout=120, resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(notebook, km=manager, timeout=600, resources={"metadata": {"path": str(folder)}})
     client.execute(env=_environment(scratch))
 
 

@@ -5,7 +5,7 @@
 51,756,289 parameters, T = 4000, sequences of 320 bytes, local windows of 80, 300 epochs of 8,790 steps.
 
 Expected: 1.75 bits per byte on the test split, an ELBO (the paper's number; not run by this project).
-Cost: about 6e18 FLOPs: days on one GPU of 2021 and hours on one of 2024.
+Cost: about 6e18 FLOPs.
 """
 
 from ml_collections import ConfigDict
