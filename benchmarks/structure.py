@@ -16,9 +16,9 @@ import tokenize
 from collections.abc import Iterator
 
 _RUN = 6  # lines that make a repetition
+_UNITS = "nats? bits? seconds? minutes? hours? bytes [KMG]iB pixels? characters? columns? radians? percent steps?".split()
 _STATES = re.compile(
-  r"\[[a-z_*]+[ ,\]]|\bnats?\b|\bbits?\b|\bseconds?\b|\bradians?\b|\bbytes\b|\bSHA|\bReference|"
-  r"\bEq\.|\bAlg\.|\bTable \d|arXiv|et al|\(\d{4}\)|the paper"
+  rf"\[[a-z_*]+[ ,\]]|\b({'|'.join(_UNITS)})\b|\bSHA|\bReference|\bEq\.|\bAlg\.|\bTable \d|arXiv|et al|\(\d{{4}}\)|the paper"
 )
 _ARRAY = re.compile(r"\b(Float|Float32|Float64|Int|Int32|Int64|UInt\w*|Integer|Bool|Key|Shaped|Num)\[")
 _EXAMPLES = ("catgen/data", "catgen/evaluation", "catgen/runs", "catgen/media", "launch")
@@ -32,7 +32,9 @@ def main() -> None:
 
 def figures(root: pathlib.Path) -> dict[str, str]:
   """Returns each figure of a checkout by its name."""
-  stated = [states_something(node) for path in python(root / "catgen") for node in public_functions(parsed(path))]
+  package = [parsed(path) for path in python(root / "catgen")]
+  records = frozenset(name for tree in package for name in shaped_types(tree))
+  stated = [states_something(node, records) for tree in package for node in public_functions(tree)]
   source = sum(map(lines_of, [*python(root / "catgen"), *python(root / "launch"), *python(root / "configs")]))
   tests = sum(map(lines_of, python(root / "tests")))
   return {
@@ -136,11 +138,22 @@ def public_functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
           yield inner
 
 
-def states_something(node: ast.FunctionDef) -> bool:
-  """Returns whether a docstring or signature names a shape, a unit or a source."""
+def shaped_types(tree: ast.Module) -> Iterator[str]:
+  """Yields the records and names of types that state the shapes of arrays, such as `Batch`."""
+  for node in tree.body:
+    fields = node.body if isinstance(node, ast.ClassDef) else []
+    if any(isinstance(field, ast.AnnAssign) and _ARRAY.search(ast.unparse(field.annotation)) for field in fields):
+      yield node.name
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript) and _ARRAY.search(ast.unparse(node.value)):
+      yield node.targets[0].id
+
+
+def states_something(node: ast.FunctionDef, records: frozenset[str]) -> bool:
+  """Returns whether a docstring or signature names a shape, a unit or a source, or a record that states shapes."""
   annotations = [each.annotation for each in [*node.args.args, *node.args.kwonlyargs]] + [node.returns]
   signature = " ".join(ast.unparse(each) for each in annotations if each is not None)
-  return bool(_ARRAY.search(signature) or _STATES.search(ast.get_docstring(node) or ""))
+  names = set(re.findall(r"\w+", signature))
+  return bool(names & records or _ARRAY.search(signature) or _STATES.search(ast.get_docstring(node) or ""))
 
 
 def bare_pairs(path: pathlib.Path) -> int:
