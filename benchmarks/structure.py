@@ -16,10 +16,9 @@ import tokenize
 from collections.abc import Iterator
 
 _RUN = 6  # lines that make a repetition
-_UNITS = "nats? bits? seconds? minutes? hours? bytes [KMG]iB pixels? characters? columns? radians? percent steps?".split()
-_STATES = re.compile(
-  rf"\[[a-z_*]+[ ,\]]|\b({'|'.join(_UNITS)})\b|\bSHA|\bReference|\bEq\.|\bAlg\.|\bTable \d|arXiv|et al|\(\d{{4}}\)|the paper"
-)
+_UNITS = r"nats?|bits?|seconds?|minutes?|hours?|bytes|[KMG]iB|pixels?|characters?|columns?|radians?|percent|steps?"
+_SOURCES = r"\bSHA|\bReference|\bEq\.|\bAlg\.|\bTable \d|arXiv|et al|\(\d{4}\)|the paper"
+_STATES = re.compile(rf"\[[a-z_*]+[ ,\]]|\b({_UNITS})\b|{_SOURCES}")
 _ARRAY = re.compile(r"\b(Float|Float32|Float64|Int|Int32|Int64|UInt\w*|Integer|Bool|Key|Shaped|Num)\[")
 _EXAMPLES = ("catgen/data", "catgen/evaluation", "catgen/runs", "catgen/media", "launch")
 
@@ -144,7 +143,8 @@ def shaped_types(tree: ast.Module) -> Iterator[str]:
     fields = node.body if isinstance(node, ast.ClassDef) else []
     if any(isinstance(field, ast.AnnAssign) and _ARRAY.search(ast.unparse(field.annotation)) for field in fields):
       yield node.name
-    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript) and _ARRAY.search(ast.unparse(node.value)):
+    alias = isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript)
+    if alias and _ARRAY.search(ast.unparse(node.value)):
       yield node.targets[0].id
 
 
