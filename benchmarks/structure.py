@@ -116,7 +116,7 @@ def repeated(paths: list[pathlib.Path]) -> int:
     lines = shapes(path)
     for start in range(len(lines) - _RUN + 1):
       run = tuple(shape for _, shape in lines[start : start + _RUN])
-      if sum(map(len, run)) > 60:  # a run of nearly empty lines says nothing
+      if sum(map(len, run)) > 60 and len(set(run)) > 1:  # nearly empty lines say nothing; lines of one shape are a list
         places[run].append((path, start))
   pairs = set()
   for found in places.values():

@@ -66,13 +66,14 @@ class Average(nnx.Module):
 
   abilities = Abilities()
 
-  def __init__(self, event_shape, ends, *, rngs, width: int = 8):
+  def __init__(self, ends, *, rngs, width: int = 8):
     self.num_inputs = self.num_outputs = width
     self.read_in = self.head = None
     self.mix = Linear(width, width, rngs=rngs)
 
-  def __call__(self, h, *, time=None, valid=None, keys=None):
+  def __call__(self, h, conditions):
     """See `Trunk`."""
+    valid = conditions.valid
     axes = tuple(range(1, h.ndim - 1))
     seen = h if valid is None else jnp.where(valid[..., None], h, 0.0)
     count = h[0, ..., 0].size if valid is None else valid.sum(axis=axes).reshape(-1, *[1] * (h.ndim - 1))
@@ -310,7 +311,7 @@ USES = """
   import jax
   from tests.flows.layers import LAYERS
   from flax import nnx
-  from catgen.flows.layer import NO_CONDITIONS
+  from catgen.networks.conditions import NO_CONDITIONS
 
   layer = LAYERS["scaling"].make(nnx.Rngs(0))
   layer.log_scale[...] = 0.5

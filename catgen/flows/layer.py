@@ -10,23 +10,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float
+
+from catgen.networks.conditions import Conditions
 
 Latents = Float[Array, "batch *places latents"]
 Values = Float[Array, "batch *axes channels"]
 LogDet = Float[Array, "batch *axes"]
-
-
-class Conditions(NamedTuple):
-  """What a layer may read besides values, at the positions of v. Its fields are the keywords of a conditioner."""
-
-  context: Float[Array, "batch *axes context"] | None = None  # features that condition the layer
-  valid: Bool[Array, "batch *axes"] | None = None  # None = all are
-  keys: Key[Array, "batch"] | None = None  # for dropout, one of each example; None = none
-  given: Int[Array, "batch attributes"] | None = None  # attributes of each example; None = nothing is given
-
-
-NO_CONDITIONS = Conditions()
 
 
 class Moving(NamedTuple):

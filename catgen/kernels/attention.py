@@ -7,17 +7,14 @@ import jax.numpy as jnp
 from jax.extend import backend
 from jaxtyping import Array, Bool, Float
 
+Queries = Float[Array, "batch queries heads dim"]
+Keys = Float[Array, "batch keys heads dim"]
+Seen = Bool[Array, "batch keys"]
+
 MASKED = -1e30  # finite, so that a row with every key masked gives a uniform average and no NaN
 
 
-def attend(
-  query: Float[Array, "batch queries heads dim"],
-  key: Float[Array, "batch keys heads dim"],
-  value: Float[Array, "batch keys heads dim"],
-  *,
-  valid: Bool[Array, "batch keys"] | None = None,
-  causal: bool = False,
-) -> Float[Array, "batch queries heads dim"]:
+def attend(query: Queries, key: Keys, value: Keys, *, valid: Seen | None = None, causal: bool = False) -> Queries:
   """Returns softmax(query key^T / sqrt(dim)) value, each query over its valid keys.
 
   Args:
@@ -43,13 +40,8 @@ def attend(
 
 
 def attend_plainly(
-  query: Float[Array, "batch queries heads dim"],
-  key: Float[Array, "batch keys heads dim"],
-  value: Float[Array, "batch keys heads dim"],
-  *,
-  valid: Bool[Array, "batch keys"] | None = None,
-  causal: bool = False,
-) -> Float[Array, "batch queries heads dim"]:
+  query: Queries, key: Keys, value: Keys, *, valid: Seen | None = None, causal: bool = False
+) -> Queries:
   """Returns what `attend` returns, by its definition: the plain form that the others are tested against."""
   wide = [x.astype(jnp.float32) for x in (query, key, value)]
   scores = jnp.einsum("bqhd,bkhd->bhqk", wide[0], wide[1]) * query.shape[-1] ** -0.5

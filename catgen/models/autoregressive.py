@@ -17,6 +17,7 @@ from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
+from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal
 
 _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
@@ -53,7 +54,8 @@ def _log_prob(
   apply: Callable, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
 ) -> Float[Array, "batch"]:
   """See `Model.log_prob`. Positions that are not scored are read, as context of those after them, and not counted."""
-  logits = apply(params, batch.x, valid=batch.valid, keys=keys, given=batch.given).astype(jnp.float32)
+  conditions = Conditions(valid=batch.valid, keys=keys, given=batch.given)
+  logits = apply(params, batch.x, conditions).astype(jnp.float32)
   return sum_valid(categorical.log_prob(logits, batch.x), scored_positions(batch))
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Int, Key
+from jaxtyping import Array, Float, Float32, Int
 
 from catgen.interfaces import InputError
 from catgen.kinds import Recipe, name_of
 from catgen.networks import TRUNKS
+from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.networks.parts.embedding import Embedding
 from catgen.networks.parts.given import Given
 from catgen.networks.parts.linear import Linear
@@ -34,15 +35,14 @@ class Stack(nnx.Module):
     self,
     recipe: Recipe,
     role: str,
-    event_shape: tuple[int, ...],
     ends: Ends,
     *,
     given: tuple[int, ...] = (),
     rngs: nnx.Rngs,
   ) -> None:
-    check(recipe, role, event_shape, ends)
+    check(recipe, role, ends)
     key = rngs.params() if ends.categorical else None  # first, so that a seed means the table that it always meant
-    self.trunk: Any = recipe(tuple(event_shape), ends, rngs=rngs)
+    self.trunk: Any = recipe(ends, rngs=rngs)
     width = self.trunk.num_inputs
     if self.trunk.read_in is not None:
       self.read_in: Any = None
@@ -60,17 +60,12 @@ class Stack(nnx.Module):
     return (self.trunk.read_in if self.read_in is None else self.read_in)(x)
 
   def __call__(
-    self,
-    h: Float[Array, "batch *event inputs"],
-    *,
-    given: Array | None = None,
-    time: Array | None = None,
-    **keywords: Any,
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
-    """Returns outputs of features that were read; keywords: valid and keys, for the trunk."""
-    if self.time is not None and time is not None:
-      h, time = _added(h, self.time(time)), None
-    return self._outputs(self.trunk(self._with_given(h, given), time=time, **keywords))
+    """Returns outputs of features that were read."""
+    if self.time is not None and conditions.time is not None:
+      h, conditions = _added(h, self.time(conditions.time)), conditions._replace(time=None)
+    return self._outputs(self.trunk(self._with_given(h, conditions.given), conditions))
 
   def decode(
     self, h: Float[Array, "batch inputs"], *, given: Array | None, cache: Any, position: Int[Array, ""]
@@ -90,12 +85,18 @@ class Stack(nnx.Module):
     return (self.trunk.head if self.head is None else self.head)(h)
 
 
+def _before(conditions: Conditions, event_shape: tuple[int, ...]) -> Conditions:
+  """Returns conditions of the position before each one; before the first all is well."""
+  valid = conditions.valid
+  return conditions if valid is None else conditions._replace(valid=shifted(valid, True, event_shape))
+
+
 def _added(h: Float[Array, "batch *event width"], vector: Float[Array, "examples width"]) -> Array:
   """Returns h with a vector of each example added at every position."""
   return h + vector.reshape(len(vector), *(1,) * (h.ndim - 2), -1)
 
 
-def check(recipe: Recipe, role: str, event_shape: tuple[int, ...], ends: Ends) -> None:
+def check(recipe: Recipe, role: str, ends: Ends) -> None:
   """Raises InputError where a trunk makes no sense in a role, or does not take such events."""
 
   def able(test: Callable[[Abilities], bool]) -> str:
@@ -105,9 +106,9 @@ def check(recipe: Recipe, role: str, event_shape: tuple[int, ...], ends: Ends) -
   make: Any = recipe.make
   abilities: Abilities = make.abilities
   name = next((name for name, kind in TRUNKS.items() if kind.make is recipe.make), name_of(recipe.make))
-  if abilities.num_axes not in (None, len(event_shape)):
-    kinds = able(lambda each: each.num_axes in (None, len(event_shape)))
-    raise InputError(f"{name} needs maps, not events of shape {tuple(event_shape)}; for them choose one of {kinds}")
+  if abilities.num_axes not in (None, len(ends.event_shape)):
+    kinds = able(lambda each: each.num_axes in (None, len(ends.event_shape)))
+    raise InputError(f"{name} needs maps, not events of shape {ends.event_shape}; for them choose one of {kinds}")
   if abilities.blind and role != "an encoder":
     raise InputError(f"{name} reads nothing and cannot be {role}; choose one of {able(lambda each: not each.blind)}")
   if ends.causal and not abilities.causal:
@@ -134,26 +135,14 @@ class Denoiser(nnx.Module):
     *,
     rngs: nnx.Rngs,
   ) -> None:
-    ends = Ends(num_inputs, num_outputs, "zeros", timed=True)
-    self.stack = Stack(recipe, "a denoiser", event_shape, ends, given=given, rngs=rngs)
+    ends = Ends(tuple(event_shape), num_inputs, num_outputs, "zeros", timed=True)
+    self.stack = Stack(recipe, "a denoiser", ends, given=given, rngs=rngs)
 
   def __call__(
-    self,
-    x: Int[Array, "batch *event"],
-    time: Float[Array, "batch"],
-    *,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
-    given: Int[Array, "batch attributes"] | None = None,
+    self, x: Int[Array, "batch *event"], conditions: Conditions = NO_CONDITIONS
   ) -> Float32[Array, "batch *event outputs"]:
-    """Returns logits of the clean category at every position.
-
-    Args:
-      time: in [0, 1]; for a process of T steps (t - 1) / T.
-      valid: False = padding, which no valid position sees; None = every position counts.
-      keys: one key per example for dropout; None = no dropout.
-    """
-    return self.stack(self.stack.read(x), given=given, time=time, valid=valid, keys=keys)
+    """Returns logits of the clean category at every position; the conditions tell the time."""
+    return self.stack(self.stack.read(x), conditions)
 
 
 class Causal(nnx.Module):
@@ -174,23 +163,17 @@ class Causal(nnx.Module):
     rngs: nnx.Rngs,
   ) -> None:
     self.event_shape, self.start = tuple(event_shape), num_inputs
-    ends = Ends(num_inputs + 1, num_outputs, "zeros", causal=True)
-    self.stack = Stack(recipe, "a causal network", event_shape, ends, given=given, rngs=rngs)
+    ends = Ends(tuple(event_shape), num_inputs + 1, num_outputs, "zeros", causal=True)
+    self.stack = Stack(recipe, "a causal network", ends, given=given, rngs=rngs)
 
   def __call__(
-    self,
-    x: Int[Array, "batch *event"],
-    *,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
-    given: Int[Array, "batch attributes"] | None = None,
+    self, x: Int[Array, "batch *event"], conditions: Conditions = NO_CONDITIONS
   ) -> Float32[Array, "batch *event outputs"]:
-    """Returns logits of every position given the valid ones before it; keys: for dropout, None = none."""
-    tokens = shifted(x, self.start, self.event_shape)
-    seen = None if valid is None else shifted(valid, True, self.event_shape)
-    if seen is not None:
-      tokens = jnp.where(seen, tokens, self.start)  # what follows padding starts from its own residual stream
-    return self.stack(self.stack.read(tokens), given=given, valid=seen, keys=keys)
+    """Returns logits of every position given the valid ones before it."""
+    tokens, conditions = shifted(x, self.start, self.event_shape), _before(conditions, self.event_shape)
+    if conditions.valid is not None:
+      tokens = jnp.where(conditions.valid, tokens, self.start)  # padding is followed by its own stream
+    return self.stack(self.stack.read(tokens), conditions)
 
   def init_cache(self, batch_size: int) -> Any:
     """Returns what `decode` carries before the first position."""
@@ -219,18 +202,14 @@ class Encoder(nnx.Module):
   def __init__(
     self, recipe: Recipe, event_shape: tuple[int, ...], num_inputs: int, num_outputs: int, *, rngs: nnx.Rngs
   ) -> None:
-    ends = Ends(num_inputs, num_outputs, "uniform")
-    self.stack = Stack(recipe, "an encoder", event_shape, ends, rngs=rngs)
+    ends = Ends(tuple(event_shape), num_inputs, num_outputs, "uniform")
+    self.stack = Stack(recipe, "an encoder", ends, rngs=rngs)
 
   def __call__(
-    self,
-    x: Int[Array, "batch *event"],
-    *,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, x: Int[Array, "batch *event"], conditions: Conditions = NO_CONDITIONS
   ) -> Float32[Array, "batch *event outputs"]:
-    """Returns features of every position; keys: for dropout, None = none."""
-    return self.stack(self.stack.read(x), valid=valid, keys=keys)
+    """Returns features of every position."""
+    return self.stack(self.stack.read(x), conditions)
 
 
 class Conditioner(nnx.Module):
@@ -260,26 +239,21 @@ class Conditioner(nnx.Module):
   ) -> None:
     self.event_shape, self.causal = tuple(event_shape), causal
     role = "a causal conditioner" if causal else "a conditioner"
-    ends = Ends(num_channels + num_context, num_outputs, "constant", categorical=False, causal=causal)
-    self.stack = Stack(recipe, role, event_shape, ends, given=given, rngs=rngs)
+    ends = Ends(
+      tuple(event_shape), num_channels + num_context, num_outputs, "constant", categorical=False, causal=causal
+    )
+    self.stack = Stack(recipe, role, ends, given=given, rngs=rngs)
 
   def __call__(
-    self,
-    z: Float[Array, "batch *event channels"],
-    *,
-    context: Float[Array, "batch *event context"] | None = None,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
-    given: Int[Array, "batch attributes"] | None = None,
+    self, z: Float[Array, "batch *event channels"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
-    """Returns features of every position, which depend on all valid ones, or on those before it; keys: for dropout."""
-    z = z if context is None else jnp.concatenate([z, context], axis=-1)
-    z = z if valid is None else jnp.where(valid[..., None], z, 0.0)
+    """Returns features of every position, which depend on all valid ones, or on those before it."""
+    z = z if conditions.context is None else jnp.concatenate([z, conditions.context], axis=-1)
+    z = z if conditions.valid is None else jnp.where(conditions.valid[..., None], z, 0.0)
     h = self.stack.read(z)
     if self.causal:
-      h = shifted(h, 0.0, self.event_shape)
-      valid = None if valid is None else shifted(valid, True, self.event_shape)
-    return self.stack(h, given=given, valid=valid, keys=keys)
+      h, conditions = shifted(h, 0.0, self.event_shape), _before(conditions, self.event_shape)
+    return self.stack(h, conditions)
 
   def init_cache(self, batch_size: int) -> Any:
     """Returns what `decode` carries before the first position, of a causal conditioner."""

@@ -2,14 +2,15 @@
 
 A trunk is a Flax module from features of every position to features of every position. A role (`catgen.networks.roles`)
 reads data into features, calls the trunk, and makes outputs of what it gives. A trunk is built as
-`recipe(event_shape, ends, rngs=rngs)`; its keyword-only parameters are the keys of a section of a configuration.
+`recipe(ends, rngs=rngs)`; its keyword-only parameters are the keys of a section of a configuration.
 """
 
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Int, Key
+from jaxtyping import Array, Float, Float32, Int
 
+from catgen.networks.conditions import Conditions
 from catgen.networks.parts.linear import Init
 
 
@@ -17,6 +18,7 @@ class Ends(NamedTuple):
   """What a role supplies. Most trunks read of it only whether they are causal and timed.
 
   Attributes:
+    event_shape: axes of an example.
     num_inputs: categories that come in, of which a table makes features, or numbers of a position.
     num_outputs: of a position, that the role's last layer makes of the trunk's features.
     init: how that layer starts.
@@ -25,6 +27,7 @@ class Ends(NamedTuple):
     timed: the trunk is told a time.
   """
 
+  event_shape: tuple[int, ...]
   num_inputs: int
   num_outputs: int
   init: Init
@@ -54,24 +57,12 @@ class Trunk(Protocol):
   read_in: nnx.Module | None  # from the role's data to these features; None = the role's own, a table or a linear layer
   head: nnx.Module | None  # from these features to outputs; None = the role's own, a linear layer that starts at `init`
 
-  def __init__(self, event_shape: tuple[int, ...], ends: Ends, *, rngs: nnx.Rngs, **sizes: Any) -> None: ...
+  def __init__(self, ends: Ends, *, rngs: nnx.Rngs, **sizes: Any) -> None: ...
 
   def __call__(
-    self,
-    h: Float[Array, "batch *event inputs"],
-    *,
-    time: Float[Array, "batch"] | None = None,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
-    """Returns features of every position.
-
-    Args:
-      time: in [0, 1], for a trunk that was built to be told it.
-      valid: False = padding, which no valid position sees; None = every position counts. Of a causal trunk: whether
-        what came before the position is valid.
-      keys: one key per example for dropout; None = no dropout.
-    """
+    """Returns features of every position; of the conditions a trunk reads time, valid and keys."""
     ...
 
 

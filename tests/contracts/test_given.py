@@ -15,7 +15,6 @@ from catgen.given import fix_given
 from catgen.interfaces import Batch, EventSpec, InputError, Model, SampleOptions
 from catgen.keys import example_keys
 from catgen.models import MODELS
-from catgen.models.diffusion.spec import with_given
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.trees import leaves
 from tests.contracts import exact, flows
@@ -61,7 +60,7 @@ def diffusion(process: str, schedule: str) -> Member:
 
   @jax.jit
   def log_x0(states, time, given):
-    told = with_given(spec, given)
+    told = spec._replace(given=given)
     return jax.nn.log_softmax(told.network(params, states, jnp.full(len(states), time), valid=None, keys=None))
 
   def predict(label, states, t):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from catgen.flows.layer import Conditions
 from catgen.flows.layers.actnorm import ActNorm
 from catgen.flows.layers.chain import Chain
 from catgen.flows.layers.coupling import half_coupling
 from catgen.flows.layers.rearrangement import squeeze, unsqueeze
 from catgen.interfaces import InputError
+from catgen.networks.conditions import Conditions
 from tests.flows.layers import CHANNELS, LAYERS, TEXT, autoregressive, block_coupling, coupling, perturbed
 
 BATCH = 5

@@ -10,10 +10,10 @@ from flax import nnx
 
 from catgen.config import load_config
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
-from catgen.flows.layer import Conditions
 from catgen.flows.layers.rearrangement import squeeze
 from catgen.interfaces import InputError
 from catgen.networks import TRUNKS
+from catgen.networks.conditions import Conditions
 from tests.flows.layers import perturbed
 
 CHANNELS = 3

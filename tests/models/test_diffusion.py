@@ -42,13 +42,13 @@ class Direct(nnx.Module):
 
   abilities = Abilities(time=True)
 
-  def __init__(self, event_shape, ends, *, rngs):
+  def __init__(self, ends, *, rngs):
     self.num_inputs, self.num_outputs = ends.num_inputs, ends.num_outputs
     self.read_in, self.head = OneHot(ends.num_inputs), Same()
     self.value = nnx.Param(jnp.zeros(ends.num_outputs))
 
-  def __call__(self, h, *, time=None, valid=None, keys=None):
-    return self.logits(jnp.argmax(h, axis=-1), time)
+  def __call__(self, h, conditions):
+    return self.logits(jnp.argmax(h, axis=-1), conditions.time)
 
   def logits(self, x, time):
     return jnp.broadcast_to(self.value[...], (*x.shape, self.num_outputs))
@@ -57,8 +57,8 @@ class Direct(nnx.Module):
 class LeaveOneOut(Direct):
   """The perfect denoiser of DATA: p(x^d | the other position of x_t), by Bayes; `lost` maps time to 1 - alpha_bar."""
 
-  def __init__(self, event_shape, ends, *, rngs, lost):
-    super().__init__(event_shape, ends, rngs=rngs)
+  def __init__(self, ends, *, rngs, lost):
+    super().__init__(ends, rngs=rngs)
     self.scale = nnx.Param(jnp.ones(()))
     self.masked, self.lost = ends.num_inputs > ends.num_outputs, lost
 

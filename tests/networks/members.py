@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 
 from catgen.networks import TRUNKS
+from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal, Conditioner, Denoiser, Encoder
 
 BATCH, EVENT, MAP, CLASSES, CHANNELS = 3, (6,), (4, 4), 5, 2
@@ -109,7 +110,12 @@ def call(network: Any, arguments: tuple[jax.Array, ...], **keywords: Any) -> jax
 
 @functools.partial(jax.jit, static_argnums=0)
 def _call(graph: Any, state: Any, arguments: tuple, **keywords: Any) -> jax.Array:
-  return nnx.merge(graph, state)(*arguments, **keywords)
+  return _outputs(nnx.merge(graph, state), arguments, keywords)
+
+
+def _outputs(network: Any, arguments: tuple, keywords: dict[str, Any]) -> jax.Array:
+  x, *time = arguments
+  return network(x, Conditions(**keywords, time=time[0] if time else None))
 
 
 def gradient(network: Any, arguments: tuple[jax.Array, ...], **keywords: Any) -> tuple[Any, Any]:
@@ -138,7 +144,7 @@ def run(member: Member, network: Any, *arguments: jax.Array, valid: Any = None, 
 @functools.partial(jax.jit, static_argnums=0)
 def _run(graph: Any, state: Any, arguments: tuple, **keywords: Any) -> tuple[Any, Any]:
   def scalar(state: Any) -> tuple[jax.Array, jax.Array]:
-    outputs = nnx.merge(graph, state)(*arguments, **keywords)
+    outputs = _outputs(nnx.merge(graph, state), arguments, keywords)
     return jnp.sum(jnp.sin(outputs)), outputs
 
   gradient, outputs = jax.grad(scalar, has_aux=True)(state)

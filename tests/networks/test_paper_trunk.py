@@ -3,12 +3,12 @@
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from catgen.networks import TRUNKS
+from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Denoiser
 from tests.networks.members import CLASSES, build, data, perturb
 
@@ -27,7 +27,7 @@ def test_the_network_equals_its_equations_in_float64():
   x, time = data(event=(8,))
   weights = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), nnx.to_pure_dict(nnx.state(network)))["stack"]
   expected = np.stack([forward(weights, row, t) for row, t in zip(np.asarray(x), np.asarray(time), strict=True)])
-  np.testing.assert_allclose(network(x, jnp.asarray(time)), expected, rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(network(x, Conditions(time=time)), expected, rtol=1e-4, atol=1e-4)
 
 
 def forward(w, x, time):

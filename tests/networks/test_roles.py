@@ -9,6 +9,7 @@ from flax import nnx
 from catgen.interfaces import InputError
 from catgen.kinds import keys
 from catgen.networks import TRUNKS
+from catgen.networks.conditions import Conditions
 from tests.networks.members import (
   BATCH,
   CLASSES,
@@ -94,7 +95,7 @@ def test_a_network_holds_parameters_and_starts_as_its_role_says(member):
 @pytest.mark.parametrize("kind", [kind for kind in SIZES if kind not in MAPS])
 def test_the_axes_of_an_event_are_kept(kind):
   role = "encoder" if kind == "none" else "denoiser"
-  outputs = nnx.eval_shape(lambda: build(kind, role, event=(3, 2))(*data(role, (3, 2))))
+  outputs = nnx.eval_shape(lambda: call(build(kind, role, event=(3, 2)), data(role, (3, 2))))
   assert outputs.shape == (BATCH, 3, 2, CLASSES)
 
 
@@ -146,9 +147,9 @@ def test_none_means_that_everything_is_valid_and_nothing_given(role):
 
 def test_attributes_that_a_network_does_not_have_are_refused():
   with pytest.raises(InputError, match="attributes are given, but the network was built for none"):
-    build("per_position")(*data(), given=jnp.zeros((BATCH, 1), int))
+    build("per_position")(data()[0], Conditions(given=jnp.zeros((BATCH, 1), int)))
   with pytest.raises(InputError, match="1 attributes are given, but the network was built for 2"):
-    build("per_position", given=GIVEN)(*data(), given=jnp.zeros((BATCH, 1), int))
+    build("per_position", given=GIVEN)(data()[0], Conditions(given=jnp.zeros((BATCH, 1), int)))
 
 
 @pytest.mark.parametrize("kind", [member.kind for member in MEMBERS if member.role == "denoiser"])

@@ -6,8 +6,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.flows.densities.learned_normal import LearnedNormal
-from catgen.flows.layer import NO_CONDITIONS, Conditions, Values
+from catgen.flows.layer import Values
 from catgen.flows.layers.chain import Chain
+from catgen.networks.conditions import NO_CONDITIONS, Conditions
 
 
 class Density(nnx.Module):

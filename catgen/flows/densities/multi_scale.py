@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.flows.densities.learned_normal import LearnedNormal
-from catgen.flows.layer import NO_CONDITIONS, Conditions, Layer, Values
+from catgen.flows.layer import Layer, Values
 from catgen.flows.layers import rearrangement
 from catgen.flows.layers.actnorm import ActNorm
 from catgen.flows.layers.chain import Chain
@@ -18,6 +18,7 @@ from catgen.flows.layers.invertible_linear import InvertibleLinear
 from catgen.interfaces import InputError
 from catgen.keys import fold_in
 from catgen.kinds import Recipe
+from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.networks.roles import Conditioner
 
 Leaving = Sequence[Float[Array, "batch ..."]]

@@ -5,7 +5,8 @@ from flax import nnx
 from jaxtyping import Array
 
 from catgen.bijections import affine
-from catgen.flows.layer import Conditions, Latents, Layer, LogDet, Values
+from catgen.flows.layer import Latents, Layer, LogDet, Values
+from catgen.networks.conditions import Conditions
 
 
 class ActNorm(Layer):

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from catgen.flows.layer import Conditions, Latents, Layer, LogDet, Transform, Values
+from catgen.flows.layer import Latents, Layer, LogDet, Transform, Values
+from catgen.networks.conditions import Conditions
 
 
 class Autoregressive(Layer):
@@ -36,4 +37,4 @@ class Autoregressive(Layer):
 
   def inverse(self, v: Values, conditions: Conditions) -> tuple[Latents, LogDet]:
     """See `Layer.inverse`."""
-    return self.transform.inverse(v, self.conditioner(v, **conditions._asdict()))
+    return self.transform.inverse(v, self.conditioner(v, conditions))

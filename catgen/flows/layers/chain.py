@@ -8,8 +8,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from catgen.events import sum_valid
-from catgen.flows.layer import NO_CONDITIONS, Conditions, Latents, Layer, Values, moved
+from catgen.flows.layer import Latents, Layer, Values, moved
 from catgen.keys import fold_in
+from catgen.networks.conditions import NO_CONDITIONS, Conditions
 
 
 class Chain(nnx.Module):

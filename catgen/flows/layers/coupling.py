@@ -6,9 +6,10 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from catgen.flows.layer import Conditions, Latents, Layer, LogDet, Transform, Values
+from catgen.flows.layer import Latents, Layer, LogDet, Transform, Values
 from catgen.flows.layers.transforms import AffineTransform, MixtureTransform
 from catgen.interfaces import InputError
+from catgen.networks.conditions import Conditions
 
 
 class Coupling(Layer):
@@ -32,7 +33,7 @@ class Coupling(Layer):
 
   def _changed(self, transform: Callable, x: Array, conditions: Conditions) -> tuple[Array, Array]:
     kept, rest = x[..., : self.kept], x[..., self.end :]
-    features = self.conditioner(kept, **conditions._asdict())
+    features = self.conditioner(kept, conditions)
     y, log_det = transform(x[..., self.kept : self.end], features)
     return jnp.concatenate([kept, y, rest], axis=-1), log_det
 

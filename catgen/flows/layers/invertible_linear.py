@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from catgen.flows.layer import Conditions, Latents, Layer, LogDet, Values
+from catgen.flows.layer import Latents, Layer, LogDet, Values
+from catgen.networks.conditions import Conditions
 
 
 class InvertibleLinear(Layer):

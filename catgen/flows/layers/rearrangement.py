@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from catgen.flows.layer import Conditions, Latents, Layer, LogDet, Moving, Values
+from catgen.flows.layer import Latents, Layer, LogDet, Moving, Values
 from catgen.interfaces import InputError
+from catgen.networks.conditions import Conditions
 
 _SIDE = 2  # of a block
 _AS_READ = (0, 1, 2, 3)  # the pixels of a block, row by row

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from catgen.distributions import categorical
 from catgen.interfaces import Denoised, PyTree
-from catgen.models.diffusion.spec import Spec, predict, step_time, with_given
+from catgen.models.diffusion.spec import Spec, predict, step_time
 from catgen.processes.schedules import levels
 
 _MASKED_PASSES = 8  # groups of positions that are masked in turn when a masked model denoises
@@ -30,7 +30,7 @@ def denoise(
   model has learned nothing at visible positions: groups of positions are masked in turn, at the noise level that
   masks as many.
   """
-  spec = with_given(spec, given)
+  spec = spec._replace(given=given)
   if spec.process.exact_clamping:
     prediction = _predict_masked(spec, params, x, valid)
   else:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.distributions import categorical
 from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
-from catgen.models.diffusion.spec import Spec, predict, with_given
+from catgen.models.diffusion.spec import Spec, predict
 from catgen.processes.levels import Span
 from catgen.processes.schedules import spans
 
@@ -68,7 +68,7 @@ def sample(
   options: SampleOptions,
 ) -> Samples:
   """See `Model.sample`. Takes `options.num_steps` evenly spaced ones of the T steps, all of them by default."""
-  spec, x_last = with_given(spec, given), spec.process.prior_sample(_start(keys), spec.event.shape)
+  spec, x_last = spec._replace(given=given), spec.process.prior_sample(_start(keys), spec.event.shape)
   return _run(spec, params, keys, options, lambda log_p, *_: log_p, x_last)
 
 
@@ -134,7 +134,7 @@ def _infill_revealed(
 ) -> Samples:
   """See `Infill.draw`. Observed positions are revealed before all others and stay."""
   x_last = jnp.where(observed, x, spec.process.prior_sample(_start(keys), spec.event.shape))
-  return _run(with_given(spec, given), params, keys, options, lambda log_p, *_: log_p, x_last)
+  return _run(spec._replace(given=given), params, keys, options, lambda log_p, *_: log_p, x_last)
 
 
 def _infill_noised(
@@ -156,4 +156,4 @@ def _infill_noised(
   def constrain(log_p: Array, x_t: Array, span: Span) -> Array:
     return jnp.where(observed[..., None], spec.process.posterior(x_t, x, span), log_p)
 
-  return _run(with_given(spec, given), params, keys, options, constrain, x_last)
+  return _run(spec._replace(given=given), params, keys, options, constrain, x_last)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.batches import refuse_scored
 from catgen.distributions import categorical
 from catgen.interfaces import Batch, EventSpec, PyTree
+from catgen.networks.conditions import Conditions
 from catgen.processes import Process
 from catgen.processes.levels import Level, Span
 from catgen.processes.schedules import Schedule, levels, spans
@@ -23,12 +24,13 @@ class Spec(NamedTuple):
   event: EventSpec
   process: Process
   schedule: Schedule
-  network: Callable  # (params, x_t, time, *, valid, keys, given=None) -> logits
+  network: Callable  # (params, x_t, conditions) -> logits
   literal_last_step: bool
   num_steps: int  # T; 0 = continuous time
   table: np.ndarray  # alpha_bar at steps 0..T, float64
   spans: Span  # the moves t -> t - 1; entry t - 1
   last_level: Level  # at step T
+  given: Int[Array, "batch attributes"] | None = None  # what the network is told of the examples
 
   def step_nats(
     self,
@@ -63,15 +65,10 @@ def make_spec(
   )
 
 
-def with_given(spec: Spec, given: Int[Array, "batch attributes"] | None) -> Spec:
-  """Returns the spec with a network that is told what the examples are given; None: nothing is."""
-  return spec if given is None else spec._replace(network=functools.partial(spec.network, given=given))
-
-
 def for_batch(spec: Spec, batch: Batch) -> Spec:
-  """Returns the spec with a network that is told what the batch gives. Raises InputError if positions are context."""
+  """Returns the spec with what the batch gives. Raises InputError if positions are context."""
   refuse_scored(batch, "a diffusion model")
-  return with_given(spec, batch.given)
+  return spec._replace(given=batch.given)
 
 
 def step_time(t: Int[Array, "*batch"], num_steps: int) -> Float[Array, "*batch"]:
@@ -89,7 +86,7 @@ def predict(
   temperature: float = 1.0,
 ) -> Float[Array, "batch *event classes"]:
   """Returns the network's log-probabilities of the clean categories, in float32."""
-  logits = spec.network(params, x_t, time, valid=valid, keys=keys)
+  logits = spec.network(params, x_t, Conditions(valid=valid, keys=keys, given=spec.given, time=time))
   return jax.nn.log_softmax(logits.astype(jnp.float32) / temperature)
 
 

@@ -15,11 +15,11 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.batches import refuse_scored
-from catgen.flows.layer import Conditions
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Latent, Model, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.models.adapter import functional
 from catgen.models.flow.surjection import EventSurjection
+from catgen.networks.conditions import Conditions
 
 
 class LatentFlow(nnx.Module):

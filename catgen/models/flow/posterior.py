@@ -13,10 +13,10 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.distributions import logistic, normal
 from catgen.events import sum_valid
-from catgen.flows.layer import Conditions
 from catgen.interfaces import EventSpec, InputError
 from catgen.keys import fold_in
 from catgen.kinds import Recipe
+from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Encoder
 
 NOISE_BASES = {"normal": normal, "logistic": logistic}
@@ -123,4 +123,5 @@ class Posterior(nnx.Module):
 
   def _features(self, x: Array, valid: Array, keys: Array | None) -> list[Array]:
     """Returns location and log-scale of the base, and the context of the flow layers."""
-    return jnp.split(self.encoder(x, valid=valid, keys=keys), [self.num_channels, 2 * self.num_channels], axis=-1)
+    features = self.encoder(x, Conditions(valid=valid, keys=keys))
+    return jnp.split(features, [self.num_channels, 2 * self.num_channels], axis=-1)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.events import sum_valid
 from catgen.interfaces import EventSpec
 from catgen.kinds import Recipe
+from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Encoder
 from catgen.surjections import digits
 from catgen.surjections.surjection import Surjection
@@ -99,4 +100,5 @@ class EventSurjection(nnx.Module):
     location = self.location[...][(None,) * x.ndim]
     if self.location_encoder is None:
       return location
-    return location + self.location_encoder(x, valid=valid, keys=keys).reshape(*x.shape, *location.shape[-2:])
+    shift = self.location_encoder(x, Conditions(valid=valid, keys=keys))
+    return location + shift.reshape(*x.shape, *location.shape[-2:])

@@ -6,13 +6,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
+from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.mlp import GatedMLP
 from catgen.networks.parts.norm import Modulation, modulated_norm
 from catgen.networks.parts.self_attention import Cache, SelfAttention
 from catgen.networks.parts.sizes import BlockSizes
+
+Residual = Float[Array, "batch length width"]  # the stream that blocks add to
 
 
 class Block(nnx.Module):
@@ -28,27 +31,20 @@ class Block(nnx.Module):
     self.attention = SelfAttention(sizes, rngs=rngs)
     self.mlp = GatedMLP(sizes.width, sizes.hidden_width, dtype=sizes.dtype, rngs=rngs)
 
-  def __call__(
-    self,
-    h: Float[Array, "batch length width"],
-    angles: Float[Array, "length half"],
-    *,
-    time: Float[Array, "batch time_width"] | None = None,
-    valid: Bool[Array, "batch length"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length width"]:
-    """Returns h after both branches; keys = None means no dropout."""
-    return self._residual(h, time, keys, lambda x: (self.attention(x, angles, valid=valid), None))[0]
+  def __call__(self, h: Residual, angles: Float[Array, "length half"], conditions: Conditions) -> Residual:
+    """Returns h after both branches; the time is a vector of each example, [batch, time_width]."""
+    return self._residual(h, conditions, lambda x: (self.attention(x, angles, valid=conditions.valid), None))[0]
 
   def decode(
     self, h: Float[Array, "batch 1 width"], angles: Float[Array, "1 half"], *, cache: Cache, position: Int[Array, ""]
   ) -> tuple[Float[Array, "batch 1 width"], Cache]:
     """Returns what the causal block gives at `position`, and the cache with that position added."""
-    return self._residual(h, None, None, lambda x: self.attention.decode(x, angles, cache=cache, position=position))
+    return self._residual(h, NO_CONDITIONS, lambda x: self.attention.decode(x, angles, cache=cache, position=position))
 
-  def _residual(self, h: Array, time: Array | None, keys: Array | None, attention: Callable) -> tuple[Array, Any]:
-    shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(time)
+  def _residual(self, h: Array, conditions: Conditions, attention: Callable) -> tuple[Array, Any]:
+    shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(conditions.time)
     mixed, cache = attention(modulated_norm(h, shift, scale))
+    keys = conditions.keys
     branch_keys = (None, None) if keys is None else jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     h = h + gate.astype(h.dtype) * dropout(branch_keys[0], mixed, self.dropout)
     change = self.mlp(modulated_norm(h, mlp_shift, mlp_scale))

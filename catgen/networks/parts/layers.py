@@ -6,10 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from catgen.keys import fold_in
-from catgen.networks.parts.block import Block
+from catgen.networks.conditions import Conditions
+from catgen.networks.parts.block import Block, Residual
 from catgen.networks.parts.self_attention import Cache
 from catgen.networks.parts.sizes import BlockSizes
 
@@ -32,23 +33,15 @@ class Layers(nnx.Module):
     else:
       self.blocks = nnx.List([Block(sizes, rngs=rngs) for _ in range(num_layers)])
 
-  def __call__(
-    self,
-    h: Float[Array, "batch length width"],
-    angles: Float[Array, "length half"],
-    *,
-    time: Float[Array, "batch time_width"] | None = None,
-    valid: Bool[Array, "batch length"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
-  ) -> Float[Array, "batch length width"]:
-    """Returns h after all blocks; layer i drops activations by fold_in(key, i)."""
+  def __call__(self, h: Residual, angles: Float[Array, "length half"], conditions: Conditions) -> Residual:
+    """Returns h after all blocks; time: a vector of each example. Layer i drops activations by fold_in(key, i)."""
 
     graph = nnx.graphdef(self.blocks if self.scan_layers else self.blocks[0])
 
     def apply(h: Array, layer: tuple[nnx.State, Array]) -> tuple[Array, None]:
       parameters, number = layer
-      layer_keys = fold_in(keys, number)
-      return nnx.merge(graph, parameters)(h, angles, time=time, valid=valid, keys=layer_keys), None
+      own = conditions._replace(keys=fold_in(conditions.keys, number))
+      return nnx.merge(graph, parameters)(h, angles, own), None
 
     step: Callable = jax.checkpoint(apply) if self.remat else apply
     if self.scan_layers:

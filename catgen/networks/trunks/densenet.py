@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Key
+from jaxtyping import Array, Float, Float32
 
 from catgen.keys import fold_in
+from catgen.networks.conditions import Conditions
 from catgen.networks.parts.convolution import blank_invalid, convolution
 from catgen.networks.parts.dropout import check_rate, dropout
 from catgen.networks.parts.linear import Linear
@@ -46,7 +47,6 @@ class DenseNet(nnx.Module):
 
   def __init__(
     self,
-    event_shape: tuple[int, ...],
     ends: Ends,
     *,
     rngs: nnx.Rngs,
@@ -65,18 +65,13 @@ class DenseNet(nnx.Module):
     self.layers = nnx.List([DenseLayer(count, growth, dtype=self.dtype, rngs=rngs) for count in widths])
 
   def __call__(
-    self,
-    h: Float[Array, "batch height width inputs"],
-    *,
-    time: None = None,
-    valid: Bool[Array, "batch height width"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, h: Float[Array, "batch height width inputs"], conditions: Conditions
   ) -> Float32[Array, "batch height width outputs"]:
     """See `Trunk`."""
     h = h.astype(self.dtype)
     if self.first is not None:
-      h = self.first(blank_invalid(h, valid))
+      h = self.first(blank_invalid(h, conditions.valid))
     for layer in self.layers:
       h = jnp.concatenate([h, layer(h)], axis=-1)
-    h = dropout(fold_in(keys, 0), h, self.rate)
+    h = dropout(fold_in(conditions.keys, 0), h, self.rate)
     return jax.nn.silu(h).astype(jnp.float32)

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Key
+from jaxtyping import Array, Float, Float32, Key
 
 from catgen.interfaces import InputError
 from catgen.keys import fold_in
+from catgen.networks.conditions import Conditions
 from catgen.networks.parts.convolution import Doubling, blank_invalid, check_multiple, convolution
 from catgen.networks.parts.dropout import check_rate, dropout
 from catgen.networks.parts.linear import Linear
@@ -133,7 +134,6 @@ class LinearAttentionUNet(nnx.Module):
 
   def __init__(
     self,
-    event_shape: tuple[int, ...],
     ends: Ends,
     *,
     rngs: nnx.Rngs,
@@ -142,7 +142,7 @@ class LinearAttentionUNet(nnx.Module):
     dropout: float = 0.1,
     dtype: str = "float32",
   ) -> None:
-    check_multiple(event_shape, 2 ** (len(multipliers) - 1), "linear_attention_unet")
+    check_multiple(ends.event_shape, 2 ** (len(multipliers) - 1), "linear_attention_unet")
     if width % _GROUPS:
       raise InputError(f"width {width} of linear_attention_unet must be a multiple of {_GROUPS}")
     self.num_inputs = self.num_outputs = self.width = width
@@ -163,19 +163,14 @@ class LinearAttentionUNet(nnx.Module):
     self.head = Linear(width, ends.num_outputs, init="uniform", rngs=rngs) if ends.init == "zeros" else None
 
   def __call__(
-    self,
-    h: Float[Array, "batch height width inputs"],
-    *,
-    time: Float[Array, "batch"] | None = None,
-    valid: Bool[Array, "batch height width"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, h: Float[Array, "batch height width inputs"], conditions: Conditions
   ) -> Float32[Array, "batch height width outputs"]:
     """See `Trunk`."""
-    vector = None if time is None else self._vector(time)
-    h = blank_invalid(h, valid).astype(self.dtype)
+    vector = None if conditions.time is None else self._vector(conditions.time)
+    h = blank_invalid(h, conditions.valid).astype(self.dtype)
     skips = []
     for level, stage in enumerate(self.down):
-      h = stage.down(h, vector, fold_in(keys, level))
+      h = stage.down(h, vector, fold_in(conditions.keys, level))
       skips.append(h)
       h = self.halve[level](h) if level < len(self.halve) else h
     h = self.middle.middle(h, vector)

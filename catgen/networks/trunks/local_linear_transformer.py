@@ -6,10 +6,11 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Key
+from jaxtyping import Array, Bool, Float, Float32
 
 from catgen.interfaces import InputError
 from catgen.kernels.attention import attend_linearly, attend_locally
+from catgen.networks.conditions import Conditions
 from catgen.networks.parts.linear import Linear
 from catgen.networks.parts.precision import compute_dtype
 from catgen.networks.parts.time import time_features
@@ -91,7 +92,6 @@ class LocalLinearTransformer(nnx.Module):
 
   def __init__(
     self,
-    event_shape: tuple[int, ...],
     ends: Ends,
     *,
     rngs: nnx.Rngs,
@@ -101,7 +101,7 @@ class LocalLinearTransformer(nnx.Module):
     num_heads: int = 16,
     dtype: str = "float32",
   ) -> None:
-    length = math.prod(event_shape)
+    length = math.prod(ends.event_shape)
     if length % window:
       raise InputError(f"window {window} does not divide the {length} positions of an event: choose one that does")
     if num_heads % 2 or width % num_heads:
@@ -118,21 +118,16 @@ class LocalLinearTransformer(nnx.Module):
     self.head = ScaledHead(width, ends.num_outputs, rngs=rngs) if ends.init == "zeros" else None
 
   def __call__(
-    self,
-    h: Float[Array, "batch *event inputs"],
-    *,
-    time: Float[Array, "batch"] | None = None,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
     """See `Trunk`."""
     batch = len(h)
     positions = self.window_positions[...][:, None] + self.inner_positions[...][None]
     flat = (h.reshape(batch, -1, self.width) + positions.reshape(1, -1, self.width)).astype(self.dtype)
-    flat_valid = None if valid is None else valid.reshape(batch, -1)
-    vectors = None if time is None else self._vectors(time)
+    valid = None if conditions.valid is None else conditions.valid.reshape(batch, -1)
+    vectors = None if conditions.time is None else self._vectors(conditions.time)
     for i, block in enumerate(self.blocks):
-      flat = block(flat if vectors is None else flat + vectors[:, i], flat_valid)
+      flat = block(flat if vectors is None else flat + vectors[:, i], valid)
     return self.norm(flat.astype(jnp.float32)).reshape(h.shape)
 
   def _vectors(self, time: Array) -> Array:

@@ -2,8 +2,9 @@
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Key, Shaped
+from jaxtyping import Array, Float, Float32, Shaped
 
+from catgen.networks.conditions import Conditions
 from catgen.networks.trunk import Abilities, Ends
 
 
@@ -31,17 +32,12 @@ class NoTrunk(nnx.Module):
 
   abilities = Abilities(blind=True)
 
-  def __init__(self, event_shape: tuple[int, ...], ends: Ends, *, rngs: nnx.Rngs) -> None:
+  def __init__(self, ends: Ends, *, rngs: nnx.Rngs) -> None:
     self.num_inputs = self.num_outputs = ends.num_outputs
     self.read_in, self.head = Zeros(ends.num_outputs), Same()
 
   def __call__(
-    self,
-    h: Float[Array, "batch *event inputs"],
-    *,
-    time: None = None,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
     """See `Trunk`."""
     return h

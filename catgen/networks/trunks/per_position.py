@@ -1,8 +1,9 @@
 """Each position by itself: the trunk of the paper's encoder of couplings on text."""
 
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Int, Key
+from jaxtyping import Array, Float, Float32, Int
 
+from catgen.networks.conditions import Conditions
 from catgen.networks.parts.mlp import MLP
 from catgen.networks.trunk import Abilities, Ends
 
@@ -17,20 +18,13 @@ class PerPosition(nnx.Module):
 
   abilities = Abilities(causal=True)
 
-  def __init__(
-    self, event_shape: tuple[int, ...], ends: Ends, *, rngs: nnx.Rngs, width: int = 512, output_width: int = 128
-  ) -> None:
+  def __init__(self, ends: Ends, *, rngs: nnx.Rngs, width: int = 512, output_width: int = 128) -> None:
     self.num_inputs, self.num_outputs = width, output_width
     self.read_in, self.head = None, None
     self.mlp = MLP(width, width, output_width, rngs=rngs)
 
   def __call__(
-    self,
-    h: Float[Array, "batch *event inputs"],
-    *,
-    time: None = None,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
     """See `Trunk`."""
     return self.mlp(h)

@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Int, Key
+from jaxtyping import Array, Float, Float32, Int
 
 from catgen.interfaces import InputError
 from catgen.kernels.recurrence import Carry
+from catgen.networks.conditions import Conditions
 from catgen.networks.parts.dropout import check_rate
 from catgen.networks.parts.linear import Linear
 from catgen.networks.parts.lstm import BidirectionalLSTM, LSTMLayer
@@ -41,7 +42,6 @@ class LSTM(nnx.Module):
 
   def __init__(
     self,
-    event_shape: tuple[int, ...],
     ends: Ends,
     *,
     rngs: nnx.Rngs,
@@ -55,7 +55,7 @@ class LSTM(nnx.Module):
   ) -> None:
     if not 0 <= time_width < width:
       raise InputError(f"time_width {time_width} of an lstm must be at least 0 and below its width {width}")
-    self.causal, self.length = ends.causal, math.prod(event_shape)
+    self.causal, self.length = ends.causal, math.prod(ends.event_shape)
     self.input_dropout = check_rate(input_dropout, "input_dropout")
     self.num_inputs = width - time_width
     mlp, read = functools.partial(MLP, rngs=rngs), (ends.num_inputs, hidden_width, self.num_inputs)
@@ -77,21 +77,16 @@ class LSTM(nnx.Module):
       self.head = mlp(states, lstm_width, ends.num_outputs)
 
   def __call__(
-    self,
-    h: Float[Array, "batch *event inputs"],
-    *,
-    time: None = None,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
     """See `Trunk`."""
     flat = h.reshape(len(h), self.length, -1)
-    if keys is not None and self.input_dropout:
-      keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.input_dropout, (self.length,)))(keys)
+    if conditions.keys is not None and self.input_dropout:
+      keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.input_dropout, (self.length,)))(conditions.keys)
       keep = shifted(keep, True, (self.length,)) if self.causal else keep
       flat = jnp.where(keep[..., None], flat, 0.0)
-    if valid is not None:
-      flat = jnp.where(valid.reshape(len(h), -1, 1), flat, 0.0)
+    if conditions.valid is not None:
+      flat = jnp.where(conditions.valid.reshape(len(h), -1, 1), flat, 0.0)
     if self.position_code is not None:
       code = self._codes()
       flat = jnp.concatenate([flat, jnp.broadcast_to(code[None], (len(flat), *code.shape))], axis=-1)

@@ -5,8 +5,9 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Int, Key
+from jaxtyping import Array, Float, Float32, Int
 
+from catgen.networks.conditions import Conditions
 from catgen.networks.parts.layers import Layers
 from catgen.networks.parts.norm import ModulatedNorm
 from catgen.networks.parts.rotary import rotation_angles
@@ -42,7 +43,6 @@ class Transformer(nnx.Module):
 
   def __init__(
     self,
-    event_shape: tuple[int, ...],
     ends: Ends,
     *,
     rngs: nnx.Rngs,
@@ -69,25 +69,20 @@ class Transformer(nnx.Module):
     )
     self.num_inputs = self.num_outputs = width
     self.read_in, self.head, self.dtype = None, None, sizes.dtype
-    self.event_shape, self.head_dim = event_shape, width // num_heads
+    self.event_shape, self.head_dim = ends.event_shape, width // num_heads
     rotation_angles(self.event_shape, self.head_dim)  # refuses what cannot rotate before anything is built
     self.time: Any = TimeMLP(time_width, rngs=rngs) if ends.timed else None
     self.layers = Layers(sizes, num_layers, remat=remat, scan_layers=scan_layers, rngs=rngs)
     self.norm = ModulatedNorm(width, time_width=sizes.time_width)
 
   def __call__(
-    self,
-    h: Float[Array, "batch *event inputs"],
-    *,
-    time: Float[Array, "batch"] | None = None,
-    valid: Bool[Array, "batch *event"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
     """See `Trunk`."""
-    vector = None if time is None else self.time(time)
-    flat_valid = None if valid is None else valid.reshape(len(h), -1)
+    vector = None if conditions.time is None else self.time(conditions.time)
+    valid = None if conditions.valid is None else conditions.valid.reshape(len(h), -1)
     flat = h.reshape(len(h), -1, h.shape[-1]).astype(self.dtype)
-    flat = self.layers(flat, self._angles(), time=vector, valid=flat_valid, keys=keys)
+    flat = self.layers(flat, self._angles(), Conditions(time=vector, valid=valid, keys=conditions.keys))
     return self.norm(flat, vector).reshape(h.shape)
 
   def init_cache(self, batch_size: int) -> tuple[Cache, ...]:

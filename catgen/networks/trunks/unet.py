@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float32, Key
+from jaxtyping import Array, Float, Float32, Key
 
 from catgen.keys import fold_in
+from catgen.networks.conditions import Conditions
 from catgen.networks.parts.convolution import blank_invalid, check_multiple, convolution
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.layers import Layers
@@ -92,7 +93,6 @@ class UNet(nnx.Module):
 
   def __init__(
     self,
-    event_shape: tuple[int, ...],
     ends: Ends,
     *,
     rngs: nnx.Rngs,
@@ -106,7 +106,7 @@ class UNet(nnx.Module):
     dtype: str = "float32",
     remat: bool = False,
   ) -> None:
-    check_multiple(event_shape, patch_size * 2 ** (len(widths) - 1), "unet")
+    check_multiple(ends.event_shape, patch_size * 2 ** (len(widths) - 1), "unet")
     self.patch, self.dtype = patch_size, compute_dtype(dtype)
     sizes = block_sizes(
       width=widths[-1],
@@ -116,7 +116,7 @@ class UNet(nnx.Module):
       dropout=dropout,
       dtype=dtype,
     )
-    fine = tuple(size // patch_size for size in event_shape)
+    fine = tuple(size // patch_size for size in ends.event_shape)
     self.angles = (tuple(size >> (len(widths) - 1) for size in fine), widths[-1] // num_heads)
     rotation_angles(*self.angles)  # refuses what cannot rotate before anything is built
     linear = functools.partial(Linear, dtype=self.dtype, rngs=rngs)
@@ -136,28 +136,24 @@ class UNet(nnx.Module):
     self.head = PatchHead(widths[0], ends.num_outputs, patch_size, ends.init, rngs=rngs) if patched else None
 
   def __call__(
-    self,
-    h: Float[Array, "batch height width inputs"],
-    *,
-    time: Float[Array, "batch"] | None = None,
-    valid: Bool[Array, "batch height width"] | None = None,
-    keys: Key[Array, "batch"] | None = None,
+    self, h: Float[Array, "batch height width inputs"], conditions: Conditions
   ) -> Float32[Array, "batch rows columns outputs"]:
     """See `Trunk`; rows and columns are those of the finest level."""
-    vector = None if time is None else self.time(time)
-    h = _gathered(blank_invalid(h, valid).astype(self.dtype), self.patch)
+    vector = None if conditions.time is None else self.time(conditions.time)
+    h = _gathered(blank_invalid(h, conditions.valid).astype(self.dtype), self.patch)
     h = self.patches(h) + self.places[...][None].astype(self.dtype)
     skips = []
     for level, blocks in enumerate(self.down):
-      h = _through(blocks, h, vector, keys, 2 * level)
+      h = _through(blocks, h, vector, conditions.keys, 2 * level)
       skips.append(h)
       h = self.halve[level](_gathered(h, 2))
     angles = jnp.asarray(rotation_angles(*self.angles), jnp.float32)
-    middle_keys = fold_in(keys, 2 * len(skips))
-    h = self.middle(h.reshape(len(h), -1, h.shape[-1]), angles, time=vector, keys=middle_keys).reshape(h.shape)
+    middle_keys = fold_in(conditions.keys, 2 * len(skips))
+    met = Conditions(time=vector, keys=middle_keys)
+    h = self.middle(h.reshape(len(h), -1, h.shape[-1]), angles, met).reshape(h.shape)
     for level in reversed(range(len(self.up))):
       h = jnp.concatenate([_scattered(self.double[level](h), 2), skips[level]], axis=-1)
-      h = _through(self.up[level], h, vector, keys, 2 * level + 1)
+      h = _through(self.up[level], h, vector, conditions.keys, 2 * level + 1)
     return self.norm(h.reshape(len(h), -1, h.shape[-1]), vector).reshape(h.shape)
 
 
