@@ -1,6 +1,13 @@
-"""For all tests: eight virtual CPU devices, quick compiling and a cache, run-time shape checks, loud rank promotion."""
+"""For all tests: eight virtual CPU devices, quick compiling and a cache, run-time shape checks, loud rank promotion.
+
+With several workers, tests of one file run on one of them, so that they share what is compiled, and tests of the runs
+of seconds share these; a mark `xdist_group` says otherwise.
+"""
 
 import os
+import pathlib
+
+import pytest
 
 from tests import compiling
 
@@ -14,4 +21,22 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 install_import_hook("catgen", "beartype.beartype")
 
-from tests.tiny_run import here, map_run, map_workdir, maps, text, text_run, workdir  # noqa: E402, F401 (fixtures)
+from tests.tiny_run import RUNS, here, map_run, map_workdir, maps, text, text_run, workdir  # noqa: E402, F401 (fixtures)
+
+_MAPS = pathlib.Path("/proc/self/maps")  # Linux gives a process 65,530 of them; each compiled program takes some
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+  for item in items:
+    if item.get_closest_marker("xdist_group") is None:
+      group = "runs" if RUNS & set(item.fixturenames) else item.nodeid.split("::")[0]
+      item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_are_let_go():
+  """Forgets compiled programs before the process has more than it may have, where it would end by a crash."""
+  yield
+  if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > 30_000:
+    jax.clear_caches()

@@ -19,6 +19,7 @@ from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import Batch, EventSpec, Model
 from catgen.models import MODELS
 from catgen.networks import TRUNKS
+from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact, flows
 
@@ -63,10 +64,14 @@ def batch_of(x: np.ndarray) -> Batch:
 
 def perturbed(model: Model, scale: float = 0.15) -> tuple[dict, dict]:
   params, state = jax.jit(model.init)(batch_of(events_of(model.event)), jax.random.key(0))
+  return jax.jit(moved)(params, scale), state
+
+
+def moved(params: dict, scale: float) -> dict:
   leaves, tree = jax.tree.flatten(params)
   keys = jax.random.split(jax.random.key(1), len(leaves))
   noisy = [leaf + scale * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
-  return jax.tree.unflatten(tree, noisy), state
+  return jax.tree.unflatten(tree, noisy)
 
 
 def _predictions(model: Model, params: dict) -> Callable:
@@ -76,7 +81,7 @@ def _predictions(model: Model, params: dict) -> Callable:
   @jax.jit
   def predict(states, time):
     x_t = states.reshape(-1, *model.event.shape)
-    logits = parts.network(params, x_t, jnp.full(states.shape[0], time), valid=None, keys=None)
+    logits = parts.network(params, x_t, Conditions(time=jnp.full(states.shape[0], time)))
     return jax.nn.log_softmax(logits).reshape(*states.shape, -1)
 
   return lambda states, time: predict(jnp.asarray(states), jnp.float32(time))
@@ -113,7 +118,7 @@ def _autoregressive(name: str) -> Family:
   model = MODELS["autoregressive"].make(event=EVENT, network=transformer())
   params, state = perturbed(model)
   apply, events = model.sample.args[0], events_of(EVENT)
-  logits = np.asarray(apply(params, jnp.asarray(events), valid=None, keys=None), np.float64)
+  logits = np.asarray(apply(params, jnp.asarray(events), NO_CONDITIONS), np.float64)
   log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
   probs = np.exp(np.take_along_axis(log_p, events[..., None], -1).sum((1, 2)))
   return Family(name, model, events, params, state, probs, probs)
@@ -179,7 +184,11 @@ def trained(model: Model, batch: Batch, params: dict, state: dict, num_steps: in
     return (optax.apply_updates(params, updates), moments), None
 
   keys = jax.random.split(jax.random.key(7), num_steps)
-  return jax.jit(lambda p: jax.lax.scan(step, (p, optimizer.init(p)), keys)[0][0])(params)
+
+  def run(params):
+    return jax.lax.scan(step, (params, optimizer.init(params)), keys)[0][0]
+
+  return jax.jit(run)(params)
 
 
 def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **options) -> Family:

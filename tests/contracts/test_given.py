@@ -15,6 +15,7 @@ from catgen.given import fix_given
 from catgen.interfaces import Batch, EventSpec, InputError, Model, SampleOptions
 from catgen.keys import example_keys
 from catgen.models import MODELS
+from catgen.networks.conditions import Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.trees import leaves
 from tests.contracts import exact, flows
@@ -60,8 +61,8 @@ def diffusion(process: str, schedule: str) -> Member:
 
   @jax.jit
   def log_x0(states, time, given):
-    told = spec._replace(given=given)
-    return jax.nn.log_softmax(told.network(params, states, jnp.full(len(states), time), valid=None, keys=None))
+    told = Conditions(given=given, time=jnp.full(len(states), time))
+    return jax.nn.log_softmax(spec.network(params, states, told))
 
   def predict(label, states, t):
     return log_x0(jnp.asarray(states), jnp.float32((t - 1) / T), constant(label, len(states)))
@@ -75,7 +76,7 @@ def autoregressive() -> Member:
   params, state = perturbed(model, 0.15)
   apply, events, probs = model.sample.args[0], events_of(PAIR), []
   for label in LABELS:
-    logits = apply(params, jnp.asarray(events), valid=None, keys=None, given=constant(label, len(events)))
+    logits = apply(params, jnp.asarray(events), Conditions(given=constant(label, len(events))))
     log_p = np.asarray(logits, np.float64)
     log_p -= np.log(np.exp(log_p).sum(-1, keepdims=True))
     probs.append(np.exp(np.take_along_axis(log_p, events[..., None], -1).sum((1, 2))))
