@@ -70,7 +70,10 @@ def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[
 
 
 def check_writable(path: Path | None, *, remedy: str = "choose another --output") -> None:
-  """Raises InputError where a file that the user named cannot be written: before the work, and not after it."""
+  """Raises InputError where a file that the user named cannot be written: before the work, and not after it.
+
+  A file that was not there is made, of 0 bytes; one that was keeps what it has.
+  """
   if path is None:
     return
   try:

@@ -26,7 +26,7 @@ def hide(
 
 
 def sizes_of(attributes: Sequence[Attribute]) -> tuple[int, ...]:
-  """Returns how many values each attribute has: `EventSpec.given`."""
+  """Returns how many values each attribute has: `EventSpec.given`, for labels [batch, attributes]."""
   return tuple(len(attribute.values) for attribute in attributes)
 
 
@@ -74,6 +74,8 @@ def labels_of_each(
 
 def fix_given(model: Model, given: Sequence[int]) -> Model:
   """Returns p(x | given) as a model without labels: the category of each attribute, or its size for "not given".
+
+  These take the place of the labels [batch, attributes] of any batch and any draw.
 
   Raises:
     InputError: see `check_given`.

@@ -26,6 +26,8 @@ def leaves(tree: PyTree) -> list[tuple[str, Any]]:
   Example:
     >>> leaves({"b": 1, "a": (2, 3)})
     [('a/0', 2), ('a/1', 3), ('b', 1)]
+
+  Reference: `jax.tree_util.tree_leaves_with_path`.
   """
   return [(path_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 

@@ -87,7 +87,7 @@ def converted(argument: Argument, value: Any) -> Any:
 
 
 def help_text(description: str, arguments: Iterable[Argument]) -> str:
-  """Returns a description and a list of flags with their meanings and defaults."""
+  """Returns a description and a list of flags with their meanings and defaults, wrapped at 100 columns."""
   lines = [description.strip(), "", "flags:"]
   for each in arguments:
     name = f"--[no]{each.name}" if each.kind == "bool" else f"--{each.name}={_placeholder(each)}"

@@ -11,15 +11,15 @@ from catgen.training.optimizer import OPTIMIZERS, Optimizer
 
 
 def make_source(section: Mapping[str, Any]) -> DataSource:
-  """Returns the data set of a configuration's section `data`."""
+  """Returns the data set of a configuration's section `data`: examples [*event] in named splits."""
   return make_recipe(SOURCES, section, "data")()
 
 
 def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:
-  """Returns the model of a configuration's section `model` for the given events."""
+  """Returns the model of a configuration's section `model` for batches [batch, *event] of the given events."""
   return make_recipe(MODELS, section, "model")(event)
 
 
 def make_training_optimizer(config: Mapping[str, Any]) -> Optimizer:
-  """Returns the optimizer and the learning rate of the sections `optimizer` and `training`."""
+  """Returns the optimizer and the learning rate, by step, of the sections `optimizer` and `training`."""
   return make_recipe(OPTIMIZERS, config["optimizer"], "optimizer")(config["training"]["num_steps"])

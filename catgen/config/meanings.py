@@ -18,6 +18,8 @@ def meanings(make: Callable[..., Any]) -> dict[str, str]:
   """Returns the entries of a docstring's section "Args:", each as one line, by the name of the argument.
 
   An entry is "name: meaning" or "name, name: meaning", indented once; what is indented deeper continues it.
+
+  Reference: the Google Python Style Guide, section 3.8.3 (functions and methods).
   """
   found: dict[str, str] = {}
   names: list[str] = []

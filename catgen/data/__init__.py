@@ -42,7 +42,7 @@ __all__ = [
 
 
 def summary(source: DataSource) -> str:
-  """Returns one line on a source: origin, what an example is, the size of each split, and its fingerprint."""
+  """Returns one line on a source: origin, what an example is, the size of each split, and the start of its SHA-256."""
   shape = " x ".join(map(str, source.event.shape))
   sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in source.splits.items())
   given = "".join(f"{len(values)} values of {name} given; " for name, values in source.attributes)

@@ -78,7 +78,9 @@ def load_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
   return arrays
 
 
-def check_shape(name: str, array: np.ndarray, first: np.ndarray, length: int | None) -> None:
+def check_shape(
+  name: str, array: Shaped[np.ndarray, "..."], first: Shaped[np.ndarray, "..."], length: int | None
+) -> None:
   """Raises InputError where an array is no integers, has no data, or does not fit `length` or the first array."""
   title = f"array {name!r}" if name else "the array"
   if array.dtype.kind not in "biu":

@@ -155,12 +155,12 @@ def check_range(x: Shaped[np.ndarray, "*event"], num_classes: int, offset: int =
 
 
 def integer_dtype(num_values: int) -> type[np.unsignedinteger]:
-  """Returns the smallest unsigned dtype that holds 0..num_values - 1."""
+  """Returns the smallest unsigned dtype, of 8, 16 or 32 bits, that holds 0..num_values - 1."""
   return np.uint8 if num_values <= 2**8 else np.uint16 if num_values <= 2**16 else np.uint32
 
 
 def show(alphabet: str) -> str:
-  """Returns `alphabet` for a message: quoted, on one line, shortened, with its size."""
+  """Returns `alphabet` for a message: quoted, on one line, shortened beyond 48 characters, with its size."""
   shortened = alphabet if len(alphabet) <= 48 else alphabet[:32] + "..." + alphabet[-8:]
   return f"{shortened!r} ({len(alphabet)} characters)"
 

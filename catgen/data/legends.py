@@ -64,6 +64,8 @@ def make_legend(num_classes: int, names: Sequence[str] = (), colors: Sequence[st
 
   A category without a name is called by its number. One without a color has that of the class or category of
   Cityscapes of its name, or else one of a list without repetitions (`distinct_color`).
+
+  Reference: Cordts et al. (2016), The Cityscapes dataset for semantic urban scene understanding.
   """
   for title, given in (("names", names), ("colors", colors)):
     if given and len(given) != num_classes:

@@ -120,6 +120,8 @@ def context_batches(
 def prefetch(function: Callable[[int], Element], start: int, stop: int, depth: int) -> Iterator[Element]:
   """Yields function(start), ..., function(stop - 1) in this order, computed up to `depth` elements ahead.
 
+  In training these are the batches of the steps from `start` on.
+
   Grain's threads compute them, so `function` must be pure; what it raises is raised here in its turn. Closing the
   iterator, or forgetting it, ends the threads. With depth 0 elements are computed when they are asked for.
   """

@@ -6,7 +6,13 @@ from catgen.interfaces import InputError
 
 
 def prepare(builder: Any) -> None:
-  """Has a TFDS builder write its records to `builder.data_dir`, unless they are there."""
+  """Has a TFDS builder write its records to `builder.data_dir`, unless they are there.
+
+  Raises:
+    InputError: they cannot be written.
+
+  Reference: `tfds.core.DatasetBuilder.download_and_prepare`.
+  """
   try:
     builder.download_and_prepare()
   except OSError as error:

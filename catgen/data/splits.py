@@ -111,7 +111,7 @@ def record_numbers(
 
 
 def hash_fraction(content: bytes) -> float:
-  """Returns a number in [0, 1) that depends on `content` alone."""
+  """Returns a number in [0, 1) that depends on `content` alone: 48 bits of its BLAKE2b hash."""
   return int.from_bytes(hashlib.blake2b(content, digest_size=6).digest(), "big") / 2**48
 
 

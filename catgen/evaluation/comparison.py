@@ -58,6 +58,8 @@ def read_evaluations(
 ) -> dict[tuple[str, int], Evaluation]:
   """Returns the last evaluation by each (estimator, num_draws) on a split, with so much context and labels as said.
 
+  Its scores are in nats, [replicates, examples].
+
   Raises:
     InputError: there is none, or its scores are missing.
   """
@@ -85,7 +87,7 @@ def read_scores(path: pathlib.Path) -> Scores:
 
 
 def summarize(evaluations: Sequence[Evaluation]) -> Summary:
-  """Returns the mean over seeds.
+  """Returns the mean over seeds, in bits per position.
 
   Raises:
     InputError: the seeds were evaluated on different examples.

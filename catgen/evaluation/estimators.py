@@ -41,20 +41,20 @@ class Draws(NamedTuple):
   losses: LossSums | None  # for "full" only
 
 
-def available(model: Model) -> tuple[Name, ...]:
+def _available(model: Model) -> tuple[Name, ...]:
   """Returns the estimators that this model offers."""
   capabilities = {"exact": model.log_prob, "elbo": model.bound, "full": model.full_bound, "iwbo": model.log_weight}
   return tuple(name for name in ESTIMATORS if capabilities[name] is not None)
 
 
 def default_estimator(model: Model) -> Name:
-  """Returns "exact" where the model has exact probabilities, else "elbo": "full" costs T network calls an example."""
+  """Returns "exact" where the model has exact probabilities, else "elbo": "full" calls the network for every step."""
   return "exact" if model.log_prob is not None else "elbo"
 
 
 def check_estimator(model: Model, estimator: str) -> None:
   """Raises InputError unless the model offers the estimator."""
-  offered = ", ".join(available(model))
+  offered = ", ".join(_available(model))
   if estimator not in ESTIMATORS:
     raise InputError(f"unknown estimator {estimator!r}; this model offers: {offered}")
   if estimator == "iwbo" and model.log_weight is None:
@@ -62,7 +62,7 @@ def check_estimator(model: Model, estimator: str) -> None:
       "estimator 'iwbo' needs importance weights, which this model does not have (draws of its bound are none, "
       f"their exponentials do not average to p(x)); it offers: {offered}"
     )
-  if estimator not in available(model):
+  if estimator not in _available(model):
     raise InputError(f"this model has no estimator {estimator!r}; it offers: {offered}")
 
 

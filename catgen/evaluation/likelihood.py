@@ -223,7 +223,7 @@ def _count(x: Array, scored: Array, *, num_classes: int) -> tuple[Array, Array, 
 
 
 def fetch(tree: PyTree) -> PyTree:
-  """Returns the arrays on this host, whole, also where they are spread over several processes."""
+  """Returns the arrays on this host, whole: also those [batch, ...] that are spread over several processes."""
 
   def fetch(array: Any) -> np.ndarray:
     spread = isinstance(array, jax.Array) and not array.is_fully_addressable

@@ -78,7 +78,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 
 def code_version() -> str:
-  """Returns the git commit of the source tree ("+changes" where files differ), else the version of the package."""
+  """Returns the SHA of the source tree's git commit ("+changes" where files differ), else the package's version."""
   package = pathlib.Path(__file__).resolve().parents[1]
 
   def git(*arguments: str) -> str:
@@ -97,7 +97,10 @@ def code_version() -> str:
 
 
 def read_results(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
-  """Returns the records in the work directory, oldest first; none where nothing was evaluated yet."""
+  """Returns the records in the work directory, oldest first; none where nothing was evaluated yet.
+
+  The `value` of each is in bits per position; see `likelihood_record`.
+  """
   path = pathlib.Path(workdir) / FILE_NAME
   try:
     records = json.loads(path.read_text())
@@ -125,7 +128,7 @@ def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) ->
 
 
 def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> pathlib.Path:
-  """Returns where the scores of single examples belong that `record` summarizes."""
+  """Returns where the scores of single examples (in nats) belong that `record` summarizes."""
   averaged = "_ema" if record["ema"] else ""
   how = f"_context{record['context']}" if "context" in record else ""
   how += "_given_none" if record.get("given") == "none" else ""

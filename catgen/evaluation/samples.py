@@ -122,7 +122,7 @@ def word_rate(texts: Iterable[str], vocabulary: set[str] | frozenset[str]) -> tu
 
 
 def whole_words(text: str) -> list[str]:
-  """Returns the maximal runs of non-spaces that have white space on both sides."""
+  """Returns the maximal runs of characters other than white space that have white space on both sides."""
   return f"|{text}|".split()[1:-1]
 
 

@@ -12,7 +12,13 @@ _MIN_POSITIONS, _MIN_PAIRS = 512, 2048
 _SPATIAL = ("NHWC", "HWIO", "NHWC")
 
 
-def convolve(x: Array, kernel: Array, strides: tuple[int, ...], padding: Any, **options: Any) -> Array:
+def convolve(
+  x: Float[Array, "batch height width inputs"],
+  kernel: Float[Array, "rows columns group_inputs outputs"],
+  strides: tuple[int, ...],
+  padding: Any,
+  **options: Any,
+) -> Float[Array, "batch new_height new_width outputs"]:
   """Returns `jax.lax.conv_general_dilated` of the same arguments, for `conv_general_dilated` of `nnx.Conv`.
 
   Large convolutions that keep height and width, in float32, get their kernel gradient on CPUs from a matrix product per

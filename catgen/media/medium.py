@@ -87,7 +87,7 @@ def statistics(
 
 
 def chain_labels(number: int) -> list[str]:
-  """Returns how far each frame of a chain is."""
+  """Returns how far each frame of a chain is, in percent."""
   return [f"{i / max(1, number - 1):.0%}" for i in range(number)]
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
-from catgen.batches import batch_of
+from catgen.batches import batch_of, concatenate
 from catgen.data.reading import existing_file
 from catgen.evaluation import infilling, samples
 from catgen.files import writing
@@ -25,18 +25,16 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
   length, frames = event.shape[0], partial(_frames, codec, event.num_classes)
 
   def typed(examples: Examples) -> Batch:
-    x, valid = map(np.stack, zip(*(_padded(codec.encode(each), length) for each in examples), strict=True))
-    return batch_of(x, valid)
+    return concatenate(_padded(codec.encode(each), length, number) for number, each in enumerate(examples))
 
   def read(path: str) -> Batch:
-    parts, lines = [], read_lines(path)
-    for number, line in lines.items():
+    parts = []
+    for number, line in _read_lines(path).items():
       try:
-        parts.append(_padded(codec.encode(line), length))
+        parts.append(_padded(codec.encode(line), length, number))
       except InputError as error:
         raise InputError(f"{path}, line {number}: {error}") from error
-    x, valid = map(np.stack, zip(*parts, strict=True))
-    return batch_of(x, valid, index=np.array(list(lines)))
+    return concatenate(parts)
 
   def texts(batch: Batch) -> list[str]:
     return [codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
@@ -81,7 +79,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
   )
 
 
-def read_lines(path: str) -> dict[int, str]:
+def _read_lines(path: str) -> dict[int, str]:
   """Returns the lines of a UTF-8 file by their number, from 1; empty ones are left out.
 
   Raises:
@@ -98,11 +96,12 @@ def read_lines(path: str) -> dict[int, str]:
   return lines
 
 
-def _padded(x: Int[np.ndarray, "positions"], length: int) -> tuple[np.ndarray, np.ndarray]:
-  """Returns a short sequence filled up to the event's length, and which of its positions count."""
+def _padded(x: Int[np.ndarray, "positions"], length: int, number: int) -> Batch:
+  """Returns a batch of one sequence, numbered so, that is filled up to `length` by positions that do not count."""
   if len(x) > length:
     raise InputError(f"the input has shape {x.shape}, but this model's events have shape {(length,)}; cut it")
-  return np.pad(x, (0, length - len(x))), np.arange(length) < len(x)
+  padded, valid = np.pad(x, (0, length - len(x))), np.arange(length) < len(x)
+  return batch_of(padded[None], valid[None], index=np.array([number], np.int32))
 
 
 def _frames(codec: Codec, num_classes: int, states: Int[np.ndarray, "frames length"]) -> list[str]:

@@ -26,6 +26,8 @@ _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the 
 def autoregressive(event: EventSpec, *, network: Recipe) -> Model:
   """Returns an autoregressive model.
 
+  Its `log_prob` is exact, in nats [batch]; its `sample` calls the network once for each position.
+
   Args:
     event: shape and number of classes of one example.
     network: that predicts each category from those before it, as a `Causal`.

@@ -118,8 +118,8 @@ SCHEDULES: Registry = {
 }
 
 
-def levels(table: np.ndarray) -> Level:
-  """Returns alpha_bar and 1 - alpha_bar of a float64 table [T + 1] as float32 arrays of the same length."""
+def levels(table: Float64[np.ndarray, "levels"]) -> Level:
+  """Returns alpha_bar and 1 - alpha_bar of a table [T + 1] as float32 arrays of the same length."""
   return Level(_float32(table), _float32(1 - table))
 
 

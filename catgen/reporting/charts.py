@@ -152,7 +152,12 @@ def _curve(records: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray,
 
 
 def new_figure(columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
-  """Returns a figure in the style of all, `size` inches wide and high, and its axes from left to right."""
+  """Returns a figure in the style of all, and its axes from left to right.
+
+  Args:
+    columns: how many axes; 0 = none yet.
+    size: width and height in inches, of 150 pixels each.
+  """
   from matplotlib.figure import Figure
 
   figure = Figure(figsize=size, dpi=150, layout="constrained")
@@ -193,6 +198,8 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
 
   Raises:
     InputError: it cannot be written, or the ending is no picture format.
+
+  Reference: `matplotlib.figure.Figure.savefig`.
   """
   try:
     figure.savefig(path)

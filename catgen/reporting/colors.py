@@ -16,6 +16,8 @@ def legend_or_numbers(legend: Legend | None, num_classes: int) -> Legend:
   """Returns the legend, or one that names the categories by their numbers.
 
   Up to eight get colors that differ in hue and lightness; more are taken to be levels, from dark blue to yellow.
+
+  Reference: Okabe and Ito (2008), Color universal design; Nuñez et al. (2018), on the color map cividis.
   """
   if legend is not None:
     return legend
@@ -30,7 +32,7 @@ def legend_or_numbers(legend: Legend | None, num_classes: int) -> Legend:
 
 
 def rgb(color: str) -> tuple[int, int, int]:
-  """Returns red, green and blue of "#rrggbb", each 0 to 255."""
+  """Returns the bytes of "#rrggbb": red, green and blue, each 0 to 255."""
   try:
     red, green, blue = bytes.fromhex(color.removeprefix("#"))
   except ValueError as error:

@@ -29,7 +29,7 @@ def load_fonts(size: int) -> Fonts:
 
 
 def progress_bar(draw: Any, left: int | float, right: int | float, bottom: int, done: int | float) -> None:
-  """Draws a bar of which the share `done` is filled."""
+  """Draws a bar of which the share `done` is filled; places are in pixels."""
   draw.rectangle((left, bottom - 8, right, bottom), fill=RAIL)
   if done:
     draw.rectangle((left, bottom - 8, left + done * (right - left), bottom), fill=BLUE)
@@ -38,8 +38,15 @@ def progress_bar(draw: Any, left: int | float, right: int | float, bottom: int, 
 def save_image(image: Any, path: str | os.PathLike[str], **options: Any) -> None:
   """Writes a picture; its ending says the format.
 
+  Args:
+    image: Pillow's.
+    path: file to write.
+    options: of the format, see the reference.
+
   Raises:
     InputError: it cannot be written, or the ending is no picture format.
+
+  Reference: `PIL.Image.Image.save`.
   """
   try:
     image.save(path, **options)

@@ -80,7 +80,7 @@ def train_progress(
 
 
 def short_number(value: int | float) -> str:
-  """Returns a number in three digits: 950, 12.3k, 4.56M, 7.89G."""
+  """Returns a number, such as positions a second, in three digits: 950, 12.3k, 4.56M, 7.89G."""
   for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
     if abs(value) >= size * 0.9995:
       return f"{value / size:.3g}{suffix}"
@@ -88,7 +88,7 @@ def short_number(value: int | float) -> str:
 
 
 def duration(seconds: int | float) -> str:
-  """Returns 42 s, 3 min 05 s or 2 h 10 min."""
+  """Returns seconds as 42 s, 3 min 05 s or 2 h 10 min."""
   whole = round(seconds)
   if whole < 60:
     return f"{whole} s"

@@ -89,7 +89,7 @@ def chain_frames(frames: Sequence[str], labels: Sequence[str], *, color: bool, w
 
 
 def visible(text: str) -> str:
-  """Returns the text on one line: line breaks and other controls become a visible sign.
+  """Returns the text on one line, with as many characters: line breaks and other controls become a visible sign.
 
   Example:
     >>> visible("a\\nb")

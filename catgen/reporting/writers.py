@@ -98,6 +98,8 @@ def show_pictures(workdir: str | os.PathLike[str], step: int, paths: Iterable[st
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
   """Returns the lines of a metrics.jsonl in order; a last line cut short by a crash is left out.
 
+  Each has a "step" and what was measured there, "train/bits" for example in bits per position.
+
   Raises:
     InputError: the file is missing or another line is damaged.
   """

@@ -28,6 +28,8 @@ class Baselines(NamedTuple):
 def baselines(config: Mapping[str, Any], source: DataSource | None = None) -> Baselines:
   """Returns cross-entropies of counts of the training split, on the examples that `config["evaluation"]` names.
 
+  They are in bits per position.
+
   Args:
     config: resolved; its sections `data` and `evaluation` count.
     source: replaces the data set that the config names.
@@ -47,11 +49,11 @@ def baselines(config: Mapping[str, Any], source: DataSource | None = None) -> Ba
 
 
 def describe(baselines: Baselines) -> str:
-  """Returns the table of baselines."""
+  """Returns the table of baselines, in bits per position."""
   rows = [[name, shown(found)] for name, found in baselines.estimates.items()]
   return "\n".join([terminal.table(["model", f"bits per {baselines.position}"], rows), *baselines.notes])
 
 
 def shown(found: Estimate) -> str:
-  """Returns a cross-entropy with its standard error over examples."""
+  """Returns a cross-entropy, in bits per position, with its standard error over examples."""
   return terminal.plus_minus(found.bits, found.data_error)

@@ -54,7 +54,7 @@ def check(
     num_classes: K of the small space.
     shape: of events of the small space; default: 2, or 2,2 where the config's data are maps.
     time_steps: T of the small model, where the config's is discrete.
-    train_steps: training before the proof.
+    train_steps: steps of training before the proof.
     num_draws: draws per event and estimator.
     seed: of everything.
     progress: opens the bar.
@@ -65,7 +65,7 @@ def check(
   shape = _event_shape(config["data"]) if shape is None else shape
   if not shape or min(shape) < 1:
     raise InputError(f"--shape={','.join(map(str, shape))} must be positive whole numbers, such as 2 or 2,2")
-  small = small_config(config, shape, time_steps=time_steps, train_steps=train_steps, seed=seed)
+  small = _small_config(config, shape, time_steps=time_steps, train_steps=train_steps, seed=seed)
   made = make_experiment(small, made_up_source(shape, num_classes, seed), jax.devices()[:1])
   state = made.init()
   with closing(progress(train_steps, unit="step", title="train the small model")) as bar:
@@ -77,7 +77,7 @@ def check(
 
 
 def describe(checked: Checked) -> str:
-  """Returns a table of the claims."""
+  """Returns a table of the claims, below the size of the space and the number of training steps."""
   size = math.prod(checked.shape)
   space = f"{checked.num_classes}^{size} = {checked.num_classes**size} events"
   answers = {True: "yes", False: "NO", None: "unclear"}
@@ -93,7 +93,7 @@ def describe(checked: Checked) -> str:
   )
 
 
-def small_config(
+def _small_config(
   config: Mapping[str, Any], shape: tuple[int, ...], *, time_steps: int, train_steps: int, seed: int
 ) -> dict[str, Any]:
   """Returns the config with everything that costs time made small; what defines the model stays."""
@@ -113,7 +113,7 @@ def small_config(
 
 
 def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int) -> DataSource:
-  """Returns events whose positions depend on each other: each repeats the one before it with probability 0.8."""
+  """Returns 4096 examples [*shape], all to train on: each position repeats the one before it with probability 0.8."""
   rng, length, number = np.random.default_rng(seed), math.prod(shape), 4096
   x = rng.integers(0, num_classes, (number, length))
   for position in range(1, length):

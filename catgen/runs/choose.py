@@ -41,6 +41,8 @@ class _Source(NamedTuple):
 def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
   """Returns the configuration that `fit` trains; data in memory are written to files in the work directory first.
 
+  The number of steps is left open: it depends on the time that there is.
+
   Args:
     data, family: see `fit`.
     workdir: where data.txt or data.npy are written.

@@ -58,7 +58,7 @@ def perform(
   """
   chosen = next((each for each in commands if each.flag and values[each.flag]), commands[0])
   if values.get("print_config"):
-    terminal["say"](describe(configuration(chosen, values, overrides)))
+    terminal["say"](describe(_configuration(chosen, values, overrides)))
     return 0
   parameters, supplied = inspect.signature(chosen.function).parameters, _supplied(chosen.function)
   keywords = {
@@ -71,7 +71,7 @@ def perform(
   else:
     keywords |= {name: value for name, value in terminal.items() if name in parameters}
   if "config" in supplied:
-    keywords["config"] = configuration(chosen, values, overrides).values
+    keywords["config"] = _configuration(chosen, values, overrides).values
   if "run" in supplied:
     loading = {each.name: values[each.name] for each in arguments_of(load, leave_out=TERMINAL)}
     keywords["run"] = load(_workdir(values, None), **loading, say=terminal["say"])
@@ -84,7 +84,7 @@ def perform(
   return chosen.exit_code(record)
 
 
-def configuration(command: Command, values: Mapping[str, Any], overrides: Mapping[str, str]) -> Configuration:
+def _configuration(command: Command, values: Mapping[str, Any], overrides: Mapping[str, str]) -> Configuration:
   """Returns --config, or what the command takes without it, with its overrides."""
   name = values["config"] or command.config
   if name is None:

@@ -38,7 +38,7 @@ class Evaluations(NamedTuple):
 
   @property
   def step(self) -> int:
-    """The checkpoint that was evaluated."""
+    """The step of the checkpoint that was evaluated."""
     return next(iter(self.evaluations.values())).record["step"]
 
 
@@ -85,12 +85,12 @@ def compare(
     InputError: there is nothing to compare, or the runs were not evaluated alike.
   """
   groups: dict[str, list[Evaluations]] = {}
-  for workdir in expanded(workdirs):
+  for workdir in _expanded(workdirs):
     record = read_record(workdir)
     found = comparison.read_evaluations(workdir, split=split, estimator=estimator, context=context, given=given)
     groups.setdefault(identity_without_seed(record), []).append(Evaluations(workdir, record, found))
   for group in groups.values():
-    check_same_estimators(group)
+    _check_same_estimators(group)
   runs = [load(group[0].workdir, step=group[0].step, say=say) for group in groups.values()]
   rows, evaluations = [], []
   for group, run in zip(groups.values(), runs, strict=True):
@@ -113,7 +113,7 @@ def compare(
 
 
 def describe(compared: Compared) -> str:
-  """Returns the table of models."""
+  """Returns the table of models: bits per position and their errors, and the cost of each in positions and seconds."""
   rows, position = compared.rows, compared.position
   header = ["model", "family", "seeds", "parameters", rows[0]["unit"], "± examples", "± Monte Carlo", "± seeds"]
   header += ["estimator", "examples", "less the first", f"training {position}s", "training s", "s a sample"]
@@ -124,7 +124,7 @@ def describe(compared: Compared) -> str:
   return "\n".join([*lines, f"written to {compared.path}; pictures: {', '.join(compared.pictures)}"])
 
 
-def expanded(patterns: Iterable[str]) -> list[str]:
+def _expanded(patterns: Iterable[str]) -> list[str]:
   """Returns the folders that names and patterns mean, each once.
 
   Raises:
@@ -142,7 +142,7 @@ def expanded(patterns: Iterable[str]) -> list[str]:
   return list(dict.fromkeys(os.path.normpath(name) for name in found))
 
 
-def check_same_estimators(group: Sequence[Evaluations]) -> None:
+def _check_same_estimators(group: Sequence[Evaluations]) -> None:
   """Raises InputError where one seed lacks an evaluation that another has."""
   for how in dict.fromkeys(how for each in group for how in each.evaluations):
     for each in group:
@@ -153,7 +153,7 @@ def check_same_estimators(group: Sequence[Evaluations]) -> None:
         )
 
 
-def name_of(folders: Sequence[str]) -> str:
+def _name_of(folders: Sequence[str]) -> str:
   """Returns what the folders' names share at their beginning."""
   names = [os.path.basename(folder) for folder in folders]
   if len(names) == 1:
@@ -164,7 +164,7 @@ def name_of(folders: Sequence[str]) -> str:
 
 def labels_of(groups: Sequence[Sequence[Evaluations]]) -> list[str]:
   """Returns the names of models, or where two of them are the same, their first folders."""
-  names = [name_of([each.workdir for each in group]) for group in groups]
+  names = [_name_of([each.workdir for each in group]) for group in groups]
   return names if len(set(names)) == len(names) else [group[0].workdir for group in groups]
 
 
@@ -201,7 +201,7 @@ def draw_samples(
   number: int,
   progress: OpenProgress = no_progress,
 ) -> None:
-  """Draws so many samples of each model beside held-out data."""
+  """Draws so many samples of each model, a column for each, beside a column of held-out data."""
   sets: dict[str, Batch] = {"held-out data": first_examples(runs[0].source(), split, number)}
   with closing(progress(len(runs), unit="model", title="draw samples")) as bar:
     for name, run in zip(names, runs, strict=True):
@@ -217,7 +217,7 @@ def _row(group: Sequence[Evaluations], how: tuple[str, int], evaluations: Sequen
   """Returns what is known of one model by one estimator."""
   first = evaluations[0].record
   return {
-    "name": name_of([each.workdir for each in group]),
+    "name": _name_of([each.workdir for each in group]),
     "workdirs": [each.workdir for each in group],
     "family": group[0].record.config["model"]["kind"],
     "seeds": len(group),

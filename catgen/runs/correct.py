@@ -71,7 +71,8 @@ def correct(
 
   An example that is handed in, typed or in a file is taken as it is. One of the run's data is corrupted first: each
   position becomes, with probability `error_rate`, another category. "bayes" weighs the model's prediction by the
-  likelihood of what was seen; "paper" takes the most probable category given the other positions.
+  likelihood of what was seen; "paper" takes the most probable category given the other positions. The first
+  method's correction is `.x`, [*event].
 
   Args:
     run: a model that can denoise.
@@ -115,7 +116,12 @@ def correct(
 
 
 def describe(corrected: Corrected, *, color: bool = False) -> str:
-  """Returns what was changed; `color` marks it by color instead of brackets."""
+  """Returns what was changed, and where the truth is known what was repaired and broken, in percent.
+
+  Args:
+    corrected: one example and its corrections.
+    color: mark changes by color instead of brackets.
+  """
   lines = [f"{corrected.name}, errors at a rate of {corrected.error_rate:.1%}"] if corrected.name else []
   if corrected.media.corrections is not None:
     lines += [f"typed:     {line}" for line in corrected.media.shown(corrected.seen)]

@@ -44,7 +44,7 @@ def demo(
   Args:
     config: resolved; of text.
     workdir: where everything is left.
-    sentence: what is corrected.
+    sentence: what is corrected; characters beyond the model's length are left out.
     color: mark changes by color.
     say: receives the tour as text.
     progress: opens the bars.
@@ -64,7 +64,7 @@ def demo(
   say("\n3. Evaluation on held-out documents")
   evaluated = evaluate.evaluate(run, say=say, progress=progress)
   say(evaluate.describe(evaluated))
-  say(beside(evaluated.result, counts))
+  say(_beside(evaluated.result, counts))
   say("\n4. Samples, and how the first one condenses out of noise")
   drawn = sample.sample(run, num_samples=4, chain=True, progress=progress)
   say(sample.describe(drawn, color=color))
@@ -76,13 +76,13 @@ def demo(
 
 
 def describe(found: Demo) -> str:
-  """Returns how long the tour took and what to look at."""
+  """Returns how many seconds the tour and its training took, and what to look at."""
   done = "stopped" if found.trained.interrupted else "Done"
   heading = f"\n{done} in {found.seconds:.0f} s, training took {found.training_seconds:.0f} s. Look at:"
   return "\n".join([heading, *(f"  {path}" for path in found.paths)])
 
 
-def beside(result: Mapping[str, Any], counts: Baselines) -> str:
+def _beside(result: Mapping[str, Any], counts: Baselines) -> str:
   """Returns a model's bound beside the baselines, on the same held-out examples."""
   rows = [[f"{name} counts", baselines.shown(found), "exact"] for name, found in counts.estimates.items()]
   bound = terminal.plus_minus(result["value"], result["data_error"])

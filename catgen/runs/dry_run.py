@@ -41,7 +41,7 @@ def dry_run(config: Mapping[str, Any]) -> DryRun:
 
 
 def describe(found: DryRun) -> str:
-  """Returns the cost in six lines."""
+  """Returns the cost in six lines, from the operations of a step to the GiB of each device."""
   step = found.step
   return "\n".join(
     (

@@ -63,7 +63,7 @@ def evaluate(
   say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Evaluated:
-  """Evaluates a checkpoint, adds the result to results.json and keeps the score of every example in scores/.
+  """Evaluates a checkpoint, adds the result to results.json and keeps the nats of every example in scores/.
 
   Args:
     run: what to evaluate. Where None is given below, the run's configuration says it, in its section `evaluation`.
@@ -129,7 +129,7 @@ def watch(
 
   Args:
     workdir: of the run.
-    watch_seconds: how often to look for a new checkpoint.
+    watch_seconds: seconds between two looks for a new checkpoint.
     ema: see `load`.
     say: receives each evaluation as text.
     options: of `evaluate`.
@@ -162,7 +162,7 @@ def new_checkpoints(workdir: str, last: int, seconds: float) -> Iterator[int]:
 
 
 def describe(evaluated: Evaluated) -> str:
-  """Returns an evaluation, with its meaning, in a few lines."""
+  """Returns an evaluation, with its meaning, in a few lines: bits per position, their errors and terms."""
   record = evaluated.result
   rows = [
     [record["unit"], terminal.plus_minus(record["value"], record["data_error"]), "standard error over examples"],

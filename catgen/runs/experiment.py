@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Array, Key
 
 from catgen.config import make_model, make_source, make_training_optimizer
 from catgen.data import context_batches, get_split, prefetch, train_batch
@@ -27,7 +28,7 @@ class Experiment(NamedTuple):
   init: Callable  # () -> TrainState
   train_step: Callable
   example: Batch  # the first global batch, this process's part
-  key: jax.Array  # of the training steps
+  key: Key[Array, ""]  # of the training steps
 
 
 def make_experiment(

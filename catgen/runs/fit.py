@@ -30,7 +30,7 @@ def train(
   say: Callable[[str], None] = print,
   progress: OpenProgress = open_progress,
 ) -> Run:
-  """Trains a configuration and returns the model; the same call goes on where it was stopped.
+  """Trains a configuration for all its steps and returns the model; the same call goes on where it was stopped.
 
   Args:
     config: name of a configuration, "quickstart" or "paper/text8_multinomial", or the path of a file.

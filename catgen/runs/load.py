@@ -33,16 +33,19 @@ class Run(NamedTuple):
 
   @property
   def encode(self) -> Callable:
-    """Text or an array -> integers."""
+    """Text -> integers [length]; an array -> integers [*event]."""
     return self.record.codec.encode
 
   @property
   def decode(self) -> Callable:
-    """One example's integers -> text or an array."""
+    """One example's integers [*event] -> text or an array."""
     return self.record.codec.decode
 
   def sample(self, num: int = 1, *, pictures: bool = False, **options: Any) -> Any:
-    """Returns `num` samples, `.x`; options: seed, num_steps, temperature, chain ... of `runs.sample.sample`."""
+    """Returns `num` samples, `.x` [num, *event].
+
+    Options: seed, num_steps, temperature, chain ... of `runs.sample.sample`.
+    """
     from catgen.runs.sample import sample  # it takes a Run
 
     return sample(self, num_samples=num, pictures=pictures, **options)
@@ -57,25 +60,31 @@ class Run(NamedTuple):
     return score(self, examples, reference=reference, **options)
 
   def evaluate(self, **options: Any) -> Any:
-    """Returns the likelihood of a split, and adds it to results.json of the work directory; see `runs.evaluate`."""
+    """Returns the likelihood of a split, in bits, and adds it to results.json; see `runs.evaluate.evaluate`."""
     from catgen.runs.evaluate import evaluate
 
     return evaluate(self, **options)
 
   def infill(self, example: Any = None, *, pictures: bool = False, **options: Any) -> Any:
-    """Returns completions of a text or array with holes (of your own or of the data); see `runs.infill.infill`."""
+    """Returns completions, `.x` [completions, *event], of a text or array with holes, of your own or of the data.
+
+    See `runs.infill.infill`.
+    """
     from catgen.runs.infill import infill
 
     return infill(self, example, pictures=pictures, **options)
 
   def correct(self, example: Any = None, *, pictures: bool = False, **options: Any) -> Any:
-    """Returns a text or array of your own (or one of the data, corrupted) corrected; see `runs.correct.correct`."""
+    """Returns a text or array of your own (or one of the data, corrupted) corrected, `.x` [*event].
+
+    See `runs.correct.correct`.
+    """
     from catgen.runs.correct import correct
 
     return correct(self, example, pictures=pictures, **options)
 
   def plot(self, **options: Any) -> Any:
-    """Returns the paths of the pictures that fit: loss curve, samples, their way from noise; see `runs.plot.plot`."""
+    """Returns the paths of the pictures that fit: loss in bits, samples, their way from noise; see `runs.plot.plot`."""
     from catgen.runs.plot import plot
 
     return plot(self, **options)

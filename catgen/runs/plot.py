@@ -16,6 +16,8 @@ from catgen.runs.train import draw_loss_curve
 def plot(run: Run, *, num_samples: int = 8, **options: Any) -> tuple[str, ...]:
   """Returns the paths of what is drawn: the loss curve, samples and their way from noise, as far as there is such.
 
+  The loss is in bits per position.
+
   Args:
     run: the model.
     num_samples: how many samples.

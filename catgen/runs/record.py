@@ -45,7 +45,7 @@ class RunRecord(NamedTuple):
 
 
 def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:
-  """Returns the record that a new run writes to its work directory."""
+  """Returns the record that a new run writes to its work directory, with the data's SHA-256 and the code's version."""
   return RunRecord(
     config=json.loads(json.dumps(config)),
     event=source.event,
@@ -63,7 +63,7 @@ def write_record(workdir: str, record: RunRecord, *, write: bool = True) -> None
   """Writes `config.json`, atomically; refuses a work directory that holds another run. One process of several writes.
 
   Raises:
-    InputError: the directory holds a run with another config or other data, or cannot be written.
+    InputError: the directory holds a run with another config or data of another SHA-256, or cannot be written.
   """
   path = os.path.join(workdir, FILE_NAME)
   if os.path.exists(path):
@@ -75,7 +75,7 @@ def write_record(workdir: str, record: RunRecord, *, write: bool = True) -> None
 
 
 def read_record(workdir: str) -> RunRecord:
-  """Returns the record of a work directory.
+  """Returns the record of a work directory; of the data it has the description and the SHA-256.
 
   Raises:
     InputError: there is none, it is of another format, or it cannot be read.
@@ -103,7 +103,7 @@ def read_record(workdir: str) -> RunRecord:
 
 
 def check_same_run(old: RunRecord, new: RunRecord, workdir: str) -> None:
-  """Raises InputError, naming what differs, unless `new` goes on with what `old` began."""
+  """Raises InputError, naming what differs, unless `new` goes on with what `old` began, on data of the same SHA-256."""
   before, now = _fixed_part(old.config), _fixed_part(new.config)
   different = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
   if different:
@@ -121,7 +121,7 @@ def check_same_run(old: RunRecord, new: RunRecord, workdir: str) -> None:
 
 
 def identity_without_seed(record: RunRecord) -> str:
-  """Returns what runs share that differ in nothing but their seed: data, model and training."""
+  """Returns what runs share that differ in nothing but their seed: data (their SHA-256), model and training."""
   fixed = {key: value for key, value in _fixed_part(record.config).items() if key != "seed"}
   return json.dumps([fixed, record.fingerprint], sort_keys=True)
 
@@ -130,7 +130,7 @@ def source_of(record: RunRecord) -> DataSource:
   """Returns the data set of a run.
 
   Raises:
-    InputError: it cannot be loaded, or is not what the run was trained on.
+    InputError: it cannot be loaded, or is not what the run was trained on, by its SHA-256.
   """
   source = make_source(record.config["data"])
   if source.fingerprint != record.fingerprint:

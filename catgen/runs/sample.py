@@ -134,7 +134,7 @@ def describe(sampled: Sampled, *, color: bool = False) -> str:
 
 
 def sample_options(config: Mapping[str, Any], **changes: Any) -> SampleOptions:
-  """Returns a configuration's sampling with what is given, and not None, put in its place."""
+  """Returns a configuration's sampling (steps, temperature) with what is given, and not None, put in its place."""
   section = config["sampling"]
   defaults = {name: section[name] for name in SampleOptions._fields if section.get(name) is not None}
   return SampleOptions(**{**defaults, **{name: value for name, value in changes.items() if value is not None}})

@@ -46,7 +46,7 @@ class Scored(NamedTuple):
 
   @property
   def estimate(self) -> Estimate:
-    """Bits per position over all examples, with standard errors."""
+    """Of all examples together: bits per position, with standard errors."""
     return self.likelihood.estimate
 
   @property

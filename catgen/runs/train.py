@@ -98,6 +98,8 @@ def join_and_train(
 ) -> Trained:
   """Joins the processes of a run, before anything uses a device, and trains.
 
+  Where one of them is silent for 10 seconds, the others end: see `distributed.initialize`.
+
   Args:
     config, workdir: see `train`.
     coordinator: host:port of process 0, where several processes train.
@@ -111,7 +113,7 @@ def join_and_train(
 
 
 def describe(trained: Trained) -> str:
-  """Returns how a training run ended in a line."""
+  """Returns how a training run ended, and at which step, in a line."""
   verb = "stopped; the same command goes on" if trained.interrupted else "done"
   return f"{verb} at step {trained.step}: {trained.workdir}"
 
@@ -177,7 +179,7 @@ def make_sampler(experiment: Experiment) -> Callable[[PyTree, PyTree], Batch] | 
 
 
 def draw_loss_curve(workdir: str, position: str, baselines: Mapping[str, float] | None = None) -> tuple[str, ...]:
-  """Draws the loss curve of a work directory and returns its path; nothing where there are no losses yet."""
+  """Draws the loss curve of a work directory, in bits, and returns its path; nothing where there are no losses yet."""
   metrics, picture = os.path.join(workdir, writers.FILE_NAME), os.path.join(workdir, _LOSS_CURVE)
   if not any("train/bits" in record for record in writers.read_metrics(metrics)):
     return ()

@@ -12,7 +12,7 @@ from catgen.interfaces import InputError
 
 
 def num_digits(num_classes: int, base: int) -> int:
-  """Returns the smallest d >= 1 with base^d >= num_classes.
+  """Returns the smallest d >= 1 with base^d >= num_classes: how many factors the paper's Cartesian products have.
 
   Raises:
     InputError: the base is below 2.

@@ -14,7 +14,7 @@ from catgen.surjections.surjection import Inverted, Noise, Surjection
 
 
 def num_channels(base: int) -> int:
-  """Returns the coordinates of the latent of one base-M digit: M."""
+  """Returns the coordinates of the latent of one base-M digit: M, so that v is [*event, classes] with M classes."""
   return base
 
 

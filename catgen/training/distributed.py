@@ -26,7 +26,7 @@ def initialize(
     coordinator: "host:port" of process 0.
     process_id: of this process, in [0, num_processes).
     num_processes: of all.
-    heartbeat_seconds: a process silent for that long counts as dead, and the others end.
+    heartbeat_seconds: a process silent for so many seconds counts as dead, and the others end.
 
   Raises:
     InputError: some of the three are given and others are not, or one is out of range.

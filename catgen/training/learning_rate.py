@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from catgen.interfaces import InputError
 from catgen.kinds import Kind, Registry
 
-Factor = Callable[[Array], Array]  # step -> factor of the peak
+Factor = Callable[[Array], Float[Array, ""]]  # step -> factor of the peak
 
 
 def constant(num_steps: int, warmup_steps: int, /) -> Factor:
@@ -25,6 +25,8 @@ def cosine(num_steps: int, warmup_steps: int, /, *, final_fraction: float = 0.0)
 
   Args:
     final_fraction: of the peak, in [0, 1], where the decay ends.
+
+  Reference: Loshchilov and Hutter (2017), without restarts.
   """
   _check_fraction(final_fraction)
   progress = _progress(num_steps, warmup_steps)
@@ -97,7 +99,7 @@ def make_learning_rate(
   return rate
 
 
-def _progress(num_steps: int, warmup_steps: int) -> Callable[[Array], Array]:
+def _progress(num_steps: int, warmup_steps: int) -> Factor:
   return lambda step: jnp.clip((step - warmup_steps) / max(1, num_steps - warmup_steps), 0.0, 1.0)
 
 

@@ -193,16 +193,19 @@ OPTIMIZERS: Registry = {
 
 
 def kernel_mask(params: PyTree) -> PyTree:
-  """Returns True for every leaf called "kernel" with at least two axes, False for embeddings, norms and biases."""
+  """Returns True for every leaf called "kernel" with two axes or more, False for embeddings, norms and biases.
+
+  Such a leaf is [*others, inputs, outputs].
+  """
   return jax.tree.map_with_path(lambda path, leaf: _is_kernel(path_name(path), leaf), params)
 
 
 def muon_dimensions(params: PyTree, adam_paths: str = ADAM_PATHS) -> PyTree:
   """Returns for every leaf the axes that Muon treats as a matrix, or None where Adam updates it.
 
-  Muon takes leaves called "kernel" whose path `adam_paths` does not find. The last two axes are (input, output);
-  axes before them, as of kernels stacked by a scan over layers, are independent matrices. A kernel with a side of
-  one is a vector, and Adam's.
+  Muon takes leaves called "kernel" whose path `adam_paths` does not find. They are [*others, inputs, outputs];
+  the axes before the last two, as of kernels stacked by a scan over layers, are independent matrices. A kernel with
+  a side of one is a vector, and Adam's.
   """
 
   def dimensions(path: tuple, leaf: Array) -> optax.contrib.MuonDimensionNumbers | None:

@@ -27,7 +27,7 @@ FSDP_RULES: Rules = ((".*", "fsdp"),)
 
 
 def make_mesh(*, data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """Returns a mesh of data x fsdp devices, over all devices of all processes unless some are given.
+  """Returns a mesh [data, fsdp] of devices, over all devices of all processes unless some are given.
 
   Args:
     data: copies of the parameters; -1 = as many as the devices allow.
@@ -51,7 +51,7 @@ def make_mesh(*, data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | 
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-  """Returns the sharding of arrays whose first axis is the batch."""
+  """Returns the sharding of arrays [batch, ...]: the first axis is spread over all devices."""
   return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 

@@ -20,6 +20,8 @@ class StopRequest:
 def catch_signals() -> Iterator[StopRequest]:
   """Yields a `StopRequest` that SIGTERM and SIGINT fill in; the former handlers come back at the end.
 
+  Training looks at it between two steps.
+
   Outside the main thread, where Python allows no handlers, the request stays empty.
   """
   request = StopRequest()

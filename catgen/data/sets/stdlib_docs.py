@@ -48,10 +48,10 @@ def stdlib_docs(length: int = 256) -> DataSource:
       f"this Python brings only {size:,} characters of documentation, {SMALLEST:,} are needed; "
       'use a full CPython installation, or data of your own through "text_file"'
     )
-  return documents_source(documents, length, f"documentation inside Python {platform.python_version()}")
+  return _documents_source(documents, length, f"documentation inside Python {platform.python_version()}")
 
 
-def documents_source(documents: dict[str, str], length: int, title: str) -> DataSource:
+def _documents_source(documents: dict[str, str], length: int, title: str) -> DataSource:
   """Returns a source over text8's alphabet, split by document at about 90/5/5."""
   codec = alphabet_codec(TEXT8_ALPHABET)
   streams = {
@@ -74,7 +74,7 @@ def documents_source(documents: dict[str, str], length: int, title: str) -> Data
 
 
 def split_documents(titles: Iterable[str]) -> dict[str, list[str]]:
-  """Returns the titles of each split, by a hash of the title, in the order of that hash."""
+  """Returns the titles of each split, about 90, 5 and 5 percent, by a hash of the title, in the order of that hash."""
   # the prefix was chosen among a dozen by the sizes alone: near 90/5/5 on CPython 3.11 and 3.12
   fractions = {title: hash_fraction(f"document {title}".encode()) for title in titles}
   ordered = sorted(fractions, key=lambda title: fractions[title])

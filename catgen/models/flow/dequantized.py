@@ -46,6 +46,8 @@ def dequantized_flow(
 
   Raises:
     InputError: unknown noise or noise_base, variational noise without an encoder, or uniform noise with flow layers.
+
+  Reference: Theis et al. (2016) for uniform, Ho et al. (2019) for variational noise.
   """
   if noise not in rounding.SURJECTIONS:
     raise InputError(f"noise {noise!r} is unknown; choose {' or '.join(rounding.SURJECTIONS)}")

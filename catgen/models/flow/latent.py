@@ -60,7 +60,10 @@ class LatentFlow(nnx.Module):
 
 
 def latent_flow(event: EventSpec, make_surjection: Callable, density: Callable, *, has_unused_codes: bool) -> Model:
-  """Returns the model of a surjection (rngs=) -> module and a density (num_channels, event_shape, given, rngs=)."""
+  """Returns the model of a surjection (rngs=) -> module and a density (num_channels, event_shape, given, rngs=).
+
+  A draw of its bound is also an importance weight, in nats: the paper's Eq. 4.
+  """
   module = functional(lambda rngs: LatentFlow(event, make_surjection, density, rngs=rngs))
   return Model(
     event=event,

@@ -31,7 +31,7 @@ class Copy(NamedTuple):
 
 
 def open_copy(path: str | None, edition: Edition) -> Copy:
-  """Returns the label maps of an archive or a folder; raises InputError where any is missing."""
+  """Returns the label maps of an archive or a folder, their bytes unread; raises InputError where any is missing."""
   if path is None:
     raise InputError(
       "Cityscapes is not here, and its license forbids to pass it on: register on the Cityscapes web site, get"

@@ -38,7 +38,7 @@ def cityscapes(
     data_dir: where TFDS keeps its data sets; None: ~/tensorflow_datasets.
     classes: 8: the global categories, void among them. 34: the label ids 0 to 33. A license plate (-1, where a file
       has it at all) is a vehicle among 8 and a car among 34.
-    shape: (32, 64) or (128, 256).
+    shape: height and width in pixels, (32, 64) or (128, 256).
     flip, shift: augmentation of the training split, see `augmented`.
 
   Raises InputError where the copy is missing, incomplete or damaged.
@@ -56,7 +56,10 @@ def cityscapes_source(
   classes: int,
   shape: Sequence[int],
 ) -> DataSource:
-  """Returns the source of an edition; arguments as in `cityscapes`. `builder()` returns the class of its builder."""
+  """Returns the source of an edition, without augmentation: maps [height, width] of label ids or categories.
+
+  Arguments as in `cityscapes`; `builder()` returns the class of its builder.
+  """
   if classes not in (8, len(LABELS)):
     raise InputError(f"classes is {classes}; choose 8 (categories) or {len(LABELS)} (label ids)")
   size = tuple(shape)

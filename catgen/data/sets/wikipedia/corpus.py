@@ -64,7 +64,7 @@ def verify(data: UInt8[np.ndarray, "bytes"], corpus: Corpus, origin: str) -> Non
 
 
 def download(corpus: Corpus) -> bytes:
-  """Returns the official zip; raises InputError that says how to do without a network."""
+  """Returns the bytes of the official zip; raises InputError that says how to do without a network."""
   try:
     with urllib.request.urlopen(corpus.url, timeout=60) as response:
       packed = response.read()

@@ -63,7 +63,9 @@ def corpus_source(
   max_bytes: int | None,
   splits: Sequence[float | int],
 ) -> DataSource:
-  """Returns the data source of a corpus; arguments as in `text8`. `builder()` returns the class of its TFDS builder.
+  """Returns the data source of a corpus, in sequences of `length` characters, or bytes where it has no alphabet.
+
+  Arguments as in `text8`; `builder()` returns the class of its TFDS builder.
 
   An unpacked file given by `path` is memory-mapped. Otherwise TFDS prepares the data set once, from the zip given by
   `path` or from the official address, and later calls read what it wrote to `data_dir`.
