@@ -33,7 +33,7 @@ def leaves(tree: PyTree) -> list[tuple[str, Any]]:
 
 
 def num_elements(tree: PyTree) -> int:
-  """Returns how many numbers the leaves of a tree hold together: of parameters, their count.
+  """Returns how many numbers, not bytes, the leaves of a tree hold together: of parameters, their count.
 
   Example:
     >>> num_elements({"kernel": jax.ShapeDtypeStruct((3, 4), float), "bias": jax.ShapeDtypeStruct((4,), float)})

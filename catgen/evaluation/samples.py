@@ -116,7 +116,7 @@ def entropy(p: Float[np.ndarray, "outcomes"]) -> float:
 
 
 def word_rate(texts: Iterable[str], vocabulary: set[str] | frozenset[str]) -> tuple[int, int]:
-  """Returns (words found in the vocabulary, words); a word that touches the border of a text may be cut: left out."""
+  """Returns (words found in the vocabulary, words) less those at the border of a text, which may lack characters."""
   words = [word for text in texts for word in whole_words(text)]
   return sum(word in vocabulary for word in words), len(words)
 

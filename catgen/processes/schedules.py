@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float64
 
 from catgen.interfaces import InputError
 from catgen.kinds import Kind, Registry
