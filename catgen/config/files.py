@@ -87,12 +87,12 @@ def read_file(name: str) -> dict[str, Any]:
 def _find_file(asked: str) -> pathlib.Path:
   """Returns the path of a file: names without .py are those of catgen, whatever lies in the working directory."""
   if asked.endswith(".py"):
-    path, inside = pathlib.Path(asked), _folder() / asked.removeprefix("configs/")
+    path, inside = pathlib.Path(asked), folder() / asked.removeprefix("configs/")
     found = path if path.exists() or not asked.startswith("configs/") else inside
     if not found.exists():
       raise InputError(f"--config={asked}: there is no such file; {_advice(asked.removeprefix('configs/')[:-3])}")
     return found
-  found = _folder() / f"{asked}.py"
+  found = folder() / f"{asked}.py"
   if asked not in names():
     if pathlib.Path(asked).exists():
       raise InputError(f"--config={asked} is no Python file; give the path of one, or a name such as quickstart")
@@ -104,11 +104,11 @@ def _find_file(asked: str) -> pathlib.Path:
 
 def names() -> list[str]:
   """Returns the names of catgen's own configurations."""
-  paths = (path.relative_to(_folder()).with_suffix("") for path in _folder().rglob("*.py"))
+  paths = (path.relative_to(folder()).with_suffix("") for path in folder().rglob("*.py"))
   return sorted(path.as_posix() for path in paths if path.name != "__init__")
 
 
-def _folder() -> pathlib.Path:
+def folder() -> pathlib.Path:
   """Returns the folder of catgen's own configurations: inside the installed package, beside it in a checkout."""
   package = pathlib.Path(__file__).parent.parent
   return package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
