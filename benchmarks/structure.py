@@ -150,7 +150,8 @@ def shaped_types(tree: ast.Module) -> Iterator[str]:
 
 def states_something(node: ast.FunctionDef, records: frozenset[str]) -> bool:
   """Returns whether a docstring or signature names a shape, a unit or a source, or a record that states shapes."""
-  annotations = [each.annotation for each in [*node.args.args, *node.args.kwonlyargs]] + [node.returns]
+  annotations = [each.annotation for each in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]]
+  annotations.append(node.returns)
   signature = " ".join(ast.unparse(each) for each in annotations if each is not None)
   names = set(re.findall(r"\w+", signature))
   return bool(names & records or _ARRAY.search(signature) or _STATES.search(ast.get_docstring(node) or ""))

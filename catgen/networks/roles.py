@@ -176,7 +176,7 @@ class Causal(nnx.Module):
     return self.stack(self.stack.read(tokens), conditions)
 
   def init_cache(self, batch_size: int) -> Any:
-    """Returns what `decode` carries before the first position."""
+    """Returns what `decode` carries before the first position, arrays [batch, ...]."""
     return self.stack.trunk.init_cache(batch_size)
 
   def decode(
@@ -256,7 +256,7 @@ class Conditioner(nnx.Module):
     return self.stack(h, conditions)
 
   def init_cache(self, batch_size: int) -> Any:
-    """Returns what `decode` carries before the first position, of a causal conditioner."""
+    """Returns what `decode` of a causal conditioner carries before the first position, arrays [batch, ...]."""
     return self.stack.trunk.init_cache(batch_size)
 
   def decode(

@@ -70,7 +70,7 @@ class CausalTrunk(Trunk, Protocol):
   """A trunk that was built to be causal."""
 
   def init_cache(self, batch_size: int) -> Any:
-    """Returns what `decode` carries before the first position."""
+    """Returns what `decode` carries before the first position, arrays [batch, ...]."""
     ...
 
   def decode(

@@ -104,6 +104,8 @@ def subflows(
   Args:
     make: (num_channels=, num_outputs=) -> conditioner.
     num_mixtures: of the couplings; 0 = affine.
+
+  Reference: Kingma and Dhariwal (2018).
   """
   layers: list[Layer] = []
   for _ in range(num_layers):

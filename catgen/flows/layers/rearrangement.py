@@ -31,7 +31,7 @@ class Rearrangement(Layer):
 
 
 def reversal() -> Rearrangement:
-  """Returns the layer that reverses the order of positions: along every axis."""
+  """Returns the layer that reverses the order of positions, [batch, *axes, channels], along every one of the axes."""
   return Rearrangement(Moving(_reversed, _reversed_valid, _reversed))
 
 
