@@ -1,6 +1,5 @@
 """Data sources of integers in arrays: checked, split, and read record by record."""
 
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -8,8 +7,18 @@ from jaxtyping import Int, Int32, Shaped
 
 from catgen.batches import batch_of
 from catgen.data.codecs import check_range, integer_codec
-from catgen.data.labels import ALIASES, GIVEN, Labels, check_labels
-from catgen.data.splits import BLOCK, NAMES, blocks, fingerprint, record_numbers, record_split, stream_splits
+from catgen.data.labels import GIVEN, Labels, aliased, check_labels
+from catgen.data.reading import reading_arrays
+from catgen.data.splits import (
+  BLOCK,
+  NAMES,
+  blocks,
+  fingerprint,
+  plain_dtype,
+  record_numbers,
+  record_split,
+  stream_splits,
+)
 from catgen.given import sizes_of
 from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Legend, Split
 
@@ -38,7 +47,7 @@ def array_source(
     if given is not None:
       check_labels(given, arrays, length)
     if length is None:
-      parts, values, labels = _split_records(arrays, splits, given)
+      parts, values, labels = _split_records(arrays, num_classes, splits, given)
     else:
       (parts, values), labels = _split_streams(arrays, length, splits), None
     shape = next(iter(arrays.values())).shape[1:] if length is None else (length,)
@@ -61,15 +70,12 @@ def array_source(
 
 def load_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
   """Returns the arrays of a file by the name of their split, or by "" for one that is still to be split."""
-  try:
+  with reading_arrays(path):
     loaded = np.load(path, mmap_mode="r", allow_pickle=False)
     if isinstance(loaded, np.ndarray):
       return {"": loaded}
     with loaded:
-      found = {ALIASES.get(name, name): loaded[name] for name in loaded.files if not GIVEN.fullmatch(name)}
-  except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise InputError(f"{path} is no readable .npy or .npz file of integers ({reason}); write it again") from error
+      found = aliased(path, {name: loaded[name] for name in loaded.files if not GIVEN.fullmatch(name)})
   arrays = {name: found[name] for name in NAMES if name in found}
   if not arrays and len(found) == 1:
     return {"": next(iter(found.values()))}
@@ -125,13 +131,14 @@ def _split_streams(
 
 
 def _split_records(
-  arrays: dict[str, np.ndarray], splits: Sequence[float | int], given: Labels | None
+  arrays: dict[str, np.ndarray], num_classes: int, splits: Sequence[float | int], given: Labels | None
 ) -> tuple[dict[str, Split], dict[str, Iterator[np.ndarray]], dict[str, np.ndarray] | None]:
   """Returns the splits of arrays of records and, for the fingerprint, their integers and what is given with them."""
   labels = None if given is None else given.numbers
   if "" in arrays:
     single = arrays[""]
-    numbers = record_numbers(len(single), splits, "examples", lambda i: single[i].tobytes())
+    dtype = plain_dtype(num_classes)  # how records are stored does not decide the split
+    numbers = record_numbers(len(single), splits, "examples", lambda i: single[i].astype(dtype).tobytes())
     arrays = dict.fromkeys(numbers, single)
     labels = None if labels is None else {name: labels[""][chosen] for name, chosen in numbers.items()}
   else:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32
 
+from catgen.data.reading import reading_arrays
 from catgen.data.splits import NAMES
 from catgen.interfaces import Attribute, InputError
 
@@ -19,6 +20,14 @@ class Labels(NamedTuple):
 
   attributes: tuple[Attribute, ...]
   numbers: dict[str, Int32[np.ndarray, "records attributes"]]  # by the name of the split, or "" before it is split
+
+
+def aliased(path: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Returns arrays by the names of their splits. Raises InputError where two are of one split: "val", "valid"."""
+  found = {ALIASES.get(name, name): array for name, array in arrays.items()}
+  if len(found) < len(arrays):
+    raise InputError(f"{path} has several arrays of one split ({', '.join(arrays)}); keep one of each")
+  return found
 
 
 def numbered(name: str, texts: Mapping[str, Sequence[str]]) -> Labels:
@@ -48,12 +57,13 @@ def load_labels(path: str) -> Labels | None:
   Raises:
     InputError: the labels are no whole numbers from 0, or -1 for "not given", [examples] or [examples, attributes].
   """
-  loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-  if isinstance(loaded, np.ndarray):
-    return None
-  with loaded:
-    matches = [match for name in loaded.files if (match := GIVEN.fullmatch(name))]
-    found = {ALIASES.get(match[1] or "", match[1] or ""): np.asarray(loaded[match[0]]) for match in matches}
+  with reading_arrays(path):
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+      return None
+    with loaded:
+      matches = [match for name in loaded.files if (match := GIVEN.fullmatch(name))]
+      found = aliased(path, {match[1] or "": np.asarray(loaded[match[0]]) for match in matches})
   if not found:
     return None
   for name, labels in found.items():

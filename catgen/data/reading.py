@@ -2,6 +2,7 @@
 
 import bz2
 import codecs
+import contextlib
 import csv
 import gzip
 import io
@@ -9,6 +10,8 @@ import json
 import lzma
 import os
 import tempfile
+import tokenize
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -61,6 +64,19 @@ def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
     raise InputError(f"{path} is empty; name a file with data")
   complete = max_bytes is None or data.size <= max_bytes
   return FileBytes(path, data if complete else data[:max_bytes], complete)
+
+
+@contextlib.contextmanager
+def reading_arrays(path: str) -> Iterator[None]:
+  """Turns what goes wrong in the block, which reads a .npy or .npz file, into InputError."""
+  try:
+    yield
+  except InputError:
+    raise
+  except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError) as error:
+    # the last is what NumPy raises for a damaged header
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    raise InputError(f"{path} is no readable .npy or .npz file of integers ({reason}); write it again") from error
 
 
 def existing_file(path: str) -> str:
@@ -131,7 +147,7 @@ def read_table(path: str, title: str) -> list[tuple[str, Any]]:
   kind = os.path.splitext(path)[1].lower()
   if kind not in (".json", ".csv"):
     raise InputError(f"{title} is {path!r}; give a .json or a .csv file")
-  text = "".join(decoded(open_bytes(path)))
+  text = "".join(decoded(without_byte_order_mark(open_bytes(path))))
   try:
     rows = json.loads(text).items() if kind == ".json" else [row for row in csv.reader(io.StringIO(text)) if row]
     return [(str(one), other) for one, other in rows]

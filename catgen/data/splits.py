@@ -129,6 +129,11 @@ def blocks(array: Shaped[np.ndarray, "n ..."], size: int = BLOCK) -> Iterator[Sh
     yield array[start : start + step]
 
 
+def plain_dtype(num_classes: int) -> np.dtype:
+  """Returns the smallest little-endian unsigned dtype that holds all categories."""
+  return np.dtype(integer_dtype(num_classes)).newbyteorder("<")
+
+
 def fingerprint(
   parts: Mapping[str, Iterable[np.ndarray]],
   num_classes: int,
@@ -141,7 +146,7 @@ def fingerprint(
   stored or read changes nothing. What is given with records follows where there is any, with names and values.
   """
   digest = hashlib.sha256()
-  dtype = np.dtype(integer_dtype(num_classes)).newbyteorder("<")
+  dtype = plain_dtype(num_classes)
   for name, arrays in parts.items():
     digest.update(f"{name}\n".encode())
     count = 0
