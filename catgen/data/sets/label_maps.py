@@ -80,7 +80,8 @@ def label_maps(
   if os.path.isdir(path):
     files = _find(path, pattern)
     given = None if labels is None else _labels(path, files, labels)
-    palette = read_png(_content(next(iter(files.values()))[0]), path).colors
+    first = next(iter(files.values()))[0]
+    palette = read_png(_content(first), first).colors
     arrays = {name: _read_files(found, convert, known) for name, found in files.items()}
   else:
     if labels is not None:

@@ -234,3 +234,36 @@ def test_arrays_that_are_no_such_maps_are_refused(tmp_path, array, keywords, mes
   with pytest.raises(InputError, match=message) as caught:
     label_maps(str(tmp_path / "maps.npy"), splits=(1.0, 0, 0), **keywords)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"hello", png(palette_image(MAPS[0]))[:75], b""])
+def test_the_first_file_of_a_folder_is_named_like_any_other(tmp_path, content):
+  folder = write_folder(tmp_path / "maps")
+  for name in ("0.png", "3.png"):
+    write_folder(tmp_path / "maps")
+    (tmp_path / "maps" / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"maps/{name} (is no PNG|cannot be read|is empty)"):
+      label_maps(folder, splits=(6, 0, 0))
+
+
+@pytest.mark.parametrize("places", [["b/1.png", "a/2.png", "a/10.png"], ["é 1.png", "Z.png", "a.png"]])
+def test_files_are_read_in_the_order_of_their_paths_whatever_was_written_first(tmp_path, places):
+  for folder, order in (("one", [0, 1, 2]), ("other", [2, 1, 0])):
+    for i in order:
+      write_folder(tmp_path / folder, MAPS[i : i + 1], places[i : i + 1])
+  sources = [label_maps(str(tmp_path / folder), splits=(3, 0, 0)) for folder in ("one", "other")]
+  assert sources[0].fingerprint == sources[1].fingerprint
+  np.testing.assert_array_equal(everything(sources[0]), MAPS[sorted(range(3), key=places.__getitem__)])
+
+
+def test_hidden_files_and_files_of_other_endings_are_not_read(tmp_path):
+  folder = write_folder(tmp_path)
+  (tmp_path / "._0.png").write_bytes(b"of a Mac")
+  (tmp_path / "Thumbs.db").write_bytes(b"of Windows")
+  np.testing.assert_array_equal(everything(label_maps(folder, splits=(6, 0, 0))), MAPS)
+
+
+def test_a_folder_may_lie_at_home_and_its_name_hold_spaces(tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  write_folder(tmp_path / "my maps é")
+  np.testing.assert_array_equal(everything(label_maps("~/my maps é", splits=(6, 0, 0))), MAPS)
