@@ -1,9 +1,11 @@
 """The official files of text8 and enwik8, 100 MB of the English Wikipedia of 3 March 2006: fetched, verified."""
 
 import hashlib
+import http.client
 import io
 import urllib.request
 import zipfile
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -68,7 +70,7 @@ def download(corpus: Corpus) -> bytes:
   try:
     with urllib.request.urlopen(corpus.url, timeout=60) as response:
       packed = response.read()
-  except OSError as error:
+  except (OSError, http.client.HTTPException) as error:
     reason = getattr(error, "reason", error)
     raise InputError(
       f"{corpus.name} cannot be downloaded ({reason}); fetch {corpus.url} elsewhere and pass it as path=..."
@@ -87,7 +89,7 @@ def unpack(corpus: Corpus, path: str | None) -> UInt8[np.ndarray, "bytes"]:
       data = np.frombuffer(packed.read(corpus.name), np.uint8)
   except KeyError as error:
     raise InputError(f"{origin} holds no file {corpus.name}; fetch {corpus.url}") from error
-  except (zipfile.BadZipFile, EOFError, OSError) as error:
+  except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
     raise InputError(f"{origin} is truncated or no zip file ({error}); fetch {corpus.url} again") from error
   verify(data, corpus, origin)
   return data
