@@ -87,7 +87,7 @@ def _read_lines(path: str) -> dict[int, str]:
   """
   path = existing_file(path)
   try:
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:  # some editors write a byte order mark
       lines = {number: line.rstrip("\n") for number, line in enumerate(file, 1) if line.rstrip("\n")}
   except (OSError, UnicodeDecodeError) as error:
     raise InputError(f"{path} cannot be read as UTF-8 text ({error}); give one example a line") from error

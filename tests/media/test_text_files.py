@@ -1,0 +1,115 @@
+"""Files of text that users hand in and get back: any editor's lines, their numbers, one line for what is no text."""
+
+import codecs
+
+import numpy as np
+import pytest
+
+from catgen.batches import batch_of
+from catgen.data.codecs import alphabet_codec, byte_codec
+from catgen.interfaces import EventSpec, InputError
+from catgen.media import media_of
+from catgen.media.text import read_lines
+from catgen.reporting.terminal import MASK
+
+ALPHABET = "\\\n\rabn東é "
+TEXT = media_of(EventSpec((5,), len(ALPHABET)), alphabet_codec(ALPHABET), "character")
+BYTES = media_of(EventSpec((5,), 256), byte_codec(), "byte")
+
+
+def write(path, content):
+  path.write_bytes(content)
+  return str(path)
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+@pytest.mark.parametrize("breaks", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+def test_lines_are_the_same_for_every_editor_and_numbered_as_they_stand(tmp_path, mark, breaks, last):
+  content = breaks.join(["", "a é", "", "東", " b"]) + breaks * last
+  path = write(tmp_path / "my lines.txt", mark + content.encode())
+  assert read_lines(path) == {2: "a é", 4: "東", 5: " b"}
+  for media in (TEXT, BYTES):
+    batch = media.read(path)
+    assert batch.index.tolist() == [2, 4, 5]
+    assert media.shown(batch) == ["a é", "東", " b"]
+
+
+def test_a_file_of_the_home_folder_is_found(tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  write(tmp_path / "a.txt", b"ab")
+  assert read_lines("~/a.txt") == {1: "ab"}
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\r\n", codecs.BOM_UTF8, codecs.BOM_UTF8 + b"\n"])
+def test_a_file_without_text_is_named(tmp_path, content):
+  with pytest.raises(InputError, match=r"a\.txt has no text; give one example a line"):
+    read_lines(write(tmp_path / "a.txt", content))
+
+
+@pytest.mark.parametrize("content", ["ä\n".encode("latin-1"), "ab".encode("utf-16"), "東".encode()[:-1]])
+def test_a_file_that_is_no_utf8_is_named(tmp_path, content):
+  with pytest.raises(InputError, match=r"a\.txt cannot be read as UTF-8 text .*; give one example a line") as caught:
+    read_lines(write(tmp_path / "a.txt", content))
+  assert "\n" not in str(caught.value)
+
+
+def test_a_line_too_long_counts_positions_of_the_model(tmp_path):
+  path = write(tmp_path / "a.txt", "ab\nabéab\n".encode())
+  assert TEXT.read(path).valid.sum(axis=1).tolist() == [2, 5]
+  with pytest.raises(InputError, match=r"a\.txt, line 2: the input has shape \(6,\).*\(5,\); cut it"):
+    BYTES.read(path)
+
+
+def unescaped(line):
+  """Reads what a user finds in a file of samples, letter by letter."""
+  letters, found = iter(line), []
+  for letter in letters:
+    found.append({"n": "\n", "r": "\r", "\\": "\\"}[next(letters)] if letter == "\\" else letter)
+  return "".join(found)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_sample_is_one_line_of_the_file_and_says_which_it_was(tmp_path, seed):
+  rng = np.random.default_rng(seed)
+  batch = batch_of(rng.integers(0, len(ALPHABET), (20, 5)).astype(np.int32), np.arange(5) < rng.integers(0, 6, (20, 1)))
+  TEXT.written(str(tmp_path / "a.txt"), batch)
+  content = (tmp_path / "a.txt").read_bytes()
+  assert content.endswith(b"\n")
+  lines = content.decode().split("\n")[:-1]
+  expected = ["".join(ALPHABET[i] for i in x[valid]) for x, valid in zip(batch.x, batch.valid, strict=True)]
+  assert [unescaped(line) for line in lines] == expected
+
+
+def test_samples_go_to_a_file_of_the_home_folder(tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  monkeypatch.chdir(tmp_path)
+  TEXT.written("~/a b.txt", TEXT.typed(["ab"]))
+  assert (tmp_path / "a b.txt").read_text() == "ab\n"
+  assert [each.name for each in tmp_path.iterdir()] == ["a b.txt"]
+
+
+@pytest.mark.parametrize("pad", [False, True])
+@pytest.mark.parametrize("hole", ["#", "_"])
+def test_a_pattern_says_what_is_known(pad, hole):
+  text = f"a{hole}東{hole}b" if not pad else f"a{hole}東"
+  pattern = TEXT.parse(text, hole=hole, pad=pad)
+  assert pattern.observed.tolist() == [True, False, True, False, not pad]
+  assert [ALPHABET[i] for i in pattern.x[pattern.observed]] == ["a", "東", "b"][: 2 + (not pad)]
+
+
+def test_states_of_a_chain_are_shown_on_one_line_each_as_long_as_an_example():
+  states = np.array([[9] * 5, [0, 9, 1, 9, 7], [3, 4, 1, 2, 8]])
+  shown = TEXT.frames(states)
+  assert [len(frame) for frame in shown] == [5, 5, 5]
+  assert shown[0] == MASK * 5
+  assert shown[1] == f"\\{MASK}⏎{MASK}é"
+  assert all(frame.isprintable() for frame in shown)
+
+
+def test_words_of_training_are_counted_as_they_stand():
+  sets = {"samples": TEXT.typed(["ab ba", "b a b"]), "training": TEXT.typed(["ab ab", "b b a"])}
+  rows = {row[0]: row[1:] for row in TEXT.compared(sets)}
+  assert rows["examples"] == ["2", "2"]
+  known, total = map(int, rows["words that training has"][1].split(" of "))
+  assert known == total > 0  # all of its own
