@@ -148,7 +148,8 @@ def smooth(values: Float[np.ndarray, "steps"]) -> Float[np.ndarray, "steps"]:
 def _curve(records: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
   pairs = [(record["step"], record[name]) for record in records if record.get(name) is not None]
   steps, values = np.array(pairs, np.float64).reshape(-1, 2).T
-  return steps, values
+  known = np.isfinite(values)  # our own files have none other, those of other writers may
+  return steps[known], values[known]
 
 
 def new_figure(columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:

@@ -104,7 +104,8 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     InputError: the file is missing or another line is damaged.
   """
   try:
-    lines = pathlib.Path(path).read_text().splitlines()
+    # what a crash has left behind may be no text; it is no JSON either way
+    lines = pathlib.Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
   except OSError as error:
     raise InputError(f"cannot read {path}: {error.strerror}") from error
   records = []
@@ -124,7 +125,7 @@ def _drop_lines_after(path: pathlib.Path, step: int) -> None:
     return
   kept = [record for record in read_metrics(path) if record["step"] <= step]
   text = "".join(json.dumps(record) + "\n" for record in kept)
-  if text == path.read_text():
+  if text.encode() == path.read_bytes():
     return
   write_text(path, text)
 

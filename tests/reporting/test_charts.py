@@ -69,3 +69,43 @@ def test_mistakes_are_one_line(metrics, tmp_path):
     charts.loss_curve(metrics, tmp_path / "x.png", position="byte", train="other")
   with pytest.raises(InputError, match="cannot write the picture"):
     charts.loss_curve(metrics, tmp_path / "missing" / "x.png", position="byte")
+
+
+def curve_of(path, *lines):
+  path.write_text("".join(f"{line}\n" for line in lines))
+  return path
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "null"])
+def test_a_curve_is_drawn_from_what_is_finite(tmp_path, monkeypatch, value):
+  steps = [json.dumps({"step": i, "train/bits": 3.0 - i / 10}) for i in range(1, 6)]
+  line = f'{{"step": 9, "train/bits": {value}, "validation/bits": {value}}}'
+  figures = []
+  monkeypatch.setattr(charts, "save", lambda figure, path: figures.append(figure))
+  for path in (curve_of(tmp_path / "a", *steps, line), curve_of(tmp_path / "b", *steps)):
+    charts.loss_curve(path, "x.png", position="byte")
+  one, other = ([line.get_xydata() for line in figure.axes[0].lines] for figure in figures)
+  assert len(one) == len(other) == 2
+  np.testing.assert_array_equal(one, other)
+  with pytest.raises(InputError, match="has no values of 'train/bits' to draw"):
+    charts.loss_curve(curve_of(tmp_path / "c", line), "x.png", position="byte")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 59, 60, 61, 500])
+def test_smoothing_keeps_constants_reversal_and_the_range(number):
+  values = np.random.default_rng(number).normal(size=number)
+  found = charts.smooth(values)
+  np.testing.assert_allclose(charts.smooth(values[::-1])[::-1], found, atol=1e-12)
+  np.testing.assert_allclose(charts.smooth(2 * values + 1), 2 * found + 1, atol=1e-12)
+  assert values.min() - 1e-12 <= found.min() <= found.max() <= values.max() + 1e-12
+
+
+def test_models_are_drawn_best_on_top_and_unknown_errors_have_no_bar(tmp_path, monkeypatch):
+  figures = []
+  monkeypatch.setattr(charts, "save", lambda figure, path: figures.append(figure))
+  names = ["b", "a", "Straße"]
+  charts.comparison(names, [2.0, 1.0, 3.0], [0.1, float("nan"), 0.2], [[2.0], [0.9, 1.1], [3.0]], "x.png", unit="bits")
+  (axis,) = figures[0].axes
+  assert [label.get_text() for label in axis.get_yticklabels()] == ["Straße", "b", "a"]
+  assert {label.get_text() for label in axis.texts} == {"1.000", "2.000", "3.000"}
+  assert all(np.isfinite(line.get_xydata()).all() for line in axis.lines)

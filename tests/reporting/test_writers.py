@@ -162,3 +162,40 @@ def test_every_line_is_standard_json(tmp_path):
 
   line = (tmp_path / writers.FILE_NAME).read_text()
   assert json.loads(line, parse_constant=refuse) == {"step": 1, "a": None, "b": None, "c": True, "d": None}
+
+
+def written(path, *lines):
+  path.write_bytes(b"".join(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines))
+  return path
+
+
+STEPS = [{"step": i, "train/bits": 3.0 - i / 10} for i in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+  "tail", [b"", b'{"step": 6, "tr', b"\0" * 40, b"\xff\xfe\x80", "{ü".encode()[:-1], b"{", b"\n"[:0]]
+)
+def test_what_a_crash_leaves_at_the_end_is_dropped_and_training_goes_on(tmp_path, tail):
+  path = written(tmp_path / writers.FILE_NAME, *STEPS, tail)
+  assert writers.read_metrics(path) == STEPS
+  out = writers.open_writers(tmp_path, 5, tensorboard=False)
+  out.write(6, {"train/bits": 2.0})
+  out.close()
+  assert writers.read_metrics(path) == [*STEPS, {"step": 6, "train/bits": 2.0}]
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\n", b"\0\0\n", b"{\n", b"\n"])
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_damage_before_the_end_is_named_by_its_line(tmp_path, damage, place):
+  path = written(tmp_path / writers.FILE_NAME, *STEPS[:place], damage, *STEPS[place:])
+  with pytest.raises(InputError, match=rf"^line {place + 1} of .*metrics\.jsonl is damaged: remove it$"):
+    writers.read_metrics(path)
+
+
+def test_going_on_leaves_the_lines_before_it_byte_for_byte(tmp_path):
+  path = written(tmp_path / writers.FILE_NAME, *STEPS, {"step": 6, "note": "größer", "x": None, "y": 1e-300})
+  before = path.read_bytes()
+  writers.open_writers(tmp_path, 6, tensorboard=False).close()
+  assert path.read_bytes() == before
+  writers.open_writers(tmp_path, 3, tensorboard=False).close()
+  assert path.read_bytes() == b"".join(before.splitlines(keepends=True)[:3])
