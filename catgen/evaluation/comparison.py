@@ -82,7 +82,7 @@ def read_scores(path: pathlib.Path) -> Scores:
   try:
     with np.load(path) as file:
       return Scores(file["nats"], file["numbers"], file["positions"])
-  except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+  except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
     raise InputError(f"cannot read {path} ({error}); run launch.evaluate again") from error
 
 

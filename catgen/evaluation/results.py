@@ -108,7 +108,7 @@ def read_results(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return []
   except (OSError, ValueError) as error:
     raise InputError(f"cannot read {path} ({error}): move it away to start a new one") from error
-  if not isinstance(records, list):
+  if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
     raise InputError(f"{path} is no list of results: move it away to start a new one")
   return records
 

@@ -5,7 +5,7 @@ import pytest
 
 from catgen.bounds import estimate
 from catgen.evaluation import results
-from catgen.evaluation.comparison import Evaluation, Scores, difference, read_evaluations, summarize
+from catgen.evaluation.comparison import Evaluation, Scores, difference, read_evaluations, read_scores, summarize
 from catgen.evaluation.likelihood import Likelihood
 from catgen.interfaces import InputError
 
@@ -99,3 +99,64 @@ def test_evaluations_with_another_context_are_another_comparison(tmp_path):
     assert found.record["value"] == value
   with pytest.raises(InputError, match="no evaluation of the split 'test' with context 3"):
     read_evaluations(tmp_path, split="test", context=3)
+
+
+def rows(noise, number=1):
+  return -3.0 * COUNTS + noise.normal(size=(number, 5))
+
+
+def test_a_difference_turned_around_has_the_other_sign_and_with_itself_none(noise):
+  one, other = evaluation(rows(noise, 2)), evaluation(rows(noise, 3))
+  there, back = difference([one], [other]), difference([other], [one])
+  assert there.bits == pytest.approx(-back.bits)
+  assert there.error == pytest.approx(back.error)
+  assert there.bits == pytest.approx(one.record["value"] - other.record["value"])
+  assert difference([one], [one]) == (0.0, 0.0, 5)
+
+
+def test_differences_add_up_along_models(noise):
+  a, b, c = (evaluation(rows(noise)) for _ in range(3))
+  assert difference([a], [c]).bits == pytest.approx(difference([a], [b]).bits + difference([b], [c]).bits)
+
+
+def test_neither_the_order_of_seeds_nor_that_of_examples_matters(noise):
+  members, others = ([evaluation(rows(noise)) for _ in range(3)] for _ in range(2))
+  order = noise.permutation(5)
+
+  def reordered(each):
+    scores = each.scores
+    return each._replace(scores=Scores(scores.nats[:, order], scores.numbers[order], scores.positions[order]))
+
+  np.testing.assert_allclose(summarize(members[::-1])[:4], summarize(members)[:4])
+  np.testing.assert_allclose(summarize([reordered(each) for each in members])[:4], summarize(members)[:4])
+  found = difference([reordered(each) for each in members[::-1]], others)
+  np.testing.assert_allclose(found, difference(members, others))
+
+
+def test_a_difference_is_the_float64_ratio_of_sums(noise):
+  one, other = rows(noise, 4), rows(noise, 2)
+  found = difference([evaluation(one)], [evaluation(other)])
+  less = (other.mean(axis=0) - one.mean(axis=0)) / np.log(2)
+  assert found.bits == pytest.approx(less.sum() / COUNTS.sum(), rel=1e-12)
+  residual = less - found.bits * COUNTS
+  assert found.error == pytest.approx(np.sqrt(5 / 4 * (residual**2).sum()) / COUNTS.sum(), rel=1e-9)
+
+
+def test_an_unknown_error_of_one_seed_makes_that_of_all_unknown(noise):
+  members = [evaluation(rows(noise), error=error) for error in (0.01, None)]
+  assert np.isnan(summarize(members).monte_carlo_error)
+  assert summarize(members[:1]).monte_carlo_error == 0.01
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"half of it", "array"])
+def test_scores_that_are_damaged_are_one_line(tmp_path, content):
+  path = tmp_path / "scores.npz"
+  with open(path, "wb") as file:
+    np.savez(file, nats=np.zeros((1, 5)), numbers=NUMBERS)  # and no positions
+  if content == b"half of it":
+    path.write_bytes(path.read_bytes()[:300])
+  elif content != "array":
+    path.write_bytes(content)
+  with pytest.raises(InputError, match=r"^cannot read .*scores\.npz \(.*\); run launch\.evaluate again$") as caught:
+    read_scores(path)
+  assert "\n" not in str(caught.value)

@@ -102,3 +102,63 @@ def test_code_version_without_git_falls_back_to_the_package(monkeypatch):
   monkeypatch.setattr(subprocess, "run", missing)
   monkeypatch.setattr(results.importlib.metadata, "version", lambda name: "1.2.3")
   assert results.code_version() == "1.2.3"
+
+
+ENTRY = {"split": "test", "step": 3, "ema": False, "estimator": "elbo", "num_draws": 1, "value": 1.5}
+
+
+def test_half_of_a_file_is_never_taken_for_the_whole(tmp_path):
+  path = results.add_results(tmp_path, ENTRY, {**ENTRY, "step": 4, "note": "größer"})
+  whole = path.read_bytes().rstrip()
+  for size in range(len(whole)):
+    path.write_bytes(whole[:size])
+    with pytest.raises(InputError, match=r"results\.json"):
+      results.read_results(tmp_path)
+  path.write_bytes(whole)
+  assert len(results.read_results(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+  "content", ["[1]", '["a"]', "[[]]", "[null]", "null", "3", '"text"', '[{"value": 1}, 2]', "\xff"]
+)
+def test_a_file_that_holds_no_records_is_named_and_kept(tmp_path, content):
+  path = tmp_path / "results.json"
+  path.write_bytes(content.encode("latin-1"))
+  for use in (lambda: results.read_results(tmp_path), lambda: results.add_results(tmp_path, ENTRY)):
+    with pytest.raises(InputError, match=r"results\.json.*: move it away to start a new one$") as caught:
+      use()
+    assert "\n" not in str(caught.value)
+  assert path.read_bytes() == content.encode("latin-1")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), np.float64("nan")])
+def test_numbers_that_are_not_finite_are_null_at_any_depth(tmp_path, number):
+  record = {**ENTRY, "terms": {"a": [1.0, (number, {"b": number})]}, "value": number, 3: "three"}
+  path = results.add_results(tmp_path, record)
+  found = json.loads(path.read_text(), parse_constant=lambda word: pytest.fail(word))[0]
+  assert (found["value"], found["terms"], found["3"]) == (None, {"a": [1.0, [None, {"b": None}]]}, "three")
+  assert results.without_nan(found) == found
+
+
+@pytest.mark.parametrize("key", results.IDENTITY)
+def test_each_part_of_the_identity_tells_evaluations_apart(tmp_path, key):
+  results.add_results(tmp_path, ENTRY)
+  results.add_results(tmp_path, {**ENTRY, key: "other", "value": 2.5})
+  assert [entry["value"] for entry in results.read_results(tmp_path)] == [1.5, 2.5]
+  results.add_results(tmp_path, {**ENTRY, "note": "again"})
+  assert [entry["value"] for entry in results.read_results(tmp_path)] == [2.5, 1.5]  # replaced, as the newest
+
+
+@pytest.mark.parametrize("key", ["split", "step", "estimator", "num_draws", "context", "ema", "given"])
+def test_scores_of_different_evaluations_lie_in_different_files(tmp_path, key):
+  other = {"split": "train", "step": 4, "estimator": "iwbo", "num_draws": 9, "context": 2, "ema": True, "given": "none"}
+  paths = {results.scores_path(tmp_path, record) for record in (ENTRY, {**ENTRY, key: other[key]})}
+  assert len(paths) == 2
+  assert {path.parent for path in paths} == {tmp_path / "scores"}
+
+
+def test_the_hash_of_a_configuration_is_of_its_values_alone():
+  one = {"a": {"x": 1, "y": [1, 2]}, "b": None}
+  assert results.config_hash(one) == results.config_hash({"b": None, "a": {"y": [1, 2], "x": 1}})
+  others = [{**one, "b": 0}, {**one, "c": None}, {"a": {"x": 1, "y": [2, 1]}, "b": None}, {"a.x": 1, "b": None}]
+  assert len({results.config_hash(each) for each in [one, *others]}) == 5
