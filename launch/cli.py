@@ -4,13 +4,13 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from functools import partial
 
 from absl import logging
 
 from catgen.config.arguments import help_text, split_overrides
 from catgen.interfaces import InputError
 from catgen.reporting.progress import open_progress
+from catgen.reporting.terminal import say
 from catgen.runs.command import Command, arguments, perform
 
 from .parsing import parse
@@ -22,7 +22,6 @@ def main(description: str | None, words: Sequence[str] | None, *commands: Comman
   logging.set_verbosity(logging.ERROR)
   warnings.filterwarnings("ignore", category=DeprecationWarning)
   known, given = arguments(commands), sys.argv[1:] if words is None else words
-  say = partial(print, flush=True)
   try:
     if {"--help", "-help", "-h"} & set(given):
       say(help_text(description or "", known))

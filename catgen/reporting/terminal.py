@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +13,15 @@ from catgen.interfaces import InputError
 
 BOLD, GREEN, DIM, RESET = "\x1b[1m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 MASK = "\u2591"  # a light block: a position that has no category yet
+
+
+def say(line: str) -> None:
+  """Prints a line at once; characters that the terminal or pipe has no code for become question marks."""
+  try:
+    print(line, flush=True)
+  except UnicodeEncodeError:
+    encoding = sys.stdout.encoding
+    print(line.encode(encoding, "replace").decode(encoding), flush=True)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

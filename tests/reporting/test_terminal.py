@@ -1,10 +1,14 @@
 """Tables, corrections and chains as terminal text."""
 
 import doctest
+import io
 import re
+import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from catgen.interfaces import InputError
 from catgen.reporting import terminal
@@ -68,3 +72,66 @@ def test_colors_mark_what_changed_and_change_no_character():
 
 def test_chain_is_cut_to_the_width():
   assert terminal.chain_frames(["abcdef"], ["0"], color=False, width=3) == "0  abc"
+
+
+def said(monkeypatch, encoding, *lines, **options):
+  out = io.BytesIO()
+  monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding=encoding, newline="\n", **options))
+  for line in lines:
+    terminal.say(line)
+  return out.getvalue()
+
+
+def shown(character, encoding):
+  try:
+    character.encode(encoding)
+  except UnicodeEncodeError:
+    return "?"
+  return character
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "latin-1", "ascii", "cp1252"])
+def test_a_line_is_printed_at_once_with_what_the_terminal_can_show(monkeypatch, encoding):
+  lines = ["bits 2.5 ± 0.1", "東京 ⏎ ░", "plain", "half a path \udcff"]
+  found = said(monkeypatch, encoding, *lines).decode(encoding).split("\n")
+  assert found == ["".join(shown(character, encoding) for character in line) for line in lines] + [""]
+
+
+def test_nothing_is_replaced_that_can_be_shown(monkeypatch):
+  assert said(monkeypatch, "latin-1", "Grüße ± 1 ░") == "Grüße ± 1 ?\n".encode("latin-1")
+  assert said(monkeypatch, "utf-8", "Grüße ± 1 ░") == "Grüße ± 1 ░\n".encode()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text())
+def test_visible_text_is_one_line_of_as_many_printable_signs(text):
+  shown = terminal.visible(text)
+  assert len(shown) == len(text)
+  assert shown.isprintable()
+  assert terminal.visible(shown) == shown
+  assert all(one == other for one, other in zip(shown, text, strict=True) if other.isprintable())
+
+
+ROWS = [["a", 1, 2.5], ["Straße", 10_000, float("nan")], ["x" * 300, -3, -0.00004]]
+
+
+def test_columns_of_a_table_start_and_end_alike_however_long_a_name():
+  lines = terminal.table(["model", "steps", "bits"], ROWS).splitlines()
+  assert len(lines) == 2 + len(ROWS)
+  ends = [len(line) for line in lines[1:]]
+  assert len(set(ends)) == 1  # numbers stand right
+  places = [line.rstrip().rfind(" ") for line in lines[2:]]
+  assert all(line[place + 1 :] == f"{row[2]:.4f}" for line, place, row in zip(lines[2:], places, ROWS, strict=True))
+  assert "10,000" in lines[3]
+
+
+def test_a_table_does_not_depend_on_how_rows_are_handed_in():
+  expected = terminal.table(["model", "steps", "bits"], ROWS)
+  assert terminal.table(("model", "steps", "bits"), (tuple(row) for row in ROWS)) == expected
+  with pytest.raises(ValueError, match="zip"):
+    terminal.table(["model", "steps"], ROWS)
+
+
+@pytest.mark.parametrize("error", [None, float("nan")])
+def test_an_unknown_error_is_a_question_mark(error):
+  assert terminal.plus_minus(1.0, error, 2) == "1.00 ± ?"
