@@ -3,11 +3,11 @@
 import io
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Shaped
 
 from catgen import files
 from catgen.interfaces import InputError
@@ -17,9 +17,10 @@ LONGEST_RECORD = 512  # characters
 FEW_RECORDS = 200  # below, splits are counts of shuffled records: fractions by a hash could leave one empty
 STREAM_LENGTH = 64  # positions of a sequence of a stream
 SHORTEST_SPLIT = 24  # a stream is so many times longer than its sequences, so that a twentieth of it holds one
+_SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
 
-Data = str | os.PathLike[str] | Sequence[str] | np.ndarray
+Data = str | os.PathLike[str] | Sequence[Any] | np.ndarray
 
 
 class Chosen(NamedTuple):
@@ -36,6 +37,7 @@ class _Source(NamedTuple):
   medium: str  # "text", "values" or "maps"
   shape: tuple[int, ...]  # of an event
   reason: str
+  content: bytes | None = None  # of data in memory: of the file that the section names
 
 
 def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
@@ -70,6 +72,8 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
     "training": {"batch_size": 16 if is_unet else 32},
     "sampling": {"batch_size": 16},
   }
+  if source.content is not None:  # last, so that what was refused leaves nothing behind
+    _keep(pathlib.Path(source.section["path"]), source.content)
   return Chosen(config, (source.reason, f"{family}: {why}", size))
 
 
@@ -82,15 +86,18 @@ _MODELS: dict[str, dict[str, Any]] = {
 
 def _source(data: Data, workdir: pathlib.Path, seed: int) -> _Source:
   if isinstance(data, str | os.PathLike):
-    return _of_path(os.fspath(data))
+    return _of_path(os.path.expanduser(data))
   if isinstance(data, np.ndarray):
-    return _of_array(data, workdir, seed)
+    return _in_memory(data, workdir, seed)
   texts = list(data)
   if texts and all(isinstance(text, str) for text in texts):
     return _of_texts(texts, workdir, seed)
-  array = np.asarray(texts)
+  try:
+    array = np.asarray(texts)
+  except ValueError as error:
+    raise InputError("data are examples of different shapes; bring all to one, or give a list of strings") from error
   if array.dtype.kind in "biu":
-    return _of_array(array, workdir, seed)
+    return _in_memory(array, workdir, seed)
   raise InputError(
     f"data are a {type(data).__name__} of {array.dtype}; give a list of strings, a path, or an array of integers"
   )
@@ -98,22 +105,29 @@ def _source(data: Data, workdir: pathlib.Path, seed: int) -> _Source:
 
 def _of_path(path: str) -> _Source:
   if os.path.isdir(path):
-    maps = {"kind": "label_maps", "path": path}
-    return _Source(maps, "maps", _event_shape(maps), f"{path} is a folder: label maps")
+    return _of_folder(path)
   if path.endswith((".npy", ".npz")):
     from catgen.data.sets.array_file import load_arrays
 
-    first = next(iter(load_arrays(path).values()))
-    return _array_section(path, first.shape, len(first), None)
+    name, first = next(iter(load_arrays(path).items()))
+    return _of_array(first, path, single=not name)
   if not os.path.exists(path):
-    raise InputError(f"there is no file {path}; give a text, a .npy or .npz file, or a folder of label maps")
+    shown = repr(path if len(path) <= _SHOWN else f"{path[:_SHOWN]}...")
+    raise InputError(
+      f"there is no file {shown}; give the path of a text, a .npy or .npz file, or of a folder of label maps, or the "
+      "texts themselves as a list of strings"
+    )
   return _stream(path, os.path.getsize(path), f"{path}: one stream of characters")
 
 
-def _event_shape(section: Mapping[str, Any]) -> tuple[int, ...]:
+def _of_folder(path: str) -> _Source:
   from catgen.config import make_source
 
-  return make_source(section).event.shape
+  section = {"kind": "label_maps", "path": path}
+  source = make_source({**section, "splits": (1.0, 0.0, 0.0)})
+  are_split = source.splits.keys() != {"train"}  # by folders that are called so
+  section |= {} if are_split else _splits(source.splits["train"].num_examples)
+  return _Source(section, "maps", source.event.shape, f"{path} is a folder: label maps")
 
 
 def _of_texts(texts: Sequence[str], workdir: pathlib.Path, seed: int) -> _Source:
@@ -122,13 +136,13 @@ def _of_texts(texts: Sequence[str], workdir: pathlib.Path, seed: int) -> _Source
   if broken or len(lengths) > 1 or not 0 < max(lengths) <= LONGEST_RECORD:
     between, how = ("\n\n", "blank lines") if broken else ("\n", "line breaks")
     content = between.join(texts)
-    _keep(path, content.encode())
-    return _stream(str(path), len(content), f"{len(texts):,} texts: one stream of characters, {how} between them")
+    reason = f"{len(texts):,} texts: one stream of characters, {how} between them"
+    return _stream(str(path), len(content), reason)._replace(content=content.encode())
   order = np.random.default_rng(seed).permutation(len(texts)) if len(texts) < FEW_RECORDS else range(len(texts))
-  _keep(path, "".join(f"{texts[i]}\n" for i in order).encode())
-  length = max(lengths)
+  content, length = "".join(f"{texts[i]}\n" for i in order), max(lengths)
   section = {"kind": "text_lines", "path": str(path), "length": length, **_splits(len(texts))}
-  return _Source(section, "text", (length,), f"{len(texts):,} texts of {length} characters: a record each")
+  reason = f"{len(texts):,} texts of {length} characters: a record each"
+  return _Source(section, "text", (length,), reason, content.encode())
 
 
 def _stream(path: str, number: int, reason: str) -> _Source:
@@ -138,18 +152,12 @@ def _stream(path: str, number: int, reason: str) -> _Source:
   return _Source({"kind": "text_file", "path": path, "length": length}, "text", (length,), reason)
 
 
-def _of_array(array: Integer[np.ndarray, "..."], workdir: pathlib.Path, seed: int) -> _Source:
-  if array.dtype.kind not in "biu":
-    raise InputError(f"the array has dtype {array.dtype}; integers are needed: convert it")
-  if array.ndim == 0 or not array.size:
-    raise InputError(f"the array has shape {array.shape} and no data; the first axis must number examples")
+def _in_memory(array: Shaped[np.ndarray, "..."], workdir: pathlib.Path, seed: int) -> _Source:
+  found = _of_array(array, str(workdir / "data.npy"), single=True)
   few = array.ndim > 1 and len(array) < FEW_RECORDS
-  stored = array[np.random.default_rng(seed).permutation(len(array))] if few else array
-  path = workdir / "data.npy"
   content = io.BytesIO()
-  np.save(content, stored)
-  _keep(path, content.getvalue())
-  return _array_section(str(path), array.shape, len(array), seed)
+  np.save(content, array[np.random.default_rng(seed).permutation(len(array))] if few else array)
+  return found._replace(content=content.getvalue())
 
 
 def _keep(path: pathlib.Path, content: bytes) -> None:
@@ -161,14 +169,20 @@ def _keep(path: pathlib.Path, content: bytes) -> None:
     raise InputError(f"{path.parent} holds a run on other data; give another work directory, or the same data to go on")
 
 
-def _array_section(path: str, shape: tuple[int, ...], number: int, seed: int | None) -> _Source:
+def _of_array(array: Shaped[np.ndarray, "..."], path: str, *, single: bool) -> _Source:
+  """Returns what is chosen for an array of a file; single: it is not split yet."""
+  if array.dtype.kind not in "biu":
+    raise InputError(f"the array has dtype {array.dtype}; integers are needed: convert it")
+  if array.ndim == 0 or not array.size:
+    raise InputError(f"the array has shape {array.shape} and no data; the first axis must number examples")
+  shape, number = array.shape, len(array)
   if len(shape) == 1:
     length = min(STREAM_LENGTH, number // SHORTEST_SPLIT)
     if length < 2:
       raise InputError(f"a stream of {number} integers is too short; bring at least {2 * SHORTEST_SPLIT}")
     section = {"kind": "array_file", "path": path, "length": length}
     return _Source(section, "values", (length,), f"{number:,} integers: one stream")
-  section = {"kind": "array_file", "path": path, **(_splits(number) if path.endswith(".npy") else {})}
+  section = {"kind": "array_file", "path": path, **(_splits(number) if single else {})}
   medium, what = ("maps", "label maps") if len(shape) == 3 else ("values", "records")
   return _Source(section, medium, shape[1:], f"{number:,} {what} of {' x '.join(map(str, shape[1:]))}")
 

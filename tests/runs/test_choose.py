@@ -1,0 +1,225 @@
+"""What `fit` chooses for data in hand: sections that give back the data when they are read, and one line for others."""
+
+import gzip
+import pathlib
+
+import numpy as np
+import pytest
+
+from catgen.config import make_source, resolve
+from catgen.interfaces import InputError
+from catgen.runs import choose as module
+from catgen.runs.choose import FAMILIES, FEW_RECORDS, LONGEST_RECORD, choose
+
+RNG = np.random.default_rng(0)
+WORDS = ["the ", "cat ", "sat ", "on ", "a ", "mät "]
+
+
+def words(number, length=12, seed=0):
+  rng = np.random.default_rng(seed)
+  return ["".join(rng.choice(list("abcdé"), length)) for _ in range(number)]
+
+
+def source_of(chosen):
+  return make_source(resolve(chosen.config)["data"])
+
+
+def records(source):
+  """Returns the examples of all splits as a user knows them."""
+  found = []
+  for split in source.splits.values():
+    batch = split.examples(np.arange(split.num_examples))
+    found += [source.codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
+  return found
+
+
+def refused(message, data, workdir="unused", **keywords):
+  with pytest.raises(InputError, match=message) as caught:
+    choose(data, workdir, **keywords)
+  assert "\n" not in str(caught.value)
+  return str(caught.value)
+
+
+@pytest.mark.parametrize("number", [3, 20, FEW_RECORDS - 1, FEW_RECORDS, FEW_RECORDS + 100])
+def test_texts_of_one_length_are_records_and_all_come_back(tmp_path, number):
+  texts = words(number)
+  chosen = choose(texts, tmp_path / "new run")
+  source = source_of(chosen)
+  assert chosen.config["data"]["kind"] == "text_lines"
+  assert sorted(records(source)) == sorted(texts)
+  assert set(source.splits) == {"train", "validation", "test"}
+  assert source.event.shape == (12,)
+  assert f"{number:,} texts of 12 characters" in chosen.reasons[0]
+
+
+def test_few_records_are_dealt_by_the_seed_and_the_same_each_time(tmp_path):
+  texts = words(40)
+  found = [records(source_of(choose(texts, tmp_path / str(i), seed=seed))) for i, seed in enumerate((0, 0, 1))]
+  assert found[0] == found[1] != found[2]
+  assert found[0] != texts  # sorted files are not cut into a beginning and an end
+  assert choose(texts, tmp_path / "3", seed=7).config["seed"] == 7
+
+
+@pytest.mark.parametrize(
+  ("texts", "between"),
+  [
+    (["short one", "a longer text"] * 30, "\n"),
+    (["line\nbreak", "line\nbreaks"] * 30, "\n\n"),
+    (["old\rmac"] * 60, "\n\n"),
+    (["x" * (LONGEST_RECORD + 1), "y" * (LONGEST_RECORD + 1)], "\n"),
+    (["", "", *["ab" * 50] * 2], "\n"),
+  ],
+)
+def test_texts_of_other_lengths_are_one_stream_with_breaks_between_them(tmp_path, texts, between):
+  chosen = choose(texts, tmp_path)
+  assert chosen.config["data"]["kind"] == "text_file"
+  assert (tmp_path / "data.txt").read_bytes().decode() == between.join(texts)
+  source = source_of(chosen)
+  joined, examples = between.join(texts), records(source)
+  assert all(example in joined for example in examples)
+  assert source.event.shape == (chosen.config["data"]["length"],)
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (FEW_RECORDS, 40), (30, 4, 8), (30, 5, 6), (30, 2, 3, 4)])
+@pytest.mark.parametrize("dtype", ["u1", ">i4", "i8", bool])
+def test_arrays_are_kept_and_all_examples_come_back(tmp_path, shape, dtype):
+  array = RNG.integers(0, 2, shape).astype(dtype)
+  chosen = choose(array, tmp_path)
+  source = source_of(chosen)
+  found = np.stack(records(source))
+  assert sorted(map(bytes, found.astype("u1"))) == sorted(map(bytes, array.astype("u1")))
+  assert source.event.shape == shape[1:]
+  kind = chosen.config["model"]["network"]["kind"]
+  assert kind == ("unet" if len(shape) == 3 and not any(size % 4 for size in shape[1:]) else "transformer")
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.asarray])
+def test_a_stream_of_integers_may_be_a_list(tmp_path, form):
+  stream = RNG.integers(0, 9, 3000).tolist()
+  chosen = choose(form(stream), tmp_path)
+  np.testing.assert_array_equal(np.load(tmp_path / "data.npy"), stream)
+  assert chosen.config["data"]["length"] == module.STREAM_LENGTH
+  np.testing.assert_array_equal(np.concatenate(records(source_of(chosen)))[:2000], stream[:2000])
+
+
+@pytest.mark.parametrize("number", [48, 49, 200, 1535, 1536, 10_000])
+def test_sequences_of_a_stream_are_short_enough_for_every_split(tmp_path, number):
+  source = source_of(choose(RNG.integers(0, 3, number), tmp_path))
+  assert all(split.num_examples for split in source.splits.values())
+  assert source.event.shape == (min(module.STREAM_LENGTH, number // module.SHORTEST_SPLIT),)
+
+
+@pytest.mark.parametrize("name", ["a b é.txt", "a.txt.gz", "a.npy", "a.npz"])
+@pytest.mark.parametrize("form", [str, pathlib.Path, "home"])
+def test_a_path_is_read_where_it_lies_whichever_way_it_is_written(tmp_path, monkeypatch, name, form):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  text = "".join(np.random.default_rng(1).choice(WORDS, 800))
+  path = tmp_path / name
+  if name.endswith(("y", "z")) and "gz" not in name:
+    (np.save if name.endswith("y") else np.savez)(path, RNG.integers(0, 4, (250, 6)))
+  else:
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+  chosen = choose(f"~/{name}" if form == "home" else form(path), tmp_path / "run")
+  assert chosen.config["data"]["path"] == str(path)
+  assert source_of(chosen).splits["train"].num_examples > 0
+  assert not (tmp_path / "run").exists()  # nothing is copied
+
+
+def test_a_folder_is_one_of_label_maps(tmp_path):
+  from PIL import Image
+
+  for i in range(60):
+    Image.fromarray(RNG.integers(0, 3, (8, 12)).astype(np.uint8)).save(tmp_path / f"{i}.png")
+  chosen = choose(str(tmp_path), tmp_path)
+  assert chosen.config["data"] == {"kind": "label_maps", "path": str(tmp_path), "splits": (54, 3, 3)}
+  assert chosen.config["model"]["network"]["patch_size"] == 1  # 12 is no multiple of 8
+  (tmp_path / "val").mkdir()
+  (tmp_path / "0.png").rename(tmp_path / "val" / "0.png")
+  (tmp_path / "train").mkdir()
+  for path in tmp_path.glob("*.png"):
+    path.rename(tmp_path / "train" / path.name)
+  chosen = choose(str(tmp_path), tmp_path)
+  assert "splits" not in chosen.config["data"]
+  assert {name: split.num_examples for name, split in source_of(chosen).splits.items()} == {
+    "train": 59,
+    "validation": 1,
+  }
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_few_examples_of_a_file_are_split_by_count(tmp_path, suffix):
+  path = tmp_path / f"a{suffix}"
+  (np.save if suffix == ".npy" else np.savez)(path, RNG.integers(0, 4, (30, 4)))
+  source = source_of(choose(path, tmp_path))
+  assert {name: split.num_examples for name, split in source.splits.items()} == {
+    "train": 28,
+    "validation": 1,
+    "test": 1,
+  }
+  np.savez(path.with_suffix(".npz"), train=RNG.integers(0, 4, (30, 4)), test=RNG.integers(0, 4, (7, 4)))
+  source = source_of(choose(path.with_suffix(".npz"), tmp_path))
+  assert {name: split.num_examples for name, split in source.splits.items()} == {"train": 30, "test": 7}
+
+
+@pytest.mark.parametrize("family", [None, *FAMILIES])
+@pytest.mark.parametrize("data", ["texts", "records", "maps"])
+def test_every_choice_is_a_configuration_and_says_why(tmp_path, family, data):
+  given = {"texts": words(30), "records": RNG.integers(0, 4, (30, 5)), "maps": RNG.integers(0, 4, (30, 8, 8))}[data]
+  chosen = choose(given, tmp_path, family=family)
+  resolved = resolve(chosen.config)
+  usual = {"texts": "autoregressive", "records": "masked", "maps": "multinomial"}[data]
+  assert chosen.reasons[1].startswith(f"{family or usual}: {'as asked' if family else ''}")
+  expected = {"masked": "absorbing", "multinomial": "uniform"}.get(family or usual)
+  assert resolved["model"].get("process", {}).get("kind") == expected
+  assert (resolved["model"]["network"]["kind"] == "unet") == (data == "maps" and expected is not None)
+  assert len(chosen.reasons) == 3
+
+
+def test_the_same_data_go_on_and_others_are_refused(tmp_path):
+  texts, array = words(30), RNG.integers(0, 4, (30, 5))
+  assert choose(texts, tmp_path).config == choose(tuple(texts), tmp_path).config
+  refused("holds a run on other data; give another work directory, or the same data", words(30, seed=1), tmp_path)
+  assert choose(array, tmp_path).config == choose(array.copy(order="F"), tmp_path).config
+  refused("holds a run on other data", array[:, ::-1].copy(), tmp_path)
+  refused("holds a run on other data", array, tmp_path, seed=1)  # other records would be held out
+
+
+@pytest.mark.parametrize(
+  ("data", "message"),
+  [
+    ([], "data are a list of float64; give a list of strings, a path, or an array of integers"),
+    ([0.5, 1.0], "data are a list of float64"),
+    (["a", 1], "data are a list of <U"),
+    ([[1, 2], [3]], "data are examples of different shapes; bring all to one, or give a list of strings"),
+    (np.zeros((3, 4)), "the array has dtype float64; integers are needed: convert it"),
+    (np.zeros((0, 4), int), r"the array has shape \(0, 4\) and no data; the first axis must number examples"),
+    (np.zeros((), int), r"the array has shape \(\) and no data"),
+    (np.zeros(47, int), "a stream of 47 integers is too short; bring at least 48"),
+    (np.zeros((2, 4), int), r"2 example\(s\) cannot be split into train, validation and test; bring at least 3"),
+    (["ab"], r"1 example\(s\) cannot be split"),
+    (["", ""], "has 1 characters, too few to learn from; bring at least 48"),
+    (np.zeros((9, 33, 33), int), r"examples of shape \(33, 33\) have more than 1024 positions; bring shorter ones"),
+    ("no such file.txt", "there is no file 'no such file.txt'; give the path of a text, a .npy or .npz file"),
+    ("two lines\nof a text", r"there is no file 'two lines\\nof a text'; .*or the texts themselves as a list of str"),
+    ("nothing.npy", "nothing.npy is no readable .npy or .npz file"),
+  ],
+)
+def test_data_that_cannot_be_learned_from_are_named_and_leave_nothing_behind(tmp_path, data, message):
+  refused(message, data, tmp_path)
+  assert not list(tmp_path.iterdir())
+  choose(words(30), tmp_path)  # so that other data can follow
+
+
+@pytest.mark.parametrize("array", [np.int64(3), np.zeros((0, 3), int), np.zeros((4, 4))])
+def test_arrays_of_files_are_checked_like_those_in_memory(tmp_path, array):
+  np.save(tmp_path / "a.npy", array)
+  refused("the array has (dtype float64; integers are needed|shape .* and no data)", str(tmp_path / "a.npy"), tmp_path)
+
+
+def test_a_text_in_place_of_a_path_does_not_flood_the_screen(tmp_path):
+  assert len(refused("there is no file 'abcabc.*as a list of strings", "abc" * 10**5, tmp_path)) < 500
+
+
+def test_an_unknown_family_is_named_before_anything_is_written(tmp_path):
+  refused(f"family is 'flow'; choose one of {', '.join(FAMILIES)}, or None", words(30), tmp_path, family="flow")
+  assert not list(tmp_path.iterdir())
