@@ -6,9 +6,10 @@
 """
 
 import difflib
-import importlib.util
+import os
 import pathlib
 import traceback
+import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -67,11 +68,10 @@ def read_file(name: str) -> dict[str, Any]:
   asked, _, argument = name.partition(":")
   path = _find_file(asked).resolve()
   try:
-    spec = importlib.util.spec_from_file_location(f"configuration_{path.stem}", path)
-    if spec is None or spec.loader is None:
-      raise InputError(f"--config={name} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = types.ModuleType(f"configuration_{path.stem}")
+    module.__file__ = str(path)
+    # not imported: Python's cache of imports takes a file that was changed within a second for the old one
+    exec(compile(path.read_bytes(), path, "exec"), module.__dict__)
     if not hasattr(module, "get_config"):
       raise InputError(f"--config={name} cannot be loaded: it has no function get_config")
     config = module.get_config(argument) if argument else module.get_config()
@@ -87,7 +87,7 @@ def read_file(name: str) -> dict[str, Any]:
 def _find_file(asked: str) -> pathlib.Path:
   """Returns the path of a file: names without .py are those of catgen, whatever lies in the working directory."""
   if asked.endswith(".py"):
-    path, inside = pathlib.Path(asked), folder() / asked.removeprefix("configs/")
+    path, inside = pathlib.Path(os.path.expanduser(asked)), folder() / asked.removeprefix("configs/")
     found = path if path.exists() or not asked.startswith("configs/") else inside
     if not found.exists():
       raise InputError(f"--config={asked}: there is no such file; {_advice(asked.removeprefix('configs/')[:-3])}")

@@ -1,5 +1,7 @@
 """Configurations by name and by path, where their values come from, and one line for files that do not load."""
 
+import sys
+
 import pytest
 
 from catgen.config import describe, like, load_config, names, resolve
@@ -32,6 +34,31 @@ def test_names_are_found_from_everywhere_and_shadowed_by_nothing(mine, tmp_path)
   assert load_config("configs/quickstart.py").values["data"]["kind"] == "text8"
   assert load_config("configs/text_lines.py").values == load_config("text_lines").values
   assert "paper/text8_multinomial" in names()
+
+
+def test_a_path_may_begin_with_a_tilde_and_hold_spaces(mine, tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  (tmp_path / "my configs é").mkdir()
+  (tmp_path / "my configs é" / "mine.py").write_text(MINE)
+  for name in ("~/mine.py", "~/my configs é/mine.py", str(tmp_path / "my configs é" / "mine.py")):
+    assert load_config(f"{name}:48").values["data"]["length"] == 48
+  with pytest.raises(InputError, match=r"^--config=~/nothing\.py: there is no such file"):
+    load_config("~/nothing.py")
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_anyhow(mine, tmp_path):
+  expected = load_config(mine).values
+  for content in (MINE.encode("utf-8-sig"), MINE.replace("\n", "\r\n").encode()):
+    (tmp_path / "other.py").write_bytes(content)
+    assert load_config("other.py").values == expected
+
+
+def test_a_file_is_read_again_after_it_was_changed(mine, tmp_path, monkeypatch):
+  monkeypatch.setattr(sys, "dont_write_bytecode", False)
+  for length in range(32, 40):  # within a second, and of one size: no cache of Python's could tell
+    (tmp_path / "mine.py").write_text(MINE.replace('"32"', f'"{length}"'))
+    assert load_config(mine).values["data"]["length"] == length
+  assert [each.name for each in tmp_path.iterdir()] == ["mine.py"]  # and nothing is left beside it
 
 
 def test_what_stands_after_a_colon_is_the_argument(mine):
