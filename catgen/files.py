@@ -63,7 +63,7 @@ def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[
     InputError: it cannot be written, with the reason and the remedy.
   """
   try:
-    with open(path, "wb") as file:
+    with open(os.path.expanduser(path), "wb") as file:
       yield file
   except OSError as error:
     raise write_error(path, error, remedy=remedy) from error
@@ -77,6 +77,6 @@ def check_writable(path: Path | None, *, remedy: str = "choose another --output"
   if path is None:
     return
   try:
-    open(path, "ab").close()
+    open(os.path.expanduser(path), "ab").close()
   except OSError as error:
     raise write_error(path, error, remedy=remedy) from error

@@ -126,3 +126,39 @@ def test_looking_whether_a_file_can_be_written_changes_nothing_in_it(path):
   files.check_writable(path)
   assert path.read_bytes() == OLD
   files.check_writable(None)  # nothing was named
+
+
+def test_a_file_that_the_user_named_may_lie_at_home(tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  monkeypatch.chdir(tmp_path)
+  files.check_writable("~/a b é.txt")
+  with files.writing("~/a b é.txt") as file:
+    file.write(NEW)
+  assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"a b é.txt": NEW}
+  with pytest.raises(
+    InputError, match=r"^cannot write ~/missing/x: No such file or directory; choose another --output$"
+  ):
+    files.check_writable("~/missing/x")
+
+
+@pytest.mark.parametrize("name", ["a b.txt", "é東.txt", ".hidden", "x" * 200, "-", "a\\b"])
+def test_names_of_files_may_be_anything_that_the_disk_takes(tmp_path, name):
+  files.write_text(tmp_path / name, "text")
+  assert (tmp_path / name).read_text() == "text"
+  assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_name_that_the_disk_does_not_take_is_one_line(tmp_path):
+  with pytest.raises(InputError, match=r"^cannot write .*: File name too long; free space or choose another") as caught:
+    files.write_text(tmp_path / ("x" * 300), "text")
+  assert "\n" not in str(caught.value)
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", bytes(range(256)) * 5000])
+def test_bytes_are_those_that_were_written_and_writing_again_changes_nothing(path, content):
+  for _ in range(2):
+    with files.replacing(path) as file:
+      for start in range(0, len(content), 100_000):
+        file.write(content[start : start + 100_000])
+    assert path.read_bytes() == content

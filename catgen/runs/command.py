@@ -5,6 +5,7 @@ is --workdir, `config` is --config with what overrides it. `say`, `progress` and
 """
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -109,7 +110,7 @@ def _supplied(function: Callable[..., Any]) -> set[str]:
 def _workdir(values: Mapping[str, Any], default: Any) -> str:
   """Returns --workdir, or the default of the function's signature."""
   if values["workdir"]:
-    return values["workdir"]
+    return os.path.expanduser(values["workdir"])
   if isinstance(default, str):
     return default
   raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")

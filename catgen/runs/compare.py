@@ -101,6 +101,7 @@ def compare(
   for row, own in zip(rows, evaluations, strict=True):
     less = comparison.difference(own, evaluations[0])
     row["difference"], row["difference_error"], row["difference_examples"] = less
+  output = os.path.expanduser(output)
   path, picture = f"{output}.json", f"{output}.png"
   with replacing(path, remedy="choose another --output") as file:
     file.write(json.dumps(results.without_nan(rows), indent=1, allow_nan=False).encode())
@@ -132,7 +133,8 @@ def _expanded(patterns: Iterable[str]) -> list[str]:
   """
   found: list[str] = []
   for pattern in patterns:
-    names = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
+    pattern = os.path.expanduser(pattern)
+    names = sorted(glob.glob(pattern)) if glob.has_magic(pattern) and not os.path.isdir(pattern) else [pattern]
     folders = [name for name in names if os.path.isdir(name)]
     if not folders:
       raise InputError(f"there is no folder {pattern!r}; {_GIVE}")

@@ -109,3 +109,9 @@ def test_a_run_is_loaded(monkeypatch):
   assert [each.name for each in arguments(commands)] == ["workdir", "step", "ema", "twice"]
   perform(commands, values, {}, {"say": said.append, "progress": None, "color": False})
   assert said == ["(('here', '7', False), True)"]
+
+
+def test_a_work_directory_may_begin_with_a_tilde(monkeypatch, tmp_path):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  assert f"'workdir': '{tmp_path}/my runs/a'" in performed(workdir="~/my runs/a")[1][0]
+  assert "'workdir': 'runs/~a'" in performed(workdir="runs/~a")[1][0]
