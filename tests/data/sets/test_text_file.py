@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import inspect
 import lzma
 import tracemalloc
 
@@ -62,7 +63,7 @@ def test_examples_are_disjoint_chunks_and_crops_start_everywhere(tmp_path):
 def test_any_text_survives_in_blocks_of_any_size(tmp_path, monkeypatch, block, text):
   if len(set(text)) < 2:
     return
-  monkeypatch.setattr(splits.blocks, "__defaults__", (block,))
+  monkeypatch.setattr(inspect.unwrap(splits.blocks), "__defaults__", (block,))
   source = text_file(write(tmp_path / "a.txt", text), 1, splits=(1, 0, 0))
   assert source.codec.decode(stream_of(source.splits["train"])) == text
   assert source.bytes_per_position == pytest.approx(len(text.encode()) / len(text))
