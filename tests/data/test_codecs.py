@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec, byte_codec, from_spec, integer_codec, reduce_to_text8
+from catgen.data.codecs import (
+  TEXT8_ALPHABET,
+  alphabet_codec,
+  byte_codec,
+  character_table,
+  code_points,
+  from_spec,
+  integer_codec,
+  integer_dtype,
+  reduce_to_text8,
+  show,
+)
 from catgen.interfaces import InputError
 
 ALPHABETS = st.text(min_size=2, max_size=40).map(lambda text: "".join(sorted(set(text)))).filter(lambda a: len(a) > 1)
@@ -84,3 +95,36 @@ def test_what_cannot_be_encoded_is_named_on_one_line(make, names):
   assert "\n" not in message
   for name in names:
     assert name in message
+
+
+@pytest.mark.parametrize("size", [2, 254, 255, 256, 257, 70_000])
+def test_an_alphabet_of_any_size_keeps_its_order(size):
+  alphabet = "".join(map(chr, [*range(0x20, 0xD800), *range(0xE000, 0xE000 + 20_000)][:size]))
+  codec, table = alphabet_codec(alphabet), character_table(alphabet)
+  np.testing.assert_array_equal(codec.encode(alphabet), np.arange(size))
+  assert codec.decode(np.arange(size)) == alphabet
+  assert (table != np.iinfo(table.dtype).max).sum() == size  # no category looks like "none"
+  assert f"({size} characters)" in show(alphabet)
+  assert len(show(alphabet)) < 400
+
+
+@pytest.mark.parametrize("number", [1, 2, 256, 257, 65_536, 65_537])
+def test_a_dtype_holds_so_many_values_and_a_smaller_one_would_not(number):
+  dtype = np.dtype(integer_dtype(number))
+  assert number - 1 <= np.iinfo(dtype).max
+  assert dtype.itemsize == 1 or number - 1 > np.iinfo(f"u{dtype.itemsize // 2}").max
+
+
+def test_code_points_are_those_of_python_surrogates_too():
+  text = "aé東😀\0\ud800\uffff\U0010ffff"
+  assert code_points(text).tolist() == [ord(letter) for letter in text]
+  assert alphabet_codec(text).decode(np.arange(len(text))) == text
+
+
+@pytest.mark.parametrize("text", ["ä東😀", "a\ud800b", "", "\0\n"])
+def test_bytes_of_text_come_back_and_halves_of_characters_are_marked(text):
+  codec = byte_codec()
+  data = text.encode("utf-8", "surrogatepass")
+  np.testing.assert_array_equal(codec.encode(text), list(data))
+  np.testing.assert_array_equal(codec.encode(data), list(data))
+  assert codec.decode(np.array(list("ä".encode())[:1])) == "\N{REPLACEMENT CHARACTER}"
