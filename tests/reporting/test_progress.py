@@ -4,6 +4,8 @@ import io
 from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from catgen.reporting import progress
 
@@ -102,3 +104,32 @@ def test_short_numbers(value, text):
 )
 def test_durations(seconds, text):
   assert progress.duration(seconds) == text
+
+
+@pytest.mark.parametrize("value", [1.234, 12.34, 999.4, 1000.0, 45_678, 999_949, 12_345_678, 9.994e11, 0.01234])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_short_numbers_are_within_half_a_percent(value, sign):
+  text = progress.short_number(sign * value)
+  factor = {"k": 1e3, "M": 1e6, "G": 1e9}.get(text[-1], 1)
+  assert float(text.rstrip("kMG")) * factor == pytest.approx(sign * value, rel=0.005)
+  assert len(text.lstrip("-")) <= 6
+  assert "e" not in text
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0, 10**6))
+def test_durations_name_every_second_once(seconds):
+  words = progress.duration(seconds).split()
+  units = {"s": 1, "min": 60, "h": 3600}
+  total = sum(int(number) * units[unit] for number, unit in zip(words[::2], words[1::2], strict=True))
+  assert abs(total - seconds) <= (0.5 if seconds < 3599 else 60)
+
+
+@pytest.mark.parametrize(
+  ("number", "unit", "word"), [(1, "step", "1 step "), (2, "batch", "2 batches "), (3, "map", "3 maps ")]
+)
+def test_a_log_counts_in_words(number, unit, word):
+  out = io.StringIO()
+  bar = progress.open_progress(number, unit=unit, stream=out)
+  bar.update(number)
+  assert f"{number} of {word}(100%)" in out.getvalue()
