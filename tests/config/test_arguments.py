@@ -93,3 +93,36 @@ def test_help_names_flags_values_and_defaults():
     "  --seeds=TEXT",
   ):
     assert line in shown
+
+
+@pytest.mark.parametrize("value", ["", "a b", "x=y=z", "-1", "~/é.txt", "a,b", "'q'"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_value_of_an_override_is_passed_on_as_it_is(value, apart):
+  words = ["--config.a.b", value] if apart else [f"--config.a.b={value}"]
+  assert split_overrides(["--seed=1", *words, "--x"], "config") == (["--seed=1", "--x"], {"a.b": value})
+
+
+def test_the_last_of_equal_overrides_counts_and_other_flags_of_a_like_name_stay():
+  words = ["--config.a=1", "--configs.a=3", "--config_b=4", "--config.a=2", "-config.a=5"]
+  assert split_overrides(words, "config") == (["--configs.a=3", "--config_b=4", "-config.a=5"], {"a": "2"})
+
+
+@pytest.mark.parametrize("item", [int, float, str])
+def test_a_list_keeps_its_order_and_its_type(item):
+  given = [str(item(each)) for each in (3, 1, 2, 2)]
+  assert converted(Argument("sizes", "list", (), "", (), item), given) == tuple(map(item, (3, 1, 2, 2)))
+  assert converted(Argument("sizes", "list", (), "", (), item), []) == ()
+
+
+@pytest.mark.parametrize("given", [["3", ""], ["1.5"], [" "], ["1e3"]])
+def test_an_item_that_is_no_whole_number_is_named_with_its_flag(given):
+  with pytest.raises(InputError, match=r"^--sizes=.* must be whole numbers separated by commas$") as caught:
+    converted(Argument("sizes", "list", (), "", (), int), given)
+  assert f"--sizes={','.join(given)} must" in str(caught.value)
+
+
+def test_help_wraps_long_meanings_and_loses_no_word():
+  meaning = " ".join(f"word{i}" for i in range(200))
+  lines = help_text("Bakes.", [Argument("name", "str", None, meaning)]).splitlines()
+  assert all(len(line) <= 100 for line in lines)
+  assert " ".join(lines[4:]).split() == meaning.split()

@@ -1,6 +1,7 @@
 """Values of keys as a file has them and as a command line writes them, and one line for each that does not fit."""
 
 import inspect
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -94,3 +95,42 @@ def test_a_required_value_may_be_missing_for_now():
 
 def test_plain_values_are_those_of_json():
   assert plain({"a": (1, (2, 3)), "b": {"c": "d"}}) == {"a": [1, [2, 3]], "b": {"c": "d"}}
+
+
+VALUES = [(0, int), (7, float), (-7, int), (3e-4, float), (1e300, float), (0.0, float), (True, bool), (False, bool)]
+VALUES += [("a b", str), ("é東", str), ("", str), (None, int | None), (5, int | None), ([1, 2], Sequence[int])]
+VALUES += [([], Sequence[float]), ([0.5, 2.0], Sequence[float]), (["a", "b c"], Sequence[str])]
+VALUES += [([1, 0.5], Sequence[float | int])]
+
+
+@pytest.mark.parametrize(("value", "annotation"), VALUES, ids=str)
+def test_a_value_survives_its_way_through_a_command_line_and_through_json(value, annotation):
+  key = parameter(annotation, default=None if value is None else 0)
+  text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+  assert parsed(text, key, "a") == value
+  assert checked(json.loads(json.dumps(value)), key, "a") == value
+  assert checked(checked(value, key, "a"), key, "a") == value
+
+
+@pytest.mark.parametrize("text", ["32,64", "(32,64)", "[32, 64]", " ( 32 , 64 ) ", "32,64,", "'32','64'"])
+def test_a_list_is_the_same_in_every_spelling(text):
+  assert parsed(text, parameter(Sequence[int]), "a") == [32, 64]
+
+
+@pytest.mark.parametrize("text", ["none", "None", "NONE"])
+def test_none_is_a_word_only_where_a_key_may_be_none(text):
+  assert parsed(text, parameter(int | None), "a") is None
+  assert parsed(text, parameter(str), "a") == text
+  with pytest.raises(InputError, match="a whole number is needed"):
+    parsed(text, parameter(int), "a")
+
+
+@pytest.mark.parametrize("text", ["1", "yes", "TRUE", "True"])
+def test_truth_has_several_words(text):
+  assert parsed(text, parameter(bool), "a") is True
+
+
+@pytest.mark.parametrize("text", ["", "2", "on", "t", "truth"])
+def test_other_words_are_no_truth(text):
+  with pytest.raises(InputError, match=rf"^config\.a is '{text}'; True or False is needed$"):
+    parsed(text, parameter(bool), "a")
