@@ -126,3 +126,34 @@ def test_mistakes_are_named():
     fit(x, valid=np.zeros(x.shape, bool))
   with pytest.raises(InputError, match="not possible with 10001 categories"):
     fit(x, num_classes=10_000)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
+def test_other_numbers_for_the_categories_and_another_order_of_maps_change_nothing(order):
+  x, names = field(np.random.default_rng(6), 40, 4, 5)[0], np.array([2, 0, 1], np.int32)
+  test = x[:9]
+  expected = neighbor_counts.log_prob(fit(x), batch_of(test), order)
+  found = neighbor_counts.log_prob(fit(names[x]), batch_of(names[test]), order)
+  np.testing.assert_allclose(found, expected, rtol=1e-12)
+  np.testing.assert_array_equal(neighbor_counts.log_prob(fit(x[::-1].copy()), batch_of(test), order), expected)
+
+
+def test_a_place_has_the_frequencies_of_its_pixel_with_one_observation_added():
+  x = field(np.random.default_rng(7), 30, 3, 4)[0]
+  overall = np.bincount(x.ravel(), minlength=3) + 1.0
+  found = fit(x).places
+  for i, j in np.ndindex(3, 4):
+    counts = np.bincount(x[:, i, j], minlength=3) + overall / overall.sum()
+    np.testing.assert_allclose(found[i, j], counts / 31, rtol=1e-12)
+  np.testing.assert_allclose(fit(x[:, ::-1].copy()).places, found[::-1])
+
+
+def test_what_lies_below_and_to_the_right_has_no_influence():
+  x = field(np.random.default_rng(8), 30, 4, 5)[0]
+  model, changed = fit(x), x.copy()
+  changed[:, 2, 3:] = (changed[:, 2, 3:] + 1) % 3
+  changed[:, 3] = (changed[:, 3] + 1) % 3
+  one, other = (neighbor_counts.log_prob(model, batch_of(each), 5) for each in (x, changed))
+  np.testing.assert_array_equal(one[:, :2], other[:, :2])
+  np.testing.assert_array_equal(one[:, 2, :3], other[:, 2, :3])
+  assert (one[:, 2, 3] != other[:, 2, 3]).any()

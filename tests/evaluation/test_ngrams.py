@@ -156,3 +156,56 @@ def test_a_million_characters_take_seconds():
   start = time.perf_counter()
   ngrams.fit(batch_of(x), order=5, num_classes=27)
   assert time.perf_counter() - start < 10
+
+
+def drawn(seed, shape, num_classes=4):
+  rng = np.random.default_rng(seed)
+  return np.where(rng.random(shape) < 0.5, 0, rng.integers(0, num_classes, shape))
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_other_numbers_for_the_categories_change_no_probability(order):
+  x, test, names = drawn(0, (6, 50)), drawn(1, (5, 9)), np.array([2, 0, 3, 1])
+  model, renamed = (ngrams.fit(batch_of(each), order=3, num_classes=4) for each in (x, names[x]))
+  expected = ngrams.log_prob(model, batch_of(test), order=order)
+  np.testing.assert_allclose(ngrams.log_prob(renamed, batch_of(names[test]), order=order), expected, rtol=1e-12)
+
+
+def test_rows_count_in_any_order_and_a_gap_is_the_end_of_a_row():
+  x, test = drawn(2, (8, 21)), batch_of(drawn(3, (5, 9)))
+  expected = ngrams.log_prob(ngrams.fit(batch_of(x), order=4, num_classes=4), test, order=4)
+  shuffled = ngrams.fit(batch_of(x[::-1].copy()), order=4, num_classes=4)
+  joined = np.pad(x, ((0, 0), (0, 1))).reshape(1, -1)
+  valid = np.pad(np.ones(x.shape, bool), ((0, 0), (0, 1))).reshape(1, -1)
+  gaps = ngrams.fit(batch_of(joined, valid), order=4, num_classes=4)
+  for model in (shuffled, gaps):
+    np.testing.assert_array_equal(ngrams.log_prob(model, test, order=4), expected)
+
+
+def test_a_category_that_is_never_seen_is_possible_and_less_likely_than_any_other():
+  x = drawn(4, (1, 400), 3)
+  model = ngrams.fit(batch_of(x), order=3, num_classes=5)
+  nats = ngrams.log_prob(model, batch_of(np.arange(5)[:, None]), order=3)[:, 0]
+  assert np.isfinite(nats).all()
+  assert nats[3] == nats[4] < nats[:3].min()
+
+
+@pytest.mark.parametrize("order", [1, 2, 5])
+def test_a_score_is_the_mean_over_positions_of_what_examples_cost(order):
+  model = ngrams.fit(batch_of(drawn(5, (1, 300))), order=5, num_classes=4)
+  test, valid = drawn(6, (7, 12)), np.arange(12) < np.arange(5, 12)[:, None]
+  found = ngrams.score(model, batch_of(test, valid), order=order)
+  rows = [row[None, :size] for size, row in enumerate(test, 5)]
+  nats = [ngrams.log_prob(model, batch_of(row), order=order).sum() for row in rows]
+  assert found.bits == pytest.approx(-sum(nats) / np.log(2) / valid.sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+  ("order", "num_classes", "fits"), [(63, 2, False), (62, 2, True), (7, 256, True), (8, 256, False)]
+)
+def test_grams_that_do_not_fit_a_word_are_refused(order, num_classes, fits):
+  if fits:
+    ngrams.check_order(order, num_classes)
+  else:
+    with pytest.raises(InputError, match=f"order of {order} is not possible with {num_classes} categories: lower"):
+      ngrams.check_order(order, num_classes)

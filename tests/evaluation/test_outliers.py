@@ -65,3 +65,37 @@ def test_equal_examples_get_equal_scores_only_with_the_same_draws():
   assert not (own.nats == own.nats[:, :1]).all()
   assert shared.numbers.tolist() == list(range(9))
   assert not np.array_equal(shared.nats[0], shared.nats[1])  # replicates still differ
+
+
+@pytest.mark.parametrize("grow", [lambda x: 3 * x + 7, np.exp, np.cbrt], ids=["line", "exp", "root"])
+def test_ranks_alone_decide(grow):
+  rng = np.random.default_rng(5)
+  bits, reference = rng.integers(-4, 5, 20) / 2, rng.integers(-4, 5, 33) / 2
+  np.testing.assert_array_equal(
+    outliers.percentiles(grow(bits), grow(reference)), outliers.percentiles(bits, reference)
+  )
+  assert outliers.separation(grow(bits), grow(reference)) == outliers.separation(bits, reference)
+
+
+def test_neither_set_is_ordered_and_repeating_the_reference_moves_nothing():
+  rng = np.random.default_rng(6)
+  bits, reference = rng.normal(size=20), rng.normal(size=33)
+  expected = outliers.percentiles(bits, reference)
+  np.testing.assert_array_equal(outliers.percentiles(bits[::-1], reference[::-1])[::-1], expected)
+  np.testing.assert_allclose(outliers.percentiles(bits, np.tile(reference, 3)), expected)
+  assert (np.diff(outliers.percentiles(np.sort(bits), reference)) >= 0).all()
+
+
+def test_turned_around_a_percentile_is_what_is_missing_to_a_hundred():
+  bits, reference = np.array([1.0, 2.0, 2.5]), np.array([2.0, 1.0, 2.0, 7.0])
+  np.testing.assert_allclose(outliers.percentiles(-bits, -reference), 100 - outliers.percentiles(bits, reference))
+  assert outliers.separation(reference, reference).probability == 0.5
+
+
+def test_an_impossible_example_needs_infinitely_many_bits_and_is_the_least_likely():
+  found = outliers.example_bits(np.array([[-1.0, -np.inf], [-3.0, -np.inf]]), np.array([2, 2]))
+  assert found.bits[0] == pytest.approx(1 / np.log(2))
+  assert found.errors[0] == pytest.approx(np.sqrt(2) * 0.5 / np.log(2) / np.sqrt(2))
+  assert found.bits[1] == np.inf
+  assert np.isnan(found.errors[1])
+  assert outliers.percentiles(found.bits, np.array([0.0, 9.0])).tolist() == [50.0, 100.0]

@@ -147,3 +147,79 @@ def test_maps_are_corrected_as_texts_are():
     for model, given in ((MODEL, x), (square(MODEL), x.reshape(-1, 2, 2)))
   ]
   assert scores[0] == scores[1]
+
+
+def edited(seed=10, number=40, length=7):
+  """Returns a truth with invalid positions, what was typed, and a correction of some of it."""
+  rng = np.random.default_rng(seed)
+  truth = batch_of(rng.integers(0, 4, (number, length)), rng.random((number, length)) < 0.8)
+  typed = spelling.corrupt(rng, truth, 0.3, 4).x
+  return truth, typed, np.where(rng.random(typed.shape) < 0.5, truth.x, rng.integers(0, 4, typed.shape))
+
+
+def test_a_judgement_counts_position_by_position():
+  truth, typed, mended = edited()
+  counts = dict.fromkeys(("repaired", "broken", "wrong", "left", "clean", "valid"), 0)
+  for row, column in np.ndindex(*typed.shape):
+    if truth.valid[row, column]:
+      true, was, now = (each[row, column] for each in (truth.x, typed, mended))
+      counts["valid"] += 1
+      counts["wrong"] += was != true
+      counts["clean"] += was == true
+      counts["repaired"] += was != true and now == true
+      counts["broken"] += was == true and now != true
+      counts["left"] += now != true
+  found = spelling.judge(truth, typed, mended)
+  assert (found.repaired.hits, found.repaired.total) == (counts["repaired"], counts["wrong"])
+  assert (found.broken.hits, found.broken.total) == (counts["broken"], counts["clean"])
+  assert (found.wrong_before.hits, found.wrong_before.total) == (counts["wrong"], counts["valid"])
+  assert (found.wrong_after.hits, found.wrong_after.total) == (counts["left"], counts["valid"])
+
+
+def test_the_truth_repairs_all_and_doing_nothing_repairs_none():
+  truth, typed, _ = edited()
+  best, nothing = spelling.judge(truth, typed, truth.x), spelling.judge(truth, typed, typed)
+  assert (best.repaired.value, best.broken.value, best.wrong_after.value) == (1.0, 0.0, 0.0)
+  assert (nothing.repaired.value, nothing.broken.value) == (0.0, 0.0)
+  assert nothing.wrong_after == nothing.wrong_before
+
+
+def test_invalid_positions_and_the_order_of_examples_have_no_say():
+  truth, typed, mended = edited()
+  noise = np.where(truth.valid, 0, 1)
+  found = spelling.judge(truth, typed, mended)
+  assert spelling.judge(truth, (typed + noise) % 4, (mended + noise) % 4) == found
+  turned = truth._replace(x=truth.x[::-1], valid=truth.valid[::-1])
+  assert spelling.judge(turned, typed[::-1], mended[::-1]) == found
+
+
+@pytest.mark.parametrize("hits", [[0, 0, 0], [1, 0, 2], [3, 1, 4], [5, 5, 5]])
+def test_a_share_and_what_is_missing_to_one_have_mirrored_intervals(hits):
+  counts, totals = np.array(hits), np.array([5, 5, 5])
+  one, other = spelling.share(counts, totals), spelling.share(totals - counts, totals)
+  assert one.value == pytest.approx(1 - other.value)
+  assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low))
+  assert 0 <= one.low <= one.value <= one.high <= 1
+
+
+def test_examples_without_a_position_count_for_nothing():
+  counts, totals = [0, 9, 1, 8], [9, 9, 9, 9]  # unlike binomial ones, so that their number matters
+  some, more = (spelling.share(np.array(counts + [0] * n), np.array(totals + [0] * n)) for n in (0, 3))
+  assert some == more
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_corruption_is_the_same_for_the_same_seed_and_none_at_rate_zero(rate):
+  truth, *_ = edited()
+  one, other = (spelling.corrupt(np.random.default_rng(3), truth, rate, 4).x for _ in range(2))
+  np.testing.assert_array_equal(one, other)
+  assert (one != truth.x).any() == (rate > 0)
+  assert ((one >= 0) & (one < 4)).all()
+
+
+@pytest.mark.parametrize(
+  ("rate", "num_classes"), [(-1e-9, 4), (0.75, 4), (1.0, 4), (0.5, 2), (float("nan"), 4), (0.0, 1)]
+)
+def test_a_rate_at_which_letters_tell_nothing_is_refused(rate, num_classes):
+  with pytest.raises(InputError, match=r"^the error rate is .*; it must lie in \[0, "):
+    spelling.check_error_rate(rate, num_classes)

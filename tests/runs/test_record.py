@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from catgen.data import from_spec
-from catgen.interfaces import EventSpec, InputError
+from catgen.interfaces import Attribute, EventSpec, InputError
 from catgen.runs import record
 from catgen.runs.record import FORMAT, RunRecord, check_same_run, read_record, write_record
 
@@ -82,3 +82,54 @@ def test_the_identity_leaves_out_the_seed_alone():
 def test_one_process_of_several_writes(tmp_path):
   write_record(str(tmp_path), RECORD, write=False)
   assert not list(pathlib.Path(tmp_path).iterdir())
+
+
+def test_half_of_a_record_is_never_taken_for_the_whole(tmp_path):
+  write_record(str(tmp_path), RECORD)
+  path = tmp_path / "config.json"
+  whole = path.read_bytes()
+  for size in [*range(0, len(whole), 23), len(whole) - 2]:
+    path.write_bytes(whole[:size])
+    with pytest.raises(InputError, match=r"config\.json (cannot be read|has format)") as caught:
+      read_record(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["config", "event", "codec", "position", "fingerprint", "attributes"])
+def test_a_record_without_one_of_its_parts_is_damaged(tmp_path, key):
+  write_record(str(tmp_path), RECORD)
+  path = tmp_path / "config.json"
+  content = json.loads(path.read_text())
+  del content[key]
+  path.write_text(json.dumps(content))
+  with pytest.raises(
+    InputError, match=r"config\.json cannot be read .*; restore it or train in another work directory"
+  ):
+    read_record(str(tmp_path))
+
+
+def test_names_in_any_script_and_of_any_length_survive(tmp_path):
+  spec = {"kind": "alphabet", "alphabet": "ä東😀\n\ud800"}
+  attributes = (Attribute("Straße", ("x" * 5000, "東")),)
+  written = RECORD._replace(codec=from_spec(spec), attributes=attributes, description="größer ± 1")
+  write_record(str(tmp_path / "a b é"), written)
+  assert without_functions(read_record(str(tmp_path / "a b é"))) == without_functions(written)
+
+
+FREE = ["report_every", "validate_every", "validation_examples", "validation_samples", "num_microbatches", "prefetch"]
+
+
+@pytest.mark.parametrize("key", FREE)
+def test_what_may_differ_is_free_whichever_run_has_it(key):
+  other = changed(training={**CONFIG["training"], key: 12345})
+  check_same_run(RECORD, other, "there")
+  check_same_run(other, RECORD, "there")
+
+
+def test_several_differences_are_counted_and_the_first_is_named():
+  new = changed(seed=1, data={"kind": "y"}, training={"num_steps": 4})
+  with pytest.raises(
+    InputError, match=r"config\.data\.kind is 'x' there and 'y' here \(and 2 more keys\); use another"
+  ):
+    check_same_run(RECORD, new, "there")
+  check_same_run(RECORD, RECORD._replace(code_version="other", description="other"), "there")
