@@ -57,7 +57,7 @@ def test_examples_are_disjoint_chunks_and_crops_start_everywhere(tmp_path):
   assert decode(train.crops(np.array([train.num_crops - 1])).x[0]) == text[-10:]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_characters="\r\n\ufeff", exclude_categories=["Cs"]), min_size=2))
 @pytest.mark.parametrize("block", [1, 3, 2**20])
 def test_any_text_survives_in_blocks_of_any_size(tmp_path, monkeypatch, block, text):
@@ -70,7 +70,7 @@ def test_any_text_survives_in_blocks_of_any_size(tmp_path, monkeypatch, block, t
 
 
 @given(content=st.binary(min_size=1))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_survive(tmp_path, content):
   source = text_file(write(tmp_path / "a.bin", content), 1, "bytes", (1, 0, 0))
   np.testing.assert_array_equal(stream_of(source.splits["train"]), list(content))
