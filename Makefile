@@ -29,10 +29,10 @@ demo: setup
 	@$(BIN)/python -m launch.demo --workdir=$(WORKDIR)
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: setup
-	CATGEN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	CATGEN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: setup
 	$(BIN)/python -m benchmarks.training

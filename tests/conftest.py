@@ -1,7 +1,6 @@
 """For all tests: eight virtual CPU devices, quick compiling and a cache, run-time shape checks, loud rank promotion.
 
-With several workers, tests of one file run on one of them, so that they share what is compiled, and tests of the runs
-of seconds share these; a mark `xdist_group` says otherwise.
+With several workers, the tests of a file run on one of them (`--dist loadfile`), so that they share what is compiled.
 """
 
 import os
@@ -21,17 +20,24 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 install_import_hook("catgen", "beartype.beartype")
 
-from tests.tiny_run import RUNS, here, map_run, map_workdir, maps, text, text_run, workdir  # noqa: E402, F401 (fixtures)
+from tests.tiny_run import here, map_run, map_workdir, maps, text, text_run, workdir  # noqa: E402, F401 (fixtures)
 
+_LONGEST = (
+  "contracts/test_families",
+  "notebooks",
+  "launch/",
+  "contracts/",
+  "runs/",
+  "training/",
+  "flows/",
+  "networks/",
+)
 _MAPS = pathlib.Path("/proc/self/maps")  # Linux gives a process 65,530 of them; each compiled program takes some
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-  for item in items:
-    if item.get_closest_marker("xdist_group") is None:
-      group = "runs" if RUNS & set(item.fixturenames) else item.nodeid.split("::")[0]
-      item.add_marker(pytest.mark.xdist_group(group))
+  """Puts the files first that take longest, so that no worker waits for another one at the end."""
+  items.sort(key=lambda item: next((i for i, name in enumerate(_LONGEST) if name in item.nodeid), len(_LONGEST)))
 
 
 @pytest.fixture(autouse=True, scope="module")

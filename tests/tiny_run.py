@@ -32,7 +32,6 @@ MAP_SIZES = {
   "training.validate_every": 80,
   "optimizer.learning_rate": 0.03,
 }
-RUNS = {"workdir", "map_workdir", "text_run", "map_run"}  # fixtures that train
 OVERRIDES = [f"--config.{key}={value}" for key, value in SIZES.items()]
 
 

@@ -24,6 +24,7 @@ from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact, flows
 
 K, D, T = 3, 2, 4
+CONTINUOUS_STEPS = 32
 EVENT = EventSpec((D,), K)
 MAP = EventSpec((2, 2), 2)
 
@@ -37,7 +38,7 @@ class Family(NamedTuple):
   params: dict
   state: dict
   probs: np.ndarray  # [events]; with what is missing to one, P(invalid)
-  sample_probs: np.ndarray  # the same for what `sample` does by default (continuous time is sampled in steps)
+  sample_probs: np.ndarray  # the same for what `sample` does (continuous time is sampled in CONTINUOUS_STEPS)
   invalid: float | None = 0.0  # P(no event): of unused codes, by quadrature; None = outside boxes, not integrated
 
 
@@ -106,12 +107,12 @@ def _diffusion(
     literal = options.get("last_step") == "literal"
     probs = exactly(kept.table(T), lambda s, t: predict(s, (t - 1) / T), literal)
     return made(probs, probs)
-  stepped = exactly(kept.table(256), lambda s, t: predict(s, t / 256))
+  stepped = exactly(kept.table(CONTINUOUS_STEPS), lambda s, t: predict(s, t / CONTINUOUS_STEPS))
   if process == "absorbing":
     quantiles = (np.arange(1000) + 0.5) / 1000  # the network's fastest waves turn 600 times
     times = np.interp(quantiles, kept.lost(np.linspace(0, 1, 10_001), np), np.linspace(0, 1, 10_001))
     return made(exact.masked_in_continuous_time(event.num_classes, times, predict), stepped)
-  return made(exactly(kept.table(4000), lambda s, t: predict(s, (t - 0.5) / 4000)), stepped)
+  return made(exactly(kept.table(2000), lambda s, t: predict(s, (t - 0.5) / 2000)), stepped)
 
 
 def _autoregressive(name: str) -> Family:

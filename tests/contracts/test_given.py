@@ -113,7 +113,7 @@ def made(name: str) -> Member:
   return MEMBERS[name]()
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(f"given_{name}")) for name in sorted(MEMBERS)])
+@pytest.fixture(params=sorted(MEMBERS))
 def member(request) -> Member:
   return made(request.param)
 
