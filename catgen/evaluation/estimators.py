@@ -41,7 +41,7 @@ class Draws(NamedTuple):
   losses: LossSums | None  # for "full" only
 
 
-def _available(model: Model) -> tuple[Name, ...]:
+def available(model: Model) -> tuple[Name, ...]:
   """Returns the estimators that this model offers."""
   capabilities = {"exact": model.log_prob, "elbo": model.bound, "full": model.full_bound, "iwbo": model.log_weight}
   return tuple(name for name in ESTIMATORS if capabilities[name] is not None)
@@ -54,7 +54,7 @@ def default_estimator(model: Model) -> Name:
 
 def check_estimator(model: Model, estimator: str) -> None:
   """Raises InputError unless the model offers the estimator."""
-  offered = ", ".join(_available(model))
+  offered = ", ".join(available(model))
   if estimator not in ESTIMATORS:
     raise InputError(f"unknown estimator {estimator!r}; this model offers: {offered}")
   if estimator == "iwbo" and model.log_weight is None:
@@ -62,7 +62,7 @@ def check_estimator(model: Model, estimator: str) -> None:
       "estimator 'iwbo' needs importance weights, which this model does not have (draws of its bound are none, "
       f"their exponentials do not average to p(x)); it offers: {offered}"
     )
-  if estimator not in _available(model):
+  if estimator not in available(model):
     raise InputError(f"this model has no estimator {estimator!r}; it offers: {offered}")
 
 

@@ -50,14 +50,14 @@ class SpellingScore(NamedTuple):
 
 def corrupt(rng: np.random.Generator, batch: Batch, rate: float, num_classes: int) -> Batch:
   """Returns examples of which each valid position is, with probability `rate`, another category, all equally likely."""
-  _check_error_rate(rate, num_classes)
+  check_error_rate(rate, num_classes)
   x = batch.x
   shift = rng.integers(1, num_classes, x.shape) if num_classes > 1 else np.zeros(x.shape, np.int64)
   wrong = (rng.random(x.shape) < rate) & batch.valid
   return batch._replace(x=np.where(wrong, (x + shift) % num_classes, x).astype(x.dtype))
 
 
-def _check_error_rate(rate: float, num_classes: int) -> None:
+def check_error_rate(rate: float, num_classes: int) -> None:
   """Raises InputError unless 0 <= rate < (K - 1) / K, where the typed category still tells something."""
   if not 0.0 <= rate < (num_classes - 1) / num_classes:
     raise InputError(f"the error rate is {rate}; it must lie in [0, {(num_classes - 1) / num_classes:.4g})")
@@ -87,7 +87,7 @@ def correct(
     raise InputError("this model cannot correct: it has no denoiser; take a diffusion model")
   if method not in METHODS:
     raise InputError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
-  _check_error_rate(error_rate, model.event.num_classes)
+  check_error_rate(error_rate, model.event.num_classes)
   x = typed.x
   if x.size and (x.min() < 0 or x.max() >= model.event.num_classes):
     raise InputError(f"a category lies outside [0, {model.event.num_classes})")

@@ -29,7 +29,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
 
   def read(path: str) -> Batch:
     parts = []
-    for number, line in _read_lines(path).items():
+    for number, line in read_lines(path).items():
       try:
         parts.append(_padded(codec.encode(line), length, number))
       except InputError as error:
@@ -79,7 +79,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
   )
 
 
-def _read_lines(path: str) -> dict[int, str]:
+def read_lines(path: str) -> dict[int, str]:
   """Returns the lines of a UTF-8 file by their number, from 1; empty ones are left out.
 
   Raises:

@@ -85,12 +85,12 @@ def compare(
     InputError: there is nothing to compare, or the runs were not evaluated alike.
   """
   groups: dict[str, list[Evaluations]] = {}
-  for workdir in _expanded(workdirs):
+  for workdir in expanded(workdirs):
     record = read_record(workdir)
     found = comparison.read_evaluations(workdir, split=split, estimator=estimator, context=context, given=given)
     groups.setdefault(identity_without_seed(record), []).append(Evaluations(workdir, record, found))
   for group in groups.values():
-    _check_same_estimators(group)
+    check_same_estimators(group)
   runs = [load(group[0].workdir, step=group[0].step, say=say) for group in groups.values()]
   rows, evaluations = [], []
   for group, run in zip(groups.values(), runs, strict=True):
@@ -125,7 +125,7 @@ def describe(compared: Compared) -> str:
   return "\n".join([*lines, f"written to {compared.path}; pictures: {', '.join(compared.pictures)}"])
 
 
-def _expanded(patterns: Iterable[str]) -> list[str]:
+def expanded(patterns: Iterable[str]) -> list[str]:
   """Returns the folders that names and patterns mean, each once.
 
   Raises:
@@ -144,7 +144,7 @@ def _expanded(patterns: Iterable[str]) -> list[str]:
   return list(dict.fromkeys(os.path.normpath(name) for name in found))
 
 
-def _check_same_estimators(group: Sequence[Evaluations]) -> None:
+def check_same_estimators(group: Sequence[Evaluations]) -> None:
   """Raises InputError where one seed lacks an evaluation that another has."""
   for how in dict.fromkeys(how for each in group for how in each.evaluations):
     for each in group:
@@ -155,7 +155,7 @@ def _check_same_estimators(group: Sequence[Evaluations]) -> None:
         )
 
 
-def _name_of(folders: Sequence[str]) -> str:
+def name_of(folders: Sequence[str]) -> str:
   """Returns what the folders' names share at their beginning."""
   names = [os.path.basename(folder) for folder in folders]
   if len(names) == 1:
@@ -166,7 +166,7 @@ def _name_of(folders: Sequence[str]) -> str:
 
 def labels_of(groups: Sequence[Sequence[Evaluations]]) -> list[str]:
   """Returns the names of models, or where two of them are the same, their first folders."""
-  names = [_name_of([each.workdir for each in group]) for group in groups]
+  names = [name_of([each.workdir for each in group]) for group in groups]
   return names if len(set(names)) == len(names) else [group[0].workdir for group in groups]
 
 
@@ -219,7 +219,7 @@ def _row(group: Sequence[Evaluations], how: tuple[str, int], evaluations: Sequen
   """Returns what is known of one model by one estimator."""
   first = evaluations[0].record
   return {
-    "name": _name_of([each.workdir for each in group]),
+    "name": name_of([each.workdir for each in group]),
     "workdirs": [each.workdir for each in group],
     "family": group[0].record.config["model"]["kind"],
     "seeds": len(group),
