@@ -44,5 +44,5 @@ def pytest_collection_modifyitems(items):
 def _programs_are_let_go():
   """Forgets compiled programs before the process has more than it may have, where it would end by a crash."""
   yield
-  if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > 30_000:
+  if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > 45_000:
     jax.clear_caches()

@@ -1,6 +1,7 @@
 """Every configuration: what its file states and spells out, its parameters, and a full-size step that can be traced."""
 
 import ast
+import functools
 import re
 
 import jax
@@ -12,6 +13,7 @@ from catgen.config import flat, load_config, make_model, make_training_optimizer
 from catgen.config.files import folder, read_file
 from catgen.interfaces import Batch, EventSpec
 from catgen.keys import example_keys, example_strata
+from tests.compiling import OPTIMIZED
 
 NAMES = names()
 ROWS = sorted(name.removeprefix("street_scenes/") for name in NAMES if name.startswith("street_scenes/"))
@@ -89,15 +91,18 @@ def abstract_batch(config):
 
 def marked(name):
   """Eight couplings take seconds to trace, forty twenty seconds: of rows alike the default suite has one or two."""
-  coupling = name.endswith("coupling") and not name.startswith("text8_head/") and name != "paper/text8_argmax_coupling"
-  paper_maps = name.startswith(("paper/cityscapes_argmax", "paper/cityscapes_round"))
+  coupling = name.endswith("coupling") and name != "text8_head/argmax_coupling"
   alike = (
+    "accelerator/",
+    "paper/cityscapes_argmax",
+    "paper/cityscapes_round",
+    "paper/enwik8",
+    "paper/text8_argmax_base",
     "street_scenes/argmax_bits",
     "street_scenes/argmax_gumbel",
-    "street_scenes/round_uniform",
-    "paper/text8_argmax_base",
+    "street_scenes/round",
   )
-  return pytest.param(name, marks=pytest.mark.slow if coupling or paper_maps or name.startswith(alike) else ())
+  return pytest.param(name, marks=pytest.mark.slow if coupling or name.startswith(alike) else ())
 
 
 @pytest.mark.parametrize("name", map(marked, NAMES))
@@ -152,7 +157,7 @@ def bits(nats):
 
 @pytest.mark.parametrize(("name", "expected"), LOG2_K)
 def test_an_untrained_paper_network_needs_log2_k_bits_by_one_step_per_example(name, expected):
-  model, params, state, batch = untrained(name, 16, {"model.network.num_layers": 1})
+  model, params, state, batch = untrained(name, 16, {"model.network.num_layers": 1, "model.network.width": 128})
 
   @jax.jit
   def bound(params, key):
@@ -169,7 +174,7 @@ def test_and_to_a_thousandth_by_the_full_sum_of_a_tiny_schedule(name, expected):
   network = {"kind": "local_linear_transformer", "width": 8, "num_layers": 1, "num_heads": 2, "window": 64}
   model, params, state, batch = untrained(name, 256, {"model.num_steps": 1, "model.network": network})
 
-  @jax.jit
+  @functools.partial(jax.jit, compiler_options=OPTIMIZED)
   def full(params, key):
     return model.full_bound(params, batch, example_keys(key, batch.index), state=state)[0].nats
 

@@ -12,8 +12,19 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from tests import compiling
+
 ROOT = pathlib.Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# After the first cell of your_own_data.ipynb: the same calls, on networks that are compiled and trained in seconds.
+SMALL = """
+def _small(data, workdir, *, minutes, own=catgen.fit):
+  sizes = {"widths": (8, 16), "num_layers": 1} if getattr(data, "ndim", 1) == 3 else {"width": 32, "num_layers": 1}
+  sizes = {f"model.network.{key}": value for key, value in {**sizes, "num_heads": 2}.items()}
+  return own(data, workdir, minutes=minutes, overrides={"training.num_steps": 60, **sizes})
+
+catgen.fit = _small
+"""
 
 
 def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
@@ -31,17 +42,21 @@ def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
 def _environment(scratch: str) -> dict[str, str]:
   """The kernel's variables: this checkout first on the path, one CPU device as for a user, the cache of these tests."""
   return os.environ | {
-    "XLA_FLAGS": "",  # compiled as for a user: what they compute takes longer than the compiling
+    "XLA_FLAGS": compiling.xla_flags(num_devices=1),
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     "IPYTHONDIR": scratch,  # no start-up files or history of the user's
-    "CATGEN_NOTEBOOK_MINUTES": "0.05",  # a few steps of each model
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
   }
 
 
-def _with_cell(notebook: nbformat.NotebookNode, source: str) -> nbformat.NotebookNode:
-  notebook.cells.append(nbformat.v4.new_code_cell(source))
+def _with_cell(notebook: nbformat.NotebookNode, source: str, position: int | None = None) -> nbformat.NotebookNode:
+  place = len(notebook.cells) if position is None else position
+  notebook.cells.insert(place, nbformat.v4.new_code_cell(source))
   return notebook
+
+
+def _after_first_code(notebook: nbformat.NotebookNode) -> int:
+  return 1 + next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
 
 
 def test_there_are_notebooks():
@@ -55,7 +70,16 @@ def test_notebook_runs(path):
     f"import sys, pathlib, catgen\nassert sys.executable == {sys.executable!r}, sys.executable\n"
     f"assert pathlib.Path(catgen.__file__).is_relative_to({str(ROOT)!r}), catgen.__file__",
   )
+  if path.stem == "your_own_data":
+    _with_cell(notebook, SMALL, _after_first_code(notebook))
   execute(notebook, path.parent)
+
+
+@pytest.mark.slow
+def test_your_own_data_runs_at_its_own_sizes():
+  path = ROOT / "notebooks" / "your_own_data.ipynb"
+  notebook = nbformat.read(path, as_version=4)
+  execute(_with_cell(notebook, "MINUTES = 0.05", _after_first_code(notebook)), path.parent)
 
 
 def test_a_failing_cell_is_noticed(tmp_path):

@@ -229,7 +229,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "argmax_thresholding_bits": partial(_flow, base=2, inverse="gumbel_thresholding", density=density("coupling")),
   "argmax_posterior_flow": partial(_flow, base=2, posterior_flow=posterior_flow(), num_context=4),
   "dequantized_uniform": partial(_flow, kind="dequantized_flow", encoder=None),
-  "dequantized_variational": partial(_flow, kind="dequantized_flow", noise="variational", density=density("coupling")),
+  "dequantized_variational": partial(_flow, kind="dequantized_flow", noise="variational"),
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, encoder=None),
   "argmax_softplus_classes": _four,
   "argmax_softplus_base3": partial(_five, base=3),
@@ -265,6 +265,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 }
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
+  "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
   "argmax_softplus_map",
   "uniform_unet",
   "uniform_linear_attention_unet",

@@ -19,7 +19,7 @@ _PASSES, _PILOT = 3, 2**11
 
 
 def _points(dimensions: int, kind: str) -> np.ndarray:
-  log_points = 15 if kind != "argmax" else 18 if dimensions < 6 else 20
+  log_points = 14 if kind != "argmax" else 16 if dimensions < 6 else 20
   return np.clip(qmc.Sobol(dimensions, seed=0).random_base2(log_points), 1e-12, 1 - 1e-12)
 
 

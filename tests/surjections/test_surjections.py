@@ -47,11 +47,16 @@ def test_every_inverse_lands_in_the_region(channels):
   location = LOCATION[None, :channels]
   log_q = normal.log_prob(jnp.zeros(noise.shape), jnp.full(noise.shape, np.log(2.0)), noise)
   log_u = jnp.log(jax.random.uniform(keys[2], noise.shape, minval=1e-6))
-  for result in (
-    argmax.inverse_softplus(noise, log_q, category),
-    argmax.inverse_gumbel(log_u, jnp.zeros_like(log_u), category, location),
-    argmax.inverse_gumbel_thresholding(noise, log_q, category, location),
-  ):
+
+  @jax.jit
+  def drawn():
+    return (
+      argmax.inverse_softplus(noise, log_q, category),
+      argmax.inverse_gumbel(log_u, jnp.zeros_like(log_u), category, location),
+      argmax.inverse_gumbel_thresholding(noise, log_q, category, location),
+    )
+
+  for result in drawn():
     np.testing.assert_array_equal(argmax.forward(result.value)[0], category)
     assert bool(jnp.all(jnp.isfinite(result.log_q)))
 
@@ -64,12 +69,12 @@ def test_log_q_is_the_density_of_v(inverse):
   noise = jax.random.normal(keys[0], (num, 3))
   log_q = normal.log_prob(jnp.zeros(noise.shape), jnp.zeros(noise.shape), noise)
   if inverse == "softplus":
-    result = argmax.inverse_softplus(noise, log_q, category)
+    result = jax.jit(argmax.inverse_softplus)(noise, log_q, category)
   elif inverse == "gumbel":
     log_u = jnp.log(jax.random.uniform(keys[1], noise.shape, minval=1e-7))
-    result = argmax.inverse_gumbel(log_u, jnp.zeros_like(log_u), category, location)
+    result = jax.jit(argmax.inverse_gumbel)(log_u, jnp.zeros_like(log_u), category, location)
   else:
-    result = argmax.inverse_gumbel_thresholding(noise, log_q, category, location)
+    result = jax.jit(argmax.inverse_gumbel_thresholding)(noise, log_q, category, location)
   value, log_q = np.asarray(result.value, np.float64), np.asarray(result.log_q.sum(-1), np.float64)
   lowest = -0.5 if inverse == "softplus" else 1.5  # f where q is not small
   # E[f(v) / q(v)] is the integral of f over the region, whatever q is: f = 1 for this product of beta densities.
@@ -89,7 +94,7 @@ def test_gumbel_thresholding_of_extreme_logits_stays_finite(channels):
     result = argmax.inverse_gumbel_thresholding(logit, jnp.zeros_like(logit), category, location)
     return result.value.sum() + result.log_q.sum(), result
 
-  (_, result), gradients = jax.value_and_grad(both, argnums=(0, 1), has_aux=True)(logit, location)
+  (_, result), gradients = jax.jit(jax.value_and_grad(both, argnums=(0, 1), has_aux=True))(logit, location)
   chex.assert_tree_all_finite((result, gradients))
 
 
