@@ -5,6 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from flax import nnx
 
 from catgen.flows.layers.actnorm import ActNorm
@@ -19,9 +20,9 @@ from catgen.networks.roles import Conditioner
 CHANNELS, MIXTURES, FEATURES = 3, 3, 8
 TEXT, MAP = (4,), (2, 2)  # of as many positions
 GIVEN = (3, 2)
-LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 2, "input_dropout": 0.3}
-TRANSFORMER = {"width": 8, "num_layers": 2, "num_heads": 2, "dropout": 0.3}
-DENSENET = {"width": 6, "num_layers": 2, "growth": 4, "dropout": 0.3}
+LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 1, "input_dropout": 0.3}
+TRANSFORMER = {"width": 8, "num_layers": 1, "num_heads": 2, "dropout": 0.3}
+DENSENET = {"width": 6, "num_layers": 1, "growth": 4, "dropout": 0.3}
 SIZES = {"lstm": LSTM, "transformer": TRANSFORMER, "densenet": DENSENET}
 
 
@@ -65,7 +66,8 @@ def autoregressive(kind, rngs, num_channels=CHANNELS, given=()):
 
 
 def several(rngs):
-  return [coupling("lstm", rngs), InvertibleLinear(CHANNELS, rngs=rngs), reversal(), coupling("lstm", rngs)]
+  affine = coupling("lstm", rngs, num_mixtures=0)
+  return [coupling("lstm", rngs), InvertibleLinear(CHANNELS, rngs=rngs), reversal(), affine]
 
 
 def squeezed(rngs):
@@ -96,9 +98,23 @@ LAYERS = {
 }
 
 
-def perturbed(module, scale=0.1):
-  graph, state = nnx.split(module)
-  leaves, tree = jax.tree.flatten(state)
-  keys = jax.random.split(jax.random.key(1), max(len(leaves), 1))
-  noisy = [leaf + scale * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=False)]
-  return nnx.merge(graph, jax.tree.unflatten(tree, noisy))
+def filled(build, scale=1.0):
+  """Returns the graph and the parameters of a module, away from any symmetric point, that nothing was compiled for.
+
+  Square matrices are near orthogonal ones, others have deviation `scale` over the root of their number of inputs, the
+  scales of norms are about one, and everything else is a tenth of `scale`.
+  """
+  graph, state = nnx.split(nnx.eval_shape(build))
+  random = np.random.default_rng(1)
+
+  def numbers(path, leaf):
+    noise = random.normal(size=leaf.shape)
+    if len(leaf.shape) == 1:
+      noise = 0.1 * scale * noise + ("'scale'" in jax.tree_util.keystr(path))
+    elif len(leaf.shape) == 2 and leaf.shape[0] == leaf.shape[1]:
+      noise = np.linalg.qr(noise)[0] + 0.1 * scale * random.normal(size=leaf.shape)
+    else:
+      noise = scale * noise / np.sqrt(np.prod(leaf.shape[:-1]))
+    return noise.astype(np.float32)
+
+  return graph, jax.tree_util.tree_map_with_path(numbers, state)
