@@ -25,13 +25,13 @@ ROLES = {
   "causal_conditioner": functools.partial(Conditioner, causal=True),
 }
 SIZES: dict[str, dict[str, Any]] = {
-  "transformer": {"width": 8, "num_layers": 2, "num_heads": 2, "time_width": 8},
+  "transformer": {"width": 8, "num_layers": 1, "num_heads": 2, "time_width": 8},
   "lstm": {"width": 8, "time_width": 3, "hidden_width": 6, "lstm_width": 6, "output_width": 6},
   "per_position": {"width": 8, "output_width": 6},
   "none": {},
   "densenet": {"width": 8, "num_layers": 2, "growth": 4},
   "unet": {"widths": (8, 12), "num_layers": 1, "num_heads": 2, "time_width": 8},
-  "local_linear_transformer": {"width": 8, "num_layers": 2, "num_heads": 2, "window": 2},
+  "local_linear_transformer": {"width": 8, "num_layers": 1, "num_heads": 2, "window": 2},
   "linear_attention_unet": {"width": 8, "multipliers": (1, 2), "dropout": 0.0},
 }
 MAPS = {"densenet", "unet", "linear_attention_unet"}
@@ -58,6 +58,11 @@ class Member(NamedTuple):
 
 
 MEMBERS = [Member(kind, role) for kind in TRUNKS for role in ROLES if (kind, role) not in REFUSED]
+# What takes long and only repeats what the same trunk shows as a denoiser, and other trunks in the same role.
+REPEATED = {
+  *(Member("linear_attention_unet", role) for role in ("encoder", "conditioner")),
+  *(Member(kind, "conditioner") for kind in ("unet", "local_linear_transformer")),
+}
 
 
 def build(

@@ -18,6 +18,7 @@ from tests.networks.members import (
   MAPS,
   MEMBERS,
   REFUSED,
+  REPEATED,
   ROLES,
   SIZES,
   Member,
@@ -32,7 +33,6 @@ from tests.networks.members import (
 )
 
 CAUSAL = [member for member in MEMBERS if member.causal]
-GIVABLE = [member for member in MEMBERS if member.role != "encoder"]
 # A role and sizes of every trunk that drops activations; input dropout is of positions, in all its places.
 DROPPING = [
   ("transformer", "denoiser", {"dropout": 0.5}),
@@ -43,6 +43,15 @@ DROPPING = [
   ("unet", "denoiser", {"dropout": 0.5}),
   ("linear_attention_unet", "denoiser", {"dropout": 0.5}),
 ]
+
+
+def each_member(but=lambda member: False):
+  """Parametrizes a test by members; those that repeat what others show are slow."""
+  chosen = [member for member in MEMBERS if not but(member)]
+  slow = [pytest.mark.slow]
+  return pytest.mark.parametrize(
+    "member", [pytest.param(member, marks=slow if member in REPEATED else ()) for member in chosen], ids=name_of
+  )
 
 
 def name_of(value):
@@ -72,7 +81,7 @@ def test_a_trunk_of_maps_is_refused_where_events_are_none(kind):
     build(kind, event=(8,))
 
 
-@pytest.mark.parametrize("member", MEMBERS, ids=name_of)
+@each_member()
 def test_a_network_holds_parameters_and_starts_as_its_role_says(member):
   network = build_member(member)
   _, parameters, rest = nnx.split(network, nnx.Param, ...)
@@ -99,7 +108,7 @@ def test_the_axes_of_an_event_are_kept(kind):
   assert outputs.shape == (BATCH, 3, 2, CLASSES)
 
 
-@pytest.mark.parametrize("member", MEMBERS, ids=name_of)
+@each_member()
 def test_padding_never_reaches_valid_positions(member):
   network, valid = perturb(build_member(member)), some_invalid(member)
   x, *rest = data(member.role, member.event)
@@ -113,7 +122,7 @@ def test_padding_never_reaches_valid_positions(member):
     assert np.abs(everything - outputs).reshape(BATCH, -1, CLASSES)[1, 3:].max() > 1e-4
 
 
-@pytest.mark.parametrize("member", [m for m in MEMBERS if m.kind != "none"], ids=name_of)
+@each_member(but=lambda member: member.kind == "none")
 def test_every_parameter_has_a_finite_gradient_that_is_somewhere_not_zero(member):
   network, arguments = perturb(build_member(member)), data(member.role, member.event)
   every = jnp.array([[0, 3], [1, 1], [2, 0]])
@@ -124,7 +133,7 @@ def test_every_parameter_has_a_finite_gradient_that_is_somewhere_not_zero(member
       assert np.abs(leaf).max() > 0 or not valid, path
 
 
-@pytest.mark.parametrize("member", GIVABLE, ids=name_of)
+@each_member(but=lambda member: member.role == "encoder")
 def test_what_is_given_counts_at_every_position_once_it_is_learned(member):
   untrained, arguments = build_member(member), data(member.role, member.event)
   given = jnp.array([[0, 3], [1, 1], [2, 0]])
@@ -168,7 +177,7 @@ def test_denoisers_depend_on_time_and_on_every_position(kind):
 CAUSAL_SIZES = [
   *((member, {}, EVENT) for member in CAUSAL),
   (Member("transformer", "causal"), {"conv_width": 3}, EVENT),
-  (Member("transformer", "causal"), {"conv_width": 2, "scan_layers": True}, EVENT),
+  (Member("transformer", "causal"), {"conv_width": 2, "scan_layers": True, "num_layers": 2}, EVENT),
   (Member("transformer", "causal"), {}, (3, 2)),
   (Member("lstm", "causal_conditioner"), {}, (3, 2)),
   (Member("lstm", "causal"), {"time_width": 0, "num_layers": 1}, EVENT),
@@ -177,12 +186,13 @@ CAUSAL_SIZES = [
 
 @pytest.mark.parametrize(("member", "sizes", "event"), CAUSAL_SIZES, ids=name_of)
 def test_a_causal_network_depends_on_earlier_positions_only_and_on_all_of_them(member, sizes, event):
-  network = perturb(build(*member, event=event, **sizes))
+  network = perturb(build(*member, event=event, given=GIVEN, **sizes))
   (x,) = data(member.role, event)
-  outputs = np.asarray(call(network, (x,))).reshape(BATCH, -1, CLASSES)
+  given = jnp.array([[0, 3], [1, 1], [2, 0]])
+  outputs = np.asarray(call(network, (x,), given=given)).reshape(BATCH, -1, CLASSES)
   for position in range(outputs.shape[1]):
     place = (slice(None), *np.unravel_index(position, event))
-    changed = call(network, (x.at[place].set(other(x)[place]),)).reshape(outputs.shape)
+    changed = call(network, (x.at[place].set(other(x)[place]),), given=given).reshape(outputs.shape)
     difference = np.abs(np.asarray(changed) - outputs).max(axis=(0, 2))
     np.testing.assert_array_equal(difference[: position + 1], 0)
     seen = difference[position + 1 : position + 2 if member.kind == "per_position" else None]
@@ -212,9 +222,10 @@ def test_dropout_treats_an_example_alike_in_any_batch(kind, role, sizes):
 
 @pytest.mark.parametrize("kind", [kind for kind in SIZES if "dtype" in keys(TRUNKS[kind].make)])
 def test_bfloat16_is_close_to_float32(kind):
-  arguments = data(event=Member(kind, "denoiser").event)
-  exact = call(perturb(build(kind), 0.05), arguments)
-  coarse = call(perturb(build(kind, dtype="bfloat16"), 0.05), arguments)
+  member = Member(kind, "denoiser")
+  arguments, given = data(event=member.event), np.broadcast_to(np.array(GIVEN), (BATCH, len(GIVEN)))
+  exact, _ = run(member, perturb(build_member(member), 0.05), *arguments, given=given)
+  coarse = call(perturb(build(kind, given=GIVEN, dtype="bfloat16"), 0.05), arguments, given=jnp.asarray(given))
   assert coarse.dtype == jnp.float32
   assert 0 < np.sqrt(np.mean(np.square(exact - coarse))) < 0.03 * np.std(exact)
 
