@@ -25,15 +25,20 @@ class Member(NamedTuple):
   support: tuple[float, float]  # all but e-40 of the mass
   points: tuple[float, ...]  # where values and gradients are compared, tails included
 
-  def call(self, name: str, value, *, dtype=jnp.float32, parameters=None):
+  def call(self, name: str, value, *, dtype=jnp.float32):
     """Returns function `name` of the module at the values, every one with the same parameters."""
-    given = self.parameters if parameters is None else parameters
-    return _compiled(self.module, name)(*(jnp.asarray(each, dtype) for each in (value, *given)))
+    value = value if isinstance(value, jax.Array) else np.asarray(value, dtype)
+    return _compiled(self.module, name)(value, *(np.asarray(each, dtype) for each in self.parameters))
+
+  def slopes(self, name: str, values):
+    """Returns for each value the derivatives of function `name` by it and by every parameter."""
+    parameters = [np.asarray(each, np.float32) for each in self.parameters]
+    return _compiled_slopes(self.module, name, len(parameters))(np.asarray(values, np.float32)[:, None], *parameters)
 
   def sample(self, key, num: int):
     """Returns draws, [num]."""
     arrays = [np.broadcast_to(np.asarray(each, np.float32), (num, *np.shape(each))) for each in self.parameters]
-    return jax.jit(self.module.sample)(key, *in_order(self.module, arrays))
+    return _compiled_sample(self.module)(key, *in_order(self.module, arrays))
 
   def exact(self):
     """Returns the reference at the parameters as float32 has them."""
@@ -54,6 +59,18 @@ def _compiled(module: ModuleType, name: str) -> Callable:
     return getattr(module, name)(*in_order(module, arrays), value)
 
   return jax.jit(function)
+
+
+@functools.cache
+def _compiled_slopes(module: ModuleType, name: str, num_parameters: int) -> Callable:
+  function = _compiled(module, name)
+  slopes = jax.grad(lambda *arrays: function(*arrays).sum(), argnums=range(num_parameters + 1))
+  return jax.jit(jax.vmap(slopes, in_axes=(0, *[None] * num_parameters)))
+
+
+@functools.cache
+def _compiled_sample(module: ModuleType) -> Callable:
+  return jax.jit(module.sample)
 
 
 class _Truncated:
