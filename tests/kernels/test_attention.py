@@ -1,18 +1,24 @@
 """Attention against loops in float64, and the faster form against the plain one."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from catgen.kernels.attention import attend, attend_linearly, attend_locally, attend_plainly
+from catgen.kernels import attention as kernels
+
+attend, attend_plainly = (jax.jit(form, static_argnames="causal") for form in (kernels.attend, kernels.attend_plainly))
+attend_linearly = jax.jit(kernels.attend_linearly)
+attend_locally = jax.jit(kernels.attend_locally, static_argnames="window")
 
 BATCH, LENGTH, HEADS, DIM = 2, 12, 3, 4
 
 
 def draw(dtype=np.float32):
   rng = np.random.default_rng(0)
-  return [jnp.asarray(3 * rng.normal(size=(BATCH, LENGTH, HEADS, DIM)), dtype) for _ in range(3)]
+  return [(3 * rng.normal(size=(BATCH, LENGTH, HEADS, DIM))).astype(dtype) for _ in range(3)]
 
 
 def some_padding():
@@ -40,13 +46,13 @@ def test_attend_is_softmax_over_valid_keys(form, causal, padded):
   valid[:, 0] |= causal  # a causal first query sees one key only
   seen = np.broadcast_to(valid[:, None], (BATCH, LENGTH, LENGTH)) & (~causal | np.tri(LENGTH, dtype=bool))
   query, key, value = draw()
-  out = form(query, key, value, valid=jnp.asarray(valid) if padded else None, causal=causal)
+  out = form(query, key, value, valid=valid if padded else None, causal=causal)
   np.testing.assert_allclose(out, reference(query, key, value, seen), rtol=1e-5, atol=1e-5)
 
 
 def test_attend_survives_scores_far_beyond_the_range_of_exp():
   query, key, value = draw()
-  sharp = attend(1e3 * query, key, value)
+  sharp = attend(np.float32(1e3) * query, key, value)
   best = np.argmax(np.einsum("bqhd,bkhd->bhqk", query, key), axis=-1)
   chosen = np.stack([[np.asarray(value)[b, best[b, h], h] for h in range(HEADS)] for b in range(BATCH)])
   np.testing.assert_allclose(sharp, chosen.swapaxes(1, 2), rtol=1e-5)
@@ -55,13 +61,14 @@ def test_attend_survives_scores_far_beyond_the_range_of_exp():
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_attend_and_its_gradient_are_those_of_the_plain_form(dtype, causal):
-  valid = jnp.asarray(some_padding()).at[:, 0].set(True)
+  valid = some_padding()
+  valid[:, 0] = True
 
   def loss(form, query, key, value):
     return jnp.sum(jnp.sin(form(query, key, value, valid=valid, causal=causal).astype(jnp.float32)))
 
   found, expected = (
-    jax.value_and_grad(lambda *x, form=form: loss(form, *x), argnums=(0, 1, 2))(*draw(dtype))
+    jax.jit(jax.value_and_grad(functools.partial(loss, form), argnums=(0, 1, 2)))(*draw(dtype))
     for form in (attend, attend_plainly)
   )
   tolerance = 1e-5 if dtype == jnp.float32 else 0.05
@@ -78,7 +85,7 @@ def test_local_attention_sees_its_window_and_both_neighbors(window, padded):
   number = np.arange(LENGTH) // window
   seen = (np.abs(number[:, None] - number[None]) <= 1)[None] & valid[:, None]
   query, key, value = draw()
-  out = attend_locally(query, key, value, window=window, valid=jnp.asarray(valid) if padded else None)
+  out = attend_locally(query, key, value, window=window, valid=valid if padded else None)
   kept = seen.any(axis=-1)  # a position whose neighborhood is all padding has no defined value
   expected = reference(query, key, value, np.where(kept[..., None], seen, True))
   np.testing.assert_allclose(np.asarray(out)[kept], expected[kept], rtol=1e-5, atol=1e-5)
@@ -89,7 +96,7 @@ def test_local_attention_sees_its_window_and_both_neighbors(window, padded):
 def test_linear_attention_is_two_softmaxes_and_a_context(padded):
   valid = some_padding() if padded else np.ones((BATCH, LENGTH), bool)
   query, key, value = draw()
-  out = attend_linearly(query, key, value, valid=jnp.asarray(valid) if padded else None)
+  out = attend_linearly(query, key, value, valid=valid if padded else None)
   wide_query, wide_key, wide_value = (np.asarray(x, np.float64) for x in (query, key, value))
   for b, h in np.ndindex(BATCH, HEADS):
     weights = np.exp(wide_key[b, valid[b], h])
@@ -104,4 +111,4 @@ def test_linear_attention_is_two_softmaxes_and_a_context(padded):
 def test_half_precision_results_keep_their_dtype_and_accumulate_widely(attention):
   half = attention(*draw(jnp.bfloat16))
   assert half.dtype == jnp.bfloat16
-  np.testing.assert_allclose(half.astype(jnp.float32), attention(*draw()), atol=0.1)
+  np.testing.assert_allclose(np.asarray(half, np.float32), attention(*draw()), atol=0.1)
