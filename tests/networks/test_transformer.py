@@ -16,13 +16,13 @@ build = partial(members.build, num_layers=2)
 @pytest.mark.parametrize("role", ["denoiser", "causal"])
 def test_padding_equals_a_shorter_sequence(role):
   x, *rest = data(role)
-  short = call(perturb(build("transformer", role, event=(4,))), (x[:, :4], *rest))
+  short = call(perturb(members.build("transformer", role, event=(4,))), (x[:, :4], *rest))
   valid = np.broadcast_to(np.arange(6) < 4, x.shape)
-  padded = call(perturb(build("transformer", role)), (x, *rest), valid=valid)
+  padded = call(perturb(members.build("transformer", role)), (x, *rest), valid=valid)
   np.testing.assert_allclose(padded[:, :4], short, atol=1e-5)
 
 
-@pytest.mark.parametrize("role", ["denoiser", "causal"])
+@pytest.mark.parametrize("role", ["denoiser", pytest.param("causal", marks=pytest.mark.slow)])
 def test_scanned_and_rematerialized_layers_compute_the_same(role):
   loop = perturb(build("transformer", role))
   value, slopes = gradient(loop, data(role))
