@@ -263,11 +263,21 @@ def _save_args(state: TrainState) -> ocp.args.Composite:
 
 def _read(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, PyTree] | str:
   """Returns the items in the shapes and shardings given, or in a few words how they are damaged."""
+  restored = _quietly(lambda: _stored(directory, step, items))
+  if restored is None:
+    return "its files are damaged"
+  if any(int(fingerprint(stored["tree"])) != int(stored["fingerprint"]) for stored in restored.values()):
+    return "its bits have changed"
+  return {name: stored["tree"] for name, stored in restored.items()}
+
+
+def _stored(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, dict[str, PyTree]] | None:
+  """Returns the items and their fingerprints as they are stored, or None if unreadable."""
   number = jax.ShapeDtypeStruct((), "uint32", sharding=items["model"]["step"].sharding)
   restored = {}
   try:
     # A reader of its own: a manager would also raise here what went wrong in its last write.
-    with _quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
       for name, item in items.items():
         target = {"tree": item, "fingerprint": number}
         restored[name] = reader.restore(_item(directory, step, name), args=ocp.args.StandardRestore(target))
@@ -276,21 +286,23 @@ def _read(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, PyTr
       raise InputError(f"cannot read checkpoint {step} in {directory}: {reason}") from error
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
       raise
-    return "its files are damaged"
-  if any(int(fingerprint(stored["tree"])) != int(stored["fingerprint"]) for stored in restored.values()):
-    return "its bits have changed"
-  return {name: stored["tree"] for name, stored in restored.items()}
+    return None
+  return restored
 
 
 def _shapes(directory: str, step: int, name: str) -> PyTree | None:
   """Returns an item's stored arrays as shapes on one device, in nested dicts and lists; None if unreadable."""
   sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-  try:
-    with _quiet(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-      tree = reader.metadata(_item(directory, step, name)).item_metadata.tree["tree"]
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
-  except Exception:
-    return None
+
+  def described() -> PyTree | None:
+    try:
+      with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+        tree = reader.metadata(_item(directory, step, name)).item_metadata.tree["tree"]
+      return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+    except Exception:
+      return None
+
+  return _quietly(described)
 
 
 def _item(directory: str, step: int, name: str) -> str:
@@ -360,14 +372,15 @@ def _storage_errors(what: str, comfort: str = "") -> Iterator[None]:
     raise
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-  """Drops what reading damaged files prints besides its exception."""
+def _quietly(read: Callable[[], PyTree | None]) -> PyTree | None:
+  """Returns what `read` returns, None where files are damaged, and drops what reading those prints besides."""
   hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
   logger = logging.getLogger("asyncio")
   disabled, logger.disabled = logger.disabled, True
   try:
-    yield
+    found = read()
+    if found is None:
+      gc.collect()  # What has failed reports itself when it is let go. Slow, so not where all is well.
+    return found
   finally:
-    gc.collect()
     sys.unraisablehook, logger.disabled = hook, disabled
