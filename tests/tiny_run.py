@@ -50,6 +50,16 @@ def tiny_map_config(path, **changes):
   return _config("array_file", {"data.path": str(path), **sizes, **MAP_SIZES, **changes})
 
 
+def trained(config, folder):
+  """Trains on one device, where a step costs least; that several do the same is shown in tests/launch."""
+  import jax
+
+  from catgen.runs.train import train
+
+  assert train(config, str(folder), devices=jax.devices()[:1], say=quiet).exit_code == 0
+  return str(folder)
+
+
 def _config(name, changes):
   from catgen.config import load_config
 
@@ -80,13 +90,13 @@ def maps(tmp_path_factory):
 @pytest.fixture(scope="session")
 def workdir(text, tmp_path_factory):
   """The work directory of a run of text; do not change it."""
-  return _trained(tiny_config(text), tmp_path_factory.mktemp("run"))
+  return trained(tiny_config(text), tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="session")
 def map_workdir(maps, tmp_path_factory):
   """The work directory of a run of maps; do not change it."""
-  return _trained(tiny_map_config(maps), tmp_path_factory.mktemp("map_run"))
+  return trained(tiny_map_config(maps), tmp_path_factory.mktemp("map_run"))
 
 
 @pytest.fixture(scope="session")
@@ -105,13 +115,6 @@ def map_run(map_workdir):
 def here(tmp_path):
   """Returns a run as if its work directory were this test's folder."""
   return lambda run: run._replace(workdir=str(tmp_path))
-
-
-def _trained(config, folder):
-  from catgen.runs.train import train
-
-  assert train(config, str(folder), say=quiet).exit_code == 0
-  return str(folder)
 
 
 def _loaded(workdir):

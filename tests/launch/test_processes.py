@@ -17,7 +17,7 @@ from catgen.training.checkpoint import checkpoint_steps, restore_params
 from tests.addresses import free_address
 from tests.tiny_run import ROOT, SIZES, command, environment, quiet, tiny_config
 
-STEPS = 120
+STEPS = 40
 FIRST = 8  # steps whose losses are compared: rounding grows from step to step
 # 128 wide, so that kernels are large enough to be spread over devices
 CHANGES = {
@@ -27,7 +27,7 @@ CHANGES = {
   "training.report_every": 1,
   "training.validate_every": STEPS,
   "training.validation_examples": 8,
-  "checkpoint.every": 20,
+  "checkpoint.every": 10,
   "optimizer.decay": "constant",
 }
 SHORT = {"training.num_steps": FIRST, "training.validate_every": FIRST // 2}

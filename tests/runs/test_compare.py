@@ -13,8 +13,7 @@ from catgen.runs import compare
 from catgen.runs.compare import Evaluations
 from catgen.runs.evaluate import evaluate
 from catgen.runs.load import load
-from catgen.runs.train import train
-from tests.tiny_run import quiet, tiny_config
+from tests.tiny_run import quiet, tiny_config, trained
 
 CONDITIONER = {"kind": "lstm", "hidden_width": 8, "width": 8, "time_width": 4, "lstm_width": 8, "num_layers": 1}
 DENSITY = {"kind": "autoregressive", "num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
@@ -34,8 +33,8 @@ def evaluated(workdir, **options):
 def folder(text, workdir, tmp_path_factory):
   folder = tmp_path_factory.mktemp("runs")
   shutil.copytree(workdir, folder / "diffusion.0")
-  train({**tiny_config(text), "seed": 1}, str(folder / "diffusion.1"), say=quiet)
-  train({**tiny_config(text), "model": FLOW}, str(folder / "flow"), say=quiet)
+  trained({**tiny_config(text), "seed": 1}, folder / "diffusion.1")
+  trained({**tiny_config(text, **{"training.num_steps": 10}), "model": FLOW}, folder / "flow")
   for name in ("diffusion.0", "diffusion.1", "flow"):
     evaluated(str(folder / name))
   return folder
