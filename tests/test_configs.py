@@ -159,7 +159,7 @@ def bits(nats):
 def test_an_untrained_paper_network_needs_log2_k_bits_by_one_step_per_example(name, expected):
   model, params, state, batch = untrained(name, 16, {"model.network.num_layers": 1, "model.network.width": 128})
 
-  @jax.jit
+  @functools.partial(jax.jit, compiler_options=OPTIMIZED)
   def bound(params, key):
     keys, strata = example_keys(key, batch.index), example_strata(key, batch.index, 16)
     return model.bound(params, batch, keys, state=state, train=False, strata=strata).nats
