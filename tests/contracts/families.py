@@ -1,8 +1,7 @@
 """The families under contract: tiny members of every entry of MODELS, each with its exact probabilities.
 
-Most have nine events of two positions. Flows over more than one channel a position have four or five events of one
-position, where a quadrature over all their channels is still exact enough. Models of maps have the sixteen maps of
-2 x 2 bits, or less.
+Most have nine events of two positions. Most flows have three to five events of one position, where a quadrature over
+all their channels costs little and is exact enough. Models of maps have the sixteen maps of 2 x 2 bits, or less.
 """
 
 import math
@@ -205,6 +204,7 @@ def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **opti
 
 
 _five = partial(_flow, event=EventSpec((1,), 5))
+_three = partial(_flow, event=EventSpec((1,), K))
 _four = partial(_flow, event=EventSpec((1,), 4))
 _map = partial(_flow, event=MAP, encoder=encoder("densenet"), density=multi_scale(squeeze_first=True, num_levels=1))
 
@@ -222,14 +222,14 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "argmax_softplus_transformer": partial(
     _flow, base=2, encoder=encoder("transformer"), density=density("coupling", "transformer", actnorm=True)
   ),
-  "argmax_gumbel_bits": partial(_flow, base=2, inverse="gumbel", encoder=encoder("none")),
+  "argmax_gumbel_bits": partial(_three, base=2, inverse="gumbel", encoder=encoder("none")),
   "argmax_gumbel_layers": partial(
     _flow, base=2, inverse="gumbel", density=density("autoregressive", "transformer", num_layers=2, actnorm=True)
   ),
-  "argmax_thresholding_bits": partial(_flow, base=2, inverse="gumbel_thresholding", density=density("coupling")),
+  "argmax_thresholding_bits": partial(_three, base=2, inverse="gumbel_thresholding"),
   "argmax_posterior_flow": partial(_flow, base=2, posterior_flow=posterior_flow(), num_context=4),
-  "dequantized_uniform": partial(_flow, kind="dequantized_flow", encoder=None),
-  "dequantized_variational": partial(_flow, kind="dequantized_flow", noise="variational"),
+  "dequantized_uniform": partial(_flow, kind="dequantized_flow", encoder=None, density=density("coupling")),
+  "dequantized_variational": partial(_three, kind="dequantized_flow", noise="variational"),
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, encoder=None),
   "argmax_softplus_classes": _four,
   "argmax_softplus_base3": partial(_five, base=3),
