@@ -45,7 +45,7 @@ def open_progress(
     clock: seconds; for tests.
   """
   stream = sys.stderr if stream is None else stream
-  if stream.isatty() or "ipykernel" in sys.modules:  # a notebook renders the bar too
+  if stream.isatty() or _in_notebook():
     return _bar(total, unit, title, done, stream)
   return _lines(total, unit, title, done, stream, clock)
 
@@ -95,6 +95,13 @@ def duration(seconds: int | float) -> str:
   if whole < 3600:
     return f"{whole // 60} min {whole % 60:02d} s"
   return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _in_notebook() -> bool:
+  """Whether this process is the kernel of a notebook, which renders a bar too."""
+  ipython = sys.modules.get("IPython")
+  shell = None if ipython is None else ipython.get_ipython()
+  return shell is not None and "IPKernelApp" in shell.config
 
 
 def _bar(total: int | float, unit: str, title: str, done: int | float, stream: Any) -> Progress:

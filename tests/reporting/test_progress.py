@@ -1,6 +1,8 @@
 """A bar for people, a few lines for log files."""
 
 import io
+import sys
+import types
 from functools import partial
 
 import pytest
@@ -133,3 +135,14 @@ def test_a_log_counts_in_words(number, unit, word):
   bar = progress.open_progress(number, unit=unit, stream=out)
   bar.update(number)
   assert f"{number} of {word}(100%)" in out.getvalue()
+
+
+def test_a_notebook_gets_a_bar_and_a_program_that_only_imports_ipython_gets_lines(monkeypatch):
+  for config, has_bar in (({"IPKernelApp": {}}, True), ({}, False), (None, False)):
+    shell = None if config is None else types.SimpleNamespace(config=config)
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda shell=shell: shell))
+    stream = io.StringIO()
+    bar = progress.open_progress(10, unit="step", stream=stream)
+    bar.update(10)
+    bar.close()
+    assert ("|" in stream.getvalue()) == has_bar
