@@ -99,8 +99,13 @@ def marked(name):
     "paper/enwik8",
     "paper/text8_argmax_base",
     "street_scenes/argmax_bits",
+    "street_scenes/absorbing",
     "street_scenes/argmax_gumbel",
+    "street_scenes/multinomial",
     "street_scenes/round",
+    "text8_head/argmax_autoregressive",
+    "text8_head/uniform",
+    "text8_head/variational",
   )
   return pytest.param(name, marks=pytest.mark.slow if coupling or name.startswith(alike) else ())
 

@@ -108,12 +108,17 @@ MEMBERS: dict[str, Callable[[], Member]] = {
 }
 
 
+SLOW = {"uniform"}  # it is told of labels as "absorbing" is
+
+
 @functools.cache
 def made(name: str) -> Member:
   return MEMBERS[name]()
 
 
-@pytest.fixture(params=sorted(MEMBERS))
+@pytest.fixture(
+  params=[pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in sorted(MEMBERS)]
+)
 def member(request) -> Member:
   return made(request.param)
 
@@ -164,7 +169,7 @@ def test_weights_average_to_the_probability_of_their_label(member):
 
 
 def test_full_bounds_are_those_of_their_label():
-  member = made("uniform")
+  member = made("absorbing")
   batch = labelled(member, 500)
   keys = example_keys(jax.random.key(4), batch.index)
   full = jax.jit(lambda p, b, k: member.model.full_bound(p, b, k, state=member.state)[0].nats)
