@@ -17,7 +17,7 @@ from tests.compiling import OPTIMIZED
 from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, batch_of, family
 
 NAMES = sorted(FAMILIES)
-DRAWS = 4000
+DRAWS = 2000
 
 
 def params(slow):
@@ -163,7 +163,7 @@ def test_a_draw_of_the_bound_is_a_latents_density_over_its_posterior(member):
 
 
 def test_samples_have_the_models_frequencies(member):
-  num, steps = (8_000, CONTINUOUS_STEPS) if "continuous" in member.name else (20_000, None)
+  num, steps = (5_000, CONTINUOUS_STEPS) if "continuous" in member.name else (10_000, None)
   keys = example_keys(jax.random.key(3), jnp.arange(num))
   options = SampleOptions(num_steps=steps)
   draw = jax.jit(
@@ -203,7 +203,7 @@ def test_padding_contributes_nothing_and_does_not_leak(member):
   assert np.any(np.abs(nats[0] - np.asarray(bound(member, batch_of(member.events)).nats)) > 1e-3)
 
 
-@pytest.mark.parametrize("name", params({*NAMES} - {"uniform", "autoregressive", "dequantized_uniform"}))
+@pytest.mark.parametrize("name", params({*NAMES} - {"uniform", "autoregressive"}))
 def test_jit_changes_nothing(name):
   member = family(name)
   batch = batch_of(member.events)
