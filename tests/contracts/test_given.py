@@ -108,7 +108,7 @@ MEMBERS: dict[str, Callable[[], Member]] = {
 }
 
 
-SLOW = {"uniform"}  # it is told of labels as "absorbing" is
+SLOW = {"uniform", "dequantized"}  # they are told of labels as "absorbing" and "argmax" are
 
 
 @functools.cache
