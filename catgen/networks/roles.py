@@ -138,9 +138,7 @@ class Denoiser(nnx.Module):
     ends = Ends(tuple(event_shape), num_inputs, num_outputs, "zeros", timed=True)
     self.stack = Stack(recipe, "a denoiser", ends, given=given, rngs=rngs)
 
-  def __call__(
-    self, x: Int[Array, "batch *event"], conditions: Conditions = NO_CONDITIONS
-  ) -> Float32[Array, "batch *event outputs"]:
+  def __call__(self, x: Int[Array, "batch *event"], conditions: Conditions) -> Float32[Array, "batch *event outputs"]:
     """Returns logits of the clean category at every position; the conditions tell the time."""
     return self.stack(self.stack.read(x), conditions)
 

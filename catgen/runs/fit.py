@@ -42,8 +42,9 @@ def train(
   Raises:
     InputError: anything that does not fit, by name.
   """
-  training.train(load_config(config, overrides).values, os.fspath(workdir), say=say, progress=progress)
-  return load(os.fspath(workdir), say=say)
+  workdir = os.path.expanduser(workdir)
+  training.train(load_config(config, overrides).values, workdir, say=say, progress=progress)
+  return load(workdir, say=say)
 
 
 def fit(
@@ -84,7 +85,7 @@ def fit(
   Raises:
     InputError: data of another kind or too few, or a work directory that holds another run.
   """
-  started, workdir = time.monotonic(), os.fspath(workdir)
+  started, workdir = time.monotonic(), os.path.expanduser(workdir)
   if not minutes > 0:
     raise InputError(f"minutes is {minutes}; give a positive number")
   chosen = choose(data, workdir, family=family, seed=seed)
