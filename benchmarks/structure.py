@@ -16,7 +16,9 @@ import tokenize
 from collections.abc import Iterator
 
 _RUN = 6  # lines that make a repetition
-_UNITS = r"nats?|bits?|seconds?|minutes?|hours?|bytes|[KMG]iB|pixels?|characters?|columns?|radians?|percent|steps?"
+_UNITS = (
+  r"nats?|bits?|seconds?|minutes?|hours?|bytes|[KMG]iB|pixels?|characters?|columns?|radians?|percent|steps?|FLOPs?"
+)
 _SOURCES = r"\bSHA|\bReference|\bEq\.|\bAlg\.|\bTable \d|arXiv|et al|\(\d{4}\)|the paper"
 _STATES = re.compile(rf"\[[a-z_*]+[ ,\]]|\b({_UNITS})\b|{_SOURCES}")
 _ARRAY = re.compile(r"\b(Float|Float32|Float64|Int|Int32|Int64|UInt\w*|Integer|Bool|Key|Shaped|Num)\[")

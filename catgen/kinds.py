@@ -77,8 +77,6 @@ def nearest(word: str, known: Mapping[str, Any]) -> str:
     "did you mean 'cosine'?"
     >>> nearest("zzz", {"cosine": 1, "linear": 2})
     'choose one of cosine, linear'
-
-  Reference: `difflib.get_close_matches`.
   """
   close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
   return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known)}"

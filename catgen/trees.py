@@ -14,8 +14,6 @@ def path_name(path: tuple) -> str:
     >>> [(path, _)] = jax.tree_util.tree_leaves_with_path({"layers": [{"kernel": 1.0}]})
     >>> path_name(path)
     'layers/0/kernel'
-
-  Reference: `jax.tree_util.keystr`.
   """
   return jax.tree_util.keystr(path, simple=True, separator="/")
 
@@ -26,14 +24,12 @@ def leaves(tree: PyTree) -> list[tuple[str, Any]]:
   Example:
     >>> leaves({"b": 1, "a": (2, 3)})
     [('a/0', 2), ('a/1', 3), ('b', 1)]
-
-  Reference: `jax.tree_util.tree_leaves_with_path`.
   """
   return [(path_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 
 def num_elements(tree: PyTree) -> int:
-  """Returns how many numbers, not bytes, the leaves of a tree hold together: of parameters, their count.
+  """Returns how many numbers the leaves of a tree hold together: of parameters, their count.
 
   Example:
     >>> num_elements({"kernel": jax.ShapeDtypeStruct((3, 4), float), "bias": jax.ShapeDtypeStruct((4,), float)})

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, Shaped
 
 from catgen.data.reading import reading_arrays
 from catgen.data.splits import NAMES
@@ -22,7 +22,7 @@ class Labels(NamedTuple):
   numbers: dict[str, Int32[np.ndarray, "records attributes"]]  # by the name of the split, or "" before it is split
 
 
-def aliased(path: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def aliased(path: str, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> dict[str, Shaped[np.ndarray, "..."]]:
   """Returns arrays by the names of their splits. Raises InputError where two are of one split: "val", "valid"."""
   found = {ALIASES.get(name, name): array for name, array in arrays.items()}
   if len(found) < len(arrays):

@@ -10,8 +10,6 @@ def prepare(builder: Any) -> None:
 
   Raises:
     InputError: they cannot be written.
-
-  Reference: `tfds.core.DatasetBuilder.download_and_prepare`.
   """
   try:
     builder.download_and_prepare()

@@ -130,7 +130,7 @@ def blocks(array: Shaped[np.ndarray, "n ..."], size: int = BLOCK) -> Iterator[Sh
 
 
 def plain_dtype(num_classes: int) -> np.dtype:
-  """Returns the smallest little-endian unsigned dtype that holds all categories."""
+  """Returns the little-endian unsigned dtype of fewest bytes that holds all categories."""
   return np.dtype(integer_dtype(num_classes)).newbyteorder("<")
 
 

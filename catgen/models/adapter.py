@@ -23,8 +23,6 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
 
   Parameters are a nested dict of arrays, which jit, grad, optax, sharding rules and checkpoints take as it is. A
   module must hold nothing but `nnx.Param`: randomness and state come in as arguments.
-
-  Reference: `flax.nnx.split` and `flax.nnx.merge`.
   """
   graphdef, abstract = nnx.split(nnx.eval_shape(lambda: make(_rngs(0))))
 

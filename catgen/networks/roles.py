@@ -139,7 +139,9 @@ class Denoiser(nnx.Module):
     self.stack = Stack(recipe, "a denoiser", ends, given=given, rngs=rngs)
 
   def __call__(self, x: Int[Array, "batch *event"], conditions: Conditions) -> Float32[Array, "batch *event outputs"]:
-    """Returns logits of the clean category at every position; the conditions tell the time."""
+    """Returns logits of the clean category at every position. Raises InputError where no time is told."""
+    if conditions.time is None:
+      raise InputError("a denoiser is called without a time; set Conditions.time")
     return self.stack(self.stack.read(x), conditions)
 
 

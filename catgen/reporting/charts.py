@@ -199,8 +199,6 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
 
   Raises:
     InputError: it cannot be written, or the ending is no picture format.
-
-  Reference: `matplotlib.figure.Figure.savefig`.
   """
   try:
     figure.savefig(path)

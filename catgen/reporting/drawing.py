@@ -41,12 +41,10 @@ def save_image(image: Any, path: str | os.PathLike[str], **options: Any) -> None
   Args:
     image: Pillow's.
     path: file to write.
-    options: of the format, see the reference.
+    options: of the format, see Pillow.
 
   Raises:
     InputError: it cannot be written, or the ending is no picture format.
-
-  Reference: `PIL.Image.Image.save`.
   """
   try:
     image.save(path, **options)

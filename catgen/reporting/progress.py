@@ -80,7 +80,7 @@ def train_progress(
 
 
 def short_number(value: int | float) -> str:
-  """Returns a number, such as positions a second, in three digits: 950, 12.3k, 4.56M, 7.89G."""
+  """Returns a number in three digits: 950, 12.3k, 4.56M, 7.89G."""
   for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
     if abs(value) >= size * 0.9995:
       return f"{value / size:.3g}{suffix}"

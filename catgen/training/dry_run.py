@@ -57,7 +57,7 @@ def bytes_per_device(tree: PyTree) -> int:
 
 
 def count_flops(jaxpr: Any) -> float:
-  """Returns twice the multiply-adds of all matrix products and convolutions of a closed jaxpr, such as a step's.
+  """Returns the FLOPs, twice the multiply-adds, of all matrix products and convolutions of a closed jaxpr.
 
   Bodies of scans count as often as they run, a conditional as its dearest branch, a while loop of unknown length
   as one round.

@@ -156,9 +156,9 @@ def test_none_means_that_everything_is_valid_and_nothing_given(role):
 
 def test_attributes_that_a_network_does_not_have_are_refused():
   with pytest.raises(InputError, match="attributes are given, but the network was built for none"):
-    build("per_position")(data()[0], Conditions(given=jnp.zeros((BATCH, 1), int)))
+    build("per_position")(data()[0], Conditions(given=jnp.zeros((BATCH, 1), int), time=data()[1]))
   with pytest.raises(InputError, match="1 attributes are given, but the network was built for 2"):
-    build("per_position", given=GIVEN)(data()[0], Conditions(given=jnp.zeros((BATCH, 1), int)))
+    build("per_position", given=GIVEN)(data()[0], Conditions(given=jnp.zeros((BATCH, 1), int), time=data()[1]))
 
 
 @pytest.mark.parametrize("kind", [member.kind for member in MEMBERS if member.role == "denoiser"])
@@ -267,3 +267,8 @@ def test_the_sizes_for_proofs_build_on_tiny_events(kind, event):
   assert set(TRUNKS[kind].small) <= set(keys(TRUNKS[kind].make))
   abstract = nnx.eval_shape(lambda: ROLES[role](TRUNKS[kind](**TRUNKS[kind].small), event, 3, 3, rngs=nnx.Rngs(0)))
   assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(abstract))) < 200_000
+
+
+def test_a_denoiser_that_is_told_no_time_is_refused():
+  with pytest.raises(InputError, match=r"without a time; set Conditions\.time"):
+    build("per_position")(data()[0], Conditions())

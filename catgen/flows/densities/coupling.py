@@ -27,6 +27,8 @@ def coupling_layers(
 ) -> Chain:
   """Returns couplings; before each but the first that data meet, the sequence is reversed and channels are mixed.
 
+  Values are [batch, length, channels].
+
   Args:
     make: (num_channels=, num_outputs=) -> conditioner.
   """
@@ -73,7 +75,7 @@ def coupling_posterior_flow(
   num_mixtures: int,
   actnorm: bool = False,
 ) -> Chain:
-  """Returns the layers of `coupling_density` on a context, for noise q(u | x).
+  """Returns the layers of `coupling_density` on a context, for noise q(u | x), u [batch, length, channels].
 
   Args:
     conditioner: network that reads half of the channels, and the context, of all positions.

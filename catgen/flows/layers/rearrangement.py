@@ -55,12 +55,12 @@ def squeeze(event_shape: tuple[int, ...], *, diagonal: bool = False) -> Rearrang
 
 
 def unsqueeze() -> Rearrangement:
-  """Returns the layer that undoes a squeeze before it: z on a map of H x W, v on one of H/2 x W/2."""
+  """Returns the layer that undoes a squeeze before it: z is [batch, H, W, channels], v on a map of H/2 x W/2."""
   return Rearrangement(Moving(_from_blocks, _every_of_block, _to_blocks))
 
 
 def check_halves(event_shape: tuple[int, ...]) -> None:
-  """Raises InputError unless events are maps of even height and width."""
+  """Raises InputError unless events are maps [batch, height, width] of even height and width."""
   if len(event_shape) != 2 or any(size % _SIDE for size in event_shape):
     raise InputError(f"a flow with squeezing needs maps of even height and width, not {tuple(event_shape)}")
 

@@ -58,7 +58,7 @@ class Doubling(nnx.Module):
 
 
 def check_multiple(event_shape: tuple[int, ...], factor: int, network: str) -> None:
-  """Raises InputError unless `factor` divides the height and the width of a map."""
+  """Raises InputError unless `factor` divides the height and the width of maps [batch, height, width]."""
   if any(size % factor for size in event_shape):
     raise InputError(
       f"{network} needs maps whose height and width are multiples of {factor}, not events of shape"
