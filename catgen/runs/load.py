@@ -1,6 +1,7 @@
 """A trained model, ready for use."""
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -98,7 +99,9 @@ class Run(NamedTuple):
     return jax.tree.map(lambda v: v[0], denoise(self.params, batch.x, batch.valid, error_rate, state=self.state))
 
 
-def load(workdir: str, *, step: str | int = "best", ema: bool = True, say: Callable[[str], None] = print) -> Run:
+def load(
+  workdir: str | os.PathLike[str], *, step: str | int = "best", ema: bool = True, say: Callable[[str], None] = print
+) -> Run:
   """Returns the model of a work directory, with its parameters, encoder and decoder, and without its data.
 
   Args:
@@ -110,6 +113,7 @@ def load(workdir: str, *, step: str | int = "best", ema: bool = True, say: Calla
   Raises:
     InputError: the directory holds no run or no such checkpoint.
   """
+  workdir = os.path.expanduser(workdir)
   record = read_record(workdir)
   restored = restore_params(workdir, _checkpoint(step), say=say)
   averaged = ema and restored.ema is not None

@@ -1,5 +1,6 @@
 """A run without its data, and what its methods do."""
 
+import pathlib
 import shutil
 
 import numpy as np
@@ -7,8 +8,19 @@ import pytest
 
 import catgen
 from catgen.interfaces import InputError
+from catgen.runs import fit
 from catgen.runs.load import load
 from tests.tiny_run import quiet
+
+
+def test_work_directories_may_lie_below_home_and_be_paths(workdir, tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  shutil.copytree(workdir, tmp_path / "run")
+  assert load(pathlib.Path("~/run"), say=quiet).workdir == str(tmp_path / "run")
+  trained = []
+  monkeypatch.setattr(fit.training, "train", lambda config, folder, **_: trained.append(folder))
+  run = fit.train("quickstart", "~/run", say=quiet)
+  assert trained == [run.workdir] == [str(tmp_path / "run")]
 
 
 def test_load_needs_no_data(workdir, text, tmp_path):
