@@ -63,11 +63,7 @@ def test_there_are_notebooks():
   assert NOTEBOOKS
 
 
-def _marked(path: pathlib.Path):
-  return pytest.param(path, marks=[pytest.mark.slow] if path.stem == "argmax_flow" else [])
-
-
-@pytest.mark.parametrize("path", map(_marked, NOTEBOOKS), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path):
   notebook = _with_cell(
     nbformat.read(path, as_version=4),

@@ -265,9 +265,6 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 }
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
-  "argmax_thresholding_bits",  # tests/models/test_latent_normal.py has this one and the next by exact integrals
-  "dequantized_variational",
-  "uniform_importance",
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
   "argmax_softplus_map",
   "uniform_unet",

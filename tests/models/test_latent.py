@@ -31,7 +31,7 @@ def bits():
   return model, *perturbed(model, 0.05)
 
 
-@pytest.mark.parametrize("name", ["gumbel", "variational", pytest.param("posterior_flow", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", FLOWS)
 def test_draws_of_either_side_give_one_probability(name):
   """Before any training p(v) and q(v | x) are far apart; their probabilities still add up to one."""
   family, kind, options = FLOWS[name]
@@ -73,7 +73,6 @@ def test_positions_that_are_context_only_are_refused():
       function(params, *arguments, state=state, **train)
 
 
-@pytest.mark.slow
 def test_a_density_that_is_off_is_found():
   model, params, state = bits()
   params = trained(model, batch_of(uneven(events_of(EVENT))), params, state, num_steps=200)

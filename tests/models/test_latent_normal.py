@@ -103,7 +103,14 @@ def probabilities(name, base):
   return np.array([np.trapezoid(pdf[:, k] * cdf[:, others[k]].prod(axis=1), grid) for k in range(K)])
 
 
-CASES = [("softplus", 2), ("gumbel", 0)]
+CASES = [
+  ("softplus", 2),
+  ("gumbel", 0),
+  ("gumbel_thresholding", 2),
+  ("gumbel_thresholding", 0),
+  ("variational", 0),
+  ("uniform", 0),
+]
 
 
 @pytest.mark.parametrize(("name", "base"), CASES)

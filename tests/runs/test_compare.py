@@ -86,7 +86,6 @@ def test_models_of_the_same_name_are_told_apart_by_their_folders():
   assert compare.labels_of([group("a/x"), group("b/x")]) == ["a/x", "b/x"]
 
 
-@pytest.mark.slow
 def test_models_of_maps_are_pictured_side_by_side(map_run, tmp_path):
   path = tmp_path / "both_samples.png"
   compare.draw_samples(str(path), ["one", "another"], [map_run, map_run], "test", 3)

@@ -38,7 +38,6 @@ def test_it_is_text_in_text8_form(source):
     assert 0.1 < text.count(" ") / len(text) < 0.2
 
 
-@pytest.mark.slow
 def test_building_twice_gives_the_same_integers(source):
   assert stdlib_docs(128).fingerprint == source.fingerprint
 
