@@ -243,6 +243,8 @@ def _manager(directory: str, criterion: str, keep_latest: int, keep_every: int) 
     best_fn=metric,
     best_mode="min",
     preservation_policy=policies.AnyPreservationPolicy(kept),
+    # Else a write that fails at once may still make its folder later, and holds the end of the process for minutes.
+    async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
     cleanup_tmp_directories=True,
   )
   return ocp.CheckpointManager(directory, options=options)

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import jax
-import numpy as np
 from flax import nnx
 
 from catgen.flows.layers.actnorm import ActNorm
@@ -16,6 +14,7 @@ from catgen.flows.layers.invertible_linear import InvertibleLinear
 from catgen.flows.layers.rearrangement import reversal, squeeze, unsqueeze
 from catgen.networks import TRUNKS
 from catgen.networks.roles import Conditioner
+from tests.parameters import filled
 
 CHANNELS, MIXTURES, FEATURES = 3, 3, 8
 TEXT, MAP = (4,), (2, 2)  # of as many positions
@@ -98,23 +97,7 @@ LAYERS = {
 }
 
 
-def filled(build, scale=1.0):
-  """Returns the graph and the parameters of a module, away from any symmetric point, that nothing was compiled for.
-
-  Square matrices are near orthogonal ones, others have deviation `scale` over the root of their number of inputs, the
-  scales of norms are about one, and everything else is a tenth of `scale`.
-  """
+def build_filled(build, scale=1.0):
+  """Returns the graph and the parameters of a module, away from any symmetric point."""
   graph, state = nnx.split(nnx.eval_shape(build))
-  random = np.random.default_rng(1)
-
-  def numbers(path, leaf):
-    noise = random.normal(size=leaf.shape)
-    if len(leaf.shape) == 1:
-      noise = 0.1 * scale * noise + ("'scale'" in jax.tree_util.keystr(path))
-    elif len(leaf.shape) == 2 and leaf.shape[0] == leaf.shape[1]:
-      noise = np.linalg.qr(noise)[0] + 0.1 * scale * random.normal(size=leaf.shape)
-    else:
-      noise = scale * noise / np.sqrt(np.prod(leaf.shape[:-1]))
-    return noise.astype(np.float32)
-
-  return graph, jax.tree_util.tree_map_with_path(numbers, state)
+  return graph, filled(state, scale)

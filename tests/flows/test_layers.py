@@ -14,7 +14,7 @@ from catgen.flows.layers.coupling import half_coupling
 from catgen.flows.layers.rearrangement import squeeze, unsqueeze
 from catgen.interfaces import InputError
 from catgen.networks.conditions import Conditions
-from tests.flows.layers import CHANNELS, LAYERS, TEXT, autoregressive, coupling, filled
+from tests.flows.layers import CHANNELS, LAYERS, TEXT, autoregressive, build_filled, coupling
 
 BATCH = 5
 
@@ -34,7 +34,7 @@ class Compiled:
       layers = make(nnx.Rngs(0))
       return Chain(layers if isinstance(layers, list) else [layers])
 
-    self.graph, self.state = filled(build)
+    self.graph, self.state = build_filled(build)
     self.layers = nnx.eval_shape(build).layers
     self.inverse = jax.jit(lambda state, *given: self.chain(state).inverse(*given))
     self.forward = jax.jit(lambda state, *given: self.chain(state).forward(*given))

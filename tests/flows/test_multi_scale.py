@@ -15,7 +15,7 @@ from catgen.flows.layers.rearrangement import squeeze
 from catgen.interfaces import InputError
 from catgen.networks import TRUNKS
 from catgen.networks.conditions import Conditions
-from tests.flows.layers import filled
+from tests.flows.layers import build_filled
 
 CHANNELS = 2
 EVENT, BATCH = (4, 4), 3
@@ -64,7 +64,7 @@ class Compiled:
 
   def __init__(self, build, scale=1.0):
     self.flow = nnx.eval_shape(build)
-    self.graph, self.state = filled(build, scale)
+    self.graph, self.state = build_filled(build, scale)
     self.inverse = self.compiled(lambda flow, *given: flow.inverse(*given))
     self.forward = self.compiled(lambda flow, *given: flow.forward(*given))
     self.log_prob = self.compiled(lambda flow, *given: flow.log_prob(*given))

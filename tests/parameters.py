@@ -1,0 +1,35 @@
+"""Parameters away from any symmetric point that nothing is compiled for: programs of random draws take long."""
+
+import re
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def filled(shapes: Any, scale: float = 1.0, *, scales: dict[str, float] | None = None, seed: int = 1) -> Any:
+  """Returns float32 numbers in the shapes of a tree, as arrays of NumPy.
+
+  Square matrices are near orthogonal ones, others have deviation `scale` over the root of their number of inputs, the
+  scales of norms are about one, and everything else is a tenth of `scale`.
+
+  Args:
+    shapes: a tree of arrays or of what `jax.eval_shape` returns.
+    scale: the deviation, see above.
+    scales: another one for the leaves whose path matches a regular expression; the first that does counts.
+    seed: of the noise.
+  """
+  random, scales = np.random.default_rng(seed), scales or {}
+
+  def numbers(path: Any, leaf: Any) -> np.ndarray:
+    name, noise = jax.tree_util.keystr(path), random.normal(size=leaf.shape)
+    deviation = next((own for pattern, own in scales.items() if re.search(pattern, name)), scale)
+    if len(leaf.shape) < 2:
+      noise = 0.1 * deviation * noise + bool(re.search(r"(?<!log_)scale'\]", name))
+    elif len(leaf.shape) == 2 and leaf.shape[0] == leaf.shape[1]:
+      noise = np.linalg.qr(noise)[0] + 0.1 * deviation * random.normal(size=leaf.shape)
+    else:
+      noise = deviation * noise / np.sqrt(np.prod(leaf.shape[:-1]))
+    return noise.astype(np.float32)
+
+  return jax.tree_util.tree_map_with_path(numbers, shapes)
