@@ -7,15 +7,15 @@ its mass, two more refine that, a last one with maps of that location and scale 
 """
 
 import itertools
+import math
+from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.stats import qmc
 
-from tests.compiling import OPTIMIZED
+from catgen.interfaces import EventSpec
 
-_PASSES, _PILOT = 3, 2**11
+_PASSES, _PILOT = 3, 2**11  # points of a first pass, and of one call of the density: one program for all
 
 
 def _points(dimensions: int, kind: str) -> np.ndarray:
@@ -57,18 +57,21 @@ class _Region:
     self.scale = np.where(self.largest, 0.8 * deviation, 1.4 * mean)
 
 
-def probabilities(model, params, num_classes: int, num_positions: int, *, base: int, boxes: bool) -> np.ndarray:
-  """Returns P of every tuple of codes, [codes per position] * positions; codes from num_classes on are unused."""
-  num_digits = next(d for d in itertools.count(1) if base**d >= num_classes)
+def probabilities(log_prob: Callable, event: EventSpec, *, base: int, boxes: bool) -> np.ndarray:
+  """Returns P of every tuple of codes, [codes per position] * positions; codes above the categories are unused.
+
+  log_prob: log p(v) of latents [_PILOT, *event, channels].
+  """
+  num_positions = math.prod(event.shape)
+  num_digits = next(d for d in itertools.count(1) if base**d >= event.num_classes)
   kind = "box" if boxes else "half-line" if base == 2 else "argmax"
   channels = 1 if kind == "half-line" else base
   u = _points(num_positions * num_digits * channels, kind).reshape(-1, num_positions * num_digits, channels)
-  apply = jax.jit(lambda v: model.latent.log_prob(params, v, state={}), compiler_options=OPTIMIZED)
 
   def integrand(regions, u):
     parts = [region.latents(u[:, i]) for i, region in enumerate(regions)]
-    v = np.stack([part[0] for part in parts], axis=1).reshape(len(u), *model.event.shape, -1)
-    log_p = np.asarray(apply(jnp.asarray(v, jnp.float32)), np.float64)
+    v = np.stack([part[0] for part in parts], axis=1).reshape(len(u), *event.shape, -1)
+    log_p = np.concatenate([log_prob(each) for each in np.float32(v).reshape(-1, _PILOT, *v.shape[1:])])
     return np.exp(log_p + sum(part[1] for part in parts)), [part[2] for part in parts]
 
   result = np.zeros((base**num_digits,) * num_positions)

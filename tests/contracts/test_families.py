@@ -2,6 +2,7 @@
 
 import functools
 import re
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,11 @@ import pytest
 import scipy.stats
 
 from catgen.bounds import importance_weighted
-from catgen.interfaces import Batch, SampleOptions
-from catgen.keys import example_keys, example_strata
+from catgen.interfaces import Batch, Bound, SampleOptions
+from catgen.keys import example_keys
 from catgen.models import MODELS
 from tests.compiling import OPTIMIZED
-from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, batch_of, family
+from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, batch_of, family, gradient_of, uneven
 
 NAMES = sorted(FAMILIES)
 DRAWS = 2000
@@ -53,91 +54,104 @@ def test_probabilities_sum_to_one(member):
   assert member.probs.std() > 0.01  # the model depends on its input
 
 
-@functools.cache
-def bound_function(name, train):
-  member = family(name)
+class Said(NamedTuple):
+  """What a model says of examples, each with a key and a stratum of its own."""
 
-  def bound(params, batch, keys, strata=None):
-    return member.model.bound(params, batch, keys, state=member.state, train=train, strata=strata)
-
-  return jax.jit(bound)
-
-
-def bound(member, batch, *, train=False):
-  keys = example_keys(jax.random.key(2), batch.index)
-  return bound_function(member.name, train)(member.params, batch, keys)
+  bound: Bound
+  log_weight: jax.Array | None
+  full: tuple | None  # the bound over all steps, and its profile
 
 
 @functools.cache
-def draw_bounds(name, num):
-  batch = repeated(family(name), num)
-  keys = example_keys(jax.random.key(5), batch.index)
-  strata = example_strata(jax.random.key(6), jax.random.permutation(jax.random.key(7), batch.index), len(batch.x))
-  drawn = bound_function(name, False)(family(name).params, batch, keys, strata)
-  return np.asarray(drawn.nats).reshape(-1, num), drawn
+def program(name: str):
+  """Returns (params, batch, seed, strata) -> Said: one program for all that is said of a family's examples."""
+  model, state = family(name).model, family(name).state
+
+  def say(params, batch, seed, strata):
+    keys, others = (example_keys(jax.random.key(seed + i), batch.index) for i in range(2))
+    return Said(
+      model.bound(params, batch, keys, state=state, train=False, strata=strata),
+      model.log_weight and model.log_weight(params, batch, keys, state=state),
+      model.full_bound and model.full_bound(params, batch, others, state=state),
+    )
+
+  return jax.jit(say)
+
+
+def said(member, batch: Batch, seed: int = 2, strata: np.ndarray | None = None) -> Said:
+  """Returns what the model says of any number of examples; strata: None = some numbers."""
+  strata = np.float32(batch.index * 0.618 % 1) if strata is None else strata
+  size, found = 50 * len(member.events), []
+  for start in range(0, len(batch.x), size):
+    whole = np.arange(start, start + size) % len(batch.x)  # the last one is filled up from the front
+    part = jax.tree.map(lambda leaf, rows=whole: leaf[rows], batch)
+    found.append(jax.device_get(program(member.name)(member.params, part, seed, strata[whole])))
+  return jax.tree.map(lambda *parts: np.concatenate(parts)[: len(batch.x)], *found)
+
+
+@functools.cache
+def drawn(name: str) -> Said:
+  """Returns what the model says of every event, DRAWS times, with strata spread evenly: [events * DRAWS]."""
+  batch, random = repeated(family(name), DRAWS), np.random.default_rng(6)
+  spread = (random.random() + random.permutation(len(batch.x)) / len(batch.x)) % 1
+  return said(family(name), batch, 5, np.float32(spread))
+
+
+def by_event(values: np.ndarray) -> np.ndarray:
+  return values.astype(np.float64).reshape(-1, DRAWS)
 
 
 def test_bound_lies_below_log_p(member):
-  nats, _ = draw_bounds(member.name, DRAWS)
+  nats = by_event(drawn(member.name).bound.nats)
   error = nats.std(1) / np.sqrt(DRAWS)
   assert np.all(nats.mean(1) <= log_p(member) + 4 * error + 3e-3)
   assert np.all(nats.mean(1) >= 3 * log_p(member) - 3)  # and is not vacuous
 
 
 def test_one_random_time_step_is_no_importance_weight():
-  nats, _ = draw_bounds("uniform", DRAWS)
-  assert np.exp(nats.astype(np.float64)).mean(1).sum() > 1.1
+  nats = by_event(drawn("uniform").bound.nats)
+  assert np.exp(nats).mean(1).sum() > 1.1
 
 
 def test_terms_add_up_and_draws_repeat(member):
-  first, again = bound(member, batch_of(member.events)), bound(member, batch_of(member.events))
+  first, again = (said(member, batch_of(member.events)).bound for _ in range(2))
   np.testing.assert_array_equal(first.nats, again.nats)
   np.testing.assert_allclose(sum(first.terms.values()), first.nats, rtol=1e-6)
-  assert first.nats.dtype == jnp.float32
+  assert first.nats.dtype == np.float32
 
 
 def test_full_bound_is_the_mean_of_bounds(member):
   if member.model.full_bound is None:
     assert not member.name.startswith(("uniform", "absorbing")) or "continuous" in member.name
     return
-  batch = repeated(member, DRAWS)
-  keys = example_keys(jax.random.key(8), batch.index)
-  full, profile = jax.jit(lambda *args: member.model.full_bound(*args, state=member.state))(member.params, batch, keys)
-  one, _ = draw_bounds(member.name, DRAWS)
-  all_steps = np.asarray(full.nats).reshape(-1, DRAWS)
+  full, profile = drawn(member.name).full
+  one, all_steps = by_event(drawn(member.name).bound.nats), by_event(full.nats)
   error = np.sqrt((one.var(1) + all_steps.var(1)) / DRAWS)
   assert np.all(np.abs(one.mean(1) - all_steps.mean(1)) < 4 * error + 1e-3)
-  by_position = profile.by_position.reshape(len(batch.x), -1)
+  by_position = profile.by_position.reshape(len(full.nats), -1)
   np.testing.assert_allclose(by_position.sum(-1), -full.nats, rtol=1e-4, atol=1e-4)
   np.testing.assert_allclose(profile.by_time.sum(-1) - full.terms["prior"], -full.nats, rtol=1e-4, atol=1e-4)
-
-
-@functools.cache
-def draw_weights(name, num):
-  member = family(name)
-  batch = repeated(family(name), num)
-  keys = example_keys(jax.random.key(9), batch.index)
-  weight = jax.jit(lambda *args: member.model.log_weight(*args, state=member.state))(member.params, batch, keys)
-  return np.asarray(weight, np.float64).reshape(-1, num)
 
 
 def test_weights_average_to_the_probability(member):
   if member.model.log_weight is None:
     assert member.name == "uniform_continuous"
     return
-  weights = np.exp(draw_weights(member.name, DRAWS))
+  weights = np.exp(by_event(drawn(member.name).log_weight))
   error = weights.std(1) / np.sqrt(DRAWS)
   np.testing.assert_array_less(np.abs(weights.mean(1) - member.probs), 4.5 * error + 2e-4)
+
+
+_combined = jax.jit(importance_weighted)
 
 
 def test_importance_weighted_bound_rises_with_draws_and_stays_below(member):
   if member.model.log_weight is None:
     return
-  weights = draw_weights(member.name, DRAWS)[:, :1024].T  # draws first
+  weights = by_event(drawn(member.name).log_weight)[:, :1024].T  # draws first
   means, errors = [], []
   for size in (1, 2, 4, 8, 16):
-    grouped = jnp.asarray(weights.reshape(size, -1, len(member.events)))
-    bounds = np.asarray(importance_weighted(grouped), np.float64)
+    bounds = np.asarray(_combined(np.float32(weights.reshape(size, -1, len(member.events)))), np.float64)
     means.append(bounds.mean(0))
     errors.append(bounds.std(0) / np.sqrt(len(bounds)))
   assert np.all(np.diff(np.stack(means), axis=0) >= -1e-5)  # on the same draws, by Jensen's inequality
@@ -148,28 +162,36 @@ def test_a_draw_of_the_bound_is_a_latents_density_over_its_posterior(member):
   latent = member.model.latent
   if latent is None:
     return
-  batch = batch_of(member.events)
-  keys = example_keys(jax.random.key(2), batch.index)
-  v, log_q = jax.jit(lambda b, k: latent.infer(member.params, b, k, state=member.state))(batch, keys)
-  ratio = jax.jit(lambda v: latent.log_prob(member.params, v, state=member.state))(v) - log_q
-  np.testing.assert_allclose(ratio, bound(member, batch).nats, rtol=2e-4, atol=1e-4)
-  given = jax.jit(lambda b, v: latent.log_q(member.params, b, v, state=member.state))
-  at_draw = given(batch, v)  # where float32 puts a latent on the edge of its region, only the noise tells its density
+  batch, own = batch_of(member.events), {"state": member.state}
+  other = batch._replace(x=(batch.x + 1) % member.model.event.num_classes)
+
+  @jax.jit
+  def all_of(params, batch, both):
+    v, log_q = latent.infer(params, batch, example_keys(jax.random.key(2), batch.index), **own)
+    given = latent.log_q(params, both, jnp.concatenate([v, v]), **own)
+    return latent.log_prob(params, v, **own), log_q, given
+
+  log_prob, log_q, given = map(
+    np.asarray, all_of(params, batch, jax.tree.map(lambda *x: np.concatenate(x), batch, other))
+  )
+  np.testing.assert_allclose(log_prob - log_q, said(member, batch).bound.nats, rtol=2e-4, atol=1e-4)
+  at_draw, elsewhere = np.split(given, 2)
+  # where float32 puts a latent on the edge of its region, only the noise tells its density
   assert np.isfinite(at_draw).mean() > 0.9
   np.testing.assert_allclose(at_draw[np.isfinite(at_draw)], log_q[np.isfinite(at_draw)], rtol=1e-3, atol=5e-3)
-  assert np.all(np.isneginf(given(batch._replace(x=(batch.x + 1) % member.model.event.num_classes), v)))
+  assert np.all(np.isneginf(elsewhere))
   drawn_invalid = member.invalid is None or member.invalid > 0
   assert latent.has_unused_codes == drawn_invalid
 
 
 def test_samples_have_the_models_frequencies(member):
   num, steps = (5_000, CONTINUOUS_STEPS) if "continuous" in member.name else (10_000, None)
-  keys = example_keys(jax.random.key(3), jnp.arange(num))
-  options = SampleOptions(num_steps=steps)
-  draw = jax.jit(
-    lambda p, k: member.model.sample(p, k, state=member.state, options=options), compiler_options=OPTIMIZED
-  )
-  samples = draw(member.params, keys)
+
+  def draw(params):
+    keys = example_keys(jax.random.key(3), jnp.arange(num))
+    return member.model.sample(params, keys, state=member.state, options=SampleOptions(num_steps=steps))
+
+  samples = jax.device_get(jax.jit(draw, compiler_options=OPTIMIZED)(member.params))
   x, valid = (array.reshape(num, -1) for array in (samples.x, samples.valid))
   places = member.model.event.num_classes ** np.arange(x.shape[1] - 1, -1, -1)
   codes = np.where(valid.all(-1), x @ places, len(member.events))
@@ -196,37 +218,38 @@ def test_padding_contributes_nothing_and_does_not_leak(member):
   valid[:, -1] = False
   valid[0] = False
   other = np.where(valid, events, (events + 1) % member.model.event.num_classes)
-  batches = [Batch(jnp.asarray(x), jnp.asarray(valid), jnp.arange(len(x))) for x in (events, other)]
-  nats = [np.asarray(bound(member, batch).nats) for batch in batches]
+  nats = [said(member, batch_of(x)._replace(valid=valid)).bound.nats for x in (events, other)]
   assert nats[0][0] == 0.0
   np.testing.assert_allclose(nats[0], nats[1], rtol=1e-5, atol=1e-6)
-  assert np.any(np.abs(nats[0] - np.asarray(bound(member, batch_of(member.events)).nats)) > 1e-3)
+  assert np.any(np.abs(nats[0] - said(member, batch_of(member.events)).bound.nats) > 1e-3)
 
 
 @pytest.mark.parametrize("name", params({*NAMES} - {"uniform", "autoregressive"}))
 def test_jit_changes_nothing(name):
   member = family(name)
-  batch = batch_of(member.events)
-  keys = example_keys(jax.random.key(2), batch.index)
-  eager = member.model.bound(member.params, batch, keys, state=member.state, train=False).nats
-  np.testing.assert_allclose(eager, bound(member, batch).nats, rtol=2e-4, atol=1e-4)
+  batch = jax.tree.map(jnp.asarray, batch_of(member.events))
+  keys, strata = example_keys(jax.random.key(2), batch.index), jnp.asarray(np.float32(batch.index * 0.618 % 1))
+  eager = member.model.bound(member.params, batch, keys, state=member.state, train=False, strata=strata).nats
+  np.testing.assert_allclose(eager, said(member, batch_of(member.events)).bound.nats, rtol=2e-4, atol=1e-4)
 
 
 def test_gradients_are_finite_and_reach_every_parameter(member):
-  batch = repeated(member, 50)
-  keys = example_keys(jax.random.key(2), batch.index)
-  gradient = jax.jit(jax.grad(lambda p: bound_function(member.name, True)(p, batch, keys).nats.sum()))(member.params)
-  for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
-    assert bool(jnp.all(jnp.isfinite(leaf))), path
+  gradient, _ = gradient_of(member.model)(member.params, batch_of(uneven(member.events)), 2, member.state)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(gradient)):
+    assert np.all(np.isfinite(leaf)), path
     if member.events[0].size == 1 and "conditioner" in str(path):
       continue  # it reads the other positions, and there are none
     if member.name.endswith("_unet") and re.search(r"'(query|key)(_scale)?'", str(path)):
       continue  # its coarsest map has one place, whose attention to itself is certain
-    assert bool(jnp.any(leaf != 0)), f"no gradient reaches {jax.tree_util.keystr(path)}"
+    assert np.any(leaf != 0), f"no gradient reaches {jax.tree_util.keystr(path)}"
 
 
 def test_an_example_does_not_depend_on_its_batch(member):
-  changed = member.events[::-1].copy()
-  changed[2:4] = member.events[2:4]
-  together, elsewhere = (bound(member, batch_of(x), train=True).nats for x in (member.events, changed))
-  np.testing.assert_array_equal(together[2:4], elsewhere[2:4])
+  events = uneven(member.events)
+  changed = events[::-1].copy()
+  changed[2:4] = events[2:4]
+  together, elsewhere = (
+    gradient_of(member.model)(member.params, batch_of(x), 2, member.state)[1] for x in (events, changed)
+  )
+  assert np.any(np.asarray(together) != np.asarray(elsewhere))
+  np.testing.assert_array_equal(np.asarray(together)[2:4], np.asarray(elsewhere)[2:4])
