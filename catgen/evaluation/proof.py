@@ -74,15 +74,16 @@ def prove(
   events = enumerate_events(model)
   keys = jax.random.split(key, 6)
 
-  def draw(function: Callable[..., Array], key: Array, number: int) -> np.ndarray:
-    return _draw(function, params, state, events, key, number)
+  def draw(function: Callable[..., Array], number: int) -> Callable[[Array], np.ndarray]:
+    return _draw(function, params, state, events, number)
 
-  elbo = mean(draw(lambda p, b, k, s: model.bound(p, b, k, state=s, train=False).nats, keys[0], num_draws))
+  elbo = mean(draw(lambda p, b, k, s: model.bound(p, b, k, state=s, train=False).nats, num_draws)(keys[0]))
   weights, exact, truth = None, None, None
   if model.log_weight is not None:
     log_weight = model.log_weight
+    log_weights = draw(lambda p, b, k, s: log_weight(p, b, k, state=s), num_draws)
     # two independent sets, so that claim 5 compares independent numbers
-    weights, others = (draw(lambda p, b, k, s: log_weight(p, b, k, state=s), k, num_draws) for k in (keys[1], keys[4]))
+    weights, others = log_weights(keys[1]), log_weights(keys[4])
     truth = event_probabilities.of_weights(others)
     if model.latent is not None:
       # of p(v) so few, that they cannot outvote a wrong log p(v): see `of_both_sides`
@@ -91,12 +92,12 @@ def prove(
       truth = event_probabilities.of_both_sides(others, *latents)
   if model.log_prob is not None:
     log_prob = model.log_prob
-    exact = draw(lambda p, b, k, s: log_prob(p, b, state=s), keys[4], 1)[0]
+    exact = draw(lambda p, b, k, s: log_prob(p, b, state=s), 1)(keys[4])[0]
     truth = event_probabilities.of_log_prob(exact)
   claims = _elbo_claims(elbo, truth)
   if model.full_bound is not None:
     full_bound = model.full_bound
-    full = mean(draw(lambda p, b, k, s: full_bound(p, b, k, state=s)[0].nats, keys[3], num_draws // 8))
+    full = mean(draw(lambda p, b, k, s: full_bound(p, b, k, state=s)[0].nats, num_draws // 8)(keys[3]))
     claims.append(_bounds_agree(elbo, full))
   if exact is not None and weights is not None:
     claims.append(_weights_agree(exact, weights))
@@ -120,9 +121,9 @@ def enumerate_events(model: Model) -> Batch:
 
 
 def _draw(
-  function: Callable[..., Array], params: PyTree, state: PyTree, events: Batch, key: Array, num_draws: int
-) -> np.ndarray:
-  """Returns independent draws, [draws, events], float64, of function(params, batch, keys, state)."""
+  function: Callable[..., Array], params: PyTree, state: PyTree, events: Batch, num_draws: int
+) -> Callable[[Array], np.ndarray]:
+  """Returns key -> independent draws, [draws, events], float64, of function(params, batch, keys, state)."""
 
   @jax.jit
   def all_draws(params: PyTree, state: PyTree, batch: Batch, key: Array) -> Array:
@@ -131,7 +132,7 @@ def _draw(
 
     return jax.lax.map(one, jnp.arange(num_draws), batch_size=AT_ONCE)
 
-  return np.asarray(all_draws(params, state, events, key), np.float64)
+  return lambda key: np.asarray(all_draws(params, state, events, key), np.float64)
 
 
 def _count_samples(

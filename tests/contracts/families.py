@@ -69,7 +69,7 @@ def initial(model: Model, **scales: float) -> tuple[dict, dict]:
   """Returns parameters as of `filled(scale, scales=)`, and the state at the start, which is made of zeros."""
   shapes, state = jax.eval_shape(model.init, batch_of(events_of(model.event)), jax.random.key(0))
   numbers = filled(shapes, **scales), jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
-  return jax.tree.map(jnp.asarray, numbers)
+  return jax.device_put(numbers)
 
 
 def _predictions(model: Model, params: dict) -> Callable:
@@ -191,7 +191,7 @@ def trained(model: Model, batch: Batch, params: dict, state: dict, num_steps: in
     for i, slope in enumerate(map(np.asarray, jax.tree.leaves(gradient))):
       mean, square = moments[i] = 0.9 * moments[i][0] + 0.1 * slope, 0.999 * moments[i][1] + 0.001 * slope**2
       leaves[i] = leaves[i] - rate * mean / (np.sqrt(square) + 1e-8)
-  return jax.tree.map(jnp.asarray, jax.tree.unflatten(tree, leaves))
+  return jax.device_put(jax.tree.unflatten(tree, leaves))
 
 
 def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **options) -> Family:

@@ -227,8 +227,11 @@ def test_padding_contributes_nothing_and_does_not_leak(member):
 @pytest.mark.parametrize("name", params({*NAMES} - {"uniform", "autoregressive"}))
 def test_jit_changes_nothing(name):
   member = family(name)
-  batch = jax.tree.map(jnp.asarray, batch_of(member.events))
-  keys, strata = example_keys(jax.random.key(2), batch.index), jnp.asarray(np.float32(batch.index * 0.618 % 1))
+  batch = jax.device_put(batch_of(member.events))
+  keys, strata = (
+    example_keys(jax.random.key(2), batch.index),
+    jax.device_put(np.float32(batch_of(member.events).index * 0.618 % 1)),
+  )
   eager = member.model.bound(member.params, batch, keys, state=member.state, train=False, strata=strata).nats
   np.testing.assert_allclose(eager, said(member, batch_of(member.events)).bound.nats, rtol=2e-4, atol=1e-4)
 
