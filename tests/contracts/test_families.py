@@ -78,9 +78,13 @@ def program(name: str):
   return jax.jit(say)
 
 
+def some_strata(batch: Batch) -> np.ndarray:
+  return np.float32(batch.index * 0.618 % 1)
+
+
 def said(member, batch: Batch, seed: int = 2, strata: np.ndarray | None = None) -> Said:
-  """Returns what the model says of any number of examples; strata: None = some numbers."""
-  strata = np.float32(batch.index * 0.618 % 1) if strata is None else strata
+  """Returns what the model says of any number of examples; strata: None = some."""
+  strata = some_strata(batch) if strata is None else strata
   size, found = 50 * len(member.events), []
   for start in range(0, len(batch.x), size):
     whole = np.arange(start, start + size) % len(batch.x)  # the last one is filled up from the front
@@ -227,13 +231,11 @@ def test_padding_contributes_nothing_and_does_not_leak(member):
 @pytest.mark.parametrize("name", params({*NAMES} - {"uniform", "autoregressive"}))
 def test_jit_changes_nothing(name):
   member = family(name)
-  batch = jax.device_put(batch_of(member.events))
-  keys, strata = (
-    example_keys(jax.random.key(2), batch.index),
-    jax.device_put(np.float32(batch_of(member.events).index * 0.618 % 1)),
-  )
+  on_host = batch_of(member.events)
+  batch, strata = jax.device_put((on_host, some_strata(on_host)))
+  keys = example_keys(jax.random.key(2), batch.index)
   eager = member.model.bound(member.params, batch, keys, state=member.state, train=False, strata=strata).nats
-  np.testing.assert_allclose(eager, said(member, batch_of(member.events)).bound.nats, rtol=2e-4, atol=1e-4)
+  np.testing.assert_allclose(eager, said(member, on_host).bound.nats, rtol=2e-4, atol=1e-4)
 
 
 def test_gradients_are_finite_and_reach_every_parameter(member):
