@@ -26,7 +26,7 @@ from tests.contracts import exact, flows
 from tests.parameters import filled
 
 K, D, T = 3, 2, 4
-CONTINUOUS_STEPS = 32
+CONTINUOUS_STEPS = 16
 EVENT = EventSpec((D,), K)
 MAP = EventSpec((2, 2), 2)
 

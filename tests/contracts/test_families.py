@@ -14,7 +14,6 @@ from catgen.bounds import importance_weighted
 from catgen.interfaces import Batch, Bound, SampleOptions
 from catgen.keys import example_keys
 from catgen.models import MODELS
-from tests.compiling import OPTIMIZED
 from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, batch_of, family, gradient_of, uneven
 
 NAMES = sorted(FAMILIES)
@@ -175,9 +174,8 @@ def test_a_draw_of_the_bound_is_a_latents_density_over_its_posterior(member):
     given = latent.log_q(params, both, jnp.concatenate([v, v]), **own)
     return latent.log_prob(params, v, **own), log_q, given
 
-  log_prob, log_q, given = map(
-    np.asarray, all_of(params, batch, jax.tree.map(lambda *x: np.concatenate(x), batch, other))
-  )
+  both = jax.tree.map(lambda *leaves: np.concatenate(leaves), batch, other)
+  log_prob, log_q, given = jax.device_get(all_of(member.params, batch, both))
   np.testing.assert_allclose(log_prob - log_q, said(member, batch).bound.nats, rtol=2e-4, atol=1e-4)
   at_draw, elsewhere = np.split(given, 2)
   # where float32 puts a latent on the edge of its region, only the noise tells its density
@@ -195,7 +193,7 @@ def test_samples_have_the_models_frequencies(member):
     keys = example_keys(jax.random.key(3), jnp.arange(num))
     return member.model.sample(params, keys, state=member.state, options=SampleOptions(num_steps=steps))
 
-  samples = jax.device_get(jax.jit(draw, compiler_options=OPTIMIZED)(member.params))
+  samples = jax.device_get(jax.jit(draw)(member.params))
   x, valid = (array.reshape(num, -1) for array in (samples.x, samples.valid))
   places = member.model.event.num_classes ** np.arange(x.shape[1] - 1, -1, -1)
   codes = np.where(valid.all(-1), x @ places, len(member.events))
