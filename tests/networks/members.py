@@ -1,9 +1,10 @@
-"""Small networks of every trunk in every role that it can have, their parameters moved by noise.
+"""Small networks of every trunk in every role that it can have, away from their initialization.
 
 At zero gates, tables and heads every statement would be empty.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from flax import nnx
 from catgen.networks import TRUNKS
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal, Conditioner, Denoiser, Encoder
+from tests.parameters import filled
 
 BATCH, EVENT, MAP, CLASSES, CHANNELS = 3, (6,), (4, 4), 5, 2
 GIVEN = (2, 3)
@@ -34,6 +36,8 @@ SIZES: dict[str, dict[str, Any]] = {
   "local_linear_transformer": {"width": 8, "num_layers": 1, "num_heads": 2, "window": 2},
   "linear_attention_unet": {"width": 8, "multipliers": (1, 2), "dropout": 0.0},
 }
+# Of the noise that is their parameters: small cells of an LSTM give little, unnormalized attention gives much.
+SCALES = {"lstm": {"": 3.0}, "linear_attention_unet": {"attention": 0.3}}
 MAPS = {"densenet", "unet", "linear_attention_unet"}
 BOTH_SIDES = {*MAPS, "local_linear_transformer"}  # these see positions on both sides
 REFUSED = {
@@ -68,49 +72,72 @@ REPEATED = {
 def build(
   kind: str, role: str = "denoiser", event: tuple[int, ...] | None = None, given: Any = (), **sizes: Any
 ) -> Any:
-  """Returns an untrained network; `given` = sizes of the attributes."""
-  event = Member(kind, role).event if event is None else event
-  return nnx.merge(*_build(kind, role, event, given, tuple(sorted(sizes.items()))), copy=True)
+  """Returns a network whose parameters are noise; `given` = sizes of the attributes."""
+  graph, shapes = _shapes(kind, role, event, given, tuple(sorted(sizes.items())))
+  return nnx.merge(graph, filled(shapes, scales=SCALES.get(kind)))
 
 
 @functools.cache
-def _build(kind: str, role: str, event: tuple[int, ...], given: Any, sizes: tuple) -> tuple:
-  recipe = TRUNKS[kind](**{**SIZES[kind], **dict(sizes)})
-  counts = {"num_channels" if "conditioner" in role else "num_inputs": CHANNELS if "conditioner" in role else CLASSES}
-  keywords = {**counts, "num_outputs": CLASSES, **({"given": given} if given else {})}
-  return nnx.split(ROLES[role](recipe, event, **keywords, rngs=nnx.Rngs(0)))
+def _shapes(*arguments: Any) -> tuple:
+  return nnx.split(nnx.eval_shape(lambda: _initialized(*arguments)))
 
 
 def build_member(member: Member) -> Any:
-  """Returns an untrained network that can be given two attributes, unless it is an encoder."""
-  return build(*member, given=() if member.role == "encoder" else GIVEN)
+  """Returns a network of noise that can be given two attributes, unless it is an encoder."""
+  return build(*member, given=_given(member))
 
 
-def perturb(network: Any, scale: float = 0.3) -> Any:
-  leaves, structure = jax.tree.flatten(nnx.state(network))
-  rng = np.random.default_rng(7)
-  moved = [jnp.asarray(np.asarray(x) + scale * rng.normal(size=x.shape), jnp.float32) for x in leaves]
-  nnx.update(network, jax.tree.unflatten(structure, moved))
-  return network
+@functools.cache
+def untrained(member: Member) -> Any:
+  """Returns a network as `build_member` does, but as its initializers make it."""
+  return _initialized(*member, None, _given(member), ())
 
 
-def data(role: str = "denoiser", event: tuple[int, ...] = EVENT) -> tuple[jax.Array, ...]:
+def untrained_part(part: Callable[[Any], Any], member: Member, **sizes: Any) -> Any:
+  """Returns what `part` takes of an untrained network that cannot be given anything; nothing else of it is drawn."""
+  return jax.jit(lambda: part(_initialized(*member, None, (), tuple(sizes.items()))))()
+
+
+def _given(member: Member) -> tuple[int, ...]:
+  return () if member.role == "encoder" else GIVEN
+
+
+def _initialized(kind: str, role: str, event: tuple[int, ...] | None, given: Any, sizes: tuple) -> Any:
+  recipe = TRUNKS[kind](**{**SIZES[kind], **dict(sizes)})
+  counts = {"num_channels" if "conditioner" in role else "num_inputs": CHANNELS if "conditioner" in role else CLASSES}
+  keywords = {**counts, "num_outputs": CLASSES, **({"given": given} if given else {})}
+  return ROLES[role](recipe, Member(kind, role).event if event is None else event, **keywords, rngs=nnx.Rngs(0))
+
+
+def data(role: str = "denoiser", event: tuple[int, ...] = EVENT) -> tuple[np.ndarray, ...]:
   """Returns the positional arguments of a role: categories or latents, and for a denoiser the time."""
   rng = np.random.default_rng(1)
   if "conditioner" in role:
-    return (jnp.asarray(rng.normal(size=(BATCH, *event, CHANNELS)), jnp.float32),)
-  x = jnp.asarray(rng.integers(CLASSES, size=(BATCH, *event)))
-  return (x, jnp.linspace(0.1, 0.9, BATCH)) if role == "denoiser" else (x,)
+    return (rng.normal(size=(BATCH, *event, CHANNELS)).astype(np.float32),)
+  x = rng.integers(CLASSES, size=(BATCH, *event), dtype=np.int32)
+  return (x, np.linspace(0.1, 0.9, BATCH, dtype=np.float32)) if role == "denoiser" else (x,)
 
 
-def other(x: jax.Array) -> jax.Array:
+def other(x: np.ndarray) -> np.ndarray:
   """Returns data that differ everywhere."""
-  return (x + 1) % CLASSES if jnp.issubdtype(x.dtype, jnp.integer) else x + 1.0
+  return (x + 1) % CLASSES if x.dtype == np.int32 else x + np.float32(1.0)
 
 
-def call(network: Any, arguments: tuple[jax.Array, ...], **keywords: Any) -> jax.Array:
+def at(x: np.ndarray, place: Any, values: Any) -> np.ndarray:
+  """Returns a copy of x with other values at a place."""
+  changed = x.copy()
+  changed[place] = values
+  return changed
+
+
+def call(network: Any, arguments: tuple[Any, ...], **keywords: Any) -> np.ndarray:
   """Calls a network, compiled once for networks of the same structure."""
-  return _call(*nnx.split(network), arguments, **keywords)
+  return np.asarray(_call(*nnx.split(network), arguments, **keywords))
+
+
+def shape_of_outputs(network: Any, arguments: tuple[Any, ...]) -> tuple[int, ...]:
+  graph, state = nnx.split(network)
+  return jax.eval_shape(functools.partial(_call, graph), state, arguments).shape
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -123,7 +150,7 @@ def _outputs(network: Any, arguments: tuple, keywords: dict[str, Any]) -> jax.Ar
   return network(x, Conditions(**keywords, time=time[0] if time else None))
 
 
-def gradient(network: Any, arguments: tuple[jax.Array, ...], **keywords: Any) -> tuple[Any, Any]:
+def gradient(network: Any, arguments: tuple[Any, ...], **keywords: Any) -> tuple[Any, Any]:
   """Returns a scalar of the outputs and its gradient with respect to every parameter, as a pure dict."""
   value, state = _gradient(*nnx.split(network), arguments, **keywords)
   return value, nnx.to_pure_dict(state)
@@ -134,16 +161,16 @@ def _gradient(graph: Any, state: Any, arguments: tuple, **keywords: Any) -> tupl
   return jax.value_and_grad(lambda state: jnp.sum(jnp.sin(_call(graph, state, arguments, **keywords))))(state)
 
 
-def run(member: Member, network: Any, *arguments: jax.Array, valid: Any = None, given: Any = None) -> tuple[Any, Any]:
+def run(member: Member, network: Any, *arguments: Any, valid: Any = None, given: Any = None) -> tuple[np.ndarray, Any]:
   """Returns the outputs of a member and the gradient of a scalar of them, all by one program for each member.
 
   valid, given: None = everything is valid, nothing is given.
   """
-  keywords = {"valid": jnp.ones((BATCH, *member.event), bool) if valid is None else jnp.asarray(valid)}
+  keywords = {"valid": np.ones((BATCH, *member.event), bool) if valid is None else valid}
   if member.role != "encoder":
-    keywords["given"] = jnp.broadcast_to(jnp.asarray(GIVEN if given is None else given), (BATCH, len(GIVEN)))
+    keywords["given"] = np.broadcast_to(np.int32(GIVEN if given is None else given), (BATCH, len(GIVEN)))
   outputs, state = _run(*nnx.split(network), arguments, **keywords)
-  return outputs, nnx.to_pure_dict(state)
+  return np.asarray(outputs), nnx.to_pure_dict(state)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -152,11 +179,10 @@ def _run(graph: Any, state: Any, arguments: tuple, **keywords: Any) -> tuple[Any
     outputs = _outputs(nnx.merge(graph, state), arguments, keywords)
     return jnp.sum(jnp.sin(outputs)), outputs
 
-  gradient, outputs = jax.grad(scalar, has_aux=True)(state)
-  return outputs, gradient
+  return jax.grad(scalar, has_aux=True)(state)[::-1]
 
 
-def decode(network: Any, x: jax.Array, start: Any, **keywords: Any) -> jax.Array:
+def decode(network: Any, x: Any, start: Any, **keywords: Any) -> jax.Array:
   """Returns outputs of all positions, one after the other, given what is read before the first."""
   return _decode(*nnx.split(network), x.reshape(BATCH, -1, *x.shape[1 + len(network.event_shape) :]), start, **keywords)
 

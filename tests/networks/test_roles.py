@@ -9,7 +9,6 @@ from flax import nnx
 from catgen.interfaces import InputError
 from catgen.kinds import keys
 from catgen.networks import TRUNKS
-from catgen.networks.conditions import Conditions
 from tests.networks.members import (
   BATCH,
   CLASSES,
@@ -22,16 +21,19 @@ from tests.networks.members import (
   ROLES,
   SIZES,
   Member,
+  at,
   build,
   build_member,
   call,
   data,
   decode,
   other,
-  perturb,
   run,
+  shape_of_outputs,
+  untrained,
 )
 
+EVERY = np.array([[0, 3], [1, 1], [2, 0]], np.int32)  # attributes of the examples
 CAUSAL = [member for member in MEMBERS if member.causal]
 # A role and sizes of every trunk that drops activations; input dropout is of positions, in all its places.
 DROPPING = [
@@ -62,7 +64,7 @@ def some_invalid(member):
   """Returns validity with a hole, with an end and with nothing at all."""
   flat = np.ones((BATCH, int(np.prod(member.event))), bool)
   flat[0, -2:], flat[1, 2], flat[2] = False, False, False
-  return jnp.asarray(flat.reshape(BATCH, *member.event))
+  return flat.reshape(BATCH, *member.event)
 
 
 def test_every_trunk_is_tested():
@@ -83,7 +85,7 @@ def test_a_trunk_of_maps_is_refused_where_events_are_none(kind):
 
 @each_member()
 def test_a_network_holds_parameters_and_starts_as_its_role_says(member):
-  network = build_member(member)
+  network = untrained(member)
   _, parameters, rest = nnx.split(network, nnx.Param, ...)
   assert not jax.tree.leaves(rest)
   assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(parameters))
@@ -104,17 +106,17 @@ def test_a_network_holds_parameters_and_starts_as_its_role_says(member):
 @pytest.mark.parametrize("kind", [kind for kind in SIZES if kind not in MAPS])
 def test_the_axes_of_an_event_are_kept(kind):
   role = "encoder" if kind == "none" else "denoiser"
-  outputs = nnx.eval_shape(lambda: call(build(kind, role, event=(3, 2)), data(role, (3, 2))))
-  assert outputs.shape == (BATCH, 3, 2, CLASSES)
+  network = build(kind, role, event=(3, 2))
+  assert shape_of_outputs(network, data(role, (3, 2))) == (BATCH, 3, 2, CLASSES)
 
 
 @each_member()
 def test_padding_never_reaches_valid_positions(member):
-  network, valid = perturb(build_member(member)), some_invalid(member)
+  network, valid = build_member(member), some_invalid(member)
   x, *rest = data(member.role, member.event)
   wide = valid.reshape(*valid.shape, *(1,) * (x.ndim - valid.ndim))
   outputs, _ = run(member, network, x, *rest, valid=valid)
-  same, _ = run(member, network, jnp.where(wide, x, other(x)), *rest, valid=valid)
+  same, _ = run(member, network, np.where(wide, x, other(x)), *rest, valid=valid)
   np.testing.assert_array_equal(np.where(valid[..., None], outputs, 0), np.where(valid[..., None], same, 0))
   assert np.isfinite(outputs).all()
   if member.kind not in ("per_position", "none"):  # what is valid is read by the positions after a hole
@@ -124,10 +126,9 @@ def test_padding_never_reaches_valid_positions(member):
 
 @each_member(but=lambda member: member.kind == "none")
 def test_every_parameter_has_a_finite_gradient_that_is_somewhere_not_zero(member):
-  network, arguments = perturb(build_member(member)), data(member.role, member.event)
-  every = jnp.array([[0, 3], [1, 1], [2, 0]])
+  network, arguments = build_member(member), data(member.role, member.event)
   for valid in (True, False):
-    _, gradient = run(member, network, *arguments, valid=jnp.full((BATCH, *member.event), valid), given=every)
+    _, gradient = run(member, network, *arguments, valid=np.full((BATCH, *member.event), valid), given=EVERY)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
       assert np.isfinite(leaf).all(), path
       assert np.abs(leaf).max() > 0 or not valid, path
@@ -135,20 +136,19 @@ def test_every_parameter_has_a_finite_gradient_that_is_somewhere_not_zero(member
 
 @each_member(but=lambda member: member.role == "encoder")
 def test_what_is_given_counts_at_every_position_once_it_is_learned(member):
-  untrained, arguments = build_member(member), data(member.role, member.event)
-  given = jnp.array([[0, 3], [1, 1], [2, 0]])
-  np.testing.assert_array_equal(*(run(member, untrained, *arguments, given=each)[0] for each in (given, None)))
-  network = perturb(untrained)
-  outputs, _ = run(member, network, *arguments, given=given)
+  arguments = data(member.role, member.event)
+  np.testing.assert_array_equal(*(run(member, untrained(member), *arguments, given=each)[0] for each in (EVERY, None)))
+  network = build_member(member)
+  outputs, _ = run(member, network, *arguments, given=EVERY)
   for attribute in range(2):
-    changed, _ = run(member, network, *arguments, given=given.at[:, attribute].set((given[:, attribute] + 1) % 3))
+    changed, _ = run(member, network, *arguments, given=(EVERY + np.eye(2, dtype=np.int32)[attribute]) % 3)
     assert np.abs(changed - outputs).max(axis=-1).min() > 1e-6
 
 
 @pytest.mark.parametrize("role", ["denoiser", "causal", "conditioner", "causal_conditioner"])
 def test_none_means_that_everything_is_valid_and_nothing_given(role):
   member = Member("transformer", role)
-  network, arguments = perturb(build_member(member)), data(role)
+  network, arguments = build_member(member), data(role)
   np.testing.assert_allclose(call(network, arguments), run(member, network, *arguments)[0], rtol=1e-5, atol=1e-5)
   plain = nnx.to_pure_dict(nnx.state(build(*member)))["stack"]
   assert set(nnx.to_pure_dict(nnx.state(network))["stack"]) - set(plain) == {"given"}
@@ -156,21 +156,21 @@ def test_none_means_that_everything_is_valid_and_nothing_given(role):
 
 def test_attributes_that_a_network_does_not_have_are_refused():
   with pytest.raises(InputError, match="attributes are given, but the network was built for none"):
-    build("per_position")(data()[0], Conditions(given=jnp.zeros((BATCH, 1), int), time=data()[1]))
+    call(build("per_position"), data(), given=np.zeros((BATCH, 1), np.int32))
   with pytest.raises(InputError, match="1 attributes are given, but the network was built for 2"):
-    build("per_position", given=GIVEN)(data()[0], Conditions(given=jnp.zeros((BATCH, 1), int), time=data()[1]))
+    call(build("per_position", given=GIVEN), data(), given=np.zeros((BATCH, 1), np.int32))
 
 
 @pytest.mark.parametrize("kind", [member.kind for member in MEMBERS if member.role == "denoiser"])
 def test_denoisers_depend_on_time_and_on_every_position(kind):
   member = Member(kind, "denoiser")
-  network, (x, time) = perturb(build_member(member)), data(event=member.event)
+  network, (x, time) = build_member(member), data(event=member.event)
   logits, _ = run(member, network, x, time)
-  assert np.abs(run(member, network, x, time + 0.05)[0] - logits).max(axis=-1).min() > 1e-6
+  assert np.abs(run(member, network, x, time + np.float32(0.05))[0] - logits).max(axis=-1).min() > 1e-6
   if kind not in ("per_position", "densenet"):  # a DenseNet of two layers sees three pixels far
     for place in np.ndindex(member.event):
-      at = (slice(None), *place)
-      changed, _ = run(member, network, x.at[at].set(other(x)[at]), time)
+      there = (slice(None), *place)
+      changed, _ = run(member, network, at(x, there, other(x)[there]), time)
       assert np.abs(changed - logits).max(axis=-1).min() > 1e-7
 
 
@@ -184,16 +184,21 @@ CAUSAL_SIZES = [
 ]
 
 
+def all_at_once(member, network, x):
+  """Returns outputs in row-major order; a member as the other tests have it is run by their program."""
+  usual = network.event_shape == member.event and nnx.split(network)[0] == nnx.split(build_member(member))[0]
+  outputs = run(member, network, x, given=EVERY)[0] if usual else call(network, (x,), given=EVERY)
+  return outputs.reshape(BATCH, -1, CLASSES)
+
+
 @pytest.mark.parametrize(("member", "sizes", "event"), CAUSAL_SIZES, ids=name_of)
 def test_a_causal_network_depends_on_earlier_positions_only_and_on_all_of_them(member, sizes, event):
-  network = perturb(build(*member, event=event, given=GIVEN, **sizes))
-  (x,) = data(member.role, event)
-  given = jnp.array([[0, 3], [1, 1], [2, 0]])
-  outputs = np.asarray(call(network, (x,), given=given)).reshape(BATCH, -1, CLASSES)
+  network, (x,) = build(*member, event=event, given=GIVEN, **sizes), data(member.role, event)
+  outputs = all_at_once(member, network, x)
   for position in range(outputs.shape[1]):
     place = (slice(None), *np.unravel_index(position, event))
-    changed = call(network, (x.at[place].set(other(x)[place]),), given=given).reshape(outputs.shape)
-    difference = np.abs(np.asarray(changed) - outputs).max(axis=(0, 2))
+    changed = all_at_once(member, network, at(x, place, other(x)[place]))
+    difference = np.abs(changed - outputs).max(axis=(0, 2))
     np.testing.assert_array_equal(difference[: position + 1], 0)
     seen = difference[position + 1 : position + 2 if member.kind == "per_position" else None]
     assert (seen > 1e-6).all()
@@ -201,21 +206,20 @@ def test_a_causal_network_depends_on_earlier_positions_only_and_on_all_of_them(m
 
 @pytest.mark.parametrize(("member", "sizes", "event"), CAUSAL_SIZES, ids=name_of)
 def test_one_position_after_the_other_gives_what_all_at_once_do(member, sizes, event):
-  network = perturb(build(*member, event=event, given=GIVEN, **sizes))
-  (x,) = data(member.role, event)
-  given = jnp.array([[0, 3], [1, 1], [2, 0]])
-  parallel = call(network, (x,), given=given).reshape(BATCH, -1, CLASSES)
+  network, (x,) = build(*member, event=event, given=GIVEN, **sizes), data(member.role, event)
+  parallel = all_at_once(member, network, x)
   assert np.std(parallel) > 0.1
   start = CLASSES if member.role == "causal" else 7.0  # a conditioner does not read what stands there
-  np.testing.assert_allclose(decode(network, x, start, given=given), parallel, atol=1e-5)
+  np.testing.assert_allclose(decode(network, x, start, given=EVERY), parallel, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "role", "sizes"), DROPPING)
 def test_dropout_treats_an_example_alike_in_any_batch(kind, role, sizes):
-  network, arguments = perturb(build(kind, role, **sizes)), data(role, Member(kind, role).event)
-  drawn = jax.random.split(jax.random.key(3), 2 * BATCH)
-  outputs = call(network, arguments, keys=drawn[:BATCH])
-  elsewhere = call(network, arguments, keys=drawn[jnp.array([3, 1, 5])])
+  network, arguments = build(kind, role, **sizes), data(role, Member(kind, role).event)
+  drawn = np.random.default_rng(3).integers(2**32, size=(2 * BATCH, 2), dtype=np.uint32)
+  outputs, elsewhere = (
+    call(network, arguments, keys=jax.random.wrap_key_data(each)) for each in (drawn[:BATCH], drawn[[3, 1, 5]])
+  )
   np.testing.assert_allclose(outputs[1], elsewhere[1], rtol=1e-4, atol=1e-4)
   assert np.abs(outputs - elsewhere).max() > 1e-2
 
@@ -223,10 +227,10 @@ def test_dropout_treats_an_example_alike_in_any_batch(kind, role, sizes):
 @pytest.mark.parametrize("kind", [kind for kind in SIZES if "dtype" in keys(TRUNKS[kind].make)])
 def test_bfloat16_is_close_to_float32(kind):
   member = Member(kind, "denoiser")
-  arguments, given = data(event=member.event), np.broadcast_to(np.array(GIVEN), (BATCH, len(GIVEN)))
-  exact, _ = run(member, perturb(build_member(member), 0.05), *arguments, given=given)
-  coarse = call(perturb(build(kind, given=GIVEN, dtype="bfloat16"), 0.05), arguments, given=jnp.asarray(given))
-  assert coarse.dtype == jnp.float32
+  arguments, given = data(event=member.event), np.broadcast_to(np.int32(GIVEN), (BATCH, len(GIVEN)))
+  exact, _ = run(member, build_member(member), *arguments, given=given)
+  coarse = call(build(kind, given=GIVEN, dtype="bfloat16"), arguments, given=given)
+  assert coarse.dtype == np.float32
   assert 0 < np.sqrt(np.mean(np.square(exact - coarse))) < 0.03 * np.std(exact)
 
 
@@ -271,4 +275,4 @@ def test_the_sizes_for_proofs_build_on_tiny_events(kind, event):
 
 def test_a_denoiser_that_is_told_no_time_is_refused():
   with pytest.raises(InputError, match=r"without a time; set Conditions\.time"):
-    build("per_position")(data()[0], Conditions())
+    call(build("per_position"), data()[:1])
