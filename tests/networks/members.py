@@ -19,7 +19,7 @@ from tests.parameters import filled
 
 BATCH, EVENT, MAP, CLASSES, CHANNELS = 3, (6,), (4, 4), 5, 2
 GIVEN = (2, 3)
-ROLES = {
+ROLES: dict[str, Any] = {
   "denoiser": Denoiser,
   "causal": Causal,
   "encoder": Encoder,
@@ -73,13 +73,13 @@ def build(
   kind: str, role: str = "denoiser", event: tuple[int, ...] | None = None, given: Any = (), **sizes: Any
 ) -> Any:
   """Returns a network whose parameters are noise; `given` = sizes of the attributes."""
-  graph, shapes = _shapes(kind, role, event, given, tuple(sorted(sizes.items())))
-  return nnx.merge(graph, filled(shapes, scales=SCALES.get(kind)))
+  return nnx.merge(*_noise(kind, role, event, given, tuple(sorted(sizes.items()))))
 
 
 @functools.cache
-def _shapes(*arguments: Any) -> tuple:
-  return nnx.split(nnx.eval_shape(lambda: _initialized(*arguments)))
+def _noise(*arguments: Any) -> tuple:
+  graph, shapes = nnx.split(nnx.eval_shape(lambda: _initialized(*arguments)))
+  return graph, filled(shapes, scales=SCALES.get(arguments[0]))
 
 
 def build_member(member: Member) -> Any:
@@ -168,7 +168,7 @@ def run(member: Member, network: Any, *arguments: Any, valid: Any = None, given:
   """
   keywords = {"valid": np.ones((BATCH, *member.event), bool) if valid is None else valid}
   if member.role != "encoder":
-    keywords["given"] = np.broadcast_to(np.int32(GIVEN if given is None else given), (BATCH, len(GIVEN)))
+    keywords["given"] = np.broadcast_to(np.asarray(GIVEN if given is None else given, np.int32), (BATCH, 2))
   outputs, state = _run(*nnx.split(network), arguments, **keywords)
   return np.asarray(outputs), nnx.to_pure_dict(state)
 
