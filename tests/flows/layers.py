@@ -85,11 +85,12 @@ LAYERS = {
   "unsqueeze": Member(lambda rngs: unsqueeze(), (1, 2), channels=4),
   "coupling_affine": Member(partial(coupling, "densenet", num_mixtures=0), MAP, drops=True),
   "coupling_lstm": Member(partial(coupling, "lstm", num_context=2), num_context=2, drops=True),
-  "coupling_transformer": Member(partial(coupling, "transformer", num_context=2), num_context=2, drops=True),
+  "coupling_transformer": Member(
+    partial(coupling, "transformer", num_context=2, given=GIVEN), num_context=2, given=GIVEN, drops=True
+  ),
   "coupling_densenet": Member(partial(coupling, "densenet", num_context=2), MAP, num_context=2, drops=True),
   "coupling_channelwise": Member(partial(block_coupling, kept=1, changed=2), MAP, drops=True),
   "coupling_channelwise_of_one": Member(partial(block_coupling, kept=1, changed=1), MAP, drops=True),
-  "coupling_given": Member(partial(coupling, "transformer", given=GIVEN), given=GIVEN, drops=True),
   "autoregressive_lstm": Member(partial(autoregressive, "lstm", given=GIVEN), given=GIVEN, drops=True),
   "autoregressive_transformer": Member(partial(autoregressive, "transformer", given=GIVEN), given=GIVEN, drops=True),
   "several": Member(several, drops=True),

@@ -37,17 +37,22 @@ class Compiled:
     self.graph, self.state = build_filled(build)
     self.layers = nnx.eval_shape(build).layers
     self.inverse = jax.jit(lambda state, *given: self.chain(state).inverse(*given))
-    self.forward = jax.jit(lambda state, *given: self.chain(state).forward(*given))
+    self.drawn = jax.jit(self._drawn)
     self.derived = jax.jit(self._derived)
     self.initialized = jax.jit(self._initialized)
 
   def chain(self, state):
     return nnx.merge(self.graph, state)
 
-  def _derived(self, state, v, conditions):
-    """Returns z, log_det, the Jacobians of the examples, and gradients by all parameters and values.
+  def _drawn(self, state, v, conditions):
+    """Returns what `inverse` does, with keys that are made here of their numbers."""
+    return self.chain(state).inverse(v, conditions._replace(keys=jax.random.wrap_key_data(conditions.keys)))
 
-    The gradients are those of each number of z, and last of all of them with the log-determinants.
+  def _derived(self, state, v, conditions):
+    """Returns z, log_det, the Jacobians of the examples, gradients, and what `forward` makes of z.
+
+    The gradients are those by all parameters and values of each number of z, and last of all of them with the
+    log-determinants.
     """
     (z, log_det), pull = jax.vjp(lambda state, v: self.chain(state).inverse(v, conditions), state, v)
     size = z[0].size
@@ -55,7 +60,7 @@ class Compiled:
     last = jnp.broadcast_to(jnp.eye(size + 1)[:, -1:], (size + 1, len(v)))
     gradients = jax.vmap(pull)((jnp.broadcast_to(rows, (size + 1, *z.shape)), last))
     jacobian = gradients[1][:-1].swapaxes(0, 1).reshape(len(v), size, size)
-    return z, log_det, jacobian, gradients
+    return z, log_det, jacobian, gradients, self.chain(state).forward(z, conditions)
 
   def _initialized(self, state, v, conditions):
     chain = self.chain(state)
@@ -72,12 +77,28 @@ class Case(Compiled):
     self.conditions = Conditions(
       context=self.context(1.0) if self.member.num_context else None,
       given=self.given(0) if self.member.given else None,
+      valid=np.ones((BATCH, *self.member.shape), bool),
     )
 
   @functools.cached_property
   def known(self):
-    """z, log_det, Jacobians and gradients of the values."""
-    return self.derived(self.state, self.values(), self.conditions)
+    """What is derived of the values, where all of them are valid."""
+    return jax.tree.map(np.asarray, self.derived(self.state, self.values(), self.conditions))
+
+  @functools.cached_property
+  def moves(self):
+    """What the chain makes of the places of features and of validity, and of validity as features."""
+    valid = self.valid()
+    wide = np.broadcast_to(valid[..., None], self.features().shape).astype(np.float32)
+    return jax.tree.map(np.asarray, jax.jit(self._moves)(self.features(), valid, wide))
+
+  def _moves(self, features, valid, wide):
+    chain = self.chain(self.state)
+    moved = chain.moved(Conditions(context=features, valid=valid))
+    return moved.context, moved.valid, chain.move(features), chain.move_back(moved.context), chain.move(wide)
+
+  def features(self):
+    return normal(BATCH, *self.member.shape, 4, seed=4)
 
   def values(self, scale=2.0):
     return np.float32(scale) * normal(BATCH, *self.member.shape, self.member.channels)
@@ -105,10 +126,8 @@ def case(request):
 
 
 def test_round_trip_and_log_det(case):
-  v = case.values()
-  z, log_det, jacobian, _ = case.known
-  back, back_log_det = case.forward(case.state, z, case.conditions)
-  np.testing.assert_allclose(back, v, atol=2e-4)
+  z, log_det, jacobian, _, (back, back_log_det) = case.known
+  np.testing.assert_allclose(back, case.values(), atol=2e-4)
   np.testing.assert_allclose(back_log_det, -log_det, atol=2e-3)
   np.testing.assert_allclose(case.derived(case.state, back, case.conditions)[0], z, atol=2e-3)
   expected = np.linalg.slogdet(np.asarray(jacobian, np.float64))[1]
@@ -119,28 +138,19 @@ def test_what_an_invalid_position_holds_reaches_no_valid_one(case):
   v, valid = case.values(), case.valid()
   conditions = case.conditions._replace(valid=valid)
   others = np.where(valid[..., None], v, np.float32(7.0))
-  (z, log_det), (same_z, same) = (case.inverse(case.state, x, conditions) for x in (v, others))
+  (z, log_det), (same_z, same) = (case.derived(case.state, x, conditions)[:2] for x in (v, others))
   np.testing.assert_allclose(log_det, same, rtol=1e-6, atol=1e-6)
-  where = np.asarray(jax.jit(lambda valid: case.chain(case.state).moved(Conditions(valid=valid)).valid)(valid))
+  where = case.moves[1]
   assert where.shape == z.shape[:-1]
   np.testing.assert_allclose(np.where(where[..., None], np.subtract(z, same_z), 0.0), 0.0, atol=1e-6)
-  assert float(log_det[3]) == 0.0
+  assert float(np.asarray(log_det)[3]) == 0.0
 
 
 def test_values_context_and_validity_move_together_and_back(case):
   """A position is valid where all that it is made of is; what moves to z's positions moves back."""
-  features, valid = normal(BATCH, *case.member.shape, 4, seed=4), case.valid()
-  wide = np.broadcast_to(valid[..., None], features.shape).astype(np.float32)
-
-  @jax.jit
-  def moves(features, valid, wide):
-    chain = case.chain(case.state)
-    moved = chain.moved(Conditions(context=features, valid=valid))
-    return moved.context, moved.valid, chain.move(features), chain.move_back(moved.context), chain.move(wide)
-
-  context, moved_valid, moved, back, each = map(np.asarray, moves(features, valid, wide))
+  context, moved_valid, moved, back, each = case.moves
   np.testing.assert_array_equal(moved, context)
-  np.testing.assert_array_equal(back, features)
+  np.testing.assert_array_equal(back, case.features())
   each = each.astype(bool).all(axis=-1)
   assert np.all(each | ~moved_valid)
   if len(case.layers) == 1:  # after squeezing and back, all of a block is invalid where one position was
@@ -149,18 +159,19 @@ def test_values_context_and_validity_move_together_and_back(case):
 
 def test_gradients_are_finite_far_out(case):
   for scale in (0.0, 60.0):
-    for leaf in jax.tree.leaves(case.derived(case.state, case.values(scale), case.conditions)[-1]):
+    for leaf in jax.tree.leaves(case.derived(case.state, case.values(scale), case.conditions)[3]):
       assert np.all(np.isfinite(leaf))
 
 
 def test_keys_drop_activations_of_their_own_example(case):
-  """Without keys, and where a layer drops nothing, nothing is drawn."""
-  v, keys = case.values(), jax.random.split(jax.random.key(0), BATCH)
-  conditions = case.conditions._replace(keys=keys)
-  together = case.inverse(case.state, v, conditions)[0]
-  alone = jax.tree.map(lambda x: x[np.full(BATCH, 2)], conditions)  # the third example at every place
-  z = case.inverse(case.state, v[np.full(BATCH, 2)], alone)[0]
-  np.testing.assert_allclose(z, np.broadcast_to(together[2:3], z.shape), rtol=1e-4, atol=1e-5)
+  """Without keys, and where a layer drops nothing, nothing is drawn; without validity, everything is valid."""
+  keys = np.arange(2 * BATCH, dtype=np.uint32).reshape(BATCH, 2)
+  examples = case.values(), case.conditions._replace(keys=keys, valid=None)
+  (together, _), (z, _) = (
+    case.drawn(case.state, *jax.tree.map(lambda x, places=places: x[places], examples))
+    for places in (np.arange(BATCH), np.full(BATCH, 2))  # all, and the third example at every place
+  )
+  np.testing.assert_allclose(z, np.broadcast_to(np.asarray(together)[2:3], z.shape), rtol=1e-4, atol=1e-5)
   changed = np.abs(np.subtract(together, case.known[0])).max()
   assert (changed > 1e-4) == case.member.drops
 
@@ -182,21 +193,21 @@ def test_initialization_leaves_a_bijection(case):
     return
   v = np.float32(5.0) + np.float32(3.0) * case.values()
   state = case.initialized(case.state, v, case.conditions._replace(valid=case.valid()))
-  assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(case.state), strict=True))
-  z = case.derived(state, v, case.conditions)[0]
-  np.testing.assert_allclose(case.forward(state, z, case.conditions)[0], v, atol=1e-3)
+  before, after = (jax.tree.leaves(each) for each in (case.state, state))
+  assert any(np.any(np.not_equal(a, b)) for a, b in zip(before, after, strict=True))
+  np.testing.assert_allclose(case.derived(state, v, case.conditions)[-1][0], v, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "transformer"])
 def test_autoregressive_jacobian_is_triangular(kind):
-  for jacobian in np.asarray(one_case(f"autoregressive_{kind}").known[2]):
+  for jacobian in one_case(f"autoregressive_{kind}").known[2]:
     np.testing.assert_array_equal(np.triu(jacobian, 1), 0.0)
     assert np.all(jacobian[np.tril_indices(len(jacobian), -1)] != 0.0)
 
 
 def test_changed_channels_of_two_positions_meet_through_kept_ones_alone():
   """z at a position moves with its own earlier channels and with what is kept anywhere, with nothing else."""
-  for jacobian in np.asarray(one_case("coupling_channelwise").known[2]):
+  for jacobian in one_case("coupling_channelwise").known[2]:
     moves = jacobian.reshape(4, CHANNELS, 4, CHANNELS) != 0  # [position, channel, by position, by channel]
     assert moves[:, 1:, :, 0].all()
     for place, other in np.ndindex(4, 4):
@@ -205,7 +216,7 @@ def test_changed_channels_of_two_positions_meet_through_kept_ones_alone():
 
 
 def test_masked_weights_have_no_gradient():
-  gradients = one_case("autoregressive_lstm").known[-1][0]["layers"][0]["transform"]["network"]
+  gradients = one_case("autoregressive_lstm").known[3][0]["layers"][0]["transform"]["network"]
   seen = np.arange(CHANNELS)[:, None] > np.arange(CHANNELS - 1)[None]
   np.testing.assert_array_equal(np.any(np.asarray(gradients["hidden_kernel"][...]) != 0, axis=(0, 3, 4)), seen)
 
@@ -213,8 +224,8 @@ def test_masked_weights_have_no_gradient():
 def test_one_channel():
   case = Compiled(lambda rngs: autoregressive("transformer", rngs, num_channels=1))
   v = np.float32(2.0) * normal(BATCH, *TEXT, 1)
-  z = case.inverse(case.state, v)[0]
-  np.testing.assert_allclose(case.forward(case.state, z)[0], v, atol=1e-4)
+  back, _ = jax.jit(lambda state, v: case.chain(state).forward(case.chain(state).inverse(v)[0]))(case.state, v)
+  np.testing.assert_allclose(back, v, atol=1e-4)
   with pytest.raises(InputError, match="two latent channels"):
     half_coupling(1, 2, lambda **_: None)
 
@@ -240,13 +251,13 @@ def test_squeeze_puts_blocks_side_by_side():
     np.testing.assert_array_equal(squeezed[:, row, column], block.reshape(2, 8))
   valid = np.ones((1, 4, 6), bool)
   valid[0, 1, 1] = False
-  np.testing.assert_array_equal(jax.jit(moving.valid)(valid)[0], [[False, True, True], [True, True, True]])
+  np.testing.assert_array_equal(np.asarray(jax.jit(moving.valid)(valid))[0], [[False, True, True], [True, True, True]])
 
 
 def test_a_diagonal_squeeze_has_top_left_bottom_right_top_right_bottom_left():
   moving = squeeze((2, 4), diagonal=True).moving
   values = np.arange(8, dtype=np.float32).reshape(1, 2, 4, 1)
-  np.testing.assert_array_equal(jax.jit(moving.values)(values)[0, 0], [[0, 5, 1, 4], [2, 7, 3, 6]])
+  np.testing.assert_array_equal(np.asarray(jax.jit(moving.values)(values))[0, 0], [[0, 5, 1, 4], [2, 7, 3, 6]])
 
 
 def test_unsqueeze_undoes_squeeze():
