@@ -1,5 +1,8 @@
 """An LSTM layer against its equations in float64, and its written-out gradient against finite differences of them."""
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +11,7 @@ from flax import nnx
 
 from catgen.kernels.recurrence import recur, recur_plainly
 from catgen.networks.parts.lstm import LSTMLayer
+from tests.parameters import filled
 
 _BATCH, _LENGTH, _INPUTS, _WIDTH = 2, 5, 3, 4
 
@@ -30,62 +34,66 @@ def _reference(parameters: dict[str, np.ndarray], x: np.ndarray, reverse: bool) 
   return states
 
 
-@pytest.fixture
-def layer() -> LSTMLayer:
-  return LSTMLayer(_INPUTS, _WIDTH, rngs=nnx.Rngs(0))
+_GRAPH, _SHAPES = nnx.split(nnx.eval_shape(lambda: LSTMLayer(_INPUTS, _WIDTH, rngs=nnx.Rngs(0))))
+_STATE = filled(_SHAPES)
+_X = np.random.default_rng(1).normal(size=(_BATCH, _LENGTH, _INPUTS)).astype(np.float32)
+_WEIGHT = np.random.default_rng(0).normal(size=(_BATCH, _LENGTH, _WIDTH)).astype(np.float32)
 
 
-@pytest.fixture
-def x() -> jax.Array:
-  return jax.random.normal(jax.random.key(1), (_BATCH, _LENGTH, _INPUTS))
+@functools.cache
+def _calculated(reverse: bool) -> Any:
+  """Returns the states of the layer, and the gradient of their weighted sum by its parameters and by x."""
+
+  def loss(state: nnx.State, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    states = nnx.merge(_GRAPH, state)(x, reverse=reverse)
+    return (states * _WEIGHT).sum(), states
+
+  gradient, states = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(_STATE, _X)
+  return states, jax.tree.map(np.asarray, gradient)
 
 
-def _float64(layer: LSTMLayer) -> dict[str, np.ndarray]:
-  return {name: np.asarray(value, np.float64) for name, value in nnx.to_pure_dict(nnx.state(layer)).items()}
+def _float64() -> dict[str, np.ndarray]:
+  return {name: np.asarray(value, np.float64) for name, value in nnx.to_pure_dict(_STATE).items()}
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_states_follow_the_equations(layer: LSTMLayer, x: jax.Array, reverse: bool) -> None:
-  expected = _reference(_float64(layer), np.asarray(x, np.float64), reverse)
-  np.testing.assert_allclose(layer(x, reverse=reverse), expected, atol=1e-6)
+def test_states_follow_the_equations(reverse: bool) -> None:
+  expected = _reference(_float64(), _X.astype(np.float64), reverse)
+  np.testing.assert_allclose(_calculated(reverse)[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_gradient_is_that_of_the_equations(layer: LSTMLayer, x: jax.Array, reverse: bool) -> None:
-  weight = np.random.default_rng(0).normal(size=(_BATCH, _LENGTH, _WIDTH))
-  graph, state = nnx.split(layer)
-
-  def loss(state: nnx.State, x: jax.Array) -> jax.Array:
-    return (nnx.merge(graph, state)(x, reverse=reverse) * jnp.asarray(weight, jnp.float32)).sum()
-
-  by_state, by_x = jax.grad(loss, argnums=(0, 1))(state, x)
+def test_gradient_is_that_of_the_equations(reverse: bool) -> None:
+  by_state, by_x = _calculated(reverse)[1]
   computed = {**nnx.to_pure_dict(by_state), "x": by_x}
-  arguments = {**_float64(layer), "x": np.asarray(x, np.float64)}
+  arguments = {**_float64(), "x": _X.astype(np.float64)}
   for name, value in arguments.items():
     for index in np.ndindex(value.shape):
       ends = []
       for change in (1e-6, -1e-6):
         moved = {**arguments, name: value.copy()}
         moved[name][index] += change
-        ends.append((_reference(moved, moved["x"], reverse) * weight).sum())
+        ends.append((_reference(moved, moved["x"], reverse) * _WEIGHT).sum())
       np.testing.assert_allclose(computed[name][index], (ends[0] - ends[1]) / 2e-6, atol=3e-5, rtol=1e-4)
 
 
-def test_one_position_at_a_time_gives_the_same(layer: LSTMLayer, x: jax.Array) -> None:
-  carry, states = layer.init_carry(_BATCH), []
-  for position in range(_LENGTH):
-    carry, hidden = layer.step(carry, x[:, position])
-    states.append(hidden)
-  np.testing.assert_allclose(jnp.stack(states, axis=1), layer(x), atol=1e-6)
+def test_one_position_at_a_time_gives_the_same() -> None:
+  @jax.jit
+  def one_by_one(state: nnx.State, x: jax.Array) -> jax.Array:
+    layer = nnx.merge(_GRAPH, state)
+    _, states = jax.lax.scan(layer.step, layer.init_carry(_BATCH), x.swapaxes(0, 1))
+    return states.swapaxes(0, 1)
+
+  np.testing.assert_allclose(one_by_one(_STATE, _X), _calculated(False)[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_recurrence_and_its_gradient_are_those_of_the_plain_form(reverse: bool) -> None:
-  kernel = jax.random.normal(jax.random.key(0), (_WIDTH, 4 * _WIDTH))
-  driven = jax.random.normal(jax.random.key(1), (_BATCH, _LENGTH, 4 * _WIDTH))
-  weight = jax.random.normal(jax.random.key(2), (_BATCH, _LENGTH, _WIDTH))
+  random = np.random.default_rng(2)
+  kernel = random.normal(size=(_WIDTH, 4 * _WIDTH)).astype(np.float32)
+  driven = random.normal(size=(_BATCH, _LENGTH, 4 * _WIDTH)).astype(np.float32)
   ours, plain = (
-    jax.value_and_grad(lambda *x, form=form: jnp.sum(weight * form(*x, reverse=reverse)), argnums=(0, 1))(
+    jax.jit(jax.value_and_grad(lambda *x, form=form: jnp.sum(_WEIGHT * form(*x, reverse=reverse)), argnums=(0, 1)))(
       kernel, driven
     )
     for form in (recur, recur_plainly)

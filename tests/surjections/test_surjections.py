@@ -14,13 +14,12 @@ from catgen.interfaces import InputError
 from catgen.surjections import argmax, digits, rounding
 
 LOCATION = np.array([0.4, -0.7, 1.5], np.float32)
-RNG = np.random.default_rng(0)
 BASES, SIZES = [2, 3, 5, 6, 27, 300], [1, 2, 3, 8, 27, 32, 256]
 
 
-def normal_noise(*shape, scale=1.0):
+def normal_noise(random, *shape, scale=1.0):
   """Returns noise and its log-density."""
-  noise = scale * RNG.normal(size=shape)
+  noise = scale * random.normal(size=shape)
   return noise.astype(np.float32), scipy.stats.norm.logpdf(noise, scale=scale).astype(np.float32)
 
 
@@ -68,9 +67,10 @@ def test_a_base_below_two_is_refused():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_inverse_lands_in_the_region(channels):
-  category = RNG.integers(max(channels, 2), size=2000, dtype=np.int32)
-  noise, log_q = normal_noise(2000, channels, scale=2.0)
-  log_u = np.log(RNG.uniform(1e-6, 1.0, size=noise.shape)).astype(np.float32)
+  random = np.random.default_rng(0)
+  category = random.integers(max(channels, 2), size=2000, dtype=np.int32)
+  noise, log_q = normal_noise(random, 2000, channels, scale=2.0)
+  log_u = np.log(random.uniform(1e-6, 1.0, size=noise.shape)).astype(np.float32)
   location = LOCATION[None, :channels]
 
   @jax.jit
@@ -89,12 +89,12 @@ def test_every_inverse_lands_in_the_region(channels):
 
 @pytest.mark.parametrize("inverse", ["softplus", "gumbel", "gumbel_thresholding"])
 def test_log_q_is_the_density_of_v(inverse):
-  num, category, location = 400_000, np.ones(400_000, np.int32), LOCATION[None]
-  noise, log_q = normal_noise(num, 3)
+  random, num, category, location = np.random.default_rng(1), 400_000, np.ones(400_000, np.int32), LOCATION[None]
+  noise, log_q = normal_noise(random, num, 3)
   if inverse == "softplus":
     result = jax.jit(argmax.inverse_softplus)(noise, log_q, category)
   elif inverse == "gumbel":
-    log_u = np.log(RNG.uniform(1e-7, 1.0, size=(num, 3))).astype(np.float32)
+    log_u = np.log(random.uniform(1e-7, 1.0, size=(num, 3))).astype(np.float32)
     result = jax.jit(argmax.inverse_gumbel)(log_u, np.zeros_like(log_u), category, location)
   else:
     result = jax.jit(argmax.inverse_gumbel_thresholding)(noise, log_q, category, location)
@@ -123,7 +123,8 @@ def test_gumbel_thresholding_of_extreme_logits_stays_finite(channels):
 
 def test_rounding():
   category, forward = np.array([0, 2, 1], np.int32), jax.jit(rounding.forward)
-  u, (logit, log_q) = RNG.uniform(size=(3, 3)).astype(np.float32), normal_noise(3, 3)
+  random = np.random.default_rng(0)
+  u, (logit, log_q) = random.uniform(size=(3, 3)).astype(np.float32), normal_noise(random, 3, 3)
   for result in (
     jax.jit(rounding.inverse_uniform)(u, np.zeros_like(u), category),
     jax.jit(rounding.inverse_variational)(logit, log_q, category),
