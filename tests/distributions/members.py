@@ -14,6 +14,8 @@ import scipy.stats
 from catgen.distributions import gumbel, logistic, logistic_mixture, normal, truncated_gumbel
 from catgen.distributions.logistic_mixture import Mixture
 
+SIZE = 4096  # of the nodes of `quadrature` in `test_contract.py`
+
 
 class Member(NamedTuple):
   """A distribution with parameters."""
@@ -25,10 +27,20 @@ class Member(NamedTuple):
   support: tuple[float, float]  # all but e-40 of the mass
   points: tuple[float, ...]  # where values and gradients are compared, tails included
 
-  def call(self, name: str, value, *, dtype=jnp.float32):
-    """Returns function `name` of the module at the values, every one with the same parameters."""
-    value = value if isinstance(value, jax.Array) else np.asarray(value, dtype)
-    return _compiled(self.module, name)(value, *(np.asarray(each, dtype) for each in self.parameters))
+  def call(self, name: str, values, *, dtype=np.float32):
+    """Returns function `name` of the module at the values, [num], every one with the same parameters.
+
+    They go through the function in parts of one size, so that it is one program.
+    """
+    values = np.asarray(values, dtype)
+    parts = np.resize(values, (-(-len(values) // SIZE), SIZE))
+    parameters = [np.asarray(each, dtype) for each in self.parameters]
+    found = [np.asarray(_compiled(self.module, name)(part, *parameters)) for part in parts]
+    return np.concatenate(found)[: len(values)]
+
+  def traced(self, name: str, value):
+    """Returns function `name` of what is being traced."""
+    return _compiled(self.module, name)(value, *(np.asarray(each, np.float32) for each in self.parameters))
 
   def slopes(self, name: str, values):
     """Returns for each value the derivatives of function `name` by it and by every parameter."""

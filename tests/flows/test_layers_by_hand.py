@@ -138,12 +138,17 @@ def test_a_chain_generates_first_to_last_and_infers_last_to_first():
 def test_actnorm_is_the_statistics_of_its_first_batch_and_survives_a_constant_channel():
   v = V.astype(np.float32).copy()
   v[..., 2] = 7.0
-  layer = ActNorm(3)
-  layer.initialize(jnp.asarray(v), NO_CONDITIONS)
+
+  @jax.jit
+  def initialized(v):
+    layer = ActNorm(3)
+    layer.initialize(v, NO_CONDITIONS)
+    return layer.shift[...], layer.log_scale[...], *layer.inverse(v, NO_CONDITIONS)
+
+  shift, log_scale, z, log_det = initialized(v)
   wide = v.astype(np.float64)
-  np.testing.assert_allclose(layer.shift[...], wide.mean(axis=(0, 1)), rtol=1e-5)
-  np.testing.assert_allclose(layer.log_scale[...], np.log(wide.std(axis=(0, 1)) + 1e-6), rtol=1e-4)
-  z, log_det = layer.inverse(jnp.asarray(v), NO_CONDITIONS)
+  np.testing.assert_allclose(shift, wide.mean(axis=(0, 1)), rtol=1e-5)
+  np.testing.assert_allclose(log_scale, np.log(wide.std(axis=(0, 1)) + 1e-6), rtol=1e-4)
   assert np.all(np.isfinite(z))
   np.testing.assert_allclose(log_det, -np.log(wide.std(axis=(0, 1)) + 1e-6).sum(), rtol=1e-4)
 
@@ -151,10 +156,11 @@ def test_actnorm_is_the_statistics_of_its_first_batch_and_survives_a_constant_ch
 @pytest.mark.parametrize("shape", [(5,), (2, 3)])
 def test_reversal_is_its_own_inverse_along_every_axis(shape):
   values = np.arange(2 * np.prod(shape) * 2, dtype=np.float32).reshape(2, *shape, 2)
-  there, log_det = reversal().forward(jnp.asarray(values), NO_CONDITIONS)
+  forward = jax.jit(lambda z: reversal().forward(z, NO_CONDITIONS))
+  there, log_det = forward(values)
   flat = values.reshape(2, -1, 2)
   np.testing.assert_array_equal(np.asarray(there).reshape(2, -1, 2), flat[:, ::-1])
-  np.testing.assert_array_equal(reversal().forward(there, NO_CONDITIONS)[0], values)
+  np.testing.assert_array_equal(forward(there)[0], values)
   np.testing.assert_array_equal(log_det, 0.0)
 
 
@@ -162,10 +168,16 @@ def test_reversal_is_its_own_inverse_along_every_axis(shape):
 def test_squeezing_moves_numbers_and_changes_none(diagonal):
   values = np.random.default_rng(1).normal(size=(1, 4, 6, 2)).astype(np.float32)
   layer = squeeze((4, 6), diagonal=diagonal)
-  z, log_det = layer.inverse(jnp.asarray(values), NO_CONDITIONS)
+
+  @jax.jit
+  def there_and_back(v):
+    z, log_det = layer.inverse(v, NO_CONDITIONS)
+    return z, log_det, layer.forward(z, NO_CONDITIONS)[0]
+
+  z, log_det, back = there_and_back(values)
   assert (z.shape, log_det.shape) == ((1, 2, 3, 8), (1, 4, 6))
   np.testing.assert_array_equal(np.sort(np.asarray(z).ravel()), np.sort(values.ravel()))
-  np.testing.assert_array_equal(layer.forward(z, NO_CONDITIONS)[0], values)
+  np.testing.assert_array_equal(back, values)
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 4), (4, 3), (2, 2, 2)])
