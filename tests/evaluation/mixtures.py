@@ -3,6 +3,8 @@
 p(x) = sum_z prior[z] prod_d theta[z, x_d]. A bound draws the component z uniformly, one "time step" per component.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,16 +19,35 @@ def make_parameters(rng, *, num_components=3, num_classes=3, bound_offset=0.0, w
   """
   theta = np.log(rng.dirichlet(np.ones(num_classes), num_components))
   return {
-    "log_prior": jnp.asarray(np.log(rng.dirichlet(np.ones(num_components))), jnp.float32),
-    "log_theta": jnp.asarray(theta, jnp.float32),
-    "bound_offset": jnp.float32(bound_offset),
-    "weight_offset": jnp.float32(weight_offset),
-    "temperature": jnp.float32(temperature),
+    "log_prior": np.log(rng.dirichlet(np.ones(num_components))).astype(np.float32),
+    "log_theta": theta.astype(np.float32),
+    "bound_offset": np.float32(bound_offset),
+    "weight_offset": np.float32(weight_offset),
+    "temperature": np.float32(temperature),
   }
 
 
-def mixture(length=2, num_classes=3, *, exact=True, calls=None):
-  """Returns the Model; `calls` counts traces."""
+@functools.cache
+def mixture(length=2, num_classes=3, *, exact=True):
+  """Returns the Model, the same one each time, of compiled functions: those who trace it find what others traced."""
+  model = _mixture(length, num_classes, exact, [])
+  static = {"bound": "train", "sample": "options"}
+  functions = ("bound", "sample", "log_prob", "log_weight", "full_bound", "denoise")
+  compiled = {
+    name: jax.jit(getattr(model, name), static_argnames=static.get(name))
+    for name in functions
+    if getattr(model, name) is not None
+  }
+  infill = model.infill._replace(draw=jax.jit(model.infill.draw, static_argnames="options"))
+  return model._replace(**compiled, infill=infill)
+
+
+def counting_mixture(length, num_classes, calls):
+  """Returns the Model with functions as they are, each trace of which adds a name to `calls`."""
+  return _mixture(length, num_classes, True, calls)
+
+
+def _mixture(length, num_classes, exact, calls):
 
   def components(params, x, valid):  # log theta[z, x_d], [batch, length, components], 0 where invalid
     return jnp.where(valid[..., None], params["log_theta"].T[x], 0.0)
@@ -35,13 +56,11 @@ def mixture(length=2, num_classes=3, *, exact=True, calls=None):
     return params["log_prior"][None] + components(params, x, valid).sum(axis=1)
 
   def log_prob(params, batch, *, state):
-    if calls is not None:
-      calls.append("log_prob")
+    calls.append("log_prob")
     return jax.nn.logsumexp(joint(params, jnp.asarray(batch.x), batch.valid), axis=-1)
 
   def bound(params, batch, keys, *, state, train, strata=None):
-    if calls is not None:
-      calls.append("bound")
+    calls.append("bound")
     number = params["log_prior"].shape[0]
     uniform = jax.vmap(jax.random.uniform)(keys) if strata is None else strata
     z = jnp.minimum((uniform * number).astype(int), number - 1)

@@ -14,7 +14,7 @@ BOUND = {"ELBO <= log p(x), every event", "ELBO <= log p(x), on average", "full 
 
 
 def failures(model: Model, **broken) -> set[str]:
-  params = {**PARAMS, **{name: jnp.float32(value) for name, value in broken.items()}}
+  params = {**PARAMS, **{name: np.float32(value) for name, value in broken.items()}}
   return {claim.name for claim in prove(model, params, {}, key=jax.random.key(0)) if not claim.passed}
 
 
@@ -93,7 +93,7 @@ def test_invalid_samples_that_no_probability_pays_for_are_found():
 
   def sample(params, keys, *, given=None, state, options):
     drawn = model.sample(params, keys, state=state, options=options)
-    return drawn._replace(valid=drawn.valid & (jnp.arange(len(keys)) % 10 > 0)[:, None])
+    return drawn._replace(valid=drawn.valid & (np.arange(len(keys)) % 10 > 0)[:, None])
 
   assert {"probabilities sum to one", "samples occur as often as p(x) says"} <= failures(model._replace(sample=sample))
 
@@ -102,7 +102,7 @@ def test_a_value_that_is_not_a_number_fails():
   model = mixture()
 
   def log_prob(params, batch, *, state):
-    return model.log_prob(params, batch, state=state) + jnp.where(jnp.asarray(batch.index) == 4, jnp.nan, 0.0)
+    return model.log_prob(params, batch, state=state) + jnp.where(batch.index == 4, jnp.nan, 0.0)
 
   assert "probabilities sum to one" in failures(model._replace(log_prob=log_prob))
 

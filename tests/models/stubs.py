@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from catgen.batches import batch_of
 from catgen.interfaces import Batch, EventSpec
+from catgen.keys import example_keys
 from catgen.models.diffusion.spec import Spec, make_spec
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact
 from tests.processes.test_processes import divergence, kernel, normalized
+
+_KEYS = jax.jit(example_keys)
 
 
 def spec_of(
@@ -48,21 +52,25 @@ def neighbor(params, x_t, time):
   return params[x_t[:, ::-1]] * (1 + time)[:, None, None]
 
 
-def table(num_states: int, num_classes: int, seed: int = 0) -> jnp.ndarray:
-  return jnp.asarray(np.random.default_rng(seed).normal(size=(num_states, num_classes)), jnp.float32)
+def table(num_states: int, num_classes: int, seed: int = 0) -> np.ndarray:
+  return np.random.default_rng(seed).normal(size=(num_states, num_classes)).astype(np.float32)
 
 
 def whole(x) -> Batch:
-  """Returns examples as a batch on the device."""
-  x = np.asarray(x, np.int32)
-  return Batch(*(None if part is None else jnp.asarray(part) for part in batch_of(x)))
+  """Returns examples as a batch, all positions valid."""
+  return batch_of(np.asarray(x, np.int32))
+
+
+def keys_of(batch: Batch, seed: int = 0):
+  """Returns a key for each example."""
+  return _KEYS(jax.random.key(seed), batch.index)
 
 
 class Enumerated(NamedTuple):
   """A model of two positions with the network `neighbor`, and its numbers in float64."""
 
   spec: Spec
-  params: jnp.ndarray
+  params: np.ndarray
   events: np.ndarray
   probs: np.ndarray  # p(x)
   elbo: np.ndarray  # the expected bound on log p(x)

@@ -10,10 +10,9 @@ import pytest
 import scipy.stats
 
 from catgen.interfaces import EventSpec, InputError, SampleOptions
-from catgen.keys import example_keys
 from catgen.models import MODELS
 from catgen.networks import TRUNKS
-from tests.models.stubs import whole
+from tests.models.stubs import keys_of, whole
 
 LENGTH, K, DRAWS = 3, 3, 6000
 NETWORK = TRUNKS["transformer"](width=8, num_layers=1, num_heads=2)
@@ -58,7 +57,7 @@ def exact(x, temperature=1.0):
   return log_table(temperature)[before, x]
 
 
-PARAMS = jnp.asarray(LOGITS, jnp.float32)
+PARAMS = LOGITS.astype(np.float32)
 
 
 def draw(keys, shape=(LENGTH,), params=PARAMS, **options):
@@ -68,7 +67,7 @@ def draw(keys, shape=(LENGTH,), params=PARAMS, **options):
 
 @functools.cache
 def keys(number):
-  return example_keys(jax.random.key(4), jnp.arange(number))
+  return keys_of(whole(np.zeros((number, LENGTH))), seed=4)
 
 
 def test_scores_are_sums_of_the_table_and_of_scored_positions_alone():
@@ -77,7 +76,7 @@ def test_scores_are_sums_of_the_table_and_of_scored_positions_alone():
   log_prob = jax.jit(lambda p, b: model().log_prob(p, b, state={}))
   np.testing.assert_allclose(log_prob(PARAMS, batch), exact(EVENTS).sum(axis=1), rtol=1e-5)
   np.testing.assert_allclose(np.exp(log_prob(PARAMS, batch)).sum(), 1.0, rtol=1e-5)
-  batch = batch._replace(valid=jnp.asarray(valid), scored=jnp.asarray(scored))
+  batch = batch._replace(valid=valid, scored=scored)
   np.testing.assert_allclose(log_prob(PARAMS, batch), (exact(EVENTS) * (valid & scored)).sum(axis=1), rtol=1e-5)
 
 
@@ -92,7 +91,7 @@ def test_draws_follow_the_table_at_a_temperature_of_each_conditional(temperature
 
 def test_maps_are_drawn_row_by_row():
   """A chain that counts up: category after category in reading order."""
-  counting = jnp.asarray(np.where(np.arange(K)[None] == (np.arange(K + 1)[:, None] + 1) % K, 60.0, 0.0), jnp.float32)
+  counting = np.where(np.arange(K)[None] == (np.arange(K + 1)[:, None] + 1) % K, 60.0, 0.0).astype(np.float32)
   np.testing.assert_array_equal(draw(keys(1), (2, 3), counting)[0], [[1, 2, 0], [1, 2, 0]])
 
 
@@ -106,7 +105,7 @@ def filled():
 def test_completions_continue_what_is_observed(observed):
   """After an observed position the chain goes on from it, wherever it is; before it, as if it were not there."""
   x = np.tile(np.array([[1, 2, 0]], np.int32), (DRAWS, 1))
-  found = np.asarray(filled()(PARAMS, jnp.asarray(x), np.broadcast_to(observed, x.shape), keys(DRAWS)))
+  found = np.asarray(filled()(PARAMS, x, np.broadcast_to(observed, x.shape), keys(DRAWS)))
   before = K
   for position, known in enumerate(observed):
     if known:
@@ -129,13 +128,12 @@ def test_options_of_other_samplers_are_refused(options):
 def test_the_bound_is_the_log_probability_and_its_gradient_that_of_the_table():
   """The gradient of a sum of log softmax: counts of pairs less what the table expects of them."""
   batch = whole(EVENTS[5:11])
-  keyed = example_keys(jax.random.key(0), batch.index)
 
-  def nats(params):
-    bound = model().bound(params, batch, keyed, state={}, train=True)
+  def nats(params, batch, keys):
+    bound = model().bound(params, batch, keys, state={}, train=True)
     return bound.nats.sum(), bound.terms
 
-  (total, terms), slope = jax.jit(jax.value_and_grad(nats, has_aux=True))(PARAMS)
+  (total, terms), slope = jax.jit(jax.value_and_grad(nats, has_aux=True))(PARAMS, batch, keys_of(batch))
   x = EVENTS[5:11]
   np.testing.assert_allclose(total, exact(x).sum(), rtol=1e-5)
   assert list(terms) == ["log_prob"]

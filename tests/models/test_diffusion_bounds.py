@@ -7,13 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from catgen.keys import example_keys
 from catgen.models.diffusion.bound import continuous_bound, discrete_bound, full_bound
 from catgen.models.diffusion.spec import last_step_nats, predict
 from catgen.models.diffusion.weights import log_weight, order_log_weight
-from tests.models.stubs import enumerated, own, spec_of, table, whole, zeros
+from tests.models.stubs import enumerated, keys_of, own, spec_of, table, whole, zeros
 
-KEY = jax.random.key(0)
 DRAWS = 3000
 CASES = {
   "multinomial": ("uniform", "paper_cosine", 2, 2),
@@ -26,7 +24,7 @@ def drawn(name):
   """Returns the enumerated model and draws [events, draws] of the bound, the full bound and the weight."""
   model = enumerated(*CASES[name])
   batch = whole(np.repeat(model.events, DRAWS, axis=0))
-  keys = example_keys(KEY, batch.index)
+  keys = keys_of(batch)
 
   @jax.jit
   def draw(params, batch, keys):
@@ -75,7 +73,7 @@ def test_one_step_is_told_apart_from_the_others_by_its_term(name):
 
 
 def scored(spec, params, function):
-  return jax.jit(lambda batch, keys: function(spec, params, batch, keys))
+  return functools.partial(jax.jit(functools.partial(function, spec)), params)
 
 
 def any_order(spec, params, batch, keys):
@@ -86,13 +84,13 @@ def test_an_example_takes_its_draws_along_and_leaves_its_padding_behind():
   spec = spec_of(own, shape=(4,), process="absorbing", num_steps=0)
   x = np.random.default_rng(0).integers(0, 3, (6, 4))
   valid = np.arange(4)[None] < np.array([4, 3, 2, 1, 0, 4])[:, None]
-  score, keys = scored(spec, table(4, 3), any_order), example_keys(KEY, jnp.arange(6))
-  batch = whole(x)._replace(valid=jnp.asarray(valid))
+  batch = whole(x)._replace(valid=valid)
+  score, keys = scored(spec, table(4, 3), any_order), keys_of(batch)
   nats = np.asarray(score(batch, keys))
-  order = np.array([5, 3, 1, 0, 2, 4])
+  order = np.array([5, 3, 1, 0, 2, 4], np.int32)
   moved = batch._replace(x=batch.x[order], valid=batch.valid[order])
-  np.testing.assert_array_equal(score(moved, keys[order]), nats[order])
-  other = batch._replace(x=jnp.asarray(np.where(valid, x, (x + 1) % 3), jnp.int32))
+  np.testing.assert_array_equal(score(moved, keys_of(batch._replace(index=order))), nats[order])
+  other = batch._replace(x=np.where(valid, x, (x + 1) % 3).astype(np.int32))
   np.testing.assert_array_equal(score(other, keys), nats)
   assert nats[4] == 0.0
   assert len(np.unique(nats)) == 6
@@ -100,14 +98,16 @@ def test_an_example_takes_its_draws_along_and_leaves_its_padding_behind():
 
 def test_strata_choose_the_step_unless_steps_are_independent():
   spec, batch = spec_of(zeros, num_steps=8), whole(np.zeros((8, 2)))
-  keys, strata = example_keys(KEY, batch.index), jnp.asarray((np.arange(8) + 0.3) / 8, jnp.float32)[::-1]
+  strata = ((np.arange(8) + 0.3) / 8).astype(np.float32)[::-1]
 
-  def steps(sampler, strata):
-    return discrete_bound(spec, sampler, 3, batch, keys, state={}, train=False, strata=strata).statistics[0]
+  @jax.jit
+  def steps(batch, keys, strata):
+    return [
+      discrete_bound(spec, sampler, 3, batch, keys, state={}, train=False, strata=some).statistics[0]
+      for sampler, some in (("stratified", strata), ("uniform", strata), ("stratified", None))
+    ]
 
-  stratified, uniform, alone = jax.jit(
-    lambda s: (steps("stratified", s), steps("uniform", s), steps("stratified", None))
-  )(strata)
+  stratified, uniform, alone = steps(batch, keys_of(batch), strata)
   assert stratified.tolist() == [8, 7, 6, 5, 4, 3, 2, 1]
   assert uniform.tolist() == alone.tolist() != stratified.tolist()
 
@@ -115,11 +115,13 @@ def test_strata_choose_the_step_unless_steps_are_independent():
 def test_a_masked_rate_counts_masks_over_time_in_units_of_log_k():
   """Of a prediction that knows nothing, at 1 - alpha_bar = t: each mask costs log K / t."""
   spec, batch = spec_of(zeros, shape=(6,), num_classes=5, process="absorbing", num_steps=0), whole(np.zeros((400, 6)))
-  keys, strata = example_keys(KEY, batch.index), jnp.asarray((np.arange(400) + 0.5) / 400, jnp.float32)
-  bound = jax.jit(lambda s: continuous_bound(spec, "stratified", 5, batch, keys, state={}, train=True, strata=s))(
-    strata
-  )
-  masks = -np.asarray(bound.nats, np.float64) * np.asarray(strata) / np.log(5)
+  strata = ((np.arange(400) + 0.5) / 400).astype(np.float32)
+  bound = jax.jit(
+    lambda batch, keys, strata: continuous_bound(
+      spec, "stratified", 5, batch, keys, state={}, train=True, strata=strata
+    )
+  )(batch, keys_of(batch), strata)
+  masks = -np.asarray(bound.nats, np.float64) * strata / np.log(5)
   np.testing.assert_allclose(masks, np.round(masks), atol=1e-4)
   assert masks.max() < 6.001
   assert abs((masks / strata).mean() - 6) < 4 * (masks / strata).std() / 20
@@ -136,8 +138,8 @@ def test_in_a_random_order_every_position_is_predicted_once_with_one_mask_less_e
   params, length, padding = table(6, 3, seed=4), 5, 2
   spec = spec_of(counting, shape=(length,), process="absorbing", num_steps=0)
   batch = whole(np.ones((3, length)))
-  batch = batch._replace(valid=jnp.asarray(np.arange(length)[None] < np.full((3, 1), length - padding)))
-  found = scored(spec, params, any_order)(batch, example_keys(KEY, batch.index))
+  batch = batch._replace(valid=np.arange(length)[None] < np.full((3, 1), length - padding))
+  found = scored(spec, params, any_order)(batch, keys_of(batch))
   logits = np.asarray(params, np.float64)
   log_p = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))[:, 1]
   np.testing.assert_allclose(found, log_p[padding + 1 :].sum(), rtol=1e-5)
@@ -145,7 +147,7 @@ def test_in_a_random_order_every_position_is_predicted_once_with_one_mask_less_e
 
 def test_predictions_are_normalized_and_tempered():
   spec, params = spec_of(own), 5 * table(3, 3)
-  x_t = jnp.asarray([[0, 2]], jnp.int32)
+  x_t = np.array([[0, 2]], np.int32)
   found = np.exp(jax.jit(lambda p, x, t: predict(spec, p, x, t, None, temperature=0.5))(params, x_t, np.zeros(1)))
   powers = np.exp(np.asarray(params, np.float64)[[0, 2]]) ** 2
   np.testing.assert_allclose(found[0], powers / powers.sum(axis=-1, keepdims=True), rtol=1e-5)
@@ -154,6 +156,6 @@ def test_predictions_are_normalized_and_tempered():
 def test_only_the_first_step_is_taken_literally():
   nats, log_x0 = np.array([[1.0, 2.0], [3.0, 4.0]]), -np.arange(12.0).reshape(2, 2, 3)
   found = jax.jit(last_step_nats)(
-    *(jnp.asarray(part, jnp.float32) for part in (nats, log_x0)), jnp.array([[2, 0], [2, 0]]), jnp.array([1, 2])
+    *(part.astype(np.float32) for part in (nats, log_x0)), np.array([[2, 0], [2, 0]]), np.array([1, 2])
   )
   np.testing.assert_allclose(found, [[2.0, 3.0], [3.0, 4.0]])

@@ -9,13 +9,12 @@ import pytest
 import scipy.stats
 
 from catgen.interfaces import InputError, SampleOptions
-from catgen.keys import example_keys
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.processes import SCHEDULES
 from tests.contracts import exact
-from tests.models.stubs import neighbor, own, spec_of, table
+from tests.models.stubs import keys_of, neighbor, own, spec_of, table, whole
 
-KEYS = example_keys(jax.random.key(1), jnp.arange(8))
+KEYS = keys_of(whole(np.zeros((8, 1))), seed=1)
 DRAWS = 8000
 
 
@@ -41,7 +40,7 @@ def test_samples_in_fewer_steps_follow_the_product_of_those_moves(process, sched
     return logits[states[:, ::-1]] * (1 + told)
 
   probs = exact.diffusion(process, 3, 2, kept, lambda s, t: _log_softmax(predict(s, t)), literal)
-  keys = example_keys(jax.random.key(2), jnp.arange(DRAWS))
+  keys = keys_of(whole(np.zeros((DRAWS, 1))), seed=2)
   x = np.asarray(draw(spec, params, keys, num_steps=len(times) - 1).x)
   counts = np.bincount(x @ [3, 1], minlength=9)
   assert scipy.stats.chisquare(counts, probs / probs.sum() * DRAWS).pvalue > 1e-4
@@ -79,11 +78,11 @@ def test_observed_positions_are_clamped_from_the_start_or_follow_their_own_noise
   spec = spec_of(own, shape=(40,), process=process, num_steps=6)
   params, draws, options = table(spec.process.num_states, 3), make_infill(spec).draw, SampleOptions(num_frames=4)
   infill = jax.jit(lambda p, k, x, observed: draws(p, x, observed, k, state={}, options=options))
-  x = jnp.asarray(np.random.default_rng(0).integers(0, 3, (8, 40)), jnp.int32)
+  x = np.random.default_rng(0).integers(0, 3, (8, 40), np.int32)
   half = np.broadcast_to(np.arange(40) % 2 == 0, x.shape)
   found = infill(params, KEYS, x, half)
-  np.testing.assert_array_equal(np.asarray(found.x)[half], np.asarray(x)[half])
-  same = (np.asarray(found.chain)[:, half] == np.asarray(x)[half]).mean(axis=1)
+  np.testing.assert_array_equal(np.asarray(found.x)[half], x[half])
+  same = (np.asarray(found.chain)[:, half] == x[half]).mean(axis=1)
   kept = np.array([0.0, 1 / 3, 2 / 3, 1.0]) if process == "uniform" else np.ones(4)
   np.testing.assert_allclose(same, kept + (1 - kept) / 3, atol=0.15)
   np.testing.assert_array_equal(infill(params, KEYS, x, np.ones_like(half)).x, x)

@@ -3,20 +3,20 @@
 import math
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from catgen.batches import batch_of
 from catgen.config import load_config, make_model
-from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
 
 TEXT8, ENWIK8 = EventSpec((256,), 27), EventSpec((320,), 256)
 
 
 def num_parameters(name, event):
   model = make_model(load_config(f"paper/{name}").values["model"], event)
-  shape = (2, *event.shape)
-  batch = Batch(jnp.zeros(shape, jnp.int32), jnp.ones(shape, bool), jnp.arange(2))
-  shapes = jax.eval_shape(lambda key: model.init(batch, key)[0], jax.random.key(0))
+  batch = batch_of(np.zeros((2, *event.shape), np.int32))
+  shapes, _ = jax.eval_shape(model.init, batch, jax.random.key(0))
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
 

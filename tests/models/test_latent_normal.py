@@ -21,7 +21,7 @@ from catgen.models.flow.latent import latent_flow
 from catgen.models.flow.posterior import Draw, FixedNoise
 from catgen.models.flow.surjection import EventSurjection
 from catgen.surjections import argmax, rounding
-from tests.models.stubs import whole
+from tests.models.stubs import keys_of, whole
 
 K, DRAWS = 3, 4000
 SURJECTIONS = {**argmax.SURJECTIONS, **rounding.SURJECTIONS}
@@ -76,8 +76,8 @@ def flow(name, base=0, shape=(1,)):
   params, _ = jax.jit(model.init)(whole(np.zeros((4, *shape))), jax.random.key(0))
   channels = len(params["density"]["base"]["location"])
   params["density"]["base"] = {
-    "location": jnp.asarray(LOCATION[:channels], jnp.float32),
-    "log_scale": jnp.asarray(LOG_SCALE[:channels], jnp.float32),
+    "location": LOCATION[:channels].astype(np.float32),
+    "log_scale": LOG_SCALE[:channels].astype(np.float32),
   }
   return model, params, scipy.stats.norm(LOCATION[:channels], np.exp(LOG_SCALE[:channels]))
 
@@ -118,7 +118,7 @@ def test_draws_of_both_sides_give_the_integral(name, base):
   model, params, _ = flow(name, base)
   exact = probabilities(name, base)
   batch = whole(np.repeat(np.arange(K), DRAWS)[:, None])
-  keys = example_keys(jax.random.key(1), batch.index)
+  keys = keys_of(batch, seed=1)
   weights = jax.jit(lambda p, b, k: model.log_weight(p, b, k, state={}))(params, batch, keys)
   weights = np.asarray(weights, np.float64).reshape(K, DRAWS).T
   latents = event_probabilities.draw_latents(model, params, {}, jax.random.key(2), 2 * DRAWS)
@@ -138,7 +138,7 @@ def test_locations_begin_at_the_logarithms_of_counts_each_one_higher(name, base)
   x = np.array([[0, 1, 2, 2], [2, 2, 0, 1]])
   valid = np.array([[True, True, True, True], [True, True, False, False]])
   model, _, _ = flow(name, base)
-  found, _ = jax.jit(model.init)(whole(x)._replace(valid=jnp.asarray(valid)), jax.random.key(0))
+  found, _ = jax.jit(model.init)(whole(x)._replace(valid=valid), jax.random.key(0))
   found = np.asarray(found["surjection"]["location"])
   seen = x[valid]
   if base == 2:
@@ -155,7 +155,7 @@ def test_locations_begin_at_the_logarithms_of_counts_each_one_higher(name, base)
 def test_a_flow_is_sampled_in_one_pass(options):
   model, params, _ = flow("softplus", 2)
   with pytest.raises(InputError, match="in one pass"):
-    model.sample(params, example_keys(jax.random.key(0), jnp.arange(2)), state={}, options=SampleOptions(**options))
+    model.sample(params, keys_of(whole(np.zeros((2, 1)))), state={}, options=SampleOptions(**options))
 
 
 @pytest.mark.parametrize(

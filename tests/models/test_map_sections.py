@@ -3,11 +3,12 @@
 import math
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from catgen.batches import batch_of
 from catgen.config import fill, load_config, make_model
-from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
 from catgen.models import MODELS
 
 MAPS = EventSpec((32, 64), 8)
@@ -22,9 +23,8 @@ def section(name):
 
 
 def num_parameters(model):
-  shape = (2, *MAPS.shape)
-  batch = Batch(jnp.zeros(shape, jnp.int32), jnp.ones(shape, bool), jnp.arange(2))
-  shapes = jax.eval_shape(lambda key: make_model(model, MAPS).init(batch, key)[0], jax.random.key(0))
+  batch = batch_of(np.zeros((2, *MAPS.shape), np.int32))
+  shapes, _ = jax.eval_shape(make_model(model, MAPS).init, batch, jax.random.key(0))
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
 
