@@ -1,5 +1,7 @@
 """Labels: hidden by chance, read as text, checked, and fixed to make a model without labels."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,23 +17,31 @@ ATTRIBUTES = (Attribute("color", ("red", "green", "blue")), Attribute("size", ("
 EVENT = EventSpec((4,), 5, SIZES)
 
 
+@functools.partial(jax.jit, static_argnames="share")
+def hidden_of(given, key, numbers, share):
+  """Returns the labels of the examples with these numbers, some of them hidden."""
+  return hide(given, SIZES, example_keys(key, numbers), share)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_labels_are_hidden_with_their_share_and_independently(share):
   number = 20_000
-  given = jnp.stack([jnp.arange(number) % 3, jnp.arange(number) % 2], axis=1)
-  hidden = np.asarray(hide(given, SIZES, example_keys(jax.random.key(0), jnp.arange(number)), share))
+  numbers = np.arange(number, dtype=np.int32)
+  given = np.stack([numbers % 3, numbers % 2], axis=1)
+  hidden = np.asarray(hidden_of(given, jax.random.key(0), numbers, share))
   gone = hidden == np.array(SIZES)
-  np.testing.assert_array_equal(hidden[~gone], np.asarray(given)[~gone])
+  np.testing.assert_array_equal(hidden[~gone], given[~gone])
   error = 4 * np.sqrt(share * (1 - share) / number)
   np.testing.assert_allclose(gone.mean(axis=0), share, atol=error)
   np.testing.assert_allclose(gone.all(axis=1).mean(), share**2, atol=error)
 
 
 def test_what_is_hidden_follows_from_the_key_of_the_example():
-  given = jnp.zeros((64, 2), jnp.int32)
-  keys = example_keys(jax.random.key(1), jnp.arange(64))
-  whole, part = hide(given, SIZES, keys, 0.5), hide(given[40:], SIZES, keys[40:], 0.5)
-  np.testing.assert_array_equal(whole[40:], part)
+  given, numbers = np.zeros((64, 2), np.int32), np.arange(64, dtype=np.int32)
+  whole, part = (
+    hidden_of(given[some], jax.random.key(1), numbers[some], 0.5) for some in (slice(0, 64), slice(40, 64))
+  )
+  np.testing.assert_array_equal(np.asarray(whole)[40:], part)
 
 
 def test_labels_are_read_by_name():

@@ -72,9 +72,9 @@ def test_a_model_offers_what_it_has():
 
 
 def test_strata_of_draws_lie_evenly_around_the_circle():
-  index = jnp.arange(3)
-  points = [estimators.walk_strata(jnp.float32(0.9), index, jnp.int32(s), jnp.int32(4)) for s in range(4)]
-  around = np.sort(np.array(points), axis=0)
+  strata = jax.jit(jax.vmap(estimators.walk_strata, in_axes=(None, None, 0, None)))
+  points = np.asarray(strata(np.float32(0.9), *(np.arange(number, dtype=np.int32) for number in (3, 4)), np.int32(4)))
+  around = np.sort(points, axis=0)
   np.testing.assert_allclose(np.diff(around, axis=0), 0.25, atol=1e-6)
   golden = np.arange(3) * (np.sqrt(5) - 1) / 2
   np.testing.assert_allclose(points[0], (0.9 + golden) % 1.0, atol=1e-6)

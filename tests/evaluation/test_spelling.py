@@ -47,12 +47,12 @@ def test_corruption_has_the_rate_and_hits_every_other_category_alike():
 
 def test_bayes_takes_the_likeliest_category_of_the_enumerated_posterior():
   rate, rng = 0.15, np.random.default_rng(1)
-  typed = rng.integers(0, CLASSES, (6, LENGTH)).astype(np.int32)
+  typed = rng.integers(0, CLASSES, (50, LENGTH)).astype(np.int32)
   prior, theta = (np.exp(np.asarray(PARAMS[n], np.float64)) for n in ("log_prior", "log_theta"))
   clean = np.array(list(itertools.product(range(CLASSES), repeat=LENGTH)))
   p_clean = (prior[:, None] * np.prod([theta[:, clean[:, d]] for d in range(LENGTH)], axis=0)).sum(axis=0)
   result = spelling.correct(MODEL, PARAMS, {}, batch_of(typed), rate)
-  for row in range(6):
+  for row in range(50):
     channel = np.where(clean == typed[row], 1 - rate, rate / (CLASSES - 1)).prod(axis=1)
     joint = p_clean * channel
     marginal = np.array([[joint[clean[:, d] == k].sum() for k in range(CLASSES)] for d in range(LENGTH)]) / joint.sum()
@@ -68,7 +68,7 @@ def test_bayes_leaves_all_as_typed_where_no_error_is_assumed_and_paper_does_not(
 
 
 def test_invalid_positions_stay():
-  typed, valid = np.zeros((3, LENGTH), np.int32), np.zeros((3, LENGTH), bool)
+  typed, valid = np.zeros((50, LENGTH), np.int32), np.zeros((50, LENGTH), bool)
   assert not spelling.correct(MODEL, PARAMS, {}, batch_of(typed, valid), 0.5, method="paper").changed.any()
 
 
@@ -76,7 +76,7 @@ def test_scores_are_the_counts_of_a_correction_made_by_hand():
   x = examples(np.random.default_rng(3), 90)
   valid = np.broadcast_to(np.arange(LENGTH)[None] < 3, x.shape)
   batch = batch_of(x, valid)
-  scores = spelling.score(MODEL, PARAMS, {}, batch, rng=np.random.default_rng(4), rate=0.3, batch_size=32)
+  scores = spelling.score(MODEL, PARAMS, {}, batch, rng=np.random.default_rng(4), rate=0.3, batch_size=50)
   corrupted = spelling.corrupt(np.random.default_rng(4), batch, 0.3, CLASSES)
   typed = corrupted.x
   for method, found in scores.items():
@@ -138,7 +138,7 @@ def test_a_category_out_of_range_is_named():
 
 
 def test_maps_are_corrected_as_texts_are():
-  x = examples(np.random.default_rng(9), 30)
+  x = examples(np.random.default_rng(9), 50)
   flat = spelling.correct(MODEL, PARAMS, {}, batch_of(x), 0.2)
   rows = spelling.correct(square(MODEL), PARAMS, {}, batch_of(x.reshape(-1, 2, 2)), 0.2)
   np.testing.assert_array_equal(rows.x.reshape(x.shape), flat.x)

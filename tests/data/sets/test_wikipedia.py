@@ -1,6 +1,8 @@
 """text8 and enwik8 on small made-up files: the builders write and read them, and damage is named."""
 
+import functools
 import hashlib
+import io
 import zipfile
 
 import numpy as np
@@ -14,16 +16,24 @@ from catgen.interfaces import EventSpec, InputError
 SIZE = 2_500_001
 
 
+@functools.cache
+def made_up_data(alphabet):
+  """Returns letters, or bytes where there is no alphabet, and a zip file of them."""
+  letters = np.frombuffer(TEXT8.alphabet.encode(), np.uint8) if alphabet else np.arange(256, dtype=np.uint8)
+  data, packed = np.random.default_rng(0).choice(letters, SIZE), io.BytesIO()
+  with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+    file.writestr("made_up", data.tobytes())
+  return data, packed.getvalue()
+
+
 class MadeUp:
   """A corpus with its files, and the class of its TFDS builder."""
 
   def __init__(self, folder, alphabet=TEXT8.alphabet):
-    letters = np.frombuffer(TEXT8.alphabet.encode(), np.uint8) if alphabet else np.arange(256, dtype=np.uint8)
-    self.data = np.random.default_rng(0).choice(letters, SIZE)
+    self.data, packed = made_up_data(alphabet)
     self.file, self.zip = folder / "made_up", folder / "made_up.zip"
     self.file.write_bytes(self.data.tobytes())
-    with zipfile.ZipFile(self.zip, "w", zipfile.ZIP_DEFLATED) as packed:
-      packed.write(self.file, "made_up")
+    self.zip.write_bytes(packed)
     self.corpus = Corpus(
       "made_up",
       self.zip.as_uri(),
