@@ -28,6 +28,9 @@ $(VENV)/installed: setup.py constraints.txt
 demo: setup
 	@$(BIN)/python -m launch.demo --workdir=$(WORKDIR)
 
+# Each of the two workers has one core, for which more threads of its BLAS would only wait.
+test test-slow: export OPENBLAS_NUM_THREADS = 1
+
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 

@@ -33,6 +33,7 @@ def bits_per_position(nats: Nats, num_positions: Any) -> Nats:
   return nats / (num_positions * math.log(2.0))
 
 
+@jax.jit
 def importance_weighted(log_weights: Float[Array, "draws *batch"]) -> Float[Array, "*batch"]:
   """Returns log mean exp over draws: in expectation between the ELBO and log p(x) (Burda et al., 2016).
 
@@ -45,6 +46,7 @@ def importance_weighted(log_weights: Float[Array, "draws *batch"]) -> Float[Arra
   return jax.nn.logsumexp(log_weights, axis=0) - jnp.log(log_weights.shape[0])
 
 
+@jax.jit
 def effective_sample_size(log_weights: Float[Array, "draws *batch"]) -> Float[Array, "*batch"]:
   """Returns (sum w)^2 / sum w^2 over draws, between 1 and their number; below about 10 distrust the bound.
 

@@ -145,16 +145,13 @@ def test_weights_average_to_the_probability(member):
   np.testing.assert_array_less(np.abs(weights.mean(1) - member.probs), 4.5 * error + 2e-4)
 
 
-_combined = jax.jit(importance_weighted)
-
-
 def test_importance_weighted_bound_rises_with_draws_and_stays_below(member):
   if member.model.log_weight is None:
     return
   weights = by_event(drawn(member.name).log_weight)[:, :1024].T  # draws first
   means, errors = [], []
   for size in (1, 2, 4, 8, 16):
-    bounds = np.asarray(_combined(np.float32(weights.reshape(size, -1, len(member.events)))), np.float64)
+    bounds = np.asarray(importance_weighted(np.float32(weights.reshape(size, -1, len(member.events)))), np.float64)
     means.append(bounds.mean(0))
     errors.append(bounds.std(0) / np.sqrt(len(bounds)))
   assert np.all(np.diff(np.stack(means), axis=0) >= -1e-5)  # on the same draws, by Jensen's inequality
