@@ -16,15 +16,25 @@ from tests import compiling
 
 ROOT = pathlib.Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# After the first cell of your_own_data.ipynb: the same calls, on networks that are compiled and trained in seconds.
-SMALL = """
+# What is injected after the first cell: the same calls, on networks that are compiled and trained in seconds, and the
+# integrals of the same step over a square that holds all but a few thousandths of the mass.
+SMALL = {
+  "your_own_data": """
 def _small(data, workdir, *, minutes, own=catgen.fit):
-  sizes = {"widths": (8, 16), "num_layers": 1} if getattr(data, "ndim", 1) == 3 else {"width": 32, "num_layers": 1}
-  sizes = {f"model.network.{key}": value for key, value in {**sizes, "num_heads": 2}.items()}
-  return own(data, workdir, minutes=minutes, overrides={"training.num_steps": 60, **sizes})
+  is_maps = getattr(data, "ndim", 1) == 3
+  sizes = {"widths": (8, 16), "num_layers": 1} if is_maps else {"width": 32, "num_layers": 1}
+  sizes = {f"model.network.{key}": value for key, value in {**sizes, "num_heads": 2, "time_width": 16}.items()}
+  training = {"training.num_steps": 60, "training.validation_examples": 64}
+  adam = {"optimizer.kind": "adam"} if is_maps else {}
+  return own(data, workdir, minutes=minutes, overrides={**training, **sizes, **adam})
 
 catgen.fit = _small
-"""
+""",
+  "argmax_flow": """
+line = line[np.abs(line) <= 8]
+grid = grid[(np.abs(grid) <= 8).all(-1)].reshape(line.size, line.size, 2)
+""",
+}
 
 
 def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
@@ -70,16 +80,19 @@ def test_notebook_runs(path):
     f"import sys, pathlib, catgen\nassert sys.executable == {sys.executable!r}, sys.executable\n"
     f"assert pathlib.Path(catgen.__file__).is_relative_to({str(ROOT)!r}), catgen.__file__",
   )
-  if path.stem == "your_own_data":
-    _with_cell(notebook, SMALL, _after_first_code(notebook))
+  if path.stem in SMALL:
+    _with_cell(notebook, SMALL[path.stem], _after_first_code(notebook))
   execute(notebook, path.parent)
 
 
 @pytest.mark.slow
-def test_your_own_data_runs_at_its_own_sizes():
-  path = ROOT / "notebooks" / "your_own_data.ipynb"
+@pytest.mark.parametrize("name", SMALL)
+def test_notebook_runs_at_its_own_sizes(name):
+  path = ROOT / "notebooks" / f"{name}.ipynb"
   notebook = nbformat.read(path, as_version=4)
-  execute(_with_cell(notebook, "MINUTES = 0.05", _after_first_code(notebook)), path.parent)
+  if name == "your_own_data":
+    _with_cell(notebook, "MINUTES = 0.05", _after_first_code(notebook))
+  execute(notebook, path.parent)
 
 
 def test_a_failing_cell_is_noticed(tmp_path):

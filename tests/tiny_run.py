@@ -21,6 +21,7 @@ SIZES = {
   "training.report_every": 5,
   "training.validate_every": 10,
   "training.validation_examples": 32,
+  "optimizer.kind": "adam",
   "optimizer.warmup_steps": 2,
 }
 MAP_SIZES = {
@@ -28,9 +29,9 @@ MAP_SIZES = {
   "model.process": "uniform",
   "model.schedule": "cosine",
   "training.batch_size": 16,
-  "training.num_steps": 160,
-  "training.validate_every": 80,
-  "optimizer.learning_rate": 0.03,
+  "training.num_steps": 100,
+  "training.validate_every": 50,
+  "optimizer.learning_rate": 0.02,
 }
 OVERRIDES = [f"--config.{key}={value}" for key, value in SIZES.items()]
 

@@ -13,16 +13,12 @@ from catgen.runs import compare
 from catgen.runs.compare import Evaluations
 from catgen.runs.evaluate import evaluate
 from catgen.runs.load import load
+from catgen.runs.record import read_record, write_record
 from tests.tiny_run import quiet, tiny_config, trained
 
-CONDITIONER = {"kind": "lstm", "hidden_width": 8, "width": 8, "time_width": 4, "lstm_width": 8, "num_layers": 1}
+EACH = {"kind": "per_position", "width": 8, "output_width": 8}
 DENSITY = {"kind": "autoregressive", "num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
-FLOW = {
-  "kind": "argmax_flow",
-  "base": 2,
-  "encoder": {"kind": "per_position", "width": 8, "output_width": 8},
-  "density": {**DENSITY, "conditioner": CONDITIONER},
-}
+FLOW = {"kind": "argmax_flow", "base": 2, "encoder": EACH, "density": {**DENSITY, "conditioner": EACH}}
 
 
 def evaluated(workdir, **options):
@@ -31,9 +27,11 @@ def evaluated(workdir, **options):
 
 @pytest.fixture(scope="module")
 def folder(text, workdir, tmp_path_factory):
-  folder = tmp_path_factory.mktemp("runs")
-  shutil.copytree(workdir, folder / "diffusion.0")
-  trained({**tiny_config(text), "seed": 1}, folder / "diffusion.1")
+  """A run of two seeds, the second one by its record alone, and a flow."""
+  folder, record = tmp_path_factory.mktemp("runs"), read_record(workdir)
+  for seed in (0, 1):
+    shutil.copytree(workdir, folder / f"diffusion.{seed}", ignore=shutil.ignore_patterns("config.json"))
+    write_record(str(folder / f"diffusion.{seed}"), record._replace(config={**record.config, "seed": seed}))
   trained({**tiny_config(text, **{"training.num_steps": 10}), "model": FLOW}, folder / "flow")
   for name in ("diffusion.0", "diffusion.1", "flow"):
     evaluated(str(folder / name))

@@ -1,12 +1,18 @@
 """The tour, on a tiny model."""
 
+import functools
 import json
 
+import jax
+
+from catgen.runs import demo as module
 from catgen.runs.demo import demo, describe
+from catgen.runs.train import train
 from tests.tiny_run import tiny_config
 
 
-def test_the_tour_says_and_leaves_what_it_promises(text, tmp_path):
+def test_the_tour_says_and_leaves_what_it_promises(text, tmp_path, monkeypatch):
+  monkeypatch.setattr(module, "train", functools.partial(train, devices=jax.devices()[:1]))
   said, changes = [], {"evaluation.max_examples": 32, "evaluation.num_replicates": 2, "sampling.num_steps": 5}
   found = demo(tiny_config(text, **changes), str(tmp_path), sentence="the cet sat on a mat", say=said.append)
   told = "\n".join(said)

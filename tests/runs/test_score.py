@@ -42,24 +42,24 @@ def test_held_out_maps_do_not_stand_out(map_run, here):
 
 
 def test_training_examples_stand_where_they_are(map_run, here):
-  found = score(here(map_run), split="train", max_examples=12, num_draws=2, reference=12)
+  found = score(here(map_run), split="train", max_examples=20, num_draws=2, reference=20)
   fewer = [100 * np.mean((found.bits < own) + 0.5 * (found.bits == own)) for own in found.bits]
   assert found.percentiles == pytest.approx(fewer)
 
 
 def test_scores_of_training_examples_are_kept(map_run, here, tmp_path):
-  examples = [map_run.decode(x) for x in map_run.source().splits["test"].examples(np.arange(3))[0]]
+  examples = [map_run.decode(x) for x in map_run.source().splits["test"].examples(np.arange(20))[0]]
 
   def found(loadable=True, **options):
     run = here(map_run) if loadable else here(map_run)._replace(source=refuse)
-    return records(score(run, examples, **{"num_draws": 2, "reference": 9, **options}))
+    return records(score(run, examples, **{"num_draws": 2, "reference": 40, **options}))
 
   first = found()
   assert found(loadable=False) == first
-  for changed in ({"num_draws": 3}, {"seed": 1}, {"estimator": "full"}, {"reference": 8}):
+  for changed in ({"num_draws": 3}, {"seed": 1}, {"estimator": "full"}, {"reference": 20}):
     with pytest.raises(AssertionError, match="were loaded"):
       found(loadable=False, **changed)
-  (kept,) = (tmp_path / "scores").glob("reference9_*")
+  (kept,) = (tmp_path / "scores").glob("reference40_*")
   kept.write_bytes(b"cut")
   assert found() == first
   with pytest.raises(InputError, match="or 0 to compare with none"):
@@ -67,9 +67,9 @@ def test_scores_of_training_examples_are_kept(map_run, here, tmp_path):
 
 
 def test_without_a_reference_nothing_is_compared(map_run):
-  found = score(map_run._replace(source=refuse), np.zeros((3, 8, 8), int), num_draws=2, reference=0)
+  found = score(map_run._replace(source=refuse), np.zeros((20, 8, 8), int), num_draws=2, reference=0)
   assert found.percentiles is None
-  assert [record["percentile"] for record in records(found)] == [None] * 3
+  assert [record["percentile"] for record in records(found)] == [None] * 20
   assert "reference" not in describe(found)
 
 
