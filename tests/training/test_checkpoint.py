@@ -14,6 +14,7 @@ from catgen.training.integrity import fingerprint, storage_problem
 from tests.training.trainer import Setting, build, run_steps
 
 ONE = Setting(devices=1)
+DTYPES = ("float32", "bfloat16", "int32", "uint32", "bool")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ def test_missing_checkpoints_are_named(written, tmp_path):
 
 def test_lists_of_layers_have_integer_keys(trainer, tmp_path):
   state, _ = run_steps(trainer, 1)
-  layers = {number: {"kernel": jnp.full((2, 2), float(number))} for number in range(12)}
+  layers = {number: {"kernel": np.full((2, 2), number, np.float32)} for number in range(12)}
   with Checkpointer(tmp_path) as checkpoints:
     checkpoints.save(1, state._replace(params={"layers": layers}))
   chex.assert_trees_all_equal(restore_params(tmp_path).params, {"layers": layers})
@@ -167,7 +168,7 @@ def test_a_corrupt_newest_checkpoint_falls_back_and_says_so(copied, trainer, how
 def test_a_flipped_bit_within_an_array_is_noticed(trainer, tmp_path):
   """The format's own checks cover its index and its compressed frames, not the bits of incompressible arrays."""
   state, _ = run_steps(trainer, 1)
-  noise = jax.random.normal(jax.random.key(0), (64, 64))
+  noise = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
   with Checkpointer(tmp_path, say=lambda _: None) as checkpoints:
     for step in (1, 2):
       checkpoints.save(step, state._replace(params={"kernel": noise * step}))
@@ -275,16 +276,18 @@ def test_storage_errors_are_told_from_others():
   assert storage_problem(ValueError("another mistake")) is None
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.int32, jnp.uint32, jnp.bool_])
-def test_the_fingerprint_sees_every_element_and_its_place(dtype):
-  x = np.random.default_rng(0).integers(0, 2, size=(3, 4)).astype(dtype)
-  number = fingerprint({"a": x, "b": x})
-  for at in np.ndindex(x.shape):
-    changed = x.copy()
-    changed[at] = 1 - changed[at] if dtype != jnp.bool_ else ~changed[at]
-    assert fingerprint({"a": changed, "b": x}) != number
-    assert fingerprint({"a": x, "b": changed}) != number
-  assert fingerprint({"a": x, "c": x}) != number
+def test_the_fingerprint_sees_every_element_of_every_type_and_its_place():
+  bits = np.random.default_rng(0).integers(0, 2, size=(3, 4))
+  tree = {f"{name}/{dtype}": bits.astype(jnp.dtype(dtype)) for name in "ab" for dtype in DTYPES}
+  number = int(fingerprint(tree))
+  for name, x in tree.items():
+    for at in np.ndindex(x.shape):
+      changed = x.copy()
+      changed[at] = 1 - changed[at] if x.dtype != np.bool_ else ~changed[at]
+      assert int(fingerprint({**tree, name: changed})) != number
+  for dtype in DTYPES:
+    renamed = {f"c/{dtype}" if name == f"b/{dtype}" else name: x for name, x in tree.items()}
+    assert int(fingerprint(renamed)) != number
 
 
 def test_the_fingerprint_does_not_depend_on_devices():

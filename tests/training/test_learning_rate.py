@@ -1,5 +1,6 @@
 """Learning rates: warm-up, and every decay against its formula."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -8,7 +9,7 @@ from catgen.training.learning_rate import DECAYS, make_learning_rate
 
 
 def rates(decay, num_steps=20, warmup_steps=0):
-  rate = make_learning_rate(num_steps, learning_rate=0.5, warmup_steps=warmup_steps, decay=decay)
+  rate = jax.jit(make_learning_rate(num_steps, learning_rate=0.5, warmup_steps=warmup_steps, decay=decay))
   return np.array([float(rate(step)) for step in range(num_steps)])
 
 

@@ -18,7 +18,7 @@ GRADS = [jax.tree.map(lambda x: RNG.normal(size=x.shape), START) for _ in range(
 
 
 def arrays(tree):
-  return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)
+  return jax.tree.map(lambda x: x.astype(np.float32), tree)
 
 
 def path(name, grads=GRADS, start=START, **options):
@@ -32,10 +32,10 @@ def path(name, grads=GRADS, start=START, **options):
     return jax.tree.map(jnp.add, params, changes), state
 
   params, found = arrays(start), []
-  state = update.init(params)
+  state = jax.jit(update.init)(params)
   for each in grads:
     params, state = step(params, state, arrays(each))
-    found.append(params)
+    found.append(jax.device_get(params))
   return found
 
 
@@ -156,7 +156,7 @@ LEAVES = {
 @pytest.mark.parametrize(("name", "expected"), LEAVES.items(), ids=LEAVES)
 def test_the_name_of_a_leaf_and_its_axes_decide_on_decay_and_optimizer(name, expected):
   shape, decays, by_muon = expected
-  tree = jnp.asarray(np.zeros(shape, np.float32))
+  tree = jax.device_put(np.zeros(shape, np.float32))
   for part in reversed(name.split("/")):
     tree = {part: tree}
   (mask,) = jax.tree.leaves(kernel_mask(tree))

@@ -37,23 +37,23 @@ def test_devices_and_microbatches_change_only_rounding(name, setting):
 @pytest.mark.parametrize("name", sorted(toys.MODELS))
 def test_the_step_is_the_gradient_of_the_mean_over_valid_positions(name):
   model, trainer = toys.MODELS[name](), build(name, ONE)
-  state = jax.tree.map(jnp.copy, trainer.init())
-  batch = jax.tree.map(jnp.asarray, toys.first_batch())
-  draws, strata = jax.random.split(jax.random.fold_in(trainer.key, 0))
-  keys, strata = example_keys(draws, batch.index), example_strata(strata, batch.index, 16)
+  state = trainer.init()
+  before = jax.device_get(state.params)
+  batch, model_state = jax.device_put((toys.first_batch(), jax.device_get(state.model_state)))
 
   def loss(params):
-    nats = model.bound(params, batch, keys, state=state.model_state, train=True, strata=strata).nats
+    draws, strata = jax.random.split(jax.random.fold_in(trainer.key, 0))
+    keys, strata = example_keys(draws, batch.index), example_strata(strata, batch.index, 16)
+    nats = model.bound(params, batch, keys, state=model_state, train=True, strata=strata).nats
     return -nats.sum() / batch.valid.sum()
 
-  value, grads = jax.jit(jax.value_and_grad(loss))(state.params)
-  before = jax.device_get(state.params)
+  value, grads = jax.device_get(jax.jit(jax.value_and_grad(loss))(before))
   after, metrics = trainer.train_step(state, trainer.place(toys.first_batch()), trainer.key)
   np.testing.assert_allclose(-metrics["nats"] / metrics["positions"], value, rtol=1e-5)
-  norm = np.sqrt(sum(float(jnp.square(g).sum()) for g in jax.tree.leaves(grads)))
+  norm = np.sqrt(sum(np.square(g).sum() for g in jax.tree.leaves(grads)))
   np.testing.assert_allclose(metrics["grad_norm"], norm, rtol=1e-4)
   # The first step of Adam moves by the rate (half the peak) against the sign of the gradient, where that is not tiny.
-  for old, new, grad in zip(*map(jax.tree.leaves, (before, after.params, grads)), strict=True):
+  for old, new, grad in zip(*map(jax.tree.leaves, (before, jax.device_get(after.params), grads)), strict=True):
     clear = np.abs(grad) > 1e-4
     np.testing.assert_allclose((new - old)[clear], -0.01 * np.sign(grad)[clear], rtol=1e-2)
 
@@ -156,30 +156,36 @@ def labelled():
   return base._replace(bound=bound)
 
 
+@functools.cache
+def labelled_run():
+  """Returns the parts of a run of such a model, and its batch: optimizer, rate, target, first state, batch."""
+  update, rate = OPTIMIZERS["adamw"]()(100)
+  mesh, batch = make_mesh(devices=jax.devices()[:1]), toys.first_batch(batch_size=512)
+  placed = place(batch._replace(given=np.stack([batch.index % 3, batch.index % 2], axis=1)), mesh)
+  target = stepping.abstract_state(labelled(), update, placed, mesh=mesh)
+  init = stepping.make_init(labelled(), update, target=target)
+  return update, rate, target, functools.partial(init, placed, jax.random.key(1)), placed
+
+
 @pytest.mark.parametrize("num_microbatches", [1, 4])
 def test_labels_are_hidden_with_their_share_and_no_other_draw_changes(num_microbatches):
-  model, batch_size, steps = labelled(), 512, 4
-  update, rate = OPTIMIZERS["adamw"]()(100)
-  mesh = make_mesh(devices=jax.devices()[:1])
-  first = toys.first_batch(batch_size=batch_size)
-  first = first._replace(given=np.stack([first.index % 3, first.index % 2], axis=1))
-  target = stepping.abstract_state(model, update, place(first, mesh), mesh=mesh)
-  found = {}
+  update, rate, target, init, batch = labelled_run()
+  steps, found = 4, {}
   for share in (0.0, 0.25):
-    state = stepping.make_init(model, update, target=target)(place(first, mesh), jax.random.key(1))
+    state = init()
     train_step = stepping.make_train_step(
-      model, update, rate, target=target, num_microbatches=num_microbatches, hidden_given=share
+      labelled(), update, rate, target=target, num_microbatches=num_microbatches, hidden_given=share
     )
     metrics = []
     for _ in range(steps):
-      state, step_metrics = train_step(state, place(first, mesh), jax.random.key(2))
+      state, step_metrics = train_step(state, batch, jax.random.key(2))
       metrics.append(jax.device_get(step_metrics))
     found[share] = metrics
   for shown, hidden in zip(found[0.0], found[0.25], strict=True):
     assert shown["terms"]["hidden"] == 0
     assert shown["nats"] == hidden["nats"]  # which depends on every key but on no label
   counts = np.array([metrics["terms"]["hidden"] for metrics in found[0.25]])
-  number = 2 * batch_size * steps
+  number = batch.given.size * steps
   assert abs(counts.sum() / number - 0.25) < 4 * np.sqrt(0.25 * 0.75 / number)
   assert len(set(counts.tolist())) > 1  # other labels are hidden in the next step
 

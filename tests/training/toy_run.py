@@ -1,4 +1,7 @@
-"""Trains a toy model as a process of its own: `python toy_run.py --workdir=... --num_steps=...`; restarts go on."""
+"""Trains a toy model as a process of its own: `python toy_run.py --workdir=... --num_steps=...`; restarts go on.
+
+With --whole=... it then does the same in another folder, for what needs a run to compare with.
+"""
 
 import argparse
 import os
@@ -7,6 +10,7 @@ import time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--workdir", required=True)
+parser.add_argument("--whole")
 parser.add_argument("--num_steps", type=int, required=True)
 parser.add_argument("--model", default="denoiser")
 parser.add_argument("--devices", type=int, default=1)
@@ -38,6 +42,11 @@ from tests.training.trainer import Setting, build  # noqa: E402
 
 def main() -> int:
   initialize(flags.coordinator, flags.process_id, flags.num_processes)
+  codes = [train_in(folder) for folder in (flags.workdir, flags.whole) if folder]
+  return max(codes)
+
+
+def train_in(workdir: str) -> int:
   trainer = build(flags.model, Setting(fsdp=flags.fsdp))
 
   def batches(start):
@@ -48,7 +57,7 @@ def main() -> int:
   def report(step, numbers):
     print(f"step {step} {numbers['bits']!r}", flush=True)
 
-  with Checkpointer(flags.workdir, say=lambda line: print(line, flush=True)) as checkpoints:
+  with Checkpointer(workdir, say=lambda line: print(line, flush=True)) as checkpoints:
     state = checkpoints.restore(trainer.target) or trainer.init()
     print(f"start {int(state.step)}", flush=True)
     result = train(
@@ -58,7 +67,7 @@ def main() -> int:
       key=trainer.key,
       num_steps=flags.num_steps,
       mesh=trainer.mesh,
-      workdir=flags.workdir,
+      workdir=workdir,
       checkpoints=checkpoints,
       periods=Periods(report=1, checkpoint=flags.checkpoint_every),
       hooks=Hooks(report=report),
