@@ -161,7 +161,7 @@ def untrained(name, batch_size, changes):
   event = event_of(config)
   model = make_model(config["model"], event)
   x = np.random.default_rng(0).integers(0, event.num_classes, (batch_size, *event.shape)).astype(np.int32)
-  batch = Batch(x, np.ones(x.shape, bool), np.arange(batch_size, dtype=np.int32))
+  batch = jax.device_put(Batch(x, np.ones(x.shape, bool), np.arange(batch_size, dtype=np.int32)))
   return model, *jax.jit(model.init)(batch, jax.random.key(0)), batch
 
 
@@ -187,7 +187,9 @@ def test_an_untrained_paper_network_needs_log2_k_bits_by_one_step_per_example(na
   assert abs(np.mean(replicates) - expected) < 4 * error
 
 
-@pytest.mark.parametrize(("name", "expected", "num_calls"), [(*LOG2_K[0], 16), pytest.param(*LOG2_K[1], 40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  ("name", "expected", "num_calls"), [(*LOG2_K[0], 16), pytest.param(*LOG2_K[1], 40, marks=pytest.mark.slow)]
+)
 def test_and_to_a_thousandth_by_the_full_sum_of_a_tiny_schedule(name, expected, num_calls):
   network = {"kind": "local_linear_transformer", "width": 8, "num_layers": 1, "num_heads": 2, "window": 8}
   model, params, state, batch = untrained(name, 256, {"model.num_steps": 1, "model.network": network})
