@@ -3,6 +3,7 @@
 With several workers, the tests of a file run on one of them (`--dist loadfile`), so that they share what is compiled.
 """
 
+import gc
 import os
 import pathlib
 
@@ -36,6 +37,12 @@ _LONGEST = (
   "networks/",
 )
 _MAPS = pathlib.Path("/proc/self/maps")  # Linux gives a process 65,530 of them; each compiled program takes some
+
+
+def pytest_collection_finish():
+  """Leaves what imports and collection made out of garbage collection, which would look through it again and again."""
+  gc.collect()
+  gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

@@ -49,7 +49,7 @@ def events_of(event: EventSpec) -> np.ndarray:
 
 
 def transformer(**options):
-  return TRUNKS["transformer"](width=16, num_layers=1, num_heads=2, **options)
+  return TRUNKS["transformer"](width=16, num_layers=1, num_heads=2, time_width=16, **options)
 
 
 def unet():
@@ -130,8 +130,8 @@ _CONDITIONERS = {
 }
 _ENCODERS = {
   "none": TRUNKS["none"](),
-  "per_position": TRUNKS["per_position"](width=8),
-  "lstm": TRUNKS["lstm"](width=8, time_width=0, lstm_width=8, num_layers=1),
+  "per_position": TRUNKS["per_position"](width=8, output_width=8),
+  "lstm": TRUNKS["lstm"](width=8, time_width=0, lstm_width=8, num_layers=1, output_width=8),
   "transformer": TRUNKS["transformer"](width=8, num_layers=2),
   "densenet": TRUNKS["densenet"](width=8, num_layers=4, growth=16),
 }
@@ -167,7 +167,7 @@ def map_posterior_flow(**options):
 
 def uneven(events: np.ndarray) -> np.ndarray:
   """Returns the events as data of which each occurs another number of times."""
-  return np.repeat(events, 2 * np.arange(1, len(events) + 1), axis=0)
+  return np.repeat(events, np.arange(1, len(events) + 1), axis=0)
 
 
 @functools.cache

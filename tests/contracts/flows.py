@@ -19,7 +19,7 @@ _PASSES, _PILOT = 3, 2**11  # points of a first pass, and of one call of the den
 
 
 def _points(dimensions: int, kind: str) -> np.ndarray:
-  log_points = 14 if kind != "argmax" else 16 if dimensions < 6 else 20
+  log_points = {"box": 14, "half-line": 15, "argmax": 16 if dimensions < 6 else 20}[kind]
   return np.clip(qmc.Sobol(dimensions, seed=0).random_base2(log_points), 1e-12, 1 - 1e-12)
 
 
