@@ -172,26 +172,36 @@ def uneven(events: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def gradient_of(model: Model) -> Callable:
-  """Returns (params, batch, seed, state) -> the gradient of minus the mean bound in training, and the bounds."""
+  """Returns (params, batch, seed, state) -> the gradient of minus the mean bound in training, in a row; the bounds."""
 
   def loss(params, batch, seed, state):
     nats = model.bound(params, batch, example_keys(jax.random.key(seed), batch.index), state=state, train=True).nats
     return -nats.mean(), nats
 
-  return jax.jit(jax.grad(loss, has_aux=True))
+  def gradient(*args):
+    slopes, nats = jax.grad(loss, has_aux=True)(*args)
+    return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(slopes)]), nats
+
+  return jax.jit(gradient)
+
+
+def as_tree(numbers: np.ndarray, like: dict) -> dict:
+  """Returns numbers in a row as a tree of views of them."""
+  leaves, tree = jax.tree.flatten(like)
+  parts = np.split(numbers, np.cumsum([leaf.size for leaf in leaves])[:-1])
+  return jax.tree.unflatten(tree, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
 
 
 def trained(model: Model, batch: Batch, params: dict, state: dict, num_steps: int = 400) -> dict:
   """Brings q(v | x) and p(v) near each other, where weights have a variance: by training on uneven data."""
-  leaves, tree = jax.tree.flatten(jax.device_get(params))
-  moments = [[np.zeros(leaf.shape, np.float32)] * 2 for leaf in leaves]
+  numbers = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
+  values = as_tree(numbers, params)
+  mean, square = np.zeros_like(numbers), np.zeros_like(numbers)
   for step in range(1, num_steps + 1):  # by Adam, written out
-    gradient, _ = gradient_of(model)(jax.tree.unflatten(tree, leaves), batch, step, state)
-    rate = np.float32(1e-2 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step))
-    for i, slope in enumerate(map(np.asarray, jax.tree.leaves(gradient))):
-      mean, square = moments[i] = 0.9 * moments[i][0] + 0.1 * slope, 0.999 * moments[i][1] + 0.001 * slope**2
-      leaves[i] = leaves[i] - rate * mean / (np.sqrt(square) + 1e-8)
-  return jax.device_put(jax.tree.unflatten(tree, leaves))
+    slope = np.asarray(gradient_of(model)(values, batch, step, state)[0])
+    mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+    numbers -= 1e-2 * np.float32(np.sqrt(1 - 0.999**step) / (1 - 0.9**step)) * mean / (np.sqrt(square) + 1e-8)
+  return jax.device_put(values)
 
 
 def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **options) -> Family:
