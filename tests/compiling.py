@@ -26,11 +26,11 @@ def xla_flags(num_devices: int) -> str:
 
 
 def cached() -> dict[str, str]:
-  """Returns the variables of a process that reads and writes the cache of all tests, for programs of any size."""
+  """Returns the variables of a process that reads and writes the cache of all tests, for programs that take long."""
   folder = os.path.join(tempfile.gettempdir(), "catgen-test-cache")
   return {
     "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
     "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", folder),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",  # writing the others costs what they do
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
   }

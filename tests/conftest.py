@@ -43,7 +43,7 @@ def pytest_collection_finish():
   """Leaves what imports and collection made out of garbage collection, and has the rest looked through less often."""
   gc.collect()
   gc.freeze()
-  gc.set_threshold(20_000, 10, 10)
+  gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_collection_modifyitems(items):
@@ -55,5 +55,8 @@ def pytest_collection_modifyitems(items):
 def _programs_are_let_go():
   """Forgets compiled programs before the process has more than it may have, where it would end by a crash."""
   yield
+  gc.freeze()  # a damaged checkpoint has all garbage collected, which takes the longer the more there is to look through
   if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > 45_000:
+    gc.unfreeze()
     jax.clear_caches()
+    gc.collect()

@@ -96,12 +96,14 @@ def marked(name):
     return name  # the one flow of maps
   alike = (
     "accelerator/",
+    "label_maps",  # as quickstart_maps
     "paper/cityscapes_argmax",
     "paper/cityscapes_round",
     "paper/enwik8",
     "paper/text8_argmax_base",
     "street_scenes/",
     "text8_head/argmax_autoregressive",
+    "text8_head/diffusion",  # as quickstart
     "text8_head/uniform",
     "text8_head/variational",
   )
