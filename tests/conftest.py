@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items):
 def _programs_are_let_go():
   """Forgets compiled programs before the process has more than it may have, where it would end by a crash."""
   yield
-  gc.freeze()  # a damaged checkpoint has all garbage collected, which takes the longer the more there is to look through
+  gc.freeze()  # where a checkpoint is damaged all garbage is collected, which takes the longer the more there is
   if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > 45_000:
     gc.unfreeze()
     jax.clear_caches()
