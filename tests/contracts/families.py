@@ -204,14 +204,14 @@ def trained(model: Model, batch: Batch, params: dict, state: dict, num_steps: in
   return jax.device_put(values)
 
 
-def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, **options) -> Family:
+def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, refined: int = 0, **options) -> Family:
   options = {"encoder": encoder(), "density": density("autoregressive"), **options}
   model, events = MODELS[kind].make(event=event, **options), events_of(event)
   params, state = initial(model)
   params = trained(model, batch_of(uneven(events)), params, state)
   boxes, base = kind == "dequantized_flow", options.get("base", 0) or event.num_classes
   log_prob = jax.jit(lambda v: model.latent.log_prob(params, v, state=state), compiler_options=OPTIMIZED)
-  codes = flows.probabilities(log_prob, event, base=base, boxes=boxes)
+  codes = flows.probabilities(log_prob, event, base=base, boxes=boxes, refined=refined)
   probs = codes[(slice(0, event.num_classes),) * codes.ndim].reshape(-1)
   invalid = None if boxes else codes.sum() - probs.sum()
   return Family(name, model, events, params, state, probs, probs, invalid)
@@ -241,13 +241,13 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     _flow, base=2, inverse="gumbel", density=density("autoregressive", "transformer", num_layers=2, actnorm=True)
   ),
   "argmax_thresholding_bits": partial(_three, base=2, inverse="gumbel_thresholding"),
-  "argmax_posterior_flow": partial(_flow, base=2, posterior_flow=posterior_flow(), num_context=4),
+  "argmax_posterior_flow": partial(_flow, refined=2, base=2, posterior_flow=posterior_flow(), num_context=4),
   "dequantized_uniform": partial(_flow, kind="dequantized_flow", encoder=None, density=density("coupling")),
   "dequantized_variational": partial(_three, kind="dequantized_flow", noise="variational"),
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, encoder=None),
   "argmax_softplus_classes": _four,
   "argmax_softplus_base3": partial(_five, base=3),
-  "argmax_gumbel_classes": partial(_four, inverse="gumbel"),
+  "argmax_gumbel_classes": partial(_four, refined=2, inverse="gumbel"),
   "argmax_gumbel_base3": partial(_five, inverse="gumbel", base=3),
   "argmax_thresholding_classes": partial(_four, inverse="gumbel_thresholding"),
   "argmax_thresholding_base3": partial(

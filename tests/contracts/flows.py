@@ -18,9 +18,9 @@ from catgen.interfaces import EventSpec
 _PASSES, _PILOT = 3, 2**11  # points of a first pass, and of one call of the density: one program for all
 
 
-def _points(dimensions: int, kind: str) -> np.ndarray:
+def _points(dimensions: int, kind: str, refined: int) -> np.ndarray:
   log_points = {"box": 14, "half-line": 15, "argmax": 16 if dimensions < 6 else 20}[kind]
-  return np.clip(qmc.Sobol(dimensions, seed=0).random_base2(log_points), 1e-12, 1 - 1e-12)
+  return np.clip(qmc.Sobol(dimensions, seed=0).random_base2(log_points + refined), 1e-12, 1 - 1e-12)
 
 
 def _coordinates(u, largest, location, scale):
@@ -57,16 +57,16 @@ class _Region:
     self.scale = np.where(self.largest, 0.8 * deviation, 1.4 * mean)
 
 
-def probabilities(log_prob: Callable, event: EventSpec, *, base: int, boxes: bool) -> np.ndarray:
+def probabilities(log_prob: Callable, event: EventSpec, *, base: int, boxes: bool, refined: int = 0) -> np.ndarray:
   """Returns P of every tuple of codes, [codes per position] * positions; codes above the categories are unused.
 
-  log_prob: log p(v) of latents [_PILOT, *event, channels].
+  log_prob: log p(v) of latents [_PILOT, *event, channels]; refined: the number of points is doubled as often.
   """
   num_positions = math.prod(event.shape)
   num_digits = next(d for d in itertools.count(1) if base**d >= event.num_classes)
   kind = "box" if boxes else "half-line" if base == 2 else "argmax"
   channels = 1 if kind == "half-line" else base
-  u = _points(num_positions * num_digits * channels, kind).reshape(-1, num_positions * num_digits, channels)
+  u = _points(num_positions * num_digits * channels, kind, refined).reshape(-1, num_positions * num_digits, channels)
 
   def integrand(regions, u):
     parts = [region.latents(u[:, i]) for i, region in enumerate(regions)]
