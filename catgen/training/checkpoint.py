@@ -243,7 +243,8 @@ def _manager(directory: str, criterion: str, keep_latest: int, keep_every: int) 
     best_fn=metric,
     best_mode="min",
     preservation_policy=policies.AnyPreservationPolicy(kept),
-    # Else a write that fails at once may still make its folder later, and holds the end of the process for minutes.
+    # Else a write that fails while its folder is being made leaves that folder, and holds the end of the process for
+    # five minutes, in which a thread waits for it.
     async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
     cleanup_tmp_directories=True,
   )

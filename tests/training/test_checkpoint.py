@@ -1,12 +1,15 @@
+import asyncio
 import errno
 import os
 import shutil
+import time
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from orbax.checkpoint.path import atomicity
 
 from catgen.interfaces import InputError
 from catgen.training.checkpoint import Checkpointer, checkpoint_steps, restore_params
@@ -256,14 +259,20 @@ def test_a_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(copied, train
   def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
+  async def slowly(self, *arguments, make=atomicity.AtomicRenameTemporaryPath.create, **keywords):
+    await asyncio.sleep(0.2)
+    return await make(self, *arguments, **keywords)
+
   with monkeypatch.context() as patched:
     patched.setattr("orbax.checkpoint.StandardCheckpointHandler.async_save", full)
+    patched.setattr(atomicity.AtomicRenameTemporaryPath, "create", slowly)
     with pytest.raises(InputError, match="No space left on device") as caught:
       checkpoints.save(7, state)
   assert "earlier checkpoints are intact" in str(caught.value)
   assert "\n" not in str(caught.value)
   chex.assert_trees_all_equal(jax.device_get(checkpoints.restore(trainer.target)), saved[6])
-  assert not [name for name in os.listdir(workdir / "checkpoints") if "tmp" in name]
+  time.sleep(0.5)
+  assert not [name for name in os.listdir(workdir / "checkpoints") if "tmp" in name]  # nor is one made late
   checkpoints.close()
 
 
