@@ -4,6 +4,7 @@ Every statement is a `Claim` that can fail. Statements about random draws are te
 most LEVEL where it is true, also where it looks at every event. See `prove`.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from statistics import NormalDist
@@ -74,14 +75,12 @@ def prove(
   events = enumerate_events(model)
   keys = jax.random.split(key, 6)
 
-  def draw(function: Callable[..., Array], number: int) -> Callable[[Array], np.ndarray]:
-    return _draw(function, params, state, events, number)
-
-  elbo = mean(draw(lambda p, b, k, s: model.bound(p, b, k, state=s, train=False).nats, num_draws)(keys[0]))
+  drawn_of = functools.partial(_drawn_of, params, state, events)
+  elbo = mean(drawn_of(lambda p, b, k, s: model.bound(p, b, k, state=s, train=False).nats, num_draws)(keys[0]))
   weights, exact, truth = None, None, None
   if model.log_weight is not None:
     log_weight = model.log_weight
-    log_weights = draw(lambda p, b, k, s: log_weight(p, b, k, state=s), num_draws)
+    log_weights = drawn_of(lambda p, b, k, s: log_weight(p, b, k, state=s), num_draws)
     # two independent sets, so that claim 5 compares independent numbers
     weights, others = log_weights(keys[1]), log_weights(keys[4])
     truth = event_probabilities.of_weights(others)
@@ -92,12 +91,12 @@ def prove(
       truth = event_probabilities.of_both_sides(others, *latents)
   if model.log_prob is not None:
     log_prob = model.log_prob
-    exact = draw(lambda p, b, k, s: log_prob(p, b, state=s), 1)(keys[4])[0]
+    exact = drawn_of(lambda p, b, k, s: log_prob(p, b, state=s), 1)(keys[4])[0]
     truth = event_probabilities.of_log_prob(exact)
   claims = _elbo_claims(elbo, truth)
   if model.full_bound is not None:
     full_bound = model.full_bound
-    full = mean(draw(lambda p, b, k, s: full_bound(p, b, k, state=s)[0].nats, num_draws // 8)(keys[3]))
+    full = mean(drawn_of(lambda p, b, k, s: full_bound(p, b, k, state=s)[0].nats, num_draws // 8)(keys[3]))
     claims.append(_bounds_agree(elbo, full))
   if exact is not None and weights is not None:
     claims.append(_weights_agree(exact, weights))
@@ -120,8 +119,8 @@ def enumerate_events(model: Model) -> Batch:
   return batch_of(x)
 
 
-def _draw(
-  function: Callable[..., Array], params: PyTree, state: PyTree, events: Batch, num_draws: int
+def _drawn_of(
+  params: PyTree, state: PyTree, events: Batch, function: Callable[..., Array], num_draws: int
 ) -> Callable[[Array], np.ndarray]:
   """Returns key -> independent draws, [draws, events], float64, of function(params, batch, keys, state)."""
 
