@@ -8,12 +8,13 @@ import functools
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from catgen.batches import batch_of
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import Batch, EventSpec, Model
 from catgen.keys import example_keys
@@ -61,15 +62,10 @@ def linear_attention_unet():
   return TRUNKS["linear_attention_unet"](width=8, multipliers=(4, 4), dropout=0.0)
 
 
-def batch_of(x: np.ndarray) -> Batch:
-  return Batch(x, np.ones(x.shape, bool), np.arange(len(x), dtype=np.int32))
-
-
-def initial(model: Model, **scales: float) -> tuple[dict, dict]:
-  """Returns parameters as of `filled(scale, scales=)`, and the state at the start, which is made of zeros."""
+def initial(model: Model, **options: Any) -> tuple[dict, dict]:
+  """Returns parameters as of `filled(**options)`, and the state at the start, which is made of zeros."""
   shapes, state = jax.eval_shape(model.init, batch_of(events_of(model.event)), jax.random.key(0))
-  numbers = filled(shapes, **scales), jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
-  return jax.device_put(numbers)
+  return jax.device_put((filled(shapes, **options), jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)))
 
 
 def _predictions(model: Model, params: dict) -> Callable:

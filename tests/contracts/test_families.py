@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from catgen.batches import batch_of, concatenate, take
 from catgen.bounds import importance_weighted
 from catgen.interfaces import Batch, Bound, SampleOptions
 from catgen.keys import example_keys
 from catgen.models import MODELS
-from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, as_tree, batch_of, family, gradient_of, uneven
+from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, as_tree, family, gradient_of, uneven
 
 NAMES = sorted(FAMILIES)
-DRAWS, EVERY = 2000, 4
+DRAWS, EVERY = 2000, 4  # EVERY: of as many draws, one is a bound over all steps, which has less variance
 
 
 def params(slow):
@@ -68,7 +69,7 @@ def program(name: str):
 
   def say(params, batch, seed, strata):
     keys = example_keys(jax.random.key(seed), batch.index)
-    some = jax.tree.map(lambda leaf: leaf[::EVERY], batch)
+    some = take(batch, slice(None, None, EVERY))
     others = example_keys(jax.random.key(seed + 1), some.index)
     return Said(
       model.bound(params, batch, keys, state=state, train=False, strata=strata),
@@ -89,8 +90,7 @@ def said(member, batch: Batch, seed: int = 2, strata: np.ndarray | None = None) 
   size, found = 48 * len(member.events), []
   for start in range(0, len(batch.x), size):
     whole = np.arange(start, start + size) % len(batch.x)  # the last one is filled up from the front
-    part = jax.tree.map(lambda leaf, rows=whole: leaf[rows], batch)
-    found.append(jax.device_get(program(member.name)(member.params, part, seed, strata[whole])))
+    found.append(jax.device_get(program(member.name)(member.params, take(batch, whole), seed, strata[whole])))
   return jax.tree.map(lambda *parts: np.concatenate(parts)[: -(-len(batch.x) * len(parts[0]) // size)], *found)
 
 
@@ -173,8 +173,7 @@ def test_a_draw_of_the_bound_is_a_latents_density_over_its_posterior(member):
     given = latent.log_q(params, both, jnp.concatenate([v, v]), **own)
     return latent.log_prob(params, v, **own), log_q, given
 
-  both = jax.tree.map(lambda *leaves: np.concatenate(leaves), batch, other)
-  log_prob, log_q, given = jax.device_get(all_of(member.params, batch, both))
+  log_prob, log_q, given = jax.device_get(all_of(member.params, batch, concatenate([batch, other])))
   np.testing.assert_allclose(log_prob - log_q, said(member, batch).bound.nats, rtol=2e-4, atol=1e-4)
   at_draw, elsewhere = np.split(given, 2)
   # where float32 puts a latent on the edge of its region, only the noise tells its density

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from catgen.batches import batch_of, take
 from catgen.given import fix_given
 from catgen.interfaces import Batch, EventSpec, InputError, Model, SampleOptions
 from catgen.keys import example_keys
@@ -22,7 +23,6 @@ from tests.compiling import OPTIMIZED
 from tests.contracts import exact, flows
 from tests.contracts.families import (
   as_tree,
-  batch_of,
   density,
   encoder,
   events_of,
@@ -155,7 +155,7 @@ def program(name: str) -> Callable:
 
   def say(params, batch, seed):
     keys = example_keys(jax.random.key(seed), batch.index)
-    some = jax.tree.map(lambda leaf: leaf[::EVERY], batch)
+    some = take(batch, slice(None, None, EVERY))
     others = example_keys(jax.random.key(seed + 1), some.index)
     return (
       model.bound(params, batch, keys, state=state, train=False).nats,
@@ -242,7 +242,7 @@ def test_a_fixed_label_is_the_model_of_that_label(name, member):
   batch = labelled(member, EACH)
   mixed = np.asarray(program(name)(member.params, batch, 6)[0]).reshape(*member.probs.shape, EACH)[1:, :, 0]
   _, *rows = np.arange(len(batch.x)).reshape(*member.probs.shape, EACH)[:, :, 0]
-  batches = [Batch(batch.x[own], batch.valid[own], batch.index[own]) for own in rows]
+  batches = [take(batch, own)._replace(given=None) for own in rows]
   models = (fix_given(member.model, [1]), member.model)  # nothing given is the last label
 
   @jax.jit

@@ -66,6 +66,11 @@ def keys_of(batch: Batch, seed: int = 0):
   return _KEYS(jax.random.key(seed), batch.index)
 
 
+def keys_up_to(number: int, seed: int = 0):
+  """Returns the keys of the examples 0, 1, ..., number - 1."""
+  return _KEYS(jax.random.key(seed), np.arange(number, dtype=np.int32))
+
+
 class Enumerated(NamedTuple):
   """A model of two positions with the network `neighbor`, and its numbers in float64."""
 

@@ -12,7 +12,7 @@ import scipy.stats
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
 from catgen.networks import TRUNKS
-from tests.models.stubs import keys_of, whole
+from tests.models.stubs import keys_of, keys_up_to, whole
 
 LENGTH, K, DRAWS = 3, 3, 6000
 NETWORK = TRUNKS["transformer"](width=8, num_layers=1, num_heads=2)
@@ -67,7 +67,7 @@ def draw(keys, shape=(LENGTH,), params=PARAMS, **options):
 
 @functools.cache
 def keys(number):
-  return keys_of(whole(np.zeros((number, LENGTH))), seed=4)
+  return keys_up_to(number, seed=4)
 
 
 def test_scores_are_sums_of_the_table_and_of_scored_positions_alone():

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions
-from catgen.keys import example_keys
+from catgen.batches import batch_of
+from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.kinds import Recipe
 from catgen.models import MODELS
 from catgen.networks.trunk import Abilities
 from catgen.processes import PROCESSES, SCHEDULES
+from tests.models.stubs import keys_up_to
 from tests.parameters import filled
 
 K = 2
@@ -81,23 +82,12 @@ def diffusion(event, *, process="uniform", schedule="cosine", **options):
   return MODELS["diffusion"].make(event, **chosen, **options)
 
 
-KEYS = jax.jit(example_keys)
-
-
-def batch_of(x):
-  return Batch(x, np.ones(x.shape, bool), np.arange(len(x), dtype=np.int32))
-
-
 def start(model):
   """Returns the parameters as they are initialized, values zero and scales one, and the state."""
   batch = batch_of(np.zeros((1, *model.event.shape), np.int32))
   params, state = jax.eval_shape(model.init, batch, jax.random.key(0))
   assert state == {}
   return filled(params, scale=0.0), state
-
-
-def keys(seed, num):
-  return KEYS(jax.random.key(seed), np.arange(num, dtype=np.int32))
 
 
 def perfect(process, num_steps=0):
@@ -112,8 +102,8 @@ def zero_network(**options):
 
 def draw(model, num, **options):
   params, state = start(model)
-  drawn = jax.jit(lambda p, k: model.sample(p, k, state=state, options=SampleOptions(**options)))(params, keys(1, num))
-  return jax.tree.map(np.asarray, drawn)
+  sample = jax.jit(lambda p, k: model.sample(p, k, state=state, options=SampleOptions(**options)))
+  return jax.device_get(sample(params, keys_up_to(num, seed=1)))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +149,7 @@ def test_zero_logits_give_log_k(schedule):
   model = zero_network(num_steps=10, schedule=schedule)
   params, state = start(model)
   batch = batch_of(np.random.default_rng(2).integers(0, 5, (512, 4), np.int32))
-  full, _ = jax.jit(lambda p, b, k: model.full_bound(p, b, k, state=state))(params, batch, keys(3, 512))
+  full, _ = jax.jit(lambda p, b, k: model.full_bound(p, b, k, state=state))(params, batch, keys_up_to(512, 3))
   nats = np.asarray(full.nats) / 4
   np.testing.assert_allclose(nats.mean(), -np.log(5), atol=4 * nats.std() / np.sqrt(512) + 1e-6)
 
@@ -172,7 +162,7 @@ def test_a_perfect_denoiser_comes_close_to_the_entropy(process, num_steps):
   params, state = start(model)
   batch = batch_of(EVENTS[np.random.default_rng(0).choice(4, size=40_000, p=DATA)])
   bound = jax.jit(lambda p, b, k: model.bound(p, b, k, state=state, train=False).nats)
-  nats = np.asarray(bound(params, batch, keys(3, 40_000)))
+  nats = np.asarray(bound(params, batch, keys_up_to(40_000, 3)))
   entropy, error = -np.sum(DATA * np.log(DATA)), nats.std() / np.sqrt(len(nats))
   assert -nats.mean() > entropy - 4 * error
   assert -nats.mean() < entropy + 4 * error + (0.05 if num_steps else 0.0)
@@ -186,7 +176,7 @@ def test_infilling_is_exact_for_masked_and_approximate_for_uniform_diffusion():
     params, state = start(model)
     completed = jax.jit(
       lambda p, x, seen, k, m=model, s=state: m.infill.draw(p, x, seen, k, state=s, options=SampleOptions()).x
-    )(params, x, observed, keys(4, 5_000))
+    )(params, x, observed, keys_up_to(5_000, 4))
     known, drawn = np.asarray(completed).T
     assert (known == 0).all()
     agreement[process] = (drawn == 0).mean()
@@ -234,9 +224,9 @@ def test_context_is_refused(num_steps, process):
   batch = batch_of(np.zeros((1, 4), np.int32))._replace(scored=np.ones((1, 4), bool))
   params, state = start(model)
   calls = [
-    lambda: model.bound(params, batch, keys(1, 1), state=state, train=False),
+    lambda: model.bound(params, batch, keys_up_to(1), state=state, train=False),
     *(
-      lambda function=function: function(params, batch, keys(1, 1), state=state)
+      lambda function=function: function(params, batch, keys_up_to(1), state=state)
       for function in (model.full_bound, model.log_weight)
       if function is not None
     ),

@@ -12,9 +12,9 @@ from catgen.interfaces import InputError, SampleOptions
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.processes import SCHEDULES
 from tests.contracts import exact
-from tests.models.stubs import keys_of, neighbor, own, spec_of, table, whole
+from tests.models.stubs import keys_up_to, neighbor, own, spec_of, table
 
-KEYS = keys_of(whole(np.zeros((8, 1))), seed=1)
+KEYS = keys_up_to(8, seed=1)
 DRAWS = 8000
 
 
@@ -40,7 +40,7 @@ def test_samples_in_fewer_steps_follow_the_product_of_those_moves(process, sched
     return logits[states[:, ::-1]] * (1 + told)
 
   probs = exact.diffusion(process, 3, 2, kept, lambda s, t: _log_softmax(predict(s, t)), literal)
-  keys = keys_of(whole(np.zeros((DRAWS, 1))), seed=2)
+  keys = keys_up_to(DRAWS, seed=2)
   x = np.asarray(draw(spec, params, keys, num_steps=len(times) - 1).x)
   counts = np.bincount(x @ [3, 1], minlength=9)
   assert scipy.stats.chisquare(counts, probs / probs.sum() * DRAWS).pvalue > 1e-4

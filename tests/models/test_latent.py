@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from catgen.batches import batch_of
 from catgen.evaluation import event_probabilities
 from catgen.evaluation.proof import prove
 from catgen.interfaces import EventSpec, InputError
 from catgen.keys import example_keys
 from catgen.models import MODELS
-from tests.contracts.families import batch_of, density, encoder, events_of, initial, posterior_flow, trained, uneven
+from tests.contracts.families import density, encoder, events_of, initial, posterior_flow, trained, uneven
 
 EVENT = EventSpec((2,), 3)
 ONE = EventSpec((1,), 3)  # of more positions few latents lie in boxes

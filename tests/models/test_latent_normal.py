@@ -21,7 +21,7 @@ from catgen.models.flow.latent import latent_flow
 from catgen.models.flow.posterior import Draw, FixedNoise
 from catgen.models.flow.surjection import EventSurjection
 from catgen.surjections import argmax, rounding
-from tests.models.stubs import keys_of, whole
+from tests.models.stubs import keys_of, keys_up_to, whole
 
 K, DRAWS = 3, 4000
 SURJECTIONS = {**argmax.SURJECTIONS, **rounding.SURJECTIONS}
@@ -155,7 +155,7 @@ def test_locations_begin_at_the_logarithms_of_counts_each_one_higher(name, base)
 def test_a_flow_is_sampled_in_one_pass(options):
   model, params, _ = flow("softplus", 2)
   with pytest.raises(InputError, match="in one pass"):
-    model.sample(params, keys_of(whole(np.zeros((2, 1)))), state={}, options=SampleOptions(**options))
+    model.sample(params, keys_up_to(2), state={}, options=SampleOptions(**options))
 
 
 @pytest.mark.parametrize(
