@@ -90,18 +90,15 @@ def abstract_batch(config):
 
 
 def marked(name):
-  """Eight couplings take seconds to trace, forty twenty seconds: of rows alike the default suite has one or two."""
+  """A flow's step takes seconds to trace, forty couplings twenty: of rows alike the default suite has one or two."""
   coupling = name.endswith("coupling") and name != "text8_head/argmax_coupling"
-  if name == "street_scenes/argmax_softplus":
-    return name  # the one flow of maps
   alike = (
     "accelerator/",
     "label_maps",  # as quickstart_maps
-    "paper/cityscapes_argmax",
-    "paper/cityscapes_round",
+    "paper/cityscapes_",  # the diffusion model as quickstart_maps
     "paper/enwik8",
     "paper/text8_argmax_base",
-    "street_scenes/",
+    "street_scenes/",  # of its flows tests/models/test_map_sections.py traces parameters, tests/flows all else in small
     "text8_head/argmax_autoregressive",
     "text8_head/diffusion",  # as quickstart
     "text8_head/uniform",
