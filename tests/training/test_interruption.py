@@ -1,4 +1,7 @@
-"""Processes that are told to stop, or killed, and started again."""
+"""Processes that are told to stop, or killed, and started again.
+
+In the default suite tests/launch/test_processes.py kills a run, test_loop.py and test_several_processes.py stop some.
+"""
 
 import os
 import random
@@ -39,6 +42,7 @@ def kill_at_random(workdir, rng, mark):
   return max([0, *checkpoint_steps(workdir)])
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_then_told_to_stop_ends_with_the_same_bits(tmp_path):
   workdir = tmp_path / "interrupted"
   done = kill_at_random(workdir, random.Random(time.time_ns()), mark=20)
