@@ -21,6 +21,7 @@ SIZES = {
   "training.report_every": 5,
   "training.validate_every": 10,
   "training.validation_examples": 32,
+  "evaluation.batch_size": 8,
   "optimizer.kind": "adam",
   "optimizer.warmup_steps": 2,
 }

@@ -17,24 +17,26 @@ from catgen.runs.record import read_record, write_record
 from tests.tiny_run import quiet, tiny_config, trained
 
 EACH = {"kind": "per_position", "width": 8, "output_width": 8}
-DENSITY = {"kind": "autoregressive", "num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
-FLOW = {"kind": "argmax_flow", "base": 2, "encoder": EACH, "density": {**DENSITY, "conditioner": EACH}}
+DENSITY = {"kind": "coupling", "num_layers": 1, "num_mixtures": 0, "conditioner": EACH}
+FLOW = {"kind": "argmax_flow", "base": 2, "encoder": {"kind": "none"}, "density": DENSITY}
 
 
-def evaluated(workdir, **options):
-  return evaluate(load(workdir, say=quiet), max_examples=16, num_replicates=2, **options)
+def evaluated(run, workdir, **options):
+  """Evaluates a run as that of another work directory: seeds then share their programs."""
+  run = run._replace(workdir=str(workdir), record=read_record(str(workdir)))
+  return evaluate(run, max_examples=16, num_replicates=2, **options)
 
 
 @pytest.fixture(scope="module")
-def folder(text, workdir, tmp_path_factory):
+def folder(text, workdir, text_run, tmp_path_factory):
   """A run of two seeds, the second one by its record alone, and a flow."""
   folder, record = tmp_path_factory.mktemp("runs"), read_record(workdir)
   for seed in (0, 1):
     shutil.copytree(workdir, folder / f"diffusion.{seed}", ignore=shutil.ignore_patterns("config.json"))
     write_record(str(folder / f"diffusion.{seed}"), record._replace(config={**record.config, "seed": seed}))
-  trained({**tiny_config(text, **{"training.num_steps": 10}), "model": FLOW}, folder / "flow")
-  for name in ("diffusion.0", "diffusion.1", "flow"):
-    evaluated(str(folder / name))
+    evaluated(text_run, folder / f"diffusion.{seed}")
+  flow = trained({**tiny_config(text, **{"training.num_steps": 10}), "model": FLOW}, folder / "flow")
+  evaluated(load(flow, say=quiet), flow)
   return folder
 
 
@@ -68,10 +70,10 @@ def test_mistakes_are_one_line(folder):
     compare.compare(workdirs=(str(folder / "flow"),), estimator="iwbo")
 
 
-def test_a_seed_that_lacks_an_evaluation_is_named(folder, tmp_path):
+def test_a_seed_that_lacks_an_evaluation_is_named(folder, text_run, tmp_path):
   for seed in (0, 1):
     shutil.copytree(folder / f"diffusion.{seed}", tmp_path / f"diffusion.{seed}")
-  assert evaluated(str(tmp_path / "diffusion.0"), estimator="full").result["estimator"] == "full"
+  assert evaluated(text_run, tmp_path / "diffusion.0", estimator="full").result["estimator"] == "full"
   with pytest.raises(InputError, match=r"diffusion\.1 has no evaluation by full with \d draw.*another seed"):
     compare.compare(workdirs=(str(tmp_path / "*"),))
 
