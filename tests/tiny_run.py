@@ -1,7 +1,9 @@
 """Runs of seconds, of text and of maps, which all tests of what users do share; and how to start a command."""
 
+import fcntl
 import os
 import pathlib
+import shutil
 import sys
 
 import numpy as np
@@ -62,6 +64,24 @@ def trained(config, folder):
   return str(folder)
 
 
+def _trained_once(config, name, folders):
+  """Returns a copy of the run that the first worker to need it trains, as if it were of this worker's own data."""
+  from catgen.runs.record import read_record, write_record
+
+  own, shared = folders.mktemp(name), folders.getbasetemp()
+  if "PYTEST_XDIST_WORKER" in os.environ:
+    shared = shared.parent
+  with open(shared / f"{name}.lock", "w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if not (finished := shared / f"{name}.shared").exists():
+      pathlib.Path(trained(config, shared / f"{name}.begun")).rename(finished)
+  shutil.copytree(finished, own, dirs_exist_ok=True)
+  record = read_record(str(own))
+  (own / "config.json").unlink()
+  write_record(str(own), record._replace(config={**record.config, "data": config["data"]}))
+  return str(own)
+
+
 def _config(name, changes):
   from catgen.config import load_config
 
@@ -92,13 +112,13 @@ def maps(tmp_path_factory):
 @pytest.fixture(scope="session")
 def workdir(text, tmp_path_factory):
   """The work directory of a run of text; do not change it."""
-  return trained(tiny_config(text), tmp_path_factory.mktemp("run"))
+  return _trained_once(tiny_config(text), "run", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def map_workdir(maps, tmp_path_factory):
   """The work directory of a run of maps; do not change it."""
-  return trained(tiny_map_config(maps), tmp_path_factory.mktemp("map_run"))
+  return _trained_once(tiny_map_config(maps), "map_run", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
