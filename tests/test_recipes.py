@@ -228,7 +228,7 @@ def get_config() -> ConfigDict:
   return ConfigDict(
     {
       "data": {"kind": "coins", "pairs": 2},
-      "model": {"kind": "diffusion", "process": "lazy", "num_steps": 4, "network": {"kind": "average"}},
+      "model": {"kind": "independent"},
       "training": {"num_steps": 3, "batch_size": 4, "validate_every": 3, "report_every": 1},
     }
   )
@@ -296,19 +296,35 @@ def house(tmp_path_factory):
 
 
 USES = """
+  import jax
   import numpy as np
-  import catgen
+  from catgen.config import load_config, make_model, make_source
+  from catgen.interfaces import SampleOptions
   from launch.main import main
 
   assert main(["count", "--config=coins", "--split=test"]) == 0
-  assert main(["train", "--config=coins", "--workdir=runs/diffusion"]) == 0
-  flow = {"model": "argmax_flow", "model.encoder": "average", "model.density": "scaled"}
-  catgen.train("coins", "runs/flow", overrides=flow)
-  catgen.train("coins", "runs/own", overrides={"model": "independent"})
+  assert main(["train", "--config=coins", "--workdir=runs/own"]) == 0
   assert main(["evaluate", "--workdir=runs/own"]) == 0
   assert main(["sample", "--workdir=runs/own", "--num_samples=2"]) == 0
 
-  import jax
+  diffusion = {"model": "diffusion", "model.process": "lazy", "model.num_steps": 4, "model.network": "average"}
+  flow = {"model": "argmax_flow", "model.encoder": "average", "model.density": "scaled"}
+  for overrides in (diffusion, flow):
+    config = load_config("coins", overrides).values
+    source, keys = make_source(config["data"]), jax.random.split(jax.random.key(0), 4)
+    model, batch = make_model(config["model"], source.event), source.splits["train"].examples(np.arange(4))
+
+    @jax.jit
+    def work():
+      params, state = model.init(batch, jax.random.key(1))
+      slope = jax.grad(lambda params: model.bound(params, batch, keys, state=state, train=True).nats.sum())(params)
+      return slope, model.sample(params, keys, state=state, options=SampleOptions()).x
+
+    slope, x = work()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
+    assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(slope))
+    assert x.shape == batch.x.shape
+
   from tests.flows.layers import LAYERS
   from flax import nnx
   from catgen.networks.conditions import NO_CONDITIONS
