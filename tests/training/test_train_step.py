@@ -23,9 +23,14 @@ OTHERS = {
   "muon, 8 devices, fsdp": ("markov", Setting(fsdp=8, optimizer="muon")),
   "muon, 2 x 2, 4 microbatches": ("markov", Setting(devices=4, fsdp=2, num_microbatches=4, optimizer="muon")),
 }
+# Each way to spread a step, with a model that has a state and with one that has none; the others mix the same ways.
+FAST = ("8 devices, fsdp", "muon, 2 x 2, 4 microbatches")
 
 
-@pytest.mark.parametrize(("name", "setting"), OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize(
+  ("name", "setting"),
+  [pytest.param(*OTHERS[each], id=each, marks=() if each in FAST else pytest.mark.slow) for each in OTHERS],
+)
 def test_devices_and_microbatches_change_only_rounding(name, setting):
   state, metrics = run_steps(build(name, ONE._replace(optimizer=setting.optimizer)), STEPS)
   other, others = run_steps(build(name, setting), STEPS)
@@ -48,7 +53,7 @@ def test_the_step_is_the_gradient_of_the_mean_over_valid_positions(name):
     return -nats.sum() / batch.valid.sum()
 
   value, grads = jax.device_get(jax.jit(jax.value_and_grad(loss))(before))
-  after, metrics = trainer.train_step(state, trainer.place(toys.first_batch()), trainer.key)
+  after, metrics = trainer.train_step(state, trainer.place(toys.first_batch()), trainer.key, 0)
   np.testing.assert_allclose(-metrics["nats"] / metrics["positions"], value, rtol=1e-5)
   norm = np.sqrt(sum(np.square(g).sum() for g in jax.tree.leaves(grads)))
   np.testing.assert_allclose(metrics["grad_norm"], norm, rtol=1e-4)
@@ -87,18 +92,20 @@ def recorder():
 
 
 def test_update_state_sees_the_whole_batch_in_order_and_draws_do_not_depend_on_microbatches():
-  seen = []
+  seen, params = [], []
   for setting in (ONE, Setting(num_microbatches=2)):
     trainer = build(recorder(), setting)
     batch = toys.first_batch()
     batch.valid[3] = False
-    state, _ = trainer.train_step(trainer.init(), trainer.place(batch), trainer.key)
+    state, _ = trainer.train_step(trainer.init(), trainer.place(batch), trainer.key, 0)
     seen.append(jax.device_get(state.model_state))
+    params.append(jax.device_get(state.params))
     assert list(seen[-1]["index"]) == list(range(16))
     assert list(seen[-1]["valid"]) == [number != 3 for number in range(16)]
     # One example in each sixteenth of [0, 1): strata cover the batch evenly.
     assert sorted(np.floor(seen[-1]["strata"] * 16).astype(int)) == list(range(16))
   chex.assert_trees_all_equal(*seen)
+  chex.assert_trees_all_close(*params, rtol=5e-3, atol=2e-4)
 
 
 def test_keys_differ_between_steps_and_examples():
@@ -140,7 +147,7 @@ def test_a_model_of_many_arrays_begins_and_goes_on_like_any_other(monkeypatch):
   monkeypatch.setattr(stepping, "MANY_ARRAYS", 0)
   other = build.__wrapped__("denoiser", ONE)
   chex.assert_trees_all_close(other.init(), usual.init(), rtol=1e-5, atol=1e-6)
-  states = [run_steps(trainer, 2)[0] for trainer in (other, usual)]
+  states = [run_steps(usual, 2, trainer.init())[0] for trainer in (other, usual)]
   chex.assert_trees_all_close(*(state.params for state in states), rtol=1e-4, atol=1e-5)
 
 
@@ -167,7 +174,7 @@ def labelled_run():
   return update, rate, target, functools.partial(init, placed, jax.random.key(1)), placed
 
 
-@pytest.mark.parametrize("num_microbatches", [1, 4])
+@pytest.mark.parametrize("num_microbatches", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_labels_are_hidden_with_their_share_and_no_other_draw_changes(num_microbatches):
   update, rate, target, init, batch = labelled_run()
   steps, found = 4, {}
