@@ -34,6 +34,7 @@ MAP_SIZES = {
   "training.batch_size": 16,
   "training.num_steps": 100,
   "training.validate_every": 50,
+  "training.validation_samples": 4,
   "optimizer.learning_rate": 0.02,
 }
 OVERRIDES = [f"--config.{key}={value}" for key, value in SIZES.items()]

@@ -22,9 +22,9 @@ def test_a_sentence_is_corrected_letter_by_letter(text_run, tmp_path):
 
 
 def test_a_held_out_text_is_corrupted_and_corrected_by_both_methods(text_run):
-  found = correct(text_run, index=3, error_rate=0.2)
+  found = correct(text_run, index=3, error_rate=0.1)
   assert set(found.scores) == {"bayes", "paper"}
-  assert "test split, number 3, errors at a rate of 20.0%" in describe(found)
+  assert "test split, number 3, errors at a rate of 10.0%" in describe(found)
 
 
 def test_a_held_out_map_is_corrupted_and_corrected(map_run, here, tmp_path):

@@ -48,18 +48,18 @@ def test_training_examples_stand_where_they_are(map_run, here):
 
 
 def test_scores_of_training_examples_are_kept(map_run, here, tmp_path):
-  examples = [map_run.decode(x) for x in map_run.source().splits["test"].examples(np.arange(20))[0]]
+  examples = [map_run.decode(x) for x in map_run.source().splits["test"].examples(np.arange(8))[0]]
 
   def found(loadable=True, **options):
     run = here(map_run) if loadable else here(map_run)._replace(source=refuse)
-    return records(score(run, examples, **{"num_draws": 2, "reference": 40, **options}))
+    return records(score(run, examples, **{"num_draws": 2, "reference": 16, **options}))
 
   first = found()
   assert found(loadable=False) == first
-  for changed in ({"num_draws": 3}, {"seed": 1}, {"estimator": "full"}, {"reference": 20}):
+  for changed in ({"num_draws": 3}, {"seed": 1}, {"estimator": "full"}, {"reference": 8}):
     with pytest.raises(AssertionError, match="were loaded"):
       found(loadable=False, **changed)
-  (kept,) = (tmp_path / "scores").glob("reference40_*")
+  (kept,) = (tmp_path / "scores").glob("reference16_*")
   kept.write_bytes(b"cut")
   assert found() == first
   with pytest.raises(InputError, match="or 0 to compare with none"):
@@ -76,7 +76,7 @@ def test_without_a_reference_nothing_is_compared(map_run):
 def test_lines_of_text_are_called_by_their_number(text_run, tmp_path, here):
   lines = tmp_path / "lines.txt"
   lines.write_text("the cat sat on a\n\nthe mat\ntac tac tac tac\n")
-  found = score(here(text_run), input=str(lines), num_draws=2, reference=8)
+  found = score(here(text_run), input=str(lines), num_draws=2, reference=3)
   assert list(zip(found.names.tolist(), found.positions.tolist(), strict=True)) == [(1, 16), (3, 7), (4, 15)]
   assert found.shown == ["the cat sat on a", "the mat", "tac tac tac tac"]
   assert "tac tac tac tac" in describe(found)

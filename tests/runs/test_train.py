@@ -16,7 +16,7 @@ from catgen.runs.experiment import make_experiment
 from catgen.runs.train import make_sampler, train
 from catgen.training.checkpoint import checkpoint_steps
 from tests.reporting.test_writers import events
-from tests.tiny_run import quiet, tiny_config, tiny_map_config, trained
+from tests.tiny_run import quiet, tiny_config, tiny_map_config
 
 
 def shown(folder):
@@ -40,7 +40,7 @@ def test_another_run_is_refused_and_settings_that_change_nothing_are_not(workdir
   assert (pathlib.Path(workdir) / "config.json").read_text() == before
   copy = str(tmp_path / "copy")
   shutil.copytree(workdir, copy)
-  again = train(tiny_config(text, **{"training.report_every": 7}), copy)
+  again = train(tiny_config(text, **{"training.report_every": 7}), copy, devices=jax.devices()[:1])
   assert (again.step, again.interrupted, again.exit_code) == (30, False, 0)
 
 
@@ -69,11 +69,9 @@ def test_a_full_disk_is_one_line_and_loses_nothing(workdir, text, tmp_path, monk
   assert checkpoint_steps(copy) == checkpoint_steps(workdir)
 
 
-def test_training_pictures_samples_at_validations(maps, tmp_path):
-  sizes = {"training.num_steps": 4, "training.validate_every": 2, "training.validation_samples": 4}
-  trained(tiny_map_config(maps, **sizes, **{"sampling.num_steps": 5}), tmp_path)
-  assert shown(tmp_path) == [(2, "validation_samples"), (4, "validation_samples")]
-  assert Image.open(tmp_path / "validation_samples.png").size[0] > 300
+def test_training_pictures_samples_at_validations(map_workdir):
+  assert shown(map_workdir) == [(50, "validation_samples"), (100, "validation_samples")]
+  assert Image.open(pathlib.Path(map_workdir) / "validation_samples.png").size[0] > 300
 
 
 def test_mistakes_with_pictures_in_training_are_found_before_it(text, maps):
