@@ -3,9 +3,11 @@
 At zero gates, tables and heads every statement would be empty.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -62,9 +64,10 @@ class Member(NamedTuple):
 
 
 MEMBERS = [Member(kind, role) for kind in TRUNKS for role in ROLES if (kind, role) not in REFUSED]
-# What takes long and only repeats what the same trunk shows as a denoiser, and other trunks in the same role.
+# What takes long and only repeats what the same trunk shows in another role, and other trunks in the same role.
 REPEATED = {
   *(Member("linear_attention_unet", role) for role in ("encoder", "conditioner")),
+  *(Member(kind, "encoder") for kind in ("transformer", "lstm", "densenet")),
   *(Member(kind, "conditioner") for kind in ("unet", "local_linear_transformer")),
 }
 
@@ -78,7 +81,8 @@ def build(
 
 @functools.cache
 def _noise(*arguments: Any) -> tuple:
-  graph, shapes = nnx.split(nnx.eval_shape(lambda: _initialized(*arguments)))
+  with drawn_by_numpy():
+    graph, shapes = nnx.split(nnx.eval_shape(lambda: _initialized(*arguments)))
   return graph, filled(shapes, scales=SCALES.get(arguments[0]))
 
 
@@ -90,7 +94,26 @@ def build_member(member: Member) -> Any:
 @functools.cache
 def untrained(member: Member) -> Any:
   """Returns a network as `build_member` does, but as its initializers make it."""
-  return _initialized(*member, None, _given(member), ())
+  with drawn_by_numpy():
+    return _initialized(*member, None, _given(member), ())
+
+
+@contextlib.contextmanager
+def drawn_by_numpy() -> Iterator[None]:
+  """Has initializers draw by NumPy: a program of JAX for the draws of each shape takes long, and so do their keys."""
+  random = np.random.default_rng(0)
+
+  def normal(key: Any, shape: Any = (), dtype: Any = np.float32) -> jax.Array:
+    return jnp.asarray(random.normal(size=shape).astype(dtype))
+
+  def uniform(key: Any, shape: Any = (), dtype: Any = np.float32, minval: Any = 0.0, maxval: Any = 1.0) -> jax.Array:
+    return jnp.asarray(random.uniform(minval, maxval, size=shape).astype(dtype))
+
+  with (
+    mock.patch.multiple(jax.random, normal=normal, uniform=uniform),
+    mock.patch.object(nnx.RngStream, "__call__", lambda stream: stream.key[...]),
+  ):
+    yield
 
 
 def untrained_part(part: Callable[[Any], Any], member: Member, **sizes: Any) -> Any:
@@ -169,8 +192,8 @@ def run(member: Member, network: Any, *arguments: Any, valid: Any = None, given:
   keywords = {"valid": np.ones((BATCH, *member.event), bool) if valid is None else valid}
   if member.role != "encoder":
     keywords["given"] = np.broadcast_to(np.asarray(GIVEN if given is None else given, np.int32), (BATCH, 2))
-  outputs, state = _run(*nnx.split(network), arguments, **keywords)
-  return np.asarray(outputs), nnx.to_pure_dict(state)
+  outputs, gradient = _run(*nnx.split(network), arguments, **keywords)
+  return np.asarray(outputs), gradient
 
 
 @functools.partial(jax.jit, static_argnums=0)
