@@ -1,10 +1,36 @@
-"""Parameters away from any symmetric point that nothing is compiled for: programs of random draws take long."""
+"""Parameters that nothing is compiled for, at the start or away from it: programs of random draws take long."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import nnx
+
+
+@contextlib.contextmanager
+def drawn_by_numpy() -> Iterator[None]:
+  """Has initializers draw by NumPy, so that neither draws nor their keys are traced or compiled for."""
+  random = np.random.default_rng(0)
+
+  def normal(key: Any, shape: Any = (), dtype: Any = np.float32) -> jax.Array:
+    return jnp.asarray(random.normal(size=shape).astype(dtype))
+
+  def uniform(key: Any, shape: Any = (), dtype: Any = np.float32, minval: Any = 0.0, maxval: Any = 1.0) -> jax.Array:
+    return jnp.asarray(random.uniform(minval, maxval, size=shape).astype(dtype))
+
+  def orthogonal(key: Any, n: int) -> jax.Array:
+    return jnp.asarray(np.linalg.qr(random.normal(size=(n, n)))[0].astype(np.float32))
+
+  with (
+    mock.patch.multiple(jax.random, normal=normal, uniform=uniform, orthogonal=orthogonal),
+    mock.patch.object(nnx.RngStream, "__call__", lambda stream: stream.key[...]),
+  ):
+    yield
 
 
 def filled(shapes: Any, scale: float = 1.0, *, scales: dict[str, float] | None = None, seed: int = 1) -> Any:

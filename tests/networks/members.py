@@ -3,11 +3,9 @@
 At zero gates, tables and heads every statement would be empty.
 """
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +15,7 @@ from flax import nnx
 from catgen.networks import TRUNKS
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal, Conditioner, Denoiser, Encoder
-from tests.parameters import filled
+from tests.parameters import drawn_by_numpy, filled
 
 BATCH, EVENT, MAP, CLASSES, CHANNELS = 3, (6,), (4, 4), 5, 2
 GIVEN = (2, 3)
@@ -96,24 +94,6 @@ def untrained(member: Member) -> Any:
   """Returns a network as `build_member` does, but as its initializers make it."""
   with drawn_by_numpy():
     return _initialized(*member, None, _given(member), ())
-
-
-@contextlib.contextmanager
-def drawn_by_numpy() -> Iterator[None]:
-  """Has initializers draw by NumPy: a program of JAX for the draws of each shape takes long, and so do their keys."""
-  random = np.random.default_rng(0)
-
-  def normal(key: Any, shape: Any = (), dtype: Any = np.float32) -> jax.Array:
-    return jnp.asarray(random.normal(size=shape).astype(dtype))
-
-  def uniform(key: Any, shape: Any = (), dtype: Any = np.float32, minval: Any = 0.0, maxval: Any = 1.0) -> jax.Array:
-    return jnp.asarray(random.uniform(minval, maxval, size=shape).astype(dtype))
-
-  with (
-    mock.patch.multiple(jax.random, normal=normal, uniform=uniform),
-    mock.patch.object(nnx.RngStream, "__call__", lambda stream: stream.key[...]),
-  ):
-    yield
 
 
 def untrained_part(part: Callable[[Any], Any], member: Member, **sizes: Any) -> Any:

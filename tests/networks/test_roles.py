@@ -27,12 +27,12 @@ from tests.networks.members import (
   call,
   data,
   decode,
-  drawn_by_numpy,
   other,
   run,
   shape_of_outputs,
   untrained,
 )
+from tests.parameters import drawn_by_numpy
 
 EVERY = np.array([[0, 3], [1, 1], [2, 0]], np.int32)  # attributes of the examples
 CAUSAL = [member for member in MEMBERS if member.causal]
