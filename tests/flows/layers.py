@@ -102,8 +102,8 @@ LAYERS = {
 SLOW = {"coupling_lstm", "coupling_channelwise_of_one", "autoregressive_transformer"}
 
 
-def build_filled(build, scale=1.0, **options):
+def build_filled(build, scale=1.0):
   """Returns the graph and the parameters of a module, away from any symmetric point."""
   with drawn_by_numpy():
     graph, state = nnx.split(nnx.eval_shape(build))
-  return graph, filled(state, scale, **options)
+  return graph, filled(state, scale)

@@ -222,7 +222,7 @@ def test_whole_examples_of_padding_count_nothing():
 
 def test_initialization_normalizes_what_leaves_at_every_level():
   build = partial(density, num_layers=2, num_channels=3, num_levels=2)
-  graph, state = build_filled(build, scales={"conditioner": 0.0})  # couplings that change nothing
+  graph, state = build_filled(build, scale=0.0)  # couplings that change nothing, between orthogonal matrices
 
   @jax.jit
   def latents(state, v):
