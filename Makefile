@@ -3,8 +3,9 @@
 #   make test       the default test suite, six to eight minutes on two cores
 #   make test-slow  everything, the long tests included
 #   make bench      speed of training, sampling and start, as tables
-#   make lint       linter, formatting and types
+#   make lint       linter, formatting and types (make format mends what can be mended)
 #   make wheel      the package as a file in dist/, with the console command `catgen`
+#   make setup      only .venv; make clean removes it
 
 # The newest Python that works; give another by PYTHON=...
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -28,7 +29,7 @@ $(VENV)/installed: setup.py constraints.txt
 demo: setup
 	@$(BIN)/python -m launch.demo --workdir=$(WORKDIR)
 
-# Each of the two workers has one core, for which more threads of its BLAS would only wait.
+# The two workers use both cores: more threads of BLAS would wait for one another.
 test test-slow: export OPENBLAS_NUM_THREADS = 1
 
 test: setup

@@ -30,7 +30,7 @@ COINS = '''
 
 import numpy as np
 
-from catgen.data.sets.array_file import array_source
+from catgen.data.arrays import array_source
 from catgen.interfaces import DataSource
 
 
