@@ -1,6 +1,6 @@
 # Each target sets up what it needs on a machine that has make, Python >= 3.11 with venv, and a package index.
 #   make demo       train, evaluate, sample and correct a sentence, in about ten minutes on two cores
-#   make test       the default test suite, six to eight minutes on two cores
+#   make test       the default test suite, five to six minutes on two cores
 #   make test-slow  everything, the long tests included
 #   make bench      speed of training, sampling and start, as tables
 #   make lint       linter, formatting and types (make format mends what can be mended)
