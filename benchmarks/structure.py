@@ -1,4 +1,4 @@
-"""Counts how the code is built: the table "Figures of the house" in docs/DECISIONS.md.
+"""Counts how the code is built: the table under "Figures" in docs/DECISIONS.md.
 
   python -m benchmarks.structure            # this checkout
   python -m benchmarks.structure ../other   # another one, an earlier commit for example
@@ -27,6 +27,8 @@ _EXAMPLES = ("catgen/data", "catgen/evaluation", "catgen/runs", "catgen/media", 
 
 def main() -> None:
   root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent)
+  if not (root / "catgen").is_dir():
+    sys.exit(f"error: {root} has no folder catgen; give the path of a checkout\n\n{__doc__}")
   for name, value in figures(root).items():
     print(f"{name:<72} {value}")
 

@@ -36,4 +36,5 @@ def _define(values: flags.FlagValues, argument: Argument) -> None:
   if argument.choices:
     flags.DEFINE_enum(argument.name, argument.default, argument.choices, argument.help, flag_values=values)
   else:
-    _DEFINE[argument.kind](argument.name, argument.default, argument.help, flag_values=values)
+    default = list(map(str, argument.default)) if isinstance(argument.default, tuple) else argument.default
+    _DEFINE[argument.kind](argument.name, default, argument.help, flag_values=values)

@@ -91,7 +91,8 @@ def help_text(description: str, arguments: Iterable[Argument]) -> str:
   lines = [description.strip(), "", "flags:"]
   for each in arguments:
     name = f"--[no]{each.name}" if each.kind == "bool" else f"--{each.name}={_placeholder(each)}"
-    default = "" if each.default in (None, ()) or each.kind == "bool" else f" (default: {each.default})"
+    shown = ",".join(map(str, each.default)) if isinstance(each.default, tuple) else each.default
+    default = "" if shown in (None, "") or each.kind == "bool" else f" (default: {shown})"
     default = " (default: true)" if each.default is True else default
     lines.append(f"  {name}")
     lines += textwrap.wrap(each.help + default, _WIDTH, initial_indent="      ", subsequent_indent="      ")

@@ -4,10 +4,14 @@ import ast
 import importlib
 import pathlib
 import re
+import runpy
+import warnings
 
 import pytest
 
+from catgen.config.arguments import arguments_of, converted
 from catgen.interfaces import InputError
+from catgen.runs.command import TERMINAL
 from catgen.runs.train import Trained
 from launch import cli, denoise, main
 from tests.tiny_run import OVERRIDES, ROOT
@@ -15,6 +19,7 @@ from tests.tiny_run import OVERRIDES, ROOT
 FILES = sorted((ROOT / "launch").glob("*.py"))
 OF_RUNS = ("evaluate", "sample", "infill", "denoise", "spellcheck", "score")
 OF_CONFIGS = ("train", "check", "baselines")
+BENCHMARKS = ("benchmarks.training", "benchmarks.sampling", "benchmarks.startup")
 
 
 def run(name, *words):
@@ -163,6 +168,20 @@ def test_the_console_command_lists_and_runs_all(capsys):
   assert "launch.evaluate --workdir" in capsys.readouterr().out
   assert main.main(["evalate"]) == 2
   assert errors(capsys).startswith("error: there is no command 'evalate'; the commands are train, evaluate")
+
+
+@pytest.mark.parametrize("name", [*(f"launch.{name}" for name in main.COMMANDS), *BENCHMARKS])
+def test_without_flags_functions_get_their_own_defaults(name, monkeypatch):
+  performed = []
+  monkeypatch.setattr(cli, "perform", lambda commands, values, *_: performed.append((commands, values)) or 0)
+  monkeypatch.setattr("sys.argv", [name])
+  with pytest.raises(SystemExit) as ended, warnings.catch_warnings(action="ignore"):
+    runpy.run_module(name, run_name="__main__")
+  assert ended.value.code == 0
+  ((commands, values),) = performed
+  for each in arguments_of(commands[0].function, leave_out=TERMINAL):
+    given = converted(each, values[each.name])
+    assert (tuple(given) if each.kind == "repeated" else given) == each.default, each.name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
