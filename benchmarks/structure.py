@@ -28,7 +28,7 @@ _EXAMPLES = ("catgen/data", "catgen/evaluation", "catgen/runs", "catgen/media", 
 def main() -> None:
   root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent)
   if not (root / "catgen").is_dir():
-    sys.exit(f"error: {root} has no folder catgen; give the path of a checkout\n\n{__doc__}")
+    sys.exit(f"error: {root} has no folder catgen; give the path of a checkout")
   for name, value in figures(root).items():
     print(f"{name:<72} {value}")
 

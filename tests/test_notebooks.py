@@ -22,7 +22,7 @@ SMALL = {
   "your_own_data": """
 def _small(data, workdir, *, minutes, own=catgen.fit):
   is_maps = getattr(data, "ndim", 1) == 3
-  sizes = {"widths": (8, 16), "num_layers": 1} if is_maps else {"width": 32, "num_layers": 1}
+  sizes = {"widths": (8,), "num_layers": 1} if is_maps else {"width": 32, "num_layers": 1}
   sizes = {f"model.network.{key}": value for key, value in {**sizes, "num_heads": 2, "time_width": 16}.items()}
   training = {"training.num_steps": 30, "training.validation_examples": 64}
   adam = {"optimizer.kind": "adam"} if is_maps else {}

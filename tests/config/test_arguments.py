@@ -34,6 +34,7 @@ def bake(
       oven.
     kind: of flour: one of two.
     fan: on.
+    sizes: of the loaves.
 
   Raises:
     InputError: burnt.
@@ -53,7 +54,7 @@ def test_arguments_have_types_defaults_and_meanings():
     Argument("kind", "str", None, "of flour: one of two", ("rye", "wheat")),
     Argument("fan", "bool", True, "on"),
     Argument("step", "str", "best", ""),
-    Argument("sizes", "list", (1, 2), "", (), int),
+    Argument("sizes", "list", (1, 2), "of the loaves", (), int),
     Argument("seeds", "repeated", (), ""),
   ]
 
@@ -89,7 +90,7 @@ def test_help_names_flags_values_and_defaults():
     "  --minutes=N\n      in the oven (default: 30)",
     "  --kind=<rye|wheat>\n      of flour: one of two",
     "  --[no]fan\n      on (default: true)",
-    "  --sizes=N,N,...",
+    "  --sizes=N,N,...\n      of the loaves (default: 1,2)",
     "  --seeds=TEXT",
   ):
     assert line in shown

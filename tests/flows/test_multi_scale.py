@@ -27,8 +27,6 @@ SHAPES = {
   "no_leaving": {"num_levels": 2, "factor_out": False},
   "mixtures": {"num_levels": 2, "num_mixtures": 2},
 }
-
-
 CONDITIONER = TRUNKS["densenet"](width=6, num_layers=0, growth=4)
 
 

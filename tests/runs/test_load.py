@@ -23,13 +23,13 @@ def test_work_directories_may_lie_below_home_and_be_paths(workdir, tmp_path, mon
   assert trained == [run.workdir] == [str(tmp_path / "run")]
 
 
-def test_load_needs_no_data(workdir, text, text_run, tmp_path):
+def test_load_needs_no_data(workdir, text, tmp_path):
   copy = tmp_path / "copy"
   shutil.copytree(workdir, copy)
   hidden = text.with_suffix(".hidden")
   text.rename(hidden)
   try:
-    run = catgen.load(str(copy), say=quiet)._replace(model=text_run.model)  # the same, with programs of other tests
+    run = catgen.load(str(copy), say=quiet)
     assert len(run.decode(run.sample(2, seed=1, num_steps=5).x[0])) == 16
     scored = run.score(["the cat sat on a", "tac tac"])
     assert scored.positions.tolist() == [16, 7]

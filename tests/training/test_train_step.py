@@ -92,20 +92,22 @@ def recorder():
 
 
 def test_update_state_sees_the_whole_batch_in_order_and_draws_do_not_depend_on_microbatches():
-  seen, params = [], []
+  seen, found = [], []
   for setting in (ONE, Setting(num_microbatches=2)):
     trainer = build(recorder(), setting)
     batch = toys.first_batch()
     batch.valid[3] = False
-    state, _ = trainer.train_step(trainer.init(), trainer.place(batch), trainer.key, 0)
+    state, metrics = trainer.train_step(trainer.init(), trainer.place(batch), trainer.key, 0)
     seen.append(jax.device_get(state.model_state))
-    params.append(jax.device_get(state.params))
+    found.append(jax.device_get((state.params, metrics)))
     assert list(seen[-1]["index"]) == list(range(16))
     assert list(seen[-1]["valid"]) == [number != 3 for number in range(16)]
     # One example in each sixteenth of [0, 1): strata cover the batch evenly.
     assert sorted(np.floor(seen[-1]["strata"] * 16).astype(int)) == list(range(16))
   chex.assert_trees_all_equal(*seen)
-  chex.assert_trees_all_close(*params, rtol=5e-3, atol=2e-4)
+  (one, one_metrics), (other, other_metrics) = found
+  chex.assert_trees_all_close(other, one, rtol=5e-3, atol=2e-4)
+  chex.assert_trees_all_close(other_metrics, one_metrics, rtol=2e-4, atol=1e-4)  # the norm of the gradient among them
 
 
 def test_keys_differ_between_steps_and_examples():
