@@ -11,7 +11,7 @@ from catgen.data.sets.street_scenes.source import street_scenes
 from catgen.data.sets.text_file import text_file
 from catgen.data.sets.text_lines import text_lines
 from catgen.data.sets.wikipedia.source import enwik8, text8
-from catgen.data.splits import get_split
+from catgen.data.splits import SPLIT_RULES, get_split
 from catgen.interfaces import DataSource
 from catgen.kinds import Kind, Registry
 
@@ -30,6 +30,7 @@ SOURCES: Registry = {
 
 __all__ = [
   "SOURCES",
+  "SPLIT_RULES",
   "context_batches",
   "eval_batches",
   "from_spec",

@@ -12,6 +12,8 @@ from catgen.data.codecs import integer_dtype
 from catgen.interfaces import Attribute, Batch, DataSource, InputError, Split
 
 NAMES = ("train", "validation", "test")
+SPLIT_RULES = (1, 2, 3)
+SPLIT_RULE = 3
 BLOCK = 2**20  # positions or bytes that a pass over a large array takes at a time
 
 
