@@ -59,9 +59,7 @@ def rule_of(key: str) -> Rule:
   return next((rule for rule in RULES if fnmatch.fnmatchcase(key, rule.keys)), Rule(key, NEW, "it is not known"))
 
 
-def changes_between(
-  before: Mapping[str, Any], after: Mapping[str, Any], step: int, workdir: str
-) -> tuple[Change, ...]:
+def changes_between(before: Mapping[str, Any], after: Mapping[str, Any], step: int, workdir: str) -> tuple[Change, ...]:
   """Returns the changes from one configuration to another that are to be recorded.
 
   Args:
@@ -99,8 +97,4 @@ def merged(changes: tuple[Change, ...], more: tuple[Change, ...]) -> tuple[Chang
 
 def compared(config: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the keys of a configuration that decide what a run computes."""
-  return {
-    key: value
-    for key, value in flat(config).items()
-    if rule_of(key).meaning != FREE
-  }
+  return {key: value for key, value in flat(config).items() if rule_of(key).meaning != FREE}

@@ -36,7 +36,7 @@ def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tupl
   theirs, ours = dict(leaves(_averaged(found))), dict(leaves(state.params))
   fitting = [name for name, leaf in ours.items() if name in theirs and theirs[name].shape == leaf.shape]
   if not fitting:
-    raise InputError(f"--init_from={init_from}: none of its {len(theirs)} parameters has the name and shape of one here")
+    raise InputError(f"--init_from={init_from}: none of its parameters has the name and shape of one here")
   say(f"took {len(fitting)} of {len(ours)} arrays of parameters from {workdir}, checkpoint {found.step}")
   others = [f"{name} {_compared(theirs.get(name), leaf)}" for name, leaf in ours.items() if name not in fitting]
   for title, names in (
@@ -59,7 +59,7 @@ def check_began_from(record: RunRecord, init_from: str, workdir: str) -> None:
   for ancestor in record.lineage:
     if ancestor.workdir == os.path.abspath(other) and step in ("best", ancestor.step):
       return
-  raise InputError(f"{workdir} holds a run that did not begin from {init_from}; leave --init_from out, or use another one")
+  raise InputError(f"{workdir} holds a run that did not begin from {init_from}; leave --init_from out")
 
 
 def split_step(text: str) -> tuple[str, str | int]:

@@ -193,9 +193,9 @@ def _sections(record: RunRecord, data: Sequence[str]) -> Iterator[dict[str, Any]
   if record.started_in and not data:
     moved = {key: _moved(value, record.started_in) if key != "kind" else value for key, value in section.items()}
     places += [moved] if moved != section else []
-  rules: Sequence[int | None] = (section["split_rule"],) if section.get("split_rule", 0) is not None else SPLIT_RULES
-  for place, rule in itertools.product(places, rules):
-    yield {**place, "split_rule": rule} if "split_rule" in place else place
+  unknown = "split_rule" in section and section["split_rule"] is None
+  for place, rule in itertools.product(places, SPLIT_RULES if unknown else (None,)):
+    yield {**place, "split_rule": rule} if unknown else place
 
 
 def _moved(value: Any, folder: str) -> Any:

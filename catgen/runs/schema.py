@@ -1,4 +1,4 @@
-"""What a config.json must hold, checked at the door: whatever a hand has changed is one line with the file and the key."""
+"""What a config.json must hold, checked at the door: what a hand has changed is one line with the file and the key."""
 
 import json
 import os

@@ -263,18 +263,16 @@ def _begin(
     continued(old, record, 0, workdir)  # another run is refused before its checkpoints are looked at
   state = checkpoints.restore(made.target)
   if state is None:
-    state, lineage = made.init(), ()
+    state = made.init()
     if init_from is not None:
       state, ancestor = initial.taken(state, init_from, say)
-      lineage = (ancestor,)
-    return state, record._replace(lineage=lineage)
-  if old is None:
-    raise InputError(
-      f"{workdir} holds checkpoints but no config.json; restore it, or start in another work directory from them by "
-      "--init_from"
-    )
+      record = record._replace(lineage=(ancestor,))
+    return state, record
   step = int(state.step)
-  check_definition(old, checkpoints.identity(step), step, workdir)
+  check_definition(old or record, checkpoints.identity(step), step, workdir)
+  if old is None:
+    say(f"{workdir} holds checkpoints but no config.json: it is written again, as this command says")
+    return state, record
   if init_from is not None:
     initial.check_began_from(old, init_from, workdir)
   new = continued(old, record, step, workdir)
@@ -312,9 +310,7 @@ def _hooks(
       sink.write(step, {f"train/{name}": value for name, value in metrics.items()})
     show(step, metrics)
 
-  def validate_and_write(
-    params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]
-  ) -> dict[str, float]:
+  def validate_and_write(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> dict[str, float]:
     assert validate is not None
     metrics = validate(params, model_state, step, check)
     with beside.may_fail(writers.FILE_NAME):
@@ -333,7 +329,7 @@ def _hooks(
 
 
 def _is_written(workdir: str, step: int) -> bool:
-  """Returns whether the record of a validation is there; it was, where a run ended between that and its checkpoint's."""
+  """Returns whether a validation is recorded: it was, where a run ended between that and its checkpoint's record."""
   path = os.path.join(workdir, writers.FILE_NAME)
   if not os.path.exists(path):
     return False

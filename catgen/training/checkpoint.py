@@ -1,9 +1,9 @@
 """Checkpoints: asynchronous, complete, verified on reading; the newest, the best and every M-th are kept.
 
 A checkpoint is a folder `checkpoints/<step>` of a work directory with the items "model" (step, parameters, moving
-average, model state), "optimizer", "run" (JSON: of which run it is) and, once it is validated, "metrics" (JSON). The model can be read
-without knowing the optimizer. Each item carries a fingerprint of its bits, since a flipped bit in a file would
-otherwise pass unnoticed.
+average, model state), "optimizer", "run" (JSON: of which run it is) and, once it is validated, "metrics" (JSON). The
+model can be read without knowing the optimizer. Each tree carries a fingerprint of its bits, since a flipped bit in a
+file would otherwise pass unnoticed.
 """
 
 import functools
@@ -159,23 +159,30 @@ class Checkpointer:
     self.wait()
     found, items = self.steps(), _items(target)
     for step in reversed(found):
-      self._check_same(step, items)
-      restored = _read(self.directory, step, items)
+      clipped = self._check_same(step, items)
+      restored = _read(self.directory, step, {**items, "optimizer": (None, items["optimizer"])} if clipped else items)
       if isinstance(restored, dict):
-        model = restored["model"]
-        return TrainState(model["step"], model["params"], model.get("ema"), restored["optimizer"], model["model_state"])
+        model, optimizer = restored["model"], restored["optimizer"][1] if clipped else restored["optimizer"]
+        return TrainState(model["step"], model["params"], model.get("ema"), optimizer, model["model_state"])
       self._set_aside(step, restored)
     if found:
       raise InputError(f"none of the checkpoints in {self.directory} can be read; use another work directory")
     return None
 
-  def _check_same(self, step: int, items: dict[str, PyTree]) -> None:
+  def _check_same(self, step: int, items: dict[str, PyTree]) -> bool:
+    """Refuses a checkpoint of another model or optimizer; returns whether the state of clipping, which has none, stands
+    before the optimizer's, as it did in format 2."""
+    clipped = False
     for name, item in items.items():
       there = _shapes(self.directory, step, name)
+      if name == "optimizer" and isinstance(there, list) and len(there) == 2 and there[0] is None:
+        there, clipped = there[1], True
       if there is not None and (difference := tree_difference(_described(there), _described(item))):
         raise InputError(
-          f"checkpoint {step} in {self.directory} is of another {name}: {difference}; use another work directory"
+          f"checkpoint {step} in {self.directory} is of another {name}: {difference}; use another work directory, "
+          "which may begin from this one's parameters: --init_from"
         )
+    return clipped
 
   def _set_aside(self, step: int, reason: str) -> None:
     path = os.path.join(self.directory, str(step))

@@ -7,6 +7,7 @@ What validation, a picture or a disk does wrong costs no step: the state is save
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,7 +23,6 @@ from catgen.training.distributed import make_agreement
 from catgen.training.sharding import place, replicated
 from catgen.training.signals import Request, Stopped, catch_signals
 from catgen.training.state import TrainState
-
 
 SAVE_ON = 1  # what processes tell each other: nothing (0), save and go on, or 128 + the number of the signal to stop
 PATIENCE_SECONDS, RETRY_SECONDS = 600.0, 10.0  # how long a run's last checkpoint waits for a disk that refuses it
@@ -49,7 +49,9 @@ class Hooks(NamedTuple):
   # the same arguments, after each validation and its records
   picture: Callable[[Any, Any, int, Callable[[], None]], None] | None = None
   say: Callable[[str], None] = print  # receives a line where something did not work and the run goes on
-  check_owner: Callable[[], None] = lambda: None  # before each save: raises where the work directory is not ours any more
+  check_owner: Callable[[], None] = lambda: (
+    None
+  )  # before each save: raises where another process took the work directory
 
 
 class TrainResult(NamedTuple):
@@ -231,7 +233,7 @@ class _Run:
     try:
       metrics = self.hooks.validate(params, self.state.model_state, done, self.check)
       if self.checkpoints is not None:
-        self.warned(lambda: self.checkpoints.add_metrics(done, metrics))
+        self.warned(partial(self.checkpoints.add_metrics, done, metrics))
       if self.hooks.picture:
         self.hooks.picture(params, self.state.model_state, done, self.check)
     except Stopped:
@@ -243,7 +245,7 @@ class _Run:
     if self.checkpoints is not None:
       self.hooks.check_owner()
       self.warned(self.checkpoints.wait)
-      self.warned(lambda: self.checkpoints.save(done, self.state))
+      self.warned(partial(self.checkpoints.save, done, self.state))
 
   def warned(self, write: Callable[[], None]) -> bool:
     """Returns whether something could be written; of several processes none may go on where another cannot."""

@@ -56,7 +56,7 @@ def keep(
 
 def skipped_steps(workdir: str, *, before: int) -> set[int]:
   """Returns the steps before a given one that a run has skipped, by the evidence that it has left."""
-  found = set()
+  found: set[int] = set()
   try:
     names = os.listdir(os.path.join(workdir, FOLDER))
   except OSError:

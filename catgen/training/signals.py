@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPPING = tuple(
-  getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2") if hasattr(signal, name)
-)
+STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2") if hasattr(signal, name))
 SAVING = getattr(signal, "SIGUSR1", None)  # what batch systems send some time before the end
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 it is no error
   """Work was left because a signal asked to stop. `code` is 128 + its number; the text says what was kept."""
 
   def __init__(self, message: str, code: int):

@@ -86,8 +86,8 @@ def make_train_step(
 
   If the sum of nats or the gradient is not finite, or `step` is given and is not `state.step`, the state comes back
   as it was. A caller that counts steps by itself may thus run ahead: after a bad step nothing moves. With `skips` > 0
-  left (a replicated int32), a step that is not finite is counted and leaves everything else as it was; metrics then have
-  "skipped", whether it did, and "skips_left", for the next step.
+  left (a replicated int32), a step that is not finite is counted and leaves everything else as it was; metrics then
+  have "skipped", whether it did, and "skips_left", for the next step.
 
   Args:
     model, optimizer, target: as for `make_init`.
@@ -102,7 +102,7 @@ def make_train_step(
   if not 0.0 <= hidden_given <= 1.0:
     raise InputError(f"hidden_given is {hidden_given}; it is a share of the labels: from 0 to 1")
   param_shardings = _shardings(target).params
-  everywhere = NamedSharding(_shardings(target).step.mesh, PartitionSpec())
+  everywhere = target.step.sharding
 
   def train_step(
     state: TrainState, batch: Batch, key: Array, step: Array | int | None = None, skips: Array | None = None
