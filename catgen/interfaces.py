@@ -28,6 +28,7 @@ class EventSpec(NamedTuple):
   shape: tuple[int, ...]  # without batch: (256,) for text, (32, 64) for maps
   num_classes: int  # K; data are integers in [0, K)
   given: tuple[int, ...] = ()  # categories of each attribute that may condition an example; one more means "not given"
+  ignores: bool = False  # any position may be invalid, as an ignored label is; False: only padding at the end
 
 
 class Batch(NamedTuple):

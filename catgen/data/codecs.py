@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Bool, Int32, Integer, Shaped
 
+from catgen.data import label_ids
+from catgen.data.label_ids import PLAIN, LabelIds, are_valid, to_categories, to_ids, to_spec
 from catgen.interfaces import Codec, InputError, Legend
 
 TEXT8_ALPHABET = " abcdefghijklmnopqrstuvwxyz"
@@ -68,10 +70,19 @@ def byte_codec() -> Codec:
   return Codec(encode, decode, {"kind": "bytes"})
 
 
-def integer_codec(num_classes: int, shape: tuple[int, ...], legend: Legend | None = None) -> Codec:
-  """Returns the codec of integer arrays: checks shape and range; decoding marks invalid positions by -1.
+def integer_codec(
+  num_classes: int, shape: tuple[int, ...], legend: Legend | None = None, labels: LabelIds = PLAIN
+) -> Codec:
+  """Returns the codec of integer arrays: checks shape and range. Arrays hold the user's own ids.
 
-  legend: names and colors of the categories, where the arrays are label maps.
+  Encoding gives -1 where an id is ignored. Decoding gives -1 (see `LabelIds.nothing`) for what is no category, and for
+  invalid positions the first id that is ignored, or -1.
+
+  Args:
+    num_classes: K.
+    shape: of an example.
+    legend: names and colors of the categories, where the arrays are label maps.
+    labels: which id is which category.
   """
 
   def encode(values: Any) -> Int32[np.ndarray, "*event"]:
@@ -80,16 +91,16 @@ def integer_codec(num_classes: int, shape: tuple[int, ...], legend: Legend | Non
       raise InputError(f"integers are needed here, not {x.dtype}")
     if x.shape != tuple(shape):
       raise InputError(f"an array of shape {tuple(shape)} is needed here, not {x.shape}")
-    check_range(x, num_classes)
-    return x.astype(np.int32)
+    valid, found = are_valid(x, labels.ignore), to_categories(x, labels)
+    check_range(np.where(valid, found, 0), num_classes)
+    return np.where(valid, found, -1).astype(np.int32)
 
   def decode(
     x: Integer[Array | np.ndarray, "*event"], valid: Bool[Array | np.ndarray, "*event"] | None = None, /
-  ) -> Int32[np.ndarray, "*event"]:
-    x = np.asarray(x).astype(np.int32)
-    return x if valid is None else np.where(np.asarray(valid), x, np.int32(-1))
+  ) -> Integer[np.ndarray, "*event"]:
+    return to_ids(x, valid, labels)
 
-  spec: dict[str, Any] = {"kind": "integers", "num_classes": num_classes, "shape": list(shape)}
+  spec: dict[str, Any] = {"kind": "integers", "num_classes": num_classes, "shape": list(shape), **to_spec(labels)}
   if legend is not None:
     spec["legend"] = {name: list(values) for name, values in legend._asdict().items()}
   return Codec(encode, decode, spec, legend)
@@ -105,7 +116,7 @@ def from_spec(spec: dict[str, Any]) -> Codec:
   if kind == "integers":
     legend = spec.get("legend")
     known = legend and Legend(**{name: tuple(values) for name, values in legend.items()})
-    return integer_codec(spec["num_classes"], tuple(spec["shape"]), known)
+    return integer_codec(spec["num_classes"], tuple(spec["shape"]), known, label_ids.from_spec(spec))
   raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes and integers")
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, Shaped
 
-from catgen.data.reading import reading_arrays
+from catgen.data.numpy_files import read_arrays
 from catgen.data.splits import NAMES
 from catgen.interfaces import Attribute, InputError
 
@@ -57,13 +57,11 @@ def load_labels(path: str) -> Labels | None:
   Raises:
     InputError: the labels are no whole numbers from 0, or -1 for "not given", [examples] or [examples, attributes].
   """
-  with reading_arrays(path):
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-      return None
-    with loaded:
-      matches = [match for name in loaded.files if (match := GIVEN.fullmatch(name))]
-      found = aliased(path, {match[1] or "": np.asarray(loaded[match[0]]) for match in matches})
+  loaded = read_arrays(path, GIVEN.fullmatch)
+  if isinstance(loaded, np.ndarray):
+    return None
+  matches = [match for name in loaded if (match := GIVEN.fullmatch(name))]
+  found = aliased(path, {match[1] or "": loaded[match[0]] for match in matches})
   if not found:
     return None
   for name, labels in found.items():

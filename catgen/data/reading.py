@@ -2,19 +2,14 @@
 
 import bz2
 import codecs
-import contextlib
-import csv
+import errno
 import gzip
-import io
-import json
 import lzma
 import os
 import tempfile
-import tokenize
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8
@@ -25,6 +20,8 @@ from catgen.interfaces import InputError
 
 LARGEST_IN_MEMORY = 2**28  # bytes of decoded categories; more of them go to a temporary file
 BYTE_ORDER_MARK = np.frombuffer(codecs.BOM_UTF8, np.uint8)
+_CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
+_ZEROS = 2**24  # bytes written at a time
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 
@@ -64,19 +61,6 @@ def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
     raise InputError(f"{path} is empty; name a file with data")
   complete = max_bytes is None or data.size <= max_bytes
   return FileBytes(path, data if complete else data[:max_bytes], complete)
-
-
-@contextlib.contextmanager
-def reading_arrays(path: str) -> Iterator[None]:
-  """Turns what goes wrong in the block, which reads a .npy or .npz file, into InputError."""
-  try:
-    yield
-  except InputError:
-    raise
-  except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError) as error:
-    # the last is what NumPy raises for a damaged header
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise InputError(f"{path} is no readable .npy or .npz file of integers ({reason}); write it again") from error
 
 
 def existing_file(path: str) -> str:
@@ -142,19 +126,6 @@ def inferred_alphabet(points: Shaped[np.ndarray, "classes"], path: str) -> str:
   return alphabet
 
 
-def read_table(path: str, title: str) -> list[tuple[str, Any]]:
-  """Returns the pairs of a .json object or of a .csv file of two columns; `title` is what the table is, for errors."""
-  kind = os.path.splitext(path)[1].lower()
-  if kind not in (".json", ".csv"):
-    raise InputError(f"{title} is {path!r}; give a .json or a .csv file")
-  text = "".join(decoded(without_byte_order_mark(open_bytes(path))))
-  try:
-    rows = json.loads(text).items() if kind == ".json" else [row for row in csv.reader(io.StringIO(text)) if row]
-    return [(str(one), other) for one, other in rows]
-  except (ValueError, TypeError, AttributeError, csv.Error) as error:
-    raise InputError(f"{title} {path!r} cannot be read ({error}); give pairs: an object, or two columns") from error
-
-
 def room_for(size: int, dtype: np.dtype) -> Shaped[np.ndarray, "size"]:
   """Returns an empty array: in memory, or where it is large memory-mapped from a file that vanishes with it.
 
@@ -164,10 +135,25 @@ def room_for(size: int, dtype: np.dtype) -> Shaped[np.ndarray, "size"]:
     return np.empty(size, dtype)
   try:
     with tempfile.TemporaryFile() as file:
-      os.posix_fallocate(file.fileno(), 0, size * dtype.itemsize)  # a full disk is an error now, not a crash later
+      _reserve(file, size * dtype.itemsize)  # a full disk is an error now, not a crash later
       return np.memmap(file, dtype, "r+", shape=(size,))
   except OSError as error:
     raise InputError(
       f"{tempfile.gettempdir()} has no room for {size * dtype.itemsize:,} bytes of decoded data "
       f"({error.strerror}); set TMPDIR to a folder that has"
     ) from error
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+  """Makes a new file `size` bytes long, all of which the disk has; raises OSError where it has not.
+
+  Where the system or the file system cannot reserve space, zeros are written, which takes longer.
+  """
+  try:
+    os.posix_fallocate(file.fileno(), 0, size)
+  except (AttributeError, OSError) as error:
+    if isinstance(error, OSError) and error.errno not in _CANNOT_RESERVE:
+      raise
+    for start in range(0, size, _ZEROS):
+      file.write(bytes(min(_ZEROS, size - start)))
+    file.flush()
