@@ -298,6 +298,7 @@ class Codec(NamedTuple):
   decode: DecodeFn
   spec: dict[str, Any]  # JSON
   legend: Legend | None = None  # of label maps
+  end: int | None = None  # the category that ends a text and fills up the example; None: texts have no end
 
 
 class Attribute(NamedTuple):
@@ -318,3 +319,6 @@ class DataSource(NamedTuple):
   fingerprint: str  # SHA-256 of the integers of all splits, in order, and of what is given with them
   description: str  # one line: origin and size
   attributes: tuple[Attribute, ...] = ()  # the names behind `EventSpec.given`
+  # positions of the longest record, where some are padded: the likelihood is given their lengths, and what lies behind
+  # the longest is never trained. None: no record is padded
+  longest: int | None = None

@@ -70,6 +70,40 @@ def byte_codec() -> Codec:
   return Codec(encode, decode, {"kind": "bytes"})
 
 
+def ended(codec: Codec, end: int, length: int) -> Codec:
+  """Returns the codec of texts with an end, in events of `length` positions: category `end`, from there to the last.
+
+  Encoding fills up a text, which has at most length - 1 positions; decoding stops at the first end, whatever is after
+  it. An example without an end is whole.
+  """
+
+  def encode(text: Any) -> Int32[np.ndarray, "length"]:
+    ids = codec.encode(text)
+    if ids.size >= length:
+      raise InputError(
+        f"the text has {ids.size:,} positions, but examples of this model have {length}, the end included; cut it to "
+        f"{length - 1}"
+      )
+    return np.concatenate([ids, np.full(length - ids.size, end, np.int32)])
+
+  def decode(
+    x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None = None, /
+  ) -> str:
+    ids = np.asarray(x)
+    stop = end_of(ids, end)
+    if valid is None or stop == len(ids):
+      return codec.decode(ids[:stop], valid)
+    return codec.decode(np.where(np.asarray(valid)[:stop], ids[:stop], -1))  # before an end nothing is padding
+
+  return Codec(encode, decode, {**codec.spec, "end": [end, length]}, end=end)
+
+
+def end_of(x: Integer[np.ndarray, "length"], end: int | None) -> int:
+  """Returns where the first end of one example is, or how many positions it has if there is none."""
+  ends = np.flatnonzero(x == end) if end is not None else np.zeros(0, int)
+  return int(ends[0]) if ends.size else len(x)
+
+
 def integer_codec(
   num_classes: int, shape: tuple[int, ...], legend: Legend | None = None, labels: LabelIds = PLAIN
 ) -> Codec:
@@ -109,6 +143,8 @@ def integer_codec(
 def from_spec(spec: dict[str, Any]) -> Codec:
   """Returns the codec that `Codec.spec` describes; no data is needed."""
   kind = spec.get("kind")
+  if "end" in spec:
+    return ended(from_spec({name: value for name, value in spec.items() if name != "end"}), *spec["end"])
   if kind == "alphabet":
     return alphabet_codec(spec["alphabet"])
   if kind == "bytes":

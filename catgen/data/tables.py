@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from catgen.data.reading import decoded, open_bytes, without_byte_order_mark
+from catgen.data.reading import read_text
 from catgen.interfaces import InputError
 
 KINDS = (".json", ".csv", ".tsv")
@@ -33,7 +33,7 @@ def read_rows(path: str, title: str, widths: Sequence[int] = (2,)) -> list[Row]:
   are needed, or by the one that a first line "sep=;" names. Cells may be quoted. Trailing empty cells are left out.
 
   Args:
-    path: of a .json or .csv file, of UTF-8 text.
+    path: of a .json or .csv file, of UTF-8 text, or UTF-16 with a byte order mark.
     title: what the table is, for messages.
     widths: numbers of columns that the .csv file may have.
 
@@ -43,7 +43,7 @@ def read_rows(path: str, title: str, widths: Sequence[int] = (2,)) -> list[Row]:
   kind = os.path.splitext(path)[1].lower()
   if kind not in KINDS:
     raise InputError(f"{title} is {path!r}; give a .json or a .csv file")
-  text = "".join(decoded(without_byte_order_mark(open_bytes(path))))
+  text = read_text(path)
   try:
     return _object(text) if kind == ".json" else _rows(text, widths)
   except (ValueError, RecursionError) as error:

@@ -37,7 +37,8 @@ def likelihood_record(
 
   Args:
     likelihood: what was measured.
-    source: gives the unit, the bytes per position and the fingerprint of the data.
+    source: gives the unit, the bytes per position, the fingerprint of the data, and whether the likelihood covers the
+      lengths of records that differ in it: "scored", or "given".
     split: name of the split.
     step: training step of the parameters.
     ema: True where the averaged parameters were evaluated.
@@ -68,7 +69,9 @@ def likelihood_record(
     "warnings": list(likelihood.warnings),
     "invalid": None if invalid is None else invalid._asdict(),
   }
-  more = {"context": context or None, "given": likelihood.given}  # left out where they say nothing
+  length = "scored" if source.codec.end is not None else "given" if source.longest is not None else None
+  # left out where they say nothing
+  more = {"context": context or None, "given": likelihood.given, "length": length}
   return without_nan(record | {name: value for name, value in more.items() if value is not None})
 
 

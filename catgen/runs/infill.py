@@ -15,7 +15,7 @@ from catgen.interfaces import Batch, InputError
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
 from catgen.runs.load import Run
-from catgen.runs.record import numbers_of
+from catgen.runs.record import numbers_of, reached_positions
 from catgen.runs.sample import sample_options
 
 
@@ -113,7 +113,9 @@ def infill(
     run.model.infill.explanation,
     _agreement(completed, pattern),
     run.record.position,
-    media.shown(batch_of(completed)),
+    media.shown(
+      batch_of(completed, np.broadcast_to(pattern.observed | reached_positions(run.record), completed.shape))
+    ),
     output,
     tuple(paths),
   )

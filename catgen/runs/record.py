@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from catgen.config import fill, flat, make_source
 from catgen.config.settings import EXPERIMENT
@@ -44,6 +44,7 @@ class RunRecord(NamedTuple):
   changes: tuple[Change, ...] = ()  # of the configuration, since the run began
   lineage: tuple[Ancestor, ...] = ()  # the oldest first
   started_in: str = ""  # the folder that relative paths of the data started from
+  longest: int | None = None  # see `DataSource.longest`
 
 
 def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:
@@ -59,6 +60,7 @@ def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:
     code_version=code_version(),
     attributes=source.attributes,
     started_in=os.getcwd(),
+    longest=source.longest,
   )
 
 
@@ -80,6 +82,13 @@ def read_record(workdir: str) -> RunRecord:
   content["changes"] = tuple(Change(**each) for each in content["changes"])
   content["lineage"] = tuple(Ancestor(**each) for each in content["lineage"])
   return RunRecord(**content)
+
+
+def reached_positions(record: RunRecord) -> Bool[np.ndarray, "*event"]:
+  """Returns which positions of an example records of the data have; the others, behind the longest, are not trained."""
+  length = record.event.shape[-1]
+  reached = np.arange(length) < (length if record.longest is None else record.longest)
+  return np.broadcast_to(reached, record.event.shape)
 
 
 def has_record(workdir: str) -> bool:

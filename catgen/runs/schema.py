@@ -75,8 +75,16 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
     "attributes": _attributes(content),
     "changes": _objects(content, "changes", ("step", "key", "before", "after")),
     "lineage": _objects(content, "lineage", ("how", "workdir", "step")),
+    "longest": _longest(content),
     "started_in": _text(content, "started_in") if "started_in" in content else "",
   }
+
+
+def _longest(content: Mapping[str, Any]) -> int | None:
+  longest = content.get("longest")
+  if longest is not None and (type(longest) is not int or longest < 1):
+    raise InputError(f"longest is {_shown(longest)}; a whole number > 0 or null is needed")
+  return longest
 
 
 def _config(config: dict[str, Any]) -> dict[str, Any]:
