@@ -1,5 +1,6 @@
 """Codecs between what people read and integers: characters of an alphabet, bytes, plain integers."""
 
+import json
 import re
 from typing import Any
 
@@ -149,11 +150,15 @@ def from_spec(spec: dict[str, Any]) -> Codec:
     return alphabet_codec(spec["alphabet"])
   if kind == "bytes":
     return byte_codec()
+  if kind == "tokens":
+    from catgen.data.tokens import token_codec  # it builds on this module
+
+    return token_codec(json.dumps(spec["tokenizer"]))
   if kind == "integers":
     legend = spec.get("legend")
     known = legend and Legend(**{name: tuple(values) for name, values in legend.items()})
     return integer_codec(spec["num_classes"], tuple(spec["shape"]), known, label_ids.from_spec(spec))
-  raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes and integers")
+  raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes, tokens and integers")
 
 
 def code_points(text: str) -> Shaped[np.ndarray, "length"]:

@@ -93,7 +93,7 @@ def record_source(
   for name, members in chosen.items():
     own = None if labels is None else labels[members]
     taken = _Examples(*(field[members] for field in examples))
-    parts[name] = _split(taken, numbers, length, read, own, sizes, crops=longer == "windows")
+    parts[name] = _split(taken, length, read, own, sizes, crops=longer == "windows")
   kinds = "bytes" if alphabet == "bytes" else "characters"
   used = np.minimum(examples.stop - examples.start, length)
   kept = np.unique(examples.owner)
@@ -259,7 +259,6 @@ def _reader(
 
 def _split(
   examples: _Examples,
-  numbers: _Numbers,
   length: int,
   read: Callable[..., tuple[np.ndarray, np.ndarray]],
   labels: Int32[np.ndarray, "examples attributes"] | None,
@@ -276,8 +275,9 @@ def _split(
   split = record_split(examples.owner.size, example, sizes)
   if not crops:
     return split
-  owners, first = np.unique(examples.owner, return_index=True)
-  start, stop = numbers.start[owners], numbers.stop[owners]
+  first = np.unique(examples.owner, return_index=True)[1]
+  last = np.append(first[1:], examples.owner.size) - 1
+  start, stop = examples.start[first], examples.stop[last]  # of each record, as far as it is in this split
   ends = np.cumsum(np.maximum(1, stop - start - length + 1))  # of the numbers of the crops of each record
 
   def crop(chosen: Int[np.ndarray, "n"]) -> Batch:

@@ -1,8 +1,13 @@
 """Text that users have: whatever editor, spreadsheet or archive it comes from, it is what they meant, or one line."""
 
 import codecs
+import csv
+import gzip
+import inspect
+import io
 import itertools
 import json
+import os
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +15,16 @@ import pytest
 
 from catgen.batches import batch_of
 from catgen.bounds import Estimate, bits_per_position
-from catgen.data import from_spec, summary
+from catgen.data import from_spec, splits, summary
 from catgen.data.codecs import alphabet_codec, byte_codec, ended
+from catgen.data.sets.fasta import fasta
 from catgen.data.sets.text_file import text_file
+from catgen.data.sets.text_folder import text_folder
 from catgen.data.sets.text_lines import text_lines
+from catgen.data.sets.text_table import text_table
 from catgen.evaluation import ngrams, results
 from catgen.evaluation.likelihood import Likelihood
-from catgen.interfaces import EventSpec, Infill, InputError, Model, Samples
+from catgen.interfaces import Attribute, EventSpec, Infill, InputError, Model, Samples
 from catgen.media import media_of
 from catgen.media.text import read_lines
 from catgen.runs import infill, sample
@@ -237,3 +245,205 @@ def test_c6_what_is_typed_has_its_end_too(tmp_path):
   shown = media.corrections(typed, np.array([0, 1, 1, 2, 0, 2]), np.full(6, 0.5), color=False)
   assert shown.splitlines()[0] == "ab[b]∎"
   assert media.frames(np.array([[3, 3, 3, 3, 3, 3], [0, 2, 3, 1, 2, 2]])) == ["░░░░░░", "a∎░b∎∎"]
+
+
+FASTA = ">one first\nACGT\nacgt\n\n; a comment\nNN A\r\n>two\nGATTACA\n>three\nTTT"
+SEQUENCES = {"keep": ["ACGTacgtNNA", "GATTACA", "TTT"], "upper": ["ACGTACGTNNA", "GATTACA", "TTT"]}
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 2**20])
+@pytest.mark.parametrize("case", SEQUENCES)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_c5_fasta_is_read_without_headers_and_line_breaks(tmp_path, monkeypatch, size, case, pack):
+  monkeypatch.setattr(inspect.unwrap(splits.blocks), "__defaults__", (size,))
+  for number, text in enumerate((FASTA, FASTA + "\n", FASTA.replace("\n", "\r\n"), "\n; first\n" + FASTA)):
+    path = write(tmp_path / (f"{number}.fa.gz" if pack is gzip.compress else f"{number}.fa"), pack(text.encode()))
+    source = fasta(path, 12, case, splits=(1.0, 0, 0))
+    assert texts(source) == SEQUENCES[case]
+    assert source.codec.spec["alphabet"] == "".join(sorted(set("".join(SEQUENCES[case]))))
+  assert "3 sequences of 3 to 11 characters" in summary(source)
+
+
+def test_c5_long_sequences_become_windows_of_one_split(tmp_path):
+  rng = np.random.default_rng(0)
+  sequences = ["".join(rng.choice(list("ACGT"), rng.integers(1, 40))) for _ in range(200)]
+  path = write(tmp_path / "a.fa", "".join(f">{i}\n{sequence}\n" for i, sequence in enumerate(sequences)))
+  source = fasta(path, 8, longer="windows", splits=(0.5, 0.3, 0.2))
+  windows = {i: [sequence[k : k + 8] for k in range(0, len(sequence), 8)] for i, sequence in enumerate(sequences)}
+  found = {name: texts(source, name) for name in source.splits}
+  for parts in windows.values():  # whole sequences, in the order of the file
+    owners = [name for name in found if found[name][: len(parts)] == parts]
+    assert owners
+    del found[owners[0]][: len(parts)]
+  assert not any(found.values())
+  split = source.splits["train"]
+  crops = split.crops(np.arange(split.num_crops))
+  drawn = [source.codec.decode(x, valid) for x, valid in zip(crops.x, crops.valid, strict=True)]
+  assert all(any(window in crop for crop in drawn) for window in texts(source))
+  assert all(len(crop) == 8 or crop in sequences for crop in drawn)  # only a short sequence is padded
+  assert any(crop not in itertools.chain(*windows.values()) for crop in drawn)
+
+
+def test_c5_one_long_sequence_is_split_by_counts_of_windows(tmp_path):
+  path = write(tmp_path / "a.fa", ">chr1\n" + "ACGTTGCA\n" * 10)
+  refused(r"got none of the 1 sequences of .*a\.fa; give splits as counts", fasta, path, 8, longer="windows")
+  source = fasta(path, 8, longer="windows", splits=(7, 2, 1))
+  assert [split.num_examples for split in source.splits.values()] == [7, 2, 1]
+  assert texts(source, "test") == ["ACGTTGCA"]
+  assert source.splits["test"].num_crops == 1  # crops stay within the split
+
+
+@pytest.mark.parametrize(
+  ("content", "keywords", "message"),
+  [
+    ("ACGT\n>a\nAC\n", {}, "is no FASTA: 'ACGT' comes before a header, .*; take text_lines for it"),
+    ("@read\nACGT\n+\nIIII\n", {}, "is no FASTA: '@read' comes before"),
+    (">a\n\n>b\nAC\n", {}, r"the sequence 'a' \(line 1\) has no letters; remove it"),
+    (">a\nAC\n>b", {}, r"the sequence 'b' \(line 3\) has no letters; remove it"),
+    (">a\nAC\n>b\nACß\n", {}, "byte 0xc3 in line 4 is no letter of a sequence"),
+    (">a\nAC\n>b\nAXG\n", {"alphabet": "ACGT"}, r"character 'X' at offset 1 of the sequence 'b' \(line 3\) is not in"),
+    (">a\nAC\n>b\nACGTA\n", {"length": 4}, "1 sequences longer than length = 4 "),
+    (">a\nAC\n", {"case": "lower"}, 'case is .lower.; it must be "keep" or "upper"'),
+    (">a\nACGT", {"max_bytes": 5}, "no complete sequence; raise max_bytes"),
+    (">a\nA\n", {}, "has only the characters 'A'"),
+    (">a\n\n;\n", {}, "has no letters"),
+  ],
+)
+def test_c5_what_is_no_fasta_is_one_line(tmp_path, content, keywords, message):
+  refused(message, fasta, write(tmp_path / "a.fa", content), splits=(1.0, 0, 0), **keywords)
+
+
+def test_c5_a_beginning_of_a_genome_is_what_max_bytes_says(tmp_path):
+  path = write(tmp_path / "a.fa", FASTA)
+  assert texts(fasta(path, 12, splits=(1.0, 0, 0), max_bytes=60)) == ["ACGTacgtNNA", "GATTACA"]
+  assert texts(fasta(path, 12, splits=(1.0, 0, 0), max_bytes=61, longer="windows"))[2:] == ["T"]
+  assert len(texts(fasta(path, 12, splits=(1.0, 0, 0), max_bytes=58, longer="windows"))) == 2
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "csv.gz", "semicolons", "utf-16", "cp1252"])
+def test_c2_a_column_of_a_table_is_the_record_and_others_are_labels(tmp_path, form):
+  rows = [["id", "text", "mood"], ["1", "a, b\nc", "good"], ["2", 'say "hä"', "bad"], ["3", "", "x"], ["4", " x ", ""]]
+  separator = {"tsv": "\t", "semicolons": ";"}.get(form, ",")
+  content = io.StringIO(newline="")
+  csv.writer(content, delimiter=separator).writerows(rows)
+  data = content.getvalue().encode(form if form in ("utf-16", "cp1252") else "utf-8-sig")
+  path = write(
+    tmp_path / f"t.{form if form in ('tsv', 'csv.gz') else 'csv'}", gzip.compress(data) if "gz" in form else data
+  )
+  keywords = {"semicolons": {"separator": ";"}, "cp1252": {"encoding": "cp1252"}}.get(form, {})
+  for text, labels in (("text", ("mood", "id")), ("1", ("-1", "0"))):
+    named = text == "text"
+    source = text_table(path, text, labels, 16, splits=(1.0, 0, 0), **keywords)
+    assert texts(source)[not named :] == ["a, b\nc", 'say "hä"', " x "]
+    assert "1 rows without a text left out" in summary(source)
+    given = source.splits["train"].examples(np.arange(3 + (not named))).given
+    values = [
+      [(*attribute.values, None)[i] for i in column]
+      for attribute, column in zip(source.attributes, given.T, strict=True)
+    ]
+    assert values[0][not named :] == ["good", "bad", None]
+    assert values[1][not named :] == ["1", "2", "4"]
+  assert [attribute.name for attribute in source.attributes] == ["-1", "0"]
+
+
+def test_c2_json_lines_are_records_and_labels(tmp_path):
+  rows = [{"text": "a\n\u2028é", "year": 1999, "kind": "x"}, {"text": "b\x0b", "kind": None}, {"year": 3, "text": None}]
+  rows.append({"text": "😀", "year": True})
+  path = write(
+    tmp_path / "a.jsonl",
+    codecs.BOM_UTF8 + "\r\n\n".join(json.dumps(row, ensure_ascii=i % 2) for i, row in enumerate(rows)).encode(),
+  )
+  source = text_table(path, labels=("year", "kind"), length=8, splits=(1.0, 0, 0))
+  assert texts(source) == ["a\n\u2028é", "b\x0b", "😀"]
+  assert source.attributes == (Attribute("year", ("1999", "true")), Attribute("kind", ("x",)))
+  assert source.splits["train"].examples(np.arange(3)).given.tolist() == [[0, 0], [2, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+  ("name", "content", "keywords", "message"),
+  [
+    ("t.csv", "a;text\n1;x\n", {}, "has no column 'text' by separator ','; its first row has 'a;text'"),
+    ("t.csv", "text,text\n1,x\n", {}, "has several columns 'text'"),
+    (
+      "t.csv",
+      "text,b\n1,x\n\n1\n",
+      {},
+      r"the row in line 4 has 1 fields, the first one 2; correct it, or separator ','",
+    ),
+    ("t.csv", 'text,b\n1,x\n"1,x\n', {}, r"line 3 is no row \(unexpected end of data\); .*quote=''"),
+    ("t.tsv", 'text\tb\n"1" of\tx\n', {}, r"line 2 is no row .*quote=''"),
+    ("t.csv", "a,b\n1,x\n", {"text": "2"}, "has 2 columns by separator ',', no column 2"),
+    ("t.csv", "a,b\n1,x\n", {"text": "0", "labels": ("b",)}, "columns are 0, b; give names, or numbers"),
+    ("t.csv", "\n\n", {}, "only blank lines"),
+    ("t.csv", "text\n", {}, "no row with a text"),
+    ("t.csv", "text,b\nx,\ny,\n", {"labels": ("b",)}, "no record has a b; leave labels out"),
+    ("t.csv", "text\nx\n", {"separator": "::"}, "separator is '::' .*; give a character each"),
+    ("t.txt", "text\nx\n", {}, r"t\.txt is no table that can be read; give a \.csv, \.tsv or \.jsonl file"),
+    ("t.csv", "text\nsch\xf6n\n".encode("latin-1"), {}, "byte 0xf6 at offset 8; give its encoding"),
+    ("t.csv", "text\nab\nac\n", {"alphabet": "ab"}, "character 'c' at offset 1 of the row in line 3"),
+    ("t.jsonl", '{"text": "a"}\n{"text": "b"', {}, "line 2 is no JSON"),
+    ("t.jsonl", '{"text": "a"}\n["b"]', {}, "line 2 is no object"),
+    ("t.jsonl", '{"text": "a"}\n{"txt": 1}', {}, "line 2 has no 'text'; it has 'txt'"),
+    ("t.jsonl", '{"text": 1}', {}, "'text' of line 1 is no text but 1; convert it"),
+    ("t.jsonl", '{"text": "a\\ud800"}', {}, r"line 1 has half a character, '\\ud800'"),
+    ("t.jsonl", '{"text": "a", "b": []}', {"labels": ("b",)}, r"a label in line 1 is \[\]"),
+  ],
+)
+def test_c2_a_table_that_cannot_be_read_is_one_line(tmp_path, name, content, keywords, message):
+  refused(message, text_table, write(tmp_path / name, content), splits=(1.0, 0, 0), **keywords)
+
+
+def test_c2_a_field_may_be_long_and_quotes_may_be_text(tmp_path):
+  limit = csv.field_size_limit()
+  text = 'he said "ab' * 20_000
+  source = text_table(write(tmp_path / "t.tsv", f"text\n{text}\n"), length=220_000, splits=(1.0, 0, 0), quote="")
+  assert texts(source) == [text]
+  assert csv.field_size_limit() == limit
+
+
+def folder_of(tmp_path, documents):
+  for name, text in documents.items():
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+  return str(tmp_path)
+
+
+def test_c2_documents_of_a_folder_lie_in_one_split_each_and_no_sequence_spans_two(tmp_path):
+  rng = np.random.default_rng(0)
+  documents = {f"{'ab'[i % 2]}/{i}.txt": "".join(rng.choice(list("xyzé"), rng.integers(1, 30))) for i in range(90)}
+  documents["b/copy.txt"] = documents["a/0.txt"]
+  mixed = {
+    name: gzip.compress(text.encode()) if name.endswith("7.txt") else text.encode("utf-16" if "3" in name else "utf-8")
+    for name, text in documents.items()
+  }
+  mixed = {name + ".gz" * name.endswith("7.txt"): text for name, text in mixed.items()}
+  top = folder_of(tmp_path / "docs", mixed | {"a/empty.txt": "", ".hidden": "?", "a/.git/x": "?"})
+  source = text_folder(top, 8, splits=(0.5, 0.25, 0.25))
+  found = {name: texts(source, name) for name in source.splits}
+  for name in sorted(documents):
+    parts = [documents[name][k : k + 8] for k in range(0, len(documents[name]), 8)]
+    owners = [split for split in found if found[split][: len(parts)] == parts]
+    assert owners, name
+    del found[owners[0]][: len(parts)]
+  assert not any(found.values())
+  assert set(source.codec.spec["alphabet"]) == set("xyzé")
+  by_pattern = text_folder(f"{tmp_path}/docs/**/*.*", 8, splits=(60, 20, 11))
+  assert sum(split.num_examples for split in by_pattern.splits.values()) == sum(
+    -(-len(t) // 8) for t in documents.values()
+  )
+
+
+@pytest.mark.parametrize(
+  ("documents", "path", "keywords", "message"),
+  [
+    ({"a.txt": "ab", "b.txt": b"\xff"}, "", {}, r"b\.txt is not UTF-8: byte 0xff at offset 0; give its encoding"),
+    ({"a.txt": "ab", "b.txt": "aXb"}, "", {"alphabet": "ab"}, r"character 'X' at offset 1 of .*b\.txt is not in"),
+    ({"a.txt": ""}, "", {}, "has no file with text"),
+    ({".a": "a"}, "", {}, "names no file; give a folder of text files, or a pattern"),
+    ({"a.txt": "ab"}, "*.md", {}, r"\*\.md names no file"),
+    ({"a.txt": "ab"}, "", {}, "got none of the 1 documents"),
+    ({"a.txt": "ab"}, "", {"splits": (1, 1, 0)}, "ask for 2 documents .* but there are 1"),
+  ],
+)
+def test_c2_a_folder_that_cannot_be_read_is_one_line(tmp_path, documents, path, keywords, message):
+  refused(message, text_folder, os.path.join(folder_of(tmp_path, documents), path), 4, **keywords)
