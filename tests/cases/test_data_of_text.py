@@ -15,7 +15,7 @@ import pytest
 
 from catgen.batches import batch_of
 from catgen.bounds import Estimate, bits_per_position
-from catgen.data import from_spec, splits, summary
+from catgen.data import from_spec, reading, splits, summary
 from catgen.data.codecs import alphabet_codec, byte_codec, ended
 from catgen.data.sets.fasta import fasta
 from catgen.data.sets.text_file import text_file
@@ -447,3 +447,69 @@ def test_c2_documents_of_a_folder_lie_in_one_split_each_and_no_sequence_spans_tw
 )
 def test_c2_a_folder_that_cannot_be_read_is_one_line(tmp_path, documents, path, keywords, message):
   refused(message, text_folder, os.path.join(folder_of(tmp_path, documents), path), 4, **keywords)
+
+
+@pytest.mark.parametrize("read", [text_lines, text_file])
+def test_c2_what_is_odd_in_a_text_is_read_or_one_line(tmp_path, monkeypatch, read):
+  path = str(tmp_path / "a.txt")
+  write(tmp_path / "a.txt", "grün\n" * 9 + "rot\0\n" + "x" * 9)
+  assert "\0" in read(path, 9, splits=(1.0, 0, 0)).codec.spec["alphabet"]  # a character like any other
+  write(tmp_path / "a.txt", "grün\n".encode() + "grün\n".encode("latin-1"))  # joined from files of two editors
+  refused("byte 0xfc at offset 8", read, path, 5)
+  refused("is a pipe or a device", read, "/dev/zero", 5)
+  monkeypatch.setattr(reading, "LARGEST_IN_MEMORY", 1000)
+  write(tmp_path / "bomb.txt.gz", gzip.compress(b"ab\n" * 2**20))
+  refused("unpacks to more than .* times its own size", read, str(tmp_path / "bomb.txt.gz"), 5)
+
+
+def test_c2_a_very_long_line_is_refused_or_becomes_windows(tmp_path):
+  path = write(tmp_path / "a.txt", "ab" * 2**20 + "\nb")
+  refused(r"1 lines longer than length = 64 \(the longest: 2,097,152\)", text_lines, path, 64)
+  source = text_lines(path, 64, longer="windows", splits=(32768, 1, 0))
+  assert source.splits["train"].num_examples == 2**15
+  assert texts(source, "validation") == ["b"]
+
+
+@pytest.mark.parametrize("rule", [1, 2, 3])
+@pytest.mark.parametrize("letters", ["ab ", "äb東"])
+def test_c1_lines_are_split_by_their_categories_or_by_their_bytes_as_before(tmp_path, letters, rule):
+  lines = ["".join(word) for word in itertools.product(letters, repeat=4)]
+  path = write(tmp_path / "a.txt", "\r\n".join(lines))
+  source = text_lines(path, 4, splits=(0.5, 0.3, 0.2), split_rule=rule)
+  order = "".join(sorted(letters))
+  found = {name: set(texts(source, name)) for name in source.splits}
+  for line in lines:
+    ids = np.array([order.index(letter) for letter in line])
+    fraction = splits.hash_fraction(ids.astype("<u4").tobytes() if rule == 3 else line.encode())
+    assert line in found["train" if fraction < 0.5 else "validation" if fraction < 0.8 else "test"]
+  refused("split_rule is 4", text_lines, path, 4, split_rule=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["diffusion", "autoregressive"])
+def test_c6_samples_have_the_lengths_of_the_data(tmp_path, kind):
+  """Both families learn where records end: one sees all positions at once, the other those before."""
+  from catgen.config import load_config
+  from catgen.runs.load import load
+  from catgen.runs.train import train
+
+  rng = np.random.default_rng(0)
+  records = ["".join(rng.choice(list("abcd"), length)) for length in rng.choice([2, 5, 6], 3000, p=[0.5, 0.3, 0.2])]
+  changes = {
+    "data.path": write(tmp_path / "a.txt", "\n".join(records)),
+    "data.length": 10,
+    "data.end": True,
+    "model.kind": kind,
+    "model.network.width": 32,
+    "model.network.num_layers": 1,
+    "model.network.num_heads": 2,
+    "training.batch_size": 64,
+    "training.num_steps": 500,
+    "training.validate_every": 500,
+    "training.validation_examples": 64,
+  } | ({"model.num_steps": 50} if kind == "diffusion" else {})
+  train(load_config("text_lines", changes).values, str(tmp_path / "run"), say=lambda line: None)
+  run = load(str(tmp_path / "run"), say=lambda line: None)
+  lengths = np.array([len(run.decode(x)) for x in run.sample(512, batch_size=256).x])
+  for length, share in {2: 0.5, 5: 0.3, 6: 0.2}.items():
+    assert abs((lengths == length).mean() - share) < 0.09  # four standard errors of 512 samples
