@@ -13,6 +13,7 @@ from catgen.config import Configuration, describe, load_config
 from catgen.config.arguments import Argument, arguments_of, converted
 from catgen.interfaces import InputError
 from catgen.runs.load import load
+from catgen.training.signals import Stopped
 
 TERMINAL = ("say", "progress", "color")
 _WORKDIR = Argument("workdir", "str", None, "folder of the run: config.json, checkpoints, records, pictures")
@@ -78,7 +79,11 @@ def perform(
     keywords["run"] = load(_workdir(values, None), **loading, say=terminal["say"])
   if "workdir" in supplied:
     keywords["workdir"] = _workdir(values, parameters["workdir"].default)
-  record = chosen.function(**keywords)
+  try:
+    record = chosen.function(**keywords)
+  except Stopped as stop:
+    terminal["say"](str(stop))
+    return stop.code
   colored = {"color": terminal["color"]} if "color" in inspect.signature(chosen.describe).parameters else {}
   if text := chosen.describe(record, **colored):
     terminal["say"](text)

@@ -142,6 +142,12 @@ def check_definition(record: RunRecord, stored: Mapping[str, Any], step: int, wo
     )
 
 
+def history_of(record: RunRecord) -> dict[str, Any]:
+  """Returns where a run came from and what was changed in it, as JSON; nothing of one that is whole and its own."""
+  told: dict[str, tuple[Any, ...]] = {"lineage": record.lineage, "changes": record.changes}
+  return {name: [each._asdict() for each in found] for name, found in told.items() if found}
+
+
 def identity_without_seed(record: RunRecord) -> str:
   """Returns what runs share that differ in nothing but their seed: data (their SHA-256), model and training."""
   fixed = {key: value for key, value in compared(record.config).items() if key != "seed"}

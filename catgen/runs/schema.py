@@ -104,7 +104,10 @@ def _event(event: dict[str, Any]) -> EventSpec:
     raise InputError(f"event.num_classes is {_shown(num_classes)}; a whole number > 0 is needed")
   if not shape:
     raise InputError("event.shape is missing or empty; whole numbers > 0 are needed")
-  return EventSpec(shape, num_classes, given)
+  ignores = event.get("ignores", False)
+  if not isinstance(ignores, bool):
+    raise InputError(f"event.ignores is {_shown(ignores)}; true or false is needed")
+  return EventSpec(shape, num_classes, given, ignores)
 
 
 def _sizes(event: dict[str, Any], name: str) -> tuple[int, ...]:

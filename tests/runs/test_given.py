@@ -11,7 +11,7 @@ from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
 from catgen.interfaces import Attribute, DataSource, InputError
 from catgen.media import media_of
-from catgen.runs.evaluate import describe, evaluate
+from catgen.runs.evaluate import evaluate, shown
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord, read_record, write_record
 from tests.evaluation.test_given import EVENT, GIVEN, MODEL, TABLE, X
@@ -82,7 +82,7 @@ def test_evaluation_gives_the_labels_of_the_data_or_none(run):
   with_labels = evaluate(run)
   expected = -np.mean([log_probs(label, x) for (label,), x in zip(GIVEN, X, strict=True)]) / 3 / math.log(2)
   assert with_labels.result["value"] == pytest.approx(expected, rel=1e-5)
-  assert "labels given: data" in describe(with_labels)
+  assert "labels given: data" in shown(with_labels.result)
   without = evaluate(run, given="none")
   assert without.result["value"] == pytest.approx(-np.mean(log_probs(2, X)) / 3 / math.log(2), rel=1e-5)
 

@@ -36,7 +36,8 @@ def changed(**keys):
 def test_what_is_read_was_written(tmp_path):
   labels = (Attribute("a", tuple("vwxyz")), Attribute("b", ("", "1")))
   full = RECORD._replace(
-    event=EventSpec((2, 2), 3, given=(5, 2)),
+    event=EventSpec((2, 2), 3, given=(5, 2), ignores=True),
+    longest=3,
     attributes=labels,
     changes=(Change(3, "training.num_steps", 10, 20),),
     lineage=(Ancestor("fork", "/runs/a", 7),),
