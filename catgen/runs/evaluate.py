@@ -268,8 +268,9 @@ def _measure(
         keep=partial_scores.keep,
       )
     except Stopped as stop:
-      kept = "the same command goes on" if partial_scores.write() else "what was scored could not be kept"
-      told = f"stopped after {len(partial_scores.parts)} of {len(batches)} batches; {kept}"
+      kept = partial_scores.write() or not partial_scores.parts
+      comfort = "the same command goes on" if kept else "what was scored could not be kept"
+      told = f"stopped after {len(partial_scores.parts)} of {len(batches)} batches; {comfort}"
       raise Stopped(told, stop.code) from stop
   partial_scores.remove()
   return found

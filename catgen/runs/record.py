@@ -18,7 +18,7 @@ from catgen.files import write_text
 from catgen.given import label_numbers
 from catgen.interfaces import Attribute, Batch, Codec, DataSource, EventSpec, InputError
 from catgen.runs.changes import Change, changes_between, compared, merged
-from catgen.runs.schema import FILE_NAME, FORMAT, read_content
+from catgen.runs.schema import FILE_NAME, FORMAT, event_of, read_content
 
 
 class Ancestor(NamedTuple):
@@ -114,8 +114,12 @@ def continued(old: RunRecord, new: RunRecord, step: int, workdir: str) -> RunRec
 def definition(record: RunRecord) -> dict[str, Any]:
   """Returns what each checkpoint says of its run: the model and its examples, so that a record that was changed by
   hand does not pass for the one that the model was trained with."""
-  event = {name: list(value) if isinstance(value, tuple) else value for name, value in record.event._asdict().items()}
-  return {"format": FORMAT, "model": record.config["model"], "event": event, "codec": _hash(record.codec.spec)}
+  return {
+    "format": FORMAT,
+    "model": record.config["model"],
+    "event": _listed(record.event),
+    "codec": _hash(record.codec.spec),
+  }
 
 
 def check_definition(record: RunRecord, stored: Mapping[str, Any], step: int, workdir: str) -> None:
@@ -129,7 +133,8 @@ def check_definition(record: RunRecord, stored: Mapping[str, Any], step: int, wo
   """
   if not stored:
     return
-  there = {**stored, "model": fill(EXPERIMENT.parts["model"], stored["model"], "model")}
+  model = fill(EXPERIMENT.parts["model"], stored["model"], "model")
+  there = {**stored, "model": model, "event": _listed(event_of(stored["event"]))}
   here = definition(record)
   one, other = (flat({name: found.get(name) for name in ("model", "event", "codec")}) for found in (there, here))
   different = [key for key in {**one, **other} if one.get(key) != other.get(key)]
@@ -219,6 +224,10 @@ def _moved(value: Any, folder: str) -> Any:
     return value
   found = os.path.join(folder, os.path.expanduser(value))
   return found if os.path.exists(found) else value
+
+
+def _listed(event: EventSpec) -> dict[str, Any]:
+  return {name: list(value) if isinstance(value, tuple) else value for name, value in event._asdict().items()}
 
 
 def _hash(spec: Mapping[str, Any]) -> str:

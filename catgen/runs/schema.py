@@ -70,7 +70,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
   return checked | {
     "bytes_per_position": size,
     "config": _config(config),
-    "event": _event(event),
+    "event": event_of(event),
     "codec": _codec(codec),
     "attributes": _attributes(content),
     "changes": _objects(content, "changes", ("step", "key", "before", "after")),
@@ -97,7 +97,8 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
   return resolved
 
 
-def _event(event: dict[str, Any]) -> EventSpec:
+def event_of(event: dict[str, Any]) -> EventSpec:
+  """Returns the events that a record describes; a field that it lacks has its default."""
   shape, given = (_sizes(event, name) for name in ("shape", "given"))
   num_classes = event.get("num_classes")
   if type(num_classes) is not int or num_classes < 1:
