@@ -62,7 +62,7 @@ def array_source(
     _check_rule(split_rule, ignore, relabel)
     for name, array in arrays.items():
       check_shape(name, array, next(iter(arrays.values())), length)
-    meaning, num_classes, gaps = _meaning(arrays, num_classes, tuple(ignore), relabel)
+    meaning, num_classes, gaps = _meaning(arrays, num_classes, tuple(ignore), relabel, split_rule)
     if given is not None:
       check_labels(given, arrays, length)
     hashed = _Hashed(split_rule, num_classes, meaning)
@@ -163,7 +163,7 @@ def _check_rule(rule: int, ignore: Sequence[int], relabel: bool) -> None:
 
 
 def _meaning(
-  arrays: dict[str, np.ndarray], num_classes: int | None, ignore: tuple[int, ...], relabel: bool
+  arrays: dict[str, np.ndarray], num_classes: int | None, ignore: tuple[int, ...], relabel: bool, rule: int
 ) -> tuple[LabelIds, int, str]:
   """Returns which id is which category, their number, and a hint where some of them do not occur."""
 
@@ -174,6 +174,8 @@ def _meaning(
   if relabel:
     ids = relabelled(used, num_classes)
     return LabelIds(ids, ignore), len(ids), ""
+  if rule != SPLIT_RULE and num_classes is None:
+    num_classes = max(2, used.largest + 1)  # versions of those rules had no bound
   number = number_of_categories(used, num_classes)
   if used.smallest < 0 or used.largest >= number:
     _refuse_outside(arrays, number, ignore)

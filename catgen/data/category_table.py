@@ -67,8 +67,13 @@ def make_table(
   return table._replace(of_colors=read.of_colors, names=read.names, colors=colors)
 
 
-def table_of_colors(colors: Sequence[str], other: int | None) -> CategoryTable:
-  """Returns the table in which category i is the i-th of colors "#rrggbb", all different."""
+def table_of_colors(
+  colors: Sequence[str], other: int | None, num_classes: int | None, ignore: Sequence[int] = ()
+) -> CategoryTable:
+  """Returns the table in which category i is the i-th of colors "#rrggbb", all different; no id can be ignored."""
+  if num_classes not in (None, len(colors)):
+    raise InputError(f"colors has {len(colors)} entries for {num_classes} categories; give one for each")
+  _check_ignored_colors(ignore)
   pairs = {color_code(color): i for i, color in enumerate(colors)}
   if len(pairs) < len(colors):
     raise InputError("colors lists a color twice, and the maps are in colors; say by mapping which categories they are")
@@ -109,11 +114,16 @@ def _check_words(mapping: str, read: Mapping, other: int | None, ignore: Sequenc
   """Raises InputError where other keys say what the mapping says otherwise."""
   if read.other is not None and other is not None:
     raise InputError(f"mapping {mapping!r} says what other is, and other is {other}; keep one of them")
-  if ignore and read.of_colors:
-    raise InputError(f'ignore has the id {ignore[0]}, but the maps are in colors; write "#rrggbb:ignore" in mapping')
+  if read.of_colors:
+    _check_ignored_colors(ignore)
   twice = [i for i in ignore if read.pairs.get(i, IGNORED) != IGNORED]
   if twice:
     raise InputError(f"the id {twice[0]} is ignored, and mapping {mapping!r} gives it a category; keep one of them")
+
+
+def _check_ignored_colors(ignore: Sequence[int]) -> None:
+  if ignore:
+    raise InputError(f'ignore has the id {ignore[0]}, but the maps are in colors; write "#rrggbb:ignore" in mapping')
 
 
 def _first_colors(pairs: dict[int, int], num_classes: int) -> tuple[str, ...]:

@@ -12,10 +12,19 @@ from catgen.data.tables import read_table
 from catgen.interfaces import InputError
 
 
-def find_files(folder: str, pattern: str) -> dict[str, list[str]]:
-  """Returns the files of every split, or of "" where no folder at the top is called like a split, in a fixed order."""
+def find_files(folder: str, pattern: str, *, links: bool = True) -> dict[str, list[str]]:
+  """Returns the files of every split, or of "" where no folder at the top is called like a split, in a fixed order.
+
+  Args:
+    folder: where files are, at any depth.
+    pattern: of their names.
+    links: whether folders behind links are read too.
+
+  Raises:
+    InputError: there are none, a folder cannot be read, or some files lie in no split.
+  """
   found = {}
-  for place, files in _folders(folder, ()):
+  for place, files in _folders(folder, links):
     for name in fnmatch.filter(files, pattern):
       inside = os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
       if not name.startswith("."):
@@ -34,8 +43,8 @@ def find_files(folder: str, pattern: str) -> dict[str, list[str]]:
   return {name: splits[name] for name in ("", *NAMES) if name in splits}
 
 
-def _folders(folder: str, above: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-  """Yields a folder and all below it, also behind links, but for links back to a folder above, with their files."""
+def _folders(folder: str, links: bool, above: tuple[str, ...] = ()) -> Iterator[tuple[str, list[str]]]:
+  """Yields a folder and all below it, with their files; never a link back to a folder that it lies in."""
   real = os.path.realpath(folder)
   if real in above:
     return
@@ -46,8 +55,8 @@ def _folders(folder: str, above: tuple[str, ...]) -> Iterator[tuple[str, list[st
     raise InputError(f"{folder} cannot be read ({error.strerror}); check its permissions") from error
   yield folder, [name for _, name, is_folder in entries if not is_folder]
   for path, _, is_folder in entries:
-    if is_folder:
-      yield from _folders(path, (*above, real))
+    if is_folder and (links or not os.path.islink(path)):
+      yield from _folders(path, links, (*above, real))
 
 
 def labels_of_files(folder: str, files: dict[str, list[str]], labels: str) -> Labels:

@@ -12,8 +12,8 @@ from catgen.data.codecs import integer_dtype
 from catgen.interfaces import Attribute, Batch, DataSource, InputError, Split
 
 NAMES = ("train", "validation", "test")
-# What of a record fractions hash. 1: its bytes as they are stored. 2: its integers in the fewest bytes that hold
-# num_classes. 3: its integers alone, see `as_integers`. A rule is never changed: old work directories name theirs.
+# What of a record fractions hash. 1: its bytes as they are stored (until commit 7d560fe). 2: its integers in the fewest
+# bytes that hold num_classes. 3: its integers alone, see `as_integers`. A rule never changes: runs were split by it.
 SPLIT_RULES = (1, 2, 3)
 SPLIT_RULE = 3
 ANY_INTEGERS = 2**32  # num_classes under which a fingerprint does not depend on it: that of rule 3

@@ -316,6 +316,8 @@ def test_c3_nearest_neighbors_and_augmentation_keep_what_is_ignored(tmp_path):
 def test_c3_ignore_that_contradicts_itself_is_refused(tmp_path):
   path = saved(tmp_path / "a.npy", framed(2))
   refused("every position is ignored; correct ignore", array_file, path, ignore=(0, 1, 2, 255), splits=ALL)
+  folder = in_folder(tmp_path / "maps", framed(2))
+  refused("00.png: category 2 at index", label_maps, folder, num_classes=2, ignore=(255,))
   refused("the id 2 is ignored, and mapping .* gives it", label_maps, path, mapping="0:0 1:1 2:1", ignore=(2,))
   refused("says what other is, and other is 1", label_maps, path, mapping="0:0 other:ignore", other=1)
   refused("ignores all that it lists", label_maps, path, mapping="0:ignore")
@@ -394,7 +396,11 @@ def test_c4_an_unknown_color_is_named_with_file_and_pixel(tmp_path):
   smooth.save(tmp_path / "0.jpg")
   refused(r"0\.jpg is no PNG file but JPEG, whose label ids are not exact", label_maps, folder, pattern="*.jpg")
   refused("colors lists a color twice", label_maps, folder, colors=("#000000", "#000000"))
-  refused('write "#rrggbb:ignore" in mapping', label_maps, folder, mapping=mapping, ignore=(3,))
+  (tmp_path / "0.jpg").unlink()
+  for keywords in ({"mapping": mapping}, {"colors": ("#000000", "#000001")}):
+    color_folder(tmp_path, MAPS[:2] % 4)
+    refused('write "#rrggbb:ignore" in mapping', label_maps, folder, ignore=(3,), **keywords)
+  refused("colors has 2 entries for 3 categories", label_maps, folder, 3, colors=("#000000", "#000001"))
 
 
 def test_c4_palettes_that_differ_are_no_ids(tmp_path):
@@ -408,6 +414,8 @@ def test_c4_palettes_that_differ_are_no_ids(tmp_path):
           str(tmp_path))  # fmt: skip
   by_number = label_maps(str(tmp_path), num_classes=4, colors=("#000000", "#000001", "#000002", "#000003"), splits=ALL)
   np.testing.assert_array_equal(whole(by_number).x, MAPS[:2] % 4)
+  before = label_maps(str(tmp_path), splits=ALL, split_rule=2)
+  np.testing.assert_array_equal(whole(before).x, MAPS[:2] % 4)
   by_color = label_maps(str(tmp_path), mapping="#804080:0 #00008e:1 #464646:2 #000000:3", splits=ALL)
   np.testing.assert_array_equal(whole(by_color).x[1], np.array([1, 0, 2, 3])[MAPS[1] % 4])
 
@@ -444,6 +452,7 @@ def test_c7_how_many_categories_are_meant_has_a_bound(tmp_path):
   assert number(MOST_CATEGORIES - 1, 2**15) == MOST_CATEGORIES
   refused("1,048,577 categories", number, MOST_CATEGORIES, 2**15)
   refused("num_classes is 2147483648; it must be", number, 5, 5, num_classes=2**31)
+  assert number(MOST_CATEGORIES, 2, split_rule=2) == MOST_CATEGORIES + 1  # as it was
   refused("2 ids .0, 9., but num_classes, names or colors say 3", number, 9, 2, num_classes=3, relabel=True)
 
 
@@ -626,6 +635,7 @@ def test_folders_behind_links_are_read_once_and_links_back_are_not_followed(tmp_
   (folder / "val" / "self").symlink_to("self")
   source = label_maps(str(folder))
   assert {name: split.num_examples for name, split in source.splits.items()} == {"train": 2, "validation": 2}
+  assert list(label_maps(str(folder), split_rule=2).splits) == ["validation"]
   (folder / "val" / "gone.png").symlink_to("nowhere.png")
   refused(r"gone\.png does not exist", label_maps, str(folder))
 

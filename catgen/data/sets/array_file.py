@@ -34,8 +34,8 @@ def array_file(
       read by no network and count 0 nats.
     relabel: number the values that occur, ascending, as categories 0 to K - 1. Files of samples and inputs hold the
       values as they are.
-    split_rule: which rule splits by fractions and makes the SHA-256: 3, by the integers alone; 1 and 2 are those of
-      earlier versions, for work directories of theirs.
+    split_rule: which rule splits by fractions and makes the SHA-256: 3, by the integers alone; 1 and 2 read as earlier
+      versions did, for work directories of theirs.
 
   Raises InputError for other dtypes than integers and booleans, differing shapes and values outside [0, K).
   """

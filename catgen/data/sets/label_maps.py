@@ -18,6 +18,7 @@ from catgen.data.category_table import (
   to_categories,
 )
 from catgen.data.codecs import check_range, integer_dtype
+from catgen.data.label_ids import are_valid
 from catgen.data.label_images import LabelImage, color_codes, has_channels, nearest, read_png, read_png_colors
 from catgen.data.labels import load_labels
 from catgen.data.legends import make_legend
@@ -76,23 +77,23 @@ def label_maps(
   """
   names, colors, path = _listed(names), _listed(colors), os.path.expanduser(path)
   known = num_classes or len(names) or len(colors) or None
-  files = find_files(path, pattern) if os.path.isdir(path) else None
+  files = find_files(path, pattern, links=split_rule == SPLIT_RULE) if os.path.isdir(path) else None
   if files is None and labels is not None:
     raise InputError(f"{path} is no folder, so labels names no files; put them in it as the array `given`")
   first = next(iter(files.values()))[0] if files else ""
   if files and mapping is None and colors and has_channels(_content(first), first):
-    table: CategoryTable | None = table_of_colors(colors, other)
+    table: CategoryTable | None = table_of_colors(colors, other, num_classes, ignore)
   else:
     table = make_table(mapping, other, known, ignore)
   if table is not None and relabel:
-    raise InputError("relabel numbers the ids that occur, mapping and other say what they become; give one of them")
+    raise InputError("relabel numbers the ids that occur; leave it out where mapping, colors or other say what to do")
   reader = _Reader(table, known, tuple(ignore), relabel, None if shape is None else _checked_size(shape), crop)
   palette: tuple[str, ...] = ()
   if files is not None:
     given = None if labels is None else labels_of_files(path, files, labels)
     if table is None:
       palette = read_png(_content(first), first).colors
-    by_palette: dict[int, tuple[str, str]] | None = None if colors else {}
+    by_palette: dict[int, tuple[str, str]] | None = None if colors or split_rule != SPLIT_RULE else {}
     arrays = {name: _read_files(found, reader, by_palette) for name, found in files.items()}
   else:
     arrays = load_arrays(existing_file(path))
@@ -149,9 +150,9 @@ class _Reader(NamedTuple):
     small = ids if self.size is None else nearest(ids, self.size, crop=self.crop)
     if self.table is not None:
       return to_categories(small, self.table, place, ids)
-    if self.num_classes is not None and not self.ignore and not self.relabel:
+    if self.num_classes is not None and not self.relabel:
       try:
-        check_range(small, self.num_classes)
+        check_range(np.where(are_valid(small, self.ignore), small, small.dtype.type(0)), self.num_classes)
       except InputError as error:
         raise InputError(f"{place}: {error}") from error
     return small
