@@ -56,11 +56,11 @@ def infill(
 
   Args:
     run: the model.
-    example: a text with holes, or an array in which -1 is a hole, instead of what the flags name.
+    example: a text with holes, or an array in which holes are as in a file, instead of what the flags name.
     text: the pattern, where examples are text; `hole` stands for each missing character.
     hole: one character that stands for a missing one.
     pad: continue a short pattern by holes; otherwise its length must be the model's.
-    input: arrays: a .npy file of one example, or of several (see --index); -1 = a hole.
+    input: arrays: a .npy file of one example, or of several (see --index); -1 (or one below negative ids) = a hole.
     split: arrays: take an example of the run's data: train, validation or test.
     index: number of the example in --input or --split.
     region: maps: a hole, top,left,height,width in rows and columns; may be repeated.

@@ -366,6 +366,7 @@ def test_c4_colors_are_categories(tmp_path, mode):
     ways.append(label_maps(folder, colors=words, splits=(4, 1, 1)))
   np.save(tmp_path / "a.npy", COLORS[maps])
   ways.append(label_maps(str(tmp_path / "a.npy"), mapping=inline, splits=(4, 1, 1)))
+  ways.append(label_maps(str(tmp_path / "a.npy"), colors=words, splits=(4, 1, 1)))
   for source in ways:
     np.testing.assert_array_equal(whole(source).x, maps)
     assert source.codec.legend.colors == tuple(words)
@@ -454,6 +455,13 @@ def test_c7_how_many_categories_are_meant_has_a_bound(tmp_path):
   refused("num_classes is 2147483648; it must be", number, 5, 5, num_classes=2**31)
   assert number(MOST_CATEGORIES, 2, split_rule=2) == MOST_CATEGORIES + 1  # as it was
   refused("2 ids .0, 9., but num_classes, names or colors say 3", number, 9, 2, num_classes=3, relabel=True)
+
+
+def test_c7_labels_that_are_given_have_the_same_bound(tmp_path):
+  np.savez(tmp_path / "a.npz", x=MAPS[:3], given=np.array([1, 2**40, -1]))
+  refused("labels reach 1,099,511,627,776, .* and 2 occur", array_file, str(tmp_path / "a.npz"), splits=ALL)
+  np.savez(tmp_path / "a.npz", x=MAPS[:3], given=np.array([1, 4095, -1]))
+  assert array_file(str(tmp_path / "a.npz"), splits=ALL).event.given == (4096,)
 
 
 def test_c7_more_ids_than_a_model_has_categories_are_counted_no_further(monkeypatch):

@@ -80,8 +80,10 @@ def label_maps(
   files = find_files(path, pattern, links=split_rule == SPLIT_RULE) if os.path.isdir(path) else None
   if files is None and labels is not None:
     raise InputError(f"{path} is no folder, so labels names no files; put them in it as the array `given`")
-  first = next(iter(files.values()))[0] if files else ""
-  if files and mapping is None and colors and has_channels(_content(first), first):
+  arrays = {} if files is not None else load_arrays(existing_file(path))
+  first = "" if files is None else next(iter(files.values()))[0]
+  in_colors = has_channels(_content(first), first) if first else next(iter(arrays.values())).ndim == 4
+  if colors and mapping is None and in_colors:
     table: CategoryTable | None = table_of_colors(colors, other, num_classes, ignore)
   else:
     table = make_table(mapping, other, known, ignore)
@@ -96,7 +98,6 @@ def label_maps(
     by_palette: dict[int, tuple[str, str]] | None = None if colors or split_rule != SPLIT_RULE else {}
     arrays = {name: _read_files(found, reader, by_palette) for name, found in files.items()}
   else:
-    arrays = load_arrays(existing_file(path))
     given = load_labels(path)
     if table is not None or reader.size is not None:
       arrays = {name: _read_array(array, path, name, reader) for name, array in arrays.items()}
