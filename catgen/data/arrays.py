@@ -133,10 +133,17 @@ class _Hashed(NamedTuple):
     """What the fingerprint takes for the number of categories."""
     return ANY_INTEGERS if self.rule == SPLIT_RULE else self.num_classes
 
-  def integers(self, stored: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
-    """Returns the integers that the fingerprint covers."""
+  def integers(self, stored: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "..."]:
+    """Returns the integers that the fingerprint covers; ids of more than 32 bits are two words."""
     if self.rule != SPLIT_RULE:
       return stored
+    words, ids = self._words(stored), self.meaning.ids
+    if ids is None or 0 <= ids[0] <= ids[-1] < 2**32 - 1:
+      return words
+    high = as_integers(stored.astype(np.int64) >> 32)
+    return np.stack([words, np.where(are_valid(stored, self.meaning.ignore), high, np.uint32(2**31))], axis=-1)
+
+  def _words(self, stored: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
     ignore = self.meaning.ignore
     return as_integers(stored, are_valid(stored, ignore) if ignore else None)
 
@@ -151,7 +158,7 @@ class _Hashed(NamedTuple):
 
     @functools.lru_cache(maxsize=1)
     def block(number: int) -> np.ndarray:
-      return self.integers(records[number * step : (number + 1) * step])
+      return self._words(records[number * step : (number + 1) * step])
 
     return lambda i: block(i // step)[i % step].tobytes()
 

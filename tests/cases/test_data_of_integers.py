@@ -493,6 +493,19 @@ def test_c7_relabelled_ids_are_read_and_written_as_they_are(tmp_path, ids):
   assert codec.decode(np.full((4, 5), -1)).tolist() == np.full((4, 5), nothing).tolist()
 
 
+def test_c7_a_fingerprint_tells_ids_of_any_size_and_what_is_ignored_apart():
+  def fingerprint(ids, ignore=()):
+    array = np.array(ids, np.int64)[:, None]
+    return array_source({"": array}, "here", None, ALL, ignore=ignore, relabel=True).fingerprint
+
+  several = [[0, 1, 2], [0, 1, 2 + 2**32], [0, 1, 2**40], [0, 1, 2 - 2**32], [0, 1, -1], [0, 1, 2**32 - 1], [0, 1, 3]]
+  several += [[0, 2, 1], [0, 1, 2, 2]]
+  found = [fingerprint(ids) for ids in several]
+  found += [fingerprint([0, 1, 2], (2,)), fingerprint([0, -1, 2], (2,)), fingerprint([0, -1, 2], (-1,))]
+  assert len(set(found)) == len(found)
+  assert fingerprint([0, 1, 2], (2,)) == fingerprint([0, 1, 7], (7, 8))  # which number means "nothing" is no datum
+
+
 def test_c7_relabelled_maps_have_the_colors_of_their_ids(tmp_path):
   from PIL import Image
 
