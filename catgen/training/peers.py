@@ -24,7 +24,7 @@ from catgen.interfaces import InputError
 CONNECT_SECONDS = 5.0
 VERDICT_SECONDS = 15.0  # that an error waits for the news that a process is gone, which explains it
 GRACE_SECONDS = 5.0  # between the error of another process and the end of this one
-GONE = 1  # exit code
+GONE, FAILED = 1, 2  # exit codes: another process is gone; this one has failed
 _watches: list["_Watch"] = []
 _BYE, _FAILED = 0xFFFF, 0xFFFE
 
@@ -64,6 +64,7 @@ class _Watch(threading.Thread):
   def __init__(self, peers: dict[int, socket.socket], comfort: Callable[[], str]):
     super().__init__(name="catgen peers", daemon=True)
     self.peers, self.comfort = peers, comfort
+    self.failed = False  # this process has said its error, and only waits for the others
     self.connections = tuple(peers.values())  # kept open to the end of the process: closing one would say "gone"
 
   def run(self) -> None:
@@ -94,6 +95,8 @@ class _Watch(threading.Thread):
 
   def end(self, number: int) -> None:
     """Tells the others, and the user, and ends this process without asking anything of what is gone."""
+    if self.failed:
+      os._exit(FAILED)
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     for other, connection in self.peers.items():
       if other != number:
@@ -107,6 +110,7 @@ class _Watch(threading.Thread):
 
   def leave(self, word: int) -> None:
     """Tells that this process leaves, in good order or with an error of its own."""
+    self.failed = word == _FAILED
     for connection in self.connections:
       with contextlib.suppress(OSError):
         connection.sendall(_word(word))
