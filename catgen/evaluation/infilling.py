@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -92,6 +92,7 @@ def infill(
   batch_size: int = 64,
   given: Int[np.ndarray, "attributes"] | None = None,
   options: SampleOptions = DEFAULT_OPTIONS,
+  progress: Callable[[int], Any] = lambda count: None,
 ) -> Samples:
   """Returns `num_samples` completions of one pattern, equal to x where observed; given: labels, None = none is given.
 
@@ -123,7 +124,7 @@ def infill(
     labels = None if given is None else labels_of_each(model.event, given, len(numbers))
     return draw(params, patterns, flags, keys, labels, state)
 
-  return in_batches(draw_some, num_samples, batch_size, key)
+  return in_batches(draw_some, num_samples, batch_size, key, progress)
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,6 +1,7 @@
 """Completions of examples of which some positions are missing: a text with gaps, a map with unknown regions."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from catgen.evaluation import infilling
 from catgen.interfaces import Batch, InputError
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
+from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
 from catgen.runs.sample import check_output, sample_options
@@ -53,6 +55,7 @@ def infill(
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
+  progress: OpenProgress = no_progress,
 ) -> Infilled:
   """Completes an example: each hole is drawn from the model given the rest.
 
@@ -81,6 +84,7 @@ def infill(
     output: also write the completions, exactly: .npy (integers); of text also .jsonl, or .txt (one a line, where none
       can have a line break).
     pictures: leave pictures in the work directory, where examples can be pictured.
+    progress: opens the bar.
 
   Raises:
     InputError: nothing is given to complete, or it does not fit the model.
@@ -95,19 +99,23 @@ def infill(
     raise InputError('nothing to complete; give --text="a pat____"')
   else:
     pattern = media.parse(text, hole=hole, pad=pad)
-  drawn = infilling.infill(
-    run.model,
-    run.params,
-    run.state,
-    pattern.x,
-    pattern.observed,
-    key=jax.random.key(seed),
-    given=numbers_of(run.record, given),
-    num_samples=num_samples,
-    options=sample_options(
-      run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
-    ),
+  options = sample_options(
+    run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
   )
+  with closing(progress(num_samples, unit="completion", title="infill")) as bar:
+    drawn = infilling.infill(
+      run.model,
+      run.params,
+      run.state,
+      pattern.x,
+      pattern.observed,
+      key=jax.random.key(seed),
+      given=numbers_of(run.record, given),
+      num_samples=num_samples,
+      batch_size=run.record.config["sampling"]["batch_size"],
+      options=options,
+      progress=bar.update,
+    )
   completed, known = np.asarray(drawn.x), pattern.observed | reached_positions(run.record)
   if output is not None:
     media.written(output, batch_of(completed, np.broadcast_to(_up_to_last(known), completed.shape)))

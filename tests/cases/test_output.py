@@ -27,7 +27,9 @@ from catgen.processes import SCHEDULES
 from catgen.reporting import progress, terminal
 from catgen.runs import sample as sampling
 from catgen.runs import score as scoring
+from catgen.runs.choose import choose
 from catgen.runs.correct import correct
+from catgen.runs.demo import beginning, demo
 from catgen.runs.infill import infill
 from catgen.runs.sample import sample as draw_samples
 from catgen.runs.sample import sample_options
@@ -36,6 +38,7 @@ from tests.contracts import exact
 from tests.models import test_autoregressive_chain as chain
 from tests.models.stubs import keys_up_to, neighbor, own, spec_of, table
 from tests.processes.test_processes import kernel
+from tests.tiny_run import tiny_config
 
 LENGTH = 6
 IN_A_LINE = 'ab "\\\t\u00a0\u200d\u2028\u2029\x85\x0b\x0c\x1c\x1e\0é東_'  # not what ends a line, whatever else there is
@@ -249,6 +252,20 @@ def test_d2_bytes_that_are_no_utf8_are_shown(before, after):
   assert len(changes) == max(1, (x != y).sum())
   states = np.where(np.arange(LENGTH) % 3 == 0, 256, y)
   assert BYTES.frames(states[None])[0].count(terminal.MASK) >= 2
+
+
+def test_d2_a_sentence_is_cut_where_positions_end_and_refused_before_a_tour(text, tmp_path):
+  assert beginning("aéé", byte_codec(), 4) == "aé"
+  assert beginning("aé", alphabet_codec("aé"), 4) == "aé"
+  with pytest.raises(InputError, match="character 'X'"):
+    demo(tiny_config(text), str(tmp_path / "tour"), sentence="X", say=lambda line: None)
+  assert not os.listdir(tmp_path)
+
+
+def test_d1_texts_that_no_file_can_hold_are_refused_by_number(tmp_path):
+  with pytest.raises(InputError, match=r"text 1 has '\\ud800', half a character"):
+    choose(["ab", "a\ud800", "ba"], str(tmp_path))
+  assert not os.listdir(tmp_path)
 
 
 def test_d2_a_changed_byte_marks_its_character():
