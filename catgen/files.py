@@ -87,15 +87,18 @@ def is_stream(path: Path, number: int | None = None) -> bool:
 def check_writable(path: Path | None, *, remedy: str = "choose another --output") -> None:
   """Raises InputError where a file that the user named cannot be written: before the work, and not after it.
 
-  A file that was not there is made, of 0 bytes; one that was keeps what it has. A pipe is not opened, since its reader
-  would take the end of this for the end of everything.
+  A file that was there keeps what it has, and where there was none there is none afterwards: the work may be refused
+  yet. A pipe is not opened, since its reader would take the end of this for the end of everything.
   """
   if path is None:
     return
   place = os.path.expanduser(path)
   if is_stream(place) and os.access(place, os.W_OK):
     return
+  is_new = not os.path.exists(place)
   try:
     open(place, "ab").close()
+    if is_new:
+      os.remove(os.path.realpath(place))  # of a link that leads nowhere yet, the link stays
   except OSError as error:
     raise write_error(path, error, remedy=remedy) from error

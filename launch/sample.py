@@ -8,9 +8,9 @@
   python -m launch.sample --workdir=runs/quickstart --num_samples=64 --compare   # statistics beside those of the data
 
 A file holds exactly what was drawn: .npy of anything (-1: no category); of text .jsonl, a line {"text": "..."}, or
-{"categories": [...]} where the text does not say it; .txt where no sample can have a line break, be empty or be no
-text. score, infill and spellcheck read them. Of label maps it leaves samples.png in the work directory; with --compare also samples_beside_data.png and
-statistics.png. TensorBoard shows them too.
+{"categories": [...]} where the text does not say it; .txt where no sample can have a line break, be empty, or be no
+text. score, infill and spellcheck read them. Of label maps it leaves samples.png in the work directory; with --compare
+also samples_beside_data.png and statistics.png. TensorBoard shows them too.
 """
 
 import sys

@@ -62,6 +62,8 @@ def has_color() -> bool:
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
   """Returns aligned columns, numbers to the right. A float is shown with four digits after the point.
 
+  Cells are in characters that the standard output has, see `encodable`: signs that are spelled take more room.
+
   Example:
     >>> print(table(["model", "bits"], [["bigram", 3.41], ["5-gram", 2.25]]))
     model     bits
@@ -69,16 +71,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     bigram  3.4100
     5-gram  2.2500
   """
-  body = [list(row) for row in rows]
-  cells = [[_cell(value) for value in row] for row in body]
-  widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+  body, encoding = [list(row) for row in rows], getattr(sys.stdout, "encoding", None) or "utf-8"
+  titles, *cells = ([encodable(_cell(value), encoding) for value in row] for row in (header, *body))
+  widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
   right = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(header))]
 
   def line(values: Sequence[str]) -> str:
     aligned = (value.rjust(w) if r else value.ljust(w) for value, w, r in zip(values, widths, right, strict=True))
     return "  ".join(aligned).rstrip()
 
-  return "\n".join([line(list(header)), "  ".join("-" * w for w in widths), *map(line, cells)])
+  return "\n".join([line(titles), "  ".join("-" * w for w in widths), *map(line, cells)])
 
 
 def plus_minus(value: float, error: float | None, digits: int = 4) -> str:

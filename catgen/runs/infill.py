@@ -77,12 +77,12 @@ def infill(
       run's.
     top_k: draw among so many of the most probable categories; default: the run's, or all.
     top_p: draw among the most probable categories that together have so much probability; default: the run's, or 1.
-    forbid: categories that are never drawn into a hole: characters of text; of arrays their numbers or names, with
-      commas between them; default: the run's, or none.
+    forbid: categories that are never drawn into a hole: characters of text; of arrays their ids or names, of tokens
+      their numbers, with commas between them; default: the run's, or none.
     given: a label that all completions have, name=value; may be repeated.
     seed: of the draws.
     output: also write the completions, exactly: .npy (integers); of text also .jsonl, or .txt (one a line, where none
-      can have a line break).
+      can have a line break or be empty).
     pictures: leave pictures in the work directory, where examples can be pictured.
     progress: opens the bar.
 

@@ -69,12 +69,12 @@ def sample(
       run's.
     top_k: draw among so many of the most probable categories; default: the run's, or all.
     top_p: draw among the most probable categories that together have so much probability; default: the run's, or 1.
-    forbid: categories that are never drawn: characters of text; of arrays their numbers or names, with commas between
-      them; default: the run's, or none.
+    forbid: categories that are never drawn: characters of text; of arrays their ids or names, of tokens their numbers,
+      with commas between them; default: the run's, or none.
     given: a label that all samples have, name=value; may be repeated.
     seed: of the draws.
     output: write the samples, exactly as drawn: .npy (integers); of text also .jsonl, or .txt (one a line, where no
-      sample can have a line break); default: show them.
+      sample can have a line break or be empty); default: show them.
     chain: also show how samples emerge from noise, with a PNG and a GIF in the work directory.
     num_frames: states of the chain that are kept.
     compare: also set statistics of the samples beside those of the data.
