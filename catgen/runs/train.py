@@ -203,7 +203,7 @@ def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
     reason = f"examples are {_media(experiment).name} of shape {model.event.shape}, of which there are no pictures"
   if reason:
     raise InputError(f"config.training.validation_samples is {number}, but {reason}; set it to 0")
-  options = sample_options(config)
+  options = sample_options(config, _media(experiment))
   key = jax.random.fold_in(jax.random.key(config["seed"]), 3)
   draw = partial(model.sample, options=options)
   jax.eval_shape(lambda params, state: draw(params, key[None], state=state), target.params, target.model_state)

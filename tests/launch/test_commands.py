@@ -13,7 +13,7 @@ from catgen.config.arguments import arguments_of, converted
 from catgen.interfaces import InputError
 from catgen.runs.command import TERMINAL
 from catgen.runs.train import Trained
-from launch import cli, denoise, main
+from launch import cli, main
 from tests.tiny_run import OVERRIDES, ROOT
 
 FILES = sorted((ROOT / "launch").glob("*.py"))
@@ -144,19 +144,6 @@ def test_exit_codes_are_those_of_the_record_and_of_signals(monkeypatch, capsys):
   assert performed(KeyboardInterrupt()) == 130
   assert performed(InputError("wrong")) == 2
   assert errors(capsys) == "error: wrong"
-
-
-def test_a_reader_that_has_gone_is_no_error(monkeypatch):
-  replaced = []
-
-  def perform(*_):
-    raise BrokenPipeError
-
-  monkeypatch.setattr(cli, "perform", perform)
-  monkeypatch.setattr(cli.os, "dup2", lambda *arguments: replaced.append(arguments))
-  monkeypatch.setattr(cli.sys, "stdout", open("/dev/null", "w"))  # noqa: SIM115
-  assert cli.main("", [], *denoise.COMMANDS) == 0
-  assert len(replaced) == 1
 
 
 def test_the_console_command_lists_and_runs_all(capsys):
