@@ -154,7 +154,7 @@ def test_the_console_command_lists_and_runs_all(capsys):
   assert main.main(["evaluate", "--help"]) == 0
   assert "launch.evaluate --workdir" in capsys.readouterr().out
   assert main.main(["evalate"]) == 2
-  assert errors(capsys).startswith("error: there is no command 'evalate'; the commands are train, evaluate")
+  assert errors(capsys).startswith("error: there is no command 'evalate'; the commands are train, fork, ls")
 
 
 @pytest.mark.parametrize("name", [*(f"launch.{name}" for name in main.COMMANDS), *BENCHMARKS])
