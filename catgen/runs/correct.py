@@ -1,7 +1,7 @@
 """Correction of wrong categories: a sentence with typos, a map with wrong pixels; and how well that works."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from catgen.interfaces import Batch
 from catgen.media import Media
 from catgen.media.medium import marked
 from catgen.reporting import terminal, writers
+from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import first_examples
 from catgen.runs.infill import one_example
 from catgen.runs.load import Run
@@ -67,6 +68,7 @@ def correct(
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
+  say: Callable[[str], None] = print,
 ) -> Corrected:
   """Corrects one example.
 
@@ -88,6 +90,7 @@ def correct(
     seed: of the errors that are made.
     output: also write the example, as corrected by the first method, to this file (.npy; one line for text).
     pictures: leave a picture in the work directory, where examples can be pictured.
+    say: receives a line where it cannot be written.
 
   Raises:
     InputError: the model cannot denoise, or the example does not fit it.
@@ -113,7 +116,7 @@ def correct(
   corrected = Corrected(name, wrong, truth, error_rate, corrections, scores, media, run.record.position, output, ())
   if output is not None:
     media.written(output, wrong._replace(x=corrected.x[None]))
-  return corrected._replace(pictures=_draw(run, corrected)) if pictures else corrected
+  return corrected._replace(pictures=ByProducts(say).pictures(lambda: _draw(run, corrected))) if pictures else corrected
 
 
 def describe(corrected: Corrected, *, color: bool = False) -> str:

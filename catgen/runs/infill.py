@@ -1,6 +1,6 @@
 """Completions of examples of which some positions are missing: a text with gaps, a map with unknown regions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ from catgen.files import check_writable, writing
 from catgen.interfaces import Batch, InputError
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
+from catgen.runs.by_products import ByProducts
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
 from catgen.runs.sample import sample_options
@@ -51,6 +52,7 @@ def infill(
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
+  say: Callable[[str], None] = print,
 ) -> Infilled:
   """Completes an example: each hole is drawn from the model given the rest.
 
@@ -72,6 +74,7 @@ def infill(
     seed: of the draws.
     output: also write the completions, as integers, to this .npy file.
     pictures: leave pictures in the work directory, where examples can be pictured.
+    say: receives a line where pictures cannot be written.
 
   Raises:
     InputError: nothing is given to complete, or it does not fit the model.
@@ -103,10 +106,6 @@ def infill(
       media.written(output, batch_of(completed))
     else:
       _write(output, completed)
-  paths: list[str] = []
-  if pictures and media.pictured.completions is not None:
-    paths = media.pictured.completions(run.workdir, pattern, completed)
-    writers.show_pictures(run.workdir, run.step, paths)
   return Infilled(
     completed,
     pattern,
@@ -117,7 +116,7 @@ def infill(
       batch_of(completed, np.broadcast_to(pattern.observed | reached_positions(run.record), completed.shape))
     ),
     output,
-    tuple(paths),
+    ByProducts(say).pictures(lambda: _draw(run, pattern, completed)) if pictures else (),
   )
 
 
@@ -183,6 +182,15 @@ def _agreement(completed: Int[np.ndarray, "completions *event"], pattern: Patter
     return None
   compared = ~pattern.observed & (pattern.truth >= 0)
   return float((completed == pattern.truth)[:, compared].mean()) if compared.any() else None
+
+
+def _draw(run: Run, pattern: Pattern, completed: Int[np.ndarray, "completions *event"]) -> list[str]:
+  """Draws completions, where examples can be pictured, shows them in TensorBoard, and returns the paths."""
+  if run.media.pictured.completions is None:
+    return []
+  paths = run.media.pictured.completions(run.workdir, pattern, completed)
+  writers.show_pictures(run.workdir, run.step, paths)
+  return paths
 
 
 def _write(path: str, x: Int[np.ndarray, "completions *event"]) -> None:

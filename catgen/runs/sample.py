@@ -1,7 +1,7 @@
 """Samples of a trained model, shown, written, pictured and set beside the data."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.media.medium import chain_labels, evenly, marked
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
@@ -52,6 +53,7 @@ def sample(
   num_frames: int = 40,
   compare: bool = False,
   pictures: bool = True,
+  say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Sampled:
   """Draws samples.
@@ -69,6 +71,7 @@ def sample(
     num_frames: states of the chain that are kept.
     compare: also set statistics of the samples beside those of the data.
     pictures: leave pictures of the samples in the work directory, where examples can be pictured.
+    say: receives a line where pictures cannot be written.
     progress: opens the bar.
 
   Raises:
@@ -116,7 +119,7 @@ def sample(
     frames=[] if states is None or media.frames is None else media.frames(states[:, 0]),
     statistics=[["", *sets], *media.compared(sets)] if sets else [],
     output=output,
-    pictures=tuple(_draw(run, batch, states, sets)) if pictures else (),
+    pictures=ByProducts(say).pictures(lambda: _draw(run, batch, states, sets)) if pictures else (),
     cut_at=None if reached.all() else run.record.longest,
   )
 
