@@ -110,11 +110,13 @@ class Checkpointer:
   def add_metrics(self, step: int, metrics: dict[str, float]) -> None:
     """Waits until a checkpoint is written and puts a validation's numbers beside it, with the criterion among them.
 
+    Where the checkpoint could not be written, or has been deleted, there is nothing that they belong to.
+
     Raises:
       InputError: the checkpoint or the numbers could not be written.
     """
     self.wait()
-    if jax.process_index() == 0:
+    if jax.process_index() == 0 and os.path.isdir(os.path.join(self.directory, str(step))):
       ranking.write_metrics(self.directory, step, metrics)
 
   def metrics(self, step: int) -> dict[str, float] | None:

@@ -105,19 +105,35 @@ def test_a2_a_validation_that_dies_is_made_when_the_run_goes_on(tmp_path):
   assert restore_params(tmp_path, "best").step == 12
 
 
-def test_a2_a_disk_without_room_for_the_numbers_costs_no_step(tmp_path, monkeypatch):
-  said = []
+def test_a2_a_disk_without_room_for_the_numbers_costs_neither_steps_nor_the_best_checkpoint(tmp_path, monkeypatch):
+  said, asked = [], []
   with Checkpointer(tmp_path) as checkpoints:
-    monkeypatch.setattr(checkpoints, "add_metrics", lambda *_: (_ for _ in ()).throw(InputError("no room")))
+    add = checkpoints.add_metrics
+
+    def add_later(step, metrics):
+      asked.append(step)
+      if len(asked) < 3:
+        raise InputError("no room")
+      add(step, metrics)
+
+    monkeypatch.setattr(checkpoints, "add_metrics", add_later)
     ended = run(
       tmp_path,
       checkpoints=checkpoints,
       periods=Periods(validate=5),
-      validate=lambda *_: {"bits": 1.0},
+      validate=lambda params, model_state, step, check: {"bits": float(step)},
       say=said.append,
     )
   assert (ended.step, ended.exit_code) == (12, 0)
-  assert said == ["warning: no room; training goes on"] * 3
+  assert asked == [5, 5, 5, 10, 12]
+  assert said == ["warning: no room; training goes on"] * 2
+  assert restore_params(tmp_path, "best").step == 5
+
+
+def test_a2_numbers_of_a_checkpoint_that_is_gone_make_none(tmp_path):
+  with Checkpointer(tmp_path) as checkpoints:
+    checkpoints.add_metrics(7, {"bits": 1.0})
+  assert checkpoint_steps(tmp_path) == []
 
 
 @pytest.mark.parametrize("blocked", ["results.json", "scores"])
