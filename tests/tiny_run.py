@@ -89,25 +89,32 @@ def _config(name, changes):
   return load_config(name, changes).values
 
 
-@pytest.fixture(scope="session")
-def text(tmp_path_factory):
-  """A file of 8000 words in random order."""
-  path = tmp_path_factory.mktemp("text") / "text.txt"
-  words = np.array(["the ", "cat ", "sat ", "on ", "a ", "mat "])
-  path.write_text("".join(np.random.default_rng(0).choice(words, 8000)))
+def words(path):
+  """Writes a file of 8000 words in random order."""
+  vocabulary = np.array(["the ", "cat ", "sat ", "on ", "a ", "mat "])
+  path.write_text("".join(np.random.default_rng(0).choice(vocabulary, 8000)))
   return path
 
 
-@pytest.fixture(scope="session")
-def maps(tmp_path_factory):
-  """A file of maps of 8 x 8 in three categories: sky above a horizon, ground below it, a block between, some noise."""
-  path, rng = tmp_path_factory.mktemp("maps") / "maps.npy", np.random.default_rng(0)
+def map_ids(path):
+  """Writes 600 maps of 8 x 8 in three categories: sky above a horizon, ground below, a block between, some noise."""
+  rng = np.random.default_rng(0)
   x = np.zeros((600, 8, 8), np.uint8)
   for image, horizon, left in zip(x, rng.integers(2, 7, 600), rng.integers(0, 7, 600), strict=True):
     image[horizon:] = 1
     image[horizon - 1 : horizon + 1, left : left + 2] = 2
   np.save(path, np.where(rng.random(x.shape) < 0.02, rng.integers(0, 3, x.shape), x))
   return path
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory):
+  return words(tmp_path_factory.mktemp("text") / "text.txt")
+
+
+@pytest.fixture(scope="session")
+def maps(tmp_path_factory):
+  return map_ids(tmp_path_factory.mktemp("maps") / "maps.npy")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from catgen.files import replacing, write_error, write_text
 from catgen.interfaces import InputError
 
 FILE_NAME = "metrics.jsonl"
+FLUSH_SECONDS = 10.0  # of TensorBoard's files
 
 
 class Writers(NamedTuple):
@@ -41,15 +42,16 @@ def open_writers(
 
   Raises:
     InputError: the disk is full or the directory is not writable, now or at a later write; what such a write has left
-      of its line is taken back.
+      of its line is taken back, and the line comes with the next one that finds room, or at the close.
   """
   path = pathlib.Path(workdir) / FILE_NAME
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     _drop_lines_after(path, start_step, say)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.close(_opened(path))
   except OSError as error:
     raise write_error(path, error) from error
+  late: list[bytes] = []  # lines that are not on disk yet
   board = _Board(path.parent / "tensorboard", start_step, say) if tensorboard else None
   closed = False
 
@@ -57,13 +59,15 @@ def open_writers(
     plain = {name: _plain(value) for name, value in values.items()}
     if board is not None:
       board.write(int(step), plain)
-    _append(path, file, (json.dumps({"step": int(step), **plain}, allow_nan=False) + "\n").encode())
+    late.append((json.dumps({"step": int(step), **plain}, allow_nan=False) + "\n").encode())
+    _append(path, late)
 
   def close() -> None:
     nonlocal closed
     if not closed:
       closed = True
-      os.close(file)
+      with contextlib.suppress(InputError):
+        _append(path, late)
       if board is not None:
         board.close()
 
@@ -86,7 +90,6 @@ def show_pictures(workdir: str | os.PathLike[str], step: int, paths: Iterable[st
   """
   from PIL import Image
   from tensorboardX.proto.summary_pb2 import Summary
-  from tensorboardX.writer import FileWriter
 
   path, values = pathlib.Path(workdir) / "tensorboard" / "pictures", []
   try:
@@ -94,8 +97,8 @@ def show_pictures(workdir: str | os.PathLike[str], step: int, paths: Iterable[st
       width, height = Image.open(picture).size
       shown = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=picture.read_bytes())
       values.append(Summary.Value(tag=picture.stem, image=shown))
-    board = FileWriter(str(path), filename_suffix=f".{time.time_ns()}")  # two calls in a second need two files
-    board.add_summary(Summary(value=values), step)
+    board = _Events(path, f".{time.time_ns()}")  # two calls in a second need two files
+    board.add(step, summary=Summary(value=values))
     board.close()
   except OSError as error:
     raise write_error(path, error) from error
@@ -161,48 +164,94 @@ def _drop_lines_after(path: pathlib.Path, step: int, say: Callable[[str], None])
   write_text(path, text)
 
 
-def _append(path: pathlib.Path, file: int, line: bytes) -> None:
-  """Writes a whole line at the end of a file, or nothing of it."""
+def _append(path: pathlib.Path, lines: list[bytes]) -> None:
+  """Moves lines to the end of a file, each whole or not at all. The file may have been moved away since the last."""
+  try:
+    file = _opened(path)
+    try:
+      while lines:
+        _append_line(file, lines[0])
+        lines.pop(0)
+    finally:
+      os.close(file)
+  except OSError as error:
+    raise write_error(path, error) from error
+
+
+def _append_line(file: int, line: bytes) -> None:
   size = os.fstat(file).st_size
   try:
     while line:
       line = line[os.write(file, line) :]
-  except OSError as error:
+  except OSError:
     with contextlib.suppress(OSError):
       os.ftruncate(file, size)
-    raise write_error(path, error) from error
+    raise
+
+
+def _opened(path: pathlib.Path) -> int:
+  return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+
+class _Events:
+  """A file of TensorBoard's events. It is written here and now: SummaryWriter leaves that to a thread, which a full
+  disk ends, and then waits for ever as soon as its queue is full."""
+
+  def __init__(self, folder: pathlib.Path, suffix: str):
+    from tensorboardX.event_file_writer import EventsWriter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    self._writer = EventsWriter(str(folder / "events"), suffix)
+    self._flushed_at = time.monotonic()
+
+  def add(self, step: int, **content: Any) -> None:
+    from tensorboardX.proto.event_pb2 import Event
+
+    self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
+    if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+      self._writer.flush()
+      self._flushed_at = time.monotonic()
+
+  def close(self) -> None:
+    self._writer.close()
 
 
 class _Board:
   """TensorBoard's files, as long as they can be written."""
 
   def __init__(self, folder: pathlib.Path, start_step: int, say: Callable[[str], None]):
-    self._folder, self._say, self._writer = folder, say, None
+    self._folder, self._say = folder, say
+    self._events: _Events | None = None
     self._trying(lambda: self._open(start_step))
 
   def write(self, step: int, values: Mapping[str, Any]) -> None:
     """Adds the numbers among the values."""
-    for name, value in values.items():
-      if self._writer is not None and isinstance(value, int | float):
-        self._trying(functools.partial(self._writer.add_scalar, name, value, step))
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    summary = Summary(value=[Summary.Value(tag=name, simple_value=value) for name, value in numbers.items()])
+    if self._events is not None:
+      self._trying(functools.partial(self._events.add, step, summary=summary))
 
   def close(self) -> None:
-    """Waits for what is not written yet."""
-    if self._writer is not None:
-      self._trying(self._writer.close)
+    """Writes what is not on disk yet."""
+    if self._events is not None:
+      self._trying(self._events.close)
 
   def _open(self, start_step: int) -> None:
-    from tensorboardX import SummaryWriter
+    from tensorboardX.proto.event_pb2 import SessionLog
 
     # the suffix keeps the file apart from that of a run which was started in the same second
-    purge_step = start_step + 1 if start_step else None
-    self._writer = SummaryWriter(str(self._folder), purge_step=purge_step, filename_suffix=f".from{start_step}")
+    self._events = _Events(self._folder, f".from{start_step}")
+    if start_step:  # hides what earlier files have of later steps
+      self._events.add(start_step + 1, file_version="brain.Event:2")
+      self._events.add(start_step + 1, session_log=SessionLog(status=SessionLog.START))
 
   def _trying(self, act: Callable[[], Any]) -> None:
     try:
       act()
     except OSError as error:
-      self._writer = None
+      self._events = None
       self._say(f"warning: {write_error(self._folder, error)}; the work goes on without TensorBoard")
 
 

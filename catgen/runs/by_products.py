@@ -1,7 +1,7 @@
 """What a run leaves beside its results: pictures, curves, reports. It may fail; nothing else may fail because of it."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from catgen.interfaces import InputError
 
@@ -11,6 +11,12 @@ class ByProducts:
 
   def __init__(self, say: Callable[[str], None]):
     self._say, self._told = say, set[str]()
+
+  def pictures(self, draw: Callable[[], Iterable[str]]) -> tuple[str, ...]:
+    """Returns the paths of the pictures that `draw` leaves; none where that fails."""
+    with self.may_fail("pictures"):
+      return tuple(draw())
+    return ()
 
   @contextlib.contextmanager
   def may_fail(self, what: str) -> Iterator[None]:

@@ -14,7 +14,7 @@ from catgen.config.arguments import Argument, arguments_of, converted
 from catgen.interfaces import InputError
 from catgen.runs.load import load
 from catgen.runs.record import has_record, read_record
-from catgen.training.signals import Stopped
+from catgen.training.signals import Stopped, saving_ends_nothing
 
 TERMINAL = ("say", "progress", "color")
 _WORKDIR = Argument("workdir", "str", None, "folder of the run: config.json, checkpoints, records, pictures")
@@ -46,6 +46,7 @@ def arguments(commands: Sequence[Command]) -> list[Argument]:
   return list(first.values())
 
 
+@saving_ends_nothing()
 def perform(
   commands: Sequence[Command],
   values: Mapping[str, Any],

@@ -109,7 +109,7 @@ def evaluate(
   }
   settings = {**run.record.config["evaluation"], **{key: value for key, value in options.items() if value is not None}}
   source = run.source()
-  found = _measure(run, settings, context, given, seed, folder, progress)
+  found, partial_scores = _measure(run, settings, context, given, seed, folder, progress)
   result = results.likelihood_record(
     found,
     source,
@@ -126,6 +126,7 @@ def evaluate(
   with beside.may_fail("results"):
     results.save_scores(folder, result, found)
     path = str(results.add_results(folder, result))
+    partial_scores.remove()  # not before: whatever ends it until then costs no batch
   drawn: list[str] = []
   with beside.may_fail("pictures"):
     drawn += _draw_anatomy(run, found, settings["split"], folder)
@@ -235,7 +236,8 @@ def _try_results(folder: str, output: str | None, say: Callable[[str], None]) ->
 
 def _measure(
   run: Run, settings: dict[str, Any], context: int, given: str, seed: int, folder: str, progress: OpenProgress
-) -> Likelihood:
+) -> tuple[Likelihood, Partial]:
+  """Returns the likelihood, and what keeps its batches until the results are written."""
   how = {**settings, "context": context, "given": given, "seed": seed, "step": run.step, "ema": run.uses_ema}
   what = {"definition": definition(run.record), "data": run.record.fingerprint, "history": history_of(run.record)}
   partial_scores = Partial(folder, {**how, **what})
@@ -272,8 +274,7 @@ def _measure(
       comfort = "the same command goes on" if kept else "what was scored could not be kept"
       told = f"stopped after {len(partial_scores.parts)} of {len(batches)} batches; {comfort}"
       raise Stopped(told, stop.code) from stop
-  partial_scores.remove()
-  return found
+  return found, partial_scores
 
 
 def _invalid(run: Run, num_samples: int, seed: int) -> samples.Invalid | None:

@@ -42,11 +42,11 @@ class Owner(NamedTuple):
 
 
 class Lock:
-  """A work directory that is held."""
+  """A work directory that is held. Where somebody deletes the file, it is made again."""
 
   def __init__(self, path: pathlib.Path, file: int, owner: Owner):
     self.path, self.owner, self._file = path, owner, file
-    self._ended = threading.Event()
+    self._ended, self._making = threading.Event(), threading.Lock()
     self._thread = threading.Thread(target=self._beat, name="catgen lock", daemon=True)
     self._thread.start()
 
@@ -55,6 +55,7 @@ class Lock:
     found = _read(self.path)
     if found is not None and found.token != self.owner.token:
       raise InputError(f"{self.path.parent} was taken over by {found}, since this process gave no sign of life; ended")
+    self._make_again()
 
   def release(self) -> None:
     """Lets go of the directory."""
@@ -62,7 +63,7 @@ class Lock:
     self._thread.join()
     with contextlib.suppress(OSError):
       found = _read(self.path)
-      if found is None or found.token == self.owner.token:
+      if _is_at(self._file, self.path) and (found is None or found.token == self.owner.token):
         os.unlink(self.path)
     os.close(self._file)
 
@@ -70,6 +71,24 @@ class Lock:
     while not self._ended.wait(BEAT_SECONDS):
       with contextlib.suppress(OSError):
         os.utime(self._file)
+      self._make_again()
+
+  def _make_again(self) -> None:
+    """Writes the file where there is none: without it a second process would find the directory free."""
+    if self.path.exists():
+      return
+    with contextlib.suppress(OSError), self._making:
+      file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+      try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError:  # another process was quicker, which the next check tells
+        os.close(file)
+        return
+      except OSError:  # a file system without locks
+        pass
+      os.pwrite(file, _content(self.owner), 0)
+      os.close(self._file)
+      self._file = file
 
 
 @contextlib.contextmanager
@@ -103,7 +122,7 @@ def _take(path: pathlib.Path, say: Callable[[str], None]) -> Lock:
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
       known = _flock(file, path)
-      if not os.path.exists(path) or os.fstat(file).st_ino != os.stat(path).st_ino:
+      if not _is_at(file, path):
         os.close(file)  # its owner has just let go of it
         continue
       found = _read(path)
@@ -112,7 +131,7 @@ def _take(path: pathlib.Path, say: Callable[[str], None]) -> Lock:
         raise _refused(path, found)
       owner = _this_process()
       os.ftruncate(file, 0)
-      os.pwrite(file, json.dumps(owner._asdict()).encode(), 0)
+      os.pwrite(file, _content(owner), 0)
       os.fsync(file)
       if not known:
         time.sleep(_SETTLE_SECONDS)
@@ -154,6 +173,18 @@ def _read(path: pathlib.Path) -> Owner | None:
     return owner if all(isinstance(value, str) for value in (owner.host, owner.boot, owner.born, owner.token)) else None
   except (OSError, ValueError, TypeError, RecursionError):
     return None
+
+
+def _content(owner: Owner) -> bytes:
+  return json.dumps(owner._asdict()).encode()
+
+
+def _is_at(file: int, path: pathlib.Path) -> bool:
+  """Returns whether an open file is the one that a path names now."""
+  try:
+    return os.path.samestat(os.fstat(file), os.stat(path))
+  except FileNotFoundError:
+    return False
 
 
 def _is_near(owner: Owner) -> bool:

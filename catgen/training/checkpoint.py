@@ -7,11 +7,8 @@ file would otherwise pass unnoticed.
 """
 
 import functools
-import gc
-import logging
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
@@ -21,7 +18,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from catgen.interfaces import InputError, PyTree
-from catgen.training import ranking
+from catgen.training import noise, ranking
 from catgen.training.integrity import fingerprint, storage_problem, tree_difference
 from catgen.training.state import TrainState
 from catgen.trees import leaves
@@ -29,8 +26,7 @@ from catgen.trees import leaves
 FOLDER = "checkpoints"
 _IDENTITY = "run"  # the item that says of which run a checkpoint is
 
-# Orbax reports its every step through absl; what goes wrong arrives here as an exception.
-logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+noise.hush()
 
 
 class Restored(NamedTuple):
@@ -114,11 +110,13 @@ class Checkpointer:
   def add_metrics(self, step: int, metrics: dict[str, float]) -> None:
     """Waits until a checkpoint is written and puts a validation's numbers beside it, with the criterion among them.
 
+    Where the checkpoint could not be written, or has been deleted, there is nothing that they belong to.
+
     Raises:
       InputError: the checkpoint or the numbers could not be written.
     """
     self.wait()
-    if jax.process_index() == 0:
+    if jax.process_index() == 0 and os.path.isdir(os.path.join(self.directory, str(step))):
       ranking.write_metrics(self.directory, step, metrics)
 
   def metrics(self, step: int) -> dict[str, float] | None:
@@ -299,7 +297,7 @@ def _identity_of(directory: str, step: int) -> dict[str, Any]:
 
 def _read(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, PyTree] | str:
   """Returns the items in the shapes and shardings given, or in a few words how they are damaged."""
-  restored = _quietly(lambda: _stored(directory, step, items))
+  restored = noise.quietly(lambda: _stored(directory, step, items))
   if restored is None:
     return "its files are damaged"
   if any(int(fingerprint(stored["tree"])) != int(stored["fingerprint"]) for stored in restored.values()):
@@ -338,7 +336,7 @@ def _shapes(directory: str, step: int, name: str) -> PyTree | None:
     except Exception:
       return None
 
-  return _quietly(described)
+  return noise.quietly(described)
 
 
 def _item(directory: str, step: int, name: str) -> str:
@@ -374,17 +372,3 @@ def _storage_errors(what: str, comfort: str = "") -> Iterator[None]:
       remedy = "free space there or choose another work directory"
       raise InputError("; ".join(filter(None, (f"{what}: {reason}", remedy, comfort)))) from error
     raise
-
-
-def _quietly(read: Callable[[], PyTree | None]) -> PyTree | None:
-  """Returns what `read` returns, None where files are damaged, and drops what reading those prints besides."""
-  hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-  logger = logging.getLogger("asyncio")
-  disabled, logger.disabled = logger.disabled, True
-  try:
-    found = read()
-    if found is None:
-      gc.collect()  # What has failed reports itself when it is let go. Slow, so not where all is well.
-    return found
-  finally:
-    sys.unraisablehook, logger.disabled = hook, disabled

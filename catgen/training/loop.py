@@ -146,6 +146,7 @@ class _Run:
     self.window = _Window()
     self.agree = make_agreement(mesh)
     self.stop_signal, self.save_asked, self.unvalidated = 0, False, False
+    self.unrecorded: dict[int, dict[str, float]] = {}  # numbers of validations that are not beside their checkpoint
     self.skips: Any = None  # how many are left, on the devices; None = none are allowed
     self.skipped: set[int] = set()
 
@@ -232,12 +233,19 @@ class _Run:
     params = self.state.params if self.state.ema is None else self.state.ema
     try:
       metrics = self.hooks.validate(params, self.state.model_state, done, self.check)
-      if self.checkpoints is not None:
-        self.warned(partial(self.checkpoints.add_metrics, done, metrics))
+      self.unrecorded[done] = metrics
+      self.record()
       if self.hooks.picture:
         self.hooks.picture(params, self.state.model_state, done, self.check)
     except Stopped:
       self.unvalidated = True
+
+  def record(self) -> None:
+    """Puts the numbers of validations beside their checkpoints; those that find no room are tried again at each save,
+    since without them the best checkpoint would not be known."""
+    for step, metrics in list(self.unrecorded.items()):
+      if self.checkpoints is None or self.warned(partial(self.checkpoints.add_metrics, step, metrics)):
+        del self.unrecorded[step]
 
   def save(self, done: int) -> None:
     """Saves. What the disk refuses is a warning, and the next save tries again: ending would lose as many steps."""
@@ -245,6 +253,7 @@ class _Run:
     if self.checkpoints is not None:
       self.hooks.check_owner()
       self.warned(self.checkpoints.wait)
+      self.record()
       self.warned(partial(self.checkpoints.save, done, self.state))
 
   def warned(self, write: Callable[[], None]) -> bool:
@@ -274,7 +283,8 @@ class _Run:
       try:
         checkpoints.wait()
         checkpoints.save(self.step, self.state)
-        return checkpoints.wait()
+        checkpoints.wait()
+        return self.record()
       except InputError as error:
         if time.monotonic() >= deadline:
           raise

@@ -41,6 +41,20 @@ class Request:
 
 
 @contextmanager
+def saving_ends_nothing() -> Iterator[None]:
+  """Lets SIGUSR1, which would end a process that does not listen to it, pass: where there is nothing to save yet."""
+  mine = threading.current_thread() is threading.main_thread()
+  if not mine or SAVING is None or signal.getsignal(SAVING) != signal.SIG_DFL:
+    yield
+    return
+  signal.signal(SAVING, lambda number, frame: None)
+  try:
+    yield
+  finally:
+    signal.signal(SAVING, signal.SIG_DFL)
+
+
+@contextmanager
 def catch_signals() -> Iterator[Request]:
   """Yields a `Request` that signals fill in; the former handlers come back at the end.
 

@@ -2,10 +2,11 @@
 
 import json
 import pathlib
+import random
 import shutil
-import signal
 import subprocess
 import time
+from functools import partial
 
 import jax
 import numpy as np
@@ -13,8 +14,11 @@ import pytest
 
 from catgen.runs.experiment import make_experiment
 from catgen.runs.train import train
-from catgen.training.checkpoint import checkpoint_steps, restore_params
+from catgen.training.checkpoint import checkpoint_steps
 from tests.addresses import free_address
+from tests.faults import checks, moments, training_faults
+from tests.faults.scene import Scene
+from tests.faults.subjects import Subject
 from tests.tiny_run import ROOT, SIZES, command, environment, quiet, tiny_config
 
 STEPS = 40
@@ -99,39 +103,19 @@ def test_a_run_on_eight_devices_goes_on_on_one(text, alone, spread, tmp_path):
   same_losses(tmp_path, alone)
 
 
-def kill_at_a_checkpoint(words, workdir, delay):
-  """Runs a training command until there is a new checkpoint and `delay` seconds more, then kills it."""
-  before, process = set(checkpoint_steps(workdir)), start(words)
-  deadline = time.monotonic() + 300
-  while process.poll() is None and not set(checkpoint_steps(workdir)) - before and time.monotonic() < deadline:
-    time.sleep(0.02)
-  time.sleep(delay)
-  process.send_signal(signal.SIGKILL)
-  output, _ = process.communicate()
-  assert process.returncode == -signal.SIGKILL, output
-
-
-def killed_and_whole(text, killed, whole, delays, **changes):
-  """Trains a run with kills, and compares all its parameters bit by bit with those of one without."""
-  for delay in delays:
-    kill_at_a_checkpoint(training(text, killed, **changes), killed, delay)
-    assert checkpoint_steps(killed)[-1] < {**CHANGES, **changes}["training.num_steps"]
-  run_in_processes(text, killed, **changes)
-  left, right = (restore_params(folder, "latest") for folder in (killed, whole))
-  assert left.step == right.step
-  jax.tree.map(np.testing.assert_array_equal, left.params, right.params)
-
-
 def test_a_run_killed_and_restarted_ends_bit_identical(text, alone, tmp_path):
-  killed_and_whole(text, tmp_path, alone, [0.05])
-
-
-@pytest.mark.slow
-def test_ten_kills_change_nothing(text, tmp_path):
-  changes = {"training.num_steps": 3000, "model.network.width": 16}
-  run_in_processes(text, tmp_path / "whole", **changes)
-  delays = np.random.default_rng(1).uniform(0.0, 0.5, 10)
-  killed_and_whole(text, tmp_path / "killed", tmp_path / "whole", delays, **changes)
+  """A short draw of the faults that `python -m tests.faults` throws by the hundred."""
+  seed = time.time_ns() % 1_000_000
+  print(f"seed {seed}")
+  subject = Subject("alone", "text_file", text, {**SIZES, **CHANGES})
+  scene = Scene(subject, tmp_path / "disk", random.Random(seed))
+  scene.whole = partial(checks.whole, scene, alone)
+  try:
+    training_faults.told_to_save(scene, moments.stepping)
+    training_faults.kill(scene, scene.rng.choice([moments.saving, moments.deleting]))
+    scene.finish()
+  finally:
+    scene.close()
 
 
 @pytest.mark.slow

@@ -129,7 +129,7 @@ def test_pictures_that_cannot_be_shown_are_one_line(tmp_path):
       writers.show_pictures(workdir, 1, [path])
 
 
-def test_a_full_disk_is_one_line_and_what_it_took_of_a_record_is_taken_back(tmp_path, monkeypatch):
+def test_a_full_disk_is_one_line_and_the_record_comes_when_there_is_room(tmp_path, monkeypatch):
   out = writers.open_writers(tmp_path, tensorboard=False)
   out.write(1, {"a": 1.0})
   write, written = os.write, []
@@ -144,10 +144,37 @@ def test_a_full_disk_is_one_line_and_what_it_took_of_a_record_is_taken_back(tmp_
     patched.setattr(os, "write", full)
     with pytest.raises(InputError, match=r"metrics\.jsonl: No space left on device; free space"):
       out.write(2, {"a": 1.0})
-  assert written == [5]
+    assert written == [5]
+    assert steps(tmp_path) == [1]  # what it took is taken back
   out.write(3, {"a": 1.0})
   out.close()
-  assert steps(tmp_path) == [1, 3]
+  assert steps(tmp_path) == [1, 2, 3]
+
+
+def test_a_file_that_vanishes_is_made_again(tmp_path):
+  out = writers.open_writers(tmp_path, tensorboard=False)
+  out.write(1, {"a": 1.0})
+  (tmp_path / "metrics.jsonl").unlink()
+  out.write(2, {"a": 1.0})
+  out.close()
+  assert steps(tmp_path) == [2]
+
+
+def test_a_disk_that_fills_up_under_tensorboard_holds_nothing_up(tmp_path, monkeypatch):
+  """The thread of SummaryWriter would end, and the eleventh number after that wait for ever."""
+  monkeypatch.setattr(writers, "FLUSH_SECONDS", 0.0)
+  said = []
+  out = writers.open_writers(tmp_path, say=said.append)
+
+  def full(file):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  monkeypatch.setattr(os, "fsync", full)
+  for step in range(1, 31):
+    out.write(step, {"a": 1.0})
+  out.close()
+  assert steps(tmp_path) == list(range(1, 31))
+  assert len(said) == 1
 
 
 def test_without_tensorboard_the_lines_are_written(tmp_path):

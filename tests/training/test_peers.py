@@ -9,7 +9,7 @@ import pytest
 from catgen.training import peers
 
 
-class Ended(Exception):
+class Ended(Exception):  # noqa: N818 it is no error
   """In place of the end of this process."""
 
 
