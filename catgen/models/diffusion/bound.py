@@ -14,7 +14,7 @@ from catgen.processes import time_sampling
 from catgen.processes.schedules import continuous_level
 
 # Continuous time ends here, where the prior's KL is taken: the bound is exact, and alpha_bar > 0 can be divided by.
-_LAST_TIME, _FIRST_TIME = 1 - 1e-4, 1e-7
+_LAST_TIME, FIRST_TIME = 1 - 1e-4, 1e-7
 
 
 def discrete_bound(
@@ -63,7 +63,7 @@ def continuous_bound(
   spec = for_batch(spec, batch)
   key_time, key_noise, key_network = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
   last = 1.0 if spec.process.needs_zero_end else _LAST_TIME
-  t = jnp.maximum(_uniforms(key_time, strata, time_sampler) * last, _FIRST_TIME)
+  t = jnp.maximum(_uniforms(key_time, strata, time_sampler) * last, FIRST_TIME)
   level, slope = continuous_level(spec.schedule, t)
   x_t = spec.process.corrupt(key_noise, batch.x, level)
   log_x0 = predict(spec, params, x_t, t, batch.valid, key_network if train else None)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float64, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import refuse_scored
 from catgen.distributions import categorical
@@ -27,7 +27,7 @@ class Spec(NamedTuple):
   network: Callable  # (params, x_t, conditions) -> logits
   literal_last_step: bool
   num_steps: int  # T; 0 = continuous time
-  table: Float64[np.ndarray, "levels"]  # alpha_bar at steps 0..T
+  table: Level  # at steps 0..T, in float64
   spans: Span  # the moves t -> t - 1; entry t - 1
   last_level: Level  # at step T
   given: Int[Array, "batch attributes"] | None = None  # what the network is told of the examples
@@ -57,8 +57,8 @@ class Spec(NamedTuple):
 def make_spec(
   event: EventSpec, process: Process, schedule: Schedule, num_steps: int, literal: bool, network: Callable
 ) -> Spec:
-  """Returns the spec, whose noise levels are the float64 table of alpha_bar rounded once to float32."""
-  table = schedule.table(num_steps) if num_steps else np.ones(1)
+  """Returns the spec, whose noise levels are the float64 table of the schedule rounded once to float32."""
+  table = schedule.table(num_steps) if num_steps else Level(np.ones(1), np.zeros(1))
   last = jax.tree.map(lambda values: values[-1], levels(table))
   return Spec(
     event, process, schedule, network, literal, num_steps, table, spans(table, np.arange(num_steps + 1)), last

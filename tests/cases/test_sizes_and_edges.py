@@ -1,0 +1,185 @@
+"""Many categories, little memory, and numbers at the edges of float32, against extended precision."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from catgen.interfaces import EventSpec, InputError
+from catgen.models.diffusion import diffusion
+from catgen.networks import TRUNKS
+from catgen.processes import PROCESSES, SCHEDULES
+from catgen.processes.levels import Level
+from catgen.processes.schedules import continuous_level, spans
+from tests.cases.exact_costs import exact_level, instant_cost, normalized, step_cost
+
+SIZES = (2, 27, 256, 50_257)
+T, STEPS, TIMES = 1000, (1, 2, 10, 500, 990, 999, 1000), (1e-7, 1e-5, 1e-4, 0.01, 0.5, 0.99, 0.9999)
+SCHEDULED = {
+  "cosine": ("cosine", {}),
+  "linear": ("linear", {}),
+  "paper_cosine": ("paper_cosine", {}),
+  **{f"power {power}": ("polynomial", {"power": power}) for power in (2.0, 4.0, 5.5, 10.0)},
+}
+QUICK = {
+  ("uniform", 27, "cosine"),
+  ("uniform", 27, "power 10.0"),
+  ("absorbing", 27, "power 4.0"),
+  ("absorbing", 27, "power 10.0"),
+}
+CONTINUOUS = ("cosine", "linear", "power 2.0", "power 4.0")
+EVERY = [
+  pytest.param(
+    name, k, schedule, id=f"{name}-{k}-{schedule}", marks=[] if (name, k, schedule) in QUICK else pytest.mark.slow
+  )
+  for name in ("uniform", "absorbing")
+  for k in SIZES
+  for schedule in SCHEDULED
+  if name == "uniform" or schedule != "paper_cosine"  # it keeps something at the end
+]
+
+
+def schedule_of(name: str):
+  kind, keys = SCHEDULED[name]
+  return SCHEDULES[kind].make(**keys)
+
+
+@functools.cache
+def predictions(num_classes: int) -> np.ndarray:
+  """Returns log-probabilities [predictions, K], from uniform to certain; the data are class 1."""
+  generator, of, k = np.random.default_rng(0), np.arange(num_classes), num_classes
+  mild, strong = generator.normal(size=k), 8 * generator.normal(size=k)
+  certain, nearly, wrong = 200.0 * (of == 1), (12 + np.log(k)) * (of == 1), 200.0 * (of == 0)
+  either, few = 15.0 * (of < 2), np.where(of > max(1, k // 2), -np.inf, mild)
+  with np.errstate(divide="ignore"):
+    return np.log(normalized(np.stack([0.0 * mild, mild, strong, certain, nearly, wrong, either, few]))).astype(
+      np.float32
+    )
+
+
+def examples(name: str, num_classes: int, moments, chosen=slice(None)):
+  """Returns x_t, x, predictions and moments: every prediction at x_t = x and elsewhere (or masked), at all moments."""
+  log_x0 = predictions(num_classes)[chosen]
+  x_t = np.repeat([1, 0 if name == "uniform" else num_classes], len(log_x0)).astype(np.int32)
+  number = len(moments) * len(x_t)
+  return (
+    np.tile(x_t, len(moments)),
+    np.ones(number, np.int32),
+    np.tile(log_x0, (2 * len(moments), 1)),
+    np.repeat(moments, len(x_t)),
+  )
+
+
+@functools.cache
+def costs(name: str, num_classes: int, function: str):
+  """Returns (x_t, x, log_x0, *times) -> costs [n], and their gradients by the logits [n, K]; compiled once."""
+
+  def total(log_x0, x_t, x, *times):
+    found = getattr(PROCESSES[name].make(num_classes), function)(x_t, x, log_x0, *times)
+    return found.sum(), found
+
+  gradient = jax.jit(jax.grad(total, has_aux=True))
+
+  def both(x_t, x, log_x0, *times):
+    by_log, found = map(np.asarray, gradient(log_x0, x_t, x, *times))
+    return found, by_log - normalized(log_x0) * np.longdouble(by_log).sum(-1, keepdims=True)
+
+  return both
+
+
+def assert_close(found, exact):
+  """Within 1e-5 of the value or 1e-9; gradients within 1e-5 of their largest number or 1e-7 of the value, or 1e-9."""
+  (cost, gradient), (exact_cost, exact_gradient) = found, exact
+  assert np.isfinite(gradient).all()
+  assert not np.isnan(cost).any()
+  np.testing.assert_array_equal(np.isinf(cost), np.isinf(exact_cost))
+  finite = np.isfinite(exact_cost)
+  np.testing.assert_allclose(cost[finite], np.float64(exact_cost)[finite], rtol=1e-5, atol=1e-9)
+  allowed = 1e-5 * np.abs(exact_gradient).max(-1) + 1e-7 * np.abs(exact_cost) + 1e-9
+  assert (np.abs(gradient - exact_gradient).max(-1) < allowed)[finite].all()
+
+
+def check_steps(name, num_classes, schedule, steps=STEPS, chosen=slice(None)):
+  *example, at = examples(name, num_classes, steps, chosen)
+  table = schedule_of(schedule).table(T)
+  move = jax.tree.map(lambda values: values[at - 1], spans(table, np.arange(T + 1)))
+  s, t = (Level(*(np.longdouble(values[when]) for values in table)) for when in (at - 1, at))
+  assert_close(costs(name, num_classes, "kl")(*example, move), step_cost(name, *example, s, t))
+
+
+def check_times(name, num_classes, schedule, times=TIMES, chosen=slice(None)):
+  *example, at = examples(name, num_classes, np.float32(times), chosen)
+  made, exact_at = schedule_of(schedule), at.astype(np.float64)
+  level, slope = jax.tree.map(np.asarray, jax.jit(functools.partial(continuous_level, made))(at))
+  exact = instant_cost(name, *example, exact_level(made, exact_at), made.slope(exact_at, np))
+  assert_close(costs(name, num_classes, "kl_rate")(*example, level, slope), exact)
+
+
+@pytest.mark.parametrize(("name", "num_classes", "schedule"), EVERY)
+def test_g1_g3_g4_a_step_costs_what_extended_precision_says(name, num_classes, schedule):
+  check_steps(name, num_classes, schedule)
+
+
+@pytest.mark.parametrize(("name", "num_classes", "schedule"), [each for each in EVERY if each.values[2] in CONTINUOUS])
+def test_g2_g3_an_instant_costs_what_extended_precision_says(name, num_classes, schedule):
+  check_times(name, num_classes, schedule)
+
+
+def test_g1_so_it_is_with_50257_categories():
+  check_steps("uniform", 50_257, "cosine", (1,), slice(1, 8, 4))
+
+
+@pytest.mark.parametrize(
+  ("num_classes", "time", "share", "expected"),
+  [
+    (50_257, 0.01, 0.5, 3975.395),
+    (27, 1e-5, 0.5, 2_102_039),
+    pytest.param(256, 1e-4, 0.9, None, marks=pytest.mark.slow),
+  ],
+)
+def test_g2_a_state_that_the_network_believes_in(num_classes, time, share, expected):
+  """Noise that looks like data: the prediction gives x_t much, and the excess y - 1 is near -1."""
+  log_x0 = np.full((1, num_classes), np.log((1 - share) / (num_classes - 1)), np.float32)
+  log_x0[0, 0] = np.log(share)
+  example, made = (np.zeros(1, np.int32), np.ones(1, np.int32), log_x0), schedule_of("cosine")
+  at = np.full(1, time, np.float32)
+  level, slope = jax.tree.map(np.asarray, jax.jit(functools.partial(continuous_level, made))(at))
+  found, _ = costs("uniform", num_classes, "kl_rate")(*example, level, slope)
+  exact, _ = instant_cost("uniform", *example, exact_level(made, np.float64(at)), made.slope(np.float64(at), np))
+  np.testing.assert_allclose(found, np.float64(exact), rtol=1e-6)
+  if expected:
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULED)
+@pytest.mark.parametrize("num_steps", [1, 2, 1000, 100_000])
+def test_g3_what_is_kept_and_what_is_lost_are_each_exact(schedule, num_steps):
+  table = schedule_of(schedule).table(num_steps)
+  assert (table.keep[0], table.lost[0]) == (1.0, 0.0)
+  assert (np.diff(table.lost) >= 0).all()
+  np.testing.assert_allclose(table.keep + table.lost, 1.0, rtol=1e-15)
+  if schedule.startswith("power"):
+    power, times = SCHEDULED[schedule][1]["power"], np.arange(num_steps + 1) / np.longdouble(num_steps)
+    np.testing.assert_allclose(table.lost, np.float64(times**power), rtol=1e-13)
+  moves = spans(table, np.arange(num_steps + 1))
+  for level in moves:
+    assert all(np.isfinite(values).all() and (values >= 0).all() and (values <= 1).all() for values in level)
+    np.testing.assert_allclose(level.keep.astype(np.float64) + level.lost, 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("power", [0.5, -1.0, float("nan"), float("inf")])
+def test_g3_powers_that_are_none_are_refused(power):
+  with pytest.raises(InputError, match=r"power is .*; it must be a number from 1 on"):
+    SCHEDULES["polynomial"].make(power=power)
+
+
+@pytest.mark.parametrize(("power", "num_steps"), [(10.5, 1000), (9.0, 4000), (4.5, 0), (1e6, 2)])
+def test_g3_powers_that_float32_cannot_follow_are_refused_in_a_line(power, num_steps):
+  with pytest.raises(InputError, match=r"loses only .* by its first step, at time .*; lower the power"):
+    diffusion(
+      EventSpec((4,), 3),
+      network=TRUNKS["per_position"](),
+      schedule=SCHEDULES["polynomial"](power=power),
+      num_steps=num_steps,
+    )
