@@ -50,14 +50,18 @@ def importance_weighted(log_weights: Float[Array, "draws *batch"]) -> Float[Arra
 def effective_sample_size(log_weights: Float[Array, "draws *batch"]) -> Float[Array, "*batch"]:
   """Returns (sum w)^2 / sum w^2 over draws, between 1 and their number; below about 10 distrust the bound.
 
+  Numerics: 0 where all weights are zero, since no draw counts then.
+
   Example:
-    >>> effective_sample_size(jnp.array([[0.0, 0.0], [0.0, -jnp.inf]])).tolist()
-    [2.0, 1.0]
+    >>> effective_sample_size(jnp.array([[0.0, 0.0, -jnp.inf], [0.0, -jnp.inf, -jnp.inf]])).tolist()
+    [2.0, 1.0, 0.0]
 
   Reference: Kong (1992), A note on importance sampling using standardized weights.
   """
-  total, squares = jax.nn.logsumexp(log_weights, axis=0), jax.nn.logsumexp(2 * log_weights, axis=0)
-  return jnp.exp(2 * total - squares)
+  largest = log_weights.max(axis=0)
+  some = largest > -jnp.inf
+  weights = jnp.exp(log_weights - jnp.where(some, largest, 0.0)[None])
+  return jnp.where(some, weights.sum(axis=0) ** 2 / jnp.where(some, (weights**2).sum(axis=0), 1.0), 0.0)
 
 
 def estimate(

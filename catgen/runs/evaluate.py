@@ -171,7 +171,7 @@ def describe(evaluated: Evaluated) -> str:
       terminal.plus_minus(record["value"], record["monte_carlo_error"]),
       "standard error of the estimate (Monte Carlo)",
     ],
-    *[[f"  {name}", f"{round(value, 4) + 0.0:.4f}", "term"] for name, value in record["terms"].items()],
+    *[[f"  {name}", _shown(value), "term"] for name, value in record["terms"].items()],
   ]
   heading = (
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
@@ -191,6 +191,10 @@ def describe(evaluated: Evaluated) -> str:
   return "\n".join(
     [heading, terminal.table(["unit", "value", "meaning"], rows), *notes, f"written to {evaluated.path}"]
   )
+
+
+def _shown(value: float | None) -> str:
+  return "?" if value is None else f"{round(value, 4) + 0.0:.4f}"
 
 
 def describe_watched(watched: Watched) -> str:

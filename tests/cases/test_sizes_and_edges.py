@@ -1,17 +1,24 @@
 """Many categories, little memory, and numbers at the edges of float32, against extended precision."""
 
 import functools
+import json
+import math
 
 import jax
 import numpy as np
 import pytest
 
+from catgen import bounds
+from catgen.data.arrays import array_source
+from catgen.evaluation import comparison, results
+from catgen.evaluation.likelihood import Likelihood
 from catgen.interfaces import EventSpec, InputError
 from catgen.models.diffusion import diffusion
 from catgen.networks import TRUNKS
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.processes.levels import Level
 from catgen.processes.schedules import continuous_level, spans
+from catgen.runs import evaluate
 from tests.cases.exact_costs import exact_level, instant_cost, normalized, step_cost
 
 SIZES = (2, 27, 256, 50_257)
@@ -183,3 +190,25 @@ def test_g3_powers_that_float32_cannot_follow_are_refused_in_a_line(power, num_s
       schedule=SCHEDULES["polynomial"](power=power),
       num_steps=num_steps,
     )
+
+
+def test_g5_draws_that_all_are_impossible_count_as_none():
+  weights = np.array([[-np.inf, 0.0, -3e4], [-np.inf, -np.inf, -3e4]], np.float32)
+  np.testing.assert_array_equal(bounds.effective_sample_size(weights), [0.0, 1.0, 2.0])
+
+
+def test_g5_an_evaluation_with_an_impossible_example_is_told_and_not_a_traceback():
+  nats, positions = np.array([[-np.inf, -3.0]]), np.array([2, 2])
+  with np.errstate(invalid="ignore"):
+    estimate = bounds.estimate(nats, positions)
+  found = Likelihood(
+    estimate, {"prior": math.inf}, np.arange(2), nats, positions, "iwbo", 4, 1, 0.0, None, ("1 examples have no score",)
+  )
+  source = array_source({"train": np.zeros((4, 2), np.int32)}, "zeros", 2, (0.5, 0.25, 0.25))
+  record = results.likelihood_record(found, source, split="test", step=1, ema=False, config={})
+  assert json.loads(json.dumps(record, allow_nan=False))["value"] is None
+  told = evaluate.describe(evaluate.Evaluated(record, found, "results.json", ()))
+  assert "? ± ?" in told
+  assert "nan" not in told
+  scores = comparison.Scores(nats, np.arange(2), positions)
+  assert math.isnan(comparison.summarize([comparison.Evaluation(record, scores)]).bits)
