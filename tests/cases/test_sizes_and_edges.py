@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from catgen import bounds
+from catgen.batches import batch_of
 from catgen.data.arrays import array_source
 from catgen.evaluation import comparison, results
 from catgen.evaluation.likelihood import Likelihood
 from catgen.interfaces import EventSpec, InputError
+from catgen.media import maps, sequences
+from catgen.media.medium import statistics
 from catgen.models.diffusion import diffusion
 from catgen.networks import TRUNKS
 from catgen.processes import PROCESSES, SCHEDULES
@@ -212,3 +215,33 @@ def test_g5_an_evaluation_with_an_impossible_example_is_told_and_not_a_traceback
   assert "nan" not in told
   scores = comparison.Scores(nats, np.arange(2), positions)
   assert math.isnan(comparison.summarize([comparison.Evaluation(record, scores)]).bits)
+
+
+def test_e2_an_n_gram_order_that_fits_is_chosen_and_said():
+  """A chain in which each category has one follower: what a bigram knows, and no table of K^2 numbers."""
+  x = (np.arange(40)[:, None] * 1000 + np.arange(32)) % 50_257
+  source = array_source(
+    {"train": x.astype(np.int32), "test": x.astype(np.int32)[:4]}, "a chain", 50_257, (0.5, 0.25, 0.25)
+  )
+  counted = sequences.baselines(source, source.splits["test"].examples(np.arange(4)))
+  assert list(counted.estimates) == ["unigram", "bigram", "4-gram"]
+  assert "longer n-grams than 4 do not fit 63 bits with 50,257 categories" in counted.note
+  assert all(np.isfinite(found.bits) for found in counted.estimates.values())
+
+
+def test_e2_maps_are_counted_with_as_many_neighbors_as_fit():
+  x = np.random.default_rng(0).integers(0, 50_257, (40, 4, 5)).astype(np.int32)
+  source = array_source({"train": x[:20], "test": x[20:24]}, "noise", 50_257, (0.5, 0.25, 0.25))
+  counted = maps.baselines(source, source.splits["test"].examples(np.arange(4)))
+  assert list(counted.estimates)[2:] == ["given left and above", "given left, above, above left"]
+  assert "with more neighbors 50,257 categories do not fit 63 bits" in counted.note
+  for found in counted.estimates.values():  # noise that was hardly ever seen before
+    assert found.bits > 15
+
+
+def test_e2_samples_are_compared_by_the_pairs_that_occur():
+  categories = np.array([0, 50_256, 7])
+  one, other = (batch_of(categories[np.array(each)][None]) for each in ([0, 1, 0, 1, 0], [1, 2, 1, 2, 1]))
+  rows, found = statistics({"samples": one, "training data": other}, 50_257, "value")
+  assert found["samples"].pairs.codes.tolist() == [50_256, 50_256 * 50_257]
+  assert rows[-1][1:] == ["1.0000", "0.0000"]
