@@ -57,6 +57,7 @@ setup(
   install_requires=REQUIRED,
   extras_require={
     "test": TEST,
+    "tokenizers": ["tokenizers>=0.21"],
     "cuda12": ["jax[cuda12]"],
     "cuda13": ["jax[cuda13]"],
     "tpu": ["jax[tpu]"],

@@ -1,6 +1,7 @@
 """Files of a run: written whole or not at all."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 from collections.abc import Iterator
@@ -53,6 +54,40 @@ def write_error(
     cannot write runs/a: No space left on device; free space or choose another work directory
   """
   return InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {remedy}")
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+  """Lets one process at a time into the block: for a file of the folder that is read, changed and written again.
+
+  It waits for the other, and holds no one up who only reads. Where the file system has no locks it does nothing.
+  """
+  try:
+    place = os.open(folder, os.O_RDONLY)
+  except OSError:
+    yield
+    return
+  try:
+    with contextlib.suppress(OSError):
+      fcntl.flock(place, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(place)
+
+
+def check_folder(folder: Path, *, remedy: str) -> None:
+  """Raises InputError where no file can be written into a folder, which is made where there is none."""
+  path = pathlib.Path(folder)
+  probe = path / f".probe.{os.getpid()}.tmp"
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+      probe.write_bytes(b"x")
+    finally:
+      with contextlib.suppress(OSError):
+        probe.unlink()
+  except OSError as error:
+    raise write_error(path, error, remedy=remedy) from error
 
 
 @contextlib.contextmanager

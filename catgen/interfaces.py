@@ -28,6 +28,7 @@ class EventSpec(NamedTuple):
   shape: tuple[int, ...]  # without batch: (256,) for text, (32, 64) for maps
   num_classes: int  # K; data are integers in [0, K)
   given: tuple[int, ...] = ()  # categories of each attribute that may condition an example; one more means "not given"
+  ignores: bool = False  # any position may be invalid, as an ignored label is; False: only padding at the end
 
 
 class Batch(NamedTuple):
@@ -297,6 +298,7 @@ class Codec(NamedTuple):
   decode: DecodeFn
   spec: dict[str, Any]  # JSON
   legend: Legend | None = None  # of label maps
+  end: int | None = None  # the category that ends a text and fills up the example; None: texts have no end
 
 
 class Attribute(NamedTuple):
@@ -317,3 +319,6 @@ class DataSource(NamedTuple):
   fingerprint: str  # SHA-256 of the integers of all splits, in order, and of what is given with them
   description: str  # one line: origin and size
   attributes: tuple[Attribute, ...] = ()  # the names behind `EventSpec.given`
+  # positions of the longest record, where some are padded: the likelihood is given their lengths, and what lies behind
+  # the longest is never trained. None: no record is padded
+  longest: int | None = None

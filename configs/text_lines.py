@@ -2,6 +2,9 @@
 
   python -m launch.train --config=text_lines --workdir=runs/mine --config.data.path=proteins.txt
 
+Other records: --config.data=fasta (sequences), --config.data=text_table (a column of a .csv, .tsv or .jsonl file). With
+--config.data.end=True the length of records is part of the model.
+
 Expected: bits per character below those of counts (`launch.baselines`); not run by this project.
 Cost: about 14 minutes on two CPU cores.
 """

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = (
-  "train", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "compare", "check", "baselines", "demo"
+  "train", "fork", "ls", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "compare", "check",
+  "baselines", "demo",
 )  # fmt: skip
 
 

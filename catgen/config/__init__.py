@@ -4,7 +4,7 @@ load_config("quickstart", {"training.num_steps": "200"})     # every key, as a p
 make_model(config["model"], event)                           # objects from sections
 """
 
-from catgen.config.files import Configuration, like, load_config, names
+from catgen.config.files import Configuration, from_values, like, load_config, names
 from catgen.config.make import make_model, make_source, make_training_optimizer
 from catgen.config.overrides import apply_overrides
 from catgen.config.printing import describe
@@ -17,6 +17,7 @@ __all__ = [
   "describe",
   "fill",
   "flat",
+  "from_values",
   "like",
   "load_config",
   "make_model",

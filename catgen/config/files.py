@@ -41,8 +41,12 @@ def load_config(name: str, overrides: Mapping[str, Any] | None = None) -> Config
   Raises:
     InputError: there is no such file, it cannot be loaded, or a key, kind or value does not fit.
   """
-  changes = overrides or {}
-  partial = apply_overrides(read_file(name), changes)
+  return from_values(name, read_file(name), overrides or {})
+
+
+def from_values(name: str, section: Mapping[str, Any], changes: Mapping[str, Any]) -> Configuration:
+  """Returns the configuration that a file, or the record of a run, spells out, with some changes; see `load_config`."""
+  partial = apply_overrides(section, changes)
   values, changed = resolve(partial), flat(changes).keys()
 
   def origin(key: str) -> str:

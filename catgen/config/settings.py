@@ -21,6 +21,7 @@ class Training:
     num_microbatches: gradients are accumulated over so many parts of a batch.
     hidden_given: share of the labels that are hidden, where data have labels, so that p(x) without them is learned too.
     ema_decay: of the moving average of parameters, per step; 0 = none.
+    skip_nonfinite: steps of the whole run that may be left out because their loss or gradient is not finite.
     prefetch: batches prepared ahead.
     report_every: steps between two lines of progress.
     validate_every: steps between two validations, each with a checkpoint.
@@ -34,6 +35,7 @@ class Training:
   num_microbatches: int = 1
   hidden_given: float = HIDDEN_GIVEN
   ema_decay: float = 0.0
+  skip_nonfinite: int = 0
   prefetch: int = 2
   report_every: int = 50
   validate_every: int = 1000

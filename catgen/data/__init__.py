@@ -4,14 +4,18 @@ from catgen.data.codecs import from_spec, reduce_to_text8
 from catgen.data.pipeline import context_batches, eval_batches, prefetch, train_batch
 from catgen.data.sets.array_file import array_file
 from catgen.data.sets.cityscapes.source import cityscapes
+from catgen.data.sets.fasta import fasta
 from catgen.data.sets.label_maps import label_maps
 from catgen.data.sets.squares import squares
 from catgen.data.sets.stdlib_docs import stdlib_docs
 from catgen.data.sets.street_scenes.source import street_scenes
 from catgen.data.sets.text_file import text_file
+from catgen.data.sets.text_folder import text_folder
 from catgen.data.sets.text_lines import text_lines
+from catgen.data.sets.text_table import text_table
+from catgen.data.sets.tokenized_text import tokenized_text
 from catgen.data.sets.wikipedia.source import enwik8, text8
-from catgen.data.splits import get_split
+from catgen.data.splits import SPLIT_RULES, get_split
 from catgen.interfaces import DataSource
 from catgen.kinds import Kind, Registry
 
@@ -19,17 +23,22 @@ SOURCES: Registry = {
   "array_file": Kind(array_file),
   "cityscapes": Kind(cityscapes),
   "enwik8": Kind(enwik8),
+  "fasta": Kind(fasta),
   "label_maps": Kind(label_maps),
   "squares": Kind(squares),
   "stdlib_docs": Kind(stdlib_docs),
   "street_scenes": Kind(street_scenes),
   "text8": Kind(text8),
   "text_file": Kind(text_file),
+  "text_folder": Kind(text_folder),
   "text_lines": Kind(text_lines),
+  "text_table": Kind(text_table),
+  "tokenized_text": Kind(tokenized_text),
 }
 
 __all__ = [
   "SOURCES",
+  "SPLIT_RULES",
   "context_batches",
   "eval_batches",
   "from_spec",

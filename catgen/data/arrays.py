@@ -1,18 +1,31 @@
 """Data sources of integers in arrays: checked, split, and read record by record."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32, Shaped
+from jaxtyping import Int, Int32, Int64, Shaped
 
-from catgen.batches import batch_of
 from catgen.data.codecs import check_range, integer_codec
+from catgen.data.label_ids import (
+  LabelIds,
+  are_valid,
+  number_of_categories,
+  relabelled,
+  to_batch,
+  used_ids,
+)
 from catgen.data.labels import GIVEN, Labels, aliased, check_labels
-from catgen.data.reading import reading_arrays
+from catgen.data.numpy_files import read_arrays
 from catgen.data.splits import (
+  ANY_INTEGERS,
   BLOCK,
   NAMES,
+  SPLIT_RULE,
+  as_integers,
   blocks,
+  check_split_rule,
   fingerprint,
   plain_dtype,
   record_numbers,
@@ -22,6 +35,8 @@ from catgen.data.splits import (
 from catgen.given import sizes_of
 from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Legend, Split
 
+Ids = Int64[np.ndarray, "classes"]
+
 
 def array_source(
   arrays: dict[str, Shaped[np.ndarray, "..."]],
@@ -30,52 +45,55 @@ def array_source(
   splits: Sequence[float | int],
   *,
   length: int | None = None,
-  legend: Callable[[int], Legend | None] = lambda num_classes: None,
+  legend: Callable[[int, Ids | None], Legend | None] = lambda num_classes, ids: None,
   given: Labels | None = None,
+  ignore: Sequence[int] = (),
+  relabel: bool = False,
+  split_rule: int = SPLIT_RULE,
 ) -> DataSource:
   """Returns the source of arrays as `load_arrays` gives them.
 
   Args:
-    arrays, origin, num_classes, splits, length: see `array_file`.
-    legend: (num_classes) -> that of the categories of maps.
+    arrays, origin, num_classes, splits, length, ignore, relabel, split_rule: see `array_file`.
+    legend: (num_classes, the id of each category where they are relabelled) -> that of the categories of maps.
     given: the labels of the records, by the same names as the arrays.
   """
   try:
+    _check_rule(split_rule, ignore, relabel)
     for name, array in arrays.items():
       check_shape(name, array, next(iter(arrays.values())), length)
-    num_classes = _checked_num_classes(arrays, num_classes)
+    meaning, num_classes, gaps = _meaning(arrays, num_classes, tuple(ignore), relabel, split_rule)
     if given is not None:
       check_labels(given, arrays, length)
+    hashed = _Hashed(split_rule, num_classes, meaning)
     if length is None:
-      parts, values, labels = _split_records(arrays, num_classes, splits, given)
+      parts, values, labels = _split_records(arrays, hashed, splits, given)
     else:
-      (parts, values), labels = _split_streams(arrays, length, splits), None
+      (parts, values), labels = _split_streams(arrays, hashed, length, splits), None
     shape = next(iter(arrays.values())).shape[1:] if length is None else (length,)
-    codec = integer_codec(num_classes, shape, legend(num_classes))
+    codec = integer_codec(num_classes, shape, legend(num_classes, meaning.ids), meaning)
   except InputError as error:
     raise InputError(f"{origin}: {error}") from error
   sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in parts.items())
   attributes = () if given is None else given.attributes
   return DataSource(
-    event=EventSpec(shape, num_classes, sizes_of(attributes)),
+    event=EventSpec(shape, num_classes, sizes_of(attributes), bool(ignore)),
     splits=parts,
     codec=codec,
     position="pixel" if len(shape) > 1 else "value",
     bytes_per_position=None,
-    fingerprint=fingerprint(values, num_classes, attributes, labels),
-    description=f"{origin}: {sizes} examples of shape {shape}, {num_classes} categories",
+    fingerprint=fingerprint(values, hashed.num_values, attributes, labels),
+    description=f"{origin}: {sizes} examples of shape {shape}, {num_classes} categories{gaps}",
     attributes=attributes,
   )
 
 
 def load_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
   """Returns the arrays of a file by the name of their split, or by "" for one that is still to be split."""
-  with reading_arrays(path):
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-      return {"": loaded}
-    with loaded:
-      found = aliased(path, {name: loaded[name] for name in loaded.files if not GIVEN.fullmatch(name)})
+  loaded = read_arrays(path, lambda name: not GIVEN.fullmatch(name))
+  if isinstance(loaded, np.ndarray):
+    return {"": loaded}
+  found = aliased(path, loaded)
   arrays = {name: found[name] for name in NAMES if name in found}
   if not arrays and len(found) == 1:
     return {"": next(iter(found.values()))}
@@ -90,7 +108,9 @@ def check_shape(
   """Raises InputError where an array is no integers, has no data, or does not fit `length` or the first array."""
   title = f"array {name!r}" if name else "the array"
   if array.dtype.kind not in "biu":
-    raise InputError(f"{title} has dtype {array.dtype}; integers are needed: convert it")
+    whole = array.dtype.kind == "f" and bool(array.size) and all((block % 1 == 0).all() for block in blocks(array))
+    how = ", by array.astype(int), since all its values are whole numbers" if whole else ""
+    raise InputError(f"{title} has dtype {array.dtype}; integers are needed: convert it{how}")
   if array.ndim == 0 or not array.size:
     raise InputError(f"{title} has shape {array.shape} and no data; the first axis must number examples")
   if length is None and array.ndim == 1:
@@ -101,55 +121,126 @@ def check_shape(
     raise InputError(f"{title} has examples of shape {array.shape[1:]}, others of {first.shape[1:]}; make them equal")
 
 
-def _checked_num_classes(arrays: dict[str, np.ndarray], num_classes: int | None) -> int:
-  if num_classes is None:
-    largest = max(int(block.max()) for array in arrays.values() for block in blocks(array))
-    num_classes = max(2, largest + 1)
+class _Hashed(NamedTuple):
+  """What of records splits by fractions and the fingerprint hash; see `splits.SPLIT_RULES`."""
+
+  rule: int
+  num_classes: int
+  meaning: LabelIds
+
+  @property
+  def num_values(self) -> int:
+    """What the fingerprint takes for the number of categories."""
+    return ANY_INTEGERS if self.rule == SPLIT_RULE else self.num_classes
+
+  def integers(self, stored: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "..."]:
+    """Returns the integers that the fingerprint covers; ids of more than 32 bits are two words."""
+    if self.rule != SPLIT_RULE:
+      return stored
+    words, ids = self._words(stored), self.meaning.ids
+    if ids is None or 0 <= ids[0] <= ids[-1] < 2**32 - 1:
+      return words
+    high = as_integers(stored.astype(np.int64) >> 32)
+    return np.stack([words, np.where(are_valid(stored, self.meaning.ignore), high, np.uint32(2**31))], axis=-1)
+
+  def _words(self, stored: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
+    ignore = self.meaning.ignore
+    return as_integers(stored, are_valid(stored, ignore) if ignore else None)
+
+  def contents(self, records: Shaped[np.ndarray, "records *event"]) -> Callable[[int], bytes]:
+    """Returns what gives, by the number of a record, what decides its split."""
+    if self.rule == 1:
+      return lambda i: records[i].tobytes()
+    if self.rule == 2:
+      dtype = plain_dtype(self.num_classes)
+      return lambda i: records[i].astype(dtype).tobytes()
+    step = max(1, BLOCK // records[0].size)
+
+    @functools.lru_cache(maxsize=1)
+    def block(number: int) -> np.ndarray:
+      return self._words(records[number * step : (number + 1) * step])
+
+    return lambda i: block(i // step)[i % step].tobytes()
+
+
+def _check_rule(rule: int, ignore: Sequence[int], relabel: bool) -> None:
+  check_split_rule(rule)
+  if rule != SPLIT_RULE and (ignore or relabel):
+    raise InputError(f"split_rule {rule} is of versions that had neither ignore nor relabel; leave split_rule out")
+
+
+def _meaning(
+  arrays: dict[str, np.ndarray], num_classes: int | None, ignore: tuple[int, ...], relabel: bool, rule: int
+) -> tuple[LabelIds, int, str]:
+  """Returns which id is which category, their number, and a hint where some of them do not occur."""
+
+  def walk() -> Iterator[np.ndarray]:
+    return (block for array in arrays.values() for block in blocks(array))
+
+  used = used_ids((walk(), walk()), ignore)
+  if relabel:
+    ids = relabelled(used, num_classes)
+    return LabelIds(ids, ignore), len(ids), ""
+  if rule != SPLIT_RULE and num_classes is None:
+    num_classes = max(2, used.largest + 1)  # versions of those rules had no bound
+  number = number_of_categories(used, num_classes)
+  if used.smallest < 0 or used.largest >= number:
+    _refuse_outside(arrays, number, ignore)
+  few = used.ids is not None and len(used.ids) < number
+  return LabelIds(None, ignore), number, f", {used.number} of {number:,} ids occur" if few else ""
+
+
+def _refuse_outside(arrays: dict[str, np.ndarray], num_classes: int, ignore: tuple[int, ...]) -> None:
+  """Raises InputError that names the first value outside [0, num_classes)."""
   for name, array in arrays.items():
     offset = 0
     for block in blocks(array):
       try:
-        check_range(block, num_classes, offset)
+        check_range(np.where(are_valid(block, ignore), block, block.dtype.type(0)), num_classes, offset)
       except InputError as error:
-        raise InputError(f"array {name!r}: {error}" if name else str(error)) from error
+        remedy = "; ids that mean no category are named by ignore=..., others numbered by relabel=true"
+        raise InputError((f"array {name!r}: {error}" if name else str(error)) + remedy) from error
       offset += len(block)
-  return num_classes
 
 
 def _split_streams(
-  arrays: dict[str, np.ndarray], length: int, splits: Sequence[float | int]
+  arrays: dict[str, np.ndarray], hashed: _Hashed, length: int, splits: Sequence[float | int]
 ) -> tuple[dict[str, Split], dict[str, Iterator[np.ndarray]]]:
   """Returns the splits of arrays of one axis and, for the fingerprint, their integers."""
   found: dict[str, Split] = {}
   values: dict[str, Iterator[np.ndarray]] = {}
   for name, array in arrays.items():
     whole = [float(name == other) for other in NAMES]
-    parts, streams = stream_splits(array, length, whole if name else splits, "values")
+    parts, streams = stream_splits(
+      array, length, whole if name else splits, "values", read=lambda stored: to_batch(stored, hashed.meaning)
+    )
     found |= parts
-    values |= {part: blocks(stream) for part, stream in streams.items()}
+    values |= {part: map(hashed.integers, blocks(stream)) for part, stream in streams.items()}
   return found, values
 
 
 def _split_records(
-  arrays: dict[str, np.ndarray], num_classes: int, splits: Sequence[float | int], given: Labels | None
+  arrays: dict[str, np.ndarray], hashed: _Hashed, splits: Sequence[float | int], given: Labels | None
 ) -> tuple[dict[str, Split], dict[str, Iterator[np.ndarray]], dict[str, np.ndarray] | None]:
   """Returns the splits of arrays of records and, for the fingerprint, their integers and what is given with them."""
   labels = None if given is None else given.numbers
   if "" in arrays:
     single = arrays[""]
-    dtype = plain_dtype(num_classes)  # how records are stored does not decide the split
-    numbers = record_numbers(len(single), splits, "examples", lambda i: single[i].astype(dtype).tobytes())
+    numbers = record_numbers(len(single), splits, "examples", hashed.contents(single))
     arrays = dict.fromkeys(numbers, single)
     labels = None if labels is None else {name: labels[""][chosen] for name, chosen in numbers.items()}
   else:
     numbers = {name: np.arange(len(array)) for name, array in arrays.items()}
     labels = None if labels is None else {name: labels[name] for name in numbers}
   sizes = () if given is None else sizes_of(given.attributes)
-  parts = {
-    name: record_split(len(chosen), _reader(arrays[name], chosen, None if labels is None else labels[name]), sizes)
-    for name, chosen in numbers.items()
+  parts = {}
+  for name, chosen in numbers.items():
+    read = _reader(arrays[name], chosen, hashed.meaning, None if labels is None else labels[name])
+    parts[name] = record_split(len(chosen), read, sizes)
+  gathered: dict[str, Iterator[np.ndarray]] = {
+    name: map(hashed.integers, _gather(arrays[name], chosen)) for name, chosen in numbers.items()
   }
-  return parts, {name: _gather(arrays[name], chosen) for name, chosen in numbers.items()}, labels
+  return parts, gathered, labels
 
 
 def _gather(array: np.ndarray, chosen: Int[np.ndarray, "records"]) -> Iterator[np.ndarray]:
@@ -159,10 +250,13 @@ def _gather(array: np.ndarray, chosen: Int[np.ndarray, "records"]) -> Iterator[n
 
 
 def _reader(
-  array: np.ndarray, chosen: Int[np.ndarray, "records"], labels: Int32[np.ndarray, "records attributes"] | None
+  array: np.ndarray,
+  chosen: Int[np.ndarray, "records"],
+  meaning: LabelIds,
+  labels: Int32[np.ndarray, "records attributes"] | None,
 ) -> Callable[[Int[np.ndarray, "n"]], Batch]:
   def read(numbers: Int[np.ndarray, "n"]) -> Batch:
     given = None if labels is None else labels[numbers]
-    return batch_of(array[chosen[numbers]].astype(np.int32), index=numbers, given=given)
+    return to_batch(array[chosen[numbers]], meaning)._replace(index=numbers, given=given)
 
   return read

@@ -1,11 +1,14 @@
 """Codecs between what people read and integers: characters of an alphabet, bytes, plain integers."""
 
+import json
 import re
 from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Bool, Int32, Integer, Shaped
 
+from catgen.data import label_ids
+from catgen.data.label_ids import PLAIN, LabelIds, are_valid, to_categories, to_ids, to_spec
 from catgen.interfaces import Codec, InputError, Legend
 
 TEXT8_ALPHABET = " abcdefghijklmnopqrstuvwxyz"
@@ -68,10 +71,53 @@ def byte_codec() -> Codec:
   return Codec(encode, decode, {"kind": "bytes"})
 
 
-def integer_codec(num_classes: int, shape: tuple[int, ...], legend: Legend | None = None) -> Codec:
-  """Returns the codec of integer arrays: checks shape and range; decoding marks invalid positions by -1.
+def ended(codec: Codec, end: int, length: int) -> Codec:
+  """Returns the codec of texts with an end, in events of `length` positions: category `end`, from there to the last.
 
-  legend: names and colors of the categories, where the arrays are label maps.
+  Encoding fills up a text, which has at most length - 1 positions; decoding stops at the first end, whatever is after
+  it. An example without an end is whole.
+  """
+
+  def encode(text: Any) -> Int32[np.ndarray, "length"]:
+    ids = codec.encode(text)
+    if ids.size >= length:
+      raise InputError(
+        f"the text has {ids.size:,} positions, but examples of this model have {length}, the end included; cut it to "
+        f"{length - 1}"
+      )
+    return np.concatenate([ids, np.full(length - ids.size, end, np.int32)])
+
+  def decode(
+    x: Integer[Array | np.ndarray, "length"], valid: Bool[Array | np.ndarray, "length"] | None = None, /
+  ) -> str:
+    ids = np.asarray(x)
+    stop = end_of(ids, end)
+    if valid is None or stop == len(ids):
+      return codec.decode(ids[:stop], valid)
+    return codec.decode(np.where(np.asarray(valid)[:stop], ids[:stop], -1))  # before an end nothing is padding
+
+  return Codec(encode, decode, {**codec.spec, "end": [end, length]}, end=end)
+
+
+def end_of(x: Integer[np.ndarray, "length"], end: int | None) -> int:
+  """Returns where the first end of one example is, or how many positions it has if there is none."""
+  ends = np.flatnonzero(x == end) if end is not None else np.zeros(0, int)
+  return int(ends[0]) if ends.size else len(x)
+
+
+def integer_codec(
+  num_classes: int, shape: tuple[int, ...], legend: Legend | None = None, labels: LabelIds = PLAIN
+) -> Codec:
+  """Returns the codec of integer arrays: checks shape and range. Arrays hold the user's own ids.
+
+  Encoding gives -1 where an id is ignored. Decoding gives -1 (see `LabelIds.nothing`) for what is no category, and for
+  invalid positions the first id that is ignored, or -1.
+
+  Args:
+    num_classes: K.
+    shape: of an example.
+    legend: names and colors of the categories, where the arrays are label maps.
+    labels: which id is which category.
   """
 
   def encode(values: Any) -> Int32[np.ndarray, "*event"]:
@@ -80,16 +126,16 @@ def integer_codec(num_classes: int, shape: tuple[int, ...], legend: Legend | Non
       raise InputError(f"integers are needed here, not {x.dtype}")
     if x.shape != tuple(shape):
       raise InputError(f"an array of shape {tuple(shape)} is needed here, not {x.shape}")
-    check_range(x, num_classes)
-    return x.astype(np.int32)
+    valid, found = are_valid(x, labels.ignore), to_categories(x, labels)
+    check_range(np.where(valid, found, 0), num_classes)
+    return np.where(valid, found, -1).astype(np.int32)
 
   def decode(
     x: Integer[Array | np.ndarray, "*event"], valid: Bool[Array | np.ndarray, "*event"] | None = None, /
-  ) -> Int32[np.ndarray, "*event"]:
-    x = np.asarray(x).astype(np.int32)
-    return x if valid is None else np.where(np.asarray(valid), x, np.int32(-1))
+  ) -> Integer[np.ndarray, "*event"]:
+    return to_ids(x, valid, labels)
 
-  spec: dict[str, Any] = {"kind": "integers", "num_classes": num_classes, "shape": list(shape)}
+  spec: dict[str, Any] = {"kind": "integers", "num_classes": num_classes, "shape": list(shape), **to_spec(labels)}
   if legend is not None:
     spec["legend"] = {name: list(values) for name, values in legend._asdict().items()}
   return Codec(encode, decode, spec, legend)
@@ -98,15 +144,21 @@ def integer_codec(num_classes: int, shape: tuple[int, ...], legend: Legend | Non
 def from_spec(spec: dict[str, Any]) -> Codec:
   """Returns the codec that `Codec.spec` describes; no data is needed."""
   kind = spec.get("kind")
+  if "end" in spec:
+    return ended(from_spec({name: value for name, value in spec.items() if name != "end"}), *spec["end"])
   if kind == "alphabet":
     return alphabet_codec(spec["alphabet"])
   if kind == "bytes":
     return byte_codec()
+  if kind == "tokens":
+    from catgen.data.tokens import token_codec  # it builds on this module
+
+    return token_codec(json.dumps(spec["tokenizer"]))
   if kind == "integers":
     legend = spec.get("legend")
     known = legend and Legend(**{name: tuple(values) for name, values in legend.items()})
-    return integer_codec(spec["num_classes"], tuple(spec["shape"]), known)
-  raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes and integers")
+    return integer_codec(spec["num_classes"], tuple(spec["shape"]), known, label_ids.from_spec(spec))
+  raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes, tokens and integers")
 
 
 def code_points(text: str) -> Shaped[np.ndarray, "length"]:

@@ -1,16 +1,21 @@
-"""Label maps as PNG files: reading the integers that are stored, and making maps smaller by nearest neighbors."""
+"""Label maps as PNG files: the integers or the colors that are stored, and making maps smaller by nearest neighbors."""
 
 import io
+import re
 import struct
-from typing import NamedTuple
+import warnings
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Shaped, UInt8, UInt16
+from jaxtyping import Shaped, UInt8, UInt16, UInt32
 
 from catgen.interfaces import InputError
 
 _HEADER = struct.Struct(">8x4x4s2I2B")  # signature, length, "IHDR", width, height, bit depth, color type
 _GRAY, _PALETTE = 0, 3
+_OTHERS = {b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"RIFF": "WebP"}
 
 
 class LabelImage(NamedTuple):
@@ -25,22 +30,79 @@ def read_png(content: bytes, place: str) -> LabelImage:
 
   Raises InputError for what is no PNG, is damaged, or has several channels.
   """
-  from PIL import Image
-
-  if not content.startswith(b"\x89PNG\r\n\x1a\n") or len(content) < _HEADER.size:
-    raise InputError(f"{place} is no PNG file; label maps are PNG files of one channel")
-  _, _, _, depth, kind = _HEADER.unpack_from(content)
+  depth, kind = _header(content, place)
   if kind not in (_GRAY, _PALETTE):
-    raise InputError(f"{place} has several channels (colors or transparency); save the label ids as one gray channel")
-  try:
-    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-      stored, palette = np.asarray(image), image.getpalette() if kind == _PALETTE else None
-  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-    raise InputError(f"{place} cannot be read ({error}); it is damaged: fetch or write it again") from error
+    raise InputError(
+      f"{place} has several channels (colors or transparency); save the label ids as one gray channel, or say which "
+      'color is which category, by colors or by mapping="#rrggbb:0 ..."'
+    )
+  stored, palette = _decoded(content, place, lambda image: (np.asarray(image), image.getpalette()))
   if kind == _GRAY and depth in (2, 4):
     stored = stored // (255 // (2**depth - 1))  # Pillow spreads gray levels of few bits over 0 to 255
   ids = stored.astype(np.uint16 if depth == 16 else np.uint8)
-  return LabelImage(ids, tuple("#" + bytes(color).hex() for color in np.reshape(palette or [], (-1, 3)).tolist()))
+  palette = np.reshape((palette or []) if kind == _PALETTE else [], (-1, 3)).tolist()
+  return LabelImage(ids, tuple("#" + bytes(color).hex() for color in palette))
+
+
+def read_png_colors(content: bytes, place: str) -> UInt32[np.ndarray, "height width"]:
+  """Returns the colors of a PNG of any kind with up to 8 bits a channel, as `color_codes`; `place` names the file."""
+  depth, _ = _header(content, place)
+  if depth == 16:
+    raise InputError(f"{place} has 16 bits a channel, more than colors #rrggbb; save it with 8")
+  return color_codes(_decoded(content, place, lambda image: np.asarray(image.convert("RGBA"))))
+
+
+def has_channels(content: bytes, place: str) -> bool:
+  """Returns whether a PNG has several channels: colors, or transparency."""
+  return _header(content, place)[1] not in (_GRAY, _PALETTE)
+
+
+def color_codes(channels: UInt8[np.ndarray, "*shape channels"]) -> UInt32[np.ndarray, "*shape"]:
+  """Returns colors, red, green, blue and perhaps opacity, as numbers: 0xrrggbb where opaque, see `color_code`."""
+  red, green, blue, *opacity = np.moveaxis(channels, -1, 0).astype(np.uint32)
+  codes = red << 16 | green << 8 | blue
+  return codes | (255 - opacity[0]) << 24 if opacity else codes
+
+
+def color_code(color: str) -> int:
+  """Returns the number of "#rrggbb", or of "#rrggbbaa" with an opacity; raises InputError for another text.
+
+  >>> hex(color_code("#804080")), hex(color_code("#804080ff")), hex(color_code("#80408000"))
+  ('0x804080', '0x804080', '0xff804080')
+  """
+  if not re.fullmatch("#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?", color):
+    raise InputError(f"color {color!r} is not of the form #rrggbb; correct it")
+  return int(color[1:7], 16) | (255 - int(color[7:] or "ff", 16)) << 24
+
+
+def color_name(code: int) -> str:
+  """Returns "#rrggbb" of the number of a color, or "#rrggbbaa" where it is not opaque."""
+  return f"#{code & 0xFFFFFF:06x}" + (f"{255 - (code >> 24):02x}" if code >> 24 else "")
+
+
+def _header(content: bytes, place: str) -> tuple[int, int]:
+  """Returns bit depth and color type of a PNG."""
+  if not content.startswith(b"\x89PNG\r\n\x1a\n") or len(content) < _HEADER.size:
+    found = next((name for start, name in _OTHERS.items() if content.startswith(start)), None)
+    more = f" but {found}, whose label ids are not exact" if found == "JPEG" else f" but {found}" if found else ""
+    raise InputError(f"{place} is no PNG file{more}; label maps are PNG files of one channel")
+  _, _, _, depth, kind = _HEADER.unpack_from(content)
+  return depth, kind
+
+
+def _decoded(content: bytes, place: str, read: Callable[[Any], Any]) -> Any:
+  """Returns what is read of an image."""
+  from PIL import Image
+
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # half of what Pillow refuses
+      with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+        return read(image)
+  except Image.DecompressionBombError as error:
+    raise InputError(f"{place} is too large: {error}; cut it into smaller maps") from error
+  except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+    raise InputError(f"{place} cannot be read ({error}); it is damaged: fetch or write it again") from error
 
 
 def nearest(

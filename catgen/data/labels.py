@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, Shaped
 
-from catgen.data.reading import reading_arrays
+from catgen.data.label_ids import FEW_CATEGORIES, MOST_CATEGORIES, SPARSEST
+from catgen.data.numpy_files import read_arrays
 from catgen.data.splits import NAMES
 from catgen.interfaces import Attribute, InputError
 
@@ -57,13 +58,11 @@ def load_labels(path: str) -> Labels | None:
   Raises:
     InputError: the labels are no whole numbers from 0, or -1 for "not given", [examples] or [examples, attributes].
   """
-  with reading_arrays(path):
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-      return None
-    with loaded:
-      matches = [match for name in loaded.files if (match := GIVEN.fullmatch(name))]
-      found = aliased(path, {match[1] or "": np.asarray(loaded[match[0]]) for match in matches})
+  loaded = read_arrays(path, GIVEN.fullmatch)
+  if isinstance(loaded, np.ndarray):
+    return None
+  matches = [match for name in loaded if (match := GIVEN.fullmatch(name))]
+  found = aliased(path, {match[1] or "": loaded[match[0]] for match in matches})
   if not found:
     return None
   for name, labels in found.items():
@@ -73,7 +72,7 @@ def load_labels(path: str) -> Labels | None:
         f"{path}: the array {title} must hold whole numbers from 0, or -1 for not given, [examples] or"
         f" [examples, attributes]; it has shape {labels.shape} and dtype {labels.dtype}"
       )
-  columns = {name: labels.reshape(len(labels), -1).astype(np.int32) for name, labels in found.items()}
+  columns = {name: _checked_labels(path, labels.reshape(len(labels), -1)) for name, labels in found.items()}
   if len({labels.shape[1] for labels in columns.values()}) > 1:
     raise InputError(f"{path}: the arrays of what is given have different numbers of attributes; make them equal")
   sizes = np.max([labels.max(axis=0) for labels in columns.values()], axis=0) + 1
@@ -84,6 +83,18 @@ def load_labels(path: str) -> Labels | None:
     Attribute(name, tuple(map(str, range(size)))) for name, size in zip(names, sizes.tolist(), strict=True)
   )
   return Labels(attributes, {name: np.where(labels < 0, sizes[None], labels) for name, labels in columns.items()})
+
+
+def _checked_labels(path: str, labels: Shaped[np.ndarray, "records attributes"]) -> Int32[np.ndarray, "..."]:
+  """Raises InputError where labels are numbers of something else: far more than occur, see `number_of_categories`."""
+  for column in labels.T:
+    used, number = len(np.unique(column[column >= 0])), int(column.max()) + 1
+    if number > MOST_CATEGORIES or number > max(FEW_CATEGORIES, SPARSEST * used):
+      raise InputError(
+        f"{path}: labels reach {number - 1:,}, which would make {number:,} values, and {used:,} occur; number those"
+        " that occur from 0"
+      )
+  return labels.astype(np.int32)
 
 
 def check_labels(given: Labels, arrays: dict[str, np.ndarray], length: int | None) -> None:

@@ -1,30 +1,35 @@
-"""Reads files of bytes and UTF-8: memory-mapped where they are plain, in blocks, with errors that name the place."""
+"""Reads files of bytes and text: memory-mapped where they are plain, in blocks, with errors that name the place.
+
+One reader for all that is text: data sets, tables, and what commands are handed. Text in another encoding than UTF-8
+becomes UTF-8 once, when it is opened.
+"""
 
 import bz2
 import codecs
-import contextlib
-import csv
+import errno
 import gzip
-import io
-import json
 import lzma
 import os
+import stat
 import tempfile
-import tokenize
-import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8
 
 from catgen.data.codecs import NUM_CODE_POINTS, code_points
-from catgen.data.splits import blocks
+from catgen.data.encodings import LONGEST_MARK, encoding_of, in_utf8, unmarked_utf16
+from catgen.data.splits import BLOCK, blocks
 from catgen.interfaces import InputError
 
-LARGEST_IN_MEMORY = 2**28  # bytes of decoded categories; more of them go to a temporary file
+LARGEST_IN_MEMORY = 2**28  # bytes of what is unpacked or decoded; more of them go to a temporary file
+MOST_UNPACKED = 200  # a larger file than that which unpacks to more than so many times its size is refused
 BYTE_ORDER_MARK = np.frombuffer(codecs.BOM_UTF8, np.uint8)
+_CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
+_ZEROS = 2**24  # bytes written at a time
+DECLARE = 'give its encoding (encoding="latin-1", "cp1252", "utf-16-le"), or use alphabet="bytes"'
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 
@@ -40,8 +45,8 @@ class FileBytes(NamedTuple):
 def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
   """Returns the first `max_bytes` bytes of `path`, or all.
 
-  A plain file is memory-mapped; .gz, .xz and .bz2 are unpacked into memory.
-  Raises InputError for a path that is missing, a folder, unreadable, empty, or a packed file that is damaged.
+  A plain file is memory-mapped; .gz, .xz and .bz2 are unpacked, into a temporary file where they are large.
+  Raises InputError for a path that is missing, a folder, a pipe, unreadable, empty, or a packed file that is damaged.
   """
   path = existing_file(path)
   if max_bytes is not None and max_bytes < 1:
@@ -50,7 +55,7 @@ def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
   try:
     if opener is not None:
       with opener(path, "rb") as packed:
-        data = np.frombuffer(packed.read(-1 if max_bytes is None else max_bytes + 1), np.uint8)
+        data = kept(_unpacked(path, packed, max_bytes))
     else:
       # asarray: a plain view of the map, whose slices cost less than those of np.memmap
       data = np.asarray(np.memmap(path, np.uint8, "r")) if os.path.getsize(path) else np.zeros(0, np.uint8)
@@ -66,26 +71,111 @@ def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
   return FileBytes(path, data if complete else data[:max_bytes], complete)
 
 
-@contextlib.contextmanager
-def reading_arrays(path: str) -> Iterator[None]:
-  """Turns what goes wrong in the block, which reads a .npy or .npz file, into InputError."""
-  try:
-    yield
-  except InputError:
-    raise
-  except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError) as error:
-    # the last is what NumPy raises for a damaged header
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise InputError(f"{path} is no readable .npy or .npz file of integers ({reason}); write it again") from error
+def _unpacked(path: str, packed: Any, max_bytes: int | None) -> Iterator[bytes]:
+  """Yields the content of a packed file in blocks, as far as a byte beyond `max_bytes`."""
+  size, packed_size = 0, os.path.getsize(path)
+  while wanted := BLOCK if max_bytes is None else min(BLOCK, max_bytes + 1 - size):
+    block = packed.read(wanted)
+    if not block:
+      return
+    size += len(block)
+    if size > max(LARGEST_IN_MEMORY, MOST_UNPACKED * packed_size):
+      raise InputError(
+        f"{path} unpacks to more than {size:,} bytes, {size // packed_size:,} times its own size; unpack it yourself "
+        "if that is right, or give max_bytes"
+      )
+    yield block
+
+
+def kept(pieces: Iterable[bytes]) -> UInt8[np.ndarray, "bytes"]:
+  """Returns pieces as one array: in memory, or where it is large memory-mapped from a file that vanishes with it."""
+  with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY) as file:
+    size = 0
+    for piece in pieces:
+      size += len(piece)
+      try:
+        file.write(piece)
+        file.flush()
+      except OSError as error:
+        raise InputError(
+          f"{tempfile.gettempdir()} has no room for {size:,} bytes of unpacked or decoded data ({error.strerror}); set "
+          "TMPDIR to a folder that has"
+        ) from error
+    if size > LARGEST_IN_MEMORY:
+      return np.asarray(np.memmap(file, np.uint8, "r"))
+    file.seek(0)
+    return np.frombuffer(file.read(), np.uint8)
+
+
+def open_text(path: str, encoding: str = "utf-8", max_bytes: int | None = None) -> FileBytes:
+  """Returns the text of `path` in UTF-8, without its byte order mark.
+
+  Args:
+    path, max_bytes: see `open_bytes`.
+    encoding: of a file without a byte order mark, which says it by itself.
+
+  Raises:
+    InputError: see `open_bytes`, `encoding_of` and `decoded`; also text that looks like UTF-16 and does not say so.
+  """
+  return as_utf8(open_bytes(path, max_bytes), encoding)
+
+
+def as_utf8(file: FileBytes, encoding: str = "utf-8") -> FileBytes:
+  """Returns the text of a file in UTF-8; see `open_text`. What is UTF-8 already is not copied, and not checked yet."""
+  name, size = encoding_of(file.path, file.data[:LONGEST_MARK].tobytes(), encoding)
+  if name == "utf-8":
+    likely = None if size else unmarked_utf16(file.data[:BLOCK])
+    if likely is not None:
+      offset = int(likely == "utf-16-le")
+      raise InputError(
+        f"{file.path} looks like UTF-16 without a byte order mark: every second byte is like {file.data[offset]:#04x} "
+        f'at offset {offset}; give encoding="{likely}", or save it as UTF-8'
+      )
+    if size == file.data.size:
+      raise InputError(f"{file.path} has no text; name a file with data")
+    return without_byte_order_mark(file)
+  data = kept(in_utf8(file.path, blocks(file.data[size:]), name, size, complete=file.complete))
+  if not data.size:
+    raise InputError(f"{file.path} has no text; name a file with data")
+  return FileBytes(file.path, data, file.complete)
+
+
+def read_text(path: str, encoding: str = "utf-8") -> str:
+  """Returns all the text of a file, or of a pipe: of a table, or what a command is handed. Raises as `open_text`."""
+  expanded = os.path.expanduser(path)
+  if os.path.exists(expanded) and stat.S_ISFIFO(os.stat(expanded).st_mode):
+    with open(expanded, "rb") as pipe:
+      data = pipe.read(LARGEST_IN_MEMORY + 1)
+    if not 0 < len(data) <= LARGEST_IN_MEMORY:
+      raise InputError(f"{path} is a pipe of nothing, or of more than {LARGEST_IN_MEMORY:,} bytes; name a file")
+    file = FileBytes(path, np.frombuffer(data, np.uint8), True)
+  else:
+    file = open_bytes(path)
+  return "".join(decoded(as_utf8(file, encoding), "save it as UTF-8"))
+
+
+def lines_of(file: FileBytes) -> Iterator[str]:
+  """Yields the lines of a UTF-8 file with their line breaks. Only "\\n" breaks a line; see `decoded`."""
+  begun: list[str] = []
+  for text in decoded(file):
+    first, *others = text.split("\n")
+    begun.append(first)
+    for other in others:
+      yield "".join(begun) + "\n"
+      begun = [other]
+  if any(begun):
+    yield "".join(begun)
 
 
 def existing_file(path: str) -> str:
-  """Returns `path` with ~ expanded; raises InputError where it is no file."""
+  """Returns `path` with ~ expanded; raises InputError where it is no file: a folder, a pipe, a device."""
   path = os.path.expanduser(path)
   if os.path.isdir(path):
     raise InputError(f"{path} is a folder; name a file in it")
   if not os.path.exists(path):
     raise InputError(f"{path} does not exist; correct the path")
+  if not os.path.isfile(path):
+    raise InputError(f"{path} is a pipe or a device, which cannot be read again; write what comes from it to a file")
   return path
 
 
@@ -105,10 +195,10 @@ def byte_counts(data: UInt8[np.ndarray, "bytes"]) -> Int[np.ndarray, "256"]:
   return counts
 
 
-def decoded(file: FileBytes) -> Iterator[str]:
+def decoded(file: FileBytes, remedy: str = DECLARE) -> Iterator[str]:
   """Yields the text of a UTF-8 file in pieces; raises InputError that names the offset of what is no UTF-8.
 
-  Where `max_bytes` cut the file inside a character, that character is left out.
+  remedy: what else to do about that. Where `max_bytes` cut the file inside a character, that character is left out.
   """
   carry, offset = b"", file.start
   for block in blocks(file.data):
@@ -117,8 +207,7 @@ def decoded(file: FileBytes) -> Iterator[str]:
       text, used = codecs.utf_8_decode(piece, "strict", False)
     except UnicodeDecodeError as error:
       raise InputError(
-        f"{file.path} is not UTF-8: byte {piece[error.start]:#04x} at offset {offset + error.start}; "
-        'convert the file, or use alphabet="bytes"'
+        f"{file.path} is not UTF-8: byte {piece[error.start]:#04x} at offset {offset + error.start}; {remedy}"
       ) from error
     carry, offset = piece[used:], offset + used
     yield text
@@ -142,19 +231,6 @@ def inferred_alphabet(points: Shaped[np.ndarray, "classes"], path: str) -> str:
   return alphabet
 
 
-def read_table(path: str, title: str) -> list[tuple[str, Any]]:
-  """Returns the pairs of a .json object or of a .csv file of two columns; `title` is what the table is, for errors."""
-  kind = os.path.splitext(path)[1].lower()
-  if kind not in (".json", ".csv"):
-    raise InputError(f"{title} is {path!r}; give a .json or a .csv file")
-  text = "".join(decoded(without_byte_order_mark(open_bytes(path))))
-  try:
-    rows = json.loads(text).items() if kind == ".json" else [row for row in csv.reader(io.StringIO(text)) if row]
-    return [(str(one), other) for one, other in rows]
-  except (ValueError, TypeError, AttributeError, csv.Error) as error:
-    raise InputError(f"{title} {path!r} cannot be read ({error}); give pairs: an object, or two columns") from error
-
-
 def room_for(size: int, dtype: np.dtype) -> Shaped[np.ndarray, "size"]:
   """Returns an empty array: in memory, or where it is large memory-mapped from a file that vanishes with it.
 
@@ -164,10 +240,25 @@ def room_for(size: int, dtype: np.dtype) -> Shaped[np.ndarray, "size"]:
     return np.empty(size, dtype)
   try:
     with tempfile.TemporaryFile() as file:
-      os.posix_fallocate(file.fileno(), 0, size * dtype.itemsize)  # a full disk is an error now, not a crash later
+      _reserve(file, size * dtype.itemsize)  # a full disk is an error now, not a crash later
       return np.memmap(file, dtype, "r+", shape=(size,))
   except OSError as error:
     raise InputError(
       f"{tempfile.gettempdir()} has no room for {size * dtype.itemsize:,} bytes of decoded data "
       f"({error.strerror}); set TMPDIR to a folder that has"
     ) from error
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+  """Makes a new file `size` bytes long, all of which the disk has; raises OSError where it has not.
+
+  Where the system or the file system cannot reserve space, zeros are written, which takes longer.
+  """
+  try:
+    os.posix_fallocate(file.fileno(), 0, size)
+  except (AttributeError, OSError) as error:
+    if isinstance(error, OSError) and error.errno not in _CANNOT_RESERVE:
+      raise
+    for start in range(0, size, _ZEROS):
+      file.write(bytes(min(_ZEROS, size - start)))
+    file.flush()

@@ -5,13 +5,18 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Int, Shaped, UInt32
 
 from catgen.batches import batch_of
 from catgen.data.codecs import integer_dtype
 from catgen.interfaces import Attribute, Batch, DataSource, InputError, Split
 
 NAMES = ("train", "validation", "test")
+# What of a record fractions hash. 1: its bytes as they are stored (until commit 7d560fe). 2: its integers in the fewest
+# bytes that hold num_classes. 3: its integers alone, see `as_integers`. A rule never changes: runs were split by it.
+SPLIT_RULES = (1, 2, 3)
+SPLIT_RULE = 3
+ANY_INTEGERS = 2**32  # num_classes under which a fingerprint does not depend on it: that of rule 3
 BLOCK = 2**20  # positions or bytes that a pass over a large array takes at a time
 
 
@@ -48,6 +53,7 @@ def stream_splits(
   splits: Sequence[float | int],
   unit: str,
   table: Shaped[np.ndarray, "values"] | None = None,
+  read: Callable[[Shaped[np.ndarray, "n length"]], Batch] | None = None,
 ) -> tuple[dict[str, Split], dict[str, Shaped[np.ndarray, "_"]]]:
   """Cuts a stream into contiguous splits of sequences; returns them and the parts of the stream they read.
 
@@ -63,20 +69,26 @@ def stream_splits(
         f"the {name} split has {len(part):,} {unit}, less than one sequence of length {length}; "
         f"lower length, change splits or bring more than {len(stream):,} {unit}"
       )
-  return {name: stream_split(part, length, table) for name, part in parts.items()}, parts
+  return {name: stream_split(part, length, table, read) for name, part in parts.items()}, parts
 
 
 def stream_split(
-  stream: Shaped[np.ndarray, "positions"], length: int, table: Shaped[np.ndarray, "values"] | None = None
+  stream: Shaped[np.ndarray, "positions"],
+  length: int,
+  table: Shaped[np.ndarray, "values"] | None = None,
+  read: Callable[[Shaped[np.ndarray, "n length"]], Batch] | None = None,
 ) -> Split:
   """Returns the split of one stream: `examples` are its disjoint chunks (the tail is dropped), `crops` start anywhere.
 
-  `stream` may be memory-mapped; only what is asked for is read. `table` maps its values to categories.
+  `stream` may be memory-mapped; only what is asked for is read. `table` maps its values to categories; `read` makes
+  examples of its values where some are not valid.
   """
   windows = np.lib.stride_tricks.sliding_window_view(stream, length)
 
   def crops(starts: Int[np.ndarray, "n"]) -> Batch:
     x = windows[starts]
+    if read is not None:
+      return read(x)._replace(index=starts)
     return batch_of((x if table is None else table[x]).astype(np.int32), index=starts)
 
   def examples(numbers: Int[np.ndarray, "n"]) -> Batch:
@@ -108,6 +120,23 @@ def record_numbers(
     if not members.size:
       raise InputError(f"the {name} split got none of the {num_records:,} {unit}; give splits as counts instead")
   return numbers
+
+
+def check_split_rule(rule: int) -> None:
+  """Raises InputError unless there is such a rule."""
+  if rule not in SPLIT_RULES:
+    raise InputError(f"split_rule is {rule}; it must be one of {', '.join(map(str, SPLIT_RULES))}")
+
+
+def as_integers(
+  values: Shaped[np.ndarray, "*shape"], known: Bool[np.ndarray, "*shape"] | None = None
+) -> UInt32[np.ndarray, "*shape"]:
+  """Returns values as rule 3 hashes them: little-endian, modulo 2^32, and 2^32 - 1 where they are not known.
+
+  Neither their type, order in memory and container nor the number of categories changes anything.
+  """
+  found = np.ascontiguousarray(values, dtype=np.dtype("<u4"))
+  return found if known is None else np.where(known, found, np.uint32(2**32 - 1)).astype("<u4")
 
 
 def hash_fraction(content: bytes) -> float:
@@ -142,8 +171,9 @@ def fingerprint(
 ) -> str:
   """Returns the SHA-256 (hexadecimal) of each split's name, its integers in order and their number.
 
-  Integers are hashed as the smallest little-endian unsigned type that holds all categories, so that how they are
-  stored or read changes nothing. What is given with records follows where there is any, with names and values.
+  Integers are hashed as the smallest little-endian unsigned type that holds `num_classes` categories, or with
+  ANY_INTEGERS as 32 bits, so that how they are stored or read changes nothing. What is given with records follows where
+  there is any, with names and values.
   """
   digest = hashlib.sha256()
   dtype = plain_dtype(num_classes)

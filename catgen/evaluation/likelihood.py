@@ -1,6 +1,7 @@
 """Evaluates the likelihood of a model on a split: bits per position, both standard errors, and where bits are lost."""
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -59,6 +60,8 @@ def evaluate(
   given: str = "data",
   place: Callable[[Batch], Batch] = lambda batch: batch,
   progress: Callable[[float], Any] = lambda share: None,
+  done: Sequence["Part"] = (),
+  keep: Callable[[Sequence["Part"]], Any] = lambda parts: None,
 ) -> Likelihood:
   """Returns the likelihood of the examples in `batches`, each counted once.
 
@@ -75,7 +78,9 @@ def evaluate(
       scores; by default each has its own, so that the mean over examples is more exact.
     given: "data": examples are scored as p(x | labels), where the batches give any; "none": as p(x), without them.
     place: turns a local NumPy batch into global arrays on a mesh.
-    progress: called after each device call with the share of a batch it has finished.
+    progress: called after each device call with the share of a batch it has finished; may raise, to stop.
+    done: what an earlier call with the same arguments has scored of the first batches; these are not scored again.
+    keep: called after each batch with all that is scored so far.
 
   Raises:
     InputError: the model lacks the capability, a number is below one, or there is nothing to evaluate.
@@ -91,10 +96,10 @@ def evaluate(
   walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, progress)
   at_once = max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
   labelled = given == "data" and bool(model.event.given)
-  scored = [
-    _score_batch(walk, params, state, place(batch if labelled else batch._replace(given=None)), at_once)
-    for batch in batches
-  ]
+  scored = list(done)
+  for batch in itertools.islice(batches, len(done), None):
+    scored.append(_score_batch(walk, params, state, place(batch if labelled else batch._replace(given=None)), at_once))
+    keep(scored)
   if not scored or not any(part.positions.any() for part in scored):
     raise InputError("no examples to evaluate: the split holds no position to score")
   return _summarize(scored, walk)._replace(given=given if model.event.given else None)
@@ -110,8 +115,8 @@ class _Walk(NamedTuple):
   progress: Callable[[float], Any]
 
 
-class _Part(NamedTuple):
-  """The scores of one batch, on the host."""
+class Part(NamedTuple):
+  """The scores of one batch, on the host: what an evaluation that was stopped can go on from."""
 
   numbers: np.ndarray  # [batch]
   positions: np.ndarray  # [batch]
@@ -123,7 +128,7 @@ class _Part(NamedTuple):
   class_counts: np.ndarray  # [classes]
 
 
-def _score_batch(walk: _Walk, params: PyTree, state: PyTree, batch: Batch, at_once: int) -> _Part:
+def _score_batch(walk: _Walk, params: PyTree, state: PyTree, batch: Batch, at_once: int) -> Part:
   step = estimators.compiled(walk.model, walk.estimator, at_once)
   calls = [(r, s) for r in range(walk.num_replicates) for s in range(0, walk.num_draws, at_once)]
   draws, drawn_for = [], batch._replace(index=batch.index * 0) if walk.same_draws else batch
@@ -148,10 +153,10 @@ def _score_batch(walk: _Walk, params: PyTree, state: PyTree, batch: Batch, at_on
   terms = {name: stacked([d.terms[name] for d in fetched]).mean(axis=(0, 1)) for name in fetched[0].terms}
   total = walk.num_replicates * walk.num_draws
   losses = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64) / total, *[d.losses for d in fetched])
-  return _Part(numbers, positions, nats, sample_sizes, terms, losses, position_counts, class_counts)
+  return Part(numbers, positions, nats, sample_sizes, terms, losses, position_counts, class_counts)
 
 
-def _summarize(scored: list[_Part], walk: _Walk) -> Likelihood:
+def _summarize(scored: list[Part], walk: _Walk) -> Likelihood:
   numbers = np.concatenate([part.numbers for part in scored])
   positions = np.concatenate([part.positions for part in scored])
   kept = np.argsort(numbers, kind="stable")
@@ -186,7 +191,7 @@ def _summarize(scored: list[_Part], walk: _Walk) -> Likelihood:
   )
 
 
-def _dissect(scored: list[_Part]) -> Anatomy:
+def _dissect(scored: list[Part]) -> Anatomy:
   losses = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0), *[part.losses for part in scored])
   position_counts = np.sum([part.position_counts for part in scored], axis=0)
   class_counts = np.sum([part.class_counts for part in scored], axis=0)

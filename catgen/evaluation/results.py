@@ -14,11 +14,21 @@ import numpy as np
 
 from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.samples import Invalid
-from catgen.files import replacing
+from catgen.files import alone, replacing
 from catgen.interfaces import DataSource, InputError
 
 FILE_NAME = "results.json"
 SCORES_FOLDER = "scores"
+_NEEDED: Mapping[str, Any] = {  # what readers of a record rely on
+  "split": str,
+  "estimator": str,
+  "unit": str,
+  "value": (int, float, type(None)),
+  "step": int,
+  "num_draws": int,
+  "num_examples": int,
+  "ema": bool,
+}
 IDENTITY = ("split", "step", "ema", "estimator", "num_draws", "context", "given", "config_hash", "data_fingerprint")
 
 
@@ -32,18 +42,21 @@ def likelihood_record(
   config: Mapping[str, Any],
   invalid: Invalid | None = None,
   context: int = 0,
+  history: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
   """Returns the evaluation as one JSON object; a number that is unknown is None.
 
   Args:
     likelihood: what was measured.
-    source: gives the unit, the bytes per position and the fingerprint of the data.
+    source: gives the unit, the bytes per position, the fingerprint of the data, and whether the likelihood covers the
+      lengths of records that differ in it: "scored", or "given".
     split: name of the split.
     step: training step of the parameters.
     ema: True where the averaged parameters were evaluated.
     config: the resolved configuration as a JSON-like dict; only its hash is kept.
     invalid: what of the model's samples means no category, for models that can draw such.
     context: positions that each window read before those it scored; a record of 0 does not mention it.
+    history: more that is to be said of the run: where it came from, what changed in it.
   """
   value = float(likelihood.estimate.bits)
   record = {
@@ -68,8 +81,10 @@ def likelihood_record(
     "warnings": list(likelihood.warnings),
     "invalid": None if invalid is None else invalid._asdict(),
   }
-  more = {"context": context or None, "given": likelihood.given}  # left out where they say nothing
-  return without_nan(record | {name: value for name, value in more.items() if value is not None})
+  length = "scored" if source.codec.end is not None else "given" if source.longest is not None else None
+  # left out where they say nothing
+  more = {"context": context or None, "given": likelihood.given, "length": length}
+  return without_nan(record | {name: value for name, value in more.items() if value is not None} | dict(history or {}))
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -106,24 +121,31 @@ def read_results(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
     records = json.loads(path.read_text())
   except FileNotFoundError:
     return []
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise InputError(f"cannot read {path} ({error}): move it away to start a new one") from error
   if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
     raise InputError(f"{path} is no list of results: move it away to start a new one")
+  for number, record in enumerate(records, 1):
+    for name, kinds in _NEEDED.items():
+      if not isinstance(record.get(name), kinds) or isinstance(record[name], bool) != (kinds is bool):
+        raise InputError(f"{path}: {name} of record {number} is {record.get(name)!r}: mend it, or move the file away")
   return records
 
 
 def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) -> pathlib.Path:
   """Adds records to results.json and returns its path; a record of the same evaluation (IDENTITY) is replaced.
 
-  The file is written beside the old one and renamed, so it is whole at every moment.
+  The file is written beside the old one and renamed, so it is whole at every moment; of several evaluations that end
+  together none loses a record.
   """
   path = pathlib.Path(workdir) / FILE_NAME
   new = [without_nan(dict(record)) for record in records]
   replaced = {_identity(record) for record in new}
-  merged = [record for record in read_results(workdir) if _identity(record) not in replaced] + new
-  with replacing(path) as file:
-    file.write(f"{json.dumps(merged, indent=2, allow_nan=False)}\n".encode())
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with alone(path.parent):
+    merged = [record for record in read_results(workdir) if _identity(record) not in replaced] + new
+    with replacing(path) as file:
+      file.write(f"{json.dumps(merged, indent=2, allow_nan=False)}\n".encode())
   return path
 
 

@@ -92,7 +92,7 @@ def map_uncertainty(
     observed: which pixels were given; regions of others are outlined.
     completions: of the same pattern; the first is shown.
     bits: entropy of each pixel, where probabilities are known; None = that of the frequencies among the completions.
-    truth: the whole map, where known.
+    truth: the whole map, where known; -1 where it has no category.
     path, legend, title: see `map_grid`.
   """
   source = "uncertainty" if bits is not None else f"entropy over {len(completions)} completions"
@@ -108,7 +108,8 @@ def map_uncertainty(
   ruler = np.full((1, height, scale_width, 3), 255, np.uint8)
   ruler[0, :, :2] = _heat(np.linspace(1.0, 0.0, height))[:, None]
   blocks += [Block(source, heat[None]), Block("bits", ruler)]
-  sheet = draw_sheet(blocks, title=title, entries=legend_entries(list(maps.values()), legend, "to fill in"), gap=18)
+  blank = "to fill in" if truth is None or not is_blank(truth, legend).any() else "to fill in, or ignored"
+  sheet = draw_sheet(blocks, title=title, entries=legend_entries(list(maps.values()), legend, blank), gap=18)
   for (corner,) in sheet.corners[1:-1]:
     _outline(sheet, corner, observed)
   _mark_ruler(sheet, height, highest)

@@ -14,7 +14,7 @@ from catgen.evaluation.samples import Frequencies
 from catgen.interfaces import Batch, InputError
 
 Examples = Sequence[Any] | np.ndarray  # texts, or arrays along a first axis
-HOLE = -1  # in an array: a position that is not known
+HOLE = -1  # in a batch: a position that is not known; in a user's array it is `LabelIds.nothing`
 
 
 class Pattern(NamedTuple):
@@ -22,7 +22,7 @@ class Pattern(NamedTuple):
 
   x: Int[np.ndarray, "*event"]  # anything where not observed
   observed: Bool[np.ndarray, "*event"]
-  truth: Int[np.ndarray, "*event"] | None = None  # the whole example, where it is known
+  truth: Int[np.ndarray, "*event"] | None = None  # the whole example, where it is known; -1 where it has no category
 
 
 class Counted(NamedTuple):
@@ -58,6 +58,7 @@ class Media(NamedTuple):
   baselines: Callable[..., Counted] | None = None  # (source, batch): counts of the training split, scored on a batch
   parse: Callable[..., Pattern] | None = None  # (text, *, hole, pad): a typed pattern
   read_holes: Callable[..., Batch] | None = None  # (path): as `read`, but x may be HOLE
+  typed_holes: Callable[..., Batch] | None = None  # (examples): as `typed`, but x may be HOLE
   frames: Callable[..., list[str]] | None = None  # (states [frames, *event]): a sampler's states as lines
   corrections: Callable[..., str] | None = None  # (typed, corrected, probability, *, color): changes, one by one
 

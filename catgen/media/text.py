@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from catgen.batches import batch_of, concatenate
-from catgen.data.reading import existing_file
+from catgen.data.codecs import end_of
+from catgen.data.reading import read_text
 from catgen.evaluation import infilling, samples
 from catgen.files import writing
 from catgen.interfaces import Batch, Codec, EventSpec, InputError
@@ -16,6 +17,7 @@ from catgen.media import sequences, text_chain
 from catgen.media.medium import Examples, Media, Pattern, Pictures, chain_labels, evenly, statistics
 from catgen.reporting import terminal
 
+_END = "\N{END OF PROOF}"  # where a text ends, in what shows every position
 _CHAIN_FRAMES = 12  # in a still picture
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r"})  # so that one example is one line, and which one
 
@@ -56,13 +58,14 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
   def corrections(
     typed: Batch, corrected: Int[np.ndarray, "length"], probability: Float[np.ndarray, "length"], *, color: bool
   ) -> str:
-    used = typed.valid[0]
-    before, after = codec.decode(typed.x[0][used]), codec.decode(corrected[used])
-    return terminal.corrections(before, after, probability[used], color=color)
+    rows = [x[typed.valid[0]] for x in (typed.x[0], corrected, probability)]
+    used = 1 + max(end_of(x, codec.end) for x in rows[:2])  # the later end, of what was typed or of the correction
+    before, after = (_every_position(codec, x[:used]) for x in rows[:2])
+    return terminal.corrections(before, after, rows[2][:used], color=color)
 
   def parse(text: str, *, hole: str, pad: bool) -> Pattern:
     pattern = text + hole * (length - len(text)) if pad else text
-    return Pattern(*infilling.parse_pattern(pattern, codec.encode, length=length, hole=hole))
+    return Pattern(*infilling.parse_pattern(pattern, partial(_without_end, codec), length=length, hole=hole))
 
   return Media(
     name="sequences",
@@ -80,17 +83,13 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
 
 
 def read_lines(path: str) -> dict[int, str]:
-  """Returns the lines of a UTF-8 file by their number, from 1; empty ones are left out.
+  """Returns the lines of a file of text by their number, from 1, as `text_lines` has them; empty ones are left out.
 
   Raises:
     InputError: it cannot be read, or every line is empty.
   """
-  path = existing_file(path)
-  try:
-    with open(path, encoding="utf-8-sig") as file:  # some editors write a byte order mark
-      lines = {number: line.rstrip("\n") for number, line in enumerate(file, 1) if line.rstrip("\n")}
-  except (OSError, UnicodeDecodeError) as error:
-    raise InputError(f"{path} cannot be read as UTF-8 text ({error}); give one example a line") from error
+  every = (line.removesuffix("\r") for line in read_text(path).split("\n"))
+  lines = {number: line for number, line in enumerate(every, 1) if line}
   if not lines:
     raise InputError(f"{path} has no text; give one example a line")
   return lines
@@ -104,14 +103,28 @@ def _padded(x: Int[np.ndarray, "positions"], length: int, number: int) -> Batch:
   return batch_of(padded[None], valid[None], index=np.array([number], np.int32))
 
 
+def _without_end(codec: Codec, text: str) -> Int[np.ndarray, "positions"]:
+  """Returns a part of a text: the end, if texts have one, is no part of it."""
+  x = codec.encode(text)
+  return x[: end_of(x, codec.end)]
+
+
+def _every_position(codec: Codec, x: Int[np.ndarray, "positions"]) -> str:
+  """Returns the text of all positions, with a sign for each end: decoding leaves out what is after the first."""
+  ends = np.flatnonzero(np.zeros(len(x), bool) if codec.end is None else x == codec.end)
+  return _END.join(codec.decode(part) for part in _between(x, ends))
+
+
+def _between(x: Int[np.ndarray, "positions"], places: Int[np.ndarray, "places"]) -> list[Int[np.ndarray, "_"]]:
+  """Returns the parts of x before, between and after some of its places."""
+  starts, stops = np.append(0, places + 1), np.append(places, len(x))
+  return [x[start:stop] for start, stop in zip(starts, stops, strict=True)]
+
+
 def _frames(codec: Codec, num_classes: int, states: Int[np.ndarray, "frames length"]) -> list[str]:
   """Returns states of a chain as text; masked positions are shown as light blocks."""
-  masked = states >= num_classes
-  lines = [terminal.visible(codec.decode(state)) for state in np.where(masked, 0, states)]
-  return [
-    "".join(terminal.MASK if hidden else shown for hidden, shown in zip(mask, line, strict=False))
-    for mask, line in zip(masked, lines, strict=True)
-  ]
+  parts = [_between(state, np.flatnonzero(state >= num_classes)) for state in states]
+  return [terminal.MASK.join(terminal.visible(_every_position(codec, part)) for part in state) for state in parts]
 
 
 def _draw_chain(

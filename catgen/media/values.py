@@ -1,11 +1,11 @@
 """Integers of any shape: examples are arrays, in files and in the terminal."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from catgen.batches import batch_of
+from catgen.data import label_ids
 from catgen.files import writing
 from catgen.interfaces import Batch, Codec, EventSpec, InputError
 from catgen.media import sequences
@@ -15,16 +15,23 @@ from catgen.media.medium import HOLE, Examples, Media, read_array, statistics
 def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
   """Returns how arrays of integers are typed, shown, written and counted."""
 
+  labels = label_ids.from_spec(codec.spec)
+
   def typed(examples: Examples) -> Batch:
-    return batch_of(np.stack([codec.encode(each) for each in examples]))
+    found = np.stack([codec.encode(each) for each in examples])
+    return batch_of(np.maximum(found, 0), found >= 0)
+
+  def typed_holes(examples: Examples) -> Batch:
+    array = np.asarray(examples)
+    holes, some = array == labels.nothing, 0 if labels.ids is None else int(labels.ids[0])
+    known = typed(np.where(holes, some, array))
+    return batch_of(np.where(holes, HOLE, known.x), holes | known.valid)
 
   def read(path: str) -> Batch:
-    return batch_of(_encoded(path, _examples(path), typed))
+    return _encoded(path, _examples(path), typed)
 
   def read_holes(path: str) -> Batch:
-    array = _examples(path)
-    known = _encoded(path, np.where(array == HOLE, 0, array), typed)
-    return batch_of(np.where(array == HOLE, HOLE, known))
+    return _encoded(path, _examples(path), typed_holes)
 
   def _examples(path: str) -> np.ndarray:
     array = read_array(path)
@@ -53,11 +60,12 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
     compared=compared,
     baselines=sequences.baselines if len(event.shape) == 1 else None,
     read_holes=read_holes,
+    typed_holes=typed_holes,
   )
 
 
-def _encoded(path: str, array: np.ndarray, typed: Any) -> np.ndarray:
+def _encoded(path: str, array: np.ndarray, typed: Callable[[Examples], Batch]) -> Batch:
   try:
-    return typed(array).x
+    return typed(array)
   except InputError as error:
     raise InputError(f"{path}: {error}") from error

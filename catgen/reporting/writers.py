@@ -1,5 +1,7 @@
 """Writes what happens during training, as JSON lines (`metrics.jsonl`) and for TensorBoard."""
 
+import contextlib
+import functools
 import json
 import math
 import os
@@ -8,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from catgen.files import write_text
+from catgen.files import replacing, write_error, write_text
 from catgen.interfaces import InputError
 
 FILE_NAME = "metrics.jsonl"
@@ -21,45 +23,49 @@ class Writers(NamedTuple):
   close: Callable[[], None]  # safe to call twice
 
 
-def open_writers(workdir: str | os.PathLike[str], start_step: int = 0, *, tensorboard: bool = True) -> Writers:
+def open_writers(
+  workdir: str | os.PathLike[str],
+  start_step: int = 0,
+  *,
+  tensorboard: bool = True,
+  say: Callable[[str], None] = print,
+) -> Writers:
   """Returns writers into `workdir`. One process writes; the others use `no_writers`.
 
   Args:
     workdir: made if missing; gets metrics.jsonl and, for TensorBoard, the folder tensorboard/.
     start_step: the step that training goes on from. Lines of later steps, written before a crash, are dropped (and
-      TensorBoard hides them), so that no curve has a step twice.
+      TensorBoard hides them), so that no curve has a step twice. A file with damaged lines is kept aside.
     tensorboard: False to write JSON lines only.
+    say: receives a line where TensorBoard's files cannot be written and are left out, or lines were damaged.
 
   Raises:
-    InputError: the disk is full or the directory is not writable, now or at a later write.
+    InputError: the disk is full or the directory is not writable, now or at a later write; what such a write has left
+      of its line is taken back.
   """
   path = pathlib.Path(workdir) / FILE_NAME
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _drop_lines_after(path, start_step)
-    file = open(path, "a")  # noqa: SIM115
-    board = _open_tensorboard(path.parent / "tensorboard", start_step) if tensorboard else None
+    _drop_lines_after(path, start_step, say)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
   except OSError as error:
-    raise _disk_error(path, error) from error
+    raise write_error(path, error) from error
+  board = _Board(path.parent / "tensorboard", start_step, say) if tensorboard else None
+  closed = False
 
   def write(step: int, values: Mapping[str, Any]) -> None:
     plain = {name: _plain(value) for name, value in values.items()}
-    try:
-      file.write(json.dumps({"step": int(step), **plain}, allow_nan=False) + "\n")
-      file.flush()
-      for name, value in plain.items():
-        if board is not None and isinstance(value, int | float):
-          board.add_scalar(name, value, int(step))
-    except OSError as error:
-      raise _disk_error(path, error) from error
+    if board is not None:
+      board.write(int(step), plain)
+    _append(path, file, (json.dumps({"step": int(step), **plain}, allow_nan=False) + "\n").encode())
 
   def close() -> None:
-    try:
-      file.close()
+    nonlocal closed
+    if not closed:
+      closed = True
+      os.close(file)
       if board is not None:
         board.close()
-    except OSError as error:
-      raise _disk_error(path, error) from error
 
   return Writers(write, close)
 
@@ -92,7 +98,7 @@ def show_pictures(workdir: str | os.PathLike[str], step: int, paths: Iterable[st
     board.add_summary(Summary(value=values), step)
     board.close()
   except OSError as error:
-    raise _disk_error(path, error) from error
+    raise write_error(path, error) from error
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -103,39 +109,101 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
   Raises:
     InputError: the file is missing or another line is damaged.
   """
+  records, damaged = _read_lines(path)
+  if damaged:
+    raise InputError(f"line {damaged[0]} of {path} is damaged: remove it")
+  return records
+
+
+def _read_lines(path: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], list[int]]:
+  """Returns the records of a file, and the numbers of the lines that are none; a last one is not counted."""
   try:
     # what a crash has left behind may be no text; it is no JSON either way
     lines = pathlib.Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
   except OSError as error:
     raise InputError(f"cannot read {path}: {error.strerror}") from error
-  records = []
+  records, damaged = [], []
   for number, line in enumerate(lines, start=1):
-    try:
-      records.append(json.loads(line))
-    except ValueError as error:
-      if number == len(lines):
-        break
-      raise InputError(f"line {number} of {path} is damaged: remove it") from error
-  return records
+    record = _record(line)
+    if record is not None:
+      records.append(record)
+    elif number < len(lines):
+      damaged.append(number)
+  return records, damaged
 
 
-def _drop_lines_after(path: pathlib.Path, step: int) -> None:
+def _record(line: str) -> dict[str, Any] | None:
+  """Returns what a line says, None where it is no record: a step, and by the name of a curve a number or null."""
+  try:
+    found = json.loads(line)
+  except (ValueError, RecursionError):
+    return None
+  if not isinstance(found, dict) or type(found.get("step")) is not int:
+    return None
+  measured = (value for name, value in found.items() if "/" in name)
+  return found if all(value is None or isinstance(value, int | float) for value in measured) else None
+
+
+def _drop_lines_after(path: pathlib.Path, step: int, say: Callable[[str], None]) -> None:
   """Keeps the lines up to a step; the file is rewritten beside itself and renamed, or left alone if nothing goes."""
   if not path.exists():
     return
-  kept = [record for record in read_metrics(path) if record["step"] <= step]
-  text = "".join(json.dumps(record) + "\n" for record in kept)
-  if text.encode() == path.read_bytes():
+  records, damaged = _read_lines(path)
+  text = "".join(json.dumps(record) + "\n" for record in records if record["step"] <= step)
+  before = path.read_bytes()
+  if text.encode() == before:
     return
+  if damaged:
+    aside = path.with_name(f"{path.name}.damaged")
+    with replacing(aside) as file:
+      file.write(before)
+    say(f"line {damaged[0]} of {path} is damaged, {len(damaged)} in all: left out, the file as it was is {aside}")
   write_text(path, text)
 
 
-def _open_tensorboard(folder: pathlib.Path, start_step: int) -> Any:
-  from tensorboardX import SummaryWriter
+def _append(path: pathlib.Path, file: int, line: bytes) -> None:
+  """Writes a whole line at the end of a file, or nothing of it."""
+  size = os.fstat(file).st_size
+  try:
+    while line:
+      line = line[os.write(file, line) :]
+  except OSError as error:
+    with contextlib.suppress(OSError):
+      os.ftruncate(file, size)
+    raise write_error(path, error) from error
 
-  # the suffix keeps the file apart from that of a run which was started in the same second
-  purge_step = start_step + 1 if start_step else None
-  return SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=f".from{start_step}")
+
+class _Board:
+  """TensorBoard's files, as long as they can be written."""
+
+  def __init__(self, folder: pathlib.Path, start_step: int, say: Callable[[str], None]):
+    self._folder, self._say, self._writer = folder, say, None
+    self._trying(lambda: self._open(start_step))
+
+  def write(self, step: int, values: Mapping[str, Any]) -> None:
+    """Adds the numbers among the values."""
+    for name, value in values.items():
+      if self._writer is not None and isinstance(value, int | float):
+        self._trying(functools.partial(self._writer.add_scalar, name, value, step))
+
+  def close(self) -> None:
+    """Waits for what is not written yet."""
+    if self._writer is not None:
+      self._trying(self._writer.close)
+
+  def _open(self, start_step: int) -> None:
+    from tensorboardX import SummaryWriter
+
+    # the suffix keeps the file apart from that of a run which was started in the same second
+    purge_step = start_step + 1 if start_step else None
+    self._writer = SummaryWriter(str(self._folder), purge_step=purge_step, filename_suffix=f".from{start_step}")
+
+  def _trying(self, act: Callable[[], Any]) -> None:
+    try:
+      act()
+    except OSError as error:
+      self._writer = None
+      self._say(f"warning: {write_error(self._folder, error)}; the work goes on without TensorBoard")
 
 
 def _plain(value: Any) -> Any:
@@ -144,7 +212,3 @@ def _plain(value: Any) -> Any:
     return value
   number = value if isinstance(value, int | float) else value.item()
   return number if math.isfinite(number) else None
-
-
-def _disk_error(path: pathlib.Path, error: OSError) -> InputError:
-  return InputError(f"cannot write {path}: {error.strerror or error}; free space or choose another work directory")

@@ -6,18 +6,21 @@ is --workdir, `config` is --config with what overrides it. `say`, `progress` and
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from catgen.config import Configuration, describe, load_config
+from catgen.config import Configuration, describe, from_values, load_config
 from catgen.config.arguments import Argument, arguments_of, converted
 from catgen.interfaces import InputError
 from catgen.runs.load import load
+from catgen.runs.record import has_record, read_record
+from catgen.training.signals import Stopped
 
 TERMINAL = ("say", "progress", "color")
 _WORKDIR = Argument("workdir", "str", None, "folder of the run: config.json, checkpoints, records, pictures")
 _CONFIG = (
   Argument("config", "str", None, "a configuration's name or the path of its file; --config.a.b=value overrides"),
+  Argument("data", "repeated", (), "path of the data, as --config.data.path; or key=value for another key of `data`"),
   Argument("print_config", "bool", False, "show every key with its value, where it was set and its meaning, and end"),
 )
 
@@ -78,7 +81,11 @@ def perform(
     keywords["run"] = load(_workdir(values, None), **loading, say=terminal["say"])
   if "workdir" in supplied:
     keywords["workdir"] = _workdir(values, parameters["workdir"].default)
-  record = chosen.function(**keywords)
+  try:
+    record = chosen.function(**keywords)
+  except Stopped as stop:
+    terminal["say"](str(stop))
+    return stop.code
   colored = {"color": terminal["color"]} if "color" in inspect.signature(chosen.describe).parameters else {}
   if text := chosen.describe(record, **colored):
     terminal["say"](text)
@@ -86,11 +93,23 @@ def perform(
 
 
 def _configuration(command: Command, values: Mapping[str, Any], overrides: Mapping[str, str]) -> Configuration:
-  """Returns --config, or what the command takes without it, with its overrides."""
+  """Returns --config, or what the command takes without it, or that of the run in --workdir, with its overrides."""
   name = values["config"] or command.config
-  if name is None:
-    raise InputError("--config is not set; give a configuration, for example --config=quickstart")
-  return load_config(name, overrides)
+  changes = {**{f"data.{key}": value for key, value in _data(values["data"])}, **overrides}
+  if name is not None:
+    return load_config(name, changes)
+  workdir = os.path.expanduser(values.get("workdir") or "")
+  if workdir and has_record(workdir):
+    config = read_record(workdir).config
+    data = {key: value for key, value in config["data"].items() if key != "split_rule"}  # training finds it again
+    return from_values(workdir, {**config, "data": data}, changes)
+  raise InputError("--config is not set; give a configuration, for example --config=quickstart")
+
+
+def _data(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+  for word in words:
+    key, equals, value = word.partition("=")
+    yield (key, value) if equals and key.isidentifier() else ("path", word)
 
 
 def _flags(command: Command) -> list[Argument]:

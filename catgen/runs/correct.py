@@ -12,6 +12,7 @@ from catgen.evaluation.spelling import Correction, Share, SpellingScore
 from catgen.files import check_writable
 from catgen.interfaces import Batch
 from catgen.media import Media
+from catgen.media.medium import marked
 from catgen.reporting import terminal, writers
 from catgen.runs.experiment import first_examples
 from catgen.runs.infill import one_example
@@ -184,10 +185,11 @@ def _percent(share: Share) -> str:
 def _draw(run: Run, corrected: Corrected) -> tuple[str, ...]:
   if run.media.pictured.corrections is None:
     return ()
-  panels = {"as given": corrected.seen.x[0]}
+  sets = {"as given": corrected.seen.x}
   if corrected.truth is not None:
-    panels = {"clean": corrected.truth.x[0], "corrupted": corrected.seen.x[0]}
-  panels |= {f"corrected ({method})": made.x[0] for method, made in corrected.corrections.items()}
+    sets = {"clean": corrected.truth.x, "corrupted": corrected.seen.x}
+  sets |= {f"corrected ({method})": made.x for method, made in corrected.corrections.items()}
+  panels = {name: marked(corrected.seen._replace(x=x))[0] for name, x in sets.items()}
   path = os.path.join(run.workdir, "denoised.png")
   run.media.pictured.corrections(path, panels)
   writers.show_pictures(run.workdir, run.step, [path])

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -12,14 +12,18 @@ import jax
 from catgen.batches import batch_of
 from catgen.evaluation import estimators, likelihood, results, samples
 from catgen.evaluation.likelihood import Likelihood
+from catgen.files import check_folder
 from catgen.interfaces import InputError
 from catgen.reporting import charts, terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import evaluation_batches, first_examples
 from catgen.runs.load import Run, load
-from catgen.runs.record import read_record
+from catgen.runs.partial import Partial
+from catgen.runs.record import definition, history_of, read_record
 from catgen.training import sharding
 from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.signals import Stopped, catch_signals
 
 _PICTURED = 8  # samples beside as many held-out examples
 _MEANINGS = {
@@ -35,7 +39,7 @@ class Evaluated(NamedTuple):
 
   result: dict[str, Any]  # as it stands in results.json
   likelihood: Likelihood
-  path: str  # of results.json
+  path: str | None  # of results.json; None where it could not be written
   pictures: tuple[str, ...]
 
 
@@ -59,11 +63,15 @@ def evaluate(
   context: int = 0,
   given: Literal["data", "none"] = "data",
   pictures: bool = True,
+  output: str | None = None,
   seed: int = 0,
   say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Evaluated:
-  """Evaluates a checkpoint, adds the result to results.json and keeps the nats of every example in scores/.
+  """Evaluates a checkpoint, shows the result, adds it to results.json and keeps the nats of every example in scores/.
+
+  A signal to stop (Ctrl-C, SIGTERM) ends it after the call of the device in hand; the batches that were scored are
+  kept, and the same command goes on with the others. A work directory that cannot be written costs no number.
 
   Args:
     run: what to evaluate. Where None is given below, the run's configuration says it, in its section `evaluation`.
@@ -78,13 +86,17 @@ def evaluate(
     context: positions that each window of a stream reads, unscored, before those that it scores.
     given: whether a model with labels is given those of the data, or none.
     pictures: draw a few samples, where examples can be pictured, for a picture of them beside held-out ones.
+    output: folder for results.json, scores/ and pictures; default: the work directory.
     seed: of the draws.
     say: receives lines about what is done.
     progress: opens the bar.
 
   Raises:
-    InputError: the model lacks the estimator, or the data are not there.
+    InputError: the model lacks the estimator, the data are not there, or results could not be written to `output`.
+    Stopped: a signal ended it.
   """
+  folder, beside = run.workdir if output is None else os.path.expanduser(output), ByProducts(say)
+  _try_results(folder, output, say)
   options = {
     "split": split,
     "estimator": estimator,
@@ -97,7 +109,7 @@ def evaluate(
   }
   settings = {**run.record.config["evaluation"], **{key: value for key, value in options.items() if value is not None}}
   source = run.source()
-  found = _measure(run, settings, context, given, seed, progress)
+  found = _measure(run, settings, context, given, seed, folder, progress)
   result = results.likelihood_record(
     found,
     source,
@@ -107,14 +119,20 @@ def evaluate(
     config=run.record.config,
     invalid=_invalid(run, settings["invalid_samples"], seed),
     context=context,
+    history=history_of(run.record),
   )
-  results.save_scores(run.workdir, result, found)
-  path = results.add_results(run.workdir, result)
-  drawn = list(_draw_anatomy(run, found, settings["split"]))
-  if pictures and run.media.pictured.beside is not None:
-    drawn.append(_draw_beside_data(run, settings["split"], seed, say))
-    writers.show_pictures(run.workdir, run.step, drawn)
-  return Evaluated(result, found, str(path), tuple(drawn))
+  say(shown(result))
+  path = None
+  with beside.may_fail("results"):
+    results.save_scores(folder, result, found)
+    path = str(results.add_results(folder, result))
+  drawn: list[str] = []
+  with beside.may_fail("pictures"):
+    drawn += _draw_anatomy(run, found, settings["split"], folder)
+    if pictures and run.media.pictured.beside is not None:
+      drawn.append(_draw_beside_data(run, settings["split"], seed, folder, say))
+      writers.show_pictures(folder, run.step, drawn)
+  return Evaluated(result, found, path, tuple(drawn))
 
 
 def watch(
@@ -144,7 +162,8 @@ def watch(
       raise
     source = source or run.source
     done.append(evaluate(run._replace(source=source), say=say, **options))
-    say(describe(done[-1]))
+    if told := describe(done[-1]):
+      say(told)
   return Watched(tuple(done))
 
 
@@ -162,8 +181,13 @@ def new_checkpoints(workdir: str, last: int, seconds: float) -> Iterator[int]:
 
 
 def describe(evaluated: Evaluated) -> str:
-  """Returns an evaluation, with its meaning, in a few lines: bits per position, their errors and terms."""
-  record = evaluated.result
+  """Returns what an evaluation, which has shown its number itself, has left on the disk."""
+  lines = [f"pictures: {', '.join(evaluated.pictures)}"] if evaluated.pictures else []
+  return "\n".join([*lines, *([] if evaluated.path is None else [f"written to {evaluated.path}"])])
+
+
+def shown(record: Mapping[str, Any]) -> str:
+  """Returns a record of results.json, with its meaning, in a few lines: bits per position, their errors and terms."""
   rows = [
     [record["unit"], terminal.plus_minus(record["value"], record["data_error"]), "standard error over examples"],
     [
@@ -187,10 +211,7 @@ def describe(evaluated: Evaluated) -> str:
       f"codes that mean no category: {terminal.plus_minus(100 * invalid['positions'], error, 2)} % of the positions "
       f"and {invalid['examples']:.0%} of the examples, in {invalid['num_samples']} samples"
     )
-  notes += [f"pictures: {', '.join(evaluated.pictures)}"] if evaluated.pictures else []
-  return "\n".join(
-    [heading, terminal.table(["unit", "value", "meaning"], rows), *notes, f"written to {evaluated.path}"]
-  )
+  return "\n".join([heading, terminal.table(["unit", "value", "meaning"], rows), *notes])
 
 
 def _shown(value: float | None) -> str:
@@ -202,27 +223,61 @@ def describe_watched(watched: Watched) -> str:
   return f"{len(watched.evaluations)} checkpoint(s) evaluated"
 
 
+def _try_results(folder: str, output: str | None, say: Callable[[str], None]) -> None:
+  """Tries, before the work, whether results can be written; a work directory that is read-only is a line, no error."""
+  remedy = "choose another --output" if output else "--output=FOLDER keeps the results elsewhere"
+  try:
+    check_folder(folder, remedy=remedy)
+  except InputError as error:
+    if output:
+      raise
+    say(f"{error}; without it they are only shown")
+    return
+  results.read_results(folder)
+  check_folder(os.path.join(folder, results.SCORES_FOLDER), remedy=remedy)
+
+
 def _measure(
-  run: Run, settings: dict[str, Any], context: int, given: str, seed: int, progress: OpenProgress
+  run: Run, settings: dict[str, Any], context: int, given: str, seed: int, folder: str, progress: OpenProgress
 ) -> Likelihood:
+  how = {**settings, "context": context, "given": given, "seed": seed, "step": run.step, "ema": run.uses_ema}
+  what = {"definition": definition(run.record), "data": run.record.fingerprint, "history": history_of(run.record)}
+  partial_scores = Partial(folder, {**how, **what})
+  done = partial_scores.load()
   mesh = sharding.make_mesh(data=1, devices=jax.devices()[:1])
   split, size, limit = settings["split"], settings["batch_size"], settings["max_examples"]
   batches = list(evaluation_batches(run.source(), split, size, limit, context))
-  with closing(progress(len(batches), unit="batch", title=f"evaluate step {run.step}")) as bar:
-    return likelihood.evaluate(
-      run.model,
-      run.params,
-      run.state,
-      batches,
-      key=jax.random.key(seed),
-      estimator=settings["estimator"],
-      num_draws=settings["num_draws"],
-      num_replicates=settings["num_replicates"],
-      draws_at_once=settings["draws_at_once"],
-      given=given,
-      place=partial(sharding.place, mesh=mesh),
-      progress=bar.update,
-    )
+  title = f"evaluate step {run.step}"
+  with catch_signals() as request, closing(progress(len(batches), unit="batch", title=title, done=len(done))) as bar:
+
+    def advance(share: float) -> None:
+      bar.update(share)
+      request.check("")
+
+    try:
+      found = likelihood.evaluate(
+        run.model,
+        run.params,
+        run.state,
+        batches,
+        key=jax.random.key(seed),
+        estimator=settings["estimator"],
+        num_draws=settings["num_draws"],
+        num_replicates=settings["num_replicates"],
+        draws_at_once=settings["draws_at_once"],
+        given=given,
+        place=partial(sharding.place, mesh=mesh),
+        progress=advance,
+        done=done,
+        keep=partial_scores.keep,
+      )
+    except Stopped as stop:
+      kept = partial_scores.write() or not partial_scores.parts
+      comfort = "the same command goes on" if kept else "what was scored could not be kept"
+      told = f"stopped after {len(partial_scores.parts)} of {len(batches)} batches; {comfort}"
+      raise Stopped(told, stop.code) from stop
+  partial_scores.remove()
+  return found
 
 
 def _invalid(run: Run, num_samples: int, seed: int) -> samples.Invalid | None:
@@ -232,14 +287,14 @@ def _invalid(run: Run, num_samples: int, seed: int) -> samples.Invalid | None:
   return samples.invalid_share(run.sample(num_samples, seed=seed).valid)
 
 
-def _draw_anatomy(run: Run, found: Likelihood, split: str) -> Iterator[str]:
+def _draw_anatomy(run: Run, found: Likelihood, split: str, folder: str) -> Iterator[str]:
   if found.anatomy is not None:
-    path = os.path.join(run.workdir, f"anatomy_{split}.png")
+    path = os.path.join(folder, f"anatomy_{split}.png")
     charts.bound_anatomy(found.anatomy.by_time, found.anatomy.by_position, path, position=run.record.position)
     yield path
 
 
-def _draw_beside_data(run: Run, split: str, seed: int, say: Callable[[str], None]) -> str:
+def _draw_beside_data(run: Run, split: str, seed: int, folder: str, say: Callable[[str], None]) -> str:
   """Draws a few samples, pictures them beside held-out examples, and returns the picture's path."""
   assert run.media.pictured.beside is not None
   steps = run.record.config["sampling"]["num_steps"]
@@ -247,6 +302,6 @@ def _draw_beside_data(run: Run, split: str, seed: int, say: Callable[[str], None
   say(f"drawing {_PICTURED} samples{how} for a picture (--pictures=false leaves it out)")
   drawn = run.sample(_PICTURED, seed=seed)
   sets = {"held-out data": first_examples(run.source(), split, _PICTURED), "samples": batch_of(drawn.x, drawn.valid)}
-  path = os.path.join(run.workdir, f"samples_beside_{split}.png")
+  path = os.path.join(folder, f"samples_beside_{split}.png")
   run.media.pictured.beside(path, sets, title=f"Data and samples, step {run.step:,}")
   return path

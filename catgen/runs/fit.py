@@ -14,7 +14,7 @@ from catgen.runs import train as training
 from catgen.runs.choose import Data, choose
 from catgen.runs.experiment import batches, make_experiment
 from catgen.runs.load import Run, load
-from catgen.runs.record import FILE_NAME, read_record
+from catgen.runs.record import has_record, read_record
 from catgen.training.sharding import place
 
 _TIMED_STEPS, _PROBE_STEPS = 5, 8  # the first ones compile and are not timed
@@ -89,7 +89,7 @@ def fit(
   if not minutes > 0:
     raise InputError(f"minutes is {minutes}; give a positive number")
   chosen = choose(data, workdir, family=family, seed=seed)
-  if os.path.exists(os.path.join(workdir, FILE_NAME)):
+  if has_record(workdir):
     config = read_record(workdir).config
   else:
     for reason in chosen.reasons:

@@ -15,7 +15,7 @@ from catgen.interfaces import Batch, InputError
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
 from catgen.runs.load import Run
-from catgen.runs.record import numbers_of
+from catgen.runs.record import numbers_of, reached_positions
 from catgen.runs.sample import sample_options
 
 
@@ -56,11 +56,11 @@ def infill(
 
   Args:
     run: the model.
-    example: a text with holes, or an array in which -1 is a hole, instead of what the flags name.
+    example: a text with holes, or an array in which holes are as in a file, instead of what the flags name.
     text: the pattern, where examples are text; `hole` stands for each missing character.
     hole: one character that stands for a missing one.
     pad: continue a short pattern by holes; otherwise its length must be the model's.
-    input: arrays: a .npy file of one example, or of several (see --index); -1 = a hole.
+    input: arrays: a .npy file of one example, or of several (see --index); -1 (or one below negative ids) = a hole.
     split: arrays: take an example of the run's data: train, validation or test.
     index: number of the example in --input or --split.
     region: maps: a hole, top,left,height,width in rows and columns; may be repeated.
@@ -99,7 +99,10 @@ def infill(
   )
   completed = np.asarray(drawn.x)
   if output is not None:
-    _write(output, completed)
+    if media.parse is None:
+      media.written(output, batch_of(completed))
+    else:
+      _write(output, completed)
   paths: list[str] = []
   if pictures and media.pictured.completions is not None:
     paths = media.pictured.completions(run.workdir, pattern, completed)
@@ -108,9 +111,11 @@ def infill(
     completed,
     pattern,
     run.model.infill.explanation,
-    None if pattern.truth is None else float((completed == pattern.truth)[:, ~pattern.observed].mean()),
+    _agreement(completed, pattern),
     run.record.position,
-    media.shown(batch_of(completed)),
+    media.shown(
+      batch_of(completed, np.broadcast_to(pattern.observed | reached_positions(run.record), completed.shape))
+    ),
     output,
     tuple(paths),
   )
@@ -146,26 +151,20 @@ def one_example(run: Run, *, path: str | None, split: str, index: int, read: Any
   return chosen.examples(np.array([index])), f"{split} split, number {index}"
 
 
-def _handed_in(run: Run, example: Any) -> Batch:
-  """Returns an array as a batch of one; HOLE stays where it is."""
-  array = np.asarray(example)
-  known = run.media.typed([np.where(array == HOLE, 0, array)])
-  return known._replace(x=np.where(array[None] == HOLE, HOLE, known.x))
-
-
 def _array_pattern(
   run: Run, example: Any, path: str | None, split: str | None, index: int, regions: Sequence[str], mask: str | None
 ) -> Pattern:
   """Returns an example that was handed in, of a file or a split, with the holes of regions, of a mask and of -1."""
   if example is not None:
-    given = _handed_in(run, example)
+    assert run.media.typed_holes is not None
+    given = run.media.typed_holes([example])
   elif path is None and split is None:
     raise InputError("nothing to complete; give --input=file.npy, or --split=test --index=3")
   else:
     given, _ = one_example(run, path=path, split=split or "", index=index, read=run.media.read_holes)
   x, shape = np.asarray(given.x[0]), run.record.event.shape
-  known = (x != HOLE) & given.valid[0]
-  hidden = ~known
+  holes, valid = x == HOLE, given.valid[0]
+  hidden = holes | ~valid
   if regions:
     hidden = hidden | infilling.parse_regions(regions, shape)
   if mask is not None:
@@ -175,7 +174,15 @@ def _array_pattern(
     hidden = hidden | (holes != 0)
   if not hidden.any():
     raise InputError("the example has no hole; give --region=top,left,height,width or --mask, or mark holes by -1")
-  return Pattern(x, ~hidden, x if known.all() else None)
+  return Pattern(x, ~hidden, None if holes.any() else np.where(valid, x, -1))
+
+
+def _agreement(completed: Int[np.ndarray, "completions *event"], pattern: Pattern) -> float | None:
+  """Returns the share of the holes that are as in the truth, over all completions; None where it is not known."""
+  if pattern.truth is None:
+    return None
+  compared = ~pattern.observed & (pattern.truth >= 0)
+  return float((completed == pattern.truth)[:, compared].mean()) if compared.any() else None
 
 
 def _write(path: str, x: Int[np.ndarray, "completions *event"]) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from catgen.config import make_model
 from catgen.interfaces import DataSource, Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.media.medium import Examples
-from catgen.runs.record import RunRecord, read_record, source_of
+from catgen.runs.record import RunRecord, check_definition, read_record, source_of
 from catgen.training.checkpoint import restore_params
 
 
@@ -100,7 +100,12 @@ class Run(NamedTuple):
 
 
 def load(
-  workdir: str | os.PathLike[str], *, step: str | int = "best", ema: bool = True, say: Callable[[str], None] = print
+  workdir: str | os.PathLike[str],
+  *,
+  step: str | int = "best",
+  ema: bool = True,
+  data: Sequence[str] = (),
+  say: Callable[[str], None] = print,
 ) -> Run:
   """Returns the model of a work directory, with its parameters, encoder and decoder, and without its data.
 
@@ -108,14 +113,17 @@ def load(
     workdir: where training wrote.
     step: checkpoint: best (by validation; the newest where nothing was validated), latest, or a number.
     ema: take the moving average of the parameters where the run kept one.
+    data: where the data of the run are now, if they are not where training found them: a path, or key=value for another
+      key of the section `data`, such as mapping=table.csv; may be repeated.
     say: receives one line if the newest checkpoint is corrupt and an older one is taken.
 
   Raises:
-    InputError: the directory holds no run or no such checkpoint.
+    InputError: the directory holds no run or no such checkpoint, or its record describes another model.
   """
-  workdir = os.path.expanduser(workdir)
+  workdir, data = os.path.expanduser(workdir), [data] if isinstance(data, str) else data
   record = read_record(workdir)
   restored = restore_params(workdir, _checkpoint(step), say=say)
+  check_definition(record, restored.identity, restored.step, workdir)
   averaged = ema and restored.ema is not None
   return Run(
     model=make_model(record.config["model"], record.event),
@@ -126,7 +134,7 @@ def load(
     workdir=workdir,
     step=restored.step,
     uses_ema=averaged,
-    source=functools.cache(functools.partial(source_of, record)),
+    source=functools.cache(functools.partial(source_of, record, data)),
   )
 
 

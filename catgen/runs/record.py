@@ -1,32 +1,32 @@
 """The record of a run, `config.json` of its work directory: all that evaluation needs to know, without the data."""
 
+import hashlib
+import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
-from catgen.config import make_source
-from catgen.data import from_spec
+from catgen.config import fill, flat, make_source
+from catgen.config.settings import EXPERIMENT
+from catgen.data import SPLIT_RULES
 from catgen.evaluation.results import code_version
 from catgen.files import write_text
 from catgen.given import label_numbers
 from catgen.interfaces import Attribute, Batch, Codec, DataSource, EventSpec, InputError
+from catgen.runs.changes import Change, changes_between, compared, merged
+from catgen.runs.schema import FILE_NAME, FORMAT, event_of, read_content
 
-FILE_NAME = "config.json"
-FORMAT = 2  # of config.json and of the names of parameters; 1 had no number
-# What may differ when a run goes on: none of it changes what the run computes, beyond rounding.
-_FREE_SECTIONS = ("mesh", "checkpoint", "evaluation", "sampling")
-_FREE_TRAINING_KEYS = (
-  "report_every",
-  "validate_every",
-  "validation_examples",
-  "validation_samples",
-  "num_microbatches",
-  "prefetch",
-)
+
+class Ancestor(NamedTuple):
+  """Where a run has its first parameters from."""
+
+  how: str  # "fork": it goes on with all of the other run; "init_from": it took parameters
+  workdir: str  # absolute, when it was taken
+  step: int  # of the checkpoint
 
 
 class RunRecord(NamedTuple):
@@ -41,7 +41,10 @@ class RunRecord(NamedTuple):
   description: str
   code_version: str
   attributes: tuple[Attribute, ...] = ()  # the names behind `event.given`
-  format: int = FORMAT
+  changes: tuple[Change, ...] = ()  # of the configuration, since the run began
+  lineage: tuple[Ancestor, ...] = ()  # the oldest first
+  started_in: str = ""  # the folder that relative paths of the data started from
+  longest: int | None = None  # see `DataSource.longest`
 
 
 def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:
@@ -56,89 +59,179 @@ def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:
     description=source.description,
     code_version=code_version(),
     attributes=source.attributes,
+    started_in=os.getcwd(),
+    longest=source.longest,
   )
 
 
-def write_record(workdir: str, record: RunRecord, *, write: bool = True) -> None:
-  """Writes `config.json`, atomically; refuses a work directory that holds another run. One process of several writes.
-
-  Raises:
-    InputError: the directory holds a run with another config or data of another SHA-256, or cannot be written.
-  """
-  path = os.path.join(workdir, FILE_NAME)
-  if os.path.exists(path):
-    check_same_run(read_record(workdir), record, workdir)
-  if write:
-    content = {**record._asdict(), "codec": record.codec.spec, "event": record.event._asdict()}
-    content["attributes"] = [attribute._asdict() for attribute in record.attributes]
-    write_text(path, json.dumps(content, indent=1))
+def write_record(workdir: str, record: RunRecord) -> None:
+  """Writes `config.json`, atomically, in place of what was there. Raises InputError where it cannot be written."""
+  content = {"format": FORMAT, **record._asdict(), "codec": record.codec.spec, "event": record.event._asdict()}
+  for name in ("attributes", "changes", "lineage"):
+    content[name] = [each._asdict() for each in content[name]]
+  write_text(os.path.join(workdir, FILE_NAME), json.dumps(content, indent=1))
 
 
 def read_record(workdir: str) -> RunRecord:
   """Returns the record of a work directory; of the data it has the description and the SHA-256.
 
   Raises:
-    InputError: there is none, it is of another format, or it cannot be read.
+    InputError: there is none, it is of another format, or a part of it is not what it must be.
   """
-  path = os.path.join(workdir, FILE_NAME)
-  try:
-    with open(path, encoding="utf-8") as file:
-      content = json.load(file)
-    found = content.get("format", 1)
-    if found != FORMAT:
-      raise InputError(
-        f"{path} has format {found}, this version of catgen reads {FORMAT}: use the version that wrote it "
-        f"({content.get('code_version', 'unknown')}), or train again in another work directory"
-      )
-    event: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content["event"].items()}
-    attributes = tuple(Attribute(each["name"], tuple(each["values"])) for each in content["attributes"])
-    read = {"event": EventSpec(**event), "codec": from_spec(content["codec"]), "attributes": attributes}
-    return RunRecord(**{**content, **read})
-  except FileNotFoundError as error:
-    raise InputError(f"{workdir} holds no run (no {FILE_NAME}); train one there first, or correct --workdir") from error
-  except InputError:
-    raise
-  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-    raise InputError(f"{path} cannot be read ({error}); restore it or train in another work directory") from error
+  content = read_content(workdir)
+  content["changes"] = tuple(Change(**each) for each in content["changes"])
+  content["lineage"] = tuple(Ancestor(**each) for each in content["lineage"])
+  return RunRecord(**content)
 
 
-def check_same_run(old: RunRecord, new: RunRecord, workdir: str) -> None:
-  """Raises InputError, naming what differs, unless `new` goes on with what `old` began, on data of the same SHA-256."""
-  before, now = _fixed_part(old.config), _fixed_part(new.config)
-  different = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-  if different:
-    key = different[0]
-    more = f" (and {len(different) - 1} more keys)" if len(different) > 1 else ""
-    raise InputError(
-      f"{workdir} holds another run: config.{key} is {before.get(key)!r} there and {now.get(key)!r} here{more};"
-      " use another --workdir, or the same config to go on"
-    )
+def reached_positions(record: RunRecord) -> Bool[np.ndarray, "*event"]:
+  """Returns which positions of an example records of the data have; the others, behind the longest, are not trained."""
+  length = record.event.shape[-1]
+  reached = np.arange(length) < (length if record.longest is None else record.longest)
+  return np.broadcast_to(reached, record.event.shape)
+
+
+def has_record(workdir: str) -> bool:
+  """Returns whether a work directory holds a run."""
+  return os.path.exists(os.path.join(workdir, FILE_NAME))
+
+
+def continued(old: RunRecord, new: RunRecord, step: int, workdir: str) -> RunRecord:
+  """Returns the record of a run that goes on at a step, perhaps with a changed configuration.
+
+  Raises:
+    InputError: it is another run, with what differs: a key that makes one, or data of another SHA-256.
+  """
+  changes = changes_between(old.config, new.config, step, workdir)
   if old.fingerprint != new.fingerprint:
     raise InputError(
       f"{workdir} was trained on other data (SHA-256 {old.fingerprint[:12]} there, {new.fingerprint[:12]} here);"
       " use another --workdir, or the same data and Python version"
     )
+  return new._replace(changes=merged(old.changes, changes), lineage=old.lineage)
+
+
+def definition(record: RunRecord) -> dict[str, Any]:
+  """Returns what each checkpoint says of its run: the model and its examples, so that a record that was changed by
+  hand does not pass for the one that the model was trained with."""
+  return {
+    "format": FORMAT,
+    "model": record.config["model"],
+    "event": _listed(record.event),
+    "codec": _hash(record.codec.spec),
+  }
+
+
+def check_definition(record: RunRecord, stored: Mapping[str, Any], step: int, workdir: str) -> None:
+  """Raises InputError, naming what differs, unless the record describes the model of a checkpoint.
+
+  Args:
+    record: of the work directory.
+    stored: what `definition` gave when the checkpoint was written; nothing by older versions, which passes.
+    step: of the checkpoint.
+    workdir: for the message.
+  """
+  if not stored:
+    return
+  model = fill(EXPERIMENT.parts["model"], stored["model"], "model")
+  there = {**stored, "model": model, "event": _listed(event_of(stored["event"]))}
+  here = definition(record)
+  one, other = (flat({name: found.get(name) for name in ("model", "event", "codec")}) for found in (there, here))
+  different = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+  if different:
+    key = different[0]
+    values = "" if key == "codec" else f": {one.get(key)!r} there, {other.get(key)!r} here"
+    raise InputError(
+      f"{os.path.join(workdir, FILE_NAME)} describes another model than checkpoint {step} holds ({key} differs"
+      f"{values}); restore the file"
+    )
+
+
+def history_of(record: RunRecord) -> dict[str, Any]:
+  """Returns where a run came from and what was changed in it, as JSON; nothing of one that is whole and its own."""
+  told: dict[str, tuple[Any, ...]] = {"lineage": record.lineage, "changes": record.changes}
+  return {name: [each._asdict() for each in found] for name, found in told.items() if found}
 
 
 def identity_without_seed(record: RunRecord) -> str:
   """Returns what runs share that differ in nothing but their seed: data (their SHA-256), model and training."""
-  fixed = {key: value for key, value in _fixed_part(record.config).items() if key != "seed"}
+  fixed = {key: value for key, value in compared(record.config).items() if key != "seed"}
   return json.dumps([fixed, record.fingerprint], sort_keys=True)
 
 
-def source_of(record: RunRecord) -> DataSource:
-  """Returns the data set of a run.
+def source_of(record: RunRecord, data: Sequence[str] = ()) -> DataSource:
+  """Returns the data set of a run, wherever it lies now: what counts is the SHA-256 of its integers and splits.
+
+  Args:
+    record: of the run. Its paths are only where to look first: as they are, then from the folder that it started in.
+    data: where the data are now: a path, or key=value for another key of the section, such as mapping=table.csv.
 
   Raises:
     InputError: it cannot be loaded, or is not what the run was trained on, by its SHA-256.
   """
-  source = make_source(record.config["data"])
-  if source.fingerprint != record.fingerprint:
-    raise InputError(
-      f"the data are not those of the run (SHA-256 {source.fingerprint[:12]} here, {record.fingerprint[:12]} there);"
-      " use the same file and Python version"
+  return found_data(record, data)[1]
+
+
+def found_data(record: RunRecord, data: Sequence[str] = ()) -> tuple[dict[str, Any], DataSource]:
+  """Returns the section that the data of a run are read by now, and the data set; see `source_of`."""
+  problems = []
+  for section in _sections(record, data):
+    try:
+      source = make_source(section)
+    except InputError as error:
+      problems.append(error)
+      continue
+    if source.fingerprint == record.fingerprint:
+      return section, source
+    problems.append(
+      InputError(
+        f"the data are not those of the run (SHA-256 {source.fingerprint[:12]} here, {record.fingerprint[:12]} there);"
+        " use the same file and Python version"
+      )
     )
-  return source
+  raise InputError(f"{problems[0]}; --data=PATH says where the data of the run are now") from problems[0]
+
+
+def with_data(section: Mapping[str, Any], data: Sequence[str]) -> dict[str, Any]:
+  """Returns a section `data` whose path, or another key, is elsewhere; see `source_of`."""
+  changed = dict(section)
+  for each in data:
+    key, equals, value = each.partition("=")
+    if equals and key in section:
+      changed[key] = value
+    elif "path" in section:
+      changed["path"] = each
+    else:
+      raise InputError(f"--data is {each!r}, but data of kind {section['kind']!r} have no path")
+  return changed
+
+
+def _sections(record: RunRecord, data: Sequence[str]) -> Iterator[dict[str, Any]]:
+  """Yields the sections that the data of a run may be read by."""
+  section = with_data(record.config["data"], data)
+  places = [section]
+  if record.started_in and not data:
+    moved = {key: _moved(value, record.started_in) if key != "kind" else value for key, value in section.items()}
+    places += [moved] if moved != section else []
+  unknown = "split_rule" in section and section["split_rule"] is None
+  for place, rule in itertools.product(places, SPLIT_RULES if unknown else (None,)):
+    yield {**place, "split_rule": rule} if unknown else place
+
+
+def _moved(value: Any, folder: str) -> Any:
+  """Returns a text that is the path of a file below a folder, but none from here, as that path."""
+  if not isinstance(value, str) or not value or os.path.exists(value):
+    return value
+  found = os.path.join(folder, os.path.expanduser(value))
+  return found if os.path.exists(found) else value
+
+
+def _listed(event: EventSpec) -> dict[str, Any]:
+  return {name: list(value) if isinstance(value, tuple) else value for name, value in event._asdict().items()}
+
+
+def _hash(spec: Mapping[str, Any]) -> str:
+  return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
 def numbers_of(record: RunRecord, labels: Sequence[str]) -> Int[np.ndarray, "attributes"] | None:
@@ -150,16 +243,3 @@ def with_labels(batch: Batch, record: RunRecord, labels: Sequence[str]) -> Batch
   """Returns examples that are all given the same labels, see `numbers_of`."""
   numbers = numbers_of(record, labels)
   return batch if numbers is None else batch._replace(given=np.broadcast_to(numbers, (len(batch.x), len(numbers))))
-
-
-def _fixed_part(config: Mapping[str, Any]) -> dict[str, Any]:
-  fixed = {key: value for key, value in config.items() if key not in _FREE_SECTIONS}
-  fixed["training"] = {key: value for key, value in config["training"].items() if key not in _FREE_TRAINING_KEYS}
-  return _flat(fixed)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  flat: dict[str, Any] = {}
-  for key, value in tree.items():
-    flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-  return flat

@@ -18,7 +18,7 @@ from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run
-from catgen.runs.record import numbers_of
+from catgen.runs.record import numbers_of, reached_positions
 
 _COMPARED_POSITIONS = 10_240_000  # of the training split, about
 _SHOWN_FRAMES = 12
@@ -35,6 +35,7 @@ class Sampled(NamedTuple):
   statistics: list[list[str]]  # rows: samples, held-out data and training data; empty unless compared
   output: str | None  # file that was written
   pictures: tuple[str, ...]
+  cut_at: int | None = None  # positions, of those shown and compared: no record of the data is longer
 
 
 def sample(
@@ -94,14 +95,19 @@ def sample(
     )
   batch = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid))
   states = None if drawn.chain is None else np.asarray(drawn.chain)
-  as_drawn = batch_of(marked(batch))
+  reached = reached_positions(run.record)
+  as_drawn = batch_of(marked(batch), np.broadcast_to(reached, batch.x.shape))
   if output is not None:
     media.written(output, as_drawn)
   sets: dict[str, Batch] = {}
   if source is not None:
     most = max(1, _COMPARED_POSITIONS // batch.x[0].size)
     held_out = first_examples(source, run.record.config["evaluation"]["split"], num_samples)
-    sets = {"samples": batch, "held-out data": held_out, "training data": first_examples(source, "train", most)}
+    sets = {
+      "samples": batch._replace(valid=batch.valid & reached),
+      "held-out data": held_out,
+      "training data": first_examples(source, "train", most),
+    }
   return Sampled(
     batch.x,
     batch.valid,
@@ -111,6 +117,7 @@ def sample(
     statistics=[["", *sets], *media.compared(sets)] if sets else [],
     output=output,
     pictures=tuple(_draw(run, batch, states, sets)) if pictures else (),
+    cut_at=None if reached.all() else run.record.longest,
   )
 
 
@@ -119,6 +126,11 @@ def describe(sampled: Sampled, *, color: bool = False) -> str:
   lines = list(sampled.lines)
   if sampled.output is not None:
     lines.append(f"{len(sampled.x)} samples written to {sampled.output}")
+  if sampled.cut_at is not None:
+    lines.append(
+      f"cut after {sampled.cut_at} of {sampled.x.shape[-1]} positions: no record of the data is longer, and the model "
+      "does not know where records end; with data.end=True it learns that"
+    )
   if not sampled.valid.all():
     lines.append(f"{1 - sampled.valid.mean():.2%} of the positions hold a code that means no category")
   if sampled.statistics:

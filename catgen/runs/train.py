@@ -1,7 +1,8 @@
 """Training: from a configuration to a work directory with checkpoints, records and pictures."""
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,15 +11,28 @@ import jax
 from catgen.data import summary
 from catgen.evaluation import likelihood
 from catgen.evaluation.samples import generate
-from catgen.interfaces import Batch, InputError, PyTree
+from catgen.interfaces import Batch, DataSource, InputError, PyTree
 from catgen.media import Media, media_of
 from catgen.reporting import charts, writers
 from catgen.reporting.progress import OpenProgress, no_progress, train_progress
+from catgen.runs import initial, lock
+from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment
-from catgen.runs.record import record_of, write_record
+from catgen.runs.record import (
+  RunRecord,
+  check_definition,
+  continued,
+  definition,
+  found_data,
+  has_record,
+  read_record,
+  record_of,
+  write_record,
+)
 from catgen.runs.sample import sample_options
 from catgen.training import distributed, loop, sharding
 from catgen.training.checkpoint import Checkpointer
+from catgen.training.state import TrainState
 
 _LOSS_CURVE, _SAMPLES = "loss_curve.png", "validation_samples.png"
 
@@ -39,16 +53,21 @@ def train(
   baselines: Mapping[str, float] | None = None,
   devices: Sequence[jax.Device] | None = None,
   *,
+  init_from: str | None = None,
   say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Trained:
-  """Trains, or goes on training, in a work directory.
+  """Trains, or goes on training, in a work directory, which no other process may hold at the same time.
+
+  SIGTERM, SIGINT (Ctrl-C), SIGHUP and SIGUSR2 end it with a checkpoint, SIGUSR1 writes one and goes on.
 
   Args:
-    config: resolved.
-    workdir: what was there before must be of the same run.
+    config: resolved. What was there before must be of the same run; see `changes` for what may differ.
+    workdir: folder of the run.
     baselines: lines in the loss curve, name -> bits per position.
     devices: to train on; default: all there are.
+    init_from: a new run takes the parameters of another one that have the same name and shape: its work directory,
+      best checkpoint, or that of a step, runs/other@3000.
     say: receives lines about what is done; of several processes the first speaks.
     progress: opens the bar.
 
@@ -57,32 +76,47 @@ def train(
   """
   first = jax.process_index() == 0
   say = say if first else _quiet
-  made = make_experiment(config, devices=devices)
+  config, source = joined(config, workdir)
+  made = make_experiment(config, source, devices=devices)
   say(summary(made.source))
-  write_record(workdir, record_of(config, made.source), write=first)
   settings, keep = config["training"], config["checkpoint"]
-  with Checkpointer(workdir, keep_latest=keep["keep_latest"], keep_every=keep["keep_every"], say=say) as checkpoints:
-    restored = checkpoints.restore(made.target)
-    state = made.init() if restored is None else restored
+  record = record_of(config, made.source)
+  with (
+    contextlib.ExitStack() as stack,
+    _owned(workdir, say) as check_owner,
+    Checkpointer(
+      workdir,
+      keep_latest=keep["keep_latest"],
+      keep_every=keep["keep_every"],
+      identity=definition(record),
+      say=say,
+    ) as checkpoints,
+  ):
+    state, record = _begin(made, record, checkpoints, workdir, init_from, say)
+    distributed.first_does(lambda: write_record(workdir, record))
     start = int(state.step)
     say(f"training {workdir} from step {start} to {settings['num_steps']} on {made.mesh.size} device(s)")
-    sink = writers.open_writers(workdir, start) if first else writers.no_writers()
-    try:
-      result = loop.train(
-        state=state,
-        train_step=made.train_step,
-        batches=batches(made, start),
-        key=made.key,
-        num_steps=settings["num_steps"],
-        mesh=made.mesh,
-        workdir=workdir,
-        checkpoints=checkpoints,
-        periods=loop.Periods(settings["report_every"], settings["validate_every"], keep["every"]),
-        hooks=_hooks(made, workdir, start, sink, progress if first else no_progress),
-      )
-    finally:
-      sink.close()
-  pictures = draw_loss_curve(workdir, made.source.position, baselines) if first else ()
+    sinks = [writers.no_writers()]
+    distributed.first_does(lambda: sinks.append(writers.open_writers(workdir, start, say=say)))
+    stack.callback(sinks[-1].close)
+    result = loop.train(
+      state=state,
+      train_step=made.train_step,
+      batches=batches(made, start),
+      key=made.key,
+      num_steps=settings["num_steps"],
+      mesh=made.mesh,
+      workdir=workdir,
+      checkpoints=checkpoints,
+      periods=loop.Periods(settings["report_every"], settings["validate_every"], keep["every"]),
+      hooks=_hooks(made, workdir, start, sinks[-1], say, progress if first else no_progress)._replace(
+        check_owner=check_owner
+      ),
+      skip_nonfinite=settings["skip_nonfinite"],
+    )
+  pictures: tuple[str, ...] = ()
+  with ByProducts(say).may_fail(_LOSS_CURVE):
+    pictures = draw_loss_curve(workdir, made.source.position, baselines) if first else ()
   return Trained(workdir, result.step, result.interrupted, result.exit_code, pictures)
 
 
@@ -90,6 +124,7 @@ def join_and_train(
   config: Mapping[str, Any],
   workdir: str,
   *,
+  init_from: str | None = None,
   coordinator: str | None = None,
   process_id: int | None = None,
   num_processes: int | None = None,
@@ -101,7 +136,7 @@ def join_and_train(
   Where one of them is silent for 10 seconds, the others end: see `distributed.initialize`.
 
   Args:
-    config, workdir: see `train`.
+    config, workdir, init_from: see `train`.
     coordinator: host:port of process 0, where several processes train.
     process_id: number of this process, from 0.
     num_processes: number of processes.
@@ -109,7 +144,7 @@ def join_and_train(
     progress: opens the bar.
   """
   distributed.initialize(coordinator, process_id, num_processes)
-  return train(config, workdir, say=say, progress=progress)
+  return train(config, workdir, init_from=init_from, say=say, progress=progress)
 
 
 def describe(trained: Trained) -> str:
@@ -118,19 +153,20 @@ def describe(trained: Trained) -> str:
   return f"{verb} at step {trained.step}: {trained.workdir}"
 
 
-def make_validation(experiment: Experiment) -> Callable[[PyTree, PyTree, int], dict[str, float]] | None:
-  """Returns (params, model_state, step) -> {"bits", ...} on the validation split; None where there is no such split.
+def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] | None:
+  """Returns (params, model_state, step, check) -> {"bits", ...} on the validation split; None where there is none.
 
-  The draws are the same every time, so that differences between steps are paired.
+  The draws are the same every time, so that differences between steps are paired. check() is called after each batch
+  and may raise; batches are filled up to a multiple of the devices.
   """
   if "validation" not in experiment.source.splits:
     return None
-  config = experiment.config
+  config, devices = experiment.config, experiment.mesh.size
   size, limit = config["evaluation"]["batch_size"], config["training"]["validation_examples"]
-  walk = partial(evaluation_batches, experiment.source, "validation", size, limit)
+  walk = partial(evaluation_batches, experiment.source, "validation", -(-size // devices) * devices, limit)
   key = jax.random.fold_in(jax.random.key(config["seed"]), 2)
 
-  def validate(params: PyTree, model_state: PyTree, step: int) -> dict[str, float]:
+  def validate(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> dict[str, float]:
     result = likelihood.evaluate(
       experiment.model,
       params,
@@ -139,6 +175,7 @@ def make_validation(experiment: Experiment) -> Callable[[PyTree, PyTree, int], d
       key=key,
       num_replicates=1,
       place=partial(sharding.place, mesh=experiment.mesh),
+      progress=lambda share: check(),
     )
     terms = {f"terms/{name}": value for name, value in result.terms.items()}
     return {"bits": result.estimate.bits, "data_error": result.estimate.data_error, **terms}
@@ -146,10 +183,11 @@ def make_validation(experiment: Experiment) -> Callable[[PyTree, PyTree, int], d
   return validate
 
 
-def make_sampler(experiment: Experiment) -> Callable[[PyTree, PyTree], Batch] | None:
-  """Returns (params, model_state) -> `training.validation_samples` samples; None where it is 0.
+def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
+  """Returns (params, model_state, check) -> `training.validation_samples` samples; None where it is 0.
 
-  They are drawn with the same keys every time, so that pictures of different steps can be compared.
+  They are drawn with the same keys every time, so that pictures of different steps can be compared. check() is called
+  after each batch and may raise.
 
   Raises:
     InputError: there is no picture of such examples, there is no validation, or `sampling` has an option that the
@@ -169,9 +207,18 @@ def make_sampler(experiment: Experiment) -> Callable[[PyTree, PyTree], Batch] | 
   draw = partial(model.sample, options=options)
   jax.eval_shape(lambda params, state: draw(params, key[None], state=state), target.params, target.model_state)
 
-  def sample(params: PyTree, model_state: PyTree) -> Batch:
+  def sample(params: PyTree, model_state: PyTree, check: Callable[[], None]) -> Batch:
     size = config["sampling"]["batch_size"]
-    drawn = generate(model, params, model_state, num_samples=number, batch_size=size, key=key, options=options)
+    drawn = generate(
+      model,
+      params,
+      model_state,
+      num_samples=number,
+      batch_size=size,
+      key=key,
+      options=options,
+      progress=lambda amount: check(),
+    )
     x, valid = likelihood.fetch((drawn.x, drawn.valid))
     return Batch(x, valid, jax.numpy.arange(number))
 
@@ -187,32 +234,106 @@ def draw_loss_curve(workdir: str, position: str, baselines: Mapping[str, float] 
   return (picture,)
 
 
+def joined(config: Mapping[str, Any], workdir: str) -> tuple[Mapping[str, Any], DataSource | None]:
+  """Returns a configuration with what a run that has begun keeps: the rule by which its records were split.
+
+  Where that rule had no number yet the data set is read to find it, and returned.
+  """
+  if not has_record(workdir) or "split_rule" not in config["data"]:
+    return config, None
+  old = read_record(workdir)
+  rule, source = old.config["data"].get("split_rule"), None
+  section = {**config["data"], "split_rule": rule}
+  if rule is None and old.config["data"]["kind"] == section["kind"]:
+    section, source = found_data(old._replace(config={**old.config, "data": section}))
+  return {**config, "data": section}, source
+
+
+def _begin(
+  made: Experiment,
+  record: RunRecord,
+  checkpoints: Checkpointer,
+  workdir: str,
+  init_from: str | None,
+  say: Callable[[str], None],
+) -> tuple[TrainState, RunRecord]:
+  """Returns the state that training starts from, restored or new, and the record that goes with it."""
+  old = read_record(workdir) if has_record(workdir) else None
+  if old is not None:
+    continued(old, record, 0, workdir)  # another run is refused before its checkpoints are looked at
+  state = checkpoints.restore(made.target)
+  if state is None:
+    state = made.init()
+    if init_from is not None:
+      state, ancestor = initial.taken(state, init_from, say)
+      record = record._replace(lineage=(ancestor,))
+    return state, record
+  step = int(state.step)
+  check_definition(old or record, checkpoints.identity(step), step, workdir)
+  if old is None:
+    say(f"{workdir} holds checkpoints but no config.json: it is written again, as this command says")
+    return state, record
+  if init_from is not None:
+    initial.check_began_from(old, init_from, workdir)
+  new = continued(old, record, step, workdir)
+  for change in new.changes[len(old.changes) :]:
+    say(str(change))
+  for line in initial.changed_rates(old.config, new.config, step):
+    say(line)
+  return state, new
+
+
+@contextlib.contextmanager
+def _owned(workdir: str, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+  """Holds a work directory, on the first process for all, and gives what raises when it is held no more."""
+  checks: list[Callable[[], None]] = [lambda: None]
+  with contextlib.ExitStack() as stack:
+    distributed.first_does(lambda: checks.append(stack.enter_context(lock.held(workdir, say)).check))
+    yield checks[-1]
+
+
 def _hooks(
   made: Experiment,
   workdir: str,
   start: int,
   sink: writers.Writers,
+  say: Callable[[str], None],
   open_progress: OpenProgress,
 ) -> loop.Hooks:
   """Returns what the loop calls."""
   num_steps, position = made.config["training"]["num_steps"], made.source.position
-  validate, draw = make_validation(made), make_sampler(made)
+  validate, draw, beside = make_validation(made), make_sampler(made), ByProducts(say)
   show = train_progress(num_steps, start_step=start, position=position, open_progress=open_progress)
 
   def report(step: int, metrics: dict[str, float]) -> None:
-    sink.write(step, {f"train/{name}": value for name, value in metrics.items()})
+    with beside.may_fail(writers.FILE_NAME):
+      sink.write(step, {f"train/{name}": value for name, value in metrics.items()})
     show(step, metrics)
 
-  def validate_and_write(params: PyTree, model_state: PyTree, step: int) -> dict[str, float]:
-    metrics = validate(params, model_state, step) if validate else {}
-    sink.write(step, {f"validation/{name}": value for name, value in metrics.items()})
-    if draw:
-      samples = draw(params, model_state)  # on all processes
-      if jax.process_index() == 0:
-        _picture(_media(made), workdir, samples, step)
+  def validate_and_write(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> dict[str, float]:
+    assert validate is not None
+    metrics = validate(params, model_state, step, check)
+    with beside.may_fail(writers.FILE_NAME):
+      if step > start or not _is_written(workdir, step):
+        sink.write(step, {f"validation/{name}": value for name, value in metrics.items()})
     return metrics
 
-  return loop.Hooks(report, validate_and_write if validate else None)
+  def picture(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> None:
+    assert draw is not None
+    samples = draw(params, model_state, check)  # on all processes
+    if jax.process_index() == 0:
+      with beside.may_fail(_SAMPLES):
+        _picture(_media(made), workdir, samples, step)
+
+  return loop.Hooks(report, validate_and_write if validate else None, picture if draw else None, say)
+
+
+def _is_written(workdir: str, step: int) -> bool:
+  """Returns whether a validation is recorded: it was, where a run ended between that and its checkpoint's record."""
+  path = os.path.join(workdir, writers.FILE_NAME)
+  if not os.path.exists(path):
+    return False
+  return any(line["step"] == step and "validation/bits" in line for line in writers.read_metrics(path))
 
 
 def _picture(media: Media, workdir: str, samples: Batch, step: int) -> None:

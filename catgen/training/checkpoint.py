@@ -1,32 +1,33 @@
 """Checkpoints: asynchronous, complete, verified on reading; the newest, the best and every M-th are kept.
 
 A checkpoint is a folder `checkpoints/<step>` of a work directory with the items "model" (step, parameters, moving
-average, model state), "optimizer" and "metrics" (JSON of the validation, where there was one). The model can be read
-without knowing the optimizer. Each item carries a fingerprint of its bits, since a flipped bit in a file would
-otherwise pass unnoticed.
+average, model state), "optimizer", "run" (JSON: of which run it is) and, once it is validated, "metrics" (JSON). The
+model can be read without knowing the optimizer. Each tree carries a fingerprint of its bits, since a flipped bit in a
+file would otherwise pass unnoticed.
 """
 
 import functools
 import gc
-import json
 import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers as policies
 
 from catgen.interfaces import InputError, PyTree
+from catgen.training import ranking
 from catgen.training.integrity import fingerprint, storage_problem, tree_difference
 from catgen.training.state import TrainState
 from catgen.trees import leaves
 
 FOLDER = "checkpoints"
+_IDENTITY = "run"  # the item that says of which run a checkpoint is
 
 # Orbax reports its every step through absl; what goes wrong arrives here as an exception.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
@@ -39,6 +40,7 @@ class Restored(NamedTuple):
   ema: PyTree  # None where the run keeps no moving average
   model_state: PyTree
   step: int
+  identity: Mapping[str, Any] = MappingProxyType({})  # what the writer said of its run; nothing by older versions
 
 
 class Checkpointer:
@@ -51,6 +53,7 @@ class Checkpointer:
     keep_latest: int = 2,
     keep_every: int = 0,
     criterion: str = "bits",
+    identity: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = print,
   ):
     """Opens the work directory, creating it where needed, and clears what interrupted writes have left.
@@ -60,6 +63,7 @@ class Checkpointer:
       keep_latest: how many of the newest to keep, >= 1; from 2 on there is one to fall back to.
       keep_every: also keep every checkpoint whose step is a multiple; 0 = none.
       criterion: the metric, lower = better, whose best checkpoint is kept.
+      identity: what each checkpoint says of its run, as JSON; see `Restored.identity`.
       say: receives one line where something unusual was done.
 
     Raises:
@@ -67,7 +71,7 @@ class Checkpointer:
     """
     if keep_latest < 1:
       raise InputError(f"keep_latest is {keep_latest}; keep at least 1 checkpoint")
-    self.directory, self._say = _directory(workdir), say
+    self.directory, self._say, self._identity = _directory(workdir), say, dict(identity or {})
     with _storage_errors(f"cannot write to {self.directory}"):
       os.makedirs(self.directory, exist_ok=True)
       probe = os.path.join(self.directory, f".probe-{jax.process_index()}")
@@ -75,9 +79,11 @@ class Checkpointer:
         file.write("x")
       os.remove(probe)
       _remove_unfinished(self.directory)
-      _set_aside_broken_metrics(self.directory, say)
+      if jax.process_index() == 0:
+        ranking.set_aside_broken(self.directory, checkpoint_steps(workdir), say)
       ocp.multihost.sync_global_processes("catgen:open")
-    self._open = functools.partial(_manager, self.directory, criterion, keep_latest, keep_every)
+    kept = ranking.Preservation(self.directory, criterion, keep_latest, keep_every)
+    self._open = functools.partial(_manager, self.directory, kept)
     self._manager = self._open()
 
   def __enter__(self) -> "Checkpointer":
@@ -90,13 +96,12 @@ class Checkpointer:
     """Returns the steps that have a checkpoint, in order."""
     return sorted(self._manager.all_steps())
 
-  def save(self, step: int, state: TrainState, metrics: dict[str, float] | None = None) -> None:
+  def save(self, step: int, state: TrainState) -> None:
     """Starts writing a checkpoint and returns once the arrays are copied; a step already there is left alone.
 
     Args:
       step: equal to `state.step`.
       state: may be consumed by the next training step at once.
-      metrics: of the validation at this step, with the criterion among them; None = no validation.
 
     Raises:
       InputError: the disk is full or cannot be written, now or in the write that was still going on.
@@ -104,7 +109,27 @@ class Checkpointer:
     if step in self._manager.all_steps():
       return
     with self._writing(step):
-      self._manager.save(step, args=_save_args(state), metrics=metrics)
+      self._manager.save(step, args=_save_args(state, self._identity))
+
+  def add_metrics(self, step: int, metrics: dict[str, float]) -> None:
+    """Waits until a checkpoint is written and puts a validation's numbers beside it, with the criterion among them.
+
+    Raises:
+      InputError: the checkpoint or the numbers could not be written.
+    """
+    self.wait()
+    if jax.process_index() == 0:
+      ranking.write_metrics(self.directory, step, metrics)
+
+  def metrics(self, step: int) -> dict[str, float] | None:
+    """Returns the validation's numbers of a checkpoint; None where there are none."""
+    with suppress(ValueError):
+      return ranking.read_metrics(self.directory, step)
+    return None
+
+  def identity(self, step: int) -> dict[str, Any]:
+    """Returns what the writer of a checkpoint said of its run; nothing by older versions."""
+    return _identity_of(self.directory, step)
 
   def wait(self) -> None:
     """Waits for the write that is going on. Raises InputError if it failed."""
@@ -134,23 +159,30 @@ class Checkpointer:
     self.wait()
     found, items = self.steps(), _items(target)
     for step in reversed(found):
-      self._check_same(step, items)
-      restored = _read(self.directory, step, items)
+      clipped = self._check_same(step, items)
+      restored = _read(self.directory, step, {**items, "optimizer": (None, items["optimizer"])} if clipped else items)
       if isinstance(restored, dict):
-        model = restored["model"]
-        return TrainState(model["step"], model["params"], model.get("ema"), restored["optimizer"], model["model_state"])
+        model, optimizer = restored["model"], restored["optimizer"][1] if clipped else restored["optimizer"]
+        return TrainState(model["step"], model["params"], model.get("ema"), optimizer, model["model_state"])
       self._set_aside(step, restored)
     if found:
       raise InputError(f"none of the checkpoints in {self.directory} can be read; use another work directory")
     return None
 
-  def _check_same(self, step: int, items: dict[str, PyTree]) -> None:
+  def _check_same(self, step: int, items: dict[str, PyTree]) -> bool:
+    """Refuses a checkpoint of another model or optimizer; returns whether the state of clipping, which has none, stands
+    before the optimizer's, as it did in format 2."""
+    clipped = False
     for name, item in items.items():
       there = _shapes(self.directory, step, name)
+      if name == "optimizer" and isinstance(there, list) and len(there) == 2 and there[0] is None:
+        there, clipped = there[1], True
       if there is not None and (difference := tree_difference(_described(there), _described(item))):
         raise InputError(
-          f"checkpoint {step} in {self.directory} is of another {name}: {difference}; use another work directory"
+          f"checkpoint {step} in {self.directory} is of another {name}: {difference}; use another work directory, "
+          "which may begin from this one's parameters: --init_from"
         )
+    return clipped
 
   def _set_aside(self, step: int, reason: str) -> None:
     path = os.path.join(self.directory, str(step))
@@ -196,7 +228,8 @@ def restore_params(
 
   Args:
     workdir: the run's folder.
-    step: "latest" (falls back, and says so, if the newest is corrupt), "best" by the criterion, or a number.
+    step: "latest" (falls back, and says so, if the newest is corrupt), "best" by the criterion (the newest, and says
+      so, where nothing was validated), or a number.
     criterion: name of the validation metric, lower = better.
     say: receives one line on a fall back.
 
@@ -208,18 +241,19 @@ def restore_params(
     raise InputError(f"no checkpoint in {directory}; train first, or name another work directory")
   candidates = list(reversed(there))
   if step != "latest":
-    wanted = _best_step(directory, criterion) if step == "best" else int(step)
+    wanted = ranking.best_step(directory, there, criterion) if step == "best" else int(step)
     if wanted is None:
-      raise InputError(f"no checkpoint in {directory} has a validation result; ask for the latest one")
-    if wanted not in there:
+      say(f"no checkpoint in {directory} has a validation result; taking the newest, of step {there[-1]}")
+    elif wanted not in there:
       raise InputError(f"no checkpoint of step {wanted} in {directory}; there are {', '.join(map(str, there))}")
-    candidates = [wanted]
+    candidates = candidates if wanted is None else [wanted]
   for candidate in candidates:
     shapes = _shapes(directory, candidate, "model")
     restored = "its description is damaged" if shapes is None else _read(directory, candidate, {"model": shapes})
     if isinstance(restored, dict):
       model = _number_keys(restored["model"])
-      return Restored(model["params"], model.get("ema"), model.get("model_state", {}), int(model["step"]))
+      state, identity = model.get("model_state", {}), _identity_of(directory, candidate)
+      return Restored(model["params"], model.get("ema"), state, int(model["step"]), identity)
     say(f"checkpoint {candidate} in {directory} is corrupt ({restored})")
   raise InputError(f"no readable checkpoint {step} in {directory}; there are {', '.join(map(str, there))}")
 
@@ -228,21 +262,9 @@ def _directory(workdir: str | os.PathLike) -> str:
   return os.path.join(os.path.abspath(os.fspath(workdir)), FOLDER)
 
 
-def _manager(directory: str, criterion: str, keep_latest: int, keep_every: int) -> ocp.CheckpointManager:
-  def metric(metrics: dict[str, float]) -> float:
-    return metrics[criterion]
-
-  kept = [
-    policies.LatestN(keep_latest),
-    policies.BestN(get_metric_fn=metric, reverse=True, n=1, keep_checkpoints_without_metrics=False),
-  ]
-  if keep_every:
-    kept.append(policies.EveryNSteps(keep_every))
+def _manager(directory: str, kept: ranking.Preservation) -> ocp.CheckpointManager:
   options = ocp.CheckpointManagerOptions(
-    # best_fn alone makes Orbax store and reload metrics; what is kept follows from the policy.
-    best_fn=metric,
-    best_mode="min",
-    preservation_policy=policies.AnyPreservationPolicy(kept),
+    preservation_policy=kept,
     # Else a write that fails while its folder is being made leaves that folder, and holds the end of the process for
     # five minutes, in which a thread waits for it.
     async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
@@ -259,9 +281,20 @@ def _items(state: TrainState) -> dict[str, PyTree]:
   return {"model": model, "optimizer": state.opt_state}
 
 
-def _save_args(state: TrainState) -> ocp.args.Composite:
+def _save_args(state: TrainState, identity: dict[str, Any]) -> ocp.args.Composite:
   items = {name: {"tree": item, "fingerprint": fingerprint(item)} for name, item in _items(state).items()}
-  return ocp.args.Composite(**{name: ocp.args.StandardSave(item) for name, item in items.items()})
+  trees = {name: ocp.args.StandardSave(item) for name, item in items.items()}
+  return ocp.args.Composite(**trees, **{_IDENTITY: ocp.args.JsonSave(identity)})
+
+
+def _identity_of(directory: str, step: int) -> dict[str, Any]:
+  """Returns what a checkpoint says of its run: nothing where it says nothing, or in words that cannot be read."""
+  try:
+    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+      found = reader.restore(_item(directory, step, _IDENTITY))
+    return found if isinstance(found, dict) else {}
+  except (OSError, ValueError):
+    return {}
 
 
 def _read(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, PyTree] | str:
@@ -310,38 +343,6 @@ def _shapes(directory: str, step: int, name: str) -> PyTree | None:
 
 def _item(directory: str, step: int, name: str) -> str:
   return os.path.join(directory, str(step), name)
-
-
-def _metrics(directory: str, step: int) -> dict[str, float] | None:
-  """Returns the validation's numbers stored with a checkpoint; None without any. Raises ValueError if damaged."""
-  try:
-    with open(os.path.join(_item(directory, step, "metrics"), "metrics")) as file:
-      return json.load(file)
-  except FileNotFoundError:
-    return None
-
-
-def _best_step(directory: str, criterion: str) -> int | None:
-  found = []
-  for step in checkpoint_steps(os.path.dirname(directory)):
-    with suppress(ValueError):
-      metrics = _metrics(directory, step)
-      if metrics is not None and criterion in metrics:
-        found.append((metrics[criterion], step))
-  return min(found)[1] if found else None
-
-
-def _set_aside_broken_metrics(directory: str, say: Callable[[str], None]) -> None:
-  """A damaged file of metrics costs a checkpoint its rank, not its life."""
-  for step in checkpoint_steps(os.path.dirname(directory)):
-    try:
-      _metrics(directory, step)
-    except ValueError:
-      aside = os.path.join(directory, f"{step}.metrics.corrupt")
-      if jax.process_index() == 0:
-        shutil.rmtree(aside, ignore_errors=True)
-        os.rename(_item(directory, step, "metrics"), aside)
-        say(f"the metrics of checkpoint {step} are corrupt; moved them to {aside}")
 
 
 def _described(tree: PyTree) -> dict[str, tuple]:

@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from catgen.interfaces import InputError
 from catgen.training.sharding import batch_sharding
+
+_MESSAGE = 4096  # bytes that one process tells the others
 
 
 def initialize(
@@ -45,6 +48,27 @@ def initialize(
   if ":" not in coordinator:
     raise InputError(f'coordinator is {coordinator!r}; give "host:port" of process 0')
   jax.distributed.initialize(coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_seconds)
+
+
+def first_does(action: Callable[[], None]) -> None:
+  """Runs something on the first process alone. All processes must call it; what goes wrong there is raised on all.
+
+  Raises:
+    InputError: as the action did.
+  """
+  problem = ""
+  if jax.process_index() == 0:
+    try:
+      action()
+    except InputError as error:
+      if jax.process_count() == 1:
+        raise
+      problem = str(error)
+  if jax.process_count() > 1:
+    message = np.frombuffer(problem.encode()[:_MESSAGE].ljust(_MESSAGE, b"\0"), np.uint8)
+    told = np.asarray(multihost_utils.broadcast_one_to_all(message)).tobytes().rstrip(b"\0").decode("utf-8", "replace")
+    if told:
+      raise InputError(told)
 
 
 def make_agreement(mesh: Mesh) -> Callable[[int], jax.Array | int]:

@@ -1,12 +1,13 @@
-"""The training loop: next batch, step, and on their periods report, validate, checkpoint.
+"""The training loop: next batch, step, and on their periods report, save, then validate, then picture.
 
 Metrics are read one step late, when the next step is already under way, so that the device never waits for the host.
+What validation, a picture or a disk does wrong costs no step: the state is saved before.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,13 +16,16 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 
 from catgen.bounds import bits_per_position
-from catgen.files import replacing, write_text
 from catgen.interfaces import Batch, InputError
+from catgen.training import nonfinite
 from catgen.training.checkpoint import Checkpointer
 from catgen.training.distributed import make_agreement
-from catgen.training.sharding import place
-from catgen.training.signals import StopRequest, catch_signals
+from catgen.training.sharding import place, replicated
+from catgen.training.signals import Request, Stopped, catch_signals
 from catgen.training.state import TrainState
+
+SAVE_ON = 1  # what processes tell each other: nothing (0), save and go on, or 128 + the number of the signal to stop
+PATIENCE_SECONDS, RETRY_SECONDS = 600.0, 10.0  # how long a run's last checkpoint waits for a disk that refuses it
 
 
 class Periods(NamedTuple):
@@ -29,18 +33,25 @@ class Periods(NamedTuple):
 
   report: int = 100
   validate: int = 0
-  checkpoint: int = 0  # besides one after each validation, so that the best can be kept, and one at the end
+  checkpoint: int = 0  # besides one before each validation, so that the best can be kept, and one at the end
 
 
 class Hooks(NamedTuple):
   """What the loop calls; the numbers of steps are of updates done."""
 
-  # (step, {"bits", "terms/<name>", "grad_norm", "learning_rate", "positions_per_second"}): bits per position and means
-  # since the last report; the throughput leaves out compilation, validation and the writing of checkpoints, and is
-  # missing where nothing could be timed
+  # (step, {"bits", "terms/<name>", "grad_norm", "learning_rate", "positions_per_second", "skipped_steps"}): bits per
+  # position and means since the last report; the throughput leaves out compilation, validation and the writing of
+  # checkpoints, and is missing where nothing could be timed; the last are counted since the run began, where any may be
   report: Callable[[int, dict[str, float]], None] | None = None
-  # (params, or their moving average where there is one; model_state; step) -> {criterion: lower is better, ...}
-  validate: Callable[[Any, Any, int], dict[str, float]] | None = None
+  # (params, or their moving average where there is one; model_state; step; check) -> {criterion: lower is better, ...}.
+  # check() between two batches raises Stopped where a signal asks to stop; all processes must call it equally often
+  validate: Callable[[Any, Any, int, Callable[[], None]], dict[str, float]] | None = None
+  # the same arguments, after each validation and its records
+  picture: Callable[[Any, Any, int, Callable[[], None]], None] | None = None
+  say: Callable[[str], None] = print  # receives a line where something did not work and the run goes on
+  check_owner: Callable[[], None] = lambda: (
+    None
+  )  # before each save: raises where another process took the work directory
 
 
 class TrainResult(NamedTuple):
@@ -58,7 +69,7 @@ class _Pending(NamedTuple):
   step: int
   batch: Batch
   metrics: dict[str, Any]
-  stop: Any
+  asked: Any  # see SAVE_ON
 
 
 def train(
@@ -73,11 +84,15 @@ def train(
   checkpoints: Checkpointer | None = None,
   periods: Periods | None = None,
   hooks: Hooks | None = None,
+  skip_nonfinite: int = 0,
 ) -> TrainResult:
   """Trains until `state.step` is `num_steps` and returns the state.
 
-  SIGTERM or Ctrl-C ends it after the step in hand, with a checkpoint; a second one ends the process at once. Of several
-  processes it is enough that one gets the signal: all stop after the same step.
+  A signal to stop (see `catch_signals`) ends it after the step in hand, or at the next batch of a validation, with a
+  checkpoint; a second one ends the process at once. SIGUSR1 saves and goes on. Of several processes it is enough that
+  one gets the signal: all act after the same step.
+
+  A checkpoint that was not validated when it was due, because the run ended before, is validated first.
 
   Args:
     state: the first one, or one that was restored; consumed.
@@ -89,15 +104,17 @@ def train(
     workdir: where evidence goes if a loss is not finite.
     checkpoints: None = none are written.
     periods, hooks: see there; None = their defaults.
+    skip_nonfinite: so many steps of the whole run may be left out because their loss or gradient is not finite.
 
   Raises:
     InputError: a loss or gradient was not finite; its batch, key and the state before it are in `workdir/nonfinite`.
-      Or the batches ran out, or a checkpoint could not be written.
+      Or the batches ran out, or the last checkpoint could not be written.
   """
+  workdir = os.fspath(workdir)
   with catch_signals() as request:
-    run = _Run(
-      state, train_step, key, mesh, os.fspath(workdir), checkpoints, periods or Periods(), hooks or Hooks(), request
-    )
+    run = _Run(state, train_step, key, mesh, workdir, checkpoints, periods or Periods(), hooks or Hooks(), request)
+    run.allow_skips(skip_nonfinite)
+    run.validate_late(num_steps)
     for step in range(int(state.step), num_steps):
       if run.stopping:
         break
@@ -119,7 +136,7 @@ class _Run:
     checkpoints: Checkpointer | None,
     periods: Periods,
     hooks: Hooks,
-    request: StopRequest,
+    request: Request,
   ):
     self.state, self.train_step, self.key, self.mesh = state, train_step, key, mesh
     self.workdir, self.checkpoints = workdir, checkpoints
@@ -128,21 +145,48 @@ class _Run:
     self.pending: _Pending | None = None
     self.window = _Window()
     self.agree = make_agreement(mesh)
-    self.stop_signal = 0
+    self.stop_signal, self.save_asked, self.unvalidated = 0, False, False
+    self.skips: Any = None  # how many are left, on the devices; None = none are allowed
+    self.skipped: set[int] = set()
 
   @property
   def stopping(self) -> bool:
-    if jax.process_count() == 1 and self.request.signal:
-      self.stop_signal = self.request.signal
+    if jax.process_count() == 1:
+      self.hear(self.asked())
     return self.stop_signal > 0
+
+  def asked(self) -> int:
+    """Returns, once, what signals have asked this process for, see SAVE_ON."""
+    save, self.request.save = self.request.save, False
+    return 128 + self.request.signal if self.request.signal else SAVE_ON if save else 0
+
+  def hear(self, asked: int) -> None:
+    """Takes over what any process was asked for."""
+    self.stop_signal = max(self.stop_signal, asked - 128)
+    self.save_asked |= asked == SAVE_ON
+
+  def check(self) -> None:
+    """Raises Stopped where any process was asked to stop; called between two batches of a validation."""
+    self.stop_signal = max(self.stop_signal, int(self.agree(self.request.signal or 0)))
+    if self.stop_signal:
+      raise Stopped("validation was left", 128 + self.stop_signal)
+
+  def allow_skips(self, number: int) -> None:
+    """Lets so many steps of the whole run be skipped, less those that were skipped before this one."""
+    if number:
+      self.skipped = nonfinite.skipped_steps(self.workdir, before=self.step)
+      self.skips = replicated(np.int32(max(0, number - len(self.skipped))), self.mesh)
 
   def advance(self, step: int, batches: Iterator[Batch]) -> None:
     """Starts a step, then reads the metrics of the one before."""
     batch = next(batches, None)
     if batch is None:
       raise InputError(f"the batches ended before step {step}; give an iterator that goes on to the last step")
-    self.state, metrics = self.train_step(self.state, place(batch, self.mesh), self.key, step)
-    started = _Pending(step, batch, metrics, self.agree(self.request.signal or 0))
+    placed = place(batch, self.mesh)
+    skips = () if self.skips is None else (self.skips,)
+    self.state, metrics = self.train_step(self.state, placed, self.key, step, *skips)
+    self.skips = metrics.pop("skips_left", None)
+    started = _Pending(step, batch, metrics, self.agree(self.asked()) if jax.process_count() > 1 else 0)
     self.read()
     self.pending, self.step = started, step + 1
 
@@ -152,62 +196,109 @@ class _Run:
       return
     pending, self.pending = self.pending, None
     metrics = jax.device_get(pending.metrics)
-    if metrics["non_finite"]:
+    if metrics["non_finite"] and not metrics.get("skipped"):
       self.fail(pending, metrics)
-    self.stop_signal = max(self.stop_signal, int(pending.stop))
-    self.window.add(metrics)
+    self.hear(int(pending.asked))
+    if metrics.pop("skipped", False):
+      self.skip(pending, metrics)
+    else:
+      self.window.add(metrics)
     if self.hooks.report and _due(pending.step + 1, self.periods.report):
-      self.hooks.report(pending.step + 1, self.window.close())
+      counted = {} if self.skips is None else {"skipped_steps": float(len(self.skipped))}
+      self.hooks.report(pending.step + 1, {**self.window.close(), **counted})
 
   def at_boundary(self, done: int, last: bool) -> None:
-    """Validates and saves where due; what a failed validation leaves is a checkpoint without its numbers."""
-    validate = self.hooks.validate if _due(done, self.periods.validate) or last else None
-    save = self.checkpoints is not None and (validate or last or _due(done, self.periods.checkpoint))
-    if not validate and not save:
+    """Saves and validates where due."""
+    validate = self.hooks.validate is not None and (last or _due(done, self.periods.validate))
+    if not (validate or last or self.save_asked or _due(done, self.periods.checkpoint)):
       return
     self.read()
-    metrics = None
+    self.save(done)
     if validate:
-      state = self.state
-      try:
-        metrics = validate(state.params if state.ema is None else state.ema, state.model_state, done)
-      except BaseException:
-        if self.checkpoints is not None:
-          self.checkpoints.save(done, state)
-          self.checkpoints.wait()
-        raise
-    if self.checkpoints is not None:
-      self.checkpoints.save(done, self.state, metrics)
+      self.validate(done)
     self.window.restart_clock()
 
-  def finish(self, num_steps: int) -> TrainResult:
-    """Reads what is pending, saves where the run was interrupted, and waits for the disk."""
-    self.read()
-    interrupted = self.stopping and self.step < num_steps
+  def validate_late(self, num_steps: int) -> None:
+    """Validates the restored checkpoint where that was due and did not come to an end."""
+    due = _due(self.step, self.periods.validate) or self.step == num_steps
+    if self.hooks.validate is None or self.checkpoints is None or not due or self.step not in self.checkpoints.steps():
+      return
+    if self.checkpoints.metrics(self.step) is None:
+      self.validate(self.step)
+
+  def validate(self, done: int) -> None:
+    """Validates the state of a checkpoint; a signal to stop leaves it, and the run validates when it goes on."""
+    assert self.hooks.validate is not None
+    params = self.state.params if self.state.ema is None else self.state.ema
+    try:
+      metrics = self.hooks.validate(params, self.state.model_state, done, self.check)
+      if self.checkpoints is not None:
+        self.warned(partial(self.checkpoints.add_metrics, done, metrics))
+      if self.hooks.picture:
+        self.hooks.picture(params, self.state.model_state, done, self.check)
+    except Stopped:
+      self.unvalidated = True
+
+  def save(self, done: int) -> None:
+    """Saves. What the disk refuses is a warning, and the next save tries again: ending would lose as many steps."""
+    self.save_asked = False
     if self.checkpoints is not None:
-      if interrupted:
-        self.checkpoints.save(self.step, self.state)
-      self.checkpoints.wait()
+      self.hooks.check_owner()
+      self.warned(self.checkpoints.wait)
+      self.warned(partial(self.checkpoints.save, done, self.state))
+
+  def warned(self, write: Callable[[], None]) -> bool:
+    """Returns whether something could be written; of several processes none may go on where another cannot."""
+    try:
+      write()
+      return True
+    except InputError as error:
+      if jax.process_count() > 1:
+        raise
+      self.hooks.say(f"warning: {error}; training goes on")
+      return False
+
+  def finish(self, num_steps: int) -> TrainResult:
+    """Reads what is pending, saves, and waits for the disk: where it refuses, until it does not, for some minutes."""
+    self.read()
+    interrupted = self.stopping and (self.step < num_steps or self.unvalidated)
+    if self.checkpoints is not None:
+      self.hooks.check_owner()
+      self.save_at_last(self.checkpoints)
     return TrainResult(self.state, self.step, interrupted, 128 + self.stop_signal if interrupted else 0)
+
+  def save_at_last(self, checkpoints: Checkpointer) -> None:
+    """Saves the last state, trying again while the disk refuses."""
+    deadline = time.monotonic() + (PATIENCE_SECONDS if jax.process_count() == 1 else 0.0)
+    while True:
+      try:
+        checkpoints.wait()
+        checkpoints.save(self.step, self.state)
+        return checkpoints.wait()
+      except InputError as error:
+        if time.monotonic() >= deadline:
+          raise
+        self.hooks.say(f"warning: {error}; trying again for {max(1, round(deadline - time.monotonic()))} s")
+        time.sleep(RETRY_SECONDS)
+
+  def skip(self, pending: _Pending, metrics: dict[str, Any]) -> None:
+    """Counts a step that was left out, and keeps its batch and numbers."""
+    self.skipped.add(pending.step)
+    folder = nonfinite.folder_of(self.workdir, pending.step)
+    self.warned(lambda: nonfinite.keep(folder, pending.step, pending.batch, self.key, metrics, skipped=True))
+    self.hooks.say(f"warning: step {pending.step} was skipped: {nonfinite.described(metrics)}; see {folder}")
 
   def fail(self, pending: _Pending, metrics: dict[str, Any]) -> None:
     """Keeps the evidence of a step that was not finite: the state is still the one before it."""
     if self.checkpoints is not None:
       self.checkpoints.wait()
-    folder = os.path.join(self.workdir, "nonfinite", str(pending.step))
-    process = jax.process_index()
-    arrays = {name: array for name, array in pending.batch._asdict().items() if array is not None}
-    with replacing(os.path.join(folder, f"batch-{process}.npz")) as file:
-      np.savez(file, **arrays, key=jax.random.key_data(self.key))
-    if process == 0:
-      numbers = {"step": pending.step, **jax.tree.map(float, metrics)}
-      write_text(os.path.join(folder, "metrics.json"), json.dumps(numbers, indent=2))
-    with Checkpointer(os.path.join(folder, "state")) as evidence:
-      evidence.save(pending.step, self.state)
+    folder = nonfinite.folder_of(self.workdir, pending.step)
+    kept = self.warned(lambda: nonfinite.keep(folder, pending.step, pending.batch, self.key, metrics, self.state))
+    where = f"batch, key and the last good state are in {folder}; " if kept else ""
     raise InputError(
-      f"step {pending.step}: loss or gradient is not finite (nats {metrics['nats']:g}, gradient norm "
-      f"{metrics['grad_norm']:g}); batch, key and the last good state are in {folder}; "
-      "try a lower learning_rate, a longer warm-up or clip_norm"
+      f"step {pending.step}: loss or gradient is not finite ({nonfinite.described(metrics)}); {where}"
+      "start again with a lower optimizer.learning_rate, a longer warm-up or a clip_norm, or let "
+      "training.skip_nonfinite steps be left out"
     )
 
 
@@ -238,6 +329,8 @@ class _Window:
 
   def close(self) -> dict[str, float]:
     """Returns the report's numbers and starts a new window."""
+    if self.sums is None:  # every step was skipped
+      return {"bits": float("nan")}
     positions = max(self.sums["positions"], 1.0)
     report = {"bits": bits_per_position(-self.sums["nats"], positions)}
     report |= {f"terms/{name}": bits_per_position(-nats, positions) for name, nats in self.sums["terms"].items()}

@@ -218,8 +218,16 @@ def muon_dimensions(params: PyTree, adam_paths: str = ADAM_PATHS) -> PyTree:
 
 
 def _clipped(update: optax.GradientTransformation, clip_norm: float) -> optax.GradientTransformation:
+  """Returns an optimizer whose state is the same with and without clipping, so that a run may change it."""
   _check(clip_norm >= 0, f"clip_norm is {clip_norm}; it must not be negative")
-  return optax.chain(optax.clip_by_global_norm(clip_norm), update) if clip_norm else update
+  if not clip_norm:
+    return update
+  clip = optax.clip_by_global_norm(clip_norm)
+
+  def clipped(grads: PyTree, state: PyTree, params: PyTree | None = None) -> tuple[PyTree, PyTree]:
+    return update.update(clip.update(grads, clip.init(params))[0], state, params)
+
+  return optax.GradientTransformation(update.init, clipped)
 
 
 def _is_kernel(name: str, leaf: Array) -> bool:

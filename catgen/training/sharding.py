@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from catgen.interfaces import Batch, InputError, PyTree
 from catgen.training.state import TrainState
@@ -75,6 +76,11 @@ def place(batch: Batch, mesh: Mesh) -> Batch:
   """Returns the global batch on the devices of the mesh, made of what each process holds of it, in process order."""
   sharding = batch_sharding(mesh)
   return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), batch)
+
+
+def replicated(number: np.ndarray | np.generic, mesh: Mesh) -> Array:
+  """Returns a number, the same on all processes, on every device of the mesh."""
+  return jax.make_array_from_callback((), NamedSharding(mesh, PartitionSpec()), lambda _: np.asarray(number))
 
 
 def shard_state(state: TrainState, mesh: Mesh, rules: Rules = FSDP_RULES, *, min_size: int = 2**14) -> TrainState:

@@ -1,41 +1,63 @@
-"""SIGTERM and Ctrl-C as a request to stop: the step in hand is finished and saved; a second signal ends at once."""
+"""Signals as requests: to stop after the step or batch in hand, or to save and go on. A second stop ends at once."""
 
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2") if hasattr(signal, name))
+SAVING = getattr(signal, "SIGUSR1", None)  # what batch systems send some time before the end
 
 
-class StopRequest:
-  """Which signal asked to stop; None while none did."""
+class Stopped(Exception):  # noqa: N818 it is no error
+  """Work was left because a signal asked to stop. `code` is 128 + its number; the text says what was kept."""
 
-  signal: int | None = None
+  def __init__(self, message: str, code: int):
+    super().__init__(message)
+    self.code = code
+
+
+class Request:
+  """What signals have asked for."""
+
+  signal: int | None = None  # which one asked to stop; None while none did
+  save: bool = False  # whether one asked to save and go on; whoever saves resets it
+
+  def check(self, message: str) -> None:
+    """Raises Stopped, with a message on what was kept, where a signal has asked to stop."""
+    if self.signal is not None:
+      raise Stopped(message, 128 + self.signal)
 
 
 @contextmanager
-def catch_signals() -> Iterator[StopRequest]:
-  """Yields a `StopRequest` that SIGTERM and SIGINT fill in; the former handlers come back at the end.
+def catch_signals() -> Iterator[Request]:
+  """Yields a `Request` that signals fill in; the former handlers come back at the end.
 
-  Training looks at it between two steps.
-
-  Outside the main thread, where Python allows no handlers, the request stays empty.
+  SIGTERM, SIGINT, SIGHUP and SIGUSR2 ask to stop, a second one of them ends the process at once; SIGUSR1 asks to save
+  and go on. One that is ignored stays ignored, as SIGHUP under nohup. Outside the main thread, where Python allows no
+  handlers, the request stays empty.
   """
-  request = StopRequest()
+  request = Request()
   if threading.current_thread() is not threading.main_thread():
     yield request
     return
 
-  def handle(number: int, frame: FrameType | None) -> None:
+  def stop(number: int, frame: FrameType | None) -> None:
     if request.signal is not None:
       signal.signal(number, signal.SIG_DFL)
       os.kill(os.getpid(), number)
     request.signal = number
 
-  before = {number: signal.signal(number, handle) for number in SIGNALS}
+  def save(number: int, frame: FrameType | None) -> None:
+    request.save = True
+
+  handlers: dict[int, Callable] = dict.fromkeys(STOPPING, stop)
+  if SAVING is not None:
+    handlers[SAVING] = save
+  heard = {number: handler for number, handler in handlers.items() if signal.getsignal(number) != signal.SIG_IGN}
+  before = {number: signal.signal(number, handler) for number, handler in heard.items()}
   try:
     yield request
   finally:

@@ -78,14 +78,16 @@ def make_train_step(
   ema_decay: float = 0.0,
   hidden_given: float = HIDDEN_GIVEN,
 ) -> Callable:
-  """Returns (state, batch, key, step=None) -> (state, metrics), compiled; the given state is consumed.
+  """Returns (state, batch, key, step=None, skips=None) -> (state, metrics), compiled; the given state is consumed.
 
   `batch` is placed (see `place`); its `index` numbers the examples of the global batch. `key` is the run's key: each
   step folds in its number, each example its index. Metrics are sums over the global batch: "nats", "positions",
   "terms" (a dict), and "grad_norm" (before clipping), "learning_rate", "non_finite".
 
   If the sum of nats or the gradient is not finite, or `step` is given and is not `state.step`, the state comes back
-  as it was. A caller that counts steps by itself may thus run ahead: after a bad step nothing moves.
+  as it was. A caller that counts steps by itself may thus run ahead: after a bad step nothing moves. With `skips` > 0
+  left (a replicated int32), a step that is not finite is counted and leaves everything else as it was; metrics then
+  have "skipped", whether it did, and "skips_left", for the next step.
 
   Args:
     model, optimizer, target: as for `make_init`.
@@ -100,9 +102,10 @@ def make_train_step(
   if not 0.0 <= hidden_given <= 1.0:
     raise InputError(f"hidden_given is {hidden_given}; it is a share of the labels: from 0 to 1")
   param_shardings = _shardings(target).params
+  everywhere = target.step.sharding
 
   def train_step(
-    state: TrainState, batch: Batch, key: Array, step: Array | int | None = None
+    state: TrainState, batch: Batch, key: Array, step: Array | int | None = None, skips: Array | None = None
   ) -> tuple[TrainState, dict[str, Any]]:
     draws_key, strata_key = jax.random.split(jax.random.fold_in(key, state.step))
     index = jnp.asarray(batch.index)
@@ -124,8 +127,13 @@ def make_train_step(
       "non_finite": ~finite,
     }
     updated = _update(model, optimizer, state, grads, statistics, batch, ema_decay)
-    apply = finite if step is None else finite & (state.step == step)
-    return jax.tree.map(lambda new, old: jnp.where(apply, new, old), updated, state), metrics
+    in_turn = jnp.bool_(True) if step is None else state.step == step
+    chosen = jax.tree.map(functools.partial(jnp.where, finite & in_turn), updated, state)
+    if skips is not None:
+      skip = ~finite & in_turn & (skips > 0)
+      chosen = chosen._replace(step=chosen.step + skip)
+      metrics |= {"skipped": skip, "skips_left": jax.lax.with_sharding_constraint(skips - skip, everywhere)}
+    return chosen, metrics
 
   return jax.jit(train_step, donate_argnames="state", out_shardings=(_shardings(target), None))
 

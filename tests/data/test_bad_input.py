@@ -66,7 +66,7 @@ LINE_CASES = {
   "blank": ("a.txt", b"\n\n\r\n", {}, ["no complete line"]),
   "too long": ("a.txt", b"ab\nabcdef\n", {"length": 4}, ["1 lines longer", "6", 'longer="cut"']),
   "all too long": ("a.txt", b"abcdef\nabcdef", {"length": 4, "longer": "drop"}, ["only lines longer", "raise length"]),
-  "longer": ("a.txt", b"ab\n", {"longer": "wrap"}, ["'wrap'", '"refuse", "cut" or "drop"']),
+  "longer": ("a.txt", b"ab\n", {"longer": "wrap"}, ["'wrap'", '"refuse", "cut", "drop" or "windows"']),
   "outside": ("a.txt", "ab\n\nabéa\n".encode(), {"alphabet": "ab"}, ["line 3", "offset 2"]),
   "few": ("a.txt", b"ab\ncd\n", {}, ["got none of the 2", "counts"]),
   "counts": ("a.txt", b"ab\ncd\n", {"splits": (2, 1, 0)}, ["ask for 3", "there are 2"]),

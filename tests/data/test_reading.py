@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import inspect
-import json
 import lzma
 import os
 
@@ -20,7 +19,6 @@ from catgen.data.reading import (
   inferred_alphabet,
   open_bytes,
   present_characters,
-  read_table,
   room_for,
   without_byte_order_mark,
 )
@@ -132,44 +130,6 @@ def test_an_alphabet_is_the_characters_in_order_and_one_is_too_few():
   assert inferred_alphabet(np.array([97, 98, 0x1F600]), "a.txt") == "ab😀"
   for points, shown in (([97], "'a'"), ([], "''")):
     refused(rf"a\.txt has only the characters {shown}; at least two", inferred_alphabet, np.array(points, int), "a.txt")
-
-
-PAIRS = [("0", "red"), ("é b.png", "dark blue"), ("2", "")]
-
-
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("suffix", [".json", ".JSON", ".csv", ".CSV"])
-@pytest.mark.parametrize("breaks", ["\n", "\r\n", "\n\n"])
-@pytest.mark.parametrize("last", [True, False])
-def test_a_table_has_the_same_pairs_in_every_form(tmp_path, mark, suffix, breaks, last):
-  if suffix.lower() == ".json":
-    text = json.dumps(dict(PAIRS), indent=1, ensure_ascii=False).replace("\n", breaks)
-  else:
-    text = breaks.join(map(",".join, PAIRS)) + breaks * last
-  assert read_table(write(tmp_path / f"t{suffix}", mark + text.encode()), "labels") == PAIRS
-
-
-def test_a_field_of_a_table_may_be_quoted(tmp_path):
-  path = write(tmp_path / "t.csv", '"a,b.png","say ""hi"""\n"two\nlines",x\n')
-  assert read_table(path, "labels") == [("a,b.png", 'say "hi"'), ("two\nlines", "x")]
-
-
-@pytest.mark.parametrize(
-  ("name", "content", "message"),
-  [
-    ("t.txt", "a,b", r"labels is '.*t\.txt'; give a \.json or a \.csv file"),
-    ("t.csv", "a;b\nc;d", r"labels '.*t\.csv' cannot be read .*two columns"),
-    ("t.csv", "a,b,c", "cannot be read .*two columns"),
-    ("t.csv", "a,b\nc", "cannot be read .*two columns"),
-    ("t.json", '["a"]', "cannot be read .*an object"),
-    ("t.json", '{"a": 1', "cannot be read .*an object"),
-    ("t.json", "3", "cannot be read .*an object"),
-    ("t.csv", b"\xff,b", "is not UTF-8"),
-    ("t.csv", "", "is empty"),
-  ],
-)
-def test_a_table_that_is_none_is_one_line(tmp_path, name, content, message):
-  refused(message, read_table, write(tmp_path / name, content), "labels")
 
 
 @pytest.mark.parametrize("limit", [0, 10**9])

@@ -85,7 +85,7 @@ def test_lines_are_called_by_their_number(tmp_path):
     (b"ab\nabbaaba", "line 2: the input has shape"),
     (b"ABA", "line 1: character 'A'"),
     (b"\n\n", "no text"),
-    (b"\xff\xfe", "UTF-8"),
+    (b"\xffa", "UTF-8"),
   ]:
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):

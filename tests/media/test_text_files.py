@@ -41,15 +41,35 @@ def test_a_file_of_the_home_folder_is_found(tmp_path, monkeypatch):
   assert read_lines("~/a.txt") == {1: "ab"}
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\r\n", codecs.BOM_UTF8, codecs.BOM_UTF8 + b"\n"])
-def test_a_file_without_text_is_named(tmp_path, content):
-  with pytest.raises(InputError, match=r"a\.txt has no text; give one example a line"):
+@pytest.mark.parametrize(
+  ("content", "remedy"),
+  [
+    (b"", "is empty; name a file with data"),
+    (codecs.BOM_UTF8, "has no text; name a file with data"),
+    (codecs.BOM_UTF16_BE, "has no text; name a file with data"),
+    (b"\n", "has no text; give one example a line"),
+    (b"\r\n\r\n", "has no text; give one example a line"),
+    (codecs.BOM_UTF8 + b"\n", "has no text; give one example a line"),
+  ],
+)
+def test_a_file_without_text_is_named(tmp_path, content, remedy):
+  with pytest.raises(InputError, match=rf"a\.txt {remedy}"):
     read_lines(write(tmp_path / "a.txt", content))
 
 
-@pytest.mark.parametrize("content", ["ä\n".encode("latin-1"), "ab".encode("utf-16"), "東".encode()[:-1]])
-def test_a_file_that_is_no_utf8_is_named(tmp_path, content):
-  with pytest.raises(InputError, match=r"a\.txt cannot be read as UTF-8 text .*; give one example a line") as caught:
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [
+    ("aä\n".encode("latin-1"), "is not UTF-8: byte 0xe4 at offset 1; save it as UTF-8"),
+    ("東".encode()[:-1], "ends inside a UTF-8 character at offset 0"),
+    (
+      "abcdefgh".encode("utf-16-be"),
+      "looks like UTF-16 without a byte order mark: every second byte is like 0x00 at offset 0",
+    ),
+  ],
+)
+def test_a_file_that_is_no_utf8_is_named(tmp_path, content, message):
+  with pytest.raises(InputError, match=rf"a\.txt {message}") as caught:
     read_lines(write(tmp_path / "a.txt", content))
   assert "\n" not in str(caught.value)
 

@@ -1,6 +1,8 @@
 """Metrics on disk: nothing twice after a restart, nothing lost, one line where the disk fails."""
 
+import errno
 import json
+import os
 import struct
 
 import jax.numpy as jnp
@@ -59,11 +61,19 @@ def test_a_last_line_without_its_line_break_does_not_swallow_the_next(tmp_path):
   assert steps(tmp_path) == [1, 2, 3]
 
 
-def test_a_damaged_line_is_named(tmp_path):
+def test_a_damaged_line_is_named_and_where_training_goes_on_it_is_kept_aside(tmp_path):
   path = tmp_path / writers.FILE_NAME
-  path.write_text('{"step": 1}\n{"ste\n{"step": 3}\n')
-  with pytest.raises(InputError, match=r"line 2 of .*metrics\.jsonl"):
-    writers.open_writers(tmp_path, 3)
+  for damaged in ('{"ste', '{"step": "2"}', '{"step": 2, "train/bits": "low"}', "[2]", "2", "[" * 10_000):
+    before = f'{{"step": 1}}\n{damaged}\n{{"step": 3}}\n'
+    path.write_text(before)
+    with pytest.raises(InputError, match=r"line 2 of .*metrics\.jsonl"):
+      writers.read_metrics(path)
+    said = []
+    writers.open_writers(tmp_path, 3, tensorboard=False, say=said.append).close()
+    assert [record["step"] for record in writers.read_metrics(path)] == [1, 3]
+    assert len(said) == 1
+    assert said[0].startswith(f"line 2 of {path} is damaged")
+    assert (tmp_path / "metrics.jsonl.damaged").read_text() == before
 
 
 def events(path):
@@ -119,24 +129,37 @@ def test_pictures_that_cannot_be_shown_are_one_line(tmp_path):
       writers.show_pictures(workdir, 1, [path])
 
 
-class FullDisk:
-  """A file that takes nothing."""
-
-  def write(self, text):
-    raise OSError(28, "No space left on device")
-
-  def flush(self):
-    pass
-
-  def close(self):
-    pass
-
-
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
-  monkeypatch.setattr(writers, "open", lambda *arguments: FullDisk(), raising=False)
+def test_a_full_disk_is_one_line_and_what_it_took_of_a_record_is_taken_back(tmp_path, monkeypatch):
   out = writers.open_writers(tmp_path, tensorboard=False)
-  with pytest.raises(InputError, match=r"metrics\.jsonl: No space left on device; free space"):
-    out.write(1, {"a": 1.0})
+  out.write(1, {"a": 1.0})
+  write, written = os.write, []
+
+  def full(file, data):
+    if written:
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    written.append(write(file, data[:5]))
+    return 5
+
+  with monkeypatch.context() as patched:
+    patched.setattr(os, "write", full)
+    with pytest.raises(InputError, match=r"metrics\.jsonl: No space left on device; free space"):
+      out.write(2, {"a": 1.0})
+  assert written == [5]
+  out.write(3, {"a": 1.0})
+  out.close()
+  assert steps(tmp_path) == [1, 3]
+
+
+def test_without_tensorboard_the_lines_are_written(tmp_path):
+  (tmp_path / "tensorboard").write_text("no folder")
+  said = []
+  out = writers.open_writers(tmp_path, say=said.append)
+  for step in (1, 2):
+    out.write(step, {"a": 1.0})
+  out.close()
+  assert steps(tmp_path) == [1, 2]
+  assert len(said) == 1
+  assert "the work goes on without TensorBoard" in said[0]
 
 
 def test_a_directory_that_cannot_be_made_is_one_line(tmp_path):

@@ -23,7 +23,10 @@ def test_evaluation_writes_what_it_measured(text_run, here, tmp_path):
   stored = results.read_results(tmp_path)
   assert [record["estimator"] for record in stored] == ["elbo", "full", "iwbo"]
   assert (tmp_path / "anatomy_test.png").exists()
-  assert "upper bound, importance weighted (IWBO), 2 draw(s), 2 replicate(s), 32 examples" in evaluate.describe(found)
+  assert "upper bound, importance weighted (IWBO), 2 draw(s), 2 replicate(s), 32 examples" in evaluate.shown(
+    found.result
+  )
+  assert evaluate.describe(found).endswith(f"written to {tmp_path / 'results.json'}")
 
 
 def test_texts_of_ones_own_score_as_the_same_texts_in_the_data(text_run, here):
@@ -45,7 +48,7 @@ def test_windows_with_context_score_every_position_once(text_run, here, tmp_path
   assert found.result["num_positions"] == 8 * 16
   assert found.result["num_examples"] == 11  # one window of 16, and 12 more positions in each of ten
   assert found.result["value"] == pytest.approx(np.log2(5.0))
-  assert "11 examples, windows with 4 positions of context\n" in evaluate.describe(found)
+  assert "11 examples, windows with 4 positions of context\n" in evaluate.shown(found.result)
   assert (tmp_path / "scores").is_dir()
 
 
@@ -77,6 +80,6 @@ def test_evaluation_pictures_samples_beside_data_unless_it_should_not(map_run, h
   found = evaluate.evaluate(run, say=said.append, **settings)
   assert shown(tmp_path) == [(run.step, "anatomy_test"), (run.step, "samples_beside_test")]
   assert Image.open(found.pictures[-1]).size[0] > 400
-  assert said == [
+  assert said[1:] == [
     "drawing 8 samples in sampling.num_steps = 5 network calls for a picture (--pictures=false leaves it out)"
   ]

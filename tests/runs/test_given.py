@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from catgen.batches import batch_of
+from catgen.config import load_config
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
 from catgen.interfaces import Attribute, DataSource, InputError
 from catgen.media import media_of
-from catgen.runs.evaluate import describe, evaluate
+from catgen.runs.evaluate import evaluate, shown
 from catgen.runs.load import Run
-from catgen.runs.record import FORMAT, RunRecord, read_record, write_record
+from catgen.runs.record import RunRecord, read_record, write_record
 from tests.evaluation.test_given import EVENT, GIVEN, MODEL, TABLE, X
 
 ATTRIBUTES = (Attribute("color", ("red", "blue")),)
@@ -33,7 +34,7 @@ CONFIG = {
   "sampling": {"num_samples": 4, "batch_size": 500, "num_steps": None, "temperature": 1.0},
 }
 CODEC = integer_codec(4, (3,))
-RECORD = RunRecord(CONFIG, EVENT, CODEC, "value", None, "f" * 64, "made up", "a1b2", ATTRIBUTES, FORMAT)
+RECORD = RunRecord(CONFIG, EVENT, CODEC, "value", None, "f" * 64, "made up", "a1b2", ATTRIBUTES)
 
 
 def source():
@@ -51,7 +52,7 @@ def log_probs(label, x):
 
 
 def test_the_names_of_labels_are_kept(tmp_path):
-  write_record(str(tmp_path), RECORD)
+  write_record(str(tmp_path), RECORD._replace(config=load_config("quickstart").values))
   assert read_record(str(tmp_path)).attributes == ATTRIBUTES
 
 
@@ -81,7 +82,7 @@ def test_evaluation_gives_the_labels_of_the_data_or_none(run):
   with_labels = evaluate(run)
   expected = -np.mean([log_probs(label, x) for (label,), x in zip(GIVEN, X, strict=True)]) / 3 / math.log(2)
   assert with_labels.result["value"] == pytest.approx(expected, rel=1e-5)
-  assert "labels given: data" in describe(with_labels)
+  assert "labels given: data" in shown(with_labels.result)
   without = evaluate(run, given="none")
   assert without.result["value"] == pytest.approx(-np.mean(log_probs(2, X)) / 3 / math.log(2), rel=1e-5)
 

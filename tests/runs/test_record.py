@@ -1,17 +1,20 @@
 """config.json: what is read is what was written, other formats and other runs are refused in one line."""
 
+import copy
 import json
-import pathlib
 
 import pytest
 
+from catgen.config import load_config
 from catgen.data import from_spec
 from catgen.interfaces import Attribute, EventSpec, InputError
-from catgen.runs import record
-from catgen.runs.record import FORMAT, RunRecord, check_same_run, read_record, write_record
+from catgen.runs import changes, record
+from catgen.runs.changes import Change, changes_between, merged, rule_of
+from catgen.runs.record import Ancestor, RunRecord, continued, read_record, write_record
+from catgen.runs.schema import FORMAT, READABLE
 
 SPEC = {"kind": "alphabet", "alphabet": "abc"}
-CONFIG = {"seed": 0, "data": {"kind": "x"}, "training": {"num_steps": 3, "report_every": 1}, "mesh": {"data": 1}}
+CONFIG = load_config("quickstart").values
 RECORD = RunRecord(CONFIG, EventSpec((4,), 3), from_spec(SPEC), "character", 1.0, "f" * 64, "letters", "a1b2")
 
 
@@ -19,15 +22,31 @@ def without_functions(found):
   return found._replace(codec=found.codec.spec)
 
 
-def changed(**sections):
-  return RECORD._replace(config={**CONFIG, **sections})
+def changed(**keys):
+  config = copy.deepcopy(CONFIG)
+  for name, value in keys.items():
+    *sections, key = name.split("__")
+    inner = config
+    for section in sections:
+      inner = inner[section]
+    inner[key] = value
+  return RECORD._replace(config=config)
 
 
 def test_what_is_read_was_written(tmp_path):
-  for event in (EventSpec((4,), 3), EventSpec((2, 2), 3, given=(5, 2))):
-    folder = str(tmp_path / str(len(event.shape)))
-    write_record(folder, RECORD._replace(event=event))
-    assert without_functions(read_record(folder)) == without_functions(RECORD._replace(event=event))
+  labels = (Attribute("a", tuple("vwxyz")), Attribute("b", ("", "1")))
+  full = RECORD._replace(
+    event=EventSpec((2, 2), 3, given=(5, 2), ignores=True),
+    longest=3,
+    attributes=labels,
+    changes=(Change(3, "training.num_steps", 10, 20),),
+    lineage=(Ancestor("fork", "/runs/a", 7),),
+    started_in="/data",
+  )
+  for number, each in enumerate((RECORD, full)):
+    folder = str(tmp_path / str(number))
+    write_record(folder, each)
+    assert without_functions(read_record(folder)) == without_functions(each)
 
 
 def test_a_record_of_another_format_names_the_version_that_wrote_it(tmp_path):
@@ -37,15 +56,16 @@ def test_a_record_of_another_format_names_the_version_that_wrote_it(tmp_path):
   assert content["format"] == FORMAT
   for found, shown in (({**content, "format": FORMAT + 1}, FORMAT + 1), ({"code_version": "a1b2"}, 1)):
     path.write_text(json.dumps(found))
-    with pytest.raises(InputError, match=rf"has format {shown}, .* reads {FORMAT}: use the version .*a1b2"):
+    with pytest.raises(InputError, match=rf"has format {shown}, .* reads {READABLE[0]} to {FORMAT}: use .*a1b2"):
       read_record(str(tmp_path))
 
 
-@pytest.mark.parametrize("content", ["{", "[]", f'{{"format": {FORMAT}}}'])
+@pytest.mark.parametrize("content", ["{", "[]", f'{{"format": {FORMAT}}}', "[" * 100_000, "\xff"])
 def test_a_damaged_record_is_one_line(tmp_path, content):
-  (tmp_path / "config.json").write_text(content)
-  with pytest.raises(InputError, match=r"config\.json cannot be read"):
+  (tmp_path / "config.json").write_text(content, encoding="latin-1")
+  with pytest.raises(InputError, match=r"config\.json cannot be read") as caught:
     read_record(str(tmp_path))
+  assert "\n" not in str(caught.value)
 
 
 def test_a_folder_without_a_record_is_no_run(tmp_path):
@@ -57,79 +77,67 @@ def test_a_folder_without_a_record_is_no_run(tmp_path):
   ("new", "message"),
   [
     (changed(seed=1), "config.seed is 0 there and 1 here"),
-    (changed(data={"kind": "y"}), "config.data.kind"),
-    (changed(training={"num_steps": 4}), r"config\.training\.num_steps"),
-    (changed(more={"key": 1}), r"config\.more\.key is None there and 1 here"),
+    (changed(model__num_steps=7), r"config\.model\.num_steps"),
+    (changed(optimizer__kind="adam"), r"config\.optimizer\.kind"),
+    (changed(more=1), r"config\.more is None there and 1 here"),
     (RECORD._replace(fingerprint="0" * 64), "other data"),
   ],
 )
 def test_another_run_is_refused(new, message):
   with pytest.raises(InputError, match=message):
-    check_same_run(RECORD, new, "there")
+    continued(RECORD, new, 0, "there")
 
 
-def test_settings_that_change_nothing_may_differ(tmp_path):
-  write_record(str(tmp_path), RECORD)
-  write_record(str(tmp_path), changed(mesh={"data": 8}, training={"num_steps": 3, "report_every": 7}))
-  assert read_record(str(tmp_path)).config["mesh"] == {"data": 8}
+def test_what_may_change_is_recorded_or_free():
+  new = changed(mesh__data=8, training__report_every=7, training__num_steps=3, optimizer__learning_rate=1.0)
+  found = continued(RECORD, new, 5, "there")
+  assert {(change.step, change.key, change.after) for change in found.changes} == {
+    (5, "training.num_steps", 3),
+    (5, "optimizer.learning_rate", 1.0),
+  }
+  assert found.config == new.config
 
 
-def test_the_identity_leaves_out_the_seed_alone():
-  one, other = record.identity_without_seed(RECORD), record.identity_without_seed(changed(seed=1))
-  assert one == other != record.identity_without_seed(changed(data={"kind": "y"}))
+def test_several_differences_are_counted_and_the_first_is_named():
+  new = changed(seed=1, model__num_steps=7, model__shared_time=True)
+  with pytest.raises(InputError, match=r"config\.model\..* \(and 2 more keys\); use another"):
+    continued(RECORD, new, 0, "there")
+  continued(RECORD, RECORD._replace(code_version="other", description="other"), 0, "there")
 
 
-def test_one_process_of_several_writes(tmp_path):
-  write_record(str(tmp_path), RECORD, write=False)
-  assert not list(pathlib.Path(tmp_path).iterdir())
+def test_changes_add_up_and_one_that_was_undone_is_none():
+  first, second = Change(3, "a", 1, 2), Change(3, "b", 1, 2)
+  assert merged((first, second), (Change(3, "a", 2, 5),)) == (second, Change(3, "a", 1, 5))
+  assert merged((first, second), (Change(3, "a", 2, 1),)) == (second,)
+  assert merged((first,), (Change(4, "a", 2, 1),)) == (first, Change(4, "a", 2, 1))
+
+
+def test_every_key_of_every_configuration_has_a_rule_of_its_own():
+  for key in changes.flat(CONFIG):
+    assert rule_of(key).reason != "it is not known", key
+  assert changes_between(CONFIG, copy.deepcopy(CONFIG), 0, "") == ()
+
+
+def test_the_identity_leaves_out_the_seed_and_where_the_data_lie():
+  one, other = record.identity_without_seed(RECORD), record.identity_without_seed(changed(seed=1, data__path="b"))
+  assert one == other != record.identity_without_seed(changed(model__num_steps=7))
 
 
 def test_half_of_a_record_is_never_taken_for_the_whole(tmp_path):
   write_record(str(tmp_path), RECORD)
   path = tmp_path / "config.json"
   whole = path.read_bytes()
-  for size in [*range(0, len(whole), 23), len(whole) - 2]:
+  for size in [*range(0, len(whole), 97), len(whole) - 2]:
     path.write_bytes(whole[:size])
     with pytest.raises(InputError, match=r"config\.json (cannot be read|has format)") as caught:
       read_record(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["config", "event", "codec", "position", "fingerprint", "attributes"])
-def test_a_record_without_one_of_its_parts_is_damaged(tmp_path, key):
-  write_record(str(tmp_path), RECORD)
-  path = tmp_path / "config.json"
-  content = json.loads(path.read_text())
-  del content[key]
-  path.write_text(json.dumps(content))
-  with pytest.raises(
-    InputError, match=r"config\.json cannot be read .*; restore it or train in another work directory"
-  ):
-    read_record(str(tmp_path))
-
-
 def test_names_in_any_script_and_of_any_length_survive(tmp_path):
   spec = {"kind": "alphabet", "alphabet": "ä東😀\n\ud800"}
   attributes = (Attribute("Straße", ("x" * 5000, "東")),)
-  written = RECORD._replace(codec=from_spec(spec), attributes=attributes, description="größer ± 1")
+  event = EventSpec((4,), 5, given=(2,))
+  written = RECORD._replace(event=event, codec=from_spec(spec), attributes=attributes, description="größer ± 1")
   write_record(str(tmp_path / "a b é"), written)
   assert without_functions(read_record(str(tmp_path / "a b é"))) == without_functions(written)
-
-
-FREE = ["report_every", "validate_every", "validation_examples", "validation_samples", "num_microbatches", "prefetch"]
-
-
-@pytest.mark.parametrize("key", FREE)
-def test_what_may_differ_is_free_whichever_run_has_it(key):
-  other = changed(training={**CONFIG["training"], key: 12345})
-  check_same_run(RECORD, other, "there")
-  check_same_run(other, RECORD, "there")
-
-
-def test_several_differences_are_counted_and_the_first_is_named():
-  new = changed(seed=1, data={"kind": "y"}, training={"num_steps": 4})
-  with pytest.raises(
-    InputError, match=r"config\.data\.kind is 'x' there and 'y' here \(and 2 more keys\); use another"
-  ):
-    check_same_run(RECORD, new, "there")
-  check_same_run(RECORD, RECORD._replace(code_version="other", description="other"), "there")

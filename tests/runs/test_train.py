@@ -35,8 +35,8 @@ def test_training_leaves_a_record(workdir):
 
 def test_another_run_is_refused_and_settings_that_change_nothing_are_not(workdir, text, tmp_path):
   before = (pathlib.Path(workdir) / "config.json").read_text()
-  with pytest.raises(InputError, match=r"holds another run: config\.optimizer\.learning_rate"):
-    train(tiny_config(text, **{"optimizer.learning_rate": 0.5}), workdir)
+  with pytest.raises(InputError, match=r"holds another run: config\.model\.num_steps"):
+    train(tiny_config(text, **{"model.num_steps": 7}), workdir)
   assert (pathlib.Path(workdir) / "config.json").read_text() == before
   copy = str(tmp_path / "copy")
   shutil.copytree(workdir, copy)

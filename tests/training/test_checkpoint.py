@@ -34,7 +34,9 @@ def written(trainer, tmp_path_factory):
     for step, bits in ((1, 5.0), (2, 1.0), (3, None), (4, 3.0), (6, 2.0)):
       state, _ = run_steps(trainer, step - (0 if state is None else int(state.step)), state)
       saved[step] = jax.device_get(state)
-      checkpoints.save(step, state, None if bits is None else {"bits": bits})
+      checkpoints.save(step, state)
+      if bits is not None:
+        checkpoints.add_metrics(step, {"bits": bits})
   return workdir, saved
 
 
@@ -66,7 +68,8 @@ def test_the_latest_and_the_best_are_kept_also_after_a_restart(copied, trainer):
   assert checkpoint_steps(workdir) == [2, 4, 6]
   with Checkpointer(workdir, keep_latest=1) as checkpoints:
     state, _ = run_steps(trainer, 1, checkpoints.restore(trainer.target))
-    checkpoints.save(7, state, {"bits": 4.0})
+    checkpoints.save(7, state)
+    checkpoints.add_metrics(7, {"bits": 4.0})
   assert checkpoint_steps(workdir) == [2, 7]
   assert restore_params(workdir, "best").step == 2
 

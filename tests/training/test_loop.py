@@ -60,7 +60,7 @@ def test_validation_sees_the_average_on_its_period_and_at_the_end_and_the_best_i
   for steps in (5, 10, 12):
     averages[steps] = jax.device_get(run_steps(trainer, steps)[0].ema)
 
-  def validate(params, model_state, step):
+  def validate(params, model_state, step, check):
     seen[step] = jax.device_get(params)
     return {"bits": abs(step - 5.5), "other": 1.0}
 
@@ -126,7 +126,7 @@ def test_a_step_that_is_not_finite_stops_and_leaves_what_repeats_it(tmp_path, ba
 
 
 def test_a_validation_that_fails_costs_no_step(tmp_path):
-  def fail(params, model_state, step):
+  def fail(params, model_state, step, check):
     raise RuntimeError("out of memory")
 
   with Checkpointer(tmp_path) as checkpoints, pytest.raises(RuntimeError, match="out of memory"):

@@ -1,21 +1,30 @@
 """Label maps of your own: a folder of PNG files, or a .npy or .npz of integers."""
 
-import fnmatch
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
 
-from catgen.data.arrays import array_source, check_shape, load_arrays
+from catgen.data.arrays import Ids, array_source, check_shape, load_arrays
 from catgen.data.augment import augmented
-from catgen.data.category_table import make_table, to_categories
+from catgen.data.category_table import (
+  IGNORED,
+  CategoryTable,
+  make_table,
+  stored_dtype,
+  table_of_colors,
+  to_categories,
+)
 from catgen.data.codecs import check_range, integer_dtype
-from catgen.data.label_images import nearest, read_png
-from catgen.data.labels import ALIASES, Labels, load_labels, numbered
+from catgen.data.label_ids import are_valid
+from catgen.data.label_images import LabelImage, color_codes, has_channels, nearest, read_png, read_png_colors
+from catgen.data.labels import load_labels
 from catgen.data.legends import make_legend
-from catgen.data.reading import existing_file, open_bytes, read_table, room_for
-from catgen.data.splits import NAMES
+from catgen.data.map_folders import find_files, labels_of_files
+from catgen.data.reading import existing_file, open_bytes, room_for
+from catgen.data.splits import SPLIT_RULE
 from catgen.interfaces import DataSource, InputError, Legend
 
 Map = Shaped[np.ndarray, "height width"]
@@ -28,6 +37,8 @@ def label_maps(
   colors: Sequence[str] = (),
   mapping: str | None = None,
   other: int | None = None,
+  ignore: Sequence[int] = (),
+  relabel: bool = False,
   shape: Sequence[int] | None = None,
   crop: bool = False,
   pattern: str = "*.png",
@@ -35,19 +46,23 @@ def label_maps(
   flip: bool = False,
   shift: Sequence[int] = (0, 0),
   labels: str | None = None,
+  split_rule: int = SPLIT_RULE,
 ) -> DataSource:
   """Returns the label maps of a folder, read at once, or of a .npy or .npz file of integers [maps, height, width].
 
   Args:
-    path: a folder, whose PNG files (a palette, or gray levels of up to 16 bits) are found at any depth and ordered by
-      their path inside it, or a file as in `array_file`.
-    num_classes: K; None: as many as names, or the largest category plus one.
+    path: a folder, whose PNG files (a palette, gray levels of up to 16 bits, or colors) are found at any depth, also
+      behind links, and ordered by their path inside it, or a file as in `array_file`.
+    num_classes: K; None: as many as names, or the largest category plus one, as in `array_file`.
     names, colors: of the categories in their order, colors as "#rrggbb"; an entry may hold several, with commas between
-      them. Without colors: those of the files' palette where label ids are categories, those of Cityscapes for its
-      names, or a default.
-    mapping: from label ids to categories, such as "7:0 8:0 11:1", or a .json or .csv file of them: see `make_table`;
-      None: ids are categories.
+      them. Maps in colors are read by them: the i-th color is category i. Without colors: those of the files' palette
+      where label ids are categories, those of Cityscapes for its names, or a default.
+    mapping: from label ids, or colors, to categories, such as "7:0 8:0 11:1 255:ignore" or "#804080:0 #f423e8:0", or a
+      .json or .csv file of them: see `make_table`; None: ids are categories.
     other: category of the label ids that the mapping leaves out; None: they are refused.
+    ignore: label ids that are no category, such as 255 for "void": their pixels are not valid, so that they are read by
+      no network and count 0 nats.
+    relabel: number the ids that occur, as in `array_file`.
     shape: (height, width) that maps are brought to by nearest neighbors, see `nearest`; None: as they are.
     crop: cut maps to the proportions of `shape` first, around their center, instead of squeezing them.
     pattern: of the names of a folder's files that are read.
@@ -58,104 +73,140 @@ def label_maps(
       {"name": label, ...} or a .csv file with a name and a label in each line; a name is that of a map's file or its
       path inside the folder, an empty label means not given. None: no labels but what a .npz file gives, as in
       `array_file`.
+    split_rule: as in `array_file`.
   """
-  names, colors = _listed(names), _listed(colors)
+  names, colors, path = _listed(names), _listed(colors), os.path.expanduser(path)
   known = num_classes or len(names) or len(colors) or None
-  table = make_table(mapping, other, known)
-  known = known if table is None else table.num_classes
-  size = None if shape is None else _checked_size(shape)
-
-  def convert(ids: Map, place: str) -> Shaped[np.ndarray, "rows columns"]:
-    ids = ids if size is None else nearest(ids, size, crop=crop)
-    if table is not None:
-      return to_categories(ids, table, place)
-    return ids if known is None else _checked(ids, known, place)
-
-  def legend(count: int) -> Legend | None:
-    given = colors or (palette[:count] if table is None and len(palette) >= count else ())
-    return make_legend(count, names, given) if names or given else None
-
-  path = os.path.expanduser(path)
-  palette: tuple[str, ...] = ()
-  if os.path.isdir(path):
-    files = _find(path, pattern)
-    given = None if labels is None else _labels(path, files, labels)
-    first = next(iter(files.values()))[0]
-    palette = read_png(_content(first), first).colors
-    arrays = {name: _read_files(found, convert, known) for name, found in files.items()}
+  files = find_files(path, pattern, links=split_rule == SPLIT_RULE) if os.path.isdir(path) else None
+  if files is None and labels is not None:
+    raise InputError(f"{path} is no folder, so labels names no files; put them in it as the array `given`")
+  arrays = {} if files is not None else load_arrays(existing_file(path))
+  first = "" if files is None else next(iter(files.values()))[0]
+  in_colors = has_channels(_content(first), first) if first else next(iter(arrays.values())).ndim == 4
+  if colors and mapping is None and in_colors:
+    table: CategoryTable | None = table_of_colors(colors, other, num_classes, ignore)
   else:
-    if labels is not None:
-      raise InputError(f"{path} is no folder, so labels names no files; put them in it as the array `given`")
-    arrays = load_arrays(existing_file(path))
+    table = make_table(mapping, other, known, ignore)
+  if table is not None and relabel:
+    raise InputError("relabel numbers the ids that occur; leave it out where mapping, colors or other say what to do")
+  reader = _Reader(table, known, tuple(ignore), relabel, None if shape is None else _checked_size(shape), crop)
+  palette: tuple[str, ...] = ()
+  if files is not None:
+    given = None if labels is None else labels_of_files(path, files, labels)
+    if table is None:
+      palette = read_png(_content(first), first).colors
+    by_palette: dict[int, tuple[str, str]] | None = None if colors or split_rule != SPLIT_RULE else {}
+    arrays = {name: _read_files(found, reader, by_palette) for name, found in files.items()}
+  else:
     given = load_labels(path)
-    if table is not None or size is not None:
-      arrays = {name: _read_array(array, path, name, convert, known) for name, array in arrays.items()}
-  source = array_source(arrays, path, known, splits, legend=legend, given=given)
+    if table is not None or reader.size is not None:
+      arrays = {name: _read_array(array, path, name, reader) for name, array in arrays.items()}
+
+  def legend(count: int, ids: Ids | None) -> Legend | None:
+    shown = np.arange(count) if ids is None else ids
+    own = tuple(palette[i] for i in shown.tolist()) if table is None and len(palette) > shown.max() else ()
+    titles = names or (() if table is None else table.names) or (() if ids is None else tuple(map(str, ids.tolist())))
+    drawn = colors or own or (() if table is None else table.colors)
+    return make_legend(count, titles, drawn) if titles or drawn else None
+
+  ignored = tuple(ignore) if table is None else (IGNORED,) * table.ignores
+  source = array_source(
+    arrays,
+    path,
+    known if table is None else table.num_classes,
+    splits,
+    legend=legend,
+    given=given,
+    ignore=ignored,
+    relabel=relabel,
+    split_rule=split_rule,
+  )
   return augmented(source, flip=flip, shift=shift)
 
 
-def _find(folder: str, pattern: str) -> dict[str, list[str]]:
-  """Returns the files of every split, or of "" where no folder at the top is called like a split, in a fixed order."""
-  found = {}
-  for place, _, files in os.walk(folder):
-    for name in fnmatch.filter(files, pattern):
-      inside = os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
-      if not name.startswith("."):
-        found[inside] = os.path.join(place, name)
-  if not found:
-    raise InputError(f"{folder} holds no files {pattern}, at any depth; correct the path or pattern")
-  splits: dict[str, list[str]] = {}
-  for inside in sorted(found):
-    top = inside.split("/")[0]
-    top = ALIASES.get(top, top)
-    splits.setdefault(top if "/" in inside and top in NAMES else "", []).append(found[inside])
-  if "" in splits and len(splits) > 1:
-    raise InputError(
-      f"{folder} has folders called like splits, and files outside them ({splits[''][0]}); move these into one of them"
-    )
-  return {name: splits[name] for name in ("", *NAMES) if name in splits}
+class _Reader(NamedTuple):
+  """How the ids of a map become what is kept of it."""
+
+  table: CategoryTable | None
+  num_classes: int | None
+  ignore: tuple[int, ...]
+  relabel: bool
+  size: tuple[int, int] | None
+  crop: bool
+
+  @property
+  def of_colors(self) -> bool:
+    """Whether maps are read by their colors."""
+    return self.table is not None and self.table.of_colors
+
+  def dtype(self, stored: np.dtype) -> np.dtype:
+    """Returns the type of what is kept of maps whose ids have one type."""
+    if self.table is not None:
+      return stored_dtype(self.table)
+    keeps = self.num_classes is None or self.ignore or self.relabel
+    return np.dtype(stored if keeps else integer_dtype(self.num_classes or 0))
+
+  def read(self, ids: Map, place: str) -> Shaped[np.ndarray, "rows columns"]:
+    """Returns a map at its size; raises InputError that names `place` where an id means nothing."""
+    small = ids if self.size is None else nearest(ids, self.size, crop=self.crop)
+    if self.table is not None:
+      return to_categories(small, self.table, place, ids)
+    if self.num_classes is not None and not self.relabel:
+      try:
+        check_range(np.where(are_valid(small, self.ignore), small, small.dtype.type(0)), self.num_classes)
+      except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    return small
 
 
-def _labels(folder: str, files: dict[str, list[str]], labels: str) -> Labels:
-  """Returns the labels of the files of every split."""
-  if labels == "folder":
+def _read_files(
+  files: Sequence[str], reader: _Reader, by_palette: dict[int, tuple[str, str]] | None
+) -> Shaped[np.ndarray, "maps ..."]:
+  """Returns the maps of files; by_palette: the color of each id and a file that says so, checked and added to."""
 
-    def label(file: str) -> str:
-      inside = os.path.relpath(os.path.dirname(file), folder).replace(os.sep, "/")
-      if inside == "." or ("" not in files and inside in (*NAMES, *ALIASES)):
-        raise InputError(f'{file} lies in no folder that could be its label; move it into one, or do not say "folder"')
-      return os.path.basename(inside)
+  def ids(file: str) -> Map:
+    if reader.of_colors:
+      return read_png_colors(_content(file), file)
+    image = read_png(_content(file), file)
+    if reader.table is None and by_palette is not None:
+      _check_palette(image, file, by_palette, reader.ignore)
+    return image.ids
 
-  else:
-    table = dict(read_table(labels, "labels"))
-
-    def label(file: str) -> str:
-      inside = os.path.relpath(file, folder).replace(os.sep, "/")
-      found = table.get(inside, table.get(os.path.basename(file)))
-      if found is None:
-        raise InputError(f"{labels} has no label of {inside}; add it, an empty one where there is none")
-      return str(found).strip()
-
-  return numbered("label", {name: [label(file) for file in found] for name, found in files.items()})
+  maps = ((file, reader.read(ids(file), file)) for file in files)
+  return _stacked(maps, len(files), reader.dtype(np.dtype(np.uint16)))
 
 
-def _read_files(files: Sequence[str], convert: Callable, num_classes: int | None) -> Shaped[np.ndarray, "maps ..."]:
-  maps = ((file, convert(read_png(_content(file), file).ids, file)) for file in files)
-  return _stacked(maps, len(files), np.uint16 if num_classes is None else integer_dtype(num_classes))
+def _check_palette(
+  image: LabelImage, file: str, by_palette: dict[int, tuple[str, str]], ignore: tuple[int, ...]
+) -> None:
+  """Raises InputError where an id has another color than in an earlier file, so that it is another class there."""
+  if not image.colors:
+    return
+  for i in np.flatnonzero(np.bincount(image.ids.reshape(-1))).tolist():
+    if i < len(image.colors) and i not in ignore:
+      color, first = by_palette.setdefault(i, (image.colors[i], file))
+      if color != image.colors[i]:
+        raise InputError(
+          f"the label id {i} has the color {image.colors[i]} in {file} and {color} in {first}: the palettes differ; say"
+          ' which color is which category, mapping="#rrggbb:0 ...", or give colors where the numbers are meant'
+        )
 
 
 def _read_array(
-  array: Shaped[np.ndarray, "..."], path: str, name: str, convert: Callable, num_classes: int | None
+  array: Shaped[np.ndarray, "..."], path: str, name: str, reader: _Reader
 ) -> Shaped[np.ndarray, "maps ..."]:
   try:
     check_shape(name, array, array, None)
   except InputError as error:
     raise InputError(f"{path}: {error}") from error
-  if array.ndim != 3:
-    raise InputError(f"{path} has an array of shape {array.shape}; label maps are [maps, height, width]")
+  in_colors = reader.of_colors and array.ndim == 4 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
+  if array.ndim != 3 and not in_colors:
+    needed = "[maps, height, width]" + " or uint8 [maps, height, width, 3]" * reader.of_colors
+    raise InputError(f"{path} has an array of shape {array.shape}; label maps are {needed}")
   places = [f"{path}: map {i} of {name or 'the array'}" for i in range(len(array))]
-  maps = ((place, convert(ids, place)) for place, ids in zip(places, array, strict=True))
-  return _stacked(maps, len(array), array.dtype if num_classes is None else integer_dtype(num_classes))
+  read = (color_codes(each) if in_colors else each for each in array)
+  maps = ((place, reader.read(ids, place)) for place, ids in zip(places, read, strict=True))
+  return _stacked(maps, len(array), reader.dtype(array.dtype))
 
 
 def _stacked(maps: Iterable[tuple[str, Map]], count: int, dtype: type | np.dtype) -> Shaped[np.ndarray, "maps ..."]:
@@ -169,14 +220,6 @@ def _stacked(maps: Iterable[tuple[str, Map]], count: int, dtype: type | np.dtype
     stacked[i] = ids
   assert stacked is not None
   return stacked
-
-
-def _checked(ids: Map, num_classes: int, place: str) -> Map:
-  try:
-    check_range(ids, num_classes)
-  except InputError as error:
-    raise InputError(f"{place}: {error}") from error
-  return ids
 
 
 def _content(file: str) -> bytes:

@@ -16,13 +16,13 @@ from catgen.data.codecs import (
 )
 from catgen.data.reading import (
   FileBytes,
+  as_utf8,
   byte_counts,
   decoded,
   inferred_alphabet,
   open_bytes,
   present_characters,
   room_for,
-  without_byte_order_mark,
 )
 from catgen.data.splits import blocks, fingerprint, stream_splits
 from catgen.interfaces import DataSource, EventSpec, InputError
@@ -43,26 +43,34 @@ def text_file(
   alphabet: str = "infer",
   splits: Sequence[float | int] = (0.9, 0.05, 0.05),
   max_bytes: int | None = None,
+  encoding: str = "utf-8",
 ) -> DataSource:
   """Returns a file as one stream, cut into contiguous splits of sequences of `length`.
 
   Args:
-    path: UTF-8 text or any bytes; .gz, .xz and .bz2 are unpacked. Plain ASCII and bytes are memory-mapped, other
-      text is decoded once, into a temporary file where it is large.
+    path: text or any bytes; .gz, .xz and .bz2 are unpacked. Plain ASCII and bytes are memory-mapped, other text is
+      decoded once, into a temporary file where it is large.
     length: positions of a sequence, at least 1.
     alphabet: "infer" (the file's characters, sorted), "bytes" (256 values of any file), "text8" (space and a-z), or
       the characters themselves.
     splits: of train, validation, test, in the order of the file: fractions, or counts of positions.
     max_bytes: use only so many bytes from the beginning (after unpacking).
+    encoding: of a file without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
 
-  A line break at the very end is dropped unless the alphabet has one or, where it is inferred, the text has others.
+  Characters stay as they are: a line break of Windows is two, "\\r" and "\\n". A line break at the very end is dropped
+  unless the alphabet has one or, where it is inferred, the text has others. Bits per byte are of UTF-8, whatever the
+  file is in.
   Raises InputError for a path, content or character that does not fit, naming place and remedy.
   """
   file = open_bytes(path, max_bytes)
   if alphabet == "bytes":
+    if encoding != "utf-8":
+      raise InputError(
+        f'alphabet="bytes" takes a file as it is; leave out encoding={encoding!r}, or choose an alphabet'
+      )
     stream, codec, num_classes = CharacterStream(file.data, None, "", 1.0), byte_codec(), 256
   else:
-    stream = character_stream(file, TEXT8_ALPHABET if alphabet == "text8" else alphabet)
+    stream = character_stream(as_utf8(file, encoding), TEXT8_ALPHABET if alphabet == "text8" else alphabet)
     codec, num_classes = alphabet_codec(stream.alphabet), len(stream.alphabet)
   position = "byte" if alphabet == "bytes" else "character"
   try:
@@ -82,8 +90,7 @@ def text_file(
 
 
 def character_stream(file: FileBytes, alphabet: str) -> CharacterStream:
-  """Returns the characters of a file over `alphabet`, or over its own characters for "infer"."""
-  file = without_byte_order_mark(file)
+  """Returns the characters of a file in UTF-8 over `alphabet`, or over its own characters for "infer"."""
   counts = byte_counts(file.data)
   file, counts = _without_last_line_break(file, counts, alphabet)
   if not counts[128:].any():

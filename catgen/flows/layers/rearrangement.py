@@ -1,6 +1,7 @@
 """Layers that put values elsewhere and leave the volume as it is: the order of positions, and space to channels."""
 
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from catgen.flows.layer import Latents, Layer, LogDet, Moving, Values
@@ -40,7 +41,7 @@ def squeeze(event_shape: tuple[int, ...], *, diagonal: bool = False) -> Rearrang
 
   Channels of z are ordered row, column, channel of the 2 x 2 block; with `diagonal` they are those of its pixels top
   left, bottom right, top right, bottom left. A block with an invalid position is invalid as a whole: maps are valid or
-  padding as wholes.
+  padding as wholes, see `joins_positions`.
 
   Args:
     event_shape: (H, W).
@@ -57,6 +58,12 @@ def squeeze(event_shape: tuple[int, ...], *, diagonal: bool = False) -> Rearrang
 def unsqueeze() -> Rearrangement:
   """Returns the layer that undoes a squeeze before it: z is [batch, H, W, channels], v on a map of H/2 x W/2."""
   return Rearrangement(Moving(_from_blocks, _every_of_block, _to_blocks))
+
+
+def joins_positions(module: nnx.Module) -> bool:
+  """Returns whether a module squeezes somewhere, and so is wrong where a map is valid in part."""
+  nodes = (node for _, node in nnx.iter_graph(module))
+  return any(isinstance(node, Rearrangement) and node.moving.valid is _all_of_block for node in nodes)
 
 
 def check_halves(event_shape: tuple[int, ...]) -> None:

@@ -15,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.batches import refuse_scored
+from catgen.flows.layers.rearrangement import joins_positions
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Latent, Model, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.models.adapter import functional
@@ -30,6 +31,11 @@ class LatentFlow(nnx.Module):
   ) -> None:
     self.surjection = make_surjection(rngs=rngs)
     self.density: Any = density(self.surjection.num_channels, event.shape, event.given, rngs=rngs)
+    if event.ignores and joins_positions(self):
+      raise InputError(
+        "this flow takes blocks of 2 x 2 pixels as one, but these data ignore single pixels; give what is ignored a "
+        "category, or take a diffusion or an autoregressive model"
+      )
 
   def terms(self, batch: Batch, keys: Key[Array, "batch"], *, train: bool) -> dict[str, Float[Array, "batch"]]:
     """Returns one draw of log p(v) and of -log q(v | x) per example."""

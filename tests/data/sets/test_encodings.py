@@ -84,7 +84,7 @@ def test_bytes_are_read_as_they_are_marks_and_all(tmp_path):
 
 
 @pytest.mark.parametrize("read", [text_file, text_lines])
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-be", "utf-32", "cp1252"])
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
 def test_other_encodings_are_named_with_the_first_place_that_does_not_fit(tmp_path, read, encoding):
   content = ("Schöne Grüße\n" * 20).encode(encoding)
   path = write(tmp_path / "a.txt", content)
@@ -92,7 +92,9 @@ def test_other_encodings_are_named_with_the_first_place_that_does_not_fit(tmp_pa
     content.decode()
   except UnicodeDecodeError as error:
     offset = error.start
-  with pytest.raises(InputError, match=rf"a\.txt is not UTF-8: byte {content[offset]:#04x} at offset {offset};"):
+  with pytest.raises(
+    InputError, match=rf"a\.txt is not UTF-8: byte {content[offset]:#04x} at offset {offset}; give its"
+  ):
     one_split(read, path, 20)
 
 

@@ -1,0 +1,90 @@
+"""Folders of maps: their files by split, in a fixed order, and the labels that places or a table give them."""
+
+import fnmatch
+import os
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+from catgen.data.labels import ALIASES, Labels, numbered
+from catgen.data.splits import NAMES
+from catgen.data.tables import read_table
+from catgen.interfaces import InputError
+
+
+def find_files(folder: str, pattern: str, *, links: bool = True) -> dict[str, list[str]]:
+  """Returns the files of every split, or of "" where no folder at the top is called like a split, in a fixed order.
+
+  Args:
+    folder: where files are, at any depth.
+    pattern: of their names.
+    links: whether folders behind links are read too.
+
+  Raises:
+    InputError: there are none, a folder cannot be read, or some files lie in no split.
+  """
+  found = {}
+  for place, files in _folders(folder, links):
+    for name in fnmatch.filter(files, pattern):
+      inside = os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
+      if not name.startswith("."):
+        found[inside] = os.path.join(place, name)
+  if not found:
+    raise InputError(f"{folder} holds no files {pattern}, at any depth; correct the path or pattern")
+  splits: dict[str, list[str]] = {}
+  for inside in sorted(found):
+    top = inside.split("/")[0]
+    top = ALIASES.get(top, top)
+    splits.setdefault(top if "/" in inside and top in NAMES else "", []).append(found[inside])
+  if "" in splits and len(splits) > 1:
+    raise InputError(
+      f"{folder} has folders called like splits, and files outside them ({splits[''][0]}); move these into one of them"
+    )
+  return {name: splits[name] for name in ("", *NAMES) if name in splits}
+
+
+def _folders(folder: str, links: bool, above: tuple[str, ...] = ()) -> Iterator[tuple[str, list[str]]]:
+  """Yields a folder and all below it, with their files; never a link back to a folder that it lies in."""
+  real = os.path.realpath(folder)
+  if real in above:
+    return
+  try:
+    with os.scandir(folder) as found:
+      entries = [(entry.path, entry.name, os.path.isdir(entry.path)) for entry in found]
+  except OSError as error:
+    raise InputError(f"{folder} cannot be read ({error.strerror}); check its permissions") from error
+  yield folder, [name for _, name, is_folder in entries if not is_folder]
+  for path, _, is_folder in entries:
+    if is_folder and (links or not os.path.islink(path)):
+      yield from _folders(path, links, (*above, real))
+
+
+def labels_of_files(folder: str, files: dict[str, list[str]], labels: str) -> Labels:
+  """Returns the labels of the files of every split."""
+  if labels == "folder":
+
+    def label(file: str) -> str:
+      inside = os.path.relpath(os.path.dirname(file), folder).replace(os.sep, "/")
+      if inside == "." or ("" not in files and inside in (*NAMES, *ALIASES)):
+        raise InputError(f'{file} lies in no folder that could be its label; move it into one, or do not say "folder"')
+      return os.path.basename(inside)
+
+  else:
+    table: dict[str, Any] = {}
+    for name, each in read_table(labels, "labels"):
+      if table.setdefault(_name(name), each) != each:
+        raise InputError(f"{labels} gives {name!r} two labels, {table[_name(name)]!r} and {each!r}; keep one")
+
+    def label(file: str) -> str:
+      inside = _name(os.path.relpath(file, folder).replace(os.sep, "/"))
+      found = table.get(inside, table.get(os.path.basename(inside)))
+      if found is None:
+        raise InputError(f"{labels} has no label of {inside}; add it, an empty one where there is none")
+      return str(found).strip()
+
+  return numbered("label", {name: [label(file) for file in found] for name, found in files.items()})
+
+
+def _name(text: str) -> str:
+  """Returns the name of a file in the one form that tables and file systems may write in several."""
+  return unicodedata.normalize("NFC", text.strip())

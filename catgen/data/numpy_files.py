@@ -1,0 +1,111 @@
+"""The arrays of .npy and .npz files: never more than fits, no Python objects, and what is damaged is one line."""
+
+import contextlib
+import math
+import os
+import re
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from catgen.interfaces import InputError
+
+_DAMAGE = (  # what NumPy and zipfile raise for files that are damaged or hold something else
+  ValueError,
+  OSError,
+  EOFError,
+  KeyError,
+  TypeError,
+  OverflowError,
+  RuntimeError,
+  MemoryError,
+  SyntaxError,
+  tokenize.TokenError,
+  struct.error,
+  zlib.error,
+  zipfile.BadZipFile,
+)
+
+
+def read_arrays(
+  path: str, wanted: Callable[[str], Any] = lambda name: True
+) -> Shaped[np.ndarray, "..."] | dict[str, Shaped[np.ndarray, "..."]]:
+  """Returns the array of a .npy file, memory-mapped, or by their names those of a .npz file that are wanted, in memory.
+
+  Raises:
+    InputError: the file cannot be read, is no such file, needs Python objects, or unpacks to more than its directory
+      says or than this machine's memory holds.
+  """
+  with _reading(path):
+    _check_size(path)
+    found = np.load(path, mmap_mode="r", allow_pickle=False)
+    if isinstance(found, np.ndarray):
+      return found
+    with found:
+      names = [name for name in found.files if wanted(name)]
+      _check_sizes(path, names)
+      return {name: found[name] for name in names}
+
+
+def memory_bytes() -> int | None:
+  """Returns the memory of this machine; None where the system does not tell."""
+  try:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  except (AttributeError, ValueError, OSError):
+    return None
+
+
+def _check_sizes(path: str, names: list[str]) -> None:
+  """Raises an error where the headers of arrays promise more than is there, or than memory holds."""
+  total, memory = 0, memory_bytes()
+  with zipfile.ZipFile(path) as archive:
+    for name in names:
+      member = archive.getinfo(name if name in archive.namelist() else f"{name}.npy")
+      with archive.open(member) as file:
+        _check_header(file, member.file_size)
+      total += member.file_size
+  if memory is not None and total > memory:
+    raise InputError(
+      f"{path} unpacks to {total:,} bytes, more than the {memory:,} of this machine's memory; save its arrays as .npy,"
+      " which is read from the disk"
+    )
+
+
+def _check_size(path: str) -> None:
+  """Raises ValueError where the header of a .npy file promises more than is there."""
+  with open(path, "rb") as file:
+    if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+      file.seek(0)
+      _check_header(file, os.path.getsize(path))
+
+
+def _check_header(file: Any, size: int) -> None:
+  """Raises ValueError where the header of an open .npy file promises more than its `size` bytes."""
+  version = np.lib.format.read_magic(file)
+  read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+  shape, _, dtype = read(file)
+  needed = math.prod(shape) * dtype.itemsize
+  if needed > size or any(side < 0 for side in shape):
+    raise ValueError(f"its shape {shape} takes {needed:,} bytes, {size:,} are there")
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> Iterator[None]:
+  """Turns what goes wrong in the block into InputError."""
+  try:
+    yield
+  except InputError:
+    raise
+  except PermissionError as error:
+    raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+  except _DAMAGE as error:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if re.search("allow_pickle|[Oo]bject arrays|Python objects", reason):
+      reason = "it holds Python objects, which are never loaded"
+    raise InputError(f"{path} is no readable .npy or .npz file of integers ({reason}); write it again") from error

@@ -1,0 +1,133 @@
+"""The runs below a folder: how far each is, whether it is running, its last numbers, and how much room it takes."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from catgen.evaluation import results
+from catgen.interfaces import InputError
+from catgen.reporting import terminal, writers
+from catgen.runs import lock
+from catgen.runs.record import has_record, read_record
+from catgen.training.checkpoint import checkpoint_steps
+
+
+class Listed(NamedTuple):
+  """One run. What is unknown is None."""
+
+  workdir: str
+  family: str | None
+  step: int  # of the newest checkpoint; 0 = there is none
+  num_steps: int | None
+  state: str  # "running", "finished", "stopped", "not saved yet", or why it cannot be read
+  unit: str  # "bits per character"
+  validation: float | None  # in that unit, the last one
+  evaluation: str | None  # the last one
+  origin: str | None  # of its first parameters
+  size: int  # bytes
+
+
+class Listing(NamedTuple):
+  """The runs below a folder."""
+
+  folder: str
+  runs: tuple[Listed, ...]
+
+
+def ls(*, folder: str = "runs") -> Listing:
+  """Lists the runs below a folder; it reads only, also where they are running.
+
+  Args:
+    folder: where to look, at any depth.
+
+  Raises:
+    InputError: there is no such folder.
+  """
+  folder = os.path.expanduser(folder)
+  if not os.path.isdir(folder):
+    raise InputError(f"there is no folder {folder}; give --folder")
+  return Listing(folder, tuple(map(_listed, _workdirs(folder))))
+
+
+def describe(listing: Listing) -> str:
+  """Returns a table of the runs; bits are per position."""
+  if not listing.runs:
+    return f"there are no runs below {listing.folder}"
+  header = ["run", "family", "step", "state", "validation", "last evaluation", "from", "MB"]
+  return terminal.table(header, map(_row, listing.runs))
+
+
+def _row(run: Listed) -> list[Any]:
+  return [
+    run.workdir,
+    run.family or "?",
+    f"{run.step:,} of {'?' if run.num_steps is None else f'{run.num_steps:,}'}",
+    run.state,
+    "" if run.validation is None else f"{run.validation:.4f} {run.unit}",
+    run.evaluation or "",
+    run.origin or "",
+    f"{run.size / 1e6:,.1f}",
+  ]
+
+
+def _workdirs(folder: str) -> Iterator[str]:
+  for place, folders, _ in os.walk(folder):
+    if has_record(place):
+      folders[:] = []
+      yield place
+    folders.sort()
+
+
+def _listed(workdir: str) -> Listed:
+  steps, size = checkpoint_steps(workdir), _size(workdir)
+  step = steps[-1] if steps else 0
+  owner = lock.owner_of(workdir)
+  try:
+    record = read_record(workdir)
+  except InputError as error:
+    return Listed(workdir, None, step, None, str(error), "", None, None, None, size)
+  last = record.config["training"]["num_steps"]
+  state = "finished" if step >= last else "stopped" if steps else "not saved yet"
+  return Listed(
+    workdir,
+    record.config["model"]["kind"],
+    step,
+    last,
+    state if owner is None else f"running: {owner}",
+    f"bits per {record.position}",
+    _validation(workdir),
+    _evaluation(workdir),
+    ", ".join(f"{each.how} {each.workdir}@{each.step}" for each in record.lineage[-1:]) or None,
+    size,
+  )
+
+
+def _validation(workdir: str) -> float | None:
+  try:
+    lines = writers.read_metrics(os.path.join(workdir, writers.FILE_NAME))
+  except InputError:
+    return None
+  return next((line["validation/bits"] for line in reversed(lines) if line.get("validation/bits") is not None), None)
+
+
+def _evaluation(workdir: str) -> str | None:
+  try:
+    records = results.read_results(workdir)
+  except InputError as error:
+    return str(error)
+  if not records:
+    return None
+  record = records[-1]
+  value = "not finite" if record["value"] is None else f"{record['value']:.4f} {record['unit']}"
+  return f"{value} ({record['estimator']}, {record['split']}, step {record['step']})"
+
+
+def _size(workdir: str) -> int:
+  total = 0
+  for path in pathlib.Path(workdir).rglob("*"):
+    try:
+      total += path.lstat().st_size if not path.is_dir() else 0
+    except OSError:  # a running job has removed it
+      continue
+  return total

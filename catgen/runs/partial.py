@@ -1,0 +1,88 @@
+"""The batches that an evaluation has scored so far, kept so that one that was stopped goes on where it was."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from catgen.evaluation.estimators import LossSums
+from catgen.evaluation.likelihood import Part
+from catgen.evaluation.results import SCORES_FOLDER
+from catgen.files import replacing
+from catgen.interfaces import InputError
+
+EVERY_SECONDS = 60.0
+_PLAIN = ("numbers", "positions", "nats", "sample_sizes", "position_counts", "class_counts")
+
+
+class Partial:
+  """The file of one evaluation in scores/, written now and then, and removed when the whole is there."""
+
+  def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]):
+    """Names the file by all that decides what is scored and how: nothing else may be gone on with."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    self.path = pathlib.Path(folder) / SCORES_FOLDER / f"unfinished_{digest}.npz"
+    self.parts: Sequence[Part] = ()
+    self._written, self._at = 0, time.monotonic()
+
+  def load(self) -> list[Part]:
+    """Returns the scored batches, none where there are none or the file is damaged."""
+    try:
+      with np.load(self.path, allow_pickle=False) as stored:
+        parts = [_part(stored, number) for number in range(int(stored["count"]))]
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError):
+      return []
+    self.parts, self._written = parts, len(parts)
+    return parts
+
+  def keep(self, parts: Sequence[Part]) -> None:
+    """Takes note of the batches so far, and writes them where that is due."""
+    self.parts = parts
+    if time.monotonic() - self._at >= EVERY_SECONDS:
+      self.write()
+
+  def write(self) -> bool:
+    """Writes the batches so far; returns whether they are on the disk."""
+    self._at = time.monotonic()
+    if self._written == len(self.parts):
+      return self._written > 0
+    arrays: dict[str, Any] = {
+      f"{i}.{name}": array for i, part in enumerate(self.parts) for name, array in _arrays(part).items()
+    }
+    try:
+      with replacing(self.path) as file:
+        np.savez(file, count=len(self.parts), **arrays)
+    except InputError:
+      return False
+    self._written = len(self.parts)
+    return True
+
+  def remove(self) -> None:
+    """Removes the file, if there is one."""
+    with contextlib.suppress(OSError):
+      self.path.unlink(missing_ok=True)
+
+
+def _arrays(part: Part) -> dict[str, np.ndarray]:
+  found = {name: getattr(part, name) for name in _PLAIN}
+  found |= {f"terms.{name}": array for name, array in part.terms.items()}
+  if part.losses is not None:
+    found |= {f"losses.{name}": np.asarray(array) for name, array in part.losses._asdict().items()}
+  return {name: array for name, array in found.items() if array is not None}
+
+
+def _part(stored: Any, number: int) -> Part:
+  own = {name.partition(".")[2]: name for name in stored.files if name.startswith(f"{number}.")}
+  found = {inside: stored[name] for inside, name in own.items()}
+  terms, losses = (
+    {name.removeprefix(prefix): array for name, array in found.items() if name.startswith(prefix)}
+    for prefix in ("terms.", "losses.")
+  )
+  plain: dict[str, Any] = {name: found.get(name) for name in _PLAIN}
+  return Part(**plain, terms=terms, losses=LossSums(**losses) if losses else None)

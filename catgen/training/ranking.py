@@ -1,0 +1,72 @@
+"""The validation's numbers that stand beside a checkpoint, and which checkpoints are kept because of them."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from catgen.files import write_text
+
+
+class Preservation(NamedTuple):
+  """Which checkpoints stay when a new one is written: Orbax asks it. The numbers are read from the disk each time."""
+
+  directory: str
+  criterion: str
+  keep_latest: int
+  keep_every: int  # 0 = none
+
+  def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+    """Returns for each checkpoint, oldest first, whether it is among the newest, the best, or a multiple."""
+    steps = [checkpoint.step for checkpoint in checkpoints]
+    kept = {*steps[-self.keep_latest :], best_step(self.directory, steps, self.criterion)}
+    return [step in kept or bool(self.keep_every and step % self.keep_every == 0) for step in steps]
+
+
+def write_metrics(directory: str, step: int, metrics: dict[str, float]) -> None:
+  """Writes a validation's numbers into a finished checkpoint. Raises InputError where the disk refuses."""
+  write_text(_path(directory, step), json.dumps(metrics))
+
+
+def read_metrics(directory: str, step: int) -> dict[str, float] | None:
+  """Returns the validation's numbers stored with a checkpoint; None without any. Raises ValueError if damaged."""
+  try:
+    with open(_path(directory, step), encoding="utf-8") as file:
+      found = json.load(file)
+  except (FileNotFoundError, NotADirectoryError):
+    return None
+  except OSError as error:
+    raise ValueError(str(error)) from error
+  if not isinstance(found, dict) or not all(isinstance(value, int | float) for value in found.values()):
+    raise ValueError("these are no numbers by name")
+  return found
+
+
+def best_step(directory: str, steps: Sequence[int], criterion: str) -> int | None:
+  """Returns the step whose number is smallest, the earlier of two; None where none has a finite one."""
+  found = []
+  for step in steps:
+    with suppress(ValueError):
+      value = (read_metrics(directory, step) or {}).get(criterion, math.nan)
+      if math.isfinite(value):
+        found.append((value, step))
+  return min(found)[1] if found else None
+
+
+def set_aside_broken(directory: str, steps: Sequence[int], say: Callable[[str], None]) -> None:
+  """A damaged file of numbers costs a checkpoint its rank, not its life."""
+  for step in steps:
+    try:
+      read_metrics(directory, step)
+    except ValueError:
+      aside = os.path.join(directory, f"{step}.metrics.corrupt")
+      shutil.rmtree(aside, ignore_errors=True)
+      os.rename(os.path.dirname(_path(directory, step)), aside)
+      say(f"the metrics of checkpoint {step} are corrupt; moved them to {aside}")
+
+
+def _path(directory: str, step: int) -> str:
+  return os.path.join(directory, str(step), "metrics", "metrics")
