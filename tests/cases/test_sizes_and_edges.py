@@ -3,6 +3,8 @@
 import functools
 import json
 import math
+import re
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from catgen import bounds
 from catgen.batches import batch_of
+from catgen.config import load_config, make_source, make_stand_in, names
 from catgen.data.arrays import array_source
 from catgen.evaluation import comparison, results
 from catgen.evaluation.likelihood import Likelihood
@@ -21,7 +24,8 @@ from catgen.networks import TRUNKS
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.processes.levels import Level
 from catgen.processes.schedules import continuous_level, spans
-from catgen.runs import evaluate
+from catgen.runs import dry_run, evaluate, memory
+from catgen.runs.command import Command, perform
 from tests.cases.exact_costs import exact_level, instant_cost, normalized, step_cost
 
 SIZES = (2, 27, 256, 50_257)
@@ -245,3 +249,92 @@ def test_e2_samples_are_compared_by_the_pairs_that_occur():
   rows, found = statistics({"samples": one, "training data": other}, 50_257, "value")
   assert found["samples"].pairs.codes.tolist() == [50_256, 50_256 * 50_257]
   assert rows[-1][1:] == ["1.0000", "0.0000"]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in names() if name.startswith("paper/")))
+def test_b8_what_an_example_of_the_papers_is_needs_no_data(name):
+  config = load_config(name).values
+  source = make_stand_in(config["data"])
+  expected = {"text8": ((256,), 27), "enwik8": ((320,), 256), "cityscapes": ((32, 64), 8)}[config["data"]["kind"]]
+  assert source.event == EventSpec(*expected)
+  assert "nothing was read" in source.description
+  assert source.splits["train"].crops(np.array([0, 7])).x.shape == (2, *expected[0])
+
+
+@pytest.mark.parametrize(
+  "keys",
+  [
+    {"kind": "text_file", "alphabet": "text8"},
+    {"kind": "text_file", "alphabet": "bytes"},
+    {"kind": "text_lines", "alphabet": "abc \n", "splits": (2, 1, 1)},
+    {"kind": "text_lines", "alphabet": "abc \n", "end": True, "splits": (2, 1, 1)},
+  ],
+)
+def test_b8_what_the_keys_say_is_what_the_data_are(keys, tmp_path):
+  path = tmp_path / "x.txt"
+  path.write_text("abc a\nab cab\ncc\nb\n" if keys["kind"] == "text_lines" else "abc a" * 50)
+  section = {**keys, "path": str(path), "length": 8}
+  known, source = make_stand_in(section), make_source(section)
+  assert (known.event, known.position) == (source.event, source.position)
+
+
+def test_b8_where_only_the_data_say_what_an_example_is_they_are_read():
+  for section in (
+    {"kind": "text_file", "path": "x"},
+    {"kind": "array_file", "path": "x.npy"},
+    {"kind": "label_maps", "path": "x"},
+  ):
+    assert make_stand_in(section) is None
+  with pytest.raises(InputError, match="classes is 9"):
+    make_stand_in({"kind": "cityscapes", "classes": 9})
+
+
+TINY = {
+  "data.kind": "text8",
+  "data.length": "16",
+  "model.network.num_layers": "1",
+  "model.network.width": "32",
+  "training.batch_size": "8",
+}
+
+
+def test_e3_out_of_memory_in_training_is_a_line_with_parts_and_remedies():
+  config = load_config("text_file", TINY).values
+  with pytest.raises(InputError) as told, memory.explained(lambda: memory.of_training(config)):
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4294967296 bytes.\n a long table")
+  line = str(told.value)
+  assert "\n" not in line
+  assert line.startswith("out of memory: 4 GiB more were asked for; on each device there are optimizer ")
+  for part in ("parameters", "num_microbatches=2 (now 1", "batch_size=4 (now 8)", "mesh.fsdp=2"):
+    assert part in line
+
+
+def test_e3_out_of_memory_in_other_commands_names_their_flags(capsys):
+  sections = {"evaluation": {"batch_size": 32, "draws_at_once": 4}, "sampling": {"num_samples": 8}}
+  run = SimpleNamespace(
+    params={"w": np.zeros((1024, 1024), np.float32)}, state={}, record=SimpleNamespace(config=sections)
+  )
+  flags = {"batch_size": None, "draws_at_once": 2, "pictures": True}
+  expected = r"37.6 GiB more .* parameters 0.00391 GiB.*--batch_size=16.*--draws_at_once=1"
+  with pytest.raises(InputError, match=expected), memory.explained(lambda: memory.of_run(run, flags)):
+    raise MemoryError("Unable to allocate 37.6 GiB for an array with shape (50257, 100)")
+
+  def greedy() -> None:
+    raise MemoryError
+
+  with pytest.raises(InputError, match=r"^out of memory. Try fewer or shorter examples, or a device"):
+    perform([Command(greedy, str)], {}, {}, {"say": print, "progress": None, "color": False})
+
+
+def test_e3_other_errors_pass():
+  with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), memory.explained():
+    raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+
+@pytest.mark.slow
+def test_b8_e3_a_dry_run_without_data_tells_the_temporaries_on_request():
+  config = load_config("text_file", TINY).values
+  told = dry_run.describe(dry_run.dry_run(config, compile_step=True))
+  assert "text8, of which nothing was read" in told
+  assert re.search(r"temporaries 0\.\d+ GiB", told)
+  assert "temporaries not known (--compile_step)" in dry_run.describe(dry_run.dry_run(config))
