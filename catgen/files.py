@@ -10,6 +10,7 @@ from typing import IO
 from catgen.interfaces import InputError
 
 Path = str | os.PathLike[str]
+_STREAMS: dict[Path, int] = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
 
 
 @contextlib.contextmanager
@@ -94,24 +95,45 @@ def check_folder(folder: Path, *, remedy: str) -> None:
 def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[IO[bytes]]:
   """Gives a file that the user named, opened for bytes where it is: it may be a device or a pipe.
 
+  The standard streams are written on from where they are, also where they are files. That the reader of a pipe has had
+  enough is no error.
+
   Raises:
     InputError: it cannot be written, with the reason and the remedy.
   """
+  place = os.path.expanduser(path)
   try:
-    with open(os.path.expanduser(path), "wb") as file:
+    with open(os.dup(_STREAMS[place]) if place in _STREAMS else place, "wb") as file:
       yield file
+  except BrokenPipeError:
+    return
   except OSError as error:
     raise write_error(path, error, remedy=remedy) from error
+
+
+def is_stream(path: Path, number: int | None = None) -> bool:
+  """Returns whether a path is a standard stream, the one of that number if given, or else any device or pipe."""
+  place = os.path.expanduser(path)
+  if number is not None:
+    return _STREAMS.get(place) == number
+  return place in _STREAMS or (os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place))
 
 
 def check_writable(path: Path | None, *, remedy: str = "choose another --output") -> None:
   """Raises InputError where a file that the user named cannot be written: before the work, and not after it.
 
-  A file that was not there is made, of 0 bytes; one that was keeps what it has.
+  A file that was there keeps what it has, and where there was none there is none afterwards: the work may be refused
+  yet. A pipe is not opened, since its reader would take the end of this for the end of everything.
   """
   if path is None:
     return
+  place = os.path.expanduser(path)
+  if is_stream(place) and os.access(place, os.W_OK):
+    return
+  is_new = not os.path.exists(place)
   try:
-    open(os.path.expanduser(path), "ab").close()
+    open(place, "ab").close()
+    if is_new:
+      os.remove(os.path.realpath(place))  # of a link that leads nowhere yet, the link stays
   except OSError as error:
     raise write_error(path, error, remedy=remedy) from error

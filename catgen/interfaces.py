@@ -64,16 +64,20 @@ class SampleOptions(NamedTuple):
   """How to draw. Static under jit. An option that a family cannot honour is refused, never ignored."""
 
   num_steps: int | None = None  # network calls of an iterative sampler; None = the family's own default
-  temperature: float = 1.0  # > 0; divides the logits of every categorical draw
+  # of every draw of a clean category; see `distributions.categorical.restrict`
+  temperature: float = 1.0  # >= 0; divides the logits; 0: the most probable category
+  top_k: int | None = None  # in 1..K; only so many of the most probable categories; None = all
+  top_p: float = 1.0  # in (0, 1]; only the most probable categories that together have this probability
+  forbid: tuple[int, ...] = ()  # categories that are never drawn
   num_frames: int = 0  # > 0: also return that many states of the chain, noise first, sample last
 
 
 class Samples(NamedTuple):
   """Drawn examples. `valid` is False where a model produced a code that means no category."""
 
-  x: Int[Array, "batch *event"]
-  valid: Bool[Array, "batch *event"]
-  chain: Int[Array, "frames batch *event"] | None = None  # category K stands for "masked" where a process has it
+  x: Int[HostOrDevice, "batch *event"]
+  valid: Bool[HostOrDevice, "batch *event"]
+  chain: Int[HostOrDevice, "frames batch *event"] | None = None  # category K stands for "masked" where a process has it
 
 
 class Denoised(NamedTuple):

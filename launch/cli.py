@@ -10,7 +10,7 @@ from absl import logging
 from catgen.config.arguments import help_text, split_overrides
 from catgen.interfaces import InputError
 from catgen.reporting.progress import open_progress
-from catgen.reporting.terminal import say
+from catgen.reporting.terminal import has_color, say, voice
 from catgen.runs.command import Command, arguments, perform
 
 from .parsing import parse
@@ -26,14 +26,12 @@ def main(description: str | None, words: Sequence[str] | None, *commands: Comman
     if {"--help", "-help", "-h"} & set(given):
       say(help_text(description or "", known))
       return 0
-    terminal = {"say": say, "progress": open_progress, "color": os.isatty(1)}
     plain, overrides = split_overrides(given, "config")
-    return perform(commands, parse(known, plain), overrides, terminal)
+    values = parse(known, plain)
+    terminal = {"say": voice(values.get("output")), "progress": open_progress, "color": has_color()}
+    return perform(commands, values, overrides, terminal)
   except InputError as error:
-    print(f"error: {error}", file=sys.stderr, flush=True)
+    say(f"error: {error}", sys.stderr)
     return 2
   except KeyboardInterrupt:
     return 130
-  except BrokenPipeError:  # whoever read the output has gone; nothing more must be written at exit
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0

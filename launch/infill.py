@@ -5,9 +5,10 @@
   python -m launch.infill --workdir=runs/maps --input=map.npy --mask=unknown.npy --output=completions.npy
 
 Each hole is drawn from the model given the rest; the program says whether that is exact for this model. A pattern of
-text shorter than the model's sequences is continued by holes. In an array a hole is -1, or lies in a --region
-(top,left,height,width), or where --mask is True. For maps infill.png in the work directory shows what was given, a
-completion, the truth where it is known, and how unsure each pixel is; infill_completions.png shows all completions.
+text shorter than the model's sequences is continued by holes; where positions are bytes, a hole is one byte. In an
+array a hole is -1, or lies in a --region (top,left,height,width), or where --mask is True. For maps infill.png in the
+work directory shows what was given, a completion, the truth where it is known, and how unsure each pixel is;
+infill_completions.png shows all completions. --output takes the endings that those of launch.sample may have.
 """
 
 import sys

@@ -2,10 +2,11 @@
 
 import ast
 import importlib
-import os
 import pathlib
 import sys
 from collections.abc import Sequence
+
+from catgen.reporting.terminal import say
 
 COMMANDS = (
   "train", "fork", "ls", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "compare", "check",
@@ -20,12 +21,9 @@ def main(words: Sequence[str] | None = None) -> int:
     return importlib.import_module(f".{name}", __package__).main(rest)
   if name in ("--help", "-h", "help"):
     lines = (f"  {name:<12}{summary(name)}" for name in COMMANDS)
-    try:
-      print("\n".join(["catgen COMMAND --flag=value ...; catgen COMMAND --help says more\n", *lines]), flush=True)
-    except BrokenPipeError:  # whoever read the output has gone; nothing more must be written at exit
-      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    say("\n".join(["catgen COMMAND --flag=value ...; catgen COMMAND --help says more\n", *lines]))
     return 0
-  print(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}", file=sys.stderr)
+  say(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}", sys.stderr)
   return 2
 
 

@@ -2,12 +2,15 @@
 
   python -m launch.sample --workdir=runs/quickstart
   python -m launch.sample --workdir=runs/quickstart --num_samples=100 --output=samples.txt --temperature=0.8
+  python -m launch.sample --workdir=runs/quickstart --top_p=0.9 --forbid=q     # --temperature=0: greedy
   python -m launch.sample --workdir=runs/quickstart --num_steps=100     # fewer network calls
   python -m launch.sample --workdir=runs/quickstart --chain             # how they emerge: chain.png and chain.gif
   python -m launch.sample --workdir=runs/quickstart --num_samples=64 --compare   # statistics beside those of the data
 
-Of label maps it leaves samples.png in the work directory; with --compare also samples_beside_data.png and
-statistics.png. TensorBoard shows them too.
+A file holds exactly what was drawn: .npy of anything (-1: no category); of text .jsonl, a line {"text": "..."}, or
+{"categories": [...]} where the text does not say it; .txt where no sample can have a line break, be empty, or be no
+text. score, infill and spellcheck read them. Of label maps it leaves samples.png in the work directory; with --compare
+also samples_beside_data.png and statistics.png. TensorBoard shows them too.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Says how unusual examples are: bits per position under a trained model, and where they stand among training examples.
 
-  python -m launch.score --workdir=runs/quickstart --input=sentences.txt                # one example a line
+  python -m launch.score --workdir=runs/quickstart --input=sentences.txt                # a line each; .jsonl, .npy
   python -m launch.score --workdir=runs/maps --input=maps.npy --output=scores.jsonl     # one map, or several
   python -m launch.score --workdir=runs/maps --split=test
 

@@ -104,13 +104,19 @@ class Sampling:
     num_samples: examples drawn.
     batch_size: of them at once.
     num_steps: network calls of an iterative sampler; None = as many as the model has steps.
-    temperature: > 0; divides the logits of every categorical draw.
+    temperature: >= 0; divides the logits of every draw of a category; 0 = the most probable one.
+    top_k: draws are among so many of the most probable categories; None = all.
+    top_p: draws are among the most probable categories that together have so much probability; 1 = all.
+    forbid: categories that are never drawn, as of `sample --forbid`; none by default.
   """
 
   num_samples: int = 4
   batch_size: int = 64
   num_steps: int | None = SampleOptions().num_steps
   temperature: float = SampleOptions().temperature
+  top_k: int | None = SampleOptions().top_k
+  top_p: float = SampleOptions().top_p
+  forbid: str = ""
 
 
 _ADAMW = OPTIMIZERS["adamw"]()

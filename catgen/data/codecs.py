@@ -99,6 +99,13 @@ def ended(codec: Codec, end: int, length: int) -> Codec:
   return Codec(encode, decode, {**codec.spec, "end": [end, length]}, end=end)
 
 
+def without_end(codec: Codec) -> Codec:
+  """Returns the codec of parts of texts: where texts have an end, encoding adds none, and takes what has any length."""
+  if codec.end is None:
+    return codec
+  return from_spec(_without_end(codec.spec))
+
+
 def end_of(x: Integer[np.ndarray, "length"], end: int | None) -> int:
   """Returns where the first end of one example is, or how many positions it has if there is none."""
   ends = np.flatnonzero(x == end) if end is not None else np.zeros(0, int)
@@ -145,7 +152,7 @@ def from_spec(spec: dict[str, Any]) -> Codec:
   """Returns the codec that `Codec.spec` describes; no data is needed."""
   kind = spec.get("kind")
   if "end" in spec:
-    return ended(from_spec({name: value for name, value in spec.items() if name != "end"}), *spec["end"])
+    return ended(from_spec(_without_end(spec)), *spec["end"])
   if kind == "alphabet":
     return alphabet_codec(spec["alphabet"])
   if kind == "bytes":
@@ -159,6 +166,10 @@ def from_spec(spec: dict[str, Any]) -> Codec:
     known = legend and Legend(**{name: tuple(values) for name, values in legend.items()})
     return integer_codec(spec["num_classes"], tuple(spec["shape"]), known, label_ids.from_spec(spec))
   raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes, tokens and integers")
+
+
+def _without_end(spec: dict[str, Any]) -> dict[str, Any]:
+  return {name: value for name, value in spec.items() if name != "end"}
 
 
 def code_points(text: str) -> Shaped[np.ndarray, "length"]:

@@ -18,7 +18,7 @@ from catgen.data.codecs import (
 )
 from catgen.data.labels import Labels
 from catgen.data.reading import FileBytes, byte_counts, decoded, inferred_alphabet, present_characters, room_for
-from catgen.data.splits import blocks, fingerprint, record_numbers, record_split
+from catgen.data.splits import blocks, check_split_rule, fingerprint, record_numbers, record_split
 from catgen.given import sizes_of
 from catgen.interfaces import Batch, Codec, DataSource, EventSpec, InputError, Split
 
@@ -124,8 +124,7 @@ def _check(length: int, longer: str, end: bool, split_rule: int) -> None:
     raise InputError(f"length is {length}; it must be at least {1 + end}")
   if end and longer == "windows":
     raise InputError('longer="windows" cuts records where they do not end; leave end out, or choose another')
-  if split_rule not in (1, 2, 3):
-    raise InputError(f"split_rule is {split_rule}; it must be 1, 2 or 3, the newest")
+  check_split_rule(split_rule)
 
 
 def _numbered(records: Records, alphabet: str) -> tuple[Codec, int, _Numbers]:

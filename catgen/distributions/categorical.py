@@ -1,8 +1,18 @@
 """The categorical distribution over K classes, given by unnormalized logits in the last axis."""
 
+import math
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
+
+from catgen.interfaces import InputError, SampleOptions
+
+_UNRESTRICTED = SampleOptions()
+_RESTRICTIONS = ("temperature", "top_k", "top_p", "forbid")
+_GREEDY_BELOW = float(np.finfo(np.float32).tiny)  # a smaller temperature would be flushed to zero
 
 
 def log_prob(logits: Float[Array, "*batch classes"], value: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -58,6 +68,74 @@ def sample(key: Key[Array, ""], logits: Float[Array, "*batch classes"]) -> Int[A
 def sample_each(keys: Key[Array, "batch"], logits: Float[Array, "batch *event classes"]) -> Int[Array, "batch *event"]:
   """Draws like `sample`, each example by its own key: what surrounds an example in a batch does not change it."""
   return jax.vmap(sample)(keys, logits)
+
+
+def restrict(logits: Float[Array, "*batch classes"], options: SampleOptions) -> Float[Array, "*batch classes"]:
+  """Returns the logits of the categories that may be drawn, -inf for the others; by default all, as they are.
+
+  In this order, each on what the one before has left: `forbid` takes categories out; `temperature` divides what is
+  left, and 0 leaves the most probable category; `top_k` keeps so many of the most probable ones; `top_p` keeps the
+  smallest number of the most probable ones whose probabilities sum up to that much. Of equal logits the category with
+  the smaller number is more probable.
+
+  Numerics: the largest logit becomes 0 before it is divided, so that any temperature gives numbers, not NaN.
+
+  Example:
+    >>> logits = jnp.log(jnp.array([0.5, 0.3, 0.2]))
+    >>> jax.nn.softmax(restrict(logits, SampleOptions(top_p=0.7, forbid=(0,)))).tolist()  # 0.6 is not enough
+    [0.0, 0.6000000238418579, 0.4000000059604645]
+    >>> jax.nn.softmax(restrict(logits, SampleOptions(temperature=0.0))).tolist()
+    [1.0, 0.0, 0.0]
+  """
+  if not restricts(options):
+    return logits
+  num_classes = logits.shape[-1]
+  if options.forbid:
+    logits = logits.at[..., np.array(options.forbid)].set(-jnp.inf)
+  if options.temperature < _GREEDY_BELOW:
+    return jnp.where(indicator(jnp.argmax(logits, axis=-1), num_classes), 0.0, -jnp.inf)
+  if options.temperature != 1:
+    logits = (logits - logits.max(axis=-1, keepdims=True)) / options.temperature
+  if options.top_k is None and options.top_p == 1:
+    return logits
+  order = jnp.argsort(-logits, axis=-1, stable=True)
+  ranked = jnp.take_along_axis(logits, order, axis=-1)
+  if options.top_k is not None:
+    ranked = jnp.concatenate(
+      [ranked[..., : options.top_k], jnp.full_like(ranked[..., options.top_k :], -jnp.inf)], axis=-1
+    )
+  summed = jnp.cumsum(jax.nn.softmax(ranked, axis=-1), axis=-1)
+  before = jnp.concatenate([jnp.zeros_like(summed[..., :1]), summed[..., :-1]], axis=-1)
+  ranked = jnp.where(before < options.top_p, ranked, -jnp.inf) if options.top_p < 1 else ranked
+  return jnp.take_along_axis(ranked, jnp.argsort(order, axis=-1), axis=-1)
+
+
+def restricts(options: SampleOptions) -> bool:
+  """Returns whether the options change the distribution of a draw."""
+  return any(getattr(options, name) != getattr(_UNRESTRICTED, name) for name in _RESTRICTIONS)
+
+
+def check_restrictions(options: SampleOptions, num_classes: int) -> None:
+  """Raises InputError where an option of `restrict` is out of range, or leaves nothing of `num_classes` categories."""
+  if not 0 <= options.temperature < math.inf:
+    raise InputError(f"temperature is {options.temperature}; it must be positive, or 0 for the most probable category")
+  if options.top_k is not None and not 1 <= options.top_k <= num_classes:
+    raise InputError(f"top_k is {options.top_k}; give 1 to {num_classes}, the number of categories")
+  if not 0 < options.top_p <= 1:
+    raise InputError(f"top_p is {options.top_p}; give a probability above 0, up to 1")
+  unknown = [category for category in options.forbid if not 0 <= category < num_classes]
+  if unknown:
+    raise InputError(f"forbid names category {unknown[0]}; the categories are 0 to {num_classes - 1}")
+  if len(set(options.forbid)) == num_classes:
+    raise InputError(f"forbid names all {num_classes} categories; leave at least one")
+
+
+def refuse_options(options: SampleOptions, names: Sequence[str], reason: str) -> None:
+  """Raises InputError, for the reason, that names those of the options that are not as by default."""
+  changed = [name for name in names if getattr(options, name) != getattr(_UNRESTRICTED, name)]
+  if changed:
+    verb, them = ("does", "it") if len(changed) == 1 else ("do", "them")
+    raise InputError(f"{reason}: {', '.join(changed)} {verb} not apply; leave {them} out")
 
 
 def bernoulli_each(

@@ -3,16 +3,15 @@
 import functools
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from catgen.evaluation.samples import in_batches
 from catgen.given import labels_of_each
 from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples
-from catgen.keys import example_keys
 
 DEFAULT_OPTIONS = SampleOptions()
 
@@ -24,29 +23,35 @@ class Pattern(NamedTuple):
   observed: Bool[np.ndarray, "*event"]
 
 
-def parse_pattern(text: str, encode: Callable[[str], np.ndarray], *, length: int, hole: str = "_") -> Pattern:
+def parse_pattern(
+  text: str, encode: Callable[[str], np.ndarray], *, length: int, hole: str = "_", pad: bool = False
+) -> Pattern:
   """Returns the pattern of a text in which `hole` stands for each unknown position.
+
+  What is known takes as many positions as its encoding: "é" two where positions are bytes.
 
   Args:
     text: for example "the ___ sat".
     encode: `Codec.encode`; called on the pieces between the holes.
     length: positions of an example of the model.
     hole: one character, outside the alphabet or at least not wanted in the text.
+    pad: continue a short pattern by holes.
 
   Raises:
     InputError: the wrong length, no hole, or a character outside the alphabet.
   """
   if len(hole) != 1:
     raise InputError(f"the hole must be one character, not {hole!r}")
-  if hole not in text:
-    raise InputError(f"the pattern has no hole: write {hole!r} for each position to fill in")
   pieces = [np.asarray(encode(piece)) if piece else np.zeros(0, np.int32) for piece in text.split(hole)]
   gap = np.full(1, -1)
   marked = np.concatenate([pieces[0], *(part for piece in pieces[1:] for part in (gap, piece))]).astype(np.int32)
+  if pad:
+    marked = np.pad(marked, (0, max(0, length - len(marked))), constant_values=-1)
   observed = marked >= 0
-  x = np.where(observed, marked, 0)
-  _check_length(len(x), length, hole)
-  return Pattern(x, observed)
+  if observed.all():
+    raise InputError(f"the pattern has no hole: write {hole!r} for each position to fill in")
+  _check_length(len(marked), length, hole)
+  return Pattern(np.where(observed, marked, 0), observed)
 
 
 def _check_length(found: int, length: int, hole: str) -> None:
@@ -84,11 +89,14 @@ def infill(
   *,
   key: Array,
   num_samples: int = 1,
+  batch_size: int = 64,
   given: Int[np.ndarray, "attributes"] | None = None,
   options: SampleOptions = DEFAULT_OPTIONS,
+  progress: Callable[[int], Any] = lambda count: None,
 ) -> Samples:
   """Returns `num_samples` completions of one pattern, equal to x where observed; given: labels, None = none is given.
 
+  They are drawn `batch_size` at a time, which changes none of them.
   `model.infill.exact` and `.explanation` say whether they follow the model's conditional distribution.
 
   Raises:
@@ -97,8 +105,6 @@ def infill(
   """
   if model.infill is None:
     raise InputError("this model cannot complete patterns: take a diffusion or an autoregressive model")
-  if num_samples < 1:
-    raise InputError("num_samples must be at least 1")
   shape, num_classes = model.event.shape, model.event.num_classes
   if x.shape != shape or observed.shape != shape:
     raise InputError(f"the pattern has shape {x.shape} (observed: {observed.shape}), the model's examples have {shape}")
@@ -111,10 +117,14 @@ def infill(
       "an observed position; take a diffusion model"
     )
   known = np.where(observed, x, 0).astype(np.int32)
-  patterns, flags = (np.broadcast_to(array[None], (num_samples, *shape)) for array in (known, observed))
-  keys = example_keys(key, jnp.arange(num_samples))
-  labels = None if given is None else labels_of_each(model.event, given, num_samples)
-  return _compiled(model, options)(params, jnp.asarray(patterns), jnp.asarray(flags), keys, labels, state)
+  draw = _compiled(model, options)
+
+  def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
+    patterns, flags = (np.broadcast_to(array[None], (len(numbers), *shape)) for array in (known, observed))
+    labels = None if given is None else labels_of_each(model.event, given, len(numbers))
+    return draw(params, patterns, flags, keys, labels, state)
+
+  return in_batches(draw_some, num_samples, batch_size, key, progress)
 
 
 @functools.lru_cache(maxsize=16)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from catgen.bounds import bits_per_position
+from catgen.evaluation.likelihood import fetch
 from catgen.given import labels_of_each
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.keys import example_keys
@@ -62,7 +63,7 @@ def generate(
   options: SampleOptions = DEFAULT_OPTIONS,
   progress: Callable[[int], Any] = lambda count: None,
 ) -> Samples:
-  """Returns `num_samples` examples; number i is drawn from fold_in(key, i), whatever the batch size.
+  """Returns `num_samples` examples, on the host; number i is drawn from fold_in(key, i), whatever the batch size.
 
   Args:
     model, params, state: what to draw from.
@@ -73,22 +74,59 @@ def generate(
     options: see `SampleOptions`.
     progress: called after each batch with the number of new examples.
   """
-  if num_samples < 1 or batch_size < 1:
-    raise InputError("num_samples and batch_size must be at least 1")
-  batch_size = min(batch_size, num_samples)
   labels = None if given is None else labels_of_each(model.event, given, num_samples)
-  draw, parts = _compiled(model, options), []
-  for start in range(0, num_samples, batch_size):
-    numbers = np.arange(start, start + batch_size)
+  draw = _compiled(model, options)
+
+  def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
     own = None if labels is None else labels[np.minimum(numbers, num_samples - 1)]
-    part = draw(params, example_keys(key, jnp.asarray(numbers)), own, state)
-    parts.append(jax.block_until_ready(part))
-    progress(min(batch_size, num_samples - start))
-  chain = None
-  if parts[0].chain is not None:
-    chain = jnp.concatenate([part.chain for part in parts], axis=1)[:, :num_samples]
-  x, valid = (jnp.concatenate([getattr(part, name) for part in parts])[:num_samples] for name in ("x", "valid"))
-  return Samples(x, valid, chain)
+    return draw(params, keys, own, state)
+
+  return in_batches(draw_some, num_samples, batch_size, key, progress)
+
+
+def in_batches(
+  draw: Callable[[Int[np.ndarray, "some"], Array], Samples],
+  num_samples: int,
+  batch_size: int,
+  key: Array,
+  progress: Callable[[int], Any] = lambda count: None,
+) -> Samples:
+  """Returns so many draws on the host, whatever room the device has; see `generate`.
+
+  Args:
+    draw: (numbers of examples, their keys) -> samples.
+    num_samples, batch_size, key, progress: see `generate`.
+
+  Raises:
+    InputError: a number below 1, or more samples than this machine has memory for.
+  """
+  for name, number in (("num_samples", num_samples), ("batch_size", batch_size)):
+    if number < 1:
+      raise InputError(f"{name} is {number}; it must be at least 1")
+  batch_size = min(batch_size, num_samples)
+  found: Samples | None = None
+  for start in range(0, num_samples, batch_size):
+    numbers, size = np.arange(start, start + batch_size), min(batch_size, num_samples - start)
+    part = fetch(draw(numbers, example_keys(key, jnp.asarray(numbers))))
+    found = _room(part, num_samples) if found is None else found
+    found.x[start : start + size], found.valid[start : start + size] = part.x[:size], part.valid[:size]
+    if found.chain is not None:
+      found.chain[:, start : start + size] = part.chain[:, :size]
+    progress(size)
+  assert found is not None
+  return found
+
+
+def _room(part: Samples, num_samples: int) -> Samples:
+  """Returns empty arrays for all samples, of the shapes and types of some of them."""
+  try:
+    x, valid = (np.empty((num_samples, *each.shape[1:]), each.dtype) for each in part[:2])
+    chain = part.chain if part.chain is None else np.empty((len(part.chain), *x.shape), part.chain.dtype)
+    return Samples(x, valid, chain)
+  except MemoryError as error:
+    raise InputError(
+      f"there is no memory for num_samples = {num_samples:,} ({error}); draw fewer at a time, by another seed"
+    ) from error
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,5 +1,8 @@
 """What differs between text, label maps and plain integers, as one record of functions."""
 
+import io
+import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -7,14 +10,16 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
 from catgen.bounds import Estimate
+from catgen.data.codecs import check_range
 from catgen.data.reading import existing_file
 from catgen.data.sets.array_file import load_arrays
 from catgen.evaluation import samples
 from catgen.evaluation.samples import Frequencies
+from catgen.files import is_stream
 from catgen.interfaces import Batch, InputError
 
 Examples = Sequence[Any] | np.ndarray  # texts, or arrays along a first axis
-HOLE = -1  # in a batch: a position that is not known; in a user's array it is `LabelIds.nothing`
+HOLE = -1  # in a batch: no category, or one that is not known; in what a user has it is `LabelIds.nothing`
 
 
 class Pattern(NamedTuple):
@@ -49,9 +54,14 @@ class Media(NamedTuple):
 
   name: str  # of several examples: "sequences", "maps", "arrays"
   typed: Callable[..., Batch]  # (examples): what a user hands in, strings or arrays; raises InputError
-  read: Callable[..., Batch]  # (path): examples of a file; `index` is how a user would number them
+  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them
+  read: Callable[..., Batch]
   shown: Callable[[Batch], list[str]]  # lines for the terminal, one an example where `line_each`
-  written: Callable[[str, Batch], None]  # (path, batch): a file of examples, as they are
+  written: Callable[[str, Batch], None]  # (path, batch): a file of examples, which `read` gives back as they are
+  # (path, *, invalid): raises InputError where a file of this name cannot hold whatever may be written; invalid: also
+  # positions without a category
+  check_output: Callable[..., Any]
+  named: Callable[[str], tuple[int, ...]]  # (text): categories as a user calls them -> their numbers
   compared: Callable[..., list[list[str]]]  # ({name: batch}): rows of statistics, those of the last set as reference
   line_each: bool = True
   pictured: Pictures = Pictures()
@@ -95,6 +105,68 @@ def chain_labels(number: int) -> list[str]:
 def evenly(number: int, wanted: int) -> Int[np.ndarray, "chosen"]:
   """Returns the numbers of so many of `number` things, evenly spaced, first and last among them."""
   return np.unique(np.round(np.linspace(0, number - 1, wanted)).astype(np.int64))
+
+
+def chosen_ending(path: str, known: Sequence[str], *, for_pipes: str) -> str:
+  """Returns which of the known endings a path has; `for_pipes` for a device or a pipe, whose name says nothing.
+
+  Raises:
+    InputError: it has another one, or none.
+  """
+  if is_stream(path):
+    return for_pipes
+  if os.path.isdir(os.path.expanduser(path)):
+    raise InputError(f"{path} is a folder; name a file in it")
+  ending = os.path.splitext(path)[1].lower()
+  if ending not in known:
+    has = f"ends in {ending}" if ending else "has no ending"
+    raise InputError(f"{path} {has}, which says what is written; give a name that ends in {' or '.join(known)}")
+  return ending
+
+
+def npy_bytes(array: Int[np.ndarray, "*shape"]) -> bytes:
+  """Returns the content of a .npy file: NumPy by itself does not write to a pipe."""
+  content = io.BytesIO()
+  np.save(content, array)
+  return content.getvalue()
+
+
+def check_categories(array: Int[np.ndarray, "*shape"], num_classes: int) -> Int[np.ndarray, "*shape"]:
+  """Returns an array of categories, or HOLE, as int32. Raises InputError that names what is neither."""
+  check_range(np.where(array == HOLE, 0, array), num_classes)
+  return array.astype(np.int32)
+
+
+def numbered(text: str, ids: Sequence[int], names: Sequence[str] = ()) -> tuple[int, ...]:
+  """Returns which categories are listed with commas, each by its name or its id.
+
+  Args:
+    text: the list.
+    ids: of all categories, in their order: what a user calls them.
+    names: of all categories, or none.
+
+  Raises:
+    InputError: one does not exist.
+
+  Example:
+    >>> numbered("sky, 7", [7, 8, 24], ("void", "road", "sky"))
+    (2, 0)
+  """
+  found = []
+  for entry in filter(None, map(str.strip, text.split(","))):
+    if entry in names:
+      found.append(names.index(entry))
+    elif re.fullmatch(r"-?[0-9]+", entry) and int(entry) in ids:
+      found.append(ids.index(int(entry)))
+    else:
+      known = f"0 to {ids[-1]}" if ids == range(len(ids)) else _shortened(list(map(str, ids)))
+      known += f", or {_shortened(names)}" if names else ""
+      raise InputError(f"there is no category {entry!r}; the categories are {known}")
+  return tuple(found)
+
+
+def _shortened(words: Sequence[str]) -> str:
+  return ", ".join(words[:8]) + " ..." * (len(words) > 8)
 
 
 def read_array(path: str) -> Int[np.ndarray, "*shape"]:

@@ -1,25 +1,36 @@
 """Text and bytes: examples are strings."""
 
+import codecs
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from catgen.batches import batch_of, concatenate
-from catgen.data.codecs import end_of
+from catgen.data.codecs import end_of, without_end
 from catgen.data.reading import read_text
 from catgen.evaluation import infilling, samples
-from catgen.files import writing
 from catgen.interfaces import Batch, Codec, EventSpec, InputError
-from catgen.media import sequences, text_chain
-from catgen.media.medium import Examples, Media, Pattern, Pictures, chain_labels, evenly, statistics
+from catgen.media import sequences, text_chain, text_files
+from catgen.media.medium import (
+  HOLE,
+  Examples,
+  Media,
+  Pattern,
+  Pictures,
+  chain_labels,
+  check_categories,
+  evenly,
+  numbered,
+  statistics,
+)
 from catgen.reporting import terminal
 
 _END = "\N{END OF PROOF}"  # where a text ends, in what shows every position
 _CHAIN_FRAMES = 12  # in a still picture
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r"})  # so that one example is one line, and which one
 
 
 def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
@@ -27,26 +38,15 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
   length, frames = event.shape[0], partial(_frames, codec, event.num_classes)
 
   def typed(examples: Examples) -> Batch:
-    return concatenate(_padded(codec.encode(each), length, number) for number, each in enumerate(examples))
+    return concatenate(_padded(categories(each), length, number) for number, each in enumerate(examples))
 
-  def read(path: str) -> Batch:
-    parts = []
-    for number, line in read_lines(path).items():
-      try:
-        parts.append(_padded(codec.encode(line), length, number))
-      except InputError as error:
-        raise InputError(f"{path}, line {number}: {error}") from error
-    return concatenate(parts)
+  def categories(example: Any) -> Int[np.ndarray, "positions"]:
+    if isinstance(example, np.ndarray) and example.dtype.kind in "biu":
+      return check_categories(example, event.num_classes)
+    return codec.encode(example)
 
   def texts(batch: Batch) -> list[str]:
     return [codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
-
-  def written(path: str, batch: Batch) -> None:
-    with writing(path) as file:
-      if path.endswith(".npy"):
-        np.save(file, batch.x)
-      else:
-        file.writelines(f"{line.translate(_ESCAPES)}\n".encode() for line in texts(batch))
 
   def compared(sets: Mapping[str, Batch]) -> list[list[str]]:
     rows, _ = statistics(dict(sets), event.num_classes, position)
@@ -55,30 +55,24 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
     known = ("{:,} of {:,}".format(*samples.word_rate(each, vocabulary)) for each in lines)
     return [*rows, ["words that training has", *known]]
 
-  def corrections(
-    typed: Batch, corrected: Int[np.ndarray, "length"], probability: Float[np.ndarray, "length"], *, color: bool
-  ) -> str:
-    rows = [x[typed.valid[0]] for x in (typed.x[0], corrected, probability)]
-    used = 1 + max(end_of(x, codec.end) for x in rows[:2])  # the later end, of what was typed or of the correction
-    before, after = (_every_position(codec, x[:used]) for x in rows[:2])
-    return terminal.corrections(before, after, rows[2][:used], color=color)
-
   def parse(text: str, *, hole: str, pad: bool) -> Pattern:
-    pattern = text + hole * (length - len(text)) if pad else text
-    return Pattern(*infilling.parse_pattern(pattern, partial(_without_end, codec), length=length, hole=hole))
+    encode = without_end(codec).encode  # what is after a pattern is to be completed
+    return Pattern(*infilling.parse_pattern(text, encode, length=length, hole=hole, pad=pad))
 
   return Media(
     name="sequences",
     typed=typed,
-    read=read,
+    read=partial(_read, event, codec),
     shown=lambda batch: [terminal.visible(line) for line in texts(batch)],
-    written=written,
+    written=partial(text_files.write, codec),
+    check_output=partial(text_files.ending_for, codec),
+    named=partial(_named, codec, event.num_classes),
     compared=compared,
     pictured=Pictures(chain=partial(_draw_chain, frames)),
     baselines=sequences.baselines,
     parse=parse,
     frames=frames,
-    corrections=corrections,
+    corrections=partial(_corrections, codec),
   )
 
 
@@ -95,24 +89,89 @@ def read_lines(path: str) -> dict[int, str]:
   return lines
 
 
+def _read(event: EventSpec, codec: Codec, path: str) -> Batch:
+  """Returns the examples of a file of lines, of JSON lines or of an array, by its ending."""
+  records: Mapping[int, Any]
+  place = "line"
+  if text_files.is_array(path):
+    place, records = "number", text_files.read_rows(path, event.num_classes)
+  elif text_files.is_json_lines(path):
+    records = text_files.read_json_lines(path, codec, event.num_classes)
+  else:
+    records = read_lines(path)
+  parts = []
+  for number, record in records.items():
+    try:
+      x = codec.encode(record) if isinstance(record, str) else record
+      parts.append(_padded(x, event.shape[0], number))
+    except InputError as error:
+      raise InputError(f"{path}, {place} {number}: {error}") from error
+  return concatenate(parts)
+
+
 def _padded(x: Int[np.ndarray, "positions"], length: int, number: int) -> Batch:
-  """Returns a batch of one sequence, numbered so, that is filled up to `length` by positions that do not count."""
-  if len(x) > length:
+  """Returns a batch of one sequence, numbered so, in which what HOLE fills up to `length` does not count."""
+  if x.ndim != 1 or len(x) > length:
     raise InputError(f"the input has shape {x.shape}, but this model's events have shape {(length,)}; cut it")
-  padded, valid = np.pad(x, (0, length - len(x))), np.arange(length) < len(x)
-  return batch_of(padded[None], valid[None], index=np.array([number], np.int32))
+  if x.size and (x == HOLE).all():
+    raise InputError(f"there is no category at all, only {HOLE}; leave that example out")
+  padded = np.pad(x, (0, length - len(x)), constant_values=HOLE)
+  known = padded != HOLE
+  return batch_of(np.where(known, padded, 0)[None], known[None], index=np.array([number], np.int32))
 
 
-def _without_end(codec: Codec, text: str) -> Int[np.ndarray, "positions"]:
-  """Returns a part of a text: the end, if texts have one, is no part of it."""
-  x = codec.encode(text)
-  return x[: end_of(x, codec.end)]
+def _named(codec: Codec, num_classes: int, text: str) -> tuple[int, ...]:
+  """Returns the categories of the characters of a text, each of which is one; of tokens, those that it numbers."""
+  if codec.spec["kind"] == "tokens":
+    return numbered(text, range(num_classes))
+  if codec.spec["kind"] == "bytes" and not text.isascii():
+    raise InputError(f"{text!r} is not ASCII, so that its characters are several bytes each; name single bytes")
+  return tuple(without_end(codec).encode(text).tolist())
+
+
+def _corrections(
+  codec: Codec,
+  typed: Batch,
+  corrected: Int[np.ndarray, "length"],
+  probability: Float[np.ndarray, "length"],
+  *,
+  color: bool,
+) -> str:
+  before, after, sure = (x[typed.valid[0]] for x in (typed.x[0], corrected, probability))
+  used = 1 + max(end_of(x, codec.end) for x in (before, after))  # the later end, of what was typed or of the correction
+  before, after = before[:used], after[:used]
+  shown = characters(codec, before), characters(codec, after)
+  return terminal.corrections(*shown, sure[:used], before != after, color=color)
+
+
+def characters(codec: Codec, x: Int[np.ndarray, "positions"]) -> list[str]:
+  """Returns what each position adds to the text: of a character of several bytes the last shows it, an end a sign.
+
+  Raises:
+    InputError: a position is not one character, nor a byte of one.
+  """
+  first, *others = (_characters_of_part(codec, part) for part in _between(x, _ends(codec, x)))
+  return [*first, *(shown for part in others for shown in (_END, *part))]
+
+
+def _characters_of_part(codec: Codec, x: Int[np.ndarray, "positions"]) -> list[str]:
+  if codec.spec["kind"] != "bytes":
+    found = list(codec.decode(x))
+    if len(found) != len(x):
+      raise InputError("corrections can be shown only where one position is one character")
+    return found
+  decoder = codecs.getincrementaldecoder("utf-8")("replace")
+  found = [decoder.decode(bytes([value])) for value in x.tolist()]
+  return [*found[:-1], *(last + decoder.decode(b"", True) for last in found[-1:])]
 
 
 def _every_position(codec: Codec, x: Int[np.ndarray, "positions"]) -> str:
   """Returns the text of all positions, with a sign for each end: decoding leaves out what is after the first."""
-  ends = np.flatnonzero(np.zeros(len(x), bool) if codec.end is None else x == codec.end)
-  return _END.join(codec.decode(part) for part in _between(x, ends))
+  return _END.join(codec.decode(part) for part in _between(x, _ends(codec, x)))
+
+
+def _ends(codec: Codec, x: Int[np.ndarray, "positions"]) -> Int[np.ndarray, "ends"]:
+  return np.flatnonzero(np.zeros(len(x), bool) if codec.end is None else x == codec.end)
 
 
 def _between(x: Int[np.ndarray, "positions"], places: Int[np.ndarray, "places"]) -> list[Int[np.ndarray, "_"]]:

@@ -1,6 +1,7 @@
 """Integers of any shape: examples are arrays, in files and in the terminal."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -9,13 +10,26 @@ from catgen.data import label_ids
 from catgen.files import writing
 from catgen.interfaces import Batch, Codec, EventSpec, InputError
 from catgen.media import sequences
-from catgen.media.medium import HOLE, Examples, Media, read_array, statistics
+from catgen.media.medium import (
+  HOLE,
+  Examples,
+  Media,
+  chosen_ending,
+  npy_bytes,
+  numbered,
+  read_array,
+  statistics,
+)
+
+ENDING = ".npy"  # of files
 
 
 def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
   """Returns how arrays of integers are typed, shown, written and counted."""
 
   labels = label_ids.from_spec(codec.spec)
+  ids = range(event.num_classes) if labels.ids is None else labels.ids.tolist()
+  names = codec.legend.names if codec.legend else ()
 
   def typed(examples: Examples) -> Batch:
     found = np.stack([codec.encode(each) for each in examples])
@@ -28,7 +42,12 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
     return batch_of(np.where(holes, HOLE, known.x), holes | known.valid)
 
   def read(path: str) -> Batch:
-    return _encoded(path, _examples(path), typed)
+    found = read_holes(path)
+    known = found.valid & (found.x != HOLE)
+    empty = np.flatnonzero(~known.reshape(len(known), -1).any(axis=1))
+    if empty.size:
+      raise InputError(f"{path}, number {empty[0]}, has no category at all; leave that example out")
+    return batch_of(np.where(known, found.x, 0), known)
 
   def read_holes(path: str) -> Batch:
     return _encoded(path, _examples(path), typed_holes)
@@ -44,9 +63,14 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
   def arrays(batch: Batch) -> list[np.ndarray]:
     return [codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
 
+  def check_output(path: str, *, invalid: bool) -> None:
+    chosen_ending(path, (ENDING,), for_pipes=ENDING)
+
   def written(path: str, batch: Batch) -> None:
+    check_output(path, invalid=False)
+    content = npy_bytes(np.stack(arrays(batch)))
     with writing(path) as file:
-      np.save(file, np.stack(arrays(batch)))
+      file.write(content)
 
   def compared(sets: Mapping[str, Batch]) -> list[list[str]]:
     return statistics(dict(sets), event.num_classes, position)[0]
@@ -57,6 +81,8 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
     read=read,
     shown=lambda batch: [str(array) for array in arrays(batch)],
     written=written,
+    check_output=check_output,
+    named=partial(numbered, ids=ids, names=names),
     compared=compared,
     baselines=sequences.baselines if len(event.shape) == 1 else None,
     read_holes=read_holes,

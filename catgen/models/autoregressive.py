@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.batches import scored_positions
 from catgen.distributions import categorical
 from catgen.events import sum_valid
-from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
+from catgen.interfaces import Batch, Bound, EventSpec, Infill, Model, PyTree, SampleOptions, Samples
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
 from catgen.networks.conditions import Conditions
@@ -124,13 +124,11 @@ def _complete(
   given: Array | None,
   options: SampleOptions,
 ) -> Samples:
-  """Draws the positions that are not observed, in order."""
-  if options.num_steps is not None or options.num_frames:
-    raise InputError(
-      "an autoregressive model draws one position after the other: num_steps and num_frames do not apply"
-    )
-  if options.temperature <= 0:
-    raise InputError(f"temperature is {options.temperature}; it must be positive")
+  """Draws the positions that are not observed, in order, each from its restricted conditional distribution."""
+  categorical.refuse_options(
+    options, ("num_steps", "num_frames"), "an autoregressive model draws one position after the other"
+  )
+  categorical.check_restrictions(options, event.num_classes)
   batch_size = x.shape[0]
   flat_x, flat_observed = x.reshape(batch_size, -1), observed.reshape(batch_size, -1)
 
@@ -138,7 +136,7 @@ def _complete(
     cache, previous = carry
     logits, cache = apply(params, cache, previous, position, method="decode", given=given)
     fresh = jax.vmap(lambda key, row: categorical.sample(jax.random.fold_in(key, position), row))(
-      keys, logits.astype(jnp.float32) / options.temperature
+      keys, categorical.restrict(logits.astype(jnp.float32), options)
     )
     token = jnp.where(flat_observed[:, position], flat_x[:, position], fresh).astype(jnp.int32)
     return (cache, token), token

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from catgen.reporting import terminal
+
 LINE_SECONDS = 30.0  # without a terminal: at most a line per this time ...
 LINE_SHARE = 0.1  # ... or per this share of the work, whichever comes first
 
@@ -45,6 +47,8 @@ def open_progress(
     clock: seconds; for tests.
   """
   stream = sys.stderr if stream is None else stream
+  if stream is None:  # closed before the program started
+    return no_progress(total, unit=unit)
   if stream.isatty() or _in_notebook():
     return _bar(total, unit, title, done, stream)
   return _lines(total, unit, title, done, stream, clock)
@@ -115,7 +119,10 @@ def _bar(total: int | float, unit: str, title: str, done: int | float, stream: A
       bar.set_postfix(values, refresh=False)
     bar.update(amount)
 
-  return Progress(update, lambda line: bar.write(line, file=stream), bar.close)
+  def say(line: str) -> None:
+    bar.write(terminal.encodable(line, getattr(stream, "encoding", None) or "utf-8"), file=stream)
+
+  return Progress(update, say, bar.close)
 
 
 def _lines(
@@ -139,8 +146,7 @@ def _lines(
     shown, shown_at = done, now
 
   def say(line: str) -> None:
-    stream.write(line + "\n")
-    stream.flush()
+    terminal.say(line, stream)
 
   return Progress(update, say, lambda: None)
 

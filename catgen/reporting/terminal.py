@@ -1,31 +1,68 @@
 """Renders results for the terminal: tables, corrections, the chain of a sampler."""
 
 import itertools
+import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from catgen.interfaces import InputError
+from catgen.files import is_stream
 
 BOLD, GREEN, DIM, RESET = "\x1b[1m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 MASK = "\u2591"  # a light block: a position that has no category yet
+_SPELLED = {"\u00b1": "+/-", "\u23ce": "\\n", "\u00b7": ".", MASK: "_"}  # our own signs where an encoding lacks them
 
 
-def say(line: str) -> None:
-  """Prints a line at once; characters that the terminal or pipe has no code for become question marks."""
+def say(line: str, stream: Any = None) -> None:
+  """Prints a line at once, by default to the standard output, in characters that it has, see `encodable`.
+
+  Where the reader has gone, or there never was one, nothing is said any more, and whoever speaks goes on.
+  """
+  stream = sys.stdout if stream is None else stream
+  if stream is None:  # closed before the program started
+    return
   try:
-    print(line, flush=True)
+    print(encodable(line, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
+  except BrokenPipeError:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def voice(output: str | None) -> Callable[[str], None]:
+  """Returns `say`, on the standard error stream where the standard output is the file that a user asked for."""
+  return partial(say, stream=sys.stderr) if output is not None and is_stream(output, 1) else say
+
+
+def encodable(text: str, encoding: str) -> str:
+  """Returns the text in characters that the encoding has: signs of ours are spelled, others become escapes.
+
+  Example:
+    >>> encodable("2.85 \u00b1 0.01 caf\u00e9 \u6771", "ascii")
+    '2.85 +/- 0.01 caf\\\\xe9 \\\\u6771'
+  """
+  try:
+    text.encode(encoding)
   except UnicodeEncodeError:
-    encoding = sys.stdout.encoding
-    print(line.encode(encoding, "replace").decode(encoding), flush=True)
+    spelled = {ord(sign): spelled for sign, spelled in _SPELLED.items() if not sign.encode(encoding, "ignore")}
+    return text.translate(spelled).encode(encoding, "backslashreplace").decode(encoding)
+  return text
+
+
+def has_color() -> bool:
+  """Returns whether the standard output is a terminal that shows colors; https://no-color.org says how to refuse."""
+  return os.isatty(1) and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
   """Returns aligned columns, numbers to the right. A float is shown with four digits after the point.
+
+  Cells are in characters that the standard output has, see `encodable`: signs that are spelled take more room.
 
   Example:
     >>> print(table(["model", "bits"], [["bigram", 3.41], ["5-gram", 2.25]]))
@@ -34,16 +71,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     bigram  3.4100
     5-gram  2.2500
   """
-  body = [list(row) for row in rows]
-  cells = [[_cell(value) for value in row] for row in body]
-  widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+  body, encoding = [list(row) for row in rows], getattr(sys.stdout, "encoding", None) or "utf-8"
+  titles, *cells = ([encodable(_cell(value), encoding) for value in row] for row in (header, *body))
+  widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
   right = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(header))]
 
   def line(values: Sequence[str]) -> str:
     aligned = (value.rjust(w) if r else value.ljust(w) for value, w, r in zip(values, widths, right, strict=True))
     return "  ".join(aligned).rstrip()
 
-  return "\n".join([line(list(header)), "  ".join("-" * w for w in widths), *map(line, cells)])
+  return "\n".join([line(titles), "  ".join("-" * w for w in widths), *map(line, cells)])
 
 
 def plus_minus(value: float | None, error: float | None, digits: int = 4) -> str:
@@ -57,25 +94,33 @@ def plus_minus(value: float | None, error: float | None, digits: int = 4) -> str
 
 
 def corrections(
-  typed: str, corrected: str, probability: Sequence[float] | Float[np.ndarray, "length"], *, color: bool
+  typed: Sequence[str],
+  corrected: Sequence[str],
+  probability: Sequence[float] | Float[np.ndarray, "length"],
+  changed: Sequence[bool] | Bool[np.ndarray, "length"],
+  *,
+  color: bool,
 ) -> str:
   """Returns the corrected text with each change marked, and a line per change: what, where, how sure.
 
   Args:
-    typed, corrected: texts of the same length.
+    typed, corrected: what each position shows, of one length; "" where the character of several positions has not
+      ended yet, which is then marked as a whole.
     probability: of the chosen category at each position.
+    changed: which categories were changed.
     color: True marks by color (a terminal), False by [brackets].
-
-  Raises:
-    InputError: the lengths differ, as they may where one position is not one character.
   """
-  if not len(typed) == len(corrected) == len(probability):
-    raise InputError("corrections can be shown only where one position is one character")
-  changes = [i for i, (old, new) in enumerate(zip(typed, corrected, strict=True)) if old != new]
-  changed = set(changes)
   mark = (f"{BOLD}{GREEN}", RESET) if color else ("[", "]")
-  shown = "".join(f"{mark[0]}{new}{mark[1]}" if i in changed else new for i, new in enumerate(corrected))
-  lines = [f"  position {i + 1}: {typed[i]!r} -> {corrected[i]!r} (probability {probability[i]:.2f})" for i in changes]
+  shown, pending = "", False
+  for new, is_changed in zip(corrected, changed, strict=True):
+    pending |= bool(is_changed)
+    if new:
+      shown += f"{mark[0]}{visible(new)}{mark[1]}" if pending else visible(new)
+      pending = False
+  lines = [
+    f"  position {i + 1}: {_spelled(typed, i)} -> {_spelled(corrected, i)} (probability {probability[i]:.2f})"
+    for i in np.flatnonzero(changed).tolist()
+  ]
   return "\n".join([shown, *(lines or ["  nothing to correct"])])
 
 
@@ -113,6 +158,11 @@ def _emphasize(frame: str, before: str) -> str:
   stayed = [old == new for old, new in itertools.zip_longest(before, frame)][: len(frame)]
   runs = itertools.groupby(range(len(frame)), key=stayed.__getitem__)
   return "".join(f"{DIM if same else BOLD}{''.join(frame[i] for i in run)}{RESET}" for same, run in runs)
+
+
+def _spelled(shown: Sequence[str], position: int) -> str:
+  """Returns the character that a position is a part of, quoted."""
+  return repr(next((each for each in shown[position:] if each), ""))
 
 
 def _cell(value: Any) -> str:

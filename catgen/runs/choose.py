@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -131,6 +132,9 @@ def _of_folder(path: str) -> _Source:
 
 
 def _of_texts(texts: Sequence[str], workdir: pathlib.Path, seed: int) -> _Source:
+  for number, text in enumerate(texts):
+    if surrogates := re.findall("[\ud800-\udfff]", text):
+      raise InputError(f"text {number} has {surrogates[0]!r}, half a character, which no file can hold; remove it")
   lengths, broken = {len(text) for text in texts}, any("\n" in text or "\r" in text for text in texts)
   path = workdir / "data.txt"
   if broken or len(lengths) > 1 or not 0 < max(lengths) <= LONGEST_RECORD:

@@ -99,7 +99,7 @@ def perform(
 def _configuration(command: Command, values: Mapping[str, Any], overrides: Mapping[str, str]) -> Configuration:
   """Returns --config, or what the command takes without it, or that of the run in --workdir, with its overrides."""
   name = values["config"] or command.config
-  changes = {**{f"data.{key}": value for key, value in _data(values["data"])}, **overrides}
+  changes = {**overrides, **{f"data.{key}": value for key, value in _data(values["data"])}}
   if name is not None:
     return load_config(name, changes)
   workdir = os.path.expanduser(values.get("workdir") or "")

@@ -9,7 +9,6 @@ from jaxtyping import Int
 
 from catgen.evaluation import spelling
 from catgen.evaluation.spelling import Correction, Share, SpellingScore
-from catgen.files import check_writable
 from catgen.interfaces import Batch
 from catgen.media import Media
 from catgen.media.medium import marked
@@ -18,6 +17,7 @@ from catgen.runs.experiment import first_examples
 from catgen.runs.infill import one_example
 from catgen.runs.load import Run
 from catgen.runs.record import with_labels
+from catgen.runs.sample import check_output
 
 Method = Literal["bayes", "paper"]
 
@@ -79,20 +79,21 @@ def correct(
     run: a model that can denoise.
     example: a text, or an array.
     text: the sentence to correct, at most as long as the model's sequences.
-    input: a file of one corrupted example, or of several (see --index): .npy, or for text one a line.
+    input: a file of one corrupted example, or of several (see --index): .npy, or for text .jsonl, or one a line.
     split: without --text and --input: the split whose example is corrupted.
     index: number of the example in --input or --split.
     error_rate: share of wrong positions: assumed, or made so.
     method: how to decide; default: bayes, and beside it paper unless a sentence is given.
     given: a label of an example that is handed in, name=value; may be repeated. Those of the data have their own.
     seed: of the errors that are made.
-    output: also write the example, as corrected by the first method, to this file (.npy; one line for text).
+    output: also write the example, exactly, as corrected by the first method: .npy; of text also .jsonl, or .txt (one
+      line, where the alphabet has no line break).
     pictures: leave a picture in the work directory, where examples can be pictured.
 
   Raises:
     InputError: the model cannot denoise, or the example does not fit it.
   """
-  check_writable(output)
+  check_output(run, output)
   example, media, truth, name = text if example is None else example, run.media, None, ""
   if example is not None:
     wrong = with_labels(media.typed([example]), run.record, given)

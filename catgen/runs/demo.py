@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from catgen.config import make_source
+from catgen.data.codecs import without_end
+from catgen.interfaces import Codec
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import baselines, correct, evaluate, sample
@@ -44,13 +46,17 @@ def demo(
   Args:
     config: resolved; of text.
     workdir: where everything is left.
-    sentence: what is corrected; characters beyond the model's length are left out.
+    sentence: what is corrected; what is beyond the model's length is left out.
     color: mark changes by color.
     say: receives the tour as text.
     progress: opens the bars.
+
+  Raises:
+    InputError: the sentence is not of the alphabet; before the work.
   """
   started = time.monotonic()
   source = make_source(config["data"])
+  sentence = beginning(sentence, source.codec, source.event.shape[0])
   say("\n1. Baselines: counts of the training text")
   counts = baselines.baselines(config, source)
   say(baselines.describe(counts))
@@ -69,10 +75,18 @@ def demo(
   drawn = sample.sample(run, num_samples=4, chain=True, progress=progress)
   say(sample.describe(drawn, color=color))
   say("\n5. A sentence with typos, corrected")
-  corrected = correct.correct(run, text=sentence[: run.record.event.shape[0]], error_rate=0.06)
+  corrected = correct.correct(run, text=sentence, error_rate=0.06)
   say(correct.describe(corrected, color=color))
   paths = (*trained.pictures, *drawn.pictures, os.path.join(workdir, "results.json"))
   return Demo(trained, evaluated, training, time.monotonic() - started, paths)
+
+
+def beginning(text: str, codec: Codec, length: int) -> str:
+  """Returns as many whole characters of a text as have room in so many positions, and its end where it has one."""
+  encode, room = without_end(codec).encode, length - (codec.end is not None)
+  while len(encode(text)) > room:
+    text = text[:-1]
+  return text
 
 
 def describe(found: Demo) -> str:

@@ -1,22 +1,23 @@
 """Completions of examples of which some positions are missing: a text with gaps, a map with unknown regions."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from catgen.batches import batch_of, take
 from catgen.data import get_split
 from catgen.evaluation import infilling
-from catgen.files import check_writable, writing
 from catgen.interfaces import Batch, InputError
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
+from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
-from catgen.runs.sample import sample_options
+from catgen.runs.sample import check_output, sample_options
 
 
 class Infilled(NamedTuple):
@@ -47,18 +48,23 @@ def infill(
   num_samples: int = 4,
   num_steps: int | None = None,
   temperature: float | None = None,
+  top_k: int | None = None,
+  top_p: float | None = None,
+  forbid: str | Sequence[int] | None = None,
   given: Sequence[str] = (),
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
+  progress: OpenProgress = no_progress,
 ) -> Infilled:
   """Completes an example: each hole is drawn from the model given the rest.
 
   Args:
     run: the model.
     example: a text with holes, or an array in which holes are as in a file, instead of what the flags name.
-    text: the pattern, where examples are text; `hole` stands for each missing character.
-    hole: one character that stands for a missing one.
+    text: the pattern, where examples are text; `hole` stands for each missing position: a character or, in a model
+      of bytes, a byte.
+    hole: one character that stands for a missing position.
     pad: continue a short pattern by holes; otherwise its length must be the model's.
     input: arrays: a .npy file of one example, or of several (see --index); -1 (or one below negative ids) = a hole.
     split: arrays: take an example of the run's data: train, validation or test.
@@ -67,18 +73,25 @@ def infill(
     mask: arrays: a .npy file, True where there is a hole.
     num_samples: how many completions.
     num_steps: network calls of an iterative sampler; default: the run's, or all time steps.
-    temperature: below 1: more probable categories; above 1: more variety; default: the run's.
+    temperature: below 1: more probable categories, 0: the most probable one; above 1: more variety; default: the
+      run's.
+    top_k: draw among so many of the most probable categories; default: the run's, or all.
+    top_p: draw among the most probable categories that together have so much probability; default: the run's, or 1.
+    forbid: categories that are never drawn into a hole: characters of text; of arrays their ids or names, of tokens
+      their numbers, with commas between them; default: the run's, or none.
     given: a label that all completions have, name=value; may be repeated.
     seed: of the draws.
-    output: also write the completions, as integers, to this .npy file.
+    output: also write the completions, exactly: .npy (integers); of text also .jsonl, or .txt (one a line, where none
+      can have a line break or be empty).
     pictures: leave pictures in the work directory, where examples can be pictured.
+    progress: opens the bar.
 
   Raises:
     InputError: nothing is given to complete, or it does not fit the model.
   """
   if run.model.infill is None:
     raise InputError(f"a model of kind {run.record.config['model']['kind']!r} cannot complete examples")
-  check_writable(output)
+  check_output(run, output)
   media, text = run.media, example if isinstance(example, str) else text
   if media.parse is None:
     pattern = _array_pattern(run, example, input, split, index, region, mask)
@@ -86,23 +99,26 @@ def infill(
     raise InputError('nothing to complete; give --text="a pat____"')
   else:
     pattern = media.parse(text, hole=hole, pad=pad)
-  drawn = infilling.infill(
-    run.model,
-    run.params,
-    run.state,
-    pattern.x,
-    pattern.observed,
-    key=jax.random.key(seed),
-    given=numbers_of(run.record, given),
-    num_samples=num_samples,
-    options=sample_options(run.record.config, num_steps=num_steps, temperature=temperature),
+  options = sample_options(
+    run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
   )
-  completed = np.asarray(drawn.x)
+  with closing(progress(num_samples, unit="completion", title="infill")) as bar:
+    drawn = infilling.infill(
+      run.model,
+      run.params,
+      run.state,
+      pattern.x,
+      pattern.observed,
+      key=jax.random.key(seed),
+      given=numbers_of(run.record, given),
+      num_samples=num_samples,
+      batch_size=run.record.config["sampling"]["batch_size"],
+      options=options,
+      progress=bar.update,
+    )
+  completed, known = np.asarray(drawn.x), pattern.observed | reached_positions(run.record)
   if output is not None:
-    if media.parse is None:
-      media.written(output, batch_of(completed))
-    else:
-      _write(output, completed)
+    media.written(output, batch_of(completed, np.broadcast_to(_up_to_last(known), completed.shape)))
   paths: list[str] = []
   if pictures and media.pictured.completions is not None:
     paths = media.pictured.completions(run.workdir, pattern, completed)
@@ -113,9 +129,7 @@ def infill(
     run.model.infill.explanation,
     _agreement(completed, pattern),
     run.record.position,
-    media.shown(
-      batch_of(completed, np.broadcast_to(pattern.observed | reached_positions(run.record), completed.shape))
-    ),
+    media.shown(batch_of(completed, np.broadcast_to(known, completed.shape))),
     output,
     tuple(paths),
   )
@@ -168,10 +182,10 @@ def _array_pattern(
   if regions:
     hidden = hidden | infilling.parse_regions(regions, shape)
   if mask is not None:
-    holes = read_array(mask)
-    if holes.shape != shape:
-      raise InputError(f"--mask has shape {holes.shape}, the example has {shape}; make them equal")
-    hidden = hidden | (holes != 0)
+    masked = read_array(mask)
+    if masked.shape != shape:
+      raise InputError(f"--mask has shape {masked.shape}, the example has {shape}; make them equal")
+    hidden = hidden | (masked != 0)
   if not hidden.any():
     raise InputError("the example has no hole; give --region=top,left,height,width or --mask, or mark holes by -1")
   return Pattern(x, ~hidden, None if holes.any() else np.where(valid, x, -1))
@@ -185,9 +199,9 @@ def _agreement(completed: Int[np.ndarray, "completions *event"], pattern: Patter
   return float((completed == pattern.truth)[:, compared].mean()) if compared.any() else None
 
 
-def _write(path: str, x: Int[np.ndarray, "completions *event"]) -> None:
-  with writing(path) as file:
-    np.save(file, x)
+def _up_to_last(flags: Bool[np.ndarray, "*event"]) -> Bool[np.ndarray, "*event"]:
+  """Returns True as far as the last position that is True."""
+  return np.arange(flags.size).reshape(flags.shape) <= np.flatnonzero(flags)[-1]
 
 
 def _check_index(index: int, count: int, owner: str) -> None:

@@ -32,7 +32,7 @@ def plot(run: Run, *, num_samples: int = 8, **options: Any) -> tuple[str, ...]:
 
 def _keeps_frames(run: Run) -> bool:
   """Returns True where the sampler is iterative, so that it has states to show."""
-  draw = partial(run.model.sample, options=sample_options(run.record.config)._replace(num_frames=2))
+  draw = partial(run.model.sample, options=sample_options(run.record.config, run.media)._replace(num_frames=2))
   try:
     jax.eval_shape(lambda params, state: draw(params, jax.random.key(0)[None], state=state), run.params, run.state)
   except InputError:

@@ -13,6 +13,7 @@ from catgen.batches import batch_of
 from catgen.evaluation.samples import generate
 from catgen.files import check_writable
 from catgen.interfaces import Batch, InputError, SampleOptions
+from catgen.media import Media
 from catgen.media.medium import chain_labels, evenly, marked
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
@@ -45,6 +46,9 @@ def sample(
   batch_size: int | None = None,
   num_steps: int | None = None,
   temperature: float | None = None,
+  top_k: int | None = None,
+  top_p: float | None = None,
+  forbid: str | Sequence[int] | None = None,
   given: Sequence[str] = (),
   seed: int = 0,
   output: str | None = None,
@@ -61,10 +65,16 @@ def sample(
     num_samples: how many; default: the run's sampling.num_samples.
     batch_size: samples drawn together; default: the run's sampling.batch_size.
     num_steps: network calls of an iterative sampler; default: the run's, or all time steps.
-    temperature: below 1: more probable categories; above 1: more variety; default: the run's.
+    temperature: below 1: more probable categories, 0: the most probable one; above 1: more variety; default: the
+      run's.
+    top_k: draw among so many of the most probable categories; default: the run's, or all.
+    top_p: draw among the most probable categories that together have so much probability; default: the run's, or 1.
+    forbid: categories that are never drawn: characters of text; of arrays their ids or names, of tokens their numbers,
+      with commas between them; default: the run's, or none.
     given: a label that all samples have, name=value; may be repeated.
     seed: of the draws.
-    output: file: one sample a line for text (a line break is written as \\n), or the integers as .npy; default: none.
+    output: write the samples, exactly as drawn: .npy (integers); of text also .jsonl, or .txt (one a line, where no
+      sample can have a line break or be empty); default: show them.
     chain: also show how samples emerge from noise, with a PNG and a GIF in the work directory.
     num_frames: states of the chain that are kept.
     compare: also set statistics of the samples beside those of the data.
@@ -74,12 +84,14 @@ def sample(
   Raises:
     InputError: an option that the model cannot honour, or a file that cannot be written.
   """
-  check_writable(output)
   settings, media = run.record.config["sampling"], run.media
+  check_output(run, output, drawn=True)
   if chain and media.pictured.chain is None:
     raise InputError(f"there is no picture of a chain of {media.name}; leave --chain out")
   num_samples = settings["num_samples"] if num_samples is None else num_samples
-  options = sample_options(run.record.config, num_steps=num_steps, temperature=temperature)
+  options = sample_options(
+    run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
+  )
   source = run.source() if compare else None
   with closing(progress(num_samples, unit="sample", title="sample")) as bar:
     drawn = generate(
@@ -145,11 +157,20 @@ def describe(sampled: Sampled, *, color: bool = False) -> str:
   return "\n".join(lines)
 
 
-def sample_options(config: Mapping[str, Any], **changes: Any) -> SampleOptions:
-  """Returns a configuration's sampling (steps, temperature) with what is given, and not None, put in its place."""
-  section = config["sampling"]
-  defaults = {name: section[name] for name in SampleOptions._fields if section.get(name) is not None}
-  return SampleOptions(**{**defaults, **{name: value for name, value in changes.items() if value is not None}})
+def sample_options(config: Mapping[str, Any], media: Media, **changes: Any) -> SampleOptions:
+  """Returns a configuration's sampling (steps, temperature, ...) with what is given, and not None, put in its place."""
+  section = {**config["sampling"], **{name: value for name, value in changes.items() if value is not None}}
+  found = {name: section[name] for name in SampleOptions._fields if section.get(name) is not None}
+  forbid = found.get("forbid", ())
+  return SampleOptions(**{**found, "forbid": media.named(forbid) if isinstance(forbid, str) else tuple(forbid)})
+
+
+def check_output(run: Run, path: str | None, *, drawn: bool = False) -> None:
+  """Raises InputError where a file cannot be written or cannot hold examples; drawn: samples, as the model has them."""
+  if path is not None:
+    latent = run.model.latent
+    run.media.check_output(path, invalid=drawn and latent is not None and latent.has_unused_codes)
+    check_writable(path)
 
 
 def _draw(run: Run, batch: Batch, states: np.ndarray | None, sets: Mapping[str, Batch]) -> list[str]:

@@ -85,7 +85,7 @@ def score(
   Args:
     run: the model.
     examples: texts or arrays.
-    input: text: a file with one example a line; otherwise .npy of one example or several.
+    input: a file as `sample` writes them: .npy of one example or several; of text also .jsonl, or one example a line.
     split: score examples of the run's data: train, validation or test.
     max_examples: how many of --split, evenly spread over it; 0 = all.
     estimator: what to compute; default: exact where the model can, otherwise elbo.

@@ -30,8 +30,8 @@ from catgen.runs.record import (
   write_record,
 )
 from catgen.runs.sample import sample_options
-from catgen.training import distributed, loop, sharding
-from catgen.training.checkpoint import Checkpointer
+from catgen.training import distributed, loop, peers, sharding
+from catgen.training.checkpoint import Checkpointer, checkpoint_steps
 from catgen.training.state import TrainState
 
 _LOSS_CURVE, _SAMPLES = "loss_curve.png", "validation_samples.png"
@@ -133,7 +133,7 @@ def join_and_train(
 ) -> Trained:
   """Joins the processes of a run, before anything uses a device, and trains.
 
-  Where one of them is silent for 10 seconds, the others end: see `distributed.initialize`.
+  Where one of them is gone, the others end too and say so: see `peers`.
 
   Args:
     config, workdir, init_from: see `train`.
@@ -144,7 +144,8 @@ def join_and_train(
     progress: opens the bar.
   """
   distributed.initialize(coordinator, process_id, num_processes)
-  return train(config, workdir, init_from=init_from, say=say, progress=progress)
+  with peers.watched(partial(_comfort, workdir)):
+    return train(config, workdir, init_from=init_from, say=say, progress=progress)
 
 
 def describe(trained: Trained) -> str:
@@ -202,7 +203,7 @@ def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
     reason = f"examples are {_media(experiment).name} of shape {model.event.shape}, of which there are no pictures"
   if reason:
     raise InputError(f"config.training.validation_samples is {number}, but {reason}; set it to 0")
-  options = sample_options(config)
+  options = sample_options(config, _media(experiment))
   key = jax.random.fold_in(jax.random.key(config["seed"]), 3)
   draw = partial(model.sample, options=options)
   jax.eval_shape(lambda params, state: draw(params, key[None], state=state), target.params, target.model_state)
@@ -281,6 +282,12 @@ def _begin(
   for line in initial.changed_rates(old.config, new.config, step):
     say(line)
   return state, new
+
+
+def _comfort(workdir: str) -> str:
+  """Returns what a run that ends now will go on from."""
+  steps = checkpoint_steps(workdir)
+  return f"the same command goes on from step {steps[-1]}" if steps else "nothing is saved yet; start it again"
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from catgen.config.arguments import arguments_of, converted
 from catgen.interfaces import InputError
 from catgen.runs.command import TERMINAL
 from catgen.runs.train import Trained
-from launch import cli, denoise, main
+from launch import cli, main
 from tests.tiny_run import OVERRIDES, ROOT
 
 FILES = sorted((ROOT / "launch").glob("*.py"))
@@ -146,19 +146,6 @@ def test_exit_codes_are_those_of_the_record_and_of_signals(monkeypatch, capsys):
   assert errors(capsys) == "error: wrong"
 
 
-def test_a_reader_that_has_gone_is_no_error(monkeypatch):
-  replaced = []
-
-  def perform(*_):
-    raise BrokenPipeError
-
-  monkeypatch.setattr(cli, "perform", perform)
-  monkeypatch.setattr(cli.os, "dup2", lambda *arguments: replaced.append(arguments))
-  monkeypatch.setattr(cli.sys, "stdout", open("/dev/null", "w"))  # noqa: SIM115
-  assert cli.main("", [], *denoise.COMMANDS) == 0
-  assert len(replaced) == 1
-
-
 def test_the_console_command_lists_and_runs_all(capsys):
   assert main.main(["--help"]) == main.main([]) == 0
   shown = capsys.readouterr().out
@@ -167,7 +154,7 @@ def test_the_console_command_lists_and_runs_all(capsys):
   assert main.main(["evaluate", "--help"]) == 0
   assert "launch.evaluate --workdir" in capsys.readouterr().out
   assert main.main(["evalate"]) == 2
-  assert errors(capsys).startswith("error: there is no command 'evalate'; the commands are train, evaluate")
+  assert errors(capsys).startswith("error: there is no command 'evalate'; the commands are train, fork, ls")
 
 
 @pytest.mark.parametrize("name", [*(f"launch.{name}" for name in main.COMMANDS), *BENCHMARKS])

@@ -5,7 +5,6 @@ import codecs
 import numpy as np
 import pytest
 
-from catgen.batches import batch_of
 from catgen.data.codecs import alphabet_codec, byte_codec
 from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of
@@ -81,32 +80,12 @@ def test_a_line_too_long_counts_positions_of_the_model(tmp_path):
     BYTES.read(path)
 
 
-def unescaped(line):
-  """Reads what a user finds in a file of samples, letter by letter."""
-  letters, found = iter(line), []
-  for letter in letters:
-    found.append({"n": "\n", "r": "\r", "\\": "\\"}[next(letters)] if letter == "\\" else letter)
-  return "".join(found)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_every_sample_is_one_line_of_the_file_and_says_which_it_was(tmp_path, seed):
-  rng = np.random.default_rng(seed)
-  batch = batch_of(rng.integers(0, len(ALPHABET), (20, 5)).astype(np.int32), np.arange(5) < rng.integers(0, 6, (20, 1)))
-  TEXT.written(str(tmp_path / "a.txt"), batch)
-  content = (tmp_path / "a.txt").read_bytes()
-  assert content.endswith(b"\n")
-  lines = content.decode().split("\n")[:-1]
-  expected = ["".join(ALPHABET[i] for i in x[valid]) for x, valid in zip(batch.x, batch.valid, strict=True)]
-  assert [unescaped(line) for line in lines] == expected
-
-
 def test_samples_go_to_a_file_of_the_home_folder(tmp_path, monkeypatch):
   monkeypatch.setenv("HOME", str(tmp_path))
   monkeypatch.chdir(tmp_path)
-  TEXT.written("~/a b.txt", TEXT.typed(["ab"]))
-  assert (tmp_path / "a b.txt").read_text() == "ab\n"
-  assert [each.name for each in tmp_path.iterdir()] == ["a b.txt"]
+  TEXT.written("~/a b.jsonl", TEXT.typed(["ab"]))
+  assert (tmp_path / "a b.jsonl").read_text() == '{"text": "ab"}\n'
+  assert [each.name for each in tmp_path.iterdir()] == ["a b.jsonl"]
 
 
 @pytest.mark.parametrize("pad", [False, True])

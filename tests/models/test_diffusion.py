@@ -124,7 +124,7 @@ def test_combinations_without_a_valid_bound_are_refused(options, names):
     zero_network(**options)
 
 
-@pytest.mark.parametrize("options", [{"num_steps": 11}, {"num_steps": 0}, {"temperature": 0.0}, {"num_frames": 1}])
+@pytest.mark.parametrize("options", [{"num_steps": 11}, {"num_steps": 0}, {"temperature": -0.5}, {"num_frames": 1}])
 def test_sampling_options_that_cannot_be_honored_are_refused(options):
   with pytest.raises(InputError):
     draw(zero_network(num_steps=10), 2, **options)

@@ -151,10 +151,13 @@ def test_locations_begin_at_the_logarithms_of_counts_each_one_higher(name, base)
   np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"num_steps": 2}, {"num_frames": 2}, {"temperature": 0.5}])
+@pytest.mark.parametrize(
+  "options",
+  [{"num_steps": 2}, {"num_frames": 2}, {"temperature": 0.5}, {"top_k": 1}, {"top_p": 0.5}, {"forbid": (0,)}],
+)
 def test_a_flow_is_sampled_in_one_pass(options):
   model, params, _ = flow("softplus", 2)
-  with pytest.raises(InputError, match="in one pass"):
+  with pytest.raises(InputError, match=f"in one pass.*: {next(iter(options))} does not apply; leave it out"):
     model.sample(params, keys_up_to(2), state={}, options=SampleOptions(**options))
 
 

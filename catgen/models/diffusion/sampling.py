@@ -1,4 +1,14 @@
-"""Ancestral sampling and infilling of diffusion models, in one compiled loop."""
+"""Ancestral sampling and infilling of diffusion models, in one compiled loop.
+
+Temperature, top-k, top-p and forbidden categories restrict, at every move, the distribution of the clean category of a
+position given all of x_t, its own noisy value included: p(x_0 | x_t), proportional to prediction * q(x_t | x_0). The
+move is then p(x_s | x_t) = sum_x0 p(x_0 | x_t) q(x_s | x_t, x_0) with what is left of it, which at s = 0 is that
+distribution itself: a sample has no forbidden category. A state on the way may, since noise has all of them.
+Restricting the prediction instead, which comes from the other positions only, would decide each position anew at every
+move, and all at once at the last one. Where a position is masked, its own value says nothing, and both are the same.
+
+Temperature 0 takes the most probable clean category; x_T and the moves are drawn as before, so that samples differ.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -50,9 +60,8 @@ def _moves(spec: Spec, options: SampleOptions) -> _Moves:
   return _Moves(backwards, told[::-1].astype(np.float32), np.arange(num_moves), frame)
 
 
-def _check(options: SampleOptions) -> None:
-  if options.temperature <= 0:
-    raise InputError(f"temperature is {options.temperature}; it must be positive")
+def _check(options: SampleOptions, num_classes: int) -> None:
+  categorical.check_restrictions(options, num_classes)
   if options.num_frames < 0 or options.num_frames == 1:
     raise InputError(f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample)")
 
@@ -85,7 +94,7 @@ def _run(
   x_last: Int[Array, "batch *event"],
 ) -> Samples:
   """Runs the reverse chain from x_T; `constrain(log_p, x_t, span)` may replace the distribution of x_s."""
-  _check(options)
+  _check(options, spec.process.num_classes)
   moves = _moves(spec, options)
   last_number = len(moves.number) - 1
   frames = jnp.broadcast_to(x_last, (options.num_frames + 1, *x_last.shape))
@@ -93,16 +102,32 @@ def _run(
   def move(carry: tuple[Array, Array], inputs: Any) -> tuple[tuple[Array, Array], None]:
     x_t, chain = carry
     span, time = inputs.span, jnp.broadcast_to(inputs.time, keys.shape)
-    log_x0 = predict(spec, params, x_t, time, None, temperature=options.temperature)
-    log_p = spec.process.predictive(x_t, log_x0, span)
+    log_x0 = predict(spec, params, x_t, time, None)
+    log_p = spec.process.predictive(x_t, _restricted(spec, x_t, log_x0, span, options), span)
     if spec.literal_last_step:
-      log_p = jnp.where(inputs.number == last_number, log_x0, log_p)
+      log_p = jnp.where(inputs.number == last_number, categorical.restrict(log_x0, options), log_p)
     log_p = constrain(log_p, x_t, span)
     x_s = categorical.sample_each(fold_in(fold_in(keys, 1), inputs.number), log_p).astype(x_t.dtype)
     return (x_s, jax.lax.dynamic_update_index_in_dim(chain, x_s, inputs.frame, 0)), None
 
   (x, chain), _ = jax.lax.scan(move, (x_last, frames), jax.tree.map(jnp.asarray, moves))
   return Samples(x, jnp.ones(x.shape, bool), chain[:-1] if options.num_frames else None)
+
+
+def _restricted(
+  spec: Spec,
+  x_t: Int[Array, "batch *event"],
+  log_x0: Float[Array, "batch *event classes"],
+  span: Span,
+  options: SampleOptions,
+) -> Float[Array, "batch *event classes"]:
+  """Returns the prediction with which the clean category given x_t is distributed as the options restrict it."""
+  if not categorical.restricts(options):
+    return log_x0
+  if spec.process.exact_clamping:  # drawn where x_t is masked, which says nothing
+    return jax.nn.log_softmax(categorical.restrict(log_x0, options))
+  own = spec.process.marginal(x_t, span.t)  # log q(x_t | x_0), since resampling is symmetric
+  return jax.nn.log_softmax(categorical.restrict(log_x0 + own, options) - own)
 
 
 def make_infill(spec: Spec) -> Infill:

@@ -83,11 +83,10 @@ def predict(
   time: Float[Array, "batch"],
   valid: Bool[Array, "batch *event"] | None,
   keys: Key[Array, "batch"] | None = None,
-  temperature: float = 1.0,
 ) -> Float[Array, "batch *event classes"]:
   """Returns the network's log-probabilities of the clean categories, in float32."""
   logits = spec.network(params, x_t, Conditions(valid=valid, keys=keys, given=spec.given, time=time))
-  return jax.nn.log_softmax(logits.astype(jnp.float32) / temperature)
+  return jax.nn.log_softmax(logits.astype(jnp.float32))
 
 
 def last_step_nats(

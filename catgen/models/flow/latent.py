@@ -15,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.batches import refuse_scored
+from catgen.distributions import categorical
 from catgen.flows.layers.rearrangement import joins_positions
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Latent, Model, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
@@ -129,8 +130,8 @@ def _sample(
   options: SampleOptions,
 ) -> Samples:
   """See `Model.sample`. `valid` is False where the latent meant no category."""
-  if options.num_steps is not None or options.num_frames or options.temperature != 1.0:
-    raise InputError("a flow is sampled in one pass: num_steps, num_frames and temperature do not apply")
+  reason = "a flow is sampled in one pass, without draws of categories"
+  categorical.refuse_options(options, SampleOptions._fields, reason)
   return _sample_latent(bind, params, keys, given=given, state=state)[1]
 
 
