@@ -214,7 +214,7 @@ def test_g5_an_evaluation_with_an_impossible_example_is_told_and_not_a_traceback
   source = array_source({"train": np.zeros((4, 2), np.int32)}, "zeros", 2, (0.5, 0.25, 0.25))
   record = results.likelihood_record(found, source, split="test", step=1, ema=False, config={})
   assert json.loads(json.dumps(record, allow_nan=False))["value"] is None
-  told = evaluate.describe(evaluate.Evaluated(record, found, "results.json", ()))
+  told = evaluate.shown(record)
   assert "? ± ?" in told
   assert "nan" not in told
   scores = comparison.Scores(nats, np.arange(2), positions)

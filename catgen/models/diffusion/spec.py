@@ -42,12 +42,13 @@ class Spec(NamedTuple):
   ) -> Float[Array, "batch *event"]:
     """Returns the loss L_t in nats per position at one step per example, with a fresh x_t."""
     span = self.span(t)
+
+    def cost(log_x0: Array, x_t: Array, x: Array) -> Array:
+      nats = self.process.kl(x_t, x, log_x0, span)
+      return last_step_nats(nats, log_x0, x, t) if self.literal_last_step else nats
+
     x_t = self.process.corrupt(key_noise, batch.x, span.t)
-    log_x0 = predict(self, params, x_t, step_time(t, self.num_steps), batch.valid, key_network)
-    nats = self.process.kl(x_t, batch.x, log_x0, span)
-    if not self.literal_last_step:
-      return nats
-    return last_step_nats(nats, log_x0, batch.x, t)
+    return costs(self, params, batch, x_t, step_time(t, self.num_steps), cost, key_network)
 
   def span(self, t: Int[Array, "*batch"]) -> Span:
     """Returns the noise levels of the move from step t to t - 1."""
@@ -87,6 +88,31 @@ def predict(
   """Returns the network's log-probabilities of the clean categories, in float32."""
   logits = spec.network(params, x_t, Conditions(valid=valid, keys=keys, given=spec.given, time=time))
   return jax.nn.log_softmax(logits.astype(jnp.float32))
+
+
+def costs(
+  spec: Spec,
+  params: PyTree,
+  batch: Batch,
+  x_t: Int[Array, "batch *event"],
+  time: Float[Array, "batch"],
+  cost: Callable[..., Array],
+  keys: Key[Array, "batch"] | None = None,
+) -> Float[Array, "batch *event"]:
+  """Returns cost(prediction, x_t, x) of every position in nats; in pieces of positions where there are many classes.
+
+  Args:
+    cost: of log-probabilities [batch, some positions, K] and states [batch, some positions], or of whole events.
+  """
+  pieces = categorical.num_pieces(len(x_t), x_t[0].size, spec.process.num_classes)
+  if pieces == 1:
+    return cost(predict(spec, params, x_t, time, batch.valid, keys), x_t, batch.x)
+  told = Conditions(valid=batch.valid, keys=keys, given=spec.given, time=time)
+
+  def of_logits(logits: Array, *states: Array) -> Array:
+    return cost(jax.nn.log_softmax(logits.astype(jnp.float32)), *states)
+
+  return spec.network(params, x_t, told, of_logits, x_t, batch.x, pieces=pieces, method="costs")
 
 
 def last_step_nats(
