@@ -11,6 +11,7 @@ work directory shows what was given, a completion, the truth where it is known, 
 infill_completions.png shows all completions. --output takes the endings that those of launch.sample may have.
 """
 
+import operator
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +23,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(__doc__, words, Command(infill.infill, infill.describe))
+  return cli.main(__doc__, words, Command(infill.infill, infill.describe, operator.attrgetter("exit_code")))
 
 
 if __name__ == "__main__":

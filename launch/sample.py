@@ -13,6 +13,7 @@ text. score, infill and spellcheck read them. Of label maps it leaves samples.pn
 also samples_beside_data.png and statistics.png. TensorBoard shows them too.
 """
 
+import operator
 import sys
 from collections.abc import Sequence
 
@@ -24,7 +25,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(__doc__, words, Command(sample.sample, sample.describe))
+  return cli.main(__doc__, words, Command(sample.sample, sample.describe, operator.attrgetter("exit_code")))
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ def infill(
   given: Int[np.ndarray, "attributes"] | None = None,
   options: SampleOptions = DEFAULT_OPTIONS,
   progress: Callable[[int], Any] = lambda count: None,
+  stop: Callable[[], bool] = lambda: False,
 ) -> Samples:
   """Returns `num_samples` completions of one pattern, equal to x where observed; given: labels, None = none is given.
 
@@ -124,7 +125,7 @@ def infill(
     labels = None if given is None else labels_of_each(model.event, given, len(numbers))
     return draw(params, patterns, flags, keys, labels, state)
 
-  return in_batches(draw_some, num_samples, batch_size, key, progress)
+  return in_batches(draw_some, num_samples, batch_size, key, progress, stop)
 
 
 @functools.lru_cache(maxsize=16)

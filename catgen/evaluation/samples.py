@@ -62,6 +62,7 @@ def generate(
   given: Int[np.ndarray, "*samples attributes"] | None = None,
   options: SampleOptions = DEFAULT_OPTIONS,
   progress: Callable[[int], Any] = lambda count: None,
+  stop: Callable[[], bool] = lambda: False,
 ) -> Samples:
   """Returns `num_samples` examples, on the host; number i is drawn from fold_in(key, i), whatever the batch size.
 
@@ -73,6 +74,7 @@ def generate(
     given: labels of all samples together, or of each; None: nothing is given. See `given.label_numbers`.
     options: see `SampleOptions`.
     progress: called after each batch with the number of new examples.
+    stop: asked after each batch; where it says True, the examples that are drawn by then are returned.
   """
   labels = None if given is None else labels_of_each(model.event, given, num_samples)
   draw = _compiled(model, options)
@@ -81,7 +83,7 @@ def generate(
     own = None if labels is None else labels[np.minimum(numbers, num_samples - 1)]
     return draw(params, keys, own, state)
 
-  return in_batches(draw_some, num_samples, batch_size, key, progress)
+  return in_batches(draw_some, num_samples, batch_size, key, progress, stop)
 
 
 def in_batches(
@@ -90,12 +92,13 @@ def in_batches(
   batch_size: int,
   key: Array,
   progress: Callable[[int], Any] = lambda count: None,
+  stop: Callable[[], bool] = lambda: False,
 ) -> Samples:
   """Returns so many draws on the host, whatever room the device has; see `generate`.
 
   Args:
     draw: (numbers of examples, their keys) -> samples.
-    num_samples, batch_size, key, progress: see `generate`.
+    num_samples, batch_size, key, progress, stop: see `generate`.
 
   Raises:
     InputError: a number below 1, or more samples than this machine has memory for.
@@ -113,6 +116,9 @@ def in_batches(
     if found.chain is not None:
       found.chain[:, start : start + size] = part.chain[:, :size]
     progress(size)
+    if start + size < num_samples and stop():
+      chain = None if found.chain is None else found.chain[:, : start + size]
+      return Samples(found.x[: start + size], found.valid[: start + size], chain)
   assert found is not None
   return found
 

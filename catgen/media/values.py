@@ -63,11 +63,8 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
   def arrays(batch: Batch) -> list[np.ndarray]:
     return [codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
 
-  def check_output(path: str, *, invalid: bool) -> None:
-    chosen_ending(path, (ENDING,), for_pipes=ENDING)
-
   def written(path: str, batch: Batch) -> None:
-    check_output(path, invalid=False)
+    _check_output(path, invalid=False)
     content = npy_bytes(np.stack(arrays(batch)))
     with writing(path) as file:
       file.write(content)
@@ -81,13 +78,17 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
     read=read,
     shown=lambda batch: [str(array) for array in arrays(batch)],
     written=written,
-    check_output=check_output,
+    check_output=_check_output,
     named=partial(numbered, ids=ids, names=names),
     compared=compared,
     baselines=sequences.baselines if len(event.shape) == 1 else None,
     read_holes=read_holes,
     typed_holes=typed_holes,
   )
+
+
+def _check_output(path: str, *, invalid: bool) -> None:
+  chosen_ending(path, (ENDING,), for_pipes=ENDING)
 
 
 def _encoded(path: str, array: np.ndarray, typed: Callable[[Examples], Batch]) -> Batch:

@@ -22,3 +22,13 @@ class ByProducts:
         self._told.add(what)
         reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         self._say(f"warning: no {what}: {' '.join(reason.split())}; the work goes on without")
+
+
+@contextlib.contextmanager
+def shown_where_lost(say: Callable[[str], None], text: Callable[[], str]) -> Iterator[None]:
+  """Says what has been computed where its file cannot be written after all, and lets that fail."""
+  try:
+    yield
+  except InputError:
+    say(text())
+    raise

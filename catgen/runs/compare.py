@@ -61,6 +61,7 @@ def compare(
   sampling_repeats: int = 3,
   num_maps: int = 6,
   output: str = "comparison",
+  data: Sequence[str] = (),
   say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Compared:
@@ -77,6 +78,7 @@ def compare(
     given: of models with labels only evaluations that were given those of the data, or none.
     sampling_repeats: samples that are timed for each model; 0 = none.
     num_maps: samples of each model in a picture, where examples can be pictured; 0 = none.
+    data: where the data of the runs are now; see `load`.
     output: what is written: this with .json and .png, and _samples.png of maps.
     say: receives lines about what is done.
     progress: opens the bars.
@@ -91,7 +93,7 @@ def compare(
     groups.setdefault(identity_without_seed(record), []).append(Evaluations(workdir, record, found))
   for group in groups.values():
     check_same_estimators(group)
-  runs = [load(group[0].workdir, step=group[0].step, say=say) for group in groups.values()]
+  runs = [load(group[0].workdir, step=group[0].step, data=data, say=say) for group in groups.values()]
   rows, evaluations = [], []
   for group, run in zip(groups.values(), runs, strict=True):
     seconds = sample_seconds(run, sampling_repeats, progress) if sampling_repeats else []

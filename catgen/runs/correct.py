@@ -1,7 +1,7 @@
 """Correction of wrong categories: a sentence with typos, a map with wrong pixels; and how well that works."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from catgen.interfaces import Batch
 from catgen.media import Media
 from catgen.media.medium import marked
 from catgen.reporting import terminal, writers
+from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import first_examples
 from catgen.runs.infill import one_example
 from catgen.runs.load import Run
@@ -67,6 +68,7 @@ def correct(
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
+  say: Callable[[str], None] = print,
 ) -> Corrected:
   """Corrects one example.
 
@@ -89,6 +91,7 @@ def correct(
     output: also write the example, exactly, as corrected by the first method: .npy; of text also .jsonl, or .txt (one
       line, where the alphabet has no line break).
     pictures: leave a picture in the work directory, where examples can be pictured.
+    say: receives a line where it cannot be written.
 
   Raises:
     InputError: the model cannot denoise, or the example does not fit it.
@@ -113,8 +116,12 @@ def correct(
     scores = {each: spelling.judge(truth, wrong.x, made.x) for each, made in corrections.items()}
   corrected = Corrected(name, wrong, truth, error_rate, corrections, scores, media, run.record.position, output, ())
   if output is not None:
-    media.written(output, wrong._replace(x=corrected.x[None]))
-  return corrected._replace(pictures=_draw(run, corrected)) if pictures else corrected
+    with shown_where_lost(say, lambda: describe(corrected)):
+      media.written(output, wrong._replace(x=corrected.x[None]))
+  if pictures:
+    with ByProducts(say).may_fail("pictures"):
+      corrected = corrected._replace(pictures=_draw(run, corrected))
+  return corrected
 
 
 def describe(corrected: Corrected, *, color: bool = False) -> str:

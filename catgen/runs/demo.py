@@ -15,6 +15,7 @@ from catgen.runs.baselines import Baselines
 from catgen.runs.evaluate import Evaluated
 from catgen.runs.load import load
 from catgen.runs.train import Trained, train
+from catgen.training.signals import Stopped
 
 
 class Demo(NamedTuple):
@@ -74,6 +75,8 @@ def demo(
   say("\n4. Samples, and how the first one condenses out of noise")
   drawn = sample.sample(run, num_samples=4, chain=True, progress=progress)
   say(sample.describe(drawn, color=color))
+  if drawn.exit_code:
+    raise Stopped("the tour was left; the same command goes on", drawn.exit_code)
   say("\n5. A sentence with typos, corrected")
   corrected = correct.correct(run, text=sentence, error_rate=0.06)
   say(correct.describe(corrected, color=color))

@@ -1,6 +1,6 @@
 """Completions of examples of which some positions are missing: a text with gaps, a map with unknown regions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -15,9 +15,11 @@ from catgen.interfaces import Batch, InputError
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
 from catgen.runs.sample import check_output, sample_options
+from catgen.training.signals import catch_signals
 
 
 class Infilled(NamedTuple):
@@ -31,6 +33,7 @@ class Infilled(NamedTuple):
   lines: list[str]  # for the terminal
   output: str | None
   pictures: tuple[str, ...]
+  exit_code: int = 0  # 128 + the number of the signal that ended it before all were drawn
 
 
 def infill(
@@ -55,6 +58,7 @@ def infill(
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
+  say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Infilled:
   """Completes an example: each hole is drawn from the model given the rest.
@@ -84,6 +88,7 @@ def infill(
     output: also write the completions, exactly: .npy (integers); of text also .jsonl, or .txt (one a line, where none
       can have a line break or be empty).
     pictures: leave pictures in the work directory, where examples can be pictured.
+    say: receives a line where a picture cannot be written.
     progress: opens the bar.
 
   Raises:
@@ -102,7 +107,7 @@ def infill(
   options = sample_options(
     run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
   )
-  with closing(progress(num_samples, unit="completion", title="infill")) as bar:
+  with catch_signals() as request, closing(progress(num_samples, unit="completion", title="infill")) as bar:
     drawn = infilling.infill(
       run.model,
       run.params,
@@ -115,14 +120,18 @@ def infill(
       batch_size=run.record.config["sampling"]["batch_size"],
       options=options,
       progress=bar.update,
+      stop=request.stopping,
     )
   completed, known = np.asarray(drawn.x), pattern.observed | reached_positions(run.record)
   if output is not None:
-    media.written(output, batch_of(completed, np.broadcast_to(_up_to_last(known), completed.shape)))
+    whole = batch_of(completed, np.broadcast_to(_up_to_last(known), completed.shape))
+    with shown_where_lost(say, lambda: "\n".join(media.shown(whole))):
+      media.written(output, whole)
   paths: list[str] = []
   if pictures and media.pictured.completions is not None:
-    paths = media.pictured.completions(run.workdir, pattern, completed)
-    writers.show_pictures(run.workdir, run.step, paths)
+    with ByProducts(say).may_fail("pictures"):
+      paths = media.pictured.completions(run.workdir, pattern, completed)
+      writers.show_pictures(run.workdir, run.step, paths)
   return Infilled(
     completed,
     pattern,
@@ -132,6 +141,7 @@ def infill(
     media.shown(batch_of(completed, np.broadcast_to(known, completed.shape))),
     output,
     tuple(paths),
+    request.exit_code if len(completed) < num_samples else 0,
   )
 
 
@@ -139,6 +149,8 @@ def describe(infilled: Infilled) -> str:
   """Returns completions as lines, with what is known of them."""
   hidden = ~infilled.pattern.observed
   lines = [f"completions are {infilled.explanation}", *infilled.lines]
+  if infilled.exit_code:
+    lines.append(f"stopped after {len(infilled.x):,} completions")
   lines.append(f"{hidden.sum():,} of {hidden.size:,} {infilled.position}s are holes")
   if infilled.agreement is not None:
     number = len(infilled.x)

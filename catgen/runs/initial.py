@@ -74,7 +74,7 @@ def changed_rates(before: Mapping[str, Any], after: Mapping[str, Any], step: int
   """Yields a line where the learning rate of the next step is not what it would have been."""
   if (before["optimizer"], before["training"]["num_steps"]) == (after["optimizer"], after["training"]["num_steps"]):
     return
-  old, new = (float(make_training_optimizer(config)[1](np.int32(step))) for config in (before, after))
+  old, new = (float(make_training_optimizer(config)[1](step)) for config in (before, after))
   if not np.isclose(old, new, rtol=1e-6, atol=0.0):
     yield f"the learning rate of step {step} is {new:.3g}; it would have been {old:.3g}"
 

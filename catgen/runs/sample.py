@@ -1,7 +1,7 @@
 """Samples of a trained model, shown, written, pictured and set beside the data."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -17,9 +17,11 @@ from catgen.media import Media
 from catgen.media.medium import chain_labels, evenly, marked
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
+from catgen.training.signals import catch_signals
 
 _COMPARED_POSITIONS = 10_240_000  # of the training split, about
 _SHOWN_FRAMES = 12
@@ -37,6 +39,8 @@ class Sampled(NamedTuple):
   output: str | None  # file that was written
   pictures: tuple[str, ...]
   cut_at: int | None = None  # positions, of those shown and compared: no record of the data is longer
+  asked: int = 0  # how many samples were wanted
+  exit_code: int = 0  # 128 + the number of the signal that ended it before all were drawn
 
 
 def sample(
@@ -56,9 +60,10 @@ def sample(
   num_frames: int = 40,
   compare: bool = False,
   pictures: bool = True,
+  say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Sampled:
-  """Draws samples.
+  """Draws samples. A signal to stop (Ctrl-C, SIGTERM) ends it after the batch in hand, with what is drawn by then.
 
   Args:
     run: what to draw from.
@@ -79,6 +84,7 @@ def sample(
     num_frames: states of the chain that are kept.
     compare: also set statistics of the samples beside those of the data.
     pictures: leave pictures of the samples in the work directory, where examples can be pictured.
+    say: receives a line where a picture cannot be written.
     progress: opens the bar.
 
   Raises:
@@ -93,7 +99,7 @@ def sample(
     run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
   )
   source = run.source() if compare else None
-  with closing(progress(num_samples, unit="sample", title="sample")) as bar:
+  with catch_signals() as request, closing(progress(num_samples, unit="sample", title="sample")) as bar:
     drawn = generate(
       run.model,
       run.params,
@@ -104,13 +110,15 @@ def sample(
       given=numbers_of(run.record, given),
       options=options._replace(num_frames=num_frames if chain else 0),
       progress=bar.update,
+      stop=request.stopping,
     )
   batch = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid))
   states = None if drawn.chain is None else np.asarray(drawn.chain)
   reached = reached_positions(run.record)
   as_drawn = batch_of(marked(batch), np.broadcast_to(reached, batch.x.shape))
   if output is not None:
-    media.written(output, as_drawn)
+    with shown_where_lost(say, lambda: "\n".join(media.shown(as_drawn))):
+      media.written(output, as_drawn)
   sets: dict[str, Batch] = {}
   if source is not None:
     most = max(1, _COMPARED_POSITIONS // batch.x[0].size)
@@ -120,6 +128,9 @@ def sample(
       "held-out data": held_out,
       "training data": first_examples(source, "train", most),
     }
+  drawn_pictures: list[str] = []
+  with ByProducts(say).may_fail("pictures"):
+    drawn_pictures += _draw(run, batch, states, sets) if pictures else []
   return Sampled(
     batch.x,
     batch.valid,
@@ -128,14 +139,18 @@ def sample(
     frames=[] if states is None or media.frames is None else media.frames(states[:, 0]),
     statistics=[["", *sets], *media.compared(sets)] if sets else [],
     output=output,
-    pictures=tuple(_draw(run, batch, states, sets)) if pictures else (),
+    pictures=tuple(drawn_pictures),
     cut_at=None if reached.all() else run.record.longest,
+    asked=num_samples,
+    exit_code=request.exit_code if len(batch.x) < num_samples else 0,
   )
 
 
 def describe(sampled: Sampled, *, color: bool = False) -> str:
   """Returns samples, statistics and the chain as lines; `color` marks what changed in a frame."""
   lines = list(sampled.lines)
+  if sampled.exit_code:
+    lines.append(f"stopped after {len(sampled.x):,} of {sampled.asked:,} samples")
   if sampled.output is not None:
     lines.append(f"{len(sampled.x)} samples written to {sampled.output}")
   if sampled.cut_at is not None:

@@ -21,6 +21,7 @@ from catgen.interfaces import Batch, InputError
 from catgen.media.medium import Examples, evenly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.load import Run
 from catgen.runs.record import with_labels
 
@@ -74,6 +75,7 @@ def score(
   seed: int = 0,
   top: int = 10,
   output: str | None = None,
+  say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Scored:
   """Scores examples. Percentile 99 = less likely (more bits per position) than 99 % of the reference.
@@ -95,6 +97,7 @@ def score(
     seed: of the draws.
     top: how many of the most unusual examples to print.
     output: also write all scores to this file, one JSON object a line.
+    say: receives a line where the scores of the reference cannot be kept.
     progress: opens the bar.
 
   Raises:
@@ -109,7 +112,7 @@ def score(
   )
   found = measure(batch, title="score")
   bits, errors = outliers.example_bits(found.nats, found.positions, exact=found.estimator == "exact")
-  beside = _reference_bits(run, found, reference, seed, measure) if reference else None
+  beside = _reference_bits(run, found, reference, seed, measure, say) if reference else None
   lines = run.media.shown(batch) if run.media.line_each else []
   scored = Scored(
     likelihood=found,
@@ -126,7 +129,7 @@ def score(
     output=output,
   )
   if output is not None:
-    with writing(output) as file:
+    with shown_where_lost(say, lambda: describe(scored)), writing(output) as file:
       file.writelines(f"{json.dumps(each, allow_nan=False)}\n".encode() for each in records(scored))
   return scored
 
@@ -244,7 +247,12 @@ def _measure(
 
 
 def _reference_bits(
-  run: Run, found: Likelihood, number: int, seed: int, measure: Callable[..., Likelihood]
+  run: Run,
+  found: Likelihood,
+  number: int,
+  seed: int,
+  measure: Callable[..., Likelihood],
+  say: Callable[[str], None],
 ) -> Float[np.ndarray, "references"]:
   """Returns bits per position of training examples, read where the same scores were computed before."""
   identity = {
@@ -259,5 +267,6 @@ def _reference_bits(
     kept = comparison.read_scores(results.scores_path(run.workdir, identity))
   except InputError:  # none yet, or damaged
     kept = measure(spread_examples(run, "train", number), title="score training examples")
-    results.save_scores(run.workdir, identity, kept)
+    with ByProducts(say).may_fail("record of the scores of training examples"):
+      results.save_scores(run.workdir, identity, kept)
   return outliers.example_bits(kept.nats, kept.positions).bits

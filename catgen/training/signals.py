@@ -25,10 +25,19 @@ class Request:
   signal: int | None = None  # which one asked to stop; None while none did
   save: bool = False  # whether one asked to save and go on; whoever saves resets it
 
+  def stopping(self) -> bool:
+    """Returns whether a signal has asked to stop."""
+    return self.signal is not None
+
+  @property
+  def exit_code(self) -> int:
+    """Of a process that a signal has asked to stop: 128 + its number; 0 where none has."""
+    return 0 if self.signal is None else 128 + self.signal
+
   def check(self, message: str) -> None:
     """Raises Stopped, with a message on what was kept, where a signal has asked to stop."""
-    if self.signal is not None:
-      raise Stopped(message, 128 + self.signal)
+    if self.stopping():
+      raise Stopped(message, self.exit_code)
 
 
 @contextmanager

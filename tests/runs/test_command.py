@@ -42,6 +42,7 @@ COMMANDS = (
 )
 VALUES = {
   "config": "quickstart",
+  "data": (),
   "print_config": False,
   "workdir": None,
   "minutes": 5,
