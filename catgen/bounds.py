@@ -79,7 +79,8 @@ def estimate(
   nats, counts = np.asarray(nats, np.float64), np.asarray(num_positions, np.float64)
   total, num_examples = counts.sum(), counts.size
   bits = bits_per_position(-nats.mean(axis=0).sum(), total)
-  residual = bits_per_position(-nats.mean(axis=0), 1.0) - bits * counts
+  with np.errstate(invalid="ignore"):  # an impossible example makes the estimate infinite, and its error unknown
+    residual = bits_per_position(-nats.mean(axis=0), 1.0) - bits * counts
   data = math.sqrt(num_examples / (num_examples - 1) * (residual**2).sum()) / total if num_examples > 1 else math.nan
   if exact:
     return Estimate(bits, data, 0.0)

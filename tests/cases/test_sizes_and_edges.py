@@ -206,8 +206,7 @@ def test_g5_draws_that_all_are_impossible_count_as_none():
 
 def test_g5_an_evaluation_with_an_impossible_example_is_told_and_not_a_traceback():
   nats, positions = np.array([[-np.inf, -3.0]]), np.array([2, 2])
-  with np.errstate(invalid="ignore"):
-    estimate = bounds.estimate(nats, positions)
+  estimate = bounds.estimate(nats, positions)
   found = Likelihood(
     estimate, {"prior": math.inf}, np.arange(2), nats, positions, "iwbo", 4, 1, 0.0, None, ("1 examples have no score",)
   )
