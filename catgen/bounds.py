@@ -50,14 +50,18 @@ def importance_weighted(log_weights: Float[Array, "draws *batch"]) -> Float[Arra
 def effective_sample_size(log_weights: Float[Array, "draws *batch"]) -> Float[Array, "*batch"]:
   """Returns (sum w)^2 / sum w^2 over draws, between 1 and their number; below about 10 distrust the bound.
 
+  Numerics: 0 where all weights are zero, since no draw counts then.
+
   Example:
-    >>> effective_sample_size(jnp.array([[0.0, 0.0], [0.0, -jnp.inf]])).tolist()
-    [2.0, 1.0]
+    >>> effective_sample_size(jnp.array([[0.0, 0.0, -jnp.inf], [0.0, -jnp.inf, -jnp.inf]])).tolist()
+    [2.0, 1.0, 0.0]
 
   Reference: Kong (1992), A note on importance sampling using standardized weights.
   """
-  total, squares = jax.nn.logsumexp(log_weights, axis=0), jax.nn.logsumexp(2 * log_weights, axis=0)
-  return jnp.exp(2 * total - squares)
+  largest = log_weights.max(axis=0)
+  some = largest > -jnp.inf
+  weights = jnp.exp(log_weights - jnp.where(some, largest, 0.0)[None])
+  return jnp.where(some, weights.sum(axis=0) ** 2 / jnp.where(some, (weights**2).sum(axis=0), 1.0), 0.0)
 
 
 def estimate(
@@ -75,7 +79,8 @@ def estimate(
   nats, counts = np.asarray(nats, np.float64), np.asarray(num_positions, np.float64)
   total, num_examples = counts.sum(), counts.size
   bits = bits_per_position(-nats.mean(axis=0).sum(), total)
-  residual = bits_per_position(-nats.mean(axis=0), 1.0) - bits * counts
+  with np.errstate(invalid="ignore"):  # an impossible example makes the estimate infinite, and its error unknown
+    residual = bits_per_position(-nats.mean(axis=0), 1.0) - bits * counts
   data = math.sqrt(num_examples / (num_examples - 1) * (residual**2).sum()) / total if num_examples > 1 else math.nan
   if exact:
     return Estimate(bits, data, 0.0)

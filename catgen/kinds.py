@@ -37,6 +37,7 @@ class Kind(NamedTuple):
   make: Callable[..., Any]
   parts: Mapping[str, "Part"] = {}  # keyword -> the registry, or the one kind, of its recipes
   small: Mapping[str, Any] = {}  # sizes for proofs on tiny spaces, where the configuration's are larger
+  known: Callable[..., Any] | None = None  # (**all keys) -> what they say of the thing without making it, or None
 
   def __call__(self, **keywords: Any) -> Recipe:
     """Returns a recipe. Raises InputError for a keyword that the factory does not have, naming the nearest."""

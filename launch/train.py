@@ -2,7 +2,7 @@
 
   python -m launch.train --config=quickstart --workdir=runs/quickstart
   python -m launch.train --config=text_file --workdir=runs/mine --config.data.path=mine.txt
-  python -m launch.train --config=paper/text8_multinomial --dry_run
+  python -m launch.train --config=paper/text8_multinomial --dry_run --compile_step
 
 The same command goes on where a run was stopped. Several machines: the same command on each with --coordinator,
 --process_id and --num_processes, or none of them on clusters that JAX detects.

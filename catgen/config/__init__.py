@@ -5,7 +5,7 @@ make_model(config["model"], event)                           # objects from sect
 """
 
 from catgen.config.files import Configuration, from_values, like, load_config, names
-from catgen.config.make import make_model, make_source, make_training_optimizer
+from catgen.config.make import make_model, make_source, make_stand_in, make_training_optimizer
 from catgen.config.overrides import apply_overrides
 from catgen.config.printing import describe
 from catgen.config.sections import fill, flat, resolve
@@ -22,6 +22,7 @@ __all__ = [
   "load_config",
   "make_model",
   "make_source",
+  "make_stand_in",
   "make_training_optimizer",
   "names",
   "resolve",

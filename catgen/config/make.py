@@ -1,10 +1,11 @@
 """From sections of a configuration to objects: the only place where names meet factories, and data meet models."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from catgen.config.registry import make_recipe
-from catgen.data import SOURCES
+from catgen.data import SOURCES, known
 from catgen.interfaces import DataSource, EventSpec, Model
 from catgen.models import MODELS
 from catgen.training.optimizer import OPTIMIZERS, Optimizer
@@ -13,6 +14,21 @@ from catgen.training.optimizer import OPTIMIZERS, Optimizer
 def make_source(section: Mapping[str, Any]) -> DataSource:
   """Returns the data set of a configuration's section `data`: examples [*event] in named splits."""
   return make_recipe(SOURCES, section, "data")()
+
+
+def make_stand_in(section: Mapping[str, Any]) -> DataSource | None:
+  """Returns a source of examples of zeros [*event], without any data; None where only the data say what an example is.
+
+  Raises:
+    InputError: a kind or a key of the section that does not exist.
+  """
+  recipe, kind = make_recipe(SOURCES, section, "data"), SOURCES[section["kind"]]
+  if kind.known is None:
+    return None
+  keys = inspect.signature(recipe.make).bind(**recipe.keywords)
+  keys.apply_defaults()
+  found = kind.known(**keys.arguments)
+  return None if found is None else known.stand_in(found, section["kind"])
 
 
 def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:

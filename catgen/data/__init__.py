@@ -1,5 +1,6 @@
 """Data sets: integers in named splits, and the batches made of them. To add one: a file in sets, a line in SOURCES."""
 
+from catgen.data import known
 from catgen.data.codecs import from_spec, reduce_to_text8
 from catgen.data.pipeline import context_batches, eval_batches, prefetch, train_batch
 from catgen.data.sets.array_file import array_file
@@ -21,17 +22,17 @@ from catgen.kinds import Kind, Registry
 
 SOURCES: Registry = {
   "array_file": Kind(array_file),
-  "cityscapes": Kind(cityscapes),
-  "enwik8": Kind(enwik8),
+  "cityscapes": Kind(cityscapes, known=known.cityscapes),
+  "enwik8": Kind(enwik8, known=known.enwik8),
   "fasta": Kind(fasta),
-  "label_maps": Kind(label_maps),
+  "label_maps": Kind(label_maps, known=known.label_maps),
   "squares": Kind(squares),
   "stdlib_docs": Kind(stdlib_docs),
   "street_scenes": Kind(street_scenes),
-  "text8": Kind(text8),
-  "text_file": Kind(text_file),
+  "text8": Kind(text8, known=known.text8),
+  "text_file": Kind(text_file, known=known.text),
   "text_folder": Kind(text_folder),
-  "text_lines": Kind(text_lines),
+  "text_lines": Kind(text_lines, known=known.text),
   "text_table": Kind(text_table),
   "tokenized_text": Kind(tokenized_text),
 }

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.interfaces import InputError, SampleOptions
 
+PIECE = 2**24  # numbers of an array over classes that are worked on at a time: 64 MiB
 _UNRESTRICTED = SampleOptions()
 _RESTRICTIONS = ("temperature", "top_k", "top_p", "forbid")
 _GREEDY_BELOW = float(np.finfo(np.float32).tiny)  # a smaller temperature would be flushed to zero
@@ -66,8 +67,25 @@ def sample(key: Key[Array, ""], logits: Float[Array, "*batch classes"]) -> Int[A
 
 
 def sample_each(keys: Key[Array, "batch"], logits: Float[Array, "batch *event classes"]) -> Int[Array, "batch *event"]:
-  """Draws like `sample`, each example by its own key: what surrounds an example in a batch does not change it."""
+  """Draws like `sample`, each example by its own key: what surrounds an example in a batch does not change it.
+
+  Noise takes several times the memory of the logits; where these are more than `PIECE` numbers, examples are drawn one
+  after the other, with the same results.
+  """
+  if logits.size > PIECE:
+    return jax.lax.map(lambda each: sample(*each), (keys, logits))
   return jax.vmap(sample)(keys, logits)
+
+
+def num_pieces(batch_size: int, num_positions: int, num_classes: int) -> int:
+  """Returns into how many pieces positions are cut, so that an array over classes has at most `PIECE` numbers.
+
+  Example:
+    >>> num_pieces(32, 256, 27), num_pieces(16, 128, 50_257)
+    (1, 8)
+  """
+  divisors = (n for n in range(1, num_positions + 1) if num_positions % n == 0)
+  return next((n for n in divisors if batch_size * (num_positions // n) * num_classes <= PIECE), num_positions)
 
 
 def restrict(logits: Float[Array, "*batch classes"], options: SampleOptions) -> Float[Array, "*batch classes"]:

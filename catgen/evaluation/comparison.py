@@ -95,7 +95,7 @@ def summarize(evaluations: Sequence[Evaluation]) -> Summary:
   first = evaluations[0]
   for other in evaluations[1:]:
     _check_same_examples(first, other)
-  each = tuple(float(evaluation.record["value"]) for evaluation in evaluations)
+  each = tuple(_number(evaluation.record["value"]) for evaluation in evaluations)
   errors = [_number(evaluation.record["monte_carlo_error"]) for evaluation in evaluations]
   return Summary(
     bits=float(np.mean(each)),

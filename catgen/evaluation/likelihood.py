@@ -174,8 +174,7 @@ def _summarize(scored: list[Part], walk: _Walk) -> Likelihood:
   sizes = None
   if scored[0].sample_sizes is not None:
     sizes = np.concatenate([np.asarray(part.sample_sizes) for part in scored], axis=1)[:, kept]
-  with np.errstate(invalid="ignore"):  # an impossible example makes the estimate infinite; a warning says so
-    estimate = bounds.estimate(nats, positions, exact=walk.estimator == "exact")
+  estimate = bounds.estimate(nats, positions, exact=walk.estimator == "exact")
   return Likelihood(
     estimate=estimate,
     terms=terms,

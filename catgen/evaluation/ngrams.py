@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt64
+from jaxtyping import Float, Int, Shaped, UInt64
 
 from catgen import bounds
 from catgen.batches import batch_of, scored_positions
@@ -90,8 +90,21 @@ def smoothed(
 
 def check_order(order: int, base: int) -> None:
   """Raises InputError unless grams of this order fit in 63 bits."""
-  if order < 1 or base**order >= 2**63:
+  if not 1 <= order <= largest_order(base):
     raise InputError(f"an n-gram order of {order} is not possible with {base} categories: lower the order")
+
+
+def largest_order(base: int) -> int:
+  """Returns the largest order whose grams fit in 63 bits.
+
+  Example:
+    >>> largest_order(27), largest_order(256), largest_order(50_257)
+    (13, 7, 4)
+  """
+  order = 1
+  while base ** (order + 1) < 2**63:
+    order += 1
+  return order if base < 2**63 else 0
 
 
 def log_prob(model: NGrams, rows: Batch, *, order: int) -> Float[np.ndarray, "rows length"]:
@@ -117,9 +130,9 @@ def probability(model: NGrams, grams: UInt64[np.ndarray, "n"], order: int) -> Fl
   tables = (*model.continuations[: order - 1], model.counts[order - 1])
   for m, table in enumerate(tables, start=1):
     gram = grams % np.uint64(model.base**m)
-    count = _look_up(table.grams, table.counts, gram)
+    count = look_up(table.grams, table.counts, gram)
     context = gram // np.uint64(model.base)
-    total, released = (_look_up(table.contexts, values, context) for values in (table.totals, table.released))
+    total, released = (look_up(table.contexts, values, context) for values in (table.totals, table.released))
     kept = count - table.discounts[np.minimum(count, 3)] + released * found
     found = np.where(total > 0, kept / np.maximum(total, 1), found)
   return found
@@ -160,7 +173,9 @@ def _discounts(counts: np.ndarray) -> np.ndarray:
   return np.clip(estimates, [0.0, 0.01, 0.01, 0.01], [0.0, 0.99, 1.99, 2.99])
 
 
-def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-  """Returns the value of each wanted key, 0 where it is absent."""
+def look_up(
+  keys: UInt64[np.ndarray, "keys"], values: Shaped[np.ndarray, "keys"], wanted: UInt64[np.ndarray, "*n"]
+) -> Shaped[np.ndarray, "*n"]:
+  """Returns the value of each wanted key, 0 where it is absent; keys are ascending."""
   found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
   return np.where(keys[found] == wanted, values[found], 0)

@@ -22,8 +22,24 @@ class Frequencies(NamedTuple):
   """How often things occur in a set of examples; each sums to one."""
 
   classes: Float[np.ndarray, "classes"]
-  pairs: Float[np.ndarray, "pairs"]  # entry a * classes + b: a followed by b along the last axis, to the right in maps
-  pairs_below: Float[np.ndarray, "pairs"] | None = None  # b below a; None where events have one axis
+  pairs: "Pairs"  # a followed by b along the last axis, to the right in maps
+  pairs_below: "Pairs | None" = None  # b below a; None where events have one axis
+
+
+class Pairs(NamedTuple):
+  """Shares of those pairs of categories (a, b) that occur: of K^2 there may be very few."""
+
+  codes: Int[np.ndarray, "seen"]  # a * K + b, ascending
+  shares: Float[np.ndarray, "seen"]
+  num_classes: int
+
+  def among(self, categories: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n n"]:
+    """Returns the shares of all pairs of some categories, given in ascending order."""
+    pair = np.stack(np.divmod(self.codes, self.num_classes))
+    inside = np.isin(pair, categories).all(axis=0)
+    matrix = np.zeros((len(categories), len(categories)))
+    matrix[tuple(np.searchsorted(categories, pair[:, inside]))] = self.shares[inside]
+    return matrix
 
 
 class Invalid(NamedTuple):
@@ -137,20 +153,23 @@ def frequencies(examples: Batch | Samples, num_classes: int) -> Frequencies:
   """Returns the frequencies of categories and of neighboring pairs of them, over the valid positions."""
   x, valid = np.asarray(examples.x), np.asarray(examples.valid)
 
-  def pairs(axis: int) -> Float[np.ndarray, "pairs"]:
+  def pairs(axis: int) -> Pairs:
     along, known = np.moveaxis(x, axis, -1), np.moveaxis(valid, axis, -1)
     codes = along[..., :-1].astype(np.int64) * num_classes + along[..., 1:]
-    return _shares(codes[known[..., 1:] & known[..., :-1]], num_classes**2)
+    seen, counts = np.unique(codes[known[..., 1:] & known[..., :-1]], return_counts=True)
+    return Pairs(seen, counts / max(1, counts.sum()), num_classes)
 
-  return Frequencies(_shares(x[valid], num_classes), pairs(-1), pairs(-2) if x.ndim > 2 else None)
+  counts = np.bincount(x[valid], minlength=num_classes)
+  return Frequencies(counts / max(1, counts.sum()), pairs(-1), pairs(-2) if x.ndim > 2 else None)
 
 
-def divergence(p: Float[np.ndarray, "outcomes"], q: Float[np.ndarray, "outcomes"]) -> float:
+def divergence(p: Float[np.ndarray, "outcomes"] | Pairs, q: Float[np.ndarray, "outcomes"] | Pairs) -> float:
   """Returns the Jensen-Shannon divergence H((p + q) / 2) - (H(p) + H(q)) / 2 in bits, 0 (same) to 1 (disjoint).
 
   Between frequencies of finite samples it is above zero even where both come from one distribution.
   """
-  return max(0.0, entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2)
+  one, other = _over_both(p, q) if isinstance(p, Pairs) and isinstance(q, Pairs) else map(np.asarray, (p, q))
+  return max(0.0, entropy((one + other) / 2) - (entropy(one) + entropy(other)) / 2)
 
 
 def entropy(p: Float[np.ndarray, "outcomes"]) -> float:
@@ -170,6 +189,10 @@ def whole_words(text: str) -> list[str]:
   return f"|{text}|".split()[1:-1]
 
 
-def _shares(values: Int[np.ndarray, "count"], number: int) -> Float[np.ndarray, "outcomes"]:
-  counts = np.bincount(values, minlength=number)
-  return counts / max(1, counts.sum())
+def _over_both(p: Pairs, q: Pairs) -> tuple[Float[np.ndarray, "seen"], Float[np.ndarray, "seen"]]:
+  """Returns both shares of the pairs that occur in either."""
+  codes = np.union1d(p.codes, q.codes)
+  both = np.zeros((2, len(codes)))
+  for row, pairs in zip(both, (p, q), strict=True):
+    row[np.searchsorted(codes, pairs.codes)] = pairs.shares
+  return both[0], both[1]

@@ -18,7 +18,7 @@ _FACTOR = 8.0  # where the colors of a quotient end
 
 def map_statistics(
   classes: Mapping[str, Float[np.ndarray, "classes"]],
-  pairs: Mapping[str, Mapping[str, Float[np.ndarray, "pairs"]]],
+  pairs: Mapping[str, Mapping[str, Float[np.ndarray, "classes classes"]]],
   path: str | os.PathLike[str],
   *,
   legend: Legend,
@@ -28,7 +28,7 @@ def map_statistics(
 
   Args:
     classes: name of a set, the data first -> share of each category; up to four sets.
-    pairs: "the pixel to the right", say -> name of a set -> share of each pair, entry a * K + b: b is there next to a.
+    pairs: "the pixel to the right", say -> name of a set -> share of each pair, entry (a, b): b is there next to a.
     path: picture to write; its ending says the format.
     legend: see `colors.legend_or_numbers`.
     title: heading.
@@ -45,20 +45,15 @@ def map_statistics(
   grid = figure.add_gridspec(rows, 1 + columns, width_ratios=(1.25, *[1.0] * columns))
   _bars(styled(figure.add_subplot(grid[:, 0])), classes, legend)
   for row, (direction, shares) in enumerate(pairs.items()):
-    first = _matrix(shares[reference])
+    first = shares[reference]
     axis = figure.add_subplot(grid[row, 1])
     _draw_shares(figure, axis, first, reference)
     _name_categories(axis, legend, direction)
     for column, name in enumerate(others, start=2):
       axis = figure.add_subplot(grid[row, column])
-      _draw_quotient(figure, axis, _matrix(shares[name]), first, f"{name} over {reference}")
+      _draw_quotient(figure, axis, shares[name], first, f"{name} over {reference}")
       _name_categories(axis, legend, direction)
   save(figure, path)
-
-
-def _matrix(shares: Float[np.ndarray, "pairs"]) -> Float[np.ndarray, "classes classes"]:
-  side = round(len(shares) ** 0.5)
-  return shares.reshape(side, side)
 
 
 def _bars(axis: Any, classes: Mapping[str, Float[np.ndarray, "classes"]], legend: Legend) -> None:

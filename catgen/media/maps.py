@@ -21,10 +21,7 @@ _MODEL_WIDTH = 290  # pixels of a model's column
 _NAMED = 8  # categories in a line
 _CHAIN_EXAMPLES, _CHAIN_FRAMES = 4, 8
 _MAX_COUNTED = 5000  # of the training split
-_NEIGHBOR_ORDERS = {
-  "given left and above": 3,
-  f"given {', '.join(neighbor_counts.NEIGHBORS)}": neighbor_counts.MAX_ORDER,
-}
+_MATRIX = 256  # categories in a picture of pairs
 
 
 def maps_media(event: EventSpec, codec: Codec, position: str) -> Media:
@@ -59,10 +56,17 @@ def _pictures(legend: Legend) -> Pictures:
 
   def draw_statistics(path: str, sets: Mapping[str, Batch]) -> None:
     _, found = statistics(dict(sets), len(legend.names), "")
-    classes = {name: each.classes for name, each in found.items()}
-    right = {name: each.pairs for name, each in found.items()}
-    below = {name: each.pairs_below for name, each in found.items() if each.pairs_below is not None}
-    map_statistics.map_statistics(classes, {"pixel to the right": right, "pixel below": below}, path, legend=legend)
+    first, *_ = found.values()
+    chosen = np.sort(np.argsort(-first.classes, kind="stable")[:_MATRIX])  # all of them, or the most frequent ones
+    shown = Legend(tuple(legend.names[i] for i in chosen), tuple(legend.colors[i] for i in chosen))
+    classes = {name: each.classes[chosen] for name, each in found.items()}
+    right = {name: each.pairs.among(chosen) for name, each in found.items()}
+    below = {name: each.pairs_below.among(chosen) for name, each in found.items() if each.pairs_below is not None}
+    pairs = {"pixel to the right": right, "pixel below": below}
+    title = "How often categories and neighbors occur" + (
+      f" (the {_MATRIX} most frequent)" if len(chosen) < len(legend.names) else ""
+    )
+    map_statistics.map_statistics(classes, pairs, path, legend=shown, title=title)
 
   def draw_chain(folder: str, states: Int[np.ndarray, "frames examples height width"]) -> list[str]:
     frames, labels = states[:, :_CHAIN_EXAMPLES], chain_labels(len(states))
@@ -91,19 +95,31 @@ def _pictures(legend: Legend) -> Pictures:
 
 
 def baselines(source: DataSource, batch: Batch) -> Counted:
-  """Returns the cross-entropies of counts of training pixels: alone, by place, and given neighbors."""
-  split = get_split(source, "train")
-  model = neighbor_counts.fit(split, num_classes=source.event.num_classes, max_maps=_MAX_COUNTED)
+  """Returns the cross-entropies of counts of training pixels: alone, by place, and given neighbors.
+
+  With very many categories, so many neighbors as can be packed. Only what occurs is kept.
+  """
+  split, num_classes = get_split(source, "train"), source.event.num_classes
+  model, longest = (
+    neighbor_counts.fit(split, num_classes=num_classes, max_maps=_MAX_COUNTED),
+    neighbor_counts.longest_order(num_classes),
+  )
   nats = {
     "independent pixels": neighbor_counts.log_prob(model, batch, 1),
     "each place by itself": neighbor_counts.place_log_prob(model, batch),
-    **{name: neighbor_counts.log_prob(model, batch, order) for name, order in _NEIGHBOR_ORDERS.items()},
+    **{_given(order): neighbor_counts.log_prob(model, batch, order) for order in sorted({min(3, longest), longest})},
   }
-  number = split.num_examples
+  number, fewer = split.num_examples, longest < neighbor_counts.MAX_ORDER
   return Counted(
     {name: neighbor_counts.estimate(each, batch) for name, each in nats.items()},
-    f"counted on the first {min(number, _MAX_COUNTED):,} of {number:,} training maps",
+    f"counted on the first {min(number, _MAX_COUNTED):,} of {number:,} training maps"
+    + (f"; with more neighbors {num_classes:,} categories do not fit 63 bits" if fewer else ""),
   )
+
+
+def _given(order: int) -> str:
+  neighbors = list(neighbor_counts.NEIGHBORS)[: order - 1]
+  return "given " + (" and " if order == 3 else ", ").join(neighbors)
 
 
 def _largest(shares: Float[np.ndarray, "classes"], legend: Legend) -> str:

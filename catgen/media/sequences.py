@@ -5,14 +5,20 @@ from catgen.evaluation import ngrams
 from catgen.interfaces import Batch, DataSource
 from catgen.media.medium import Counted
 
-_ORDERS = {"unigram": 1, "bigram": 2, "5-gram": 5}
+_LONGEST, _NAMES = 5, {1: "unigram", 2: "bigram"}
 
 
 def baselines(source: DataSource, batch: Batch) -> Counted:
-  """Returns the cross-entropies of n-grams of the training split on the examples of a batch."""
-  model = ngrams.fit(
-    ngrams.training_rows(get_split(source, "train")),
-    order=max(_ORDERS.values()),
-    num_classes=source.event.num_classes,
+  """Returns the cross-entropies of n-grams of the training split on the examples of a batch.
+
+  The longest are 5-grams, or with very many categories the longest that can be packed. Only what occurs is kept: about
+  100 MB for each million positions of the training split, of which up to 20 million are counted.
+  """
+  num_classes = source.event.num_classes
+  longest = min(_LONGEST, ngrams.largest_order(num_classes))
+  model = ngrams.fit(ngrams.training_rows(get_split(source, "train")), order=longest, num_classes=num_classes)
+  note = (
+    "" if longest == _LONGEST else f"longer n-grams than {longest} do not fit 63 bits with {num_classes:,} categories"
   )
-  return Counted({name: ngrams.score(model, batch, order=order) for name, order in _ORDERS.items()}, "")
+  orders = {_NAMES.get(order, f"{order}-gram"): order for order in sorted({1, min(2, longest), longest})}
+  return Counted({name: ngrams.score(model, batch, order=order) for name, order in orders.items()}, note)

@@ -39,10 +39,10 @@ def autoregressive(event: EventSpec, *, network: Recipe) -> Model:
   return Model(
     event=event,
     init=partial(_init, module.init),
-    bound=partial(_bound, apply),
+    bound=partial(_bound, apply, event),
     sample=partial(_sample, apply, event),
-    log_prob=partial(_log_prob, apply),
-    log_weight=partial(_log_weight, apply),
+    log_prob=partial(_log_prob, apply, event),
+    log_weight=partial(_log_weight, apply, event),
     infill=Infill(partial(_infill, apply, event), True, _EXPLANATION, prefix_only=True),
   )
 
@@ -53,16 +53,27 @@ def _init(init_network: Callable, batch: Batch, key: Array) -> tuple[PyTree, PyT
 
 
 def _log_prob(
-  apply: Callable, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
+  apply: Callable, event: EventSpec, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
 ) -> Float[Array, "batch"]:
   """See `Model.log_prob`. Positions that are not scored are read, as context of those after them, and not counted."""
   conditions = Conditions(valid=batch.valid, keys=keys, given=batch.given)
-  logits = apply(params, batch.x, conditions).astype(jnp.float32)
-  return sum_valid(categorical.log_prob(logits, batch.x), scored_positions(batch))
+  pieces = categorical.num_pieces(len(batch.x), batch.x[0].size, event.num_classes)
+  if pieces == 1:
+    nats = _of_logits(apply(params, batch.x, conditions), batch.x)
+  else:
+    nats = apply(params, batch.x, conditions, _of_logits, batch.x, pieces=pieces, method="costs")
+  return sum_valid(nats, scored_positions(batch))
+
+
+def _of_logits(
+  logits: Float[Array, "batch *event classes"], x: Int[Array, "batch *event"]
+) -> Float[Array, "batch *event"]:
+  return categorical.log_prob(logits.astype(jnp.float32), x)
 
 
 def _bound(
   apply: Callable,
+  event: EventSpec,
   params: PyTree,
   batch: Batch,
   keys: Key[Array, "batch"],
@@ -72,15 +83,15 @@ def _bound(
   strata: Float[Array, "batch"] | None = None,
 ) -> Bound:
   """See `Model.bound`. It is log p(x) itself; nothing is drawn but dropout in training."""
-  nats = _log_prob(apply, params, batch, state=state, keys=keys if train else None)
+  nats = _log_prob(apply, event, params, batch, state=state, keys=keys if train else None)
   return Bound(nats, {"log_prob": nats})
 
 
 def _log_weight(
-  apply: Callable, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
+  apply: Callable, event: EventSpec, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
 ) -> Float[Array, "batch"]:
   """See `Model.log_weight`. Without latent variables every draw is log p(x)."""
-  return _log_prob(apply, params, batch, state=state)
+  return _log_prob(apply, event, params, batch, state=state)
 
 
 def _sample(

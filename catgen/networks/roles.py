@@ -4,9 +4,10 @@
 of each example; None = none is given. What an invalid position holds reaches no valid one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
@@ -63,9 +64,39 @@ class Stack(nnx.Module):
     self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
     """Returns outputs of features that were read."""
+    return self._outputs(self._features(h, conditions))
+
+  def costs(
+    self,
+    h: Float[Array, "batch *event inputs"],
+    conditions: Conditions,
+    cost: Callable[..., Array],
+    states: Sequence[Int[Array, "batch *event"]],
+    num_pieces: int,
+  ) -> Float[Array, "batch *event"]:
+    """Returns cost(outputs, *states) of every position without ever holding the outputs of all of them.
+
+    The positions are worked on in pieces, [batch, positions of a piece, outputs], in the gradient too, where the
+    outputs are computed again. A trunk with a head of its own may look at several positions: its outputs are whole.
+    """
+    features = self._features(h, conditions)
+    if self.head is None:
+      return cost(self._outputs(features), *states)
+    shape = states[0].shape
+
+    def cut(values: Array, *last: int) -> Array:
+      return values.reshape(shape[0], num_pieces, -1, *last).swapaxes(0, 1)
+
+    pieces = (cut(features, features.shape[-1]), *map(cut, states))
+    found = jax.lax.map(jax.checkpoint(lambda piece: cost(self.head(piece[0]), *piece[1:])), pieces)
+    return found.swapaxes(0, 1).reshape(shape)
+
+  def _features(
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
+  ) -> Float32[Array, "batch *event features"]:
     if self.time is not None and conditions.time is not None:
       h, conditions = _added(h, self.time(conditions.time)), conditions._replace(time=None)
-    return self._outputs(self.trunk(self._with_given(h, conditions.given), conditions))
+    return self.trunk(self._with_given(h, conditions.given), conditions)
 
   def decode(
     self, h: Float[Array, "batch inputs"], *, given: Array | None, cache: Any, position: Int[Array, ""]
@@ -144,6 +175,12 @@ class Denoiser(nnx.Module):
       raise InputError("a denoiser is called without a time; set Conditions.time")
     return self.stack(self.stack.read(x), conditions)
 
+  def costs(
+    self, x: Int[Array, "batch *event"], conditions: Conditions, cost: Callable[..., Array], *states: Array, pieces: int
+  ) -> Float[Array, "batch *event"]:
+    """Returns cost(logits, *states) of every position, in `pieces` of all positions one after the other."""
+    return self.stack.costs(self.stack.read(x), conditions, cost, states, pieces)
+
 
 class Causal(nnx.Module):
   """Each position predicted from those before it in row-major order, all at once or one at a time.
@@ -170,10 +207,19 @@ class Causal(nnx.Module):
     self, x: Int[Array, "batch *event"], conditions: Conditions = NO_CONDITIONS
   ) -> Float32[Array, "batch *event outputs"]:
     """Returns logits of every position given the valid ones before it."""
+    return self.stack(*self._read(x, conditions))
+
+  def costs(
+    self, x: Int[Array, "batch *event"], conditions: Conditions, cost: Callable[..., Array], *states: Array, pieces: int
+  ) -> Float[Array, "batch *event"]:
+    """Returns cost(logits, *states) of every position, in `pieces` of all positions one after the other."""
+    return self.stack.costs(*self._read(x, conditions), cost, states, pieces)
+
+  def _read(self, x: Array, conditions: Conditions) -> tuple[Array, Conditions]:
     tokens, conditions = shifted(x, self.start, self.event_shape), _before(conditions, self.event_shape)
     if conditions.valid is not None:
       tokens = jnp.where(conditions.valid, tokens, self.start)  # padding is followed by its own stream
-    return self.stack(self.stack.read(tokens), conditions)
+    return self.stack.read(tokens), conditions
 
   def init_cache(self, batch_size: int) -> Any:
     """Returns what `decode` carries before the first position, arrays [batch, ...]."""

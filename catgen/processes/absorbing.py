@@ -55,12 +55,6 @@ def corrupt(
   return jnp.where(categorical.bernoulli_each(keys, lost, x.shape[1:]), num_classes, x)
 
 
-def _reveal(span: Span, num_dims: int) -> tuple[Array, Array]:
-  """Returns the probabilities that a position masked at t is revealed by s, and that it stays masked."""
-  reveal = jnp.asarray(span.s.keep * span.step.lost / span.t.lost)
-  return over_events(reveal, num_dims), over_events(jnp.asarray(span.s.lost / span.t.lost), num_dims)
-
-
 def posterior(
   x_t: Int[Array, "batch *event"], x: Int[Array, "batch *event"], span: Span, *, num_classes: int
 ) -> Float[Array, "batch *event states"]:
@@ -76,7 +70,7 @@ def predictive(
 
 
 def _revealed(x_t: Array, log_x0: Array, span: Span, num_classes: int) -> Array:
-  reveal, stay = _reveal(span, x_t.ndim + 1)
+  reveal, stay = align(span.resampled, x_t.ndim + 1)
   stays = jnp.broadcast_to(jnp.log(stay), (*x_t.shape, 1))
   masked = jnp.concatenate([log_x0 + jnp.log(reveal), stays], axis=-1)
   return jnp.where((x_t == num_classes)[..., None], masked, _point_masses(x_t, num_classes + 1))
@@ -91,7 +85,7 @@ def kl(
   num_classes: int,
 ) -> Float[Array, "batch *event"]:
   """Returns KL(q(x_s | x_t, x) || p(x_s | x_t)): P(revealed) times -log prediction of x where x_t is masked, else 0."""
-  reveal, _ = _reveal(span, x.ndim)
+  reveal = align(span.resampled, x.ndim).keep
   return jnp.where(x_t == num_classes, -reveal * categorical.take(log_x0, x), 0.0)
 
 

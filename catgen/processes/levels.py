@@ -20,11 +20,12 @@ class Level(NamedTuple):
 
 
 class Span(NamedTuple):
-  """A move from time s to a later time t: the levels at both ends and of the move itself, alpha_bar_t / alpha_bar_s."""
+  """A move from time s to a later time t: the levels at both ends, of the move itself, and of s as seen from t."""
 
   s: Level
   t: Level
-  step: Level
+  step: Level  # alpha_bar_t / alpha_bar_s is kept
+  resampled: Level  # of what has been resampled by t: the probability that it was still kept at s, and that it was not
 
 
 def over_events(values: Number, num_dims: int) -> Array:

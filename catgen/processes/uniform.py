@@ -14,6 +14,7 @@ and the normalizer is q(x_t | x). The first factor is q(x_t | x_s = j): it is re
 
 import math
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,10 @@ from jaxtyping import Array, Float, Int, Key
 from catgen.distributions import categorical
 from catgen.processes.levels import Level, Span, align
 from catgen.processes.process import Process
+
+_HUGE = 1e37  # ratios beyond it belong to classes of no weight
+_LOG_HUGE = math.log(_HUGE)
+_ARTANH = (1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3)  # (artanh(z) - z) / z^3 by powers of z^2, for |z| <= 1/3
 
 
 def process(num_classes: int, /) -> Process:
@@ -89,7 +94,12 @@ def predictive(
 def _mixed(log_x0: Float[Array, "batch *event classes"], level: Level) -> Float[Array, "batch *event classes"]:
   """Returns log(alpha_bar exp(log_x0) + (1 - alpha_bar) / K)."""
   keep, lost = align(level, log_x0.ndim)
-  return jnp.logaddexp(jnp.log(lost / log_x0.shape[-1]), jnp.log(keep) + log_x0)
+  return _log_mixed(log_x0, keep, lost / log_x0.shape[-1])
+
+
+def _log_mixed(log_values: Array, keep: Array, rest: Array) -> Array:
+  """Returns log(keep exp(log_values) + rest), where any of them may be zero and the exponential may underflow."""
+  return jnp.logaddexp(jnp.log(rest), jnp.log(keep) + log_values)
 
 
 def kl(
@@ -102,26 +112,120 @@ def kl(
 ) -> Float[Array, "batch *event"]:
   """Returns KL(q(x_s | x_t, x) || p(x_s | x_t)) in nats per position; at s = 0, -log p(x_0 = x | x_t).
 
-  Both distributions are products c_j m_j / Z with the same c_j = q(x_t | x_s = j), so
+  Both distributions are products c_j m_j / Z with the same c_j = q(x_t | x_s = j): m_j is q(x_s = j | x), or the same
+  with the prediction in place of x, and the normalizers Z are what each says of x_t. All classes other than x and x_t
+  have one q_j, so that a single pass over K is needed.
 
-    KL = log Z_p - log Z_q + sum_j q_j log m_j(x) - sum_j q_j log m_j(prediction),
-
-  where q takes one value at all categories other than x and x_t: a single pass over K is needed.
-
-  Numerics: terms of order log K cancel, so the error is about 1e-7 nats per position whatever the value.
+  Numerics: class j contributes q_j (r_j - 1 - ln r_j) >= 0 with r_j = p_j / q_j, and r_j - 1 is written out below for
+  every kind of class without a difference of nearly equal numbers. In float32, with K from 2 to 50,257 and
+  predictions from uniform to certain, classes of probability 0 among them, errors of up to 4e-6 of the value were seen
+  at all steps of 1000 (or 1e-9 nats), and of the gradient by the logits up to 1e-5 of its largest number, or 1e-7 of
+  the value. It is inf where the prediction makes x impossible at s = 0.
   """
-  (s_keep, s_lost), (t_keep, t_lost), (keep, lost) = (align(level, x.ndim) for level in span)
+  (s_keep, s_lost), (t_keep, t_lost), (keep, lost) = (align(level, x.ndim) for level in span[:3])
   same, k = x == x_t, num_classes
-  log_m = _mixed(log_x0, span.s)
-  normalizer = t_lost / k + jnp.where(same, t_keep, 0.0)
-  q_other, q_x_t, q_x = lost * s_lost / k**2, keep * s_lost / k, (lost / k + jnp.where(same, keep, 0.0)) * s_keep
-  predicted = (
-    q_other * log_m.sum(-1) + q_x_t * categorical.take(log_m, x_t) + q_x * categorical.take(log_m, x)
-  ) / normalizer
-  not_x = (q_other * (k - 1) + jnp.where(same, 0.0, q_x_t)) / normalizer
-  true = not_x * jnp.log(jnp.where(s_lost > 0, s_lost / k, 1.0)) + (1 - not_x) * jnp.log(s_keep + s_lost / k)
-  predicted_normalizer = t_lost / k + t_keep * jnp.exp(categorical.take(log_x0, x_t))
-  return jnp.log(predicted_normalizer) - jnp.log(normalizer) + true - predicted
+  log_x, log_u = categorical.take(log_x0, x), categorical.take(log_x0, x_t)
+  log_mx, log_mu = (_log_mixed(each, s_keep, s_lost / k) for each in (log_x, log_u))
+  z, log_zp = t_lost / k + jnp.where(same, t_keep, 0.0), _log_mixed(log_u, t_keep, t_lost / k)
+  log_ratio = jnp.log(z) - log_zp
+  ratio = jnp.exp(jnp.minimum(log_ratio, _LOG_HUGE))  # Z_q / Z_p
+  spread = jnp.exp(jnp.log(lost / k) - log_zp)  # c_j / Z_p of the classes j other than x_t
+  true_m = jnp.where(s_lost > 0, s_lost, 1.0) / k  # m_j of x; where it is 0, so is q_j
+  scale = jnp.minimum(ratio / true_m, _HUGE)
+
+  m_x, c_x = s_keep + s_lost / k, lost / k + jnp.where(same, keep, 0.0)
+  missing = -jnp.expm1(log_x) * s_keep / m_x
+  d_x = -jnp.where(same, missing * spread, missing * ratio + jnp.exp(jnp.log(t_keep) + log_u - log_zp))
+  p_x = c_x * jnp.exp(log_mx - log_zp)
+  of_x = _cost(c_x * m_x / z, p_x, d_x, log_mx - jnp.log(m_x) + log_ratio)
+
+  c_u, d_u = keep + lost / k, scale * s_keep * jnp.exp(log_u) * (lost / t_lost)
+  of_x_t = _cost(c_u * s_lost / k / z, c_u * jnp.exp(log_mu - log_zp), d_u, log_mu - jnp.log(true_m) + log_ratio)
+
+  more = jnp.exp(jnp.minimum(jnp.log(t_keep) - log_zp, _LOG_HUGE)) * -jnp.expm1(log_u)
+  numbers = _Others(
+    keep=s_keep,
+    rest=s_lost / k,
+    spread=spread,
+    true=lost / k * s_lost / k / z,
+    scale=scale,
+    start=jnp.where(same, 0.0, jnp.exp(log_u)),
+    shift=jnp.where(same, more, d_u),
+  )
+  return of_x + jnp.where(same, 0.0, of_x_t) + _cost_of_others(log_x0, x, x_t, numbers)
+
+
+class _Others(NamedTuple):
+  """Numbers of each position that say, for the classes other than x and x_t, what is predicted of them and is true."""
+
+  keep: Array
+  rest: Array  # p = spread (keep prediction + rest)
+  spread: Array
+  true: Array  # q
+  # what follows from these, without the rounding that it would take to compute it from them
+  scale: Array  # p / q = scale (keep prediction + rest)
+  start: Array  # p / q - 1 = scale keep (prediction - start) + shift
+  shift: Array
+
+
+@jax.custom_jvp
+def _cost_of_others(
+  log_x0: Float[Array, "batch *event classes"],
+  x: Int[Array, "batch *event"],
+  x_t: Int[Array, "batch *event"],
+  numbers: _Others,
+) -> Float[Array, "batch *event"]:
+  """Returns the sum of `_cost` over all classes but two.
+
+  Its derivative is written out, (1 - q / p) dp - ln(p / q) dq, so that a gradient keeps one array over classes.
+  """
+  cost, _, _, _ = _others(log_x0, x, x_t, numbers)
+  return cost.sum(-1)
+
+
+@_cost_of_others.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+  (_, x, _, numbers), (d_log_x0, _, _, moved) = primals, tangents
+  cost, weight, predicted, log_r = _others(*primals)
+  spread, keep = (jnp.broadcast_to(number, x.shape) for number in (numbers.spread, numbers.keep))
+  weighted = weight * predicted
+  slope = ((spread * keep)[..., None] * weighted * d_log_x0).sum(-1)
+  total, of_prediction = weight.sum(-1), weighted.sum(-1)
+  slope += moved.spread * (keep * of_prediction + numbers.rest * total)
+  slope += spread * (moved.keep * of_prediction + moved.rest * total) - moved.true * log_r.sum(-1)
+  return cost.sum(-1), slope
+
+
+def _others(log_x0: Array, x: Array, x_t: Array, numbers: _Others) -> tuple[Array, Array, Array, Array]:
+  """Returns the costs of the classes, their derivatives by p, predictions, and ln(p / q): arrays over classes."""
+  k = log_x0.shape[-1]
+  counted = ~(categorical.indicator(x, k) | categorical.indicator(x_t, k))
+  keep, rest, spread, true, scale, start, shift = (jnp.broadcast_to(n, x.shape)[..., None] for n in numbers)
+  predicted = jnp.exp(log_x0)
+  mixed = keep * predicted + rest
+  p, r, d = spread * mixed, scale * mixed, scale * keep * (predicted - start) + shift
+  log_r = jnp.log(jnp.where(r > 0, r, 1.0))  # it is 0 only where q is
+  near = _is_near(true, d)
+  weight = jnp.where(near, d / jnp.where(near, 1.0 + d, 1.0), 1.0 - true / jnp.where(p > 0, p, 1.0))
+  cost = _cost(true, p, d, log_r)
+  cost, weight, log_r = (jnp.where(counted, each, 0.0) for each in (cost, weight, log_r))
+  return cost, weight, predicted, log_r
+
+
+def _is_near(q: Array, d: Array) -> Array:
+  return (q > 0) & (jnp.abs(d) < 0.5)
+
+
+def _cost(q: Array, p: Array, d: Array, log_r: Array) -> Array:
+  """Returns q (d - ln(1 + d)) with 1 + d = p / q, all of them known; it is p where q is zero.
+
+  Numerics: ln(1 + d) = 2 artanh(z) with z = d / (2 + d), by its series where |d| < 1/2.
+  """
+  near = _is_near(q, d)
+  small = jnp.where(near, d, 0.0)
+  z = small / (2.0 + small)
+  series = jnp.polyval(jnp.asarray(_ARTANH), z * z)
+  return jnp.where(near, q * z * (small - 2.0 * z * z * series), p - q - q * jnp.where(q > 0, log_r, 0.0))
 
 
 def kl_rate(
@@ -139,19 +243,22 @@ def kl_rate(
   T KL for T -> infinity is (beta / K) sum_(j != u) [r_j' - r_j + r_j ln(r_j / r_j')], r = q / q_u, r' = p / p_u.
   Collecting terms it equals (beta / (K q_u)) (y - 1 - ln y + KL(q || p)) with y = q_u / p_u, both parts non-negative.
 
-  Numerics: y - 1 is taken from alpha_bar (1{x = u} - prediction_u) / p_u, without cancellation. KL(q || p) has an
-  error of about 1e-7, which beta enlarges near t = 1, where the caller stops short.
+  Numerics: both parts are sums of terms r - 1 - ln r as in `kl`, with the same accuracy at all t from 1e-7 to 0.9999.
   """
   keep, lost = align(level, x.ndim)
   k, same = num_classes, x == x_t
-  log_p = _mixed(log_x0, level)
-  q_u, p_u = lost / k + jnp.where(same, keep, 0.0), jnp.exp(categorical.take(log_p, x_t))
-  excess = keep * (jnp.where(same, 1.0, 0.0) - jnp.exp(categorical.take(log_x0, x_t))) / p_u
-  q_x = keep + lost / k
-  entropy = -(lost / k * (k - 1) * jnp.log(lost / k) + q_x * jnp.log(q_x))
-  divergence = -entropy - lost / k * log_p.sum(-1) - keep * categorical.take(log_p, x)
+  log_x, log_u = categorical.take(log_x0, x), categorical.take(log_x0, x_t)
+  q_u, log_pu = lost / k + jnp.where(same, keep, 0.0), _log_mixed(log_u, keep, lost / k)
+  log_keep, one = jnp.log(keep), jnp.ones(x.shape)
+  excess = jnp.where(same, jnp.exp(log_keep - log_pu) * -jnp.expm1(log_u), -jnp.exp(log_keep + log_u - log_pu))
+  of_x_t = _cost(one, 1.0 + excess, excess, jnp.log(q_u) - log_pu)
+
+  q_x, log_px = keep + lost / k, _log_mixed(log_x, keep, lost / k)
+  of_x = _cost(q_x, jnp.exp(log_px), jnp.expm1(log_x) * keep / q_x, log_px - jnp.log(q_x))
+  nothing = jnp.zeros(x.shape)
+  numbers = _Others(keep, lost / k, spread=one, true=lost / k, scale=k / lost, start=nothing, shift=nothing)
   beta = align(Level(slope, slope), x.ndim).keep / keep
-  return beta / (k * q_u) * (excess - jnp.log1p(excess) + divergence)
+  return beta / (k * q_u) * (of_x_t + of_x + _cost_of_others(log_x0, x, x, numbers))
 
 
 def prior_sample(
@@ -169,10 +276,11 @@ def prior_log_prob(x_t: Int[Array, "batch *event"], *, num_classes: int) -> Floa
 def prior_kl(x: Int[Array, "batch *event"], level: Level, *, num_classes: int) -> Float[Array, "batch *event"]:
   """Returns KL(q(x_T | x) || uniform) in nats per position, about alpha_bar^2 (K - 1) / 2 when that is small.
 
-  Numerics: written as sum_j q_j log(K q_j) with log1p, so that the tiny value is not lost to rounding.
+  Numerics: a sum of terms r - 1 - ln r as in `kl`, so that a tiny value keeps its digits.
   """
   keep, lost = align(level, x.ndim)
   k = num_classes
-  at_x, elsewhere = (1 + (k - 1) * keep) / k, lost / k
-  lost_log = jnp.where(lost > 0, jnp.log1p(-jnp.where(lost > 0, keep, 0.0)), 0.0)
-  return jnp.broadcast_to(at_x * jnp.log1p((k - 1) * keep) + (k - 1) * elsewhere * lost_log, x.shape)
+  more, uniform, safe = (k - 1) * keep, jnp.full_like(keep, 1 / k), jnp.where(lost > 0, lost, 1.0)
+  of_x = _cost((1 + more) / k, uniform, -more / (1 + more), -jnp.log1p(more))
+  of_other = _cost(lost / k, uniform, keep / safe, -jnp.log(safe))
+  return jnp.broadcast_to(of_x + (k - 1) * of_other, x.shape)

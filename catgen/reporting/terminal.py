@@ -83,15 +83,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
   return "\n".join([line(titles), "  ".join("-" * w for w in widths), *map(line, cells)])
 
 
-def plus_minus(value: float, error: float | None, digits: int = 4) -> str:
-  """Returns "2.8571 ± 0.0031", or "± ?" where the error is unknown (None or NaN).
+def plus_minus(value: float | None, error: float | None, digits: int = 4) -> str:
+  """Returns "2.8571 ± 0.0031", with "?" for what is unknown (None or NaN), as where an example is impossible.
 
   Example:
     >>> plus_minus(2.85714, 0.0031)
     '2.8571 ± 0.0031'
   """
-  known = error is not None and error == error
-  return f"{value:.{digits}f} ± {f'{error:.{digits}f}' if known else '?'}"
+  return " ± ".join("?" if each is None or each != each else f"{each:.{digits}f}" for each in (value, error))
 
 
 def corrections(

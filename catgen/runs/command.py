@@ -4,6 +4,7 @@ Keyword-only parameters are flags. The others are supplied: `run` is loaded from
 is --workdir, `config` is --config with what overrides it. `say`, `progress` and `color` are the terminal's.
 """
 
+import contextlib
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from catgen.config import Configuration, describe, from_values, load_config
 from catgen.config.arguments import Argument, arguments_of, converted
 from catgen.interfaces import InputError
+from catgen.runs import memory
 from catgen.runs.load import load
 from catgen.runs.record import has_record, read_record
 from catgen.training.signals import Stopped, saving_ends_nothing
@@ -79,11 +81,13 @@ def perform(
     keywords["config"] = _configuration(chosen, values, overrides).values
   if "run" in supplied:
     loading = {each.name: values[each.name] for each in arguments_of(load, leave_out=TERMINAL)}
-    keywords["run"] = load(_workdir(values, None), **loading, say=terminal["say"])
+    with memory.explained():
+      keywords["run"] = load(_workdir(values, None), **loading, say=terminal["say"])
   if "workdir" in supplied:
     keywords["workdir"] = _workdir(values, parameters["workdir"].default)
   try:
-    record = chosen.function(**keywords)
+    with _memory(keywords):
+      record = chosen.function(**keywords)
   except Stopped as stop:
     terminal["say"](str(stop))
     return stop.code
@@ -105,6 +109,15 @@ def _configuration(command: Command, values: Mapping[str, Any], overrides: Mappi
     data = {key: value for key, value in config["data"].items() if key != "split_rule"}  # training finds it again
     return from_values(workdir, {**config, "data": data}, changes)
   raise InputError("--config is not set; give a configuration, for example --config=quickstart")
+
+
+def _memory(keywords: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+  """Returns what turns running out of memory in a command into a line."""
+  if "config" in keywords:
+    return memory.explained(lambda: memory.of_training(keywords["config"]))
+  if "run" in keywords:
+    return memory.explained(lambda: memory.of_run(keywords["run"], keywords))
+  return memory.explained()
 
 
 def _data(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -265,8 +265,8 @@ def _cells(row: Mapping[str, Any], *, first: bool) -> list[str]:
     row["family"],
     str(row["seeds"]),
     f"{row['parameters']:,}",
-    f"{row['bits']:.4f}",
-    *(_error(row[key]) for key in ("data_error", "monte_carlo_error", "seed_error")),
+    _number(row["bits"]),
+    *(_number(row[key]) for key in ("data_error", "monte_carlo_error", "seed_error")),
     f"{row['estimator']}{draws}",
     f"{row['num_examples']:,}",
     "" if first else terminal.plus_minus(row["difference"], row["difference_error"]),
@@ -276,5 +276,5 @@ def _cells(row: Mapping[str, Any], *, first: bool) -> list[str]:
   ]
 
 
-def _error(value: float) -> str:
+def _number(value: float) -> str:
   return "?" if math.isnan(value) else f"{value:.4f}"

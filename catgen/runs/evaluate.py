@@ -196,7 +196,7 @@ def shown(record: Mapping[str, Any]) -> str:
       terminal.plus_minus(record["value"], record["monte_carlo_error"]),
       "standard error of the estimate (Monte Carlo)",
     ],
-    *[[f"  {name}", f"{round(value, 4) + 0.0:.4f}", "term"] for name, value in record["terms"].items()],
+    *[[f"  {name}", _shown(value), "term"] for name, value in record["terms"].items()],
   ]
   heading = (
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
@@ -213,6 +213,10 @@ def shown(record: Mapping[str, Any]) -> str:
       f"and {invalid['examples']:.0%} of the examples, in {invalid['num_samples']} samples"
     )
   return "\n".join([heading, terminal.table(["unit", "value", "meaning"], rows), *notes])
+
+
+def _shown(value: float | None) -> str:
+  return "?" if value is None else f"{round(value, 4) + 0.0:.4f}"
 
 
 def describe_watched(watched: Watched) -> str:

@@ -478,7 +478,7 @@ def test_d4_diffusion_restricts_the_clean_category_given_the_noisy_ones(name):
   """Against the sum over all chains, each move being sum_x0 p(x_0 | x_t) q(x_s | x_t, x_0) by the definitions."""
   process, options, steps = name.split(",")[0], DIFFUSION[name], 3
   spec = spec_of(neighbor, process=process, num_steps=steps)
-  params, kept = table(spec.process.num_states, 3), SCHEDULES["linear"].make().table(steps)
+  params, kept = table(spec.process.num_states, 3), SCHEDULES["linear"].make().table(steps).keep
 
   def predict(states, t):
     logits = np.asarray(params, np.float64)[states[:, ::-1]] * (1 + (t - 1) / steps)

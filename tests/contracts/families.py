@@ -98,14 +98,14 @@ def _diffusion(
   exactly = partial(exact.diffusion, process, event.num_classes, math.prod(event.shape))
   if options["num_steps"]:
     literal = options.get("last_step") == "literal"
-    probs = exactly(kept.table(T), lambda s, t: predict(s, (t - 1) / T), literal)
+    probs = exactly(kept.table(T).keep, lambda s, t: predict(s, (t - 1) / T), literal)
     return made(probs, probs)
-  stepped = exactly(kept.table(CONTINUOUS_STEPS), lambda s, t: predict(s, t / CONTINUOUS_STEPS))
+  stepped = exactly(kept.table(CONTINUOUS_STEPS).keep, lambda s, t: predict(s, t / CONTINUOUS_STEPS))
   if process == "absorbing":
     quantiles = (np.arange(1000) + 0.5) / 1000  # the network's fastest waves turn 600 times
     times = np.interp(quantiles, kept.lost(np.linspace(0, 1, 10_001), np), np.linspace(0, 1, 10_001))
     return made(exact.masked_in_continuous_time(event.num_classes, times, predict), stepped)
-  return made(exactly(kept.table(2000), lambda s, t: predict(s, (t - 0.5) / 2000)), stepped)
+  return made(exactly(kept.table(2000).keep, lambda s, t: predict(s, (t - 0.5) / 2000)), stepped)
 
 
 def _autoregressive(name: str) -> Family:

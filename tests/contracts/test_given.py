@@ -62,7 +62,7 @@ def diffusion(process: str, schedule: str) -> Member:
   chosen = {"process": PROCESSES[process](), "schedule": SCHEDULES[schedule]()}
   model = MODELS["diffusion"].make(event=PAIR, network=transformer(), num_steps=T, **chosen)
   params, state = started(model)
-  spec, table = model.sample.args[0], SCHEDULES[schedule].make().table(T)
+  spec, table = model.sample.args[0], SCHEDULES[schedule].make().table(T).keep
 
   @jax.jit
   def log_x0(states, time, given):

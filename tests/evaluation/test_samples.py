@@ -43,7 +43,9 @@ def test_frequencies_and_divergence_by_hand():
   valid = np.array([[True, True, True, False]])
   found, other = samples.frequencies(batch_of(x, valid), 2), samples.frequencies(batch_of(data), 2)
   np.testing.assert_allclose(found.classes, [2 / 3, 1 / 3])
-  np.testing.assert_allclose(found.pairs, [1 / 2, 1 / 2, 0, 0])  # 00, 01; what follows the third does not count
+  np.testing.assert_allclose(
+    found.pairs.among(np.arange(2)), [[1 / 2, 1 / 2], [0, 0]]
+  )  # 00, 01; what follows the third does not count
 
   def by_hand(p):
     return -sum(share * np.log2(share) for share in p)
@@ -61,11 +63,16 @@ def test_neighbors_in_maps_are_counted_to_the_right_and_below():
   valid = np.array([[[True, True, True], [True, True, False]]])
   found = samples.frequencies(batch_of(x, valid), 2)
   np.testing.assert_allclose(found.classes, [3 / 5, 2 / 5])
-  np.testing.assert_allclose(found.pairs, [1 / 3, 1 / 3, 0, 1 / 3])  # 00 in the second row, 01 and 11 in the first
-  np.testing.assert_allclose(found.pairs_below, [1 / 2, 0, 1 / 2, 0])  # 0 above 0, 1 above 0; the third is invalid
+  np.testing.assert_allclose(
+    found.pairs.among(np.arange(2)), [[1 / 3, 1 / 3], [0, 1 / 3]]
+  )  # 00 in the second row, 01 and 11 in the first
+  np.testing.assert_allclose(
+    found.pairs_below.among(np.arange(2)), [[1 / 2, 0], [1 / 2, 0]]
+  )  # 0 above 0, 1 above 0; the third is invalid
   turned = samples.frequencies(batch_of(x.swapaxes(1, 2), valid.swapaxes(1, 2)), 2)
-  np.testing.assert_array_equal(turned.pairs, found.pairs_below)
-  np.testing.assert_array_equal(turned.pairs_below, found.pairs)
+  for one, other in ((turned.pairs, found.pairs_below), (turned.pairs_below, found.pairs)):
+    np.testing.assert_array_equal(one.codes, other.codes)
+    np.testing.assert_array_equal(one.shares, other.shares)
   assert samples.frequencies(batch_of(x[:, 0], valid[:, 0]), 2).pairs_below is None
 
 

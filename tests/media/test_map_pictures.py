@@ -188,7 +188,7 @@ def test_statistics_name_sets_categories_and_directions(tmp_path, monkeypatch):
   figures = []
   monkeypatch.setattr(map_statistics, "save", lambda figure, path: figures.append(figure))
   classes = {"data": np.array([0.5, 0.3, 0.2]), "samples": np.array([0.6, 0.399, 0.001])}
-  pairs = {"below": {name: np.outer(shares, shares).reshape(-1) for name, shares in classes.items()}}
+  pairs = {"below": {name: np.outer(shares, shares) for name, shares in classes.items()}}
   map_statistics.map_statistics(classes, pairs, tmp_path / "x.png", legend=LEGEND)
   bars, shares, quotient, *_ = figures[0].axes
   assert [label.get_text() for label in bars.get_yticklabels()] == list(LEGEND.names)
@@ -206,7 +206,7 @@ def test_statistics_name_sets_categories_and_directions(tmp_path, monkeypatch):
 def test_statistics_are_a_picture_for_few_and_many_categories(number, tmp_path):
   shares = np.full(number, 1 / number)
   sets = {"data": shares, "samples": shares}
-  pairs = {name: np.outer(shares, shares).reshape(-1) for name in sets}
+  pairs = {name: np.outer(shares, shares) for name in sets}
   path, legend = tmp_path / "statistics.png", colors.legend_or_numbers(None, number)
   map_statistics.map_statistics(sets, {"right": pairs, "below": pairs}, path, legend=legend)
   width, height = Image.open(path).size

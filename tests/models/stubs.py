@@ -84,7 +84,7 @@ class Enumerated(NamedTuple):
 def enumerated(process: str, schedule: str, num_classes: int, num_steps: int, literal: bool = False) -> Enumerated:
   options = {"process": process, "schedule": schedule, "num_steps": num_steps, "literal": literal}
   spec = spec_of(neighbor, num_classes=num_classes, **options)
-  params, kept = table(spec.process.num_states, num_classes), SCHEDULES[schedule].make().table(num_steps)
+  params, kept = table(spec.process.num_states, num_classes), SCHEDULES[schedule].make().table(num_steps).keep
   logits = np.asarray(params, np.float64)
 
   def predict(states, t, time=None):

@@ -57,7 +57,7 @@ def told(found):
 @pytest.mark.parametrize("level", [0.0, 0.02, 0.2, 0.5])
 def test_the_step_is_the_one_that_leaves_as_much(schedule, level):
   found = answer(telling, None, X, level, shape=(4,), schedule=schedule, num_steps=20)
-  kept = SCHEDULES[schedule].make().table(20)[1:]
+  kept = SCHEDULES[schedule].make().table(20).keep[1:]
   nearest = np.abs(kept - (1 - level * K / (K - 1))).argmin()  # of step nearest + 1, told the one before
   np.testing.assert_allclose(told(found), nearest / 20, atol=1e-5)
 

@@ -32,7 +32,7 @@ FEWER = {
 def test_samples_in_fewer_steps_follow_the_product_of_those_moves(process, schedule, num_steps, times, literal):
   spec = spec_of(neighbor, process=process, schedule=schedule, num_steps=num_steps, literal=literal)
   params, last = table(spec.process.num_states, 3), num_steps or times[-1]
-  kept, logits = SCHEDULES[schedule].make().table(last)[times], np.asarray(params, np.float64)
+  kept, logits = SCHEDULES[schedule].make().table(last).keep[times], np.asarray(params, np.float64)
 
   def predict(states, move):
     """Discrete models are told the step before over T, continuous ones the time itself."""

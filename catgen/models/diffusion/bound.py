@@ -9,12 +9,12 @@ from jaxtyping import Array, Float, Key
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, Profile, PyTree
 from catgen.keys import fold_in
-from catgen.models.diffusion.spec import Spec, add_terms, for_batch, predict
+from catgen.models.diffusion.spec import Spec, add_terms, costs, for_batch
 from catgen.processes import time_sampling
 from catgen.processes.schedules import continuous_level
 
 # Continuous time ends here, where the prior's KL is taken: the bound is exact, and alpha_bar > 0 can be divided by.
-_LAST_TIME, _FIRST_TIME = 1 - 1e-4, 1e-7
+_LAST_TIME, FIRST_TIME = 1 - 1e-4, 1e-7
 
 
 def discrete_bound(
@@ -63,11 +63,14 @@ def continuous_bound(
   spec = for_batch(spec, batch)
   key_time, key_noise, key_network = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
   last = 1.0 if spec.process.needs_zero_end else _LAST_TIME
-  t = jnp.maximum(_uniforms(key_time, strata, time_sampler) * last, _FIRST_TIME)
+  t = jnp.maximum(_uniforms(key_time, strata, time_sampler) * last, FIRST_TIME)
   level, slope = continuous_level(spec.schedule, t)
   x_t = spec.process.corrupt(key_noise, batch.x, level)
-  log_x0 = predict(spec, params, x_t, t, batch.valid, key_network if train else None)
-  rates = spec.process.kl_rate(x_t, batch.x, log_x0, level, slope)
+
+  def rate(log_x0: Array, x_t: Array, x: Array) -> Array:
+    return spec.process.kl_rate(x_t, x, log_x0, level, slope)
+
+  rates = costs(spec, params, batch, x_t, t, rate, key_network if train else None)
   last_level, _ = continuous_level(spec.schedule, jnp.full(t.shape, last))
   terms = {
     "diffusion": -sum_valid(rates, batch.valid) * last,

@@ -20,13 +20,14 @@ from jaxtyping import Array, Bool
 from catgen.interfaces import Batch, EventSpec, InputError, Model, PyTree
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
-from catgen.models.diffusion.bound import continuous_bound, discrete_bound, full_bound
+from catgen.models.diffusion.bound import FIRST_TIME, continuous_bound, discrete_bound, full_bound
 from catgen.models.diffusion.denoising import denoise
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.models.diffusion.spec import make_spec
 from catgen.models.diffusion.weights import log_weight, order_log_weight
 from catgen.networks.roles import Denoiser
 from catgen.processes import PROCESSES, SCHEDULES, Process, Schedule, time_sampling
+from catgen.processes.schedules import check_first
 
 _UNIFORM, _COSINE = PROCESSES["uniform"](), SCHEDULES["cosine"]()
 
@@ -61,6 +62,7 @@ def diffusion(
   """
   kernel, kept = process(event.num_classes), schedule()
   _check(kernel, kept, num_steps, last_step, time_sampler)
+  check_first(kept, 1 / num_steps if num_steps else FIRST_TIME)
   module = functional(
     lambda rngs: Denoiser(network, event.shape, kernel.num_states, event.num_classes, event.given, rngs=rngs)
   )

@@ -24,7 +24,7 @@ from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.models.diffusion.spec import Spec, predict
 from catgen.processes.levels import Span
-from catgen.processes.schedules import spans
+from catgen.processes.schedules import sampled, spans
 
 _CONTINUOUS_STEPS = 256  # default number of steps where the model itself has none
 
@@ -51,8 +51,7 @@ def _moves(spec: Spec, options: SampleOptions) -> _Moves:
       raise InputError(f"num_steps is {num_moves}; use at least 1")
     times = np.arange(num_moves + 1)
     grid = times / num_moves
-    lost = spec.schedule.lost(grid, np)
-    table, told = np.where(lost < 0.5, 1 - lost, spec.schedule.keep(grid, np)), grid[1:]
+    table, told = sampled(spec.schedule.keep, spec.schedule.lost, grid), grid[1:]
   backwards: Span = jax.tree.map(lambda values: values[::-1].copy(), spans(table, times))
   frame = np.full(num_moves, options.num_frames)
   if options.num_frames > 1:

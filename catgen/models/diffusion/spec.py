@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float64, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import refuse_scored
 from catgen.distributions import categorical
@@ -27,7 +27,7 @@ class Spec(NamedTuple):
   network: Callable  # (params, x_t, conditions) -> logits
   literal_last_step: bool
   num_steps: int  # T; 0 = continuous time
-  table: Float64[np.ndarray, "levels"]  # alpha_bar at steps 0..T
+  table: Level  # at steps 0..T, in float64
   spans: Span  # the moves t -> t - 1; entry t - 1
   last_level: Level  # at step T
   given: Int[Array, "batch attributes"] | None = None  # what the network is told of the examples
@@ -42,12 +42,13 @@ class Spec(NamedTuple):
   ) -> Float[Array, "batch *event"]:
     """Returns the loss L_t in nats per position at one step per example, with a fresh x_t."""
     span = self.span(t)
+
+    def cost(log_x0: Array, x_t: Array, x: Array) -> Array:
+      nats = self.process.kl(x_t, x, log_x0, span)
+      return last_step_nats(nats, log_x0, x, t) if self.literal_last_step else nats
+
     x_t = self.process.corrupt(key_noise, batch.x, span.t)
-    log_x0 = predict(self, params, x_t, step_time(t, self.num_steps), batch.valid, key_network)
-    nats = self.process.kl(x_t, batch.x, log_x0, span)
-    if not self.literal_last_step:
-      return nats
-    return last_step_nats(nats, log_x0, batch.x, t)
+    return costs(self, params, batch, x_t, step_time(t, self.num_steps), cost, key_network)
 
   def span(self, t: Int[Array, "*batch"]) -> Span:
     """Returns the noise levels of the move from step t to t - 1."""
@@ -57,8 +58,8 @@ class Spec(NamedTuple):
 def make_spec(
   event: EventSpec, process: Process, schedule: Schedule, num_steps: int, literal: bool, network: Callable
 ) -> Spec:
-  """Returns the spec, whose noise levels are the float64 table of alpha_bar rounded once to float32."""
-  table = schedule.table(num_steps) if num_steps else np.ones(1)
+  """Returns the spec, whose noise levels are the float64 table of the schedule rounded once to float32."""
+  table = schedule.table(num_steps) if num_steps else Level(np.ones(1), np.zeros(1))
   last = jax.tree.map(lambda values: values[-1], levels(table))
   return Spec(
     event, process, schedule, network, literal, num_steps, table, spans(table, np.arange(num_steps + 1)), last
@@ -87,6 +88,31 @@ def predict(
   """Returns the network's log-probabilities of the clean categories, in float32."""
   logits = spec.network(params, x_t, Conditions(valid=valid, keys=keys, given=spec.given, time=time))
   return jax.nn.log_softmax(logits.astype(jnp.float32))
+
+
+def costs(
+  spec: Spec,
+  params: PyTree,
+  batch: Batch,
+  x_t: Int[Array, "batch *event"],
+  time: Float[Array, "batch"],
+  cost: Callable[..., Array],
+  keys: Key[Array, "batch"] | None = None,
+) -> Float[Array, "batch *event"]:
+  """Returns cost(prediction, x_t, x) of every position in nats; in pieces of positions where there are many classes.
+
+  Args:
+    cost: of log-probabilities [batch, some positions, K] and states [batch, some positions], or of whole events.
+  """
+  pieces = categorical.num_pieces(len(x_t), x_t[0].size, spec.process.num_classes)
+  if pieces == 1:
+    return cost(predict(spec, params, x_t, time, batch.valid, keys), x_t, batch.x)
+  told = Conditions(valid=batch.valid, keys=keys, given=spec.given, time=time)
+
+  def of_logits(logits: Array, *states: Array) -> Array:
+    return cost(jax.nn.log_softmax(logits.astype(jnp.float32)), *states)
+
+  return spec.network(params, x_t, told, of_logits, x_t, batch.x, pieces=pieces, method="costs")
 
 
 def last_step_nats(

@@ -60,11 +60,7 @@ def cityscapes_source(
 
   Arguments as in `cityscapes`; `builder()` returns the class of its builder.
   """
-  if classes not in (8, len(LABELS)):
-    raise InputError(f"classes is {classes}; choose 8 (categories) or {len(LABELS)} (label ids)")
-  size = tuple(shape)
-  if size not in SIZES:
-    raise InputError(f"shape is {size}; choose (32, 64) or (128, 256), or read the folder by label_maps")
+  size = check_keys(classes, shape)
   prepared = builder()(path=path, shape=size, data_dir=data_dir)
   prepare(prepared)
   table = category_table(classes)
@@ -74,6 +70,16 @@ def cityscapes_source(
   legend = CATEGORIES if classes == 8 else CLASSES
   # rule 2, so that the SHA-256 of these maps stays what it was
   return array_source(arrays, "Cityscapes", classes, (0.9, 0.05, 0.05), legend=lambda *_: legend, split_rule=2)
+
+
+def check_keys(classes: int, shape: Sequence[int]) -> tuple[int, int]:
+  """Returns height and width in pixels; raises InputError for what Cityscapes does not come in."""
+  if classes not in (8, len(LABELS)):
+    raise InputError(f"classes is {classes}; choose 8 (categories) or {len(LABELS)} (label ids)")
+  size = tuple(shape)
+  if size not in SIZES:
+    raise InputError(f"shape is {size}; choose (32, 64) or (128, 256), or read the folder by label_maps")
+  return size
 
 
 def category_table(classes: int) -> UInt8[np.ndarray, "256"]:
