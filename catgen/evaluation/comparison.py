@@ -64,10 +64,10 @@ def read_evaluations(
     InputError: there is none, or its scores are missing.
   """
   found = {
-    (record["estimator"], record["num_draws"]): record
+    (record.get("estimator"), record.get("num_draws")): record
     for record in results.read_results(workdir)
-    if record["split"] == split
-    and estimator in (None, record["estimator"])
+    if record.get("split") == split
+    and estimator in (None, record.get("estimator"))
     and (context, given) == (record.get("context", 0), record.get("given", given))
   }
   if not found:

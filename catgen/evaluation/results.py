@@ -19,7 +19,7 @@ from catgen.interfaces import DataSource, InputError
 
 FILE_NAME = "results.json"
 SCORES_FOLDER = "scores"
-_NEEDED: Mapping[str, Any] = {  # what readers of a record rely on
+_TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "split": str,
   "estimator": str,
   "unit": str,
@@ -126,9 +126,10 @@ def read_results(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
   if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
     raise InputError(f"{path} is no list of results: move it away to start a new one")
   for number, record in enumerate(records, 1):
-    for name, kinds in _NEEDED.items():
-      if not isinstance(record.get(name), kinds) or isinstance(record[name], bool) != (kinds is bool):
-        raise InputError(f"{path}: {name} of record {number} is {record.get(name)!r}: mend it, or move the file away")
+    for name, kinds in _TYPES.items():
+      value = record.get(name)
+      if name in record and (not isinstance(value, kinds) or isinstance(value, bool) != (kinds is bool)):
+        raise InputError(f"{path}: {name} of record {number} is {value!r}: mend it, or move the file away")
   return records
 
 
@@ -141,7 +142,6 @@ def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) ->
   path = pathlib.Path(workdir) / FILE_NAME
   new = [without_nan(dict(record)) for record in records]
   replaced = {_identity(record) for record in new}
-  path.parent.mkdir(parents=True, exist_ok=True)
   with alone(path.parent):
     merged = [record for record in read_results(workdir) if _identity(record) not in replaced] + new
     with replacing(path) as file:

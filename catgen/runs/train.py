@@ -268,7 +268,7 @@ def _begin(
     if init_from is not None:
       state, ancestor = initial.taken(state, init_from, say)
       record = record._replace(lineage=(ancestor,))
-    return state, record
+    return state, record if old is None else _changed(old, record, 0, workdir, say)
   step = int(state.step)
   check_definition(old or record, checkpoints.identity(step), step, workdir)
   if old is None:
@@ -276,12 +276,19 @@ def _begin(
     return state, record
   if init_from is not None:
     initial.check_began_from(old, init_from, workdir)
-  new = continued(old, record, step, workdir)
-  for change in new.changes[len(old.changes) :]:
-    say(str(change))
+  new = _changed(old, record, step, workdir, say)
   for line in initial.changed_rates(old.config, new.config, step):
     say(line)
   return state, new
+
+
+def _changed(old: RunRecord, record: RunRecord, step: int, workdir: str, say: Callable[[str], None]) -> RunRecord:
+  """Returns the record of a run that goes on, and says what is changed in it."""
+  new = continued(old, record, step, workdir)
+  for change in new.changes:
+    if change not in old.changes:
+      say(str(change))
+  return new._replace(lineage=old.lineage or record.lineage)
 
 
 def _comfort(workdir: str) -> str:

@@ -143,7 +143,8 @@ def test_numbers_that_are_not_finite_are_null_at_any_depth(tmp_path, number):
 @pytest.mark.parametrize("key", results.IDENTITY)
 def test_each_part_of_the_identity_tells_evaluations_apart(tmp_path, key):
   results.add_results(tmp_path, ENTRY)
-  results.add_results(tmp_path, {**ENTRY, key: "other", "value": 2.5})
+  other = {bool: not ENTRY.get(key), int: 12345}.get(type(ENTRY.get(key)), "other")
+  results.add_results(tmp_path, {**ENTRY, key: other, "value": 2.5})
   assert [entry["value"] for entry in results.read_results(tmp_path)] == [1.5, 2.5]
   results.add_results(tmp_path, {**ENTRY, "note": "again"})
   assert [entry["value"] for entry in results.read_results(tmp_path)] == [2.5, 1.5]  # replaced, as the newest
