@@ -64,7 +64,7 @@ def read_evaluations(
     InputError: there is none, or its scores are missing.
   """
   found = {
-    (record.get("estimator"), record.get("num_draws")): record
+    (str(record.get("estimator")), int(record.get("num_draws", 0))): record
     for record in results.read_results(workdir)
     if record.get("split") == split
     and estimator in (None, record.get("estimator"))

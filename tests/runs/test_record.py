@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pathlib
 
 import pytest
 
@@ -116,6 +117,12 @@ def test_every_key_of_every_configuration_has_a_rule_of_its_own():
   for key in changes.flat(CONFIG):
     assert rule_of(key).reason != "it is not known", key
   assert changes_between(CONFIG, copy.deepcopy(CONFIG), 0, "") == ()
+
+
+def test_the_table_in_the_docs_is_that_of_the_rules():
+  text = (pathlib.Path(__file__).parents[2] / "docs" / "CONFIGURATION.md").read_text()
+  rows = [line for line in text.splitlines() if line.startswith("| `")]
+  assert rows == [f"| `{rule.keys}` | {rule.meaning} | {rule.reason} |" for rule in changes.RULES]
 
 
 def test_the_identity_leaves_out_the_seed_and_where_the_data_lie():
