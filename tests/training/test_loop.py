@@ -18,7 +18,7 @@ from tests.training.trainer import Setting, build, run_steps
 ONE = Setting(devices=1)
 
 
-def run(workdir, *, num_steps=12, batches=None, periods=None, checkpoints=None, **hooks):
+def run(workdir, *, num_steps=12, batches=None, periods=None, checkpoints=None, skip_nonfinite=0, **hooks):
   trainer = build("denoiser", ONE)
   state = trainer.init()
   if checkpoints is not None:
@@ -34,6 +34,7 @@ def run(workdir, *, num_steps=12, batches=None, periods=None, checkpoints=None, 
     checkpoints=checkpoints,
     periods=periods,
     hooks=Hooks(**hooks),
+    skip_nonfinite=skip_nonfinite,
   )
 
 
@@ -123,6 +124,42 @@ def test_a_step_that_is_not_finite_stops_and_leaves_what_repeats_it(tmp_path, ba
   key = jax.random.wrap_key_data(evidence["key"])
   _, metrics = trainer.train_step(good, trainer.place(batch), key)
   assert metrics["non_finite"]
+
+
+def poisoned(start, bad):
+  for step, batch in enumerate(toys.batches(start), start):
+    yield poison(batch) if step in bad else batch
+
+
+def test_b2_so_many_steps_that_are_not_finite_are_left_out_counted_and_kept(tmp_path):
+  reports, said = {}, []
+  options = {"report": reports.__setitem__, "say": said.append, "periods": Periods(report=4, checkpoint=5)}
+  with Checkpointer(tmp_path) as checkpoints:
+    result = run(
+      tmp_path, num_steps=8, batches=poisoned(0, {3, 6}), skip_nonfinite=2, checkpoints=checkpoints, **options
+    )
+    assert checkpoints.steps() == [5, 8]
+  assert (result.step, int(result.state.step)) == (8, 8)
+  assert {step: report["skipped_steps"] for step, report in reports.items()} == {4: 1.0, 8: 2.0}
+  assert np.isfinite([report["bits"] for report in reports.values()]).all()
+  assert [line.partition(": nats nan")[0] for line in said] == [f"warning: step {step} was skipped" for step in (3, 6)]
+  trainer = build("denoiser", ONE)
+  state, skip = trainer.init(), {3, 6}
+  for step, batch in zip(range(8), toys.batches(0), strict=False):
+    if step in skip:
+      state = state._replace(step=state.step + 1)  # nothing else moves
+    else:
+      state, _ = trainer.train_step(state, trainer.place(batch), trainer.key)
+  chex.assert_trees_all_equal(jax.device_get(result.state), jax.device_get(state))
+  for step in skip:
+    assert json.loads((tmp_path / "nonfinite" / str(step) / "metrics.json").read_text())["skipped"]
+  with Checkpointer(tmp_path) as checkpoints, pytest.raises(InputError, match="step 8: loss or gradient is not finite"):
+    # those that were skipped before a restart count
+    run(tmp_path, batches=poisoned(8, {8}), skip_nonfinite=2, checkpoints=checkpoints, say=quiet)
+
+
+def quiet(line):
+  """Says nothing."""
 
 
 def test_a_validation_that_fails_costs_no_step(tmp_path):
