@@ -160,7 +160,7 @@ def numbered(text: str, ids: Sequence[int], names: Sequence[str] = ()) -> tuple[
       found.append(ids.index(int(entry)))
     else:
       known = f"0 to {ids[-1]}" if ids == range(len(ids)) else _shortened(list(map(str, ids)))
-      known += f", or {_shortened(names)}" if names else ""
+      known += f", or {_shortened(names)}" if any(map(str.__ne__, names, map(str, ids))) else ""
       raise InputError(f"there is no category {entry!r}; the categories are {known}")
   return tuple(found)
 

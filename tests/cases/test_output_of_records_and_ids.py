@@ -183,6 +183,8 @@ def test_d4_categories_are_forbidden_by_the_ids_that_a_user_has():
   media = media_of(EventSpec((2, 2), 3), integer_codec(3, (2, 2), None, labels), "pixel")
   assert media.named("24, -7,1099511627776") == (1, 0, 2)
   refused("no category '1'; the categories are -7, 24, 1099511627776", media.named, "24,1")
+  named_by_ids = integer_codec(3, (2, 2), Legend(("-7", "24", "1099511627776"), ("#000000",) * 3), labels)
+  refused("are -7, 24, 1099511627776$", media_of(EventSpec((2, 2), 3), named_by_ids, "pixel").named, "1")
   legend = Legend(("void", "road", "sky"), ("#000000", "#804080", "#4682b4"))
   media = media_of(EventSpec((2, 2), 3), integer_codec(3, (2, 2), legend, labels), "pixel")
   assert media.named("sky, 24") == (2, 1)
