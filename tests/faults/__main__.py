@@ -29,8 +29,9 @@ def main() -> int:
   parser.add_argument("--seed", type=int, default=0, help="of which faults come when")
   parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "catgen-faults")
   parser.add_argument("--only", type=int, default=None, help="number of the round to repeat")
+  parser.add_argument("--kind", action="append", default=[], help="draw only this kind of fault; may be repeated")
   given = parser.parse_args()
-  campaign = Campaign(given.folder, given.kills, given.others, given.seed)
+  campaign = Campaign(given.folder, given.kills, given.others, given.seed, kinds=tuple(given.kind))
   campaign.run(given.only)
   print(campaign.table())
   return 1 if campaign.failures else 0

@@ -67,10 +67,19 @@ class Outcome(NamedTuple):
 class Campaign:
   """Faults in a folder, which keeps the undisturbed runs and the outcomes so far."""
 
-  def __init__(self, folder: pathlib.Path, kills: int, others: int, seed: int, say: Callable[[str], Any] = print):
+  def __init__(
+    self,
+    folder: pathlib.Path,
+    kills: int,
+    others: int,
+    seed: int,
+    say: Callable[[str], Any] = print,
+    kinds: tuple[str, ...] = (),
+  ):
+    """Plans the faults; of `kinds` alone where some are given."""
     self.folder, self.seed, self._say = folder, seed, partial(say, flush=True) if say is print else say
-    self.subjects, self.rounds = make_subjects(folder / "data"), planned(kills, others, seed)
-    self._log = folder / f"outcomes-{kills}-{others}-{seed}.jsonl"
+    self.subjects, self.rounds = make_subjects(folder / "data"), planned(kills, others, seed, kinds)
+    self._log = folder / f"outcomes-{'-'.join(map(str, (kills, others, seed, *kinds)))}.jsonl"
     self.outcomes: list[Outcome] = []
     if self._log.exists():
       self.outcomes = [Outcome(*json.loads(line)) for line in self._log.read_text().splitlines()]
@@ -186,10 +195,13 @@ class Campaign:
         raise Lost(f"{path.name} differs")
 
 
-def planned(kills: int, others: int, seed: int) -> list[Round]:
+def planned(kills: int, others: int, seed: int, kinds: tuple[str, ...] = ()) -> list[Round]:
   """Returns the rounds: of each kind of fault its share, shuffled, text and maps in turn."""
+  if unknown := set(kinds) - FAULTS.keys():
+    raise SystemExit(f"there are no faults of kind {'; '.join(unknown)}; there are: {'; '.join(FAULTS)}")
   rng = random.Random(seed)
-  drawn = [*_shares(KILLS, kills, rng), *_shares(OTHERS, others, rng)]
+  among = [{name: fault for name, fault in each.items() if not kinds or name in kinds} for each in (KILLS, OTHERS)]
+  drawn = [*_shares(among[0], kills, rng), *_shares(among[1], others, rng)]
   rng.shuffle(drawn)
   peers = [name for name in drawn if name == "dead peer"]
   drawn = [name for name in drawn if name != "dead peer"]
@@ -207,6 +219,8 @@ def _is_of_a_finished_run(name: str) -> bool:
 
 def _shares(kinds: dict[str, tuple[float, Fault]], number: int, rng: random.Random) -> list[str]:
   """Returns that many names, each about as often as its share says."""
+  if number == 0:
+    return []
   names = list(kinds)
   counts = [int(number * kinds[name][0]) for name in names]
   rest = rng.choices(names, [kinds[name][0] for name in names], k=number - sum(counts))

@@ -6,7 +6,7 @@ import signal
 import time
 
 from tests.faults.checks import no_traceback
-from tests.faults.scene import Lost, Running, Scene
+from tests.faults.scene import Lost, Running, Scene, by_name
 from tests.faults.training_faults import NOT_HERE, Fault
 from tests.tiny_run import command
 
@@ -55,12 +55,14 @@ def stopped(begin) -> Fault:
   def fault(scene: Scene) -> str:
     before, number = _content(scene), scene.rng.choice([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     running = begin(scene)
-    silent = not running.said
+    silent, done = not running.said, running.ended or "written to" in running.said
     running.send(number)
     code = running.wait()
     if not (silent and number == signal.SIGINT):
       no_traceback(running)
     _unharmed(scene, before)
+    if code == 0 and not done:
+      raise Lost(f"{by_name(number)} was not heard: {running.said[-2000:]}")
     if code == 0:
       return "came after the end"
     if code not in (-number, 128 + number):

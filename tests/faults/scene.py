@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.signals import STOPPING
 from tests import compiling
 from tests.addresses import free_address
 from tests.faults.subjects import Subject
@@ -30,6 +31,9 @@ class Running:
 
   def __init__(self, words: Sequence[str], log: pathlib.Path):
     self.log, self.began_at = log, time.monotonic()
+    for number in STOPPING:  # a shell starts what is in the background deaf to Ctrl-C, which would be inherited
+      if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
     with open(log, "wb") as file:
       self.process = subprocess.Popen(
         words, env={**environment(), **compiling.cached()}, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT

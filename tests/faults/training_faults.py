@@ -14,6 +14,7 @@ from tests.faults.scene import Lost, Running, Scene, by_name
 
 Fault = Callable[..., str]  # of a scene
 Moment = Callable[[Scene], Running]
+_LAST_STEPS = 200  # in which a signal may come when all is done but the writing
 NOT_HERE = "left out: "  # how the outcome begins of a fault that this machine does not allow
 
 
@@ -37,6 +38,8 @@ def told_to_stop(number: int) -> Fault:
     if not (silent and number == signal.SIGINT):
       no_traceback(running)
     nothing_lost(scene, reached)
+    if code == 0 and reached < scene.subject.num_steps - _LAST_STEPS:
+      raise Lost(f"{by_name(number)} after step {reached} was not heard")
     if code == 0:
       return "came after the end"
     if code == 128 + number and running.has_begun:
