@@ -93,7 +93,7 @@ class Stack(nnx.Module):
 
   def _features(
     self, h: Float[Array, "batch *event inputs"], conditions: Conditions
-  ) -> Float32[Array, "batch *event features"]:
+  ) -> Float32[Array, "batch *places features"]:
     if self.time is not None and conditions.time is not None:
       h, conditions = _added(h, self.time(conditions.time)), conditions._replace(time=None)
     return self.trunk(self._with_given(h, conditions.given), conditions)
