@@ -61,6 +61,8 @@ def stopped(begin) -> Fault:
     if not (silent and number == signal.SIGINT):
       no_traceback(running)
     _unharmed(scene, before)
+    if silent and code != 0:
+      return f"ended while Python was loading, exit code {code}"
     if code == 0 and not done:
       raise Lost(f"{by_name(number)} was not heard: {running.said[-2000:]}")
     if code == 0:

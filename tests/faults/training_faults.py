@@ -38,6 +38,8 @@ def told_to_stop(number: int) -> Fault:
     if not (silent and number == signal.SIGINT):
       no_traceback(running)
     nothing_lost(scene, reached)
+    if silent and code != 0:  # as Python or a library then ends, by a crash of theirs too
+      return f"ended while Python was loading, exit code {code}"
     if code == 0 and reached < scene.subject.num_steps - _LAST_STEPS:
       raise Lost(f"{by_name(number)} after step {reached} was not heard")
     if code == 0:
