@@ -2,14 +2,35 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from catgen.interfaces import InputError
 
 Path = str | os.PathLike[str]
+_DIGITS = 19  # of a whole number of 63 bits
+DAMAGED_ARRAYS = (  # what NumPy and zipfile raise for files that are damaged or hold something else
+  ValueError,
+  OSError,
+  EOFError,
+  KeyError,
+  TypeError,
+  OverflowError,
+  RuntimeError,
+  MemoryError,
+  SyntaxError,
+  tokenize.TokenError,
+  struct.error,
+  zlib.error,
+  zipfile.BadZipFile,
+)
 _STREAMS: dict[Path, int] = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
 
 
@@ -55,6 +76,24 @@ def write_error(
     cannot write runs/a: No space left on device; free space or choose another work directory
   """
   return InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {remedy}")
+
+
+def from_json(content: str | bytes) -> Any:
+  """Returns what a JSON file of a run says.
+
+  Raises:
+    ValueError: it is no JSON, is nested too deeply, or has a whole number of more than 19 digits, as no count is.
+  """
+  try:
+    return json.loads(content, parse_int=_whole)
+  except RecursionError as error:
+    raise ValueError("it is nested too deeply") from error
+
+
+def _whole(digits: str) -> int:
+  if len(digits) > _DIGITS:
+    raise ValueError(f"the number {digits[:_DIGITS]}... has {len(digits)} digits")
+  return int(digits)
 
 
 @contextlib.contextmanager

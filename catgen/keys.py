@@ -6,8 +6,27 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from catgen.interfaces import InputError
+
 Number = Array | np.integer | int
 Keys = TypeVar("Keys", Key[Array, "batch"], Key[Array, "batch"] | None)
+
+
+def root_key(seed: int) -> Key[Array, ""]:
+  """Returns the key of all draws of a seed. Raises InputError for a number that is no seed, see `checked_seed`."""
+  return jax.random.key(checked_seed(seed))
+
+
+def checked_seed(seed: int) -> int:
+  """Returns a seed; raises InputError unless it lies in 0 .. 2^63 - 1.
+
+  Example:
+    >>> checked_seed(7)
+    7
+  """
+  if not 0 <= seed < 2**63:
+    raise InputError(f"seed is {seed}; it must be at least 0, and less than 2^63")
+  return seed
 
 
 def example_keys(key: Array, index: Int[Array, "batch"]) -> Key[Array, "batch"]:

@@ -10,7 +10,7 @@ from absl import logging
 from catgen.config.arguments import help_text, split_overrides
 from catgen.interfaces import InputError
 from catgen.reporting.progress import open_progress
-from catgen.reporting.terminal import has_color, say, voice
+from catgen.reporting.terminal import has_color, one_line, say, voice
 from catgen.runs.command import Command, arguments, perform
 
 from .parsing import parse
@@ -31,7 +31,7 @@ def main(description: str | None, words: Sequence[str] | None, *commands: Comman
     terminal = {"say": voice(values.get("output")), "progress": open_progress, "color": has_color()}
     return perform(commands, values, overrides, terminal)
   except InputError as error:
-    say(f"error: {error}", sys.stderr)
+    say(one_line(f"error: {error}"), sys.stderr)
     return 2
   except KeyboardInterrupt:
     return 130

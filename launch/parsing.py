@@ -25,7 +25,7 @@ def parse(arguments: Sequence[Argument], words: Sequence[str]) -> dict[str, Any]
   tuple(map(partial(_define, values), arguments))
   try:
     rest = values(["", *words])
-  except flags.Error as error:
+  except (flags.Error, ValueError) as error:  # the latter: --nochain=3
     raise InputError(" ".join(str(error).split())) from error
   if len(rest) > 1:
     raise InputError(f"unexpected argument {rest[1]!r}; flags start with --")

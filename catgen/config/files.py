@@ -79,13 +79,14 @@ def read_file(name: str) -> dict[str, Any]:
     if not hasattr(module, "get_config"):
       raise InputError(f"--config={name} cannot be loaded: it has no function get_config")
     config = module.get_config(argument) if argument else module.get_config()
+    values = plain(config.to_dict() if isinstance(config, ConfigDict) else config)
   except InputError:
     raise
-  except Exception as error:  # whatever a file of the user's does wrong
+  except (Exception, SystemExit) as error:  # whatever a file of the user's does wrong
     raise InputError(f"--config={name} cannot be loaded: {_one_line(error, path)}") from error
   if not isinstance(config, ConfigDict | Mapping):
     raise InputError(f"--config={name} cannot be loaded: get_config returns {config!r}, and no ConfigDict")
-  return plain(config.to_dict() if isinstance(config, ConfigDict) else config)
+  return values
 
 
 def _find_file(asked: str) -> pathlib.Path:
@@ -133,7 +134,7 @@ def _is_spelled(partial: Mapping[str, Any], name: str) -> bool:
   return last in section
 
 
-def _one_line(error: Exception, path: pathlib.Path) -> str:
+def _one_line(error: BaseException, path: pathlib.Path) -> str:
   """Returns an exception as one line, with the line of the file that it comes from."""
   if isinstance(error, SyntaxError):
     return f"line {error.lineno}: {error.msg}"

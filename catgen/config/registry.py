@@ -58,11 +58,11 @@ def choose(part: Part, section: Mapping[str, Any], name: str) -> tuple[Kind, dic
 
 def _advice(part: Part, kind: Any, key: str, known: Mapping[str, Any]) -> str:
   if isinstance(part, Kind):
-    return f"; {nearest(key, known)}"
+    return f"; {nearest(str(key), known)}"
   others = [name for name, other in part.items() if key in keys(other.make)]
   if others:
     return f" where kind is {kind!r}; it belongs to kind {' or '.join(map(repr, others))}"
-  return f" where kind is {kind!r}; {nearest(key, known) if known else 'this kind has no keys'}"
+  return f" where kind is {kind!r}; {nearest(str(key), known) if known else 'this kind has no keys'}"
 
 
 def as_section(value: Any, part: Part, name: str) -> Mapping[str, Any]:

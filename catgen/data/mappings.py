@@ -5,6 +5,7 @@ import re
 from typing import Any, NamedTuple
 
 from catgen.data import tables
+from catgen.data.label_ids import MOST_CATEGORIES
 from catgen.data.label_images import color_code
 from catgen.data.tables import Row, read_rows
 from catgen.interfaces import InputError
@@ -70,7 +71,7 @@ def _channels(mapping: str, row: Row, titles: tuple[str, ...]) -> list[int]:
   found = [i for names in _CHANNELS for i, title in enumerate(lower) if title in names]
   if len(found) == 3:
     return found
-  numbers = [i for i, cell in enumerate(row.cells) if cell.strip().isdigit()]
+  numbers = [i for i, cell in enumerate(row.cells) if cell.strip().isdecimal()]
   if len(numbers) == 3:
     return numbers
   raise _wrong(mapping, row, "its columns of red, green and blue are not known: call them r, g and b in a first line")
@@ -78,7 +79,7 @@ def _channels(mapping: str, row: Row, titles: tuple[str, ...]) -> list[int]:
 
 def _with_color(row: Row, channels: list[int]) -> Row:
   values = [row.cells[i].strip() for i in channels]
-  color = "#" + "".join(f"{int(value):02x}" if value.isdigit() and int(value) < 256 else "?" for value in values)
+  color = "#" + "".join(f"{int(value):02x}" if value.isdecimal() and int(value) < 256 else "?" for value in values)
   (category,) = (cell for i, cell in enumerate(row.cells) if i not in channels)
   return Row(row.place, (color if "?" not in color else ", ".join(values), category))
 
@@ -104,6 +105,8 @@ def _category(mapping: str, row: Row, word: Any, names: tuple[str, ...]) -> int:
     found = int(word)
   except (ValueError, TypeError) as error:
     raise _wrong(mapping, row, f"{word!r} is no category, a whole number") from error
+  if found >= MOST_CATEGORIES:
+    raise _wrong(mapping, row, f"category {found} is beyond the {MOST_CATEGORIES:,} that there may be")
   if found < 0:
     raise InputError(
       f'category {found} of the mapping {mapping!r} ({row.place}) is negative; write "ignore" for no category'

@@ -4,33 +4,15 @@ import contextlib
 import math
 import os
 import re
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
+from catgen.files import DAMAGED_ARRAYS
 from catgen.interfaces import InputError
-
-_DAMAGE = (  # what NumPy and zipfile raise for files that are damaged or hold something else
-  ValueError,
-  OSError,
-  EOFError,
-  KeyError,
-  TypeError,
-  OverflowError,
-  RuntimeError,
-  MemoryError,
-  SyntaxError,
-  tokenize.TokenError,
-  struct.error,
-  zlib.error,
-  zipfile.BadZipFile,
-)
 
 
 def read_arrays(
@@ -104,7 +86,7 @@ def _reading(path: str) -> Iterator[None]:
     raise
   except PermissionError as error:
     raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
-  except _DAMAGE as error:
+  except DAMAGED_ARRAYS as error:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if re.search("allow_pickle|[Oo]bject arrays|Python objects", reason):
       reason = "it holds Python objects, which are never loaded"

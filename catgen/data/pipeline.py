@@ -220,7 +220,9 @@ def _emptied(batch: Batch, absent: Bool[np.ndarray, "batch"], given: tuple[int, 
 
 
 def _own_slice(batch_size: int, process_index: int, process_count: int) -> Int64[np.ndarray, "local"]:
-  if batch_size < 1 or batch_size % process_count:
-    raise InputError(f"batch size {batch_size} must be a positive multiple of the {process_count} processes")
+  if not 1 <= batch_size < 2**31 or batch_size % process_count:
+    raise InputError(
+      f"batch size {batch_size} must be a positive multiple of the {process_count} processes, less than 2^31"
+    )
   local = batch_size // process_count
   return np.arange(process_index * local, (process_index + 1) * local)

@@ -169,6 +169,8 @@ def lines_of(file: FileBytes) -> Iterator[str]:
 
 def existing_file(path: str) -> str:
   """Returns `path` with ~ expanded; raises InputError where it is no file: a folder, a pipe, a device."""
+  if not path:
+    raise InputError("the path of a file is empty; name a file")
   path = os.path.expanduser(path)
   if os.path.isdir(path):
     raise InputError(f"{path} is a folder; name a file in it")

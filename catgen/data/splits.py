@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -197,7 +198,7 @@ def _are_fractions(splits: Sequence[float | int]) -> bool:
 
 
 def _check_splits(splits: Sequence[float | int]) -> None:
-  if len(splits) != 3 or min(splits) < 0 or not sum(splits):
+  if len(splits) != 3 or not all(0 <= part < math.inf for part in splits) or not sum(splits):
     raise InputError(f"splits {tuple(splits)} must be three numbers >= 0, for train, validation and test")
   if not _are_fractions(splits) and any(part != int(part) for part in splits):
     raise InputError(f"splits {tuple(splits)} must be fractions that sum to at most 1, or whole counts")

@@ -3,7 +3,6 @@
 import math
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -63,27 +62,34 @@ def read_evaluations(
   Raises:
     InputError: there is none, or its scores are missing.
   """
-  found = {
-    (str(record.get("estimator")), int(record.get("num_draws", 0))): record
+  records = [
+    record
     for record in results.read_results(workdir)
     if record.get("split") == split
     and estimator in (None, record.get("estimator"))
     and (context, given) == (record.get("context", 0), record.get("given", given))
-  }
-  if not found:
+  ]
+  if not records:
     by = "" if estimator is None else f" by {estimator}"
     by += f" with context {context}" if context else ""
     raise InputError(f"{os.fspath(workdir)} has no evaluation of the split {split!r}{by}; run launch.evaluate on it")
+  for record in records:
+    results.check_has(record, ("estimator", "num_draws", "step", "ema"), workdir)
+  found = {(record["estimator"], record["num_draws"]): record for record in records}
   return {key: Evaluation(record, read_scores(results.scores_path(workdir, record))) for key, record in found.items()}
 
 
 def read_scores(path: pathlib.Path) -> Scores:
   """Returns what `results.save_scores` wrote; raises InputError where it is missing or cannot be read."""
+  arrays = results.read_kept(path)
   try:
-    with np.load(path) as file:
-      return Scores(file["nats"], file["numbers"], file["positions"])
-  except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-    raise InputError(f"cannot read {path} ({error}); run launch.evaluate again") from error
+    nats, numbers, positions = (arrays[name] for name in Scores._fields)
+  except KeyError as error:
+    raise InputError(f"cannot read {path} (it has no {error}); run launch.evaluate again") from error
+  fits = nats.ndim == 2 and nats.size and numbers.shape == positions.shape == nats.shape[1:]
+  if not fits or (nats.dtype.kind, numbers.dtype.kind, positions.dtype.kind) != ("f", "i", "i") or positions.min() < 1:
+    raise InputError(f"cannot read {path} (its arrays are no scores of examples); run launch.evaluate again")
+  return Scores(nats, numbers, positions)
 
 
 def summarize(evaluations: Sequence[Evaluation]) -> Summary:

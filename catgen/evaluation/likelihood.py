@@ -16,6 +16,7 @@ from catgen.evaluation import estimators
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, InputError, Model, PyTree
 
+MOST_DRAWS = 2**24  # of one example, and at once; numbers of draws have 32 bits
 LOW_SAMPLE_SIZE = 10.0  # effective draws per example below which an importance-weighted bound deserves a warning
 
 
@@ -87,8 +88,9 @@ def evaluate(
   """
   estimator = estimators.default_estimator(model) if estimator is None else estimator
   estimators.check_estimator(model, estimator)
-  if min(num_draws, num_replicates, draws_at_once) < 1:
-    raise InputError("num_draws, num_replicates and draws_at_once must be at least 1")
+  for name, number in (("num_draws", num_draws), ("num_replicates", num_replicates), ("draws_at_once", draws_at_once)):
+    if not 1 <= number <= MOST_DRAWS:
+      raise InputError(f"{name} is {number}; it must be at least 1, and at most {MOST_DRAWS:,}")
   if given not in ("data", "none"):
     raise InputError(f'given is {given!r}; it must be "data", the labels of the data, or "none"')
   if estimator == "exact":
@@ -130,13 +132,13 @@ class Part(NamedTuple):
 
 def _score_batch(walk: _Walk, params: PyTree, state: PyTree, batch: Batch, at_once: int) -> Part:
   step = estimators.compiled(walk.model, walk.estimator, at_once)
-  calls = [(r, s) for r in range(walk.num_replicates) for s in range(0, walk.num_draws, at_once)]
+  calls = walk.num_replicates * -(-walk.num_draws // at_once)
   draws, drawn_for = [], batch._replace(index=batch.index * 0) if walk.same_draws else batch
-  for replicate, first in calls:
+  for replicate, first in itertools.product(range(walk.num_replicates), range(0, walk.num_draws, at_once)):
     numbers = np.arange(first, first + at_once, dtype=np.int32)
     key = jax.random.fold_in(walk.key, replicate)
     draws.append(step(params, state, drawn_for, key, numbers, np.int32(walk.num_draws)))
-    walk.progress(1.0 / len(calls))
+    walk.progress(1.0 / calls)
   counts = _count(batch.x, scored_positions(batch), num_classes=walk.model.event.num_classes)
   fetched, numbers, (positions, position_counts, class_counts) = fetch((draws, batch.index, counts))
 

@@ -7,14 +7,15 @@ import math
 import os
 import pathlib
 import subprocess
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.samples import Invalid
-from catgen.files import alone, replacing
+from catgen.files import DAMAGED_ARRAYS, alone, from_json, replacing
 from catgen.interfaces import DataSource, InputError
 
 FILE_NAME = "results.json"
@@ -28,6 +29,9 @@ _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "num_draws": int,
   "num_examples": int,
   "ema": bool,
+  "num_replicates": int,
+  "monte_carlo_error": (int, float, type(None)),
+  "data_fingerprint": str,
 }
 IDENTITY = ("split", "step", "ema", "estimator", "num_draws", "context", "given", "config_hash", "data_fingerprint")
 
@@ -118,10 +122,10 @@ def read_results(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
   """
   path = pathlib.Path(workdir) / FILE_NAME
   try:
-    records = json.loads(path.read_text())
+    records = from_json(path.read_text(encoding="utf-8"))
   except FileNotFoundError:
     return []
-  except (OSError, ValueError, RecursionError) as error:
+  except (OSError, ValueError) as error:
     raise InputError(f"cannot read {path} ({error}): move it away to start a new one") from error
   if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
     raise InputError(f"{path} is no list of results: move it away to start a new one")
@@ -131,6 +135,13 @@ def read_results(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
       if name in record and (not isinstance(value, kinds) or isinstance(value, bool) != (kinds is bool)):
         raise InputError(f"{path}: {name} of record {number} is {value!r}: mend it, or move the file away")
   return records
+
+
+def check_has(record: Mapping[str, Any], names: Sequence[str], workdir: str | os.PathLike[str]) -> None:
+  """Raises InputError where a record of a work directory lacks one of the names, as after a change by hand."""
+  for name in names:
+    if name not in record:
+      raise InputError(f"a record in {pathlib.Path(workdir) / FILE_NAME} has no {name!r}; run launch.evaluate again")
 
 
 def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) -> pathlib.Path:
@@ -155,6 +166,8 @@ def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> p
   how = f"_context{record['context']}" if "context" in record else ""
   how += "_given_none" if record.get("given") == "none" else ""
   name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}{how}.npz"
+  if pathlib.PurePath(name).name != name:  # a record that was changed by hand must not name a file elsewhere
+    raise InputError(f"{name!r} is no name of a file of scores; correct split and estimator in {FILE_NAME}")
   return pathlib.Path(workdir) / SCORES_FOLDER / name
 
 
@@ -168,6 +181,23 @@ def save_scores(workdir: str | os.PathLike[str], record: Mapping[str, Any], like
   with replacing(path) as file:
     np.savez(file, nats=likelihood.nats, numbers=likelihood.numbers, positions=likelihood.positions)
   return path
+
+
+def read_kept(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Returns the arrays of a .npz file of scores/, by their names.
+
+  Raises:
+    InputError: it is missing, damaged, or not as it was written: compressed, or of Python objects, never loaded.
+  """
+  try:
+    with zipfile.ZipFile(path) as archive:
+      if sum(member.file_size for member in archive.infolist()) > os.path.getsize(path):
+        raise ValueError("it is compressed, which no file of scores is")
+    with np.load(path, allow_pickle=False) as file:
+      return {name: file[name] for name in file.files}
+  except DAMAGED_ARRAYS as error:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    raise InputError(f"cannot read {path} ({reason}); run launch.evaluate again") from error
 
 
 def _identity(record: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -129,7 +129,7 @@ def _room(part: Samples, num_samples: int) -> Samples:
     x, valid = (np.empty((num_samples, *each.shape[1:]), each.dtype) for each in part[:2])
     chain = part.chain if part.chain is None else np.empty((len(part.chain), *x.shape), part.chain.dtype)
     return Samples(x, valid, chain)
-  except MemoryError as error:
+  except (MemoryError, ValueError) as error:  # the latter: more than any machine has
     raise InputError(
       f"there is no memory for num_samples = {num_samples:,} ({error}); draw fewer at a time, by another seed"
     ) from error

@@ -181,4 +181,6 @@ def read_array(path: str) -> Int[np.ndarray, "*shape"]:
   array: Shaped[np.ndarray, "*shape"] = np.asarray(arrays[""])
   if array.dtype.kind not in "biu":
     raise InputError(f"{path} holds {array.dtype}; integers are needed: convert it")
+  if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
+    raise InputError(f"{path} holds {array.max()}, which has more than 63 bits; correct it")
   return array.astype(np.int64)

@@ -113,8 +113,8 @@ def _padded(x: Int[np.ndarray, "positions"], length: int, number: int) -> Batch:
   """Returns a batch of one sequence, numbered so, in which what HOLE fills up to `length` does not count."""
   if x.ndim != 1 or len(x) > length:
     raise InputError(f"the input has shape {x.shape}, but this model's events have shape {(length,)}; cut it")
-  if x.size and (x == HOLE).all():
-    raise InputError(f"there is no category at all, only {HOLE}; leave that example out")
+  if (x == HOLE).all():
+    raise InputError(f"there is no category at all{f', only {HOLE}' if x.size else ''}; leave that example out")
   padded = np.pad(x, (0, length - len(x)), constant_values=HOLE)
   known = padded != HOLE
   return batch_of(np.where(known, padded, 0)[None], known[None], index=np.array([number], np.int32))

@@ -34,6 +34,16 @@ def say(line: str, stream: Any = None) -> None:
     os.close(nowhere)
 
 
+def one_line(text: str) -> str:
+  """Returns the text with line breaks and other controls as escapes: a path may hold some, and a message is one line.
+
+  Example:
+    >>> print(one_line("runs/a\\nb does not exist"))
+    runs/a\\nb does not exist
+  """
+  return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def voice(output: str | None) -> Callable[[str], None]:
   """Returns `say`, on the standard error stream where the standard output is the file that a user asked for."""
   return partial(say, stream=sys.stderr) if output is not None and is_stream(output, 1) else say

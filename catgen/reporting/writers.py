@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from catgen.files import replacing, write_error, write_text
+from catgen.files import from_json, replacing, write_error, write_text
 from catgen.interfaces import InputError
 
 FILE_NAME = "metrics.jsonl"
@@ -138,8 +138,8 @@ def _read_lines(path: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], lis
 def _record(line: str) -> dict[str, Any] | None:
   """Returns what a line says, None where it is no record: a step, and by the name of a curve a number or null."""
   try:
-    found = json.loads(line)
-  except (ValueError, RecursionError):
+    found = from_json(line)
+  except ValueError:
     return None
   if not isinstance(found, dict) or type(found.get("step")) is not int:
     return None

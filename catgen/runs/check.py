@@ -16,6 +16,7 @@ from catgen.data.splits import record_split
 from catgen.evaluation import proof
 from catgen.evaluation.proof import Claim
 from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.keys import checked_seed, root_key
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.experiment import batches, make_experiment
@@ -72,7 +73,7 @@ def check(
     for step, batch in enumerate(batches(made, 0)):
       state, _ = made.train_step(state, batch, made.key, step)
       bar.update(1)
-  claims = proof.prove(made.model, state.params, state.model_state, key=jax.random.key(seed), num_draws=num_draws)
+  claims = proof.prove(made.model, state.params, state.model_state, key=root_key(seed), num_draws=num_draws)
   return Checked(list(claims), config["model"]["kind"], num_classes, shape, train_steps)
 
 
@@ -114,7 +115,7 @@ def _small_config(
 
 def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int) -> DataSource:
   """Returns 4096 examples [*shape], all to train on: each position repeats the one before it with probability 0.8."""
-  rng, length, number = np.random.default_rng(seed), math.prod(shape), 4096
+  rng, length, number = np.random.default_rng(checked_seed(seed)), math.prod(shape), 4096
   x = rng.integers(0, num_classes, (number, length))
   for position in range(1, length):
     x[:, position] = np.where(rng.random(number) < 0.8, x[:, position - 1], x[:, position])

@@ -12,6 +12,7 @@ from jaxtyping import Shaped
 
 from catgen import files
 from catgen.interfaces import InputError
+from catgen.keys import checked_seed
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
 LONGEST_RECORD = 512  # characters
@@ -54,6 +55,7 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
   Raises:
     InputError: data of another kind, too few of them, or an unknown family.
   """
+  checked_seed(seed)
   if family is not None and family not in FAMILIES:
     raise InputError(f"family is {family!r}; choose one of {', '.join(FAMILIES)}, or None to have it chosen")
   source = _source(data, pathlib.Path(workdir), seed)

@@ -68,6 +68,10 @@ def perform(
     terminal["say"](describe(_configuration(chosen, values, overrides)))
     return 0
   parameters, supplied = inspect.signature(chosen.function).parameters, _supplied(chosen.function)
+  if overrides and "config" not in supplied:
+    raise InputError(
+      f"--config.{next(iter(overrides))} changes a configuration, and this command takes the run's; leave it out"
+    )
   keywords = {
     each.name: converted(each, values[each.name]) for each in arguments_of(chosen.function, leave_out=TERMINAL)
   }
@@ -85,6 +89,7 @@ def perform(
       keywords["run"] = load(_workdir(values, None), **loading, say=terminal["say"])
   if "workdir" in supplied:
     keywords["workdir"] = _workdir(values, parameters["workdir"].default)
+  _check_given(parameters, keywords)
   try:
     with _memory(keywords):
       record = chosen.function(**keywords)
@@ -109,6 +114,13 @@ def _configuration(command: Command, values: Mapping[str, Any], overrides: Mappi
     data = {key: value for key, value in config["data"].items() if key != "split_rule"}  # training finds it again
     return from_values(workdir, {**config, "data": data}, changes)
   raise InputError("--config is not set; give a configuration, for example --config=quickstart")
+
+
+def _check_given(parameters: Mapping[str, inspect.Parameter], keywords: Mapping[str, Any]) -> None:
+  """Raises InputError where a flag that has no default is not given."""
+  for name, parameter in parameters.items():
+    if parameter.default is inspect.Parameter.empty and name in keywords and keywords[name] is None:
+      raise InputError(f"--{name} is not set, and there is no default")
 
 
 def _memory(keywords: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:

@@ -9,7 +9,8 @@ from jaxtyping import Int
 
 from catgen.evaluation import spelling
 from catgen.evaluation.spelling import Correction, Share, SpellingScore
-from catgen.interfaces import Batch
+from catgen.interfaces import Batch, InputError
+from catgen.keys import checked_seed
 from catgen.media import Media
 from catgen.media.medium import marked
 from catgen.reporting import terminal, writers
@@ -96,6 +97,8 @@ def correct(
   Raises:
     InputError: the model cannot denoise, or the example does not fit it.
   """
+  if text is not None and (input is not None or run.media.parse is None):
+    raise InputError("--text is a sentence for a model of text, instead of --input; leave one of them out")
   check_output(run, output)
   example, media, truth, name = text if example is None else example, run.media, None, ""
   if example is not None:
@@ -105,7 +108,7 @@ def correct(
     if input is not None:
       wrong = with_labels(wrong, run.record, given)
     else:
-      truth, rng = wrong, np.random.default_rng(seed)
+      truth, rng = wrong, np.random.default_rng(checked_seed(seed))
       wrong = spelling.corrupt(rng, truth, error_rate, run.record.event.num_classes)
   methods = (method,) if method else spelling.METHODS[: 1 if example is not None else None]
   corrections = {
@@ -164,7 +167,7 @@ def score_corrections(
     seed: of the errors.
   """
   batch = first_examples(run.source(), split, max_examples)
-  rng = np.random.default_rng(seed)
+  rng = np.random.default_rng(checked_seed(seed))
   scores = spelling.score(run.model, run.params, run.state, batch, rng=rng, rate=error_rate)
   return Scored(scores, run.media.name, len(batch.x), split, error_rate, run.record.position)
 

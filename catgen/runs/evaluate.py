@@ -14,6 +14,7 @@ from catgen.evaluation import estimators, likelihood, results, samples
 from catgen.evaluation.likelihood import Likelihood
 from catgen.files import check_folder
 from catgen.interfaces import InputError
+from catgen.keys import root_key
 from catgen.reporting import charts, terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import ByProducts
@@ -262,7 +263,7 @@ def _measure(
         run.params,
         run.state,
         batches,
-        key=jax.random.key(seed),
+        key=root_key(seed),
         estimator=settings["estimator"],
         num_draws=settings["num_draws"],
         num_replicates=settings["num_replicates"],
@@ -283,6 +284,8 @@ def _measure(
 
 def _invalid(run: Run, num_samples: int, seed: int) -> samples.Invalid | None:
   """Returns what of so many samples means no category, where the model has such codes."""
+  if num_samples < 0:
+    raise InputError(f"invalid_samples is {num_samples}; give a number of samples, or 0 for none")
   if run.model.latent is None or not run.model.latent.has_unused_codes or num_samples == 0:
     return None
   return samples.invalid_share(run.sample(num_samples, seed=seed).valid)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 from catgen.config import make_model, make_source, make_training_optimizer
 from catgen.data import context_batches, get_split, prefetch, train_batch
 from catgen.interfaces import Batch, DataSource, InputError, Model
+from catgen.keys import root_key
 from catgen.training import sharding
 from catgen.training.state import TrainState
 from catgen.training.step import abstract_state, make_init, make_train_step
@@ -46,7 +47,7 @@ def make_experiment(
   mesh = sharding.make_mesh(**config["mesh"], devices=devices)
   sharding.check_batch_size(settings["batch_size"], mesh, settings["num_microbatches"])
   get_split(source, "train")
-  root = jax.random.key(config["seed"])
+  root = root_key(config["seed"])
   example = _batch(config, source, 0)
   placed = sharding.place(example, mesh)
   target = abstract_state(model, optimizer, placed, mesh=mesh, ema_decay=settings["ema_decay"])
@@ -93,8 +94,15 @@ def evaluation_batches(
     batch_size=batch_size,
     process_index=jax.process_index(),
     process_count=jax.process_count(),
-    limit=max_examples or None,
+    limit=checked_limit(max_examples) or None,
   )
+
+
+def checked_limit(number: int) -> int:
+  """Returns how many examples to take at most, 0 meaning all; raises InputError where it is negative."""
+  if number < 0:
+    raise InputError(f"max_examples is {number}; give a number of examples, or 0 for all")
+  return number
 
 
 def first_examples(source: DataSource, split: str, number: int = 0) -> Batch:
@@ -104,7 +112,7 @@ def first_examples(source: DataSource, split: str, number: int = 0) -> Batch:
     InputError: there is no such split, or it is empty.
   """
   chosen = get_split(source, split)
-  count = min(chosen.num_examples, number or chosen.num_examples)
+  count = min(chosen.num_examples, checked_limit(number) or chosen.num_examples)
   if count == 0:
     raise InputError(f"the split {split!r} has no examples")
   return chosen.examples(np.arange(count))

@@ -1,10 +1,9 @@
 """Completions of examples of which some positions are missing: a text with gaps, a map with unknown regions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -12,6 +11,7 @@ from catgen.batches import batch_of, take
 from catgen.data import get_split
 from catgen.evaluation import infilling
 from catgen.interfaces import Batch, InputError
+from catgen.keys import root_key
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
 from catgen.reporting.progress import OpenProgress, no_progress
@@ -96,6 +96,7 @@ def infill(
   """
   if run.model.infill is None:
     raise InputError(f"a model of kind {run.record.config['model']['kind']!r} cannot complete examples")
+  _check_kind(run, {"text": text, "input": input, "split": split, "mask": mask, "region": region or None})
   check_output(run, output)
   media, text = run.media, example if isinstance(example, str) else text
   if media.parse is None:
@@ -114,7 +115,7 @@ def infill(
       run.state,
       pattern.x,
       pattern.observed,
-      key=jax.random.key(seed),
+      key=root_key(seed),
       given=numbers_of(run.record, given),
       num_samples=num_samples,
       batch_size=run.record.config["sampling"]["batch_size"],
@@ -143,6 +144,15 @@ def infill(
     tuple(paths),
     request.exit_code if len(completed) < num_samples else 0,
   )
+
+
+def _check_kind(run: Run, given: Mapping[str, Any]) -> None:
+  """Raises InputError for a flag that means nothing to the kind of examples that a model has."""
+  of_text = run.media.parse is not None
+  for name, value in given.items():
+    if value is not None and (name == "text") != of_text:
+      needed = 'give --text="a pat____"' if of_text else "give --input=file.npy, or --split=test --index=3"
+      raise InputError(f"--{name} means nothing to a model of {run.media.name}; {needed}")
 
 
 def describe(infilled: Infilled) -> str:

@@ -65,7 +65,7 @@ def check_began_from(record: RunRecord, init_from: str, workdir: str) -> None:
 def split_step(text: str) -> tuple[str, str | int]:
   """Returns the work directory and the checkpoint that "workdir@step" means; without a step "best"."""
   workdir, at, step = os.path.expanduser(text).rpartition("@")
-  if at and step.isdigit():
+  if at and step.isdecimal():
     return workdir, int(step)
   return os.path.expanduser(text), "best"
 

@@ -142,6 +142,6 @@ def _checkpoint(step: str | int) -> str | int:
   """Returns a checkpoint's name, "best" or "latest", or its number."""
   if step in ("best", "latest") or isinstance(step, int):
     return step
-  if not step.isdigit():
+  if not step.isdecimal():
     raise InputError(f"--step is {step!r}; give best, latest, or the number of a checkpoint")
   return int(step)

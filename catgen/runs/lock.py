@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from catgen.files import write_error
+from catgen.files import from_json, write_error
 from catgen.interfaces import InputError
 
 FILE_NAME = "lock.json"
@@ -168,10 +168,11 @@ def _refused(path: pathlib.Path, owner: Owner | None) -> InputError:
 def _read(path: pathlib.Path) -> Owner | None:
   """Returns what the file says; None where there is none, or it is empty or damaged."""
   try:
-    content: Any = json.loads(path.read_bytes())
+    content: Any = from_json(path.read_bytes())
     owner = Owner(**content)
-    return owner if all(isinstance(value, str) for value in (owner.host, owner.boot, owner.born, owner.token)) else None
-  except (OSError, ValueError, TypeError, RecursionError):
+    texts = (owner.host, owner.started, owner.boot, owner.born, owner.token)
+    return owner if type(owner.pid) is int and all(isinstance(value, str) for value in texts) else None
+  except (OSError, ValueError, TypeError):
     return None
 
 

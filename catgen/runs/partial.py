@@ -13,7 +13,7 @@ import numpy as np
 
 from catgen.evaluation.estimators import LossSums
 from catgen.evaluation.likelihood import Part
-from catgen.evaluation.results import SCORES_FOLDER
+from catgen.evaluation.results import SCORES_FOLDER, read_kept
 from catgen.files import replacing
 from catgen.interfaces import InputError
 
@@ -34,9 +34,9 @@ class Partial:
   def load(self) -> list[Part]:
     """Returns the scored batches, none where there are none or the file is damaged."""
     try:
-      with np.load(self.path, allow_pickle=False) as stored:
-        parts = [_part(stored, number) for number in range(int(stored["count"]))]
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError):
+      stored = read_kept(self.path)
+      parts = [_part(stored, number) for number in range(min(int(stored["count"]), len(stored)))]
+    except (InputError, ValueError, KeyError, TypeError):
       return []
     self.parts, self._written = parts, len(parts)
     return parts
@@ -77,8 +77,8 @@ def _arrays(part: Part) -> dict[str, np.ndarray]:
   return {name: array for name, array in found.items() if array is not None}
 
 
-def _part(stored: Any, number: int) -> Part:
-  own = {name.partition(".")[2]: name for name in stored.files if name.startswith(f"{number}.")}
+def _part(stored: Mapping[str, Any], number: int) -> Part:
+  own = {name.partition(".")[2]: name for name in stored if name.startswith(f"{number}.")}
   found = {inside: stored[name] for inside, name in own.items()}
   terms, losses = (
     {name.removeprefix(prefix): array for name, array in found.items() if name.startswith(prefix)}

@@ -133,8 +133,13 @@ def check_definition(record: RunRecord, stored: Mapping[str, Any], step: int, wo
   """
   if not stored:
     return
-  model = fill(EXPERIMENT.parts["model"], stored["model"], "model")
-  there = {**stored, "model": model, "event": _listed(event_of(stored["event"]))}
+  try:
+    model = fill(EXPERIMENT.parts["model"], stored["model"], "model")
+    there = {**stored, "model": model, "event": _listed(event_of(stored["event"]))}
+  except (KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
+    raise InputError(
+      f"what checkpoint {step} in {workdir} says of its run cannot be read ({error}); choose another --step"
+    ) from error
   here = definition(record)
   one, other = (flat({name: found.get(name) for name in ("model", "event", "codec")}) for found in (there, here))
   different = [key for key in {**one, **other} if one.get(key) != other.get(key)]

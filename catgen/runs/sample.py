@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -13,6 +12,7 @@ from catgen.batches import batch_of
 from catgen.evaluation.samples import generate
 from catgen.files import check_writable
 from catgen.interfaces import Batch, InputError, SampleOptions
+from catgen.keys import root_key
 from catgen.media import Media
 from catgen.media.medium import chain_labels, evenly, marked
 from catgen.reporting import terminal, writers
@@ -106,7 +106,7 @@ def sample(
       run.state,
       num_samples=num_samples,
       batch_size=settings["batch_size"] if batch_size is None else batch_size,
-      key=jax.random.key(seed),
+      key=root_key(seed),
       given=numbers_of(run.record, given),
       options=options._replace(num_frames=num_frames if chain else 0),
       progress=bar.update,

@@ -1,6 +1,5 @@
 """What a config.json must hold, checked at the door: what a hand has changed is one line with the file and the key."""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from typing import Any
 
 from catgen.config import resolve
 from catgen.data import from_spec
+from catgen.files import from_json
 from catgen.given import sizes_of
 from catgen.interfaces import Attribute, EventSpec, InputError
 
@@ -43,12 +43,12 @@ def _parsed(path: str, workdir: str) -> dict[str, Any]:
   try:
     if os.path.getsize(path) > LARGEST:
       raise InputError(f"{path} cannot be read (it has more than {LARGEST:,} bytes); {damaged}")
-    content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    content = from_json(pathlib.Path(path).read_text(encoding="utf-8"))
   except (FileNotFoundError, NotADirectoryError) as error:
     raise InputError(f"{workdir} holds no run (no {FILE_NAME}); train one there first, or correct --workdir") from error
   except InputError:
     raise
-  except (OSError, ValueError, RecursionError) as error:
+  except (OSError, ValueError) as error:
     raise InputError(f"{path} cannot be read ({error}); {damaged}") from error
   if not isinstance(content, dict):
     raise InputError(f"{path} cannot be read (it is no JSON object); {damaged}")
@@ -160,7 +160,10 @@ def _objects(content: Mapping[str, Any], name: str, keys: tuple[str, ...]) -> tu
       raise InputError(f"{name} holds {_shown(each)}; an object with {', '.join(keys)} is needed")
     if "step" in keys and type(each["step"]) is not int:
       raise InputError(f"{name} holds the step {_shown(each['step'])}; a whole number is needed")
-  return tuple(found)
+    for key in keys:
+      if key in ("how", "workdir", "key") and not isinstance(each[key], str):
+        raise InputError(f"{name} holds the {key} {_shown(each[key])}; a text is needed")
+  return tuple({key: each[key] for key in keys} for each in found)
 
 
 def _text(content: Mapping[str, Any], name: str) -> str:

@@ -6,7 +6,6 @@ from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -18,10 +17,12 @@ from catgen.evaluation import comparison, estimators, likelihood, outliers, resu
 from catgen.evaluation.likelihood import Likelihood
 from catgen.files import check_writable, writing
 from catgen.interfaces import Batch, InputError
+from catgen.keys import root_key
 from catgen.media.medium import Examples, evenly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import ByProducts, shown_where_lost
+from catgen.runs.experiment import checked_limit
 from catgen.runs.load import Run
 from catgen.runs.record import with_labels
 
@@ -103,6 +104,8 @@ def score(
   Raises:
     InputError: there is nothing to score, or it does not fit the model.
   """
+  if top < 0:
+    raise InputError(f"--top is {top}; give a number of examples to print, or 0 for none")
   if reference < 0:
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
   check_writable(output)
@@ -203,6 +206,8 @@ def _given(
   if examples is None and (path is None) == (split is None):
     raise InputError("say what to score: either --input=file or --split=test")
   if examples is None and path is None and split is not None:
+    if labels:
+      raise InputError("--given is a label of the examples of --input; those of a split have their own, leave it out")
     return spread_examples(run, split, max_examples)
   if examples is not None and not len(examples):
     raise InputError("there is nothing to score; give at least one example")
@@ -212,7 +217,7 @@ def _given(
 
 def spread_examples(run: Run, split: str, number: int) -> Batch:
   """Returns so many examples of a split of the run's data (0: all), evenly spread over it."""
-  chosen = get_split(run.source(), split)
+  chosen, number = get_split(run.source(), split), checked_limit(number)
   return chosen.examples(evenly(chosen.num_examples, min(number or chosen.num_examples, chosen.num_examples)))
 
 
@@ -227,7 +232,7 @@ def _measure(
   same_draws: bool,
   progress: OpenProgress,
 ) -> Likelihood:
-  size = min(run.record.config["evaluation"]["batch_size"], len(batch.x))
+  size = min(max(1, run.record.config["evaluation"]["batch_size"]), len(batch.x))
   split = record_split(
     len(batch.x), lambda numbers: take(batch, numbers)._replace(index=numbers), run.record.event.given
   )
@@ -237,7 +242,7 @@ def _measure(
       run.params,
       run.state,
       eval_batches(split, batch_size=size),
-      key=jax.random.key(seed),
+      key=root_key(seed),
       estimator=estimator,
       num_draws=num_draws,
       num_replicates=_NUM_REPLICATES,

@@ -12,6 +12,7 @@ from catgen.data import summary
 from catgen.evaluation import likelihood
 from catgen.evaluation.samples import generate
 from catgen.interfaces import Batch, DataSource, InputError, PyTree
+from catgen.keys import root_key
 from catgen.media import Media, media_of
 from catgen.reporting import charts, writers
 from catgen.reporting.progress import OpenProgress, no_progress, train_progress
@@ -165,7 +166,7 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
   config, devices = experiment.config, experiment.mesh.size
   size, limit = config["evaluation"]["batch_size"], config["training"]["validation_examples"]
   walk = partial(evaluation_batches, experiment.source, "validation", -(-size // devices) * devices, limit)
-  key = jax.random.fold_in(jax.random.key(config["seed"]), 2)
+  key = jax.random.fold_in(root_key(config["seed"]), 2)
 
   def validate(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> dict[str, float]:
     result = likelihood.evaluate(
@@ -204,7 +205,7 @@ def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
   if reason:
     raise InputError(f"config.training.validation_samples is {number}, but {reason}; set it to 0")
   options = sample_options(config, _media(experiment))
-  key = jax.random.fold_in(jax.random.key(config["seed"]), 3)
+  key = jax.random.fold_in(root_key(config["seed"]), 3)
   draw = partial(model.sample, options=options)
   jax.eval_shape(lambda params, state: draw(params, key[None], state=state), target.params, target.model_state)
 

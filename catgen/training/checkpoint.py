@@ -8,6 +8,7 @@ file would otherwise pass unnoticed.
 
 import functools
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -214,7 +215,7 @@ def checkpoint_steps(workdir: str | os.PathLike) -> list[int]:
     names = os.listdir(_directory(workdir))
   except OSError:
     return []
-  return sorted(int(name) for name in names if name.isdigit())
+  return sorted(int(name) for name in names if re.fullmatch("0|[1-9][0-9]{0,18}", name))
 
 
 def restore_params(
@@ -291,7 +292,7 @@ def _identity_of(directory: str, step: int) -> dict[str, Any]:
     with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
       found = reader.restore(_item(directory, step, _IDENTITY))
     return found if isinstance(found, dict) else {}
-  except (OSError, ValueError):
+  except (OSError, ValueError, RecursionError):
     return {}
 
 

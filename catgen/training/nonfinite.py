@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from catgen.files import replacing, write_text
+from catgen.files import from_json, replacing, write_text
 from catgen.interfaces import Batch
 from catgen.training.checkpoint import Checkpointer
 from catgen.training.state import TrainState
@@ -64,9 +64,9 @@ def skipped_steps(workdir: str, *, before: int) -> set[int]:
   for name in names:
     try:
       with open(os.path.join(workdir, FOLDER, name, _NUMBERS), encoding="utf-8") as file:
-        numbers = json.load(file)
+        numbers = from_json(file.read())
       if numbers["skipped"] and numbers["step"] < before:
         found.add(int(numbers["step"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
       continue  # left by an earlier version, or by hand
   return found

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from catgen.files import write_text
+from catgen.files import from_json, write_text
 
 
 class Preservation(NamedTuple):
@@ -35,7 +35,7 @@ def read_metrics(directory: str, step: int) -> dict[str, float] | None:
   """Returns the validation's numbers stored with a checkpoint; None without any. Raises ValueError if damaged."""
   try:
     with open(_path(directory, step), encoding="utf-8") as file:
-      found = json.load(file)
+      found = from_json(file.read())
   except (FileNotFoundError, NotADirectoryError):
     return None
   except OSError as error:

@@ -5,6 +5,7 @@ import csv
 import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -131,7 +132,7 @@ def _json_rows(file: FileBytes, columns: Sequence[str]) -> Iterator[_Row]:
       continue
     try:
       fields = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
       raise InputError(f"{file.path}: line {number} is no JSON ({error}); give one object a line") from error
     if not isinstance(fields, dict):
       raise InputError(f"{file.path}: line {number} is no object; give one a line, with the text under a name")
@@ -152,7 +153,7 @@ def _label(file: FileBytes, number: int, value: Any) -> str:
 
 
 def _delimited_rows(file: FileBytes, columns: Sequence[str], separator: str, quote: str) -> Iterator[_Row]:
-  by_number = [column.lstrip("-").isdigit() for column in columns]
+  by_number = [re.fullmatch("-?[0-9]+", column) is not None for column in columns]
   if any(by_number) and not all(by_number):
     raise InputError(f"columns are {', '.join(columns)}; give names, or numbers from 0 where no row names the columns")
   rows: Iterator[tuple[int, list[str]]] = _fields(file, separator, quote)

@@ -26,6 +26,7 @@ from catgen.models.diffusion.spec import Spec, predict
 from catgen.processes.levels import Span
 from catgen.processes.schedules import sampled, spans
 
+MOST_FRAMES = 10_000  # of a chain, each of the size of all samples
 _CONTINUOUS_STEPS = 256  # default number of steps where the model itself has none
 
 
@@ -62,8 +63,10 @@ def _moves(spec: Spec, options: SampleOptions) -> _Moves:
 
 def _check(options: SampleOptions, num_classes: int) -> None:
   categorical.check_restrictions(options, num_classes)
-  if options.num_frames < 0 or options.num_frames == 1:
-    raise InputError(f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample)")
+  if not (options.num_frames == 0 or 2 <= options.num_frames <= MOST_FRAMES):
+    raise InputError(
+      f"num_frames is {options.num_frames}; use 0 for no chain, or 2 (noise and sample) to {MOST_FRAMES:,}"
+    )
 
 
 def sample(
