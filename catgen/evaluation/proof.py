@@ -6,7 +6,7 @@ most LEVEL where it is true, also where it looks at every event. See `prove`.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions
 from catgen.keys import example_keys
 
 MAX_EVENTS = 1000
+LEAST_DRAWS = 16
 LEVEL = 1e-4  # probability that a true claim about draws fails
 DEFAULT_OPTIONS = SampleOptions()
 AT_ONCE = 50  # draws computed together
@@ -70,8 +71,7 @@ def prove(
   Raises:
     InputError: the space is too large, or num_draws is too small.
   """
-  if num_draws < 16:
-    raise InputError("a proof needs at least 16 draws")
+  check_size(model.event.shape, model.event.num_classes, num_draws)
   events = enumerate_events(model)
   keys = jax.random.split(key, 6)
 
@@ -108,12 +108,22 @@ def prove(
   return claims
 
 
+def check_size(shape: Sequence[int], num_classes: int, num_draws: int) -> None:
+  """Raises InputError where a space has no events or too many to enumerate, or a proof too few draws."""
+  size = math.prod(shape)
+  if num_classes < 1:
+    raise InputError(f"num_classes is {num_classes}; it must be at least 1")
+  if size * math.log(num_classes) > math.log(MAX_EVENTS + 0.5):  # K^D itself may have millions of digits
+    raise InputError(f"{num_classes}^{size} events are too many to enumerate: at most {MAX_EVENTS} are")
+  if not LEAST_DRAWS <= num_draws < 2**31:
+    raise InputError(f"num_draws is {num_draws}; a proof needs at least {LEAST_DRAWS} draws, and less than 2^31")
+
+
 def enumerate_events(model: Model) -> Batch:
   """Returns all K^D events of the model as one batch, the last position counting fastest."""
   size, num_classes = math.prod(model.event.shape), model.event.num_classes
+  check_size(model.event.shape, num_classes, LEAST_DRAWS)
   number = num_classes**size
-  if number > MAX_EVENTS:
-    raise InputError(f"{num_classes}^{size} events are too many to enumerate: at most {MAX_EVENTS} are")
   x = np.stack(np.unravel_index(np.arange(number), (num_classes,) * size), axis=-1).astype(np.int32)
   x = x.reshape(number, *model.event.shape)
   return batch_of(x)

@@ -23,6 +23,8 @@ from catgen.networks.parts.shift import shifted
 from catgen.networks.parts.time import TimeVector
 from catgen.networks.trunk import Abilities, Ends
 
+_MAY_BE_NONE = ("num_layers", "conv_width", "time_width", "dropout", "input_dropout")
+
 
 class Stack(nnx.Module):
   """What the roles share: read in, trunk and head, with what is given and the time added to what is read.
@@ -137,6 +139,7 @@ def check(recipe: Recipe, role: str, ends: Ends) -> None:
   make: Any = recipe.make
   abilities: Abilities = make.abilities
   name = next((name for name, kind in TRUNKS.items() if kind.make is recipe.make), name_of(recipe.make))
+  _check_sizes(recipe, name)
   if abilities.num_axes not in (None, len(ends.event_shape)):
     kinds = able(lambda each: each.num_axes in (None, len(ends.event_shape)))
     raise InputError(f"{name} needs maps, not events of shape {ends.event_shape}; for them choose one of {kinds}")
@@ -145,6 +148,15 @@ def check(recipe: Recipe, role: str, ends: Ends) -> None:
   if ends.causal and not abilities.causal:
     kinds = able(lambda each: each.causal)
     raise InputError(f"{name} sees positions on all sides and cannot be {role}; choose one of {kinds}")
+
+
+def _check_sizes(recipe: Recipe, name: str) -> None:
+  """Raises InputError for a whole number that is no size: below 1, or below 0 where none of something may be meant."""
+  for key, value in recipe.keywords.items():
+    least = 0 if key in _MAY_BE_NONE else 1
+    for size in value if isinstance(value, list | tuple) else [value]:
+      if isinstance(size, int) and not isinstance(size, bool) and size < least:
+        raise InputError(f"{key} of {name} is {value}; it must be at least {least}")
 
 
 class Denoiser(nnx.Module):

@@ -66,6 +66,9 @@ def check(
   shape = _event_shape(config["data"]) if shape is None else shape
   if not shape or min(shape) < 1:
     raise InputError(f"--shape={','.join(map(str, shape))} must be positive whole numbers, such as 2 or 2,2")
+  proof.check_size(shape, num_classes, num_draws)
+  if min(time_steps, train_steps) < 1:
+    raise InputError(f"time_steps is {time_steps} and train_steps {train_steps}; both must be at least 1")
   small = _small_config(config, shape, time_steps=time_steps, train_steps=train_steps, seed=seed)
   made = make_experiment(small, made_up_source(shape, num_classes, seed), jax.devices()[:1])
   state = made.init()

@@ -43,8 +43,11 @@ def fork(workdir: str, *, origin: str) -> Forked:
   restored = restore_params(other, "latest" if asked == "best" else asked)
   check_definition(record, restored.identity, restored.step, other)
   step, ancestor = restored.step, Ancestor("fork", os.path.abspath(other), restored.step)
+  lines = _metrics(pathlib.Path(other), step)
   with lock.held(workdir):
     _copy(pathlib.Path(other), pathlib.Path(workdir), step)
+    if lines is not None:
+      write_text(pathlib.Path(workdir) / writers.FILE_NAME, lines)
     changes = tuple(change for change in record.changes if change.step <= step)
     write_record(workdir, record._replace(lineage=(*record.lineage, ancestor), changes=changes))
   return Forked(workdir, other, step)
@@ -59,7 +62,7 @@ def describe(forked: Forked) -> str:
 
 
 def _copy(other: pathlib.Path, workdir: pathlib.Path, step: int) -> None:
-  """Copies a checkpoint, whole or not at all, and what was recorded up to it."""
+  """Copies a checkpoint, whole or not at all."""
   source, target = other / FOLDER / str(step), workdir / FOLDER / str(step)
   begun = target.with_name(f"{step}.orbax-checkpoint-tmp")  # what training clears, should this end here
   try:
@@ -72,7 +75,11 @@ def _copy(other: pathlib.Path, workdir: pathlib.Path, step: int) -> None:
       raise InputError(f"checkpoint {step} of {other} has been replaced meanwhile; try again") from error
     found = error if isinstance(error, OSError) and error.errno else OSError(0, "not everything could be copied")
     raise write_error(target, found) from error
-  metrics = other / writers.FILE_NAME
-  if metrics.exists():
-    lines = [line for line in writers.read_metrics(metrics) if line["step"] <= step]
-    write_text(workdir / writers.FILE_NAME, "".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def _metrics(other: pathlib.Path, step: int) -> str | None:
+  """Returns the lines of metrics.jsonl up to a step; None where there is no such file."""
+  path = other / writers.FILE_NAME
+  if not path.exists():
+    return None
+  return "".join(f"{json.dumps(line)}\n" for line in writers.read_metrics(path) if line["step"] <= step)

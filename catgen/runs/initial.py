@@ -10,7 +10,7 @@ import numpy as np
 from catgen.config import make_training_optimizer
 from catgen.interfaces import InputError, PyTree
 from catgen.runs.record import Ancestor, RunRecord
-from catgen.training.checkpoint import Restored, restore_params
+from catgen.training.checkpoint import Restored, checkpoint_steps, restore_params
 from catgen.training.state import TrainState
 from catgen.trees import leaves
 
@@ -51,6 +51,15 @@ def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tupl
   return state._replace(
     params=_put(state.params, theirs, chosen), ema=None if state.ema is None else _put(state.ema, theirs, chosen)
   ), ancestor
+
+
+def check_there(init_from: str) -> None:
+  """Raises InputError where there are no checkpoints to begin from: before a work directory is made."""
+  workdir, step = split_step(init_from)
+  there = checkpoint_steps(workdir)
+  if not there or step not in ("best", *there):
+    what = "no checkpoint" if step == "best" else f"no checkpoint of step {step}"
+    raise InputError(f"--init_from={init_from}: there is {what} in {workdir}; name the work directory of another run")
 
 
 def check_began_from(record: RunRecord, init_from: str, workdir: str) -> None:

@@ -32,7 +32,7 @@ from catgen.runs.record import (
 )
 from catgen.runs.sample import sample_options
 from catgen.training import distributed, loop, peers, sharding
-from catgen.training.checkpoint import Checkpointer, checkpoint_steps
+from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
 from catgen.training.state import TrainState
 
 _LOSS_CURVE, _SAMPLES = "loss_curve.png", "validation_samples.png"
@@ -81,6 +81,9 @@ def train(
   made = make_experiment(config, source, devices=devices)
   say(summary(made.source))
   settings, keep = config["training"], config["checkpoint"]
+  check_kept(keep["keep_latest"])
+  if init_from is not None and not checkpoint_steps(workdir):
+    initial.check_there(init_from)
   record = record_of(config, made.source)
   with (
     contextlib.ExitStack() as stack,
@@ -244,9 +247,11 @@ def joined(config: Mapping[str, Any], workdir: str) -> tuple[Mapping[str, Any], 
   if not has_record(workdir) or "split_rule" not in config["data"]:
     return config, None
   old = read_record(workdir)
+  if old.config["data"]["kind"] != config["data"]["kind"]:
+    return config, None  # other data, which are refused when they are known
   rule, source = old.config["data"].get("split_rule"), None
   section = {**config["data"], "split_rule": rule}
-  if rule is None and old.config["data"]["kind"] == section["kind"]:
+  if rule is None:
     section, source = found_data(old._replace(config={**old.config, "data": section}))
   return {**config, "data": section}, source
 

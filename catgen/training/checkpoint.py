@@ -66,8 +66,7 @@ class Checkpointer:
     Raises:
       InputError: the directory cannot be written.
     """
-    if keep_latest < 1:
-      raise InputError(f"keep_latest is {keep_latest}; keep at least 1 checkpoint")
+    check_kept(keep_latest)
     self.directory, self._say, self._identity = _directory(workdir), say, dict(identity or {})
     with _storage_errors(f"cannot write to {self.directory}"):
       os.makedirs(self.directory, exist_ok=True)
@@ -207,6 +206,12 @@ class Checkpointer:
       _remove_unfinished(self.directory)
       self._manager = self._open()
       raise
+
+
+def check_kept(keep_latest: int) -> None:
+  """Raises InputError where no checkpoint would be kept."""
+  if keep_latest < 1:
+    raise InputError(f"keep_latest is {keep_latest}; keep at least 1 checkpoint")
 
 
 def checkpoint_steps(workdir: str | os.PathLike) -> list[int]:
