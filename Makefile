@@ -2,6 +2,7 @@
 #   make demo       train, evaluate, sample and correct a sentence, in about ten minutes on two cores
 #   make test       the default test suite, five to six minutes on two cores
 #   make test-slow  everything, the long tests included
+#   make fuzz       bytes of all kinds for every reader, guided by what they reach, 30 seconds each
 #   make bench      speed of training, sampling and start, as tables
 #   make lint       linter, formatting and types (make format mends what can be mended)
 #   make wheel      the package as a file in dist/, with the console command `catgen`
@@ -14,7 +15,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/demo
 
-.PHONY: setup demo test test-slow lint format bench wheel clean
+.PHONY: setup demo test test-slow fuzz lint format bench wheel clean
 
 setup: $(VENV)/installed
 
@@ -37,6 +38,10 @@ test: setup
 
 test-slow: setup
 	CATGEN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+fuzz: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz,tokenizers]'
+	$(BIN)/python -m tests.rough.fuzz
 
 bench: setup
 	$(BIN)/python -m benchmarks.training

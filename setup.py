@@ -57,6 +57,7 @@ setup(
   install_requires=REQUIRED,
   extras_require={
     "test": TEST,
+    "fuzz": ["atheris>=3"],
     "tokenizers": ["tokenizers>=0.21"],
     "cuda12": ["jax[cuda12]"],
     "cuda13": ["jax[cuda13]"],

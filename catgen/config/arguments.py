@@ -16,6 +16,7 @@ from catgen.interfaces import InputError
 
 Kind = Literal["bool", "int", "float", "str", "list", "repeated"]
 _PLAIN: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "str"}
+_LONGEST = 200  # characters of the name of a flag or a key
 _WIDTH = 100  # of help texts
 
 
@@ -64,6 +65,9 @@ def split_overrides(words: Iterable[str], flag: str) -> tuple[list[str], dict[st
   """
   rest, overrides, following = [], {}, iter(words)
   for word in following:
+    name = word.partition("=")[0]
+    if name.startswith("--") and len(name) > _LONGEST:  # looking for the flag that was meant would take forever
+      raise InputError(f"unknown command line flag {name[2:40]!r}...; it has {len(name):,} characters")
     if not word.startswith(f"--{flag}."):
       rest.append(word)
       continue

@@ -71,7 +71,7 @@ def _channels(mapping: str, row: Row, titles: tuple[str, ...]) -> list[int]:
   found = [i for names in _CHANNELS for i, title in enumerate(lower) if title in names]
   if len(found) == 3:
     return found
-  numbers = [i for i, cell in enumerate(row.cells) if cell.strip().isdecimal()]
+  numbers = [i for i, cell in enumerate(row.cells) if re.fullmatch("[0-9]+", cell.strip())]
   if len(numbers) == 3:
     return numbers
   raise _wrong(mapping, row, "its columns of red, green and blue are not known: call them r, g and b in a first line")
@@ -79,7 +79,9 @@ def _channels(mapping: str, row: Row, titles: tuple[str, ...]) -> list[int]:
 
 def _with_color(row: Row, channels: list[int]) -> Row:
   values = [row.cells[i].strip() for i in channels]
-  color = "#" + "".join(f"{int(value):02x}" if value.isdecimal() and int(value) < 256 else "?" for value in values)
+  color = "#" + "".join(
+    f"{int(value):02x}" if re.fullmatch("[0-9]{1,3}", value) and int(value) < 256 else "?" for value in values
+  )
   (category,) = (cell for i, cell in enumerate(row.cells) if i not in channels)
   return Row(row.place, (color if "?" not in color else ", ".join(values), category))
 

@@ -69,6 +69,10 @@ def _check_size(path: str) -> None:
 
 def _check_header(file: Any, size: int) -> None:
   """Raises ValueError where the header of an open .npy file promises more than its `size` bytes."""
+  start = file.read(12)  # magic, version and, after version 1.0, the length of the header in 4 bytes
+  if start[6:8] != b"\1\0" and int.from_bytes(start[8:], "little") > size:
+    raise ValueError("its header is longer than the file")
+  file.seek(0)
   version = np.lib.format.read_magic(file)
   read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
   shape, _, dtype = read(file)

@@ -42,7 +42,10 @@ def token_codec(tokenizer: str) -> Codec:
 
 def num_tokens(tokenizer: str) -> int:
   """Returns one more than the largest number of a token."""
-  return max(made(tokenizer).get_vocab(with_added_tokens=True).values()) + 1
+  numbers = made(tokenizer).get_vocab(with_added_tokens=True).values()
+  if not numbers:
+    raise InputError("the tokenizer has no tokens; give a tokenizer.json of a trained one")
+  return max(numbers) + 1
 
 
 def tokenize(tokenizer: str, text: str, offset: int = 0) -> list[int]:

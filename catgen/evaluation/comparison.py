@@ -106,7 +106,7 @@ def summarize(evaluations: Sequence[Evaluation]) -> Summary:
   return Summary(
     bits=float(np.mean(each)),
     data_error=bounds.estimate(_mean_nats(evaluations)[None], first.scores.positions).data_error,
-    monte_carlo_error=math.sqrt(sum(error**2 for error in errors)) / len(errors),
+    monte_carlo_error=math.hypot(*errors) / len(errors),
     seed_error=float(np.std(each, ddof=1) / math.sqrt(len(each))) if len(each) > 1 else math.nan,
     each=each,
   )
@@ -143,5 +143,5 @@ def _check_same_examples(one: Evaluation, other: Evaluation) -> None:
     raise InputError(_DIFFERENT_EXAMPLES)
 
 
-def _number(value: float | None) -> float:
+def _number(value: float | int | None) -> float:
   return math.nan if value is None else float(value)

@@ -71,7 +71,7 @@ def parse_regions(regions: Sequence[str], shape: tuple[int, ...]) -> Bool[np.nda
     raise InputError(f"regions are for maps, but the model's examples have shape {shape}; mark what is missing by -1")
   inside = np.zeros(shape, bool)
   for region in regions:
-    if re.fullmatch(r"\d+(,\d+){3}", region) is None:
+    if re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9}){3}", region) is None:
       raise InputError(f"the region {region!r} is no four whole numbers: give top,left,height,width")
     top, left, height, width = map(int, region.split(","))
     if not (height and width and top + height <= shape[0] and left + width <= shape[1]):

@@ -156,7 +156,7 @@ def numbered(text: str, ids: Sequence[int], names: Sequence[str] = ()) -> tuple[
   for entry in filter(None, map(str.strip, text.split(","))):
     if entry in names:
       found.append(names.index(entry))
-    elif re.fullmatch(r"-?[0-9]+", entry) and int(entry) in ids:
+    elif re.fullmatch(r"-?[0-9]{1,18}", entry) and int(entry) in ids:
       found.append(ids.index(int(entry)))
     else:
       known = f"0 to {ids[-1]}" if ids == range(len(ids)) else _shortened(list(map(str, ids)))

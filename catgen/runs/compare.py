@@ -26,7 +26,7 @@ from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run, load
 from catgen.runs.record import RunRecord, identity_without_seed, read_record
 
-_NEEDED = ("unit", "value", "num_examples", "num_replicates", "monte_carlo_error", "data_fingerprint")
+NEEDED = ("unit", "value", "num_examples", "num_replicates", "monte_carlo_error", "data_fingerprint")  # of a result
 _GIVE = "give work directories, --workdirs=runs/a,runs/b"
 
 
@@ -92,7 +92,7 @@ def compare(
     record = read_record(workdir)
     found = comparison.read_evaluations(workdir, split=split, estimator=estimator, context=context, given=given)
     for each in found.values():
-      results.check_has(each.record, _NEEDED, workdir)
+      results.check_has(each.record, NEEDED, workdir)
     groups.setdefault(identity_without_seed(record), []).append(Evaluations(workdir, record, found))
   for group in groups.values():
     check_same_estimators(group)

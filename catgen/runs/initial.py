@@ -1,6 +1,7 @@
 """Where a run begins: parameters of another one, by name and shape; and what changes where it goes on otherwise."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -74,7 +75,7 @@ def check_began_from(record: RunRecord, init_from: str, workdir: str) -> None:
 def split_step(text: str) -> tuple[str, str | int]:
   """Returns the work directory and the checkpoint that "workdir@step" means; without a step "best"."""
   workdir, at, step = os.path.expanduser(text).rpartition("@")
-  if at and step.isdecimal():
+  if at and re.fullmatch("[0-9]{1,18}", step):
     return workdir, int(step)
   return os.path.expanduser(text), "best"
 

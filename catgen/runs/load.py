@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -142,6 +143,6 @@ def _checkpoint(step: str | int) -> str | int:
   """Returns a checkpoint's name, "best" or "latest", or its number."""
   if step in ("best", "latest") or isinstance(step, int):
     return step
-  if not step.isdecimal():
+  if not re.fullmatch("[0-9]{1,18}", step):
     raise InputError(f"--step is {step!r}; give best, latest, or the number of a checkpoint")
   return int(step)

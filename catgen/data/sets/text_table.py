@@ -153,7 +153,7 @@ def _label(file: FileBytes, number: int, value: Any) -> str:
 
 
 def _delimited_rows(file: FileBytes, columns: Sequence[str], separator: str, quote: str) -> Iterator[_Row]:
-  by_number = [re.fullmatch("-?[0-9]+", column) is not None for column in columns]
+  by_number = [re.fullmatch("-?[0-9]{1,18}", column) is not None for column in columns]
   if any(by_number) and not all(by_number):
     raise InputError(f"columns are {', '.join(columns)}; give names, or numbers from 0 where no row names the columns")
   rows: Iterator[tuple[int, list[str]]] = _fields(file, separator, quote)

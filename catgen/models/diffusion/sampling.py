@@ -65,7 +65,8 @@ def _check(options: SampleOptions, num_classes: int) -> None:
   categorical.check_restrictions(options, num_classes)
   if not (options.num_frames == 0 or 2 <= options.num_frames <= MOST_FRAMES):
     raise InputError(
-      f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample), at most {MOST_FRAMES:,}"
+      f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample) and at most"
+      f" {MOST_FRAMES:,}"
     )
 
 
