@@ -118,7 +118,7 @@ def any_content(contents):
 @pytest.mark.parametrize("name", KNOWN)
 def test_any_bytes_are_taken_or_refused_in_a_line(name, tmp_path):
   @given(any_content(KNOWN[name].contents))
-  @settings(ENOUGH, max_examples=12)
+  @settings(ENOUGH, max_examples=8)
   def some(content):
     check(KNOWN[name], content, tmp_path)
 
@@ -128,7 +128,7 @@ def test_any_bytes_are_taken_or_refused_in_a_line(name, tmp_path):
 @pytest.mark.parametrize("name", OF_RUNS)
 def test_any_value_in_a_work_directory_is_taken_or_refused_in_a_line(name, tmp_path):
   @given(with_another_value(KNOWN[name].contents[0]))
-  @settings(ENOUGH, max_examples=40)
+  @settings(ENOUGH, max_examples=15)
   def some(content):
     check(KNOWN[name], content, tmp_path)
 
