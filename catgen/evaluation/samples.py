@@ -77,7 +77,7 @@ def generate(
     stop: asked after each batch; where it says True, the examples that are drawn by then are returned.
   """
   labels = None if given is None else labels_of_each(model.event, given, num_samples)
-  draw = _compiled(model, options)
+  draw = compiled(model, options)
 
   def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
     own = None if labels is None else labels[np.minimum(numbers, num_samples - 1)]
@@ -136,7 +136,8 @@ def _room(part: Samples, num_samples: int) -> Samples:
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
+def compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
+  """Returns (params, keys, given, state) -> Samples, compiled, remembered; see `Model.sample`."""
   return jax.jit(
     lambda params, keys, given, state: model.sample(params, keys, given=given, state=state, options=options)
   )
