@@ -14,6 +14,7 @@ from catgen.evaluation.likelihood import fetch
 from catgen.given import labels_of_each
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.keys import example_keys
+from catgen.meshes import on_mesh_of_arguments, spread
 
 DEFAULT_OPTIONS = SampleOptions()
 
@@ -138,9 +139,11 @@ def _room(part: Samples, num_samples: int) -> Samples:
 @functools.lru_cache(maxsize=16)
 def compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
   """Returns (params, keys, given, state) -> Samples, compiled, remembered; see `Model.sample`."""
-  return jax.jit(
-    lambda params, keys, given, state: model.sample(params, keys, given=given, state=state, options=options)
-  )
+
+  def draw(params: PyTree, keys: Array, given: Array | None, state: PyTree) -> Samples:
+    return model.sample(params, spread(keys), given=spread(given), state=state, options=options)
+
+  return jax.jit(on_mesh_of_arguments(draw))
 
 
 def invalid_share(valid: Bool[np.ndarray, "examples *event"]) -> Invalid:

@@ -15,10 +15,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from catgen.interfaces import Batch, InputError, PyTree
+from catgen.meshes import BATCH_AXES
 from catgen.training.state import TrainState
 from catgen.trees import leaves, path_name
-
-BATCH_AXES = ("data", "fsdp")
 
 # (regular expression found in a parameter's path, layout); the first that is found counts. A layout is "fsdp" (the
 # largest axis that the devices divide; small leaves are copied), "replicate", or a tuple with a mesh axis or None
