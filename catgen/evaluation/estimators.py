@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from catgen.batches import scored_positions
 from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree
 from catgen.keys import example_keys
+from catgen.meshes import on_mesh_of_arguments, spread
 
 Name = Literal["exact", "elbo", "full", "iwbo"]
 ESTIMATORS: tuple[Name, ...] = get_args(Name)
@@ -78,6 +79,11 @@ def walk_strata(
   return (turns + offset + draw / num_draws) % 1.0
 
 
+def draws_together(num_draws: int, draws_at_once: int) -> int:
+  """Returns how many draws one call of a device computes: the largest divisor of num_draws within draws_at_once."""
+  return max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
+
+
 @functools.lru_cache(maxsize=64)
 def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Draws]:
   """Returns (params, state, batch, key, draws: Int["num_at_once"], num_draws) -> Draws, compiled, remembered.
@@ -96,7 +102,7 @@ def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Dr
     offset, index = jax.random.uniform(offset_key, ()), jnp.asarray(batch.index)
 
     def one(draw: Array) -> Draws:
-      keys = example_keys(jax.random.fold_in(draw_key, draw), index)
+      keys = spread(example_keys(jax.random.fold_in(draw_key, draw), index))
       strata = walk_strata(offset, index, draw, num_draws)
       return draw_one(model, params, state, batch, keys, strata)
 
@@ -104,7 +110,7 @@ def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Dr
       return _without_sums(jax.tree.map(lambda leaf: leaf[None], one(draws[0])))
     return _without_sums(jax.vmap(one)(draws))
 
-  return jax.jit(step)
+  return jax.jit(on_mesh_of_arguments(step))
 
 
 def _without_sums(draws: Draws) -> Draws:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Int
 from catgen.evaluation.samples import in_batches
 from catgen.given import labels_of_each
 from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples
+from catgen.meshes import on_mesh_of_arguments, spread
 
 DEFAULT_OPTIONS = SampleOptions()
 
@@ -132,6 +133,7 @@ def infill(
 def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
   def draw(params: PyTree, x: Array, observed: Array, keys: Array, given: Array | None, state: PyTree) -> Samples:
     assert model.infill is not None
+    x, observed, keys, given = spread((x, observed, keys, given))
     return model.infill.draw(params, x, observed, keys, given=given, state=state, options=options)
 
-  return jax.jit(draw)
+  return jax.jit(on_mesh_of_arguments(draw))

@@ -14,6 +14,7 @@ from catgen.evaluation.likelihood import fetch
 from catgen.given import labels_of_each
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.keys import example_keys
+from catgen.meshes import on_mesh_of_arguments, spread
 
 DEFAULT_OPTIONS = SampleOptions()
 
@@ -77,7 +78,7 @@ def generate(
     stop: asked after each batch; where it says True, the examples that are drawn by then are returned.
   """
   labels = None if given is None else labels_of_each(model.event, given, num_samples)
-  draw = _compiled(model, options)
+  draw = compiled(model, options)
 
   def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
     own = None if labels is None else labels[np.minimum(numbers, num_samples - 1)]
@@ -136,10 +137,13 @@ def _room(part: Samples, num_samples: int) -> Samples:
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
-  return jax.jit(
-    lambda params, keys, given, state: model.sample(params, keys, given=given, state=state, options=options)
-  )
+def compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
+  """Returns (params, keys, given, state) -> Samples, compiled, remembered; see `Model.sample`."""
+
+  def draw(params: PyTree, keys: Array, given: Array | None, state: PyTree) -> Samples:
+    return model.sample(params, spread(keys), given=spread(given), state=state, options=options)
+
+  return jax.jit(on_mesh_of_arguments(draw))
 
 
 def invalid_share(valid: Bool[np.ndarray, "examples *event"]) -> Invalid:

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from catgen.batches import take
 from catgen.interfaces import Batch, InputError, Model, PyTree
+from catgen.meshes import on_mesh_of_arguments, spread
 
 METHODS = ("bayes", "paper")
 
@@ -101,12 +102,12 @@ def correct(
 def _compiled(model: Model, noise_level: float, method: str) -> Callable[..., tuple[Array, Array]]:
   def decide(params: PyTree, state: PyTree, typed: Batch) -> tuple[Array, Array]:
     assert model.denoise is not None
-    x, valid = jnp.asarray(typed.x), jnp.asarray(typed.valid)
+    x, valid = spread((jnp.asarray(typed.x), jnp.asarray(typed.valid)))
     denoised = model.denoise(params, x, valid, noise_level, given=typed.given, state=state)
     log_probs = denoised.posterior if method == "bayes" else denoised.prediction
     return log_probs.argmax(axis=-1), jnp.exp(log_probs.max(axis=-1))
 
-  return jax.jit(decide)
+  return jax.jit(on_mesh_of_arguments(decide))
 
 
 def score(

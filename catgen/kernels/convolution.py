@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from catgen.meshes import spread
+
 # Where XLA's own kernel gradient is the slower one: long sums over positions, and products worth a matrix product.
 _MIN_POSITIONS, _MIN_PAIRS = 512, 2048
 _SPATIAL = ("NHWC", "HWIO", "NHWC")
@@ -28,8 +30,8 @@ def convolve(
   same = height == width and height % 2 == 1 and padding == [(height // 2, height // 2)] * 2 and set(strides) == {1}
   large = x.shape[1] * x.shape[2] >= _MIN_POSITIONS and num_inputs * num_outputs >= _MIN_PAIRS
   if same and large and height > 1 and x.dtype == jnp.float32:
-    return _same(x, kernel)
-  return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
+    return spread(_same(x, kernel))
+  return spread(jax.lax.conv_general_dilated(x, kernel, strides, padding, **options))
 
 
 def convolve_plainly(
@@ -89,7 +91,7 @@ def double(
   kernel = kernel.reshape(2, 2, 2, 2, features, -1).transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, features, -1)
   # padded here: XLA swaps the operands of the kernel's gradient where the input is the smaller one, and is slow then
   padded = jnp.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  windows = jax.lax.conv_general_dilated(padded, kernel, (1, 1), "VALID", dimension_numbers=_SPATIAL)
+  windows = spread(jax.lax.conv_general_dilated(padded, kernel, (1, 1), "VALID", dimension_numbers=_SPATIAL))
   windows = windows.reshape(batch, height + 1, width + 1, 2, 2, -1)
   rows = [[windows[:, p : p + height, q : q + width, p, q] for q in (0, 1)] for p in (0, 1)]
   return jnp.stack([jnp.stack(row, axis=3) for row in rows], axis=2).reshape(batch, 2 * height, 2 * width, -1)

@@ -7,6 +7,7 @@ Examples are spread over both axes. Parameters, their moving average and their o
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,10 +15,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from catgen.interfaces import Batch, InputError, PyTree
+from catgen.meshes import BATCH_AXES
 from catgen.training.state import TrainState
 from catgen.trees import leaves, path_name
-
-BATCH_AXES = ("data", "fsdp")
 
 # (regular expression found in a parameter's path, layout); the first that is found counts. A layout is "fsdp" (the
 # largest axis that the devices divide; small leaves are copied), "replicate", or a tuple with a mesh axis or None
@@ -76,6 +76,18 @@ def place(batch: Batch, mesh: Mesh) -> Batch:
   """Returns the global batch on the devices of the mesh, made of what each process holds of it, in process order."""
   sharding = batch_sharding(mesh)
   return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), batch)
+
+
+def placed_shapes(batch: Batch, mesh: Mesh) -> Batch:
+  """Returns the shapes and shardings of what `place` returns: nothing is placed, and the devices need not be there."""
+  sharding, parts = batch_sharding(mesh), jax.process_count()
+
+  def placed(x: Any) -> jax.ShapeDtypeStruct:
+    own = np.asarray(x)
+    dtype = jax.dtypes.canonicalize_dtype(own.dtype)
+    return jax.ShapeDtypeStruct((len(own) * parts, *own.shape[1:]), dtype, sharding=sharding)
+
+  return jax.tree.map(placed, batch)
 
 
 def replicated(number: np.ndarray | np.generic, mesh: Mesh) -> Array:

@@ -10,6 +10,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from catgen.meshes import spread
+
 Init = Literal["normal", "uniform", "constant", "zeros"]
 
 
@@ -46,7 +48,7 @@ class Linear(nnx.Module):
     y = x.reshape(-1, x.shape[-1]).astype(self.dtype) @ self.kernel[...].astype(self.dtype)
     if self.bias is not None:
       y = y + self.bias[...].astype(self.dtype)[None]
-    return y.reshape(*x.shape[:-1], -1)
+    return spread(y.reshape(*x.shape[:-1], -1))
 
 
 def _draw(init: Init, num_inputs: int) -> Callable[[Array, tuple[int, ...]], Array]:
