@@ -42,7 +42,7 @@ class Layers(nnx.Module):
     def apply(h: Array, layer: tuple[nnx.State, Array]) -> tuple[Array, None]:
       parameters, number = layer
       own = conditions._replace(keys=fold_in(conditions.keys, number))
-      return spread(nnx.merge(graph, parameters)(spread(h), angles, own)), None
+      return spread(nnx.merge(graph, parameters)(spread(h, whole=True), angles, own), whole=True), None
 
     step: Callable = jax.checkpoint(apply) if self.remat else apply
     if self.scan_layers:
