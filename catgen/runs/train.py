@@ -31,7 +31,7 @@ from catgen.runs.record import (
   write_record,
 )
 from catgen.runs.sample import sample_options
-from catgen.training import distributed, loop, peers, sharding
+from catgen.training import distributed, loop, sharding
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
 from catgen.training.state import TrainState
 
@@ -122,34 +122,6 @@ def train(
   with ByProducts(say).may_fail(_LOSS_CURVE):
     pictures = draw_loss_curve(workdir, made.source.position, baselines) if first else ()
   return Trained(workdir, result.step, result.interrupted, result.exit_code, pictures)
-
-
-def join_and_train(
-  config: Mapping[str, Any],
-  workdir: str,
-  *,
-  init_from: str | None = None,
-  coordinator: str | None = None,
-  process_id: int | None = None,
-  num_processes: int | None = None,
-  say: Callable[[str], None] = print,
-  progress: OpenProgress = no_progress,
-) -> Trained:
-  """Joins the processes of a run, before anything uses a device, and trains.
-
-  Where one of them is gone, the others end too and say so: see `peers`.
-
-  Args:
-    config, workdir, init_from: see `train`.
-    coordinator: host:port of process 0, where several processes train.
-    process_id: number of this process, from 0.
-    num_processes: number of processes.
-    say: receives lines about what is done; of several processes the first speaks.
-    progress: opens the bar.
-  """
-  distributed.initialize(coordinator, process_id, num_processes)
-  with peers.watched(partial(_comfort, workdir)):
-    return train(config, workdir, init_from=init_from, say=say, progress=progress)
 
 
 def describe(trained: Trained) -> str:
@@ -297,7 +269,7 @@ def _changed(old: RunRecord, record: RunRecord, step: int, workdir: str, say: Ca
   return new._replace(lineage=old.lineage or record.lineage)
 
 
-def _comfort(workdir: str) -> str:
+def comfort(workdir: str) -> str:
   """Returns what a run that ends now will go on from."""
   steps = checkpoint_steps(workdir)
   return f"the same command goes on from step {steps[-1]}" if steps else "nothing is saved yet; start it again"

@@ -11,6 +11,8 @@ from catgen.interfaces import InputError
 from catgen.training.sharding import batch_sharding
 
 _MESSAGE = 4096  # bytes that one process tells the others
+# what JAX's detection raises where variables of a cluster are there and others are not, as under salloc without srun
+_UNDETECTED = (ValueError, KeyError, IndexError, TypeError, ImportError, OSError)
 
 
 def initialize(
@@ -19,17 +21,19 @@ def initialize(
   num_processes: int | None = None,
   *,
   heartbeat_seconds: int = 10,
+  say: Callable[[str], None] = print,
 ) -> None:
   """Joins the processes of a run; call it before anything uses a device.
 
   Without arguments, processes are joined where JAX detects a cluster (Slurm, Cloud TPU, Open MPI, Kubernetes);
-  elsewhere this process stays alone.
+  elsewhere this process stays alone, and so does one that has used a device before, as in a notebook.
 
   Args:
     coordinator: "host:port" of process 0.
     process_id: of this process, in [0, num_processes).
     num_processes: of all.
     heartbeat_seconds: a process silent for so many seconds counts as dead, and the others end.
+    say: receives a line where what looks like a cluster does not say enough to join its processes.
 
   Raises:
     InputError: some of the three are given and others are not, or one is out of range.
@@ -37,9 +41,12 @@ def initialize(
   if coordinator is None and process_id is None and num_processes is None:
     try:
       jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat_seconds)
-    except ValueError as error:
-      if "coordinator_address" not in str(error):
+    except RuntimeError as error:
+      if "must be called before" not in str(error):
         raise
+    except _UNDETECTED as error:
+      if "coordinator_address" not in str(error):  # which means that there is no cluster
+        say(f"this looks like a cluster, but its processes cannot be joined ({error!r}); this one works alone")
     return
   if coordinator is None or process_id is None or num_processes is None:
     raise InputError("give all of coordinator, process_id and num_processes, or none of them")
