@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from catgen.batches import scored_positions
+from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree
 from catgen.keys import example_keys
 
@@ -79,13 +80,14 @@ def walk_strata(
 
 
 @functools.lru_cache(maxsize=64)
-def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Draws]:
+def compiled(model: Model, estimator: str, num_at_once: int, spread: Spread = ALONE) -> Callable[..., Draws]:
   """Returns (params, state, batch, key, draws: Int["num_at_once"], num_draws) -> Draws, compiled, remembered.
 
   Args:
     model: hashed by the identity of its functions: one trace serves every later evaluation of the same model.
     estimator: one that the model offers.
     num_at_once: draws computed together; memory grows with it.
+    spread: the devices that share the examples.
 
   `key` is that of one replicate of the whole estimate; example i in draw s uses fold_in(fold_in(., s), i).
   """
@@ -104,7 +106,7 @@ def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Dr
       return _without_sums(jax.tree.map(lambda leaf: leaf[None], one(draws[0])))
     return _without_sums(jax.vmap(one)(draws))
 
-  return jax.jit(step)
+  return spread.compiled(step)
 
 
 def _without_sums(draws: Draws) -> Draws:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from catgen.batches import batch_of
 from catgen.data import summary
 from catgen.evaluation import likelihood
 from catgen.evaluation.samples import generate
@@ -18,7 +19,7 @@ from catgen.reporting import charts, writers
 from catgen.reporting.progress import OpenProgress, no_progress, train_progress
 from catgen.runs import initial, lock
 from catgen.runs.by_products import ByProducts
-from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment
+from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment, spread_of
 from catgen.runs.record import (
   RunRecord,
   check_definition,
@@ -31,7 +32,7 @@ from catgen.runs.record import (
   write_record,
 )
 from catgen.runs.sample import sample_options
-from catgen.training import distributed, loop, sharding
+from catgen.training import distributed, loop
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
 from catgen.training.state import TrainState
 
@@ -138,9 +139,9 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
   """
   if "validation" not in experiment.source.splits:
     return None
-  config, devices = experiment.config, experiment.mesh.size
-  size, limit = config["evaluation"]["batch_size"], config["training"]["validation_examples"]
-  walk = partial(evaluation_batches, experiment.source, "validation", -(-size // devices) * devices, limit)
+  config, spread = experiment.config, spread_of(experiment.mesh)
+  size, limit = spread.filled(config["evaluation"]["batch_size"]), config["training"]["validation_examples"]
+  walk = partial(evaluation_batches, experiment.source, "validation", size, limit)
   key = jax.random.fold_in(root_key(config["seed"]), 2)
 
   def validate(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> dict[str, float]:
@@ -151,7 +152,7 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
       walk(),
       key=key,
       num_replicates=1,
-      place=partial(sharding.place, mesh=experiment.mesh),
+      spread=spread,
       progress=lambda share: check(),
     )
     terms = {f"terms/{name}": value for name, value in result.terms.items()}
@@ -195,9 +196,9 @@ def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
       key=key,
       options=options,
       progress=lambda amount: check(),
+      spread=spread_of(experiment.mesh),
     )
-    x, valid = likelihood.fetch((drawn.x, drawn.valid))
-    return Batch(x, valid, jax.numpy.arange(number))
+    return batch_of(drawn.x, drawn.valid)
 
   return sample
 

@@ -1,6 +1,7 @@
 """Several processes: joining them, and agreeing on when to stop."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from catgen.interfaces import InputError
 from catgen.training.sharding import batch_sharding
 
-_MESSAGE = 4096  # bytes that one process tells the others
+_MESSAGE = 4096  # bytes, at least, of what one process tells the others
 # what JAX's detection raises where variables of a cluster are there and others are not, as under salloc without srun
 _UNDETECTED = (ValueError, KeyError, IndexError, TypeError, ImportError, OSError)
 
@@ -63,19 +64,47 @@ def first_does(action: Callable[[], None]) -> None:
   Raises:
     InputError: as the action did.
   """
-  problem = ""
+
+  def silently() -> bytes:
+    action()
+    return b""
+
+  first_tells(silently)
+
+
+def first_tells(find: Callable[[], bytes]) -> bytes:
+  """Returns on all processes what the first one finds: of files that may change, or that only it can see.
+
+  Raises:
+    InputError: as `find` did there; on the others also for any other error.
+  """
+  if jax.process_count() == 1:
+    return find()
+  found, problem = b"", None
   if jax.process_index() == 0:
     try:
-      action()
-    except InputError as error:
-      if jax.process_count() == 1:
-        raise
-      problem = str(error)
-  if jax.process_count() > 1:
-    message = np.frombuffer(problem.encode()[:_MESSAGE].ljust(_MESSAGE, b"\0"), np.uint8)
-    told = np.asarray(multihost_utils.broadcast_one_to_all(message)).tobytes().rstrip(b"\0").decode("utf-8", "replace")
-    if told:
-      raise InputError(told)
+      found = find()
+    except Exception as error:  # the others wait for word of it
+      found, problem = str(error).encode(), error
+  header = np.array([len(found), problem is not None], np.int32)
+  length, failed = np.asarray(multihost_utils.broadcast_one_to_all(header)).tolist()
+  room = max(_MESSAGE, 1 << (length - 1).bit_length()) if length else 0  # few sizes, so that few programs are compiled
+  told = b""
+  if room:
+    message = np.frombuffer(found.ljust(room, b"\0")[:room], np.uint8)
+    told = np.asarray(multihost_utils.broadcast_one_to_all(message)).tobytes()[:length]
+  if problem is not None:
+    raise problem
+  if failed:
+    raise InputError(told.decode("utf-8", "replace"))
+  return told
+
+
+def worst(code: int) -> int:
+  """Returns the largest of the numbers that all processes call this with: 0 where it went well on all."""
+  if jax.process_count() == 1:
+    return code
+  return int(np.asarray(multihost_utils.process_allgather(np.int32(code))).max())
 
 
 def make_agreement(mesh: Mesh) -> Callable[[int], jax.Array | int]:
@@ -94,3 +123,25 @@ def make_agreement(mesh: Mesh) -> Callable[[int], jax.Array | int]:
     return largest(jax.make_array_from_process_local_data(spread, mine))
 
   return agree
+
+
+def make_stop(mesh: Mesh | None, asked: Callable[[], int]) -> Callable[[], int]:
+  """Returns a function that gives the largest number that any process was asked for, 0 while none was.
+
+  All processes of the mesh must call it equally often, and it gives all of them the same. Of several processes what
+  one is asked for is known at the call after: reading it then keeps no device waiting.
+
+  Args:
+    mesh: of all processes; None where there is one.
+    asked: () -> what this process was asked for, a signal's number, or 0.
+  """
+  if mesh is None or jax.process_count() == 1:
+    return asked
+  agree = make_agreement(mesh)
+  before: list[Any] = []
+
+  def stop() -> int:
+    before.append(agree(asked()))
+    return int(before.pop(0)) if len(before) > 1 else 0
+
+  return stop

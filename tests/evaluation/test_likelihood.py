@@ -12,6 +12,7 @@ import pytest
 
 from catgen.evaluation import estimators
 from catgen.evaluation.likelihood import evaluate
+from catgen.evaluation.spread import Spread
 from catgen.interfaces import InputError
 from tests.addresses import free_address
 from tests.compiling import xla_flags
@@ -144,11 +145,11 @@ def test_one_trace_serves_all_batches_replicates_and_evaluations(estimator):
 
 def test_eight_devices_give_the_scores_of_one():
   mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-  sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+  spread = Spread(mesh, ("data",))
   for estimator in ("full", "iwbo"):
     sizes = {"batch_size": 8, "num_draws": 2, "num_replicates": 8, "draws_at_once": 2}
     one = run(estimator=estimator, **sizes)
-    eight = run(estimator=estimator, **sizes, place=lambda batch: jax.device_put(batch, sharding))
+    eight = run(estimator=estimator, **sizes, spread=spread)
     np.testing.assert_allclose(one.nats, eight.nats, rtol=2e-6, atol=1e-6)
     assert one.anatomy is None or np.allclose(one.anatomy.by_time, eight.anatomy.by_time, rtol=1e-5)
 
@@ -198,12 +199,11 @@ jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
 from tests.evaluation import test_likelihood as t
 from catgen.evaluation.likelihood import evaluate
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from catgen.evaluation.spread import Spread
 mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-place = lambda batch: jax.tree.map(
-  lambda a: jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec("data")), a), batch)
 whole = NamedSharding(mesh, PartitionSpec())
 params = jax.tree.map(lambda a: jax.make_array_from_callback(a.shape, whole, lambda i: np.asarray(a)[i]), t.PARAMS)
-rank, options = int(sys.argv[2]), dict(num_draws=2, num_replicates=2, place=place)
+rank, options = int(sys.argv[2]), dict(num_draws=2, num_replicates=2, spread=Spread(mesh, ("data",)))
 for estimator in ("elbo", "full"):
   local = [jax.tree.map(lambda a: a[4 * rank : 4 * rank + 4], batch) for batch in t.walk(t.X, t.VALID, 8)]
   result = evaluate(t.MODEL, params, {}, local, key=t.KEY, estimator=estimator, **options)

@@ -1,5 +1,7 @@
 """Evaluation writes what it measured, and follows a running job."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,19 +56,20 @@ def test_windows_with_context_score_every_position_once(text_run, here, tmp_path
 
 def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, monkeypatch):
   evaluated, said = [], []
-  monkeypatch.setattr(evaluate, "new_checkpoints", lambda *_: iter([7, 30]))
+  monkeypatch.setattr(evaluate, "new_checkpoints", lambda *_, **__: iter([7, 30]))
   monkeypatch.setattr(evaluate, "evaluate", lambda run, **options: evaluated.append((run.step, options["split"])))
   monkeypatch.setattr(evaluate, "describe", lambda record: "one")
   watched = evaluate.watch(workdir, split="test", say=said.append)
   assert evaluated == [(30, "test")]
-  assert said == ["one"]
+  assert said == ["checkpoint 7 was deleted before it was read; left out", "one"]
   assert evaluate.describe_watched(watched) == "1 checkpoint(s) evaluated"
 
 
 def test_checkpoints_appear_one_after_another(monkeypatch):
-  there = [[10], [10, 20], [20, 30]]
+  there, length = [[10], [10, 20], [20, 30]], SimpleNamespace(config={"training": {"num_steps": 30}})
+  monkeypatch.setattr(evaluate, "read_record", lambda workdir: length)
   monkeypatch.setattr(evaluate, "checkpoint_steps", lambda workdir: there.pop(0))
-  assert list(evaluate.new_checkpoints("somewhere", 30, 0.0)) == [10, 20, 30]
+  assert list(evaluate.new_checkpoints("somewhere", 0.0)) == [10, 20, 30]
 
 
 def test_evaluation_pictures_samples_beside_data_unless_it_should_not(map_run, here, tmp_path):
