@@ -26,7 +26,6 @@ from catgen.training import distributed, peers
 from catgen.training.signals import Stopped, saving_ends_nothing
 
 TERMINAL = ("say", "progress", "color")
-_JOINT = ("train", "dry_run")  # what several processes work on together
 _WORKDIR = Argument("workdir", "str", None, "folder of the run: config.json, checkpoints, records, pictures")
 _CONFIG = (
   Argument("config", "str", None, "a configuration's name or the path of its file; --config.a.b=value overrides"),
@@ -100,11 +99,6 @@ def perform(
   if not chosen.devices:
     return _perform(chosen, commands[0], values, overrides, terminal)
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
-  if jax.process_count() > 1 and chosen.function.__name__ not in _JOINT:
-    raise InputError(
-      f"{chosen.function.__name__} works in one process, and this is one of {jax.process_count()}; start it once, on a "
-      "machine of its own"
-    )
   if jax.process_index() > 0:
     terminal = {"say": _quiet, "progress": no_progress, "color": False}
   with peers.watched(partial(chosen.comfort, os.path.expanduser(values.get("workdir") or ""))):

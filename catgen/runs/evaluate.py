@@ -320,12 +320,12 @@ def _measure(run: Run, how: Mapping[str, Any], seed: int, scored_before: Partial
   batches = list(evaluation_batches(run.source(), how["split"], size, limit, context))
   title = f"evaluate step {run.step}"
   with catch_signals() as request, closing(progress(len(batches), unit="batch", title=title, done=len(done))) as bar:
-    asked = distributed.make_stop(run.spread.mesh, lambda: request.signal or 0)
+    stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
 
     def advance(share: float) -> None:
       bar.update(share)
-      if number := asked():
-        raise Stopped("", 128 + number)
+      if stop():
+        raise Stopped("", stop.exit_code)
 
     try:
       return likelihood.evaluate(
@@ -344,11 +344,11 @@ def _measure(run: Run, how: Mapping[str, Any], seed: int, scored_before: Partial
         done=done,
         keep=scored_before.keep,
       )
-    except Stopped as stop:
+    except Stopped as left:
       number = len(scored_before.parts)
       kept = scored_before.write() or not number
       comfort = "the same command goes on" if kept else "what was scored could not be kept"
-      raise Stopped(f"stopped after {number} of {len(batches)} batches; {comfort}", stop.code) from stop
+      raise Stopped(f"stopped after {number} of {len(batches)} batches; {comfort}", left.code) from left
 
 
 def _keep(folder: str, result: Mapping[str, Any], found: Likelihood, scored_before: Partial) -> bytes:

@@ -125,23 +125,36 @@ def make_agreement(mesh: Mesh) -> Callable[[int], jax.Array | int]:
   return agree
 
 
-def make_stop(mesh: Mesh | None, asked: Callable[[], int]) -> Callable[[], int]:
-  """Returns a function that gives the largest number that any process was asked for, 0 while none was.
+class Stop:
+  """What any of the processes was asked for, the same on all of them: called, it gives the largest number so far.
 
-  All processes of the mesh must call it equally often, and it gives all of them the same. Of several processes what
-  one is asked for is known at the call after: reading it then keeps no device waiting.
-
-  Args:
-    mesh: of all processes; None where there is one.
-    asked: () -> what this process was asked for, a signal's number, or 0.
+  All processes must call it equally often. Of several what one is asked for is known at the call after: reading it then
+  keeps no device waiting.
   """
-  if mesh is None or jax.process_count() == 1:
-    return asked
-  agree = make_agreement(mesh)
-  before: list[Any] = []
 
-  def stop() -> int:
-    before.append(agree(asked()))
-    return int(before.pop(0)) if len(before) > 1 else 0
+  number = 0  # of the signal, or 0 while there was none, as of the last call
 
-  return stop
+  def __init__(self, mesh: Mesh | None, asked: Callable[[], int]):
+    """Listens.
+
+    Args:
+      mesh: of all processes; None where there is one.
+      asked: () -> what this process was asked for, a signal's number, or 0.
+    """
+    self._asked = asked
+    self._agree = None if mesh is None or jax.process_count() == 1 else make_agreement(mesh)
+    self._before: Any = 0
+
+  def __call__(self) -> int:
+    """Returns the number."""
+    if self._agree is None:
+      heard = self._asked()
+    else:
+      heard, self._before = int(self._before), self._agree(self._asked())
+    self.number = max(self.number, heard)
+    return self.number
+
+  @property
+  def exit_code(self) -> int:
+    """128 + the number of the signal; 0 where there was none."""
+    return 128 + self.number if self.number else 0

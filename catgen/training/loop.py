@@ -19,7 +19,7 @@ from catgen.bounds import bits_per_position
 from catgen.interfaces import Batch, InputError
 from catgen.training import nonfinite
 from catgen.training.checkpoint import Checkpointer
-from catgen.training.distributed import make_agreement, make_stop
+from catgen.training.distributed import Stop, make_agreement
 from catgen.training.sharding import place, replicated
 from catgen.training.signals import Request, Stopped, catch_signals
 from catgen.training.state import TrainState
@@ -145,7 +145,7 @@ class _Run:
     self.pending: _Pending | None = None
     self.window = _Window()
     self.agree = make_agreement(mesh)
-    self.asked_to_stop = make_stop(mesh, lambda: request.signal or 0)
+    self.asked_to_stop = Stop(mesh, lambda: request.signal or 0)
     self.stop_signal, self.save_asked, self.unvalidated = 0, False, False
     self.unrecorded: dict[int, dict[str, float]] = {}  # numbers of validations that are not beside their checkpoint
     self.skips: Any = None  # how many are left, on the devices; None = none are allowed
