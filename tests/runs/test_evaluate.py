@@ -1,5 +1,6 @@
 """Evaluation writes what it measured, and follows a running job."""
 
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,10 @@ from PIL import Image
 
 from catgen.evaluation import results
 from catgen.interfaces import InputError
+from catgen.reporting.progress import no_progress
 from catgen.runs import evaluate
 from catgen.runs.experiment import first_examples
+from catgen.training.checkpoint import Unreadable
 from tests.runs.test_train import shown
 from tests.tiny_run import quiet
 
@@ -85,4 +88,47 @@ def test_evaluation_pictures_samples_beside_data_unless_it_should_not(map_run, h
   assert Image.open(found.pictures[-1]).size[0] > 400
   assert said[1:] == [
     "drawing 8 samples in sampling.num_steps = 5 network calls for a picture (--pictures=false leaves it out)"
+  ]
+
+
+def test_the_same_evaluation_twice_at_once_is_refused_and_others_go_on(text_run, here, tmp_path):
+  run, how = here(text_run), {"max_examples": 8, "num_replicates": 1, "say": quiet}
+  second = []
+
+  def meanwhile(*words, **more):
+    if not second:
+      with pytest.raises(evaluate.UnderWay, match=r"^the same evaluation is under way in process \d+ on "):
+        evaluate.evaluate(run, **how)
+      second.append(evaluate.evaluate(run, split="validation", **how))
+    return no_progress(*words, **more)
+
+  first = evaluate.evaluate(run, progress=meanwhile, **how)
+  stored = results.read_results(tmp_path)
+  assert [record["split"] for record in stored] == ["validation", first.result["split"]]
+  assert not [path.name for path in (tmp_path / "scores").iterdir() if "unfinished" in path.name]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_tried_again_at_the_next_looks(workdir, monkeypatch):
+  """As when it is under way from another machine; and one that never can be read is left out."""
+  tries, said, evaluated = Counter(), [], []
+  load_now, last = evaluate.load, SimpleNamespace(config={"training": {"num_steps": 30}})
+
+  def load_late(folder, *, step, **options):
+    tries[step] += 1
+    if step == 20 or tries[step] < 3:
+      raise Unreadable(f"no readable checkpoint {step}")
+    return load_now(folder, step=step, **options)
+
+  monkeypatch.setattr(evaluate, "load", load_late)
+  monkeypatch.setattr(evaluate, "read_record", lambda folder: last)
+  monkeypatch.setattr(evaluate, "checkpoint_steps", lambda folder: [20, 30])
+  monkeypatch.setattr(evaluate, "evaluate", lambda run, **options: evaluated.append(run.step))
+  monkeypatch.setattr(evaluate, "describe", lambda record: "")
+  evaluate.watch(workdir, watch_seconds=0.0, say=said.append)
+  assert evaluated == [30]
+  assert tries == {20: 5, 30: 3}
+  assert said == [
+    "no readable checkpoint 20; it is tried again at the next looks",
+    "no readable checkpoint 30; it is tried again at the next looks",
+    "checkpoint 20 could not be read 5 times; left out",
   ]

@@ -208,7 +208,7 @@ def test_a_flipped_bit_of_what_is_wanted_is_noticed_and_elsewhere_does_not_matte
   with Checkpointer(tmp_path) as checkpoints:
     checkpoints.save(1, jax.tree.map(jnp.asarray, state))
   told = []
-  changed = state._replace(ema={"kernel": np.where(KERNEL == KERNEL.max(), 0, -KERNEL)})
+  changed = state._replace(ema={"kernel": np.where(KERNEL.max() == KERNEL, 0, -KERNEL)})
   items = checkpoint._save_args(jax.tree.map(jnp.asarray, changed), {})["model"].item
   true = checkpoint._save_args(jax.tree.map(jnp.asarray, state), {})["model"].item
   path = tmp_path / "checkpoints" / "1" / "model"
@@ -222,7 +222,7 @@ def test_a_flipped_bit_of_what_is_wanted_is_noticed_and_elsewhere_does_not_matte
 
 
 def test_a_checkpoint_that_is_deleted_while_it_is_read_is_passed_over(copied, monkeypatch):
-  workdir, saved = copied
+  workdir, _ = copied
   read, said = stored.read, []
 
   def read_late(directory, step, *rest):
