@@ -72,8 +72,10 @@ def check(
   proof.check_size(shape, num_classes, num_draws)
   if min(time_steps, train_steps) < 1:
     raise InputError(f"time_steps is {time_steps} and train_steps {train_steps}; both must be at least 1")
-  small = _small_config(config, shape, time_steps=time_steps, train_steps=train_steps, seed=seed)
-  made = make_experiment(small, made_up_source(shape, num_classes, seed))
+  devices = jax.devices()  # of one process one is enough, and faster, for so little
+  devices = devices[:1] if jax.process_count() == 1 else devices
+  small = _small_config(config, shape, len(devices), time_steps=time_steps, train_steps=train_steps, seed=seed)
+  made = make_experiment(small, made_up_source(shape, num_classes, seed), devices)
   state = made.init()
   with closing(progress(train_steps, unit="step", title="train the small model")) as bar:
     for step, batch in enumerate(batches(made, 0)):
@@ -108,7 +110,7 @@ def describe(checked: Checked) -> str:
 
 
 def _small_config(
-  config: Mapping[str, Any], shape: tuple[int, ...], *, time_steps: int, train_steps: int, seed: int
+  config: Mapping[str, Any], shape: tuple[int, ...], devices: int, *, time_steps: int, train_steps: int, seed: int
 ) -> dict[str, Any]:
   """Returns the config with everything that costs time made small; what defines the model stays."""
   model = small_section(EXPERIMENT, config)["model"]
@@ -116,7 +118,7 @@ def _small_config(
     model["num_steps"] = time_steps
   training = {
     **config["training"],
-    "batch_size": -(-_BATCH // jax.device_count()) * jax.device_count(),
+    "batch_size": -(-_BATCH // devices) * devices,
     "num_steps": train_steps,
     "num_microbatches": 1,
     "ema_decay": 0.0,

@@ -32,6 +32,7 @@ def fingerprint(tree: PyTree) -> UInt32[Array, ""]:
   return total
 
 
+@jax.jit
 def fingerprint_of_parts(tree: PyTree) -> tuple[UInt32[Array, ""], dict[str, UInt32[Array, ""]]]:
   """Returns the fingerprint of a dictionary of trees, and what each of them adds to it: so that a reader of some can
   check those."""

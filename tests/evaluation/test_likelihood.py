@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from catgen.evaluation import estimators
+from catgen.evaluation import estimators, samples
 from catgen.evaluation.likelihood import evaluate
 from catgen.evaluation.spread import Spread
 from catgen.interfaces import InputError
@@ -209,6 +209,23 @@ for estimator in ("elbo", "full"):
   result = evaluate(t.MODEL, params, {}, local, key=t.KEY, estimator=estimator, **options)
   by_time = [] if result.anatomy is None else list(result.anatomy.by_time)
   print("RESULT", estimator, *result.nats.ravel(), *by_time)
+from catgen.evaluation.samples import generate
+drawn = generate(t.MODEL, params, {}, num_samples=7, batch_size=3, key=t.KEY, spread=options["spread"])
+print("DRAWN", *drawn.x.ravel())
+from catgen.interfaces import InputError
+from catgen.training import distributed
+long = distributed.first_tells(lambda: b"of the first" * 1000 if rank == 0 else 1 / 0)
+print("TOLD", len(long), long[:12].decode())
+for mistake in (InputError, OSError):
+  def find():
+    raise mistake("no such thing")
+  try:
+    distributed.first_does(find)
+  except (InputError, OSError) as error:
+    print("REFUSED", type(error).__name__, error)
+from catgen.training.sharding import make_mesh
+stop = distributed.Stop(make_mesh(), lambda: 15 * rank)
+print("STOP", stop(), stop(), stop.exit_code)
 """
 
 
@@ -231,3 +248,12 @@ def test_two_processes_give_the_scores_of_one(tmp_path):
       by_time = [] if one.anatomy is None else list(one.anatomy.by_time)
       np.testing.assert_allclose(np.array(numbers, float), [*one.nats.ravel(), *by_time], rtol=2e-5, atol=1e-6)
     assert set(lines) == {"elbo", "full"}
+    told = [line for line in output.splitlines() if line.startswith(("DRAWN", "TOLD", "REFUSED", "STOP"))]
+    drawn = samples.generate(MODEL, PARAMS, {}, num_samples=7, batch_size=7, key=KEY)
+    assert told == [
+      f"DRAWN {' '.join(map(str, drawn.x.ravel()))}",
+      "TOLD 12000 of the first",
+      "REFUSED InputError no such thing",
+      f"REFUSED {'InputError' if outputs.index(output) else 'OSError'} no such thing",
+      "STOP 0 15 143",  # what the second process was asked for is known to both at the call after
+    ]
