@@ -121,12 +121,12 @@ def _perform(
   keywords = {
     each.name: converted(each, values[each.name]) for each in arguments_of(chosen.function, leave_out=TERMINAL)
   }
-  if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+  taken = set(parameters)
+  if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):  # it hands them on to the first
+    taken |= set(inspect.signature(first.function).parameters)
     others = arguments_of(first.function, leave_out=TERMINAL)
     keywords |= {each.name: converted(each, values[each.name]) for each in others}
-    keywords |= terminal
-  else:
-    keywords |= {name: value for name, value in terminal.items() if name in parameters}
+  keywords |= {name: value for name, value in terminal.items() if name in taken}
   if "config" in supplied:
     keywords["config"] = _configuration(chosen, values, overrides).values
   if "run" in supplied:

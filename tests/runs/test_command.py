@@ -134,3 +134,11 @@ def test_what_computes_has_the_flags_that_join_processes_and_the_first_alone_spe
     assert perform(commands, values, {}, {"say": spoken.append, "progress": None, "color": False}) == 0
   assert joined == [("host:1", 1, 2)] * 2
   assert spoken == ["tasted", "'ready'"]
+
+
+def test_what_hands_options_on_is_given_what_the_first_function_takes_and_no_more():
+  commands = (Command(taste, repr), Command(all_day, repr, flag="again"))
+  values = {"spoons": 2, "pause": 0.5, "again": True, "workdir": "here"}
+  said = []
+  assert perform(commands, values, {}, {"say": said.append, "progress": None, "color": True}) == 0
+  assert said == ["{'pause': 0.5, 'spoons': 2}"]
