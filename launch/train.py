@@ -24,13 +24,14 @@ def main(words: Sequence[str] | None = None) -> int:
   return cli.main(
     __doc__,
     words,
-    Command(train.join_and_train, train.describe, operator.attrgetter("exit_code")),
+    Command(train.train, train.describe, operator.attrgetter("exit_code"), devices=True, comfort=train.comfort),
     Command(
       dry_run.dry_run,
       dry_run.describe,
       operator.attrgetter("exit_code"),
       flag="dry_run",
       help="print parameters, operations and bytes of a step, and train nothing",
+      devices=True,
     ),
   )
 

@@ -40,7 +40,7 @@ ALLOWED = {  # what a folder may import of catgen, besides itself
 DOORS = {
   "flax": ("catgen/networks/", "catgen/flows/", "catgen/models/"),
   "optax": ("catgen/training/optimizer.py", "catgen/training/step.py", "catgen/training/state.py"),
-  "orbax": ("catgen/training/checkpoint.py",),
+  "orbax": ("catgen/training/checkpoint.py", "catgen/training/stored.py"),
   "grain": ("catgen/data/",),
   "tensorflow_datasets": ("catgen/data/",),
   "ml_collections": ("catgen/config/", "configs/"),

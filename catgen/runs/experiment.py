@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 
 from catgen.config import make_model, make_source, make_training_optimizer
 from catgen.data import context_batches, get_split, prefetch, train_batch
+from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, DataSource, InputError, Model
 from catgen.keys import root_key
 from catgen.training import sharding
@@ -86,6 +87,11 @@ def batches(experiment: Experiment, start: int) -> Iterator[Batch]:
   settings = experiment.config["training"]
   load = partial(_batch, experiment.config, experiment.source)
   return prefetch(load, start, settings["num_steps"], settings["prefetch"])
+
+
+def spread_of(mesh: Mesh) -> Spread:
+  """Returns how evaluation and samplers use the devices of a mesh: as training does, which examples are spread over."""
+  return ALONE if mesh.size == 1 and jax.process_count() == 1 else Spread(mesh, sharding.BATCH_AXES)
 
 
 def evaluation_batches(

@@ -27,6 +27,14 @@ STALE_SECONDS = 60.0  # without a beat; hosts' clocks do not matter, both times 
 _SETTLE_SECONDS = 0.2  # where there is no flock: after which a writer looks whether another has written too
 
 
+class InUse(InputError):  # noqa: N818 as InputError, it is told and not traced
+  """Another process holds a work directory."""
+
+  def __init__(self, message: str, by: "Owner | str"):
+    super().__init__(message)
+    self.by = by
+
+
 class Owner(NamedTuple):
   """The process that holds a work directory."""
 
@@ -92,13 +100,21 @@ class Lock:
 
 
 @contextlib.contextmanager
-def held(workdir: str | os.PathLike[str], say: Callable[[str], None] = print) -> Iterator[Lock]:
+def held(
+  workdir: str | os.PathLike[str], say: Callable[[str], None] = print, *, file_name: str = FILE_NAME
+) -> Iterator[Lock]:
   """Holds a work directory for the time of the block, and makes it where there is none.
 
+  Args:
+    workdir: the folder.
+    say: receives a line where a dead process has held it.
+    file_name: of the lock, where it is something in a folder that is held.
+
   Raises:
-    InputError: another process holds it, by name; or it cannot be written.
+    InUse: another process holds it, by name.
+    InputError: it cannot be written.
   """
-  path = pathlib.Path(workdir) / FILE_NAME
+  path = pathlib.Path(workdir) / file_name
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _take(path, say)
@@ -160,9 +176,9 @@ def _flock(file: int, path: pathlib.Path) -> bool:
     return False
 
 
-def _refused(path: pathlib.Path, owner: Owner | None) -> InputError:
+def _refused(path: pathlib.Path, owner: Owner | None) -> InUse:
   by = owner or "another process"
-  return InputError(f"{path.parent} is in use by {by}: wait for it, end it, or choose another --workdir")
+  return InUse(f"{path.parent} is in use by {by}: wait for it, end it, or choose another --workdir", by)
 
 
 def _read(path: pathlib.Path) -> Owner | None:

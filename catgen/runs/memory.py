@@ -98,12 +98,8 @@ def of_run(run: Run, flags: Mapping[str, Any]) -> Need:
     value = flags.get(flag) or (defaults.get(flag) if flag in flags else None)
     if value and value > 1:
       remedies.append(f"--{flag}={value // 2} (now {value}; {effect})")
-  parts = {"parameters": _bytes(run.params), "model state": _bytes(run.state)}
+  parts = {"parameters": bytes_per_device(run.params), "model state": bytes_per_device(run.state)}
   return Need(parts, [*remedies, *Need().remedies])
-
-
-def _bytes(tree: Any) -> int:
-  return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
 
 
 def _line(error: BaseException, need: Callable[[], Need]) -> str:
