@@ -21,19 +21,18 @@ def main(description: str | None, words: Sequence[str] | None, *commands: Comman
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
   logging.set_verbosity(logging.ERROR)
   warnings.filterwarnings("ignore", category=DeprecationWarning)
-  known, given = arguments(commands), sys.argv[1:] if words is None else words
-  return settled(_main(description, known, given, commands))
+  return settled(_main(description or "", sys.argv[1:] if words is None else words, arguments(commands), commands))
 
 
-def _main(description: str | None, known: Sequence[Argument], given: Sequence[str], commands: Sequence[Command]) -> int:
+def _main(description: str, given: Sequence[str], known: Sequence[Argument], commands: tuple[Command, ...]) -> int:
   try:
     if {"--help", "-help", "-h"} & set(given):
-      say(help_text(description or "", known))
+      say(help_text(description, known))
       return 0
     plain, overrides = split_overrides(given, "config")
     values = parse(known, plain)
     terminal = {"say": voice(values.get("output")), "progress": open_progress, "color": has_color()}
-    return perform(tuple(commands), values, overrides, terminal)
+    return perform(commands, values, overrides, terminal)
   except InputError as error:
     say(one_line(f"error: {error}"), sys.stderr)
     return 2
