@@ -42,7 +42,7 @@ def make_experiment(
     InputError: anything in the config that does not fit, by name.
   """
   source = make_source(config["data"]) if source is None else source
-  model = make_model(config["model"], source.event)
+  model = model_for(config, source)
   optimizer, learning_rate = make_training_optimizer(config)
   settings = config["training"]
   mesh = sharding.make_mesh(**config["mesh"], devices=devices)
@@ -67,6 +67,12 @@ def make_experiment(
     return create(sharding.place(example, mesh), jax.random.fold_in(root, 0))
 
   return Experiment(config, source, model, mesh, target, init, step, example, jax.random.fold_in(root, 1))
+
+
+def model_for(config: Mapping[str, Any], source: DataSource) -> Model:
+  """Returns the model for examples of a data set: without masks where each of them is whole; see `EventSpec`."""
+  whole = all(split.whole for split in source.splits.values())
+  return make_model(config["model"], source.event._replace(whole=whole))
 
 
 def _batch(config: Mapping[str, Any], source: DataSource, step: int) -> Batch:
