@@ -13,7 +13,8 @@ CATGEN = [path for path in FILES if path.is_relative_to(ROOT / "catgen")]
 LAUNCH = [path for path in FILES if path.is_relative_to(ROOT / "launch")]
 
 CORE = {
-  f"catgen.{name}" for name in ("interfaces", "batches", "bounds", "events", "given", "keys", "trees", "files", "kinds")
+  f"catgen.{name}"
+  for name in ("interfaces", "batches", "bounds", "events", "given", "keys", "meshes", "trees", "files", "kinds")
 }
 PURE = {*CORE, "catgen.distributions", "catgen.kernels"}
 MODULES = {*PURE, "catgen.bijections", "catgen.surjections", "catgen.processes", "catgen.networks", "catgen.flows"}

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from catgen import meshes
 from catgen.batches import scored_positions
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree
@@ -98,7 +99,7 @@ def compiled(model: Model, estimator: str, num_at_once: int, spread: Spread = AL
     offset, index = jax.random.uniform(offset_key, ()), jnp.asarray(batch.index)
 
     def one(draw: Array) -> Draws:
-      keys = example_keys(jax.random.fold_in(draw_key, draw), index)
+      keys = meshes.spread(example_keys(jax.random.fold_in(draw_key, draw), index))
       strata = walk_strata(offset, index, draw, num_draws)
       return draw_one(model, params, state, batch, keys, strata)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from catgen import meshes
 from catgen.evaluation.samples import in_batches
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.given import labels_of_each
@@ -133,6 +134,7 @@ def infill(
 def _compiled(model: Model, options: SampleOptions, spread: Spread) -> Callable[..., Samples]:
   def draw(params: PyTree, x: Array, observed: Array, keys: Array, given: Array | None, state: PyTree) -> Samples:
     assert model.infill is not None
+    x, observed, keys, given = meshes.spread((x, observed, keys, given))
     return model.infill.draw(params, x, observed, keys, given=given, state=state, options=options)
 
   return spread.compiled(draw)

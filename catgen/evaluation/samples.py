@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from catgen import meshes
 from catgen.bounds import bits_per_position
 from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.given import labels_of_each
@@ -139,9 +140,10 @@ def _room(part: Samples, num_samples: int) -> Samples:
 
 @functools.lru_cache(maxsize=16)
 def _compiled(model: Model, options: SampleOptions, spread: Spread) -> Callable[..., Samples]:
-  return spread.compiled(
-    lambda params, keys, given, state: model.sample(params, keys, given=given, state=state, options=options)
-  )
+  def draw(params: PyTree, keys: Array, given: Array | None, state: PyTree) -> Samples:
+    return model.sample(params, meshes.spread(keys), given=meshes.spread(given), state=state, options=options)
+
+  return spread.compiled(draw)
 
 
 def invalid_share(valid: Bool[np.ndarray, "examples *event"]) -> Invalid:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from catgen import meshes
 from catgen.batches import take
 from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import Batch, InputError, Model, PyTree
@@ -105,7 +106,7 @@ def correct(
 def _compiled(model: Model, noise_level: float, method: str, spread: Spread) -> Callable[..., tuple[Array, Array]]:
   def decide(params: PyTree, state: PyTree, typed: Batch) -> tuple[Array, Array]:
     assert model.denoise is not None
-    x, valid = jnp.asarray(typed.x), jnp.asarray(typed.valid)
+    x, valid = meshes.spread((jnp.asarray(typed.x), jnp.asarray(typed.valid)))
     denoised = model.denoise(params, x, valid, noise_level, given=typed.given, state=state)
     log_probs = denoised.posterior if method == "bayes" else denoised.prediction
     return log_probs.argmax(axis=-1), jnp.exp(log_probs.max(axis=-1))

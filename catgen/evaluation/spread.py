@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int
 
 from catgen.interfaces import PyTree
+from catgen.meshes import on_mesh_of_arguments
 
 Examples = TypeVar("Examples")
 
@@ -48,6 +49,7 @@ class Spread(NamedTuple):
 
   def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a function compiled for the devices, which all of them have the whole result of: see `fetch`."""
+    function = on_mesh_of_arguments(function)
     if self.mesh is None:
       return jax.jit(function)
     return jax.jit(function, out_shardings=NamedSharding(self.mesh, PartitionSpec()))
