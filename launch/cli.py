@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from catgen.config.arguments import help_text, split_overrides
+from catgen.config.arguments import Argument, help_text, split_overrides
 from catgen.interfaces import InputError
 from catgen.reporting.progress import open_progress
-from catgen.reporting.terminal import has_color, one_line, say, voice
+from catgen.reporting.terminal import has_color, one_line, say, settled, voice
 from catgen.runs.command import Command, arguments, perform
 
 from .parsing import parse
@@ -22,6 +22,10 @@ def main(description: str | None, words: Sequence[str] | None, *commands: Comman
   logging.set_verbosity(logging.ERROR)
   warnings.filterwarnings("ignore", category=DeprecationWarning)
   known, given = arguments(commands), sys.argv[1:] if words is None else words
+  return settled(_main(description, known, given, commands))
+
+
+def _main(description: str | None, known: Sequence[Argument], given: Sequence[str], commands: Sequence[Command]) -> int:
   try:
     if {"--help", "-help", "-h"} & set(given):
       say(help_text(description or "", known))
@@ -29,7 +33,7 @@ def main(description: str | None, words: Sequence[str] | None, *commands: Comman
     plain, overrides = split_overrides(given, "config")
     values = parse(known, plain)
     terminal = {"say": voice(values.get("output")), "progress": open_progress, "color": has_color()}
-    return perform(commands, values, overrides, terminal)
+    return perform(tuple(commands), values, overrides, terminal)
   except InputError as error:
     say(one_line(f"error: {error}"), sys.stderr)
     return 2

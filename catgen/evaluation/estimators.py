@@ -80,6 +80,11 @@ def walk_strata(
   return (turns + offset + draw / num_draws) % 1.0
 
 
+def draws_together(num_draws: int, draws_at_once: int) -> int:
+  """Returns how many draws one call of a device computes: the largest divisor of num_draws within draws_at_once."""
+  return max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
+
+
 @functools.lru_cache(maxsize=64)
 def compiled(model: Model, estimator: str, num_at_once: int, spread: Spread = ALONE) -> Callable[..., Draws]:
   """Returns (params, state, batch, key, draws: Int["num_at_once"], num_draws) -> Draws, compiled, remembered.

@@ -101,7 +101,7 @@ def evaluate(
   if estimator == "exact":
     num_draws = num_replicates = 1
   walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, spread)
-  at_once = max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
+  at_once = estimators.draws_together(num_draws, draws_at_once)
   labelled = given == "data" and bool(model.event.given)
   ahead = _Ahead(walk, at_once, list(done), progress, keep)
   for batch in itertools.islice(batches, len(done), None):

@@ -79,7 +79,7 @@ def generate(
     spread: the devices that share the examples of a batch.
   """
   labels = None if given is None else labels_of_each(model.event, given, num_samples)
-  draw = _compiled(model, options, spread)
+  draw = compiled(model, options, spread)
 
   def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
     own = None if labels is None else spread.put(labels[np.minimum(numbers, num_samples - 1)])
@@ -139,7 +139,9 @@ def _room(part: Samples, num_samples: int) -> Samples:
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(model: Model, options: SampleOptions, spread: Spread) -> Callable[..., Samples]:
+def compiled(model: Model, options: SampleOptions, spread: Spread = ALONE) -> Callable[..., Samples]:
+  """Returns (params, keys, given, state) -> Samples, compiled, remembered; see `Model.sample`."""
+
   def draw(params: PyTree, keys: Array, given: Array | None, state: PyTree) -> Samples:
     return model.sample(params, meshes.spread(keys), given=meshes.spread(given), state=state, options=options)
 

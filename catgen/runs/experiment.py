@@ -51,8 +51,8 @@ def make_experiment(
   get_split(source, "train")
   root = root_key(config["seed"])
   example = _batch(config, source, 0)
-  placed = sharding.place(example, mesh)
-  target = abstract_state(model, optimizer, placed, mesh=mesh, ema_decay=settings["ema_decay"])
+  shapes = sharding.placed_shapes(example, mesh)
+  target = abstract_state(model, optimizer, shapes, mesh=mesh, ema_decay=settings["ema_decay"])
   step = make_train_step(
     model,
     optimizer,
@@ -62,7 +62,11 @@ def make_experiment(
     hidden_given=settings["hidden_given"],
     ema_decay=settings["ema_decay"],
   )
-  init = partial(make_init(model, optimizer, target=target), placed, jax.random.fold_in(root, 0))
+  create = make_init(model, optimizer, target=target)
+
+  def init() -> TrainState:
+    return create(sharding.place(example, mesh), jax.random.fold_in(root, 0))
+
   return Experiment(config, source, model, mesh, target, init, step, example, jax.random.fold_in(root, 1))
 
 

@@ -1,5 +1,6 @@
 """The record of a run, `config.json` of its work directory: all that evaluation needs to know, without the data."""
 
+import glob
 import hashlib
 import itertools
 import json
@@ -224,11 +225,15 @@ def _sections(record: RunRecord, data: Sequence[str]) -> Iterator[dict[str, Any]
 
 
 def _moved(value: Any, folder: str) -> Any:
-  """Returns a text that is the path of a file below a folder, but none from here, as that path."""
-  if not isinstance(value, str) or not value or os.path.exists(value):
+  """Returns a text that is the path of files below a folder, a pattern too, but of none from here, as that path."""
+  if not isinstance(value, str) or not value or _are_files(value):
     return value
   found = os.path.join(folder, os.path.expanduser(value))
-  return found if os.path.exists(found) else value
+  return found if _are_files(found) else value
+
+
+def _are_files(path: str) -> bool:
+  return os.path.exists(path) or (glob.has_magic(path) and bool(glob.glob(path, recursive=True)))
 
 
 def _listed(event: EventSpec) -> dict[str, Any]:
