@@ -14,6 +14,7 @@ from catgen.data import context_batches, get_split, prefetch, train_batch
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, DataSource, InputError, Model
 from catgen.keys import root_key
+from catgen.meshes import BATCH_AXES
 from catgen.training import sharding
 from catgen.training.state import TrainState
 from catgen.training.step import abstract_state, make_init, make_train_step
@@ -97,7 +98,7 @@ def batches(experiment: Experiment, start: int) -> Iterator[Batch]:
 
 def spread_of(mesh: Mesh) -> Spread:
   """Returns how evaluation and samplers use the devices of a mesh: as training does, which examples are spread over."""
-  return ALONE if mesh.size == 1 and jax.process_count() == 1 else Spread(mesh, sharding.BATCH_AXES)
+  return ALONE if mesh.size == 1 and jax.process_count() == 1 else Spread(mesh, BATCH_AXES)
 
 
 def evaluation_batches(

@@ -163,8 +163,12 @@ def load(
 
 
 def _mesh(record: RunRecord, devices: Sequence[jax.Device] | None) -> Mesh:
+  """Returns the devices as a mesh like that of training, as far as their number has a divisor in common with its."""
   devices = jax.devices() if devices is None else devices
-  return sharding.make_mesh(fsdp=math.gcd(record.config["mesh"]["fsdp"], len(devices)), devices=devices)
+  one_process = len(devices) // len({device.process_index for device in devices})
+  tensor = math.gcd(record.config["mesh"].get("tensor", 1), one_process)
+  fsdp = math.gcd(record.config["mesh"]["fsdp"], len(devices) // tensor)
+  return sharding.make_mesh(fsdp=fsdp, tensor=tensor, devices=devices)
 
 
 def _layout(mesh: Mesh, item: Mapping[str, PyTree]) -> PyTree:
