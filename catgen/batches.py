@@ -43,7 +43,7 @@ def scored_positions(batch: Batch) -> Bool[HostOrDevice, "batch *event"]:
 def seen(
   event: EventSpec, valid: Bool[HostOrDevice, "batch *event"] | None
 ) -> Bool[HostOrDevice, "batch *event"] | None:
-  """Returns which positions a network sees, None = all: also of examples that are not there, if all others are whole."""
+  """Returns which positions a network sees, None = all: of examples that are not there too, if others are whole."""
   return None if event.whole else valid
 
 
