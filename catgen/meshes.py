@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
 from catgen.interfaces import InputError, PyTree
@@ -58,6 +59,48 @@ def spread_heads(x: jax.Array) -> jax.Array:
   if size == 1 or x.shape[0] % num_parts(mesh):
     return spread(x)
   return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES, None, TENSOR_AXIS, None))
+
+
+def per_device(num_examples: int) -> int:
+  """Returns how many of a batch's examples lie on one device; all, where they are not spread; see `spread`."""
+  mesh = jax.sharding.get_abstract_mesh()
+  parts = num_parts(mesh) if _divides(mesh) else 1
+  return num_examples if num_examples % parts else num_examples // parts
+
+
+def map_examples(function: Callable, *arrays: jax.Array) -> jax.Array:
+  """Returns function(*entries) of every example of arrays [batch, ...], one example of each device at a time."""
+  mine = per_device(len(arrays[0]))
+  if mine == len(arrays[0]):
+    return jax.lax.map(lambda each: function(*each), arrays)
+  rows = tuple(spread(x.reshape(-1, mine, *x.shape[1:]).swapaxes(0, 1), axis=1) for x in arrays)
+  found = jax.lax.map(lambda row: spread(jax.vmap(function)(*row)), rows)
+  return spread(found.swapaxes(0, 1).reshape(-1, *found.shape[2:]))
+
+
+def several_devices() -> bool:
+  """Returns whether this is traced for a mesh of several devices; see `spread`."""
+  return _divides(jax.sharding.get_abstract_mesh())
+
+
+def over_all_devices(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+  """Returns function(x), of which each device computes as many entries along the first axis as every other one.
+
+  Devices that hold parts of the same copy of the parameters exchange these parts, and get back those of the result;
+  others take their share of what they have, and each other's results. On one device this is function(x).
+
+  Args:
+    function: each entry of its result, along the first axis, follows from the one of its argument.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if not _divides(mesh):
+    return function(x)
+  parts = tuple(axis for axis in mesh.axis_names if axis != "data")
+  laid_out = jax.lax.with_sharding_constraint
+  within_copy, everywhere = PartitionSpec(parts), PartitionSpec((*parts, "data"))
+  padded = jnp.pad(x, [(0, -len(x) % mesh.size), *[(0, 0)] * (x.ndim - 1)])
+  found = function(laid_out(laid_out(padded, within_copy), everywhere))
+  return laid_out(laid_out(found, everywhere), within_copy)[: len(x)]
 
 
 def gathered(x: jax.Array) -> jax.Array:

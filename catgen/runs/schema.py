@@ -89,12 +89,28 @@ def _longest(content: Mapping[str, Any]) -> int | None:
 
 def _config(config: dict[str, Any]) -> dict[str, Any]:
   try:
-    resolved = resolve(config)
+    resolved = resolve({key: _of_today(value) if key == "model" else value for key, value in config.items()})
   except RecursionError as error:
     raise InputError("config is nested too deeply") from error
   if "split_rule" in resolved["data"] and "split_rule" not in config["data"]:
     resolved["data"]["split_rule"] = None  # one of those of its time, see `source_of`
   return resolved
+
+
+def _of_today(section: Any) -> Any:
+  """Returns a section as this version writes it, of a trunk wherever it stands.
+
+  `remat` was once True or False; without `hidden_multiple`, hidden features were a multiple of 8 at any width.
+  """
+  if not isinstance(section, dict):
+    return section
+  named = {key: _of_today(value) for key, value in section.items()}
+  if isinstance(named.get("remat"), bool):
+    named["remat"] = "full" if named["remat"] else "none"
+  if named.get("kind") == "transformer" and "hidden_multiple" not in named:
+    wide = isinstance(named.get("width"), int) and named["width"] >= 512
+    named["hidden_multiple"] = 8 if wide else None
+  return named
 
 
 def event_of(event: dict[str, Any]) -> EventSpec:

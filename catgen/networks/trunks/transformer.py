@@ -26,13 +26,15 @@ class Transformer(nnx.Module):
     width: features of a position; width / num_heads is even, and for the fused GPU kernel a multiple of 8, at most 128.
     num_layers: blocks, of attention and a perceptron each.
     num_heads: of attention; divides width.
-    mlp_ratio: hidden features of the gated perceptron over width, rounded to a multiple of 8.
+    mlp_ratio: hidden features of the gated perceptron over width, rounded as `hidden_multiple` says.
+    hidden_multiple: they are a multiple of it; None = 128 where width is at least 512, else 8.
     time_width: features of the time vector, even; unused where no time is told.
     conv_width: taps of a depthwise convolution along the sequence before attention, odd, or any number in a causal
       network, where the last is the position itself; 0 = none.
     dropout: probability, in training, on the output of every branch.
     dtype: "float32" or "bfloat16", of activations; parameters and outputs stay float32.
-    remat: recompute activations in the backward pass: less memory, about a third more time.
+    remat: what of a block's activations is computed again in the backward pass: "none"; "full", all of them: the least
+      memory, about a third more time; "dots", all but products with kernels: of attention no scores are kept.
     scan_layers: stack the blocks' parameters and scan over them: compile time independent of depth, about 12 % slower
       on CPUs.
 
@@ -50,17 +52,19 @@ class Transformer(nnx.Module):
     num_layers: int = 4,
     num_heads: int = 4,
     mlp_ratio: float = 8 / 3,
+    hidden_multiple: int | None = None,
     time_width: int = 128,
     conv_width: int = 0,
     dropout: float = 0.0,
     dtype: str = "float32",
-    remat: bool = False,
+    remat: str = "none",
     scan_layers: bool = False,
   ) -> None:
     sizes = block_sizes(
       width=width,
       num_heads=num_heads,
       mlp_ratio=mlp_ratio,
+      hidden_multiple=hidden_multiple,
       time_width=time_width if ends.timed else None,
       causal=ends.causal,
       conv_width=conv_width,

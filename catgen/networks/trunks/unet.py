@@ -84,7 +84,7 @@ class UNet(nnx.Module):
     time_width: features of the time vector, even; unused where no time is told.
     dropout: probability, in training, inside every block.
     dtype: "float32" or "bfloat16", of activations; parameters and outputs stay float32.
-    remat: recompute the transformer's activations in the backward pass.
+    remat: what of the transformer's activations is computed again in the backward pass: "none", "full" or "dots".
 
   Reference: Ho et al. (2020) for the U-Net, Hoogeboom et al. (2023) for a transformer at its coarsest level.
   """
@@ -104,7 +104,7 @@ class UNet(nnx.Module):
     time_width: int = 128,
     dropout: float = 0.0,
     dtype: str = "float32",
-    remat: bool = False,
+    remat: str = "none",
   ) -> None:
     check_multiple(ends.event_shape, patch_size * 2 ** (len(widths) - 1), "unet")
     self.patch, self.dtype = patch_size, compute_dtype(dtype)
@@ -112,6 +112,7 @@ class UNet(nnx.Module):
       width=widths[-1],
       num_heads=num_heads,
       mlp_ratio=8 / 3,
+      hidden_multiple=8,
       time_width=time_width if ends.timed else None,
       dropout=dropout,
       dtype=dtype,
