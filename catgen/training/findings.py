@@ -46,7 +46,7 @@ def wide_products(flops: Mapping[str, float], asked: str) -> Iterator[str]:
 
 def whole_batches(compiled: Compiled, placed: Placed) -> Iterator[str]:
   """Yields the largest arrays that have all examples of the batch on each device, though the devices share them."""
-  parts, size, positions = placed.mesh.size, placed.batch_size, math.prod(placed.event)
+  parts, size, positions = _parts(placed.mesh), placed.batch_size, math.prod(placed.event)
   if parts == 1 or size % parts:
     return
   own, largest = size // parts, dict[str, Kept]()
@@ -74,8 +74,7 @@ def _is_whole(shape: tuple[int, ...], size: int, own: int, positions: int, event
 
 def unexplained(compiled: Compiled, placed: Placed) -> Iterator[str]:
   """Yields what is exchanged beyond parameters and gradients, with the largest exchanges of it."""
-  sizes = dict(placed.mesh.shape)
-  if placed.mesh.size == 1 or placed.mesh.size > sizes["data"] * sizes["fsdp"]:
+  if placed.mesh.size == 1 or placed.mesh.size > _parts(placed.mesh):
     return  # with a third axis activations are exchanged on purpose
   largest = sorted(compiled.collectives, key=lambda each: -each.num_bytes)
   if placed.passes is None:
@@ -130,6 +129,11 @@ def repeated(placed: Placed, memory: int) -> Iterator[str]:
     if size > _LARGE_LEAF:
       shape = " x ".join(map(str, leaf.shape))
       yield f"{name} ({shape}, {size / _MIB:.0f} MiB) is whole on every device: no axis of it can be divided"
+
+
+def _parts(mesh: Mesh) -> int:
+  """Returns over how many devices the examples of a batch are spread."""
+  return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
 def _exchange(each: Collective) -> str:

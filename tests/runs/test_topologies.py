@@ -13,7 +13,7 @@ from catgen.training.collectives import by_kind
 from tests.tiny_run import tiny_config
 
 TARGETS = {"tpu:v5e:2x2": "libtpu", "cuda:h100:4": "jax_cuda12_plugin"}
-TEXT = {"data.length": "32", "training.batch_size": "16"}
+TEXT = {"data": "text8", "data.length": "32", "training.batch_size": "16"}
 MAPS = {"data.shape": "(16, 32)", "training.batch_size": "8"}
 FAMILIES = {
   "multinomial diffusion": ("quickstart", TEXT),
@@ -79,7 +79,7 @@ def test_evaluators_and_samplers_of_copies_exchange_almost_nothing(program, topo
 @pytest.mark.slow
 @targets
 def test_what_does_not_fit_is_said_with_remedies(topology):
-  large = {"data.length": "4096", "training.batch_size": "512", "model.network.num_layers": "1"}
+  large = {"data": "text8", "data.length": "4096", "training.batch_size": "512", "model.network.num_layers": "1"}
   config = load_config("quickstart", large).values
   if topology.startswith("tpu"):
     with pytest.raises(InputError, match=r"^out of memory.*GiB are needed on a device that has 15.75 GiB; .*fsdp=2"):
