@@ -6,19 +6,22 @@ compiled function finds out from its arguments: see `on_mesh_of_arguments`.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.sharding import AbstractMesh, PartitionSpec
+import jax.numpy as jnp
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
-from catgen.interfaces import PyTree
+from catgen.interfaces import InputError, PyTree
 
 BATCH_AXES = ("data", "fsdp")  # axes of a mesh over which examples are spread
+TENSOR_AXIS = "tensor"  # the axis over which heads and hidden features are
 
 
-def spread(tree: PyTree, axis: int = 0) -> PyTree:
-  """Returns arrays whose examples, along `axis`, are spread over the devices; what other axes do is left open.
+def spread(tree: PyTree, axis: int = 0, *, whole: bool = False) -> PyTree:
+  """Returns arrays whose examples, along `axis`, are spread over the devices.
 
   In a function of `on_mesh_of_arguments` the compiler is told so; elsewhere, on one device, and where the devices do
   not divide the number of examples, this returns what it is given.
@@ -26,20 +29,61 @@ def spread(tree: PyTree, axis: int = 0) -> PyTree:
   Args:
     tree: arrays [..., batch, ...] and None; all have the batch along the same axis.
     axis: the one of the examples, >= 0.
+    whole: devices that have the same examples have all of their features; False: what other axes do is left open.
   """
   mesh = jax.sharding.get_abstract_mesh()
-  num_parts = _num_parts(mesh)
-  if num_parts == 1:
+  if not _divides(mesh):
     return tree
+  parts, others = num_parts(mesh), None if whole else PartitionSpec.UNCONSTRAINED
 
   def constrained(x: jax.Array) -> jax.Array:
-    if x.shape[axis] % num_parts:
+    if x.shape[axis] % parts:
       return x
-    layout: list[Any] = [PartitionSpec.UNCONSTRAINED] * x.ndim
+    layout: list[Any] = [others] * x.ndim
     layout[axis] = BATCH_AXES
     return jax.lax.with_sharding_constraint(x, PartitionSpec(*layout))
 
   return jax.tree.map(constrained, tree)
+
+
+def spread_heads(x: jax.Array) -> jax.Array:
+  """Returns heads [batch, length, heads, dim], the examples spread as by `spread`, the heads over the tensor axis.
+
+  Raises:
+    InputError: the devices of that axis do not divide the heads.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  size = dict(mesh.shape).get(TENSOR_AXIS, 1)
+  if x.shape[2] % size:
+    raise InputError(f"num_heads {x.shape[2]} is no multiple of mesh.tensor {size}: change one of them")
+  if size == 1 or x.shape[0] % num_parts(mesh):
+    return spread(x)
+  return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES, None, TENSOR_AXIS, None))
+
+
+def several_devices() -> bool:
+  """Returns whether this is traced for a mesh of several devices; see `spread`."""
+  return _divides(jax.sharding.get_abstract_mesh())
+
+
+def over_all_devices(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+  """Returns function(x), of which each device computes as many entries along the first axis as every other one.
+
+  Devices that hold parts of the same copy of the parameters exchange these parts, and get back those of the result;
+  others take their share of what they have, and each other's results. On one device this is function(x).
+
+  Args:
+    function: each entry of its result, along the first axis, follows from the one of its argument.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if not _divides(mesh):
+    return function(x)
+  parts = tuple(axis for axis in mesh.axis_names if axis != "data")
+  laid_out = jax.lax.with_sharding_constraint
+  within_copy, everywhere = PartitionSpec(parts), PartitionSpec((*parts, "data"))
+  padded = jnp.pad(x, [(0, -len(x) % mesh.size), *[(0, 0)] * (x.ndim - 1)])
+  found = function(laid_out(laid_out(padded, within_copy), everywhere))
+  return laid_out(laid_out(found, everywhere), within_copy)[: len(x)]
 
 
 def gathered(x: jax.Array) -> jax.Array:
@@ -47,7 +91,7 @@ def gathered(x: jax.Array) -> jax.Array:
 
   See `spread` for where it does nothing.
   """
-  if _num_parts(jax.sharding.get_abstract_mesh()) == 1:
+  if not _divides(jax.sharding.get_abstract_mesh()):
     return x
   return jax.lax.with_sharding_constraint(x, PartitionSpec())
 
@@ -58,7 +102,7 @@ def on_mesh_of_arguments(function: Callable) -> Callable:
   @functools.wraps(function)
   def call(*args: Any, **keywords: Any) -> Any:
     meshes = (jax.typeof(leaf).sharding.mesh for leaf in jax.tree.leaves((args, keywords)))
-    mesh = next((mesh for mesh in meshes if _num_parts(mesh) > 1), None)
+    mesh = next((mesh for mesh in meshes if _divides(mesh)), None)
     if mesh is None:
       return function(*args, **keywords)
     with jax.sharding.use_abstract_mesh(mesh):
@@ -67,7 +111,11 @@ def on_mesh_of_arguments(function: Callable) -> Callable:
   return call
 
 
-def _num_parts(mesh: AbstractMesh) -> int:
+def num_parts(mesh: Mesh | AbstractMesh) -> int:
   """Returns into how many parts the mesh divides a batch."""
-  sizes = dict(mesh.shape)
-  return 1 if not all(axis in sizes for axis in BATCH_AXES) else sizes["data"] * sizes["fsdp"]
+  return math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+
+
+def _divides(mesh: AbstractMesh) -> bool:
+  """Returns whether this is a mesh of `BATCH_AXES` with several devices."""
+  return mesh.size > 1 and all(axis in mesh.shape for axis in BATCH_AXES)

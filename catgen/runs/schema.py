@@ -89,12 +89,24 @@ def _longest(content: Mapping[str, Any]) -> int | None:
 
 def _config(config: dict[str, Any]) -> dict[str, Any]:
   try:
-    resolved = resolve(config)
+    resolved = resolve({key: _with_names(value) if key == "model" else value for key, value in config.items()})
   except RecursionError as error:
     raise InputError("config is nested too deeply") from error
   if "split_rule" in resolved["data"] and "split_rule" not in config["data"]:
     resolved["data"]["split_rule"] = None  # one of those of its time, see `source_of`
   return resolved
+
+
+def _with_names(section: Any) -> Any:
+  """Returns a section in which what was once True or False has its name: `remat`, of a trunk wherever it stands."""
+  if isinstance(section, list):
+    return [_with_names(each) for each in section]
+  if not isinstance(section, dict):
+    return section
+  named = {key: _with_names(value) for key, value in section.items()}
+  if isinstance(named.get("remat"), bool):
+    named["remat"] = "full" if named["remat"] else "none"
+  return named
 
 
 def event_of(event: dict[str, Any]) -> EventSpec:

@@ -3,8 +3,10 @@
 Each is a function of the number of updates in the run to an optimizer and its learning rate by step.
 """
 
+import functools
 import re
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import optax
@@ -12,7 +14,9 @@ from jaxtyping import Array, Float
 
 from catgen.interfaces import InputError, PyTree
 from catgen.kinds import Kind, Registry
+from catgen.meshes import several_devices
 from catgen.training.learning_rate import DECAYS, Factor, make_learning_rate
+from catgen.training.orthogonal import orthogonalized
 from catgen.trees import path_name
 
 Rate = Callable[..., Float[Array, ""]]
@@ -169,18 +173,46 @@ def muon(
     make_learning_rate(num_steps, learning_rate=peak, warmup_steps=warmup_steps, decay=decay)
     for peak in (learning_rate, adam_learning_rate)
   )
-  update = optax.contrib.muon(
-    rate,
-    ns_steps=ns_steps,
-    beta=momentum,
-    eps=eps,
-    weight_decay=weight_decay,
-    adam_b1=b1,
-    adam_b2=b2,
-    adam_learning_rate=adam_rate,
-    muon_weight_dimension_numbers=lambda params: muon_dimensions(params, adam_paths),
+  dimensions = functools.partial(muon_dimensions, adam_paths=adam_paths)
+  by_muon = optax.chain(
+    _orthogonalized_momentum(ns_steps, momentum, eps, dimensions),
+    optax.stateless(lambda updates, _: jax.tree.map(_scaled_by_shape, updates)),
+    optax.add_decayed_weights(weight_decay),
+    optax.scale_by_learning_rate(rate),
   )
-  return _clipped(update, clip_norm), rate
+  by_adam = optax.adamw(adam_rate, b1, b2, eps, weight_decay=0.0, nesterov=True)
+
+  def labels(params: PyTree) -> PyTree:
+    chosen = jax.tree.leaves(dimensions(params), is_leaf=lambda x: x is None or _is_matrix(x))
+    return jax.tree.unflatten(jax.tree.structure(params), ["muon" if each else "adam" for each in chosen])
+
+  return _clipped(optax.partition({"muon": by_muon, "adam": by_adam}, labels), clip_norm), rate
+
+
+def _orthogonalized_momentum(
+  num_steps: int, momentum: float, eps: float, dimensions: Callable[[PyTree], PyTree]
+) -> optax.GradientTransformation:
+  """Returns `optax.contrib.scale_by_muon`; on several devices each matrix is orthogonalized on one of them."""
+  make = functools.partial(optax.contrib.scale_by_muon, beta=momentum, eps=eps, weight_dimension_numbers=dimensions)
+  alone, normalized = make(ns_steps=num_steps), make(ns_steps=0)  # the latter divides the momentum by its norm
+
+  def update(grads: PyTree, state: Any, params: PyTree | None = None) -> tuple[PyTree, Any]:
+    if not several_devices():
+      return alone.update(grads, state, params)
+    matrices, state = normalized.update(grads, state, params)
+    leaves, tree = jax.tree.flatten(matrices)
+    return jax.tree.unflatten(tree, orthogonalized(leaves, state.ns_coeffs, num_steps)), state
+
+  return optax.GradientTransformation(alone.init, update)
+
+
+def _scaled_by_shape(update: Array) -> Array:
+  """Returns the update of kernels [*others, inputs, outputs] times the root of outputs / inputs, if that is above 1."""
+  return update * max(1.0, update.shape[-1] / update.shape[-2]) ** 0.5
+
+
+def _is_matrix(found: Any) -> bool:
+  return isinstance(found, optax.contrib.MuonDimensionNumbers)
 
 
 _DECAY = {"decay": DECAYS}

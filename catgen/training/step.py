@@ -19,7 +19,7 @@ from catgen.given import hide
 from catgen.interfaces import Batch, Bound, InputError, Model, PyTree
 from catgen.keys import example_keys, example_strata
 from catgen.meshes import on_mesh_of_arguments, spread
-from catgen.training.sharding import FSDP_RULES, Rules, shard_state
+from catgen.training.sharding import DEFAULT_RULES, Rules, shard_state
 from catgen.training.state import TrainState, create_state, update_ema
 
 MANY_ARRAYS = 1000  # parameters; the draw of each takes XLA a fraction of a second to compile
@@ -32,7 +32,7 @@ def abstract_state(
   batch: Batch,
   *,
   mesh: Mesh,
-  rules: Rules = FSDP_RULES,
+  rules: Rules = DEFAULT_RULES,
   min_size: int = 2**14,
   ema_decay: float = 0.0,
 ) -> TrainState:

@@ -3,10 +3,13 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
+from catgen.interfaces import InputError
+from catgen.networks.conditions import Conditions
 from tests.networks import members
 from tests.networks.members import BATCH, Member, call, data, gradient, untrained_part
 
@@ -27,8 +30,8 @@ def test_scanned_and_rematerialized_layers_compute_the_same(role):
   loop = build("transformer", role)
   value, slopes = gradient(loop, data(role))
   for other, parameters, expected in (
-    (build("transformer", role, remat=True), nnx.to_pure_dict(nnx.state(loop)), slopes),
-    (build("transformer", role, remat=True, scan_layers=True), stacked(loop), stack(slopes)),
+    (build("transformer", role, remat="full"), nnx.to_pure_dict(nnx.state(loop)), slopes),
+    (build("transformer", role, remat="dots", scan_layers=True), stacked(loop), stack(slopes)),
   ):
     again, same = gradient(with_parameters(other, parameters), data(role))
     np.testing.assert_allclose(again, value, rtol=1e-5)
@@ -66,3 +69,27 @@ def stack(parameters):
   blocks = trunk["layers"]["blocks"]
   scanned = jax.tree.map(lambda *leaves: np.stack(leaves), *(blocks[i] for i in sorted(blocks)))
   return {"stack": {**parameters["stack"], "trunk": {**trunk, "layers": {"blocks": scanned}}}}
+
+
+def test_a_policy_of_rematerialization_that_does_not_exist_is_refused():
+  with pytest.raises(InputError, match="remat 'some' is unknown; choose one of none, full, dots"):
+    build("transformer", remat="some")
+
+
+def test_policies_keep_less_and_less():
+  """Of a block the backward pass finds all that it needs; products with kernels, but no scores; nothing."""
+  kept = {}
+  for remat in ("none", "dots", "full"):
+    network = build("transformer", remat=remat, scan_layers=True)
+    _, pull = jax.eval_shape(lambda h, network=network: jax.vjp(lambda h: features(network, h), h), np.zeros((2, 6, 8)))
+    kept[remat] = [leaf.shape[1:] for leaf in jax.tree.leaves(pull) if len(leaf.shape) > 2 and leaf.shape[0] == 2]
+  scores = (2, 2, 6, 6)  # [batch, heads, queries, keys]
+  assert scores in kept["none"]
+  assert scores not in kept["dots"]
+  assert len(kept["none"]) > len(kept["dots"]) > len(kept["full"])
+
+
+def features(network, h):
+  trunk = network.stack.trunk
+  time = jnp.zeros((len(h), 8))
+  return trunk.layers(h, trunk._angles(), Conditions(time=time))

@@ -50,6 +50,12 @@ def test_what_is_read_was_written(tmp_path):
     assert without_functions(read_record(folder)) == without_functions(each)
 
 
+@pytest.mark.parametrize(("recorded", "meant"), [(True, "full"), (False, "none"), ("dots", "dots")])
+def test_what_was_once_true_or_false_has_its_name(tmp_path, recorded, meant):
+  write_record(str(tmp_path), changed(model__network__remat=recorded))
+  assert read_record(str(tmp_path)).config["model"]["network"]["remat"] == meant
+
+
 def test_a_record_of_another_format_names_the_version_that_wrote_it(tmp_path):
   write_record(str(tmp_path), RECORD)
   path = tmp_path / "config.json"

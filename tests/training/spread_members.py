@@ -50,7 +50,7 @@ def _coupling_with_posterior() -> Model:
 MEMBERS: dict[str, Callable[[], Model]] = {
   "transformer": lambda: diffusion(trunk("transformer", dropout=0.1)),
   "transformer, scanned": lambda: diffusion(trunk("transformer", scan_layers=True)),
-  "transformer, scanned, remat": lambda: diffusion(trunk("transformer", scan_layers=True, remat=True)),
+  "transformer, scanned, remat": lambda: diffusion(trunk("transformer", scan_layers=True, remat="full")),
   "transformer, scanned, bfloat16": lambda: diffusion(trunk("transformer", scan_layers=True, dtype="bfloat16")),
   "transformer, absorbing": lambda: diffusion(trunk("transformer"), process=PROCESSES["absorbing"]()),
   "transformer, importance": lambda: diffusion(trunk("transformer"), time_sampler="importance"),

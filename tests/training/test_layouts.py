@@ -84,7 +84,7 @@ def test_the_first_rule_that_is_found_counts_and_without_one_all_is_copied():
 @pytest.mark.parametrize(("fsdp", "data"), [(1, 8), (2, 4), (8, 1)])
 def test_examples_are_spread_over_both_axes(fsdp, data):
   mesh = make_mesh(fsdp=fsdp)
-  assert dict(mesh.shape) == {"data": data, "fsdp": fsdp}
+  assert dict(mesh.shape) == {"data": data, "fsdp": fsdp, "tensor": 1}
   assert batch_sharding(mesh).shard_shape((16, 3)) == (2, 3)
 
 

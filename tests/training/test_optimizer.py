@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,10 +7,13 @@ import pytest
 from flax import nnx
 
 from catgen.interfaces import InputError
+from catgen.meshes import on_mesh_of_arguments
 from catgen.networks import TRUNKS
 from catgen.networks.roles import Denoiser
 from catgen.training.learning_rate import DECAYS
 from catgen.training.optimizer import OPTIMIZERS, kernel_mask, muon_dimensions
+from catgen.training.sharding import make_mesh, shard_state
+from catgen.training.state import TrainState
 from catgen.trees import leaves, path_name
 from tests.parameters import filled
 
@@ -74,6 +78,45 @@ def test_muon_orthogonalizes_matrices_and_each_slice_of_a_stack():
     # The first step of Adam moves every entry equally far, whatever the gradient's size: by no means orthogonal.
     moved = np.abs(updates[name]["kernel"])
     np.testing.assert_allclose(moved, moved.max(), rtol=1e-3)
+
+
+def by_optax():
+  rates = {"learning_rate": lambda step: 1e-2, "adam_learning_rate": lambda step: 2e-3}
+  return optax.contrib.muon(**rates, weight_decay=0.1, muon_weight_dimension_numbers=muon_dimensions)
+
+
+@pytest.mark.parametrize("mesh", [None, {"fsdp": 8}, {"data": 2, "fsdp": 2, "tensor": 2}])
+def test_muon_is_that_of_the_library_on_any_devices(mesh):
+  params, grads = network(0), network(1)
+  optimizer, _ = OPTIMIZERS["muon"](learning_rate=1e-2, adam_learning_rate=2e-3, decay=CONSTANT, weight_decay=0.1)(10)
+  states = [jax.tree.structure(jax.eval_shape(each.init, params)) for each in (optimizer, by_optax())]
+  assert states[0] == states[1]  # checkpoints of either are read by the other
+  expected = first_update(by_optax(), grads, params)
+  if mesh is not None:
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), params)
+    layout = shard_state(TrainState(0, shapes, None, (), ()), make_mesh(**mesh), min_size=1).params
+    params, grads = jax.device_put((params, grads), (layout, layout))
+  found = jax.jit(on_mesh_of_arguments(lambda g, p: optimizer.update(g, optimizer.init(p), p)[0]))(grads, params)
+  chex.assert_trees_all_close(jax.device_get(found), jax.device_get(expected), rtol=1e-3, atol=2e-6)
+
+
+@pytest.mark.parametrize("mesh", [{"data": 8}, {"fsdp": 8}])
+def test_each_device_orthogonalizes_some_matrices_and_none_all(mesh):
+  """By the operations of the program that a device runs: an eighth, and what remains of filling up to eight."""
+  kernels = {str(i): {"kernel": jax.ShapeDtypeStruct((64, 96), jnp.float32)} for i in range(13)}
+  kernels |= {"stack": {"kernel": jax.ShapeDtypeStruct((3, 96, 64), jnp.float32)}}
+  optimizer, _ = OPTIMIZERS["muon"]()(10)
+
+  def update(grads, params):
+    return optimizer.update(grads, optimizer.init(params), params)[0]
+
+  def flops(mesh):
+    layout = shard_state(TrainState(0, kernels, None, (), ()), mesh).params
+    placed = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), kernels, layout)
+    program = jax.jit(on_mesh_of_arguments(update), out_shardings=layout).lower(placed, placed)
+    return program.compile().cost_analysis()["flops"]
+
+  assert flops(make_mesh(**mesh)) < 1.2 / 8 * flops(make_mesh(devices=jax.devices()[:1]))
 
 
 def test_muon_gives_adam_its_own_rate():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from catgen.interfaces import InputError
 from catgen.keys import fold_in
 from catgen.meshes import spread
 from catgen.networks.conditions import Conditions
@@ -15,17 +16,27 @@ from catgen.networks.parts.block import Block, Residual
 from catgen.networks.parts.self_attention import Cache
 from catgen.networks.parts.sizes import BlockSizes
 
+_POLICIES = jax.checkpoint_policies
+REMAT: dict[str, Callable | None] = {  # what of a block is kept for the backward pass
+  "none": None,
+  "full": _POLICIES.nothing_saveable,
+  "dots": _POLICIES.dots_with_no_batch_dims_saveable,
+}
+
 
 class Layers(nnx.Module):
   """`num_layers` blocks.
 
   Args:
-    remat: recompute activations of a block in the backward pass instead of keeping them.
+    remat: what of a block is computed again in the backward pass: "none" of it; all of it ("full"), so that only its
+      input is kept; all but products with kernels ("dots"), so that scores of attention are not kept.
     scan_layers: keep the parameters of all blocks stacked along a leading axis and scan over it: compile time is then
       independent of the depth, and steps on CPUs are about 12 % slower.
   """
 
-  def __init__(self, sizes: BlockSizes, num_layers: int, *, remat: bool, scan_layers: bool, rngs: nnx.Rngs) -> None:
+  def __init__(self, sizes: BlockSizes, num_layers: int, *, remat: str, scan_layers: bool, rngs: nnx.Rngs) -> None:
+    if remat not in REMAT:
+      raise InputError(f"remat {remat!r} is unknown; choose one of {', '.join(REMAT)}")
     self.num_layers, self.remat, self.scan_layers = num_layers, remat, scan_layers
     self.blocks: Any  # a Block with a leading axis on every parameter, or a list of Blocks
     if scan_layers:
@@ -42,9 +53,10 @@ class Layers(nnx.Module):
     def apply(h: Array, layer: tuple[nnx.State, Array]) -> tuple[Array, None]:
       parameters, number = layer
       own = conditions._replace(keys=fold_in(conditions.keys, number))
-      return spread(nnx.merge(graph, parameters)(spread(h), angles, own)), None
+      return spread(nnx.merge(graph, parameters)(spread(h, whole=True), angles, own), whole=True), None
 
-    step: Callable = jax.checkpoint(apply) if self.remat else apply
+    policy = REMAT[self.remat]
+    step: Callable = apply if policy is None else jax.checkpoint(apply, policy=policy)
     if self.scan_layers:
       return jax.lax.scan(step, h, (nnx.state(self.blocks), jnp.arange(self.num_layers)))[0]
     for number, block in enumerate(self.blocks):

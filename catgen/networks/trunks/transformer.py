@@ -32,7 +32,8 @@ class Transformer(nnx.Module):
       network, where the last is the position itself; 0 = none.
     dropout: probability, in training, on the output of every branch.
     dtype: "float32" or "bfloat16", of activations; parameters and outputs stay float32.
-    remat: recompute activations in the backward pass: less memory, about a third more time.
+    remat: what of a block's activations is computed again in the backward pass: "none"; "full", all of them: the least
+      memory, about a third more time; "dots", all but products with kernels: of attention no scores are kept.
     scan_layers: stack the blocks' parameters and scan over them: compile time independent of depth, about 12 % slower
       on CPUs.
 
@@ -54,7 +55,7 @@ class Transformer(nnx.Module):
     conv_width: int = 0,
     dropout: float = 0.0,
     dtype: str = "float32",
-    remat: bool = False,
+    remat: str = "none",
     scan_layers: bool = False,
   ) -> None:
     sizes = block_sizes(

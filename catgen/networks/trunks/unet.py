@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Float32, Key
 
 from catgen.keys import fold_in
 from catgen.networks.conditions import Conditions
-from catgen.networks.parts.convolution import blank_invalid, check_multiple, convolution
+from catgen.networks.parts.convolution import Convolution, blank_invalid, check_multiple
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.layers import Layers
 from catgen.networks.parts.linear import Init, Linear
@@ -33,9 +33,9 @@ class ConvBlock(nnx.Module):
   ) -> None:
     self.rate = rate
     self.first_modulation = Modulation(num_inputs, 2, time_width=time_width)
-    self.first = convolution(num_inputs, num_outputs, dtype=dtype, rngs=rngs)
+    self.first = Convolution(num_inputs, num_outputs, dtype=dtype, rngs=rngs)
     self.second_modulation = Modulation(num_outputs, 2, time_width=time_width)
-    self.second = convolution(num_outputs, num_outputs, zeros=True, dtype=dtype, rngs=rngs)
+    self.second = Convolution(num_outputs, num_outputs, zeros=True, dtype=dtype, rngs=rngs)
     same = num_inputs == num_outputs
     self.skip = None if same else Linear(num_inputs, num_outputs, use_bias=False, dtype=dtype, rngs=rngs)
 
@@ -84,7 +84,7 @@ class UNet(nnx.Module):
     time_width: features of the time vector, even; unused where no time is told.
     dropout: probability, in training, inside every block.
     dtype: "float32" or "bfloat16", of activations; parameters and outputs stay float32.
-    remat: recompute the transformer's activations in the backward pass.
+    remat: what of the transformer's activations is computed again in the backward pass: "none", "full" or "dots".
 
   Reference: Ho et al. (2020) for the U-Net, Hoogeboom et al. (2023) for a transformer at its coarsest level.
   """
@@ -104,7 +104,7 @@ class UNet(nnx.Module):
     time_width: int = 128,
     dropout: float = 0.0,
     dtype: str = "float32",
-    remat: bool = False,
+    remat: str = "none",
   ) -> None:
     check_multiple(ends.event_shape, patch_size * 2 ** (len(widths) - 1), "unet")
     self.patch, self.dtype = patch_size, compute_dtype(dtype)
@@ -141,7 +141,7 @@ class UNet(nnx.Module):
     """See `Trunk`; rows and columns are those of the finest level."""
     vector = None if conditions.time is None else self.time(conditions.time)
     h = _gathered(blank_invalid(h, conditions.valid).astype(self.dtype), self.patch)
-    h = self.patches(h) + self.places[...][None].astype(self.dtype)
+    h = (self.patches(h).astype(jnp.float32) + self.places[...][None]).astype(self.dtype)
     skips = []
     for level, blocks in enumerate(self.down):
       h = _through(blocks, h, vector, conditions.keys, 2 * level)
