@@ -29,6 +29,7 @@ class Placed(NamedTuple):
   batch_size: int  # examples of all devices together
   event: tuple[int, ...]  # axes of an example
   passes: int | None  # gathers of parameters and sums of gradients are so many times those of one step; None: unknown
+  updates: int = 0  # arrays as large as the parameters that the optimizer exchanges
 
 
 def wide_products(flops: Mapping[str, float], asked: str) -> Iterator[str]:
@@ -95,12 +96,14 @@ def explained_bytes(placed: Placed) -> float:
   """Returns the bytes that each device must send in a step: parameters gathered twice, gradients summed once.
 
   Parameters that are spread over "fsdp" are gathered for the forward pass and for the backward pass, and their
-  gradients go to the devices that keep them; what is whole on every device has its gradients summed.
+  gradients go to the devices that keep them; what is whole on every device has its gradients summed. What the
+  optimizer exchanges comes to that.
   """
   data, fsdp = placed.mesh.shape["data"], placed.mesh.shape["fsdp"]
   total = 0.0
   for leaf in jax.tree.leaves(placed.params):
     size = math.prod(leaf.shape) * leaf.dtype.itemsize
+    total += placed.updates * size * (placed.mesh.size - 1) / placed.mesh.size
     if leaf.sharding.is_fully_replicated:
       total += 2 * size * (placed.mesh.size - 1) / placed.mesh.size
     else:
