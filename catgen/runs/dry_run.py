@@ -227,6 +227,8 @@ def _warnings(
   if step.compiled is None:
     return lines
   event = made.source.event.shape
-  placed = findings.Placed(made.mesh, traced.params, traced.state, traced.batch_size, event, traced.passes)
+  placed = findings.Placed(
+    made.mesh, traced.params, traced.state, traced.batch_size, event, traced.passes, traced.updates
+  )
   lines += [*findings.whole_batches(step.compiled, placed), *findings.unexplained(step.compiled, placed)]
   return lines + ([] if topology is None else list(findings.repeated(placed, topology.accelerator.memory)))

@@ -27,6 +27,7 @@ class Program(NamedTuple):
   batch_size: int
   meaning: str  # what one run of it does
   passes: int | None  # see `findings.Placed`
+  updates: int = 0  # likewise
 
 
 def trace(made: Experiment, name: Name) -> Program:
@@ -45,7 +46,9 @@ def _train(made: Experiment) -> Program:
   step: Any = made.train_step
   traced = step.trace(made.target, batch, made.key)
   size, pieces = settings["batch_size"], settings["num_microbatches"]
-  return Program(traced, made.target.params, made.target, batch, size, f"a training step of {size} examples", pieces)
+  updates = 2 if made.config["optimizer"]["kind"] == "muon" else 0  # whole matrices are collected and sent back
+  meaning = f"a training step of {size} examples"
+  return Program(traced, made.target.params, made.target, batch, size, meaning, pieces, updates)
 
 
 def _evaluate(made: Experiment) -> Program:

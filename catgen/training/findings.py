@@ -29,6 +29,7 @@ class Placed(NamedTuple):
   batch_size: int  # examples of all devices together
   event: tuple[int, ...]  # axes of an example
   passes: int | None  # gathers of parameters and sums of gradients are so many times those of one step; None: unknown
+  updates: int = 0  # arrays as large as the parameters that the optimizer exchanges
 
 
 def wide_products(flops: Mapping[str, float], asked: str) -> Iterator[str]:
@@ -46,7 +47,7 @@ def wide_products(flops: Mapping[str, float], asked: str) -> Iterator[str]:
 
 def whole_batches(compiled: Compiled, placed: Placed) -> Iterator[str]:
   """Yields the largest arrays that have all examples of the batch on each device, though the devices share them."""
-  parts, size, positions = placed.mesh.size, placed.batch_size, math.prod(placed.event)
+  parts, size, positions = _parts(placed.mesh), placed.batch_size, math.prod(placed.event)
   if parts == 1 or size % parts:
     return
   own, largest = size // parts, dict[str, Kept]()
@@ -74,8 +75,7 @@ def _is_whole(shape: tuple[int, ...], size: int, own: int, positions: int, event
 
 def unexplained(compiled: Compiled, placed: Placed) -> Iterator[str]:
   """Yields what is exchanged beyond parameters and gradients, with the largest exchanges of it."""
-  sizes = dict(placed.mesh.shape)
-  if placed.mesh.size == 1 or placed.mesh.size > sizes["data"] * sizes["fsdp"]:
+  if placed.mesh.size == 1 or placed.mesh.size > _parts(placed.mesh):
     return  # with a third axis activations are exchanged on purpose
   largest = sorted(compiled.collectives, key=lambda each: -each.num_bytes)
   if placed.passes is None:
@@ -96,12 +96,14 @@ def explained_bytes(placed: Placed) -> float:
   """Returns the bytes that each device must send in a step: parameters gathered twice, gradients summed once.
 
   Parameters that are spread over "fsdp" are gathered for the forward pass and for the backward pass, and their
-  gradients go to the devices that keep them; what is whole on every device has its gradients summed.
+  gradients go to the devices that keep them; what is whole on every device has its gradients summed. What the
+  optimizer exchanges comes to that.
   """
   data, fsdp = placed.mesh.shape["data"], placed.mesh.shape["fsdp"]
   total = 0.0
   for leaf in jax.tree.leaves(placed.params):
     size = math.prod(leaf.shape) * leaf.dtype.itemsize
+    total += placed.updates * size * (placed.mesh.size - 1) / placed.mesh.size
     if leaf.sharding.is_fully_replicated:
       total += 2 * size * (placed.mesh.size - 1) / placed.mesh.size
     else:
@@ -130,6 +132,11 @@ def repeated(placed: Placed, memory: int) -> Iterator[str]:
     if size > _LARGE_LEAF:
       shape = " x ".join(map(str, leaf.shape))
       yield f"{name} ({shape}, {size / _MIB:.0f} MiB) is whole on every device: no axis of it can be divided"
+
+
+def _parts(mesh: Mesh) -> int:
+  """Returns over how many devices the examples of a batch are spread."""
+  return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
 def _exchange(each: Collective) -> str:

@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
           "num_layers": 20,
           "num_heads": 16,
           "dtype": "bfloat16",
-          "remat": True,
+          "remat": "full",
           "scan_layers": True,
         },
       },

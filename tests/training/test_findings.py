@@ -65,6 +65,7 @@ def test_no_more_is_explained_than_gathers_of_parameters_and_sums_of_gradients()
   assert findings.explained_bytes(placed(fsdp=8)) == 3 * size * 7 / 8
   assert findings.explained_bytes(placed(fsdp=4)) == 3 * size * 3 / 4 + 2 * size / 4 / 2
   assert findings.explained_bytes(placed(fsdp=8, passes=3)) == 9 * size * 7 / 8
+  assert findings.explained_bytes(placed(fsdp=8)._replace(updates=2)) == 5 * size * 7 / 8
 
 
 def test_exchanges_beyond_that_are_named_with_the_largest():
