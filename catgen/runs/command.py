@@ -6,13 +6,13 @@ is --workdir, `config` is --config with what overrides it. `say`, `progress` and
 
 import contextlib
 import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from catgen.config import Configuration, describe, from_values, load_config
 from catgen.config.arguments import Argument, arguments_of, converted
 from catgen.interfaces import InputError
+from catgen.paths import expanded
 from catgen.runs import memory
 from catgen.runs.load import load
 from catgen.runs.record import has_record, read_record
@@ -108,7 +108,7 @@ def _configuration(command: Command, values: Mapping[str, Any], overrides: Mappi
   changes = {**overrides, **{f"data.{key}": value for key, value in _data(values["data"])}}
   if name is not None:
     return load_config(name, changes)
-  workdir = os.path.expanduser(values.get("workdir") or "")
+  workdir = expanded(values.get("workdir") or "")
   if workdir and has_record(workdir):
     config = read_record(workdir).config
     data = {key: value for key, value in config["data"].items() if key != "split_rule"}  # training finds it again
@@ -155,7 +155,7 @@ def _supplied(function: Callable[..., Any]) -> set[str]:
 def _workdir(values: Mapping[str, Any], default: Any) -> str:
   """Returns --workdir, or the default of the function's signature."""
   if values["workdir"]:
-    return os.path.expanduser(values["workdir"])
+    return expanded(values["workdir"])
   if isinstance(default, str):
     return default
   raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")

@@ -1,6 +1,5 @@
 """The likelihood of a trained model on a split: measured, explained, and kept in the work directory."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -15,6 +14,7 @@ from catgen.evaluation.likelihood import Likelihood
 from catgen.files import check_folder
 from catgen.interfaces import InputError
 from catgen.keys import root_key
+from catgen.paths import expanded, join
 from catgen.reporting import charts, terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import ByProducts
@@ -96,7 +96,7 @@ def evaluate(
     InputError: the model lacks the estimator, the data are not there, or results could not be written to `output`.
     Stopped: a signal ended it.
   """
-  folder, beside = run.workdir if output is None else os.path.expanduser(output), ByProducts(say)
+  folder, beside = run.workdir if output is None else expanded(output), ByProducts(say)
   _try_results(folder, output, say)
   options = {
     "split": split,
@@ -236,7 +236,7 @@ def _try_results(folder: str, output: str | None, say: Callable[[str], None]) ->
     say(f"{error}; without it they are only shown")
     return
   results.read_results(folder)
-  check_folder(os.path.join(folder, results.SCORES_FOLDER), remedy=remedy)
+  check_folder(join(folder, results.SCORES_FOLDER), remedy=remedy)
 
 
 def _measure(
@@ -293,7 +293,7 @@ def _invalid(run: Run, num_samples: int, seed: int) -> samples.Invalid | None:
 
 def _draw_anatomy(run: Run, found: Likelihood, split: str, folder: str) -> Iterator[str]:
   if found.anatomy is not None:
-    path = os.path.join(folder, f"anatomy_{split}.png")
+    path = join(folder, f"anatomy_{split}.png")
     charts.bound_anatomy(found.anatomy.by_time, found.anatomy.by_position, path, position=run.record.position)
     yield path
 
@@ -306,6 +306,6 @@ def _draw_beside_data(run: Run, split: str, seed: int, folder: str, say: Callabl
   say(f"drawing {_PICTURED} samples{how} for a picture (--pictures=false leaves it out)")
   drawn = run.sample(_PICTURED, seed=seed)
   sets = {"held-out data": first_examples(run.source(), split, _PICTURED), "samples": batch_of(drawn.x, drawn.valid)}
-  path = os.path.join(folder, f"samples_beside_{split}.png")
+  path = join(folder, f"samples_beside_{split}.png")
   run.media.pictured.beside(path, sets, title=f"Data and samples, step {run.step:,}")
   return path

@@ -12,6 +12,7 @@ from catgen.config import make_model
 from catgen.interfaces import DataSource, Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.media.medium import Examples
+from catgen.paths import expanded
 from catgen.runs.record import RunRecord, check_definition, read_record, source_of
 from catgen.training.checkpoint import restore_params
 
@@ -121,7 +122,7 @@ def load(
   Raises:
     InputError: the directory holds no run or no such checkpoint, or its record describes another model.
   """
-  workdir, data = os.path.expanduser(workdir), [data] if isinstance(data, str) else data
+  workdir, data = expanded(workdir), [data] if isinstance(data, str) else data
   record = read_record(workdir)
   restored = restore_params(workdir, _checkpoint(step), say=say)
   check_definition(record, restored.identity, restored.step, workdir)

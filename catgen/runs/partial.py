@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import pathlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,8 +13,9 @@ import numpy as np
 from catgen.evaluation.estimators import LossSums
 from catgen.evaluation.likelihood import Part
 from catgen.evaluation.results import SCORES_FOLDER, read_kept
-from catgen.files import replacing
+from catgen.files import remove, replacing
 from catgen.interfaces import InputError
+from catgen.paths import join
 
 EVERY_SECONDS = 60.0
 _PLAIN = ("numbers", "positions", "nats", "sample_sizes", "position_counts", "class_counts")
@@ -27,7 +27,7 @@ class Partial:
   def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]):
     """Names the file by all that decides what is scored and how: nothing else may be gone on with."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    self.path = pathlib.Path(folder) / SCORES_FOLDER / f"unfinished_{digest}.npz"
+    self.path = join(folder, SCORES_FOLDER, f"unfinished_{digest}.npz")
     self.parts: Sequence[Part] = ()
     self._written, self._at = 0, time.monotonic()
 
@@ -66,7 +66,7 @@ class Partial:
   def remove(self) -> None:
     """Removes the file, if there is one."""
     with contextlib.suppress(OSError):
-      self.path.unlink(missing_ok=True)
+      remove(self.path)
 
 
 def _arrays(part: Part) -> dict[str, np.ndarray]:

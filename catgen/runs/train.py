@@ -1,7 +1,6 @@
 """Training: from a configuration to a work directory with checkpoints, records and pictures."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from catgen.evaluation.samples import generate
 from catgen.interfaces import Batch, DataSource, InputError, PyTree
 from catgen.keys import root_key
 from catgen.media import Media, media_of
+from catgen.paths import exists, join
 from catgen.reporting import charts, writers
 from catgen.reporting.progress import OpenProgress, no_progress, train_progress
 from catgen.runs import initial, lock
@@ -232,7 +232,7 @@ def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
 
 def draw_loss_curve(workdir: str, position: str, baselines: Mapping[str, float] | None = None) -> tuple[str, ...]:
   """Draws the loss curve of a work directory, in bits, and returns its path; nothing where there are no losses yet."""
-  metrics, picture = os.path.join(workdir, writers.FILE_NAME), os.path.join(workdir, _LOSS_CURVE)
+  metrics, picture = join(workdir, writers.FILE_NAME), join(workdir, _LOSS_CURVE)
   if not any("train/bits" in record for record in writers.read_metrics(metrics)):
     return ()
   charts.loss_curve(metrics, picture, position=position, baselines=baselines)
@@ -350,15 +350,15 @@ def _hooks(
 
 def _is_written(workdir: str, step: int) -> bool:
   """Returns whether a validation is recorded: it was, where a run ended between that and its checkpoint's record."""
-  path = os.path.join(workdir, writers.FILE_NAME)
-  if not os.path.exists(path):
+  path = join(workdir, writers.FILE_NAME)
+  if not exists(path):
     return False
   return any(line["step"] == step and "validation/bits" in line for line in writers.read_metrics(path))
 
 
 def _picture(media: Media, workdir: str, samples: Batch, step: int) -> None:
   assert media.pictured.samples is not None
-  path = os.path.join(workdir, _SAMPLES)
+  path = join(workdir, _SAMPLES)
   media.pictured.samples(path, samples, title=f"samples, step {step:,}")
   writers.show_pictures(workdir, step, [path])
 

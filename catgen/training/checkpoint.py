@@ -8,18 +8,18 @@ file would otherwise pass unnoticed.
 
 import functools
 import os
-import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
 
+from catgen import remote
 from catgen.interfaces import InputError, PyTree
-from catgen.training import noise, ranking
+from catgen.paths import absolute, is_folder, join, move_folder
+from catgen.training import managers, noise, ranking, staging
 from catgen.training.integrity import fingerprint, storage_problem, tree_difference
 from catgen.training.state import TrainState
 from catgen.trees import leaves
@@ -69,18 +69,15 @@ class Checkpointer:
     check_kept(keep_latest)
     self.directory, self._say, self._identity = _directory(workdir), say, dict(identity or {})
     with _storage_errors(f"cannot write to {self.directory}"):
-      os.makedirs(self.directory, exist_ok=True)
-      probe = os.path.join(self.directory, f".probe-{jax.process_index()}")
-      with open(probe, "w") as file:
-        file.write("x")
-      os.remove(probe)
-      _remove_unfinished(self.directory)
+      managers.check_writable(self.directory)
+      managers.remove_unfinished(self.directory)
       if jax.process_index() == 0:
         ranking.set_aside_broken(self.directory, checkpoint_steps(workdir), say)
       ocp.multihost.sync_global_processes("catgen:open")
     kept = ranking.Preservation(self.directory, criterion, keep_latest, keep_every)
-    self._open = functools.partial(_manager, self.directory, kept)
-    self._manager = self._open()
+    self._open = functools.partial(managers.open_manager, self.directory, kept, _IDENTITY)
+    with _storage_errors(f"cannot read {self.directory}"):
+      self._manager = self._open()
 
   def __enter__(self) -> "Checkpointer":
     return self
@@ -116,7 +113,7 @@ class Checkpointer:
       InputError: the checkpoint or the numbers could not be written.
     """
     self.wait()
-    if jax.process_index() == 0 and os.path.isdir(os.path.join(self.directory, str(step))):
+    if jax.process_index() == 0 and is_folder(join(self.directory, str(step))):
       ranking.write_metrics(self.directory, step, metrics)
 
   def metrics(self, step: int) -> dict[str, float] | None:
@@ -127,7 +124,8 @@ class Checkpointer:
 
   def identity(self, step: int) -> dict[str, Any]:
     """Returns what the writer of a checkpoint said of its run; nothing by older versions."""
-    return _identity_of(self.directory, step)
+    with _fetched(self.directory, step, [_IDENTITY]) as place:
+      return _identity_of(place, step)
 
   def wait(self) -> None:
     """Waits for the write that is going on. Raises InputError if it failed."""
@@ -157,8 +155,9 @@ class Checkpointer:
     self.wait()
     found, items = self.steps(), _items(target)
     for step in reversed(found):
-      clipped = self._check_same(step, items)
-      restored = _read(self.directory, step, {**items, "optimizer": (None, items["optimizer"])} if clipped else items)
+      with _fetched(self.directory, step, list(items)) as place:
+        clipped = self._check_same(place, step, items)
+        restored = _read(place, step, {**items, "optimizer": (None, items["optimizer"])} if clipped else items)
       if isinstance(restored, dict):
         model, optimizer = restored["model"], restored["optimizer"][1] if clipped else restored["optimizer"]
         return TrainState(model["step"], model["params"], model.get("ema"), optimizer, model["model_state"])
@@ -167,12 +166,12 @@ class Checkpointer:
       raise InputError(f"none of the checkpoints in {self.directory} can be read; use another work directory")
     return None
 
-  def _check_same(self, step: int, items: dict[str, PyTree]) -> bool:
+  def _check_same(self, place: str, step: int, items: dict[str, PyTree]) -> bool:
     """Refuses a checkpoint of another model or optimizer; returns whether the state of clipping, which has none, stands
     before the optimizer's, as it did in format 2."""
     clipped = False
     for name, item in items.items():
-      there = _shapes(self.directory, step, name)
+      there = _shapes(place, step, name)
       if name == "optimizer" and isinstance(there, list) and len(there) == 2 and there[0] is None:
         there, clipped = there[1], True
       if there is not None and (difference := tree_difference(_described(there), _described(item))):
@@ -183,12 +182,14 @@ class Checkpointer:
     return clipped
 
   def _set_aside(self, step: int, reason: str) -> None:
-    path = os.path.join(self.directory, str(step))
+    path = join(self.directory, str(step))
     aside = f"{path}.corrupt"
     if jax.process_index() == 0:
-      shutil.rmtree(aside, ignore_errors=True)
       with _storage_errors(f"cannot rename {path}"):
-        os.rename(path, aside)
+        if remote.is_remote(path):
+          staging.set_aside(self.directory, step, aside)
+        else:
+          move_folder(path, aside)
     ocp.multihost.sync_global_processes("catgen:set_aside")
     self._manager.reload()
     self._say(f"checkpoint {step} is corrupt ({reason}); moved it to {aside} and fall back to the one before")
@@ -203,7 +204,7 @@ class Checkpointer:
       # What failed lingers in the manager's threads and would fail again under another name.
       with suppress(Exception):
         self._manager.close()
-      _remove_unfinished(self.directory)
+      managers.remove_unfinished(self.directory)
       self._manager = self._open()
       raise
 
@@ -216,11 +217,18 @@ def check_kept(keep_latest: int) -> None:
 
 def checkpoint_steps(workdir: str | os.PathLike) -> list[int]:
   """Returns the steps of the finished checkpoints of a work directory, in order; empty where there are none."""
+  directory = _directory(workdir)
   try:
-    names = os.listdir(_directory(workdir))
-  except OSError:
+    return staging.steps_in(directory)
+  except OSError as error:
+    if remote.is_remote(directory):  # what is there must not be taken for missing
+      raise InputError(f"cannot look for checkpoints in {directory}: {error}") from error
     return []
-  return sorted(int(name) for name in names if re.fullmatch("0|[1-9][0-9]{0,18}", name))
+
+
+def copy_checkpoint(workdir: str | os.PathLike, target: str | os.PathLike, step: int) -> None:
+  """Copies a checkpoint to another work directory, whole or not at all. Raises OSError where it cannot."""
+  staging.copy_step(_directory(workdir), _directory(target), step)
 
 
 def restore_params(
@@ -252,29 +260,28 @@ def restore_params(
       raise InputError(f"no checkpoint of step {wanted} in {directory}; there are {', '.join(map(str, there))}")
     candidates = candidates if wanted is None else [wanted]
   for candidate in candidates:
-    shapes = _shapes(directory, candidate, "model")
-    restored = "its description is damaged" if shapes is None else _read(directory, candidate, {"model": shapes})
+    with _fetched(directory, candidate, ["model", _IDENTITY]) as place:
+      shapes, identity = _shapes(place, candidate, "model"), _identity_of(place, candidate)
+      restored = "its description is damaged" if shapes is None else _read(place, candidate, {"model": shapes})
     if isinstance(restored, dict):
       model = _number_keys(restored["model"])
-      state, identity = model.get("model_state", {}), _identity_of(directory, candidate)
+      state = model.get("model_state", {})
       return Restored(model["params"], model.get("ema"), state, int(model["step"]), identity)
     say(f"checkpoint {candidate} in {directory} is corrupt ({restored})")
   raise InputError(f"no readable checkpoint {step} in {directory}; there are {', '.join(map(str, there))}")
 
 
 def _directory(workdir: str | os.PathLike) -> str:
-  return os.path.join(os.path.abspath(os.fspath(workdir)), FOLDER)
+  return join(absolute(workdir), FOLDER)
 
 
-def _manager(directory: str, kept: ranking.Preservation) -> ocp.CheckpointManager:
-  options = ocp.CheckpointManagerOptions(
-    preservation_policy=kept,
-    # Else a write that fails while its folder is being made leaves that folder, and holds the end of the process for
-    # five minutes, in which a thread waits for it.
-    async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
-    cleanup_tmp_directories=True,
-  )
-  return ocp.CheckpointManager(directory, options=options)
+@contextmanager
+def _fetched(directory: str, step: int, items: list[str]) -> Iterator[str]:
+  """Gives a local folder with items of a checkpoint. Raises InputError where a store refuses them."""
+  with ExitStack() as stack:
+    with _storage_errors(f"cannot read checkpoint {step} in {directory}"):
+      place = stack.enter_context(staging.at_hand(directory, step, items))
+    yield place
 
 
 def _items(state: TrainState) -> dict[str, PyTree]:
@@ -346,7 +353,7 @@ def _shapes(directory: str, step: int, name: str) -> PyTree | None:
 
 
 def _item(directory: str, step: int, name: str) -> str:
-  return os.path.join(directory, str(step), name)
+  return join(directory, str(step), name)
 
 
 def _described(tree: PyTree) -> dict[str, tuple]:
@@ -359,13 +366,6 @@ def _number_keys(tree: PyTree) -> PyTree:
     return tree
   numbers = all(isinstance(key, str) and key.isdigit() for key in tree)
   return {int(key) if numbers else key: _number_keys(value) for key, value in tree.items()}
-
-
-def _remove_unfinished(directory: str) -> None:
-  if jax.process_index() == 0 and os.path.isdir(directory):
-    for name in os.listdir(directory):
-      if name.endswith(".orbax-checkpoint-tmp"):
-        shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
 
 
 @contextmanager
