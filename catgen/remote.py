@@ -146,7 +146,8 @@ def remove_below(path: str) -> None:
     fs, inside = _store(path)
     if found := fs.find(inside):
       fs.rm(found)
-    if _protocol(path) not in _WITHOUT_FOLDERS and fs.isdir(inside):
+    fs.invalidate_cache()
+    if fs.isdir(inside):  # a real folder, or an object that stands for one
       fs.rm(inside, recursive=True)
 
 
