@@ -103,6 +103,13 @@ def train(
     sinks = [writers.no_writers()]
     distributed.first_does(lambda: sinks.append(writers.open_writers(workdir, start, say=say)))
     stack.callback(sinks[-1].close)
+    beside = ByProducts(say)
+
+    def before_saving() -> None:
+      check_owner()
+      with beside.may_fail(writers.FILE_NAME):
+        sinks[-1].flush()  # no line of a step before a checkpoint is lost with the process
+
     result = loop.train(
       state=state,
       train_step=made.train_step,
@@ -114,7 +121,7 @@ def train(
       checkpoints=checkpoints,
       periods=loop.Periods(settings["report_every"], settings["validate_every"], keep["every"]),
       hooks=_hooks(made, workdir, start, sinks[-1], say, progress if first else no_progress)._replace(
-        check_owner=check_owner
+        check_owner=before_saving
       ),
       skip_nonfinite=settings["skip_nonfinite"],
     )
@@ -336,6 +343,7 @@ def _hooks(
     with beside.may_fail(writers.FILE_NAME):
       if step > start or not _is_written(workdir, step):
         sink.write(step, {f"validation/{name}": value for name, value in metrics.items()})
+      sink.flush()
     return metrics
 
   def picture(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> None:
