@@ -145,8 +145,12 @@ def as_utf8(file: FileBytes, encoding: str = "utf-8") -> FileBytes:
   return FileBytes(file.path, data, file.complete)
 
 
-def read_text(path: str, encoding: str = "utf-8") -> str:
-  """Returns all the text of a file, or of a pipe: of a table, or what a command is handed. Raises as `open_text`."""
+def read_text(path: str, encoding: str = "utf-8", *, remedy: str = "save it as UTF-8") -> str:
+  """Returns all the text of a file, or of a pipe: of a table, or what a command is handed.
+
+  Raises:
+    InputError: see `open_text`; with the remedy where it is in another encoding.
+  """
   place = os.path.expanduser(path)
   if os.path.exists(place) and stat.S_ISFIFO(os.stat(place).st_mode):
     with open(place, "rb") as pipe:
@@ -156,7 +160,7 @@ def read_text(path: str, encoding: str = "utf-8") -> str:
     file = FileBytes(path, np.frombuffer(data, np.uint8), True)
   else:
     file = open_bytes(path)
-  return "".join(decoded(as_utf8(file, encoding), "save it as UTF-8"))
+  return "".join(decoded(as_utf8(file, encoding), remedy))
 
 
 def lines_of(file: FileBytes) -> Iterator[str]:

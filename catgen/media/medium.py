@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,7 +55,7 @@ class Media(NamedTuple):
 
   name: str  # of several examples: "sequences", "maps", "arrays"
   typed: Callable[..., Batch]  # (examples): what a user hands in, strings or arrays; raises InputError
-  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them
+  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them. Of text (path, encoding)
   read: Callable[..., Batch]
   shown: Callable[[Batch], list[str]]  # lines for the terminal, one an example where `line_each`
   written: Callable[[str, Batch], None]  # (path, batch): a file of examples, which `read` gives back as they are
@@ -167,6 +168,15 @@ def numbered(text: str, ids: Sequence[int], names: Sequence[str] = ()) -> tuple[
 
 def _shortened(words: Sequence[str]) -> str:
   return ", ".join(words[:8]) + " ..." * (len(words) > 8)
+
+
+def reader(media: Media, path: str | None, encoding: str) -> Callable[[str], Batch]:
+  """Returns what reads a file of examples in a declared encoding. Raises InputError where there is no text to read."""
+  if encoding == "utf-8":
+    return media.read
+  if path is None or media.parse is None:
+    raise InputError(f"--encoding={encoding} says how the text of --input is stored, and there is none; leave it out")
+  return partial(media.read, encoding=encoding)
 
 
 def read_array(path: str) -> Int[np.ndarray, "*shape"]:

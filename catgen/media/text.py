@@ -76,29 +76,31 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
   )
 
 
-def read_lines(path: str) -> dict[int, str]:
+def read_lines(path: str, encoding: str = "utf-8") -> dict[int, str]:
   """Returns the lines of a file of text by their number, from 1, as `text_lines` has them; empty ones are left out.
 
   Raises:
     InputError: it cannot be read, or every line is empty.
   """
-  every = (line.removesuffix("\r") for line in read_text(path).split("\n"))
+  every = (line.removesuffix("\r") for line in read_text(path, encoding, remedy=text_files.DECLARE).split("\n"))
   lines = {number: line for number, line in enumerate(every, 1) if line}
   if not lines:
     raise InputError(f"{path} has no text; give one example a line")
   return lines
 
 
-def _read(event: EventSpec, codec: Codec, path: str) -> Batch:
-  """Returns the examples of a file of lines, of JSON lines or of an array, by its ending."""
+def _read(event: EventSpec, codec: Codec, path: str, encoding: str = "utf-8") -> Batch:
+  """Returns the examples of a file of lines, of JSON lines or of an array, by its ending; see `read_text`."""
   records: Mapping[int, Any]
   place = "line"
   if text_files.is_array(path):
+    if encoding != "utf-8":
+      raise InputError(f"{path} holds numbers, which have no encoding; leave out --encoding")
     place, records = "number", text_files.read_rows(path, event.num_classes)
   elif text_files.is_json_lines(path):
-    records = text_files.read_json_lines(path, codec, event.num_classes)
+    records = text_files.read_json_lines(path, codec, event.num_classes, encoding)
   else:
-    records = read_lines(path)
+    records = read_lines(path, encoding)
   parts = []
   for number, record in records.items():
     try:

@@ -20,6 +20,7 @@ from catgen.paths import ending_of
 
 ENDINGS = (".txt", ".jsonl", ".npy")
 _NO_PART_OF_A_LINE = "\n\r\ufeff"  # the last is a byte order mark where a file begins with it
+DECLARE = "give --encoding (latin-1, cp1252, utf-16-le), or save it as UTF-8"
 _NEEDED = '{"text": "..."} or {"categories": [...]} is needed'
 
 
@@ -82,13 +83,17 @@ def _json_line(codec: Codec, x: Int[np.ndarray, "positions"]) -> bytes:
   return f"{json.dumps(categories | readable)}\n".encode()
 
 
-def read_json_lines(path: str, codec: Codec, num_classes: int) -> dict[int, Int[np.ndarray, "positions"]]:
+def read_json_lines(
+  path: str, codec: Codec, num_classes: int, encoding: str = "utf-8"
+) -> dict[int, Int[np.ndarray, "positions"]]:
   """Returns the categories of each record by its line's number, from 1; -1 where there is none.
 
   Raises:
     InputError: it cannot be read, with the line where that is known.
   """
-  lines = {number: line for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()}
+  lines = {
+    number: line for number, line in enumerate(read_text(path, encoding, remedy=DECLARE).split("\n"), 1) if line.strip()
+  }
   found = {number: _record(line, codec, num_classes, f"{path}, line {number}") for number, line in lines.items()}
   if not found:
     raise InputError(f"{path} has no records; {_NEEDED} in each line")

@@ -12,13 +12,16 @@ from jaxtyping import Shaped
 from catgen import files
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
-from catgen.paths import exists, expanded, is_folder, join, parent_of, size_of
+from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, size_of, sizes_below
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
 LONGEST_RECORD = 512  # characters
 FEW_RECORDS = 200  # below, splits are counts of shuffled records: fractions by a hash could leave one empty
 STREAM_LENGTH = 64  # positions of a sequence of a stream
 SHORTEST_SPLIT = 24  # a stream is so many times longer than its sequences, so that a twentieth of it holds one
+_FASTA = re.compile(r"\.(fa|fasta|fna|faa)(\.(gz|xz|bz2))?$")
+_TABLE = re.compile(r"\.(csv|tsv|jsonl)(\.(gz|xz|bz2))?$")
+_TEXTS = (".txt", ".txt.gz", ".txt.xz", ".txt.bz2", ".md", ".rst", ".tex")
 _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
 
@@ -120,12 +123,45 @@ def _of_path(path: str) -> _Source:
       f"there is no file {shown}; give the path of a text, a .npy or .npz file, or of a folder of label maps, or the "
       "texts themselves as a list of strings"
     )
-  return _stream(path, size_of(path), f"{path}: one stream of characters")
+  if _FASTA.search(path):
+    return _of_sequences(path)
+  return _stream(path, size_of(path), f"{path}: one stream of characters{_hint(path)}")
+
+
+def _hint(path: str) -> str:
+  return "; for a column of a table train with the kind of data text_table" if _TABLE.search(path) else ""
+
+
+def _of_sequences(path: str) -> _Source:
+  section = {"kind": "fasta", "path": path, "length": STREAM_LENGTH, "longer": "windows"}
+  reason = f"{path}: sequences in windows of {STREAM_LENGTH} letters"
+  return _Source(_dealt(section), "text", (STREAM_LENGTH,), reason)
+
+
+def _of_texts_in(folder: str, names: Sequence[str]) -> _Source:
+  section = {"kind": "text_folder", "path": folder, "length": STREAM_LENGTH}
+  reason = f"{folder} is a folder of texts: {len(names):,} documents, none in two splits"
+  return _Source(_dealt(section, len(names)), "text", (STREAM_LENGTH,), reason)
+
+
+def _dealt(section: dict[str, Any], number: int | None = None) -> dict[str, Any]:
+  """Returns a section with splits by count where the hashes of few records leave one empty; number: of records."""
+  from catgen.config import make_source
+
+  try:
+    make_source(section)
+    return section
+  except InputError:  # or what is wrong with them, which the second reading tells
+    whole = make_source(section | {"splits": (1.0, 0.0, 0.0)})
+  return section | {"splits": _counts(number or whole.splits["train"].num_examples)}
 
 
 def _of_folder(path: str) -> _Source:
   from catgen.config import make_source
 
+  names = [name for name in map(name_of, sizes_below(path)) if not name.startswith(".")]
+  if names and all(name.endswith(_TEXTS) for name in names):
+    return _of_texts_in(path, names)
   section = {"kind": "label_maps", "path": path}
   source = make_source({**section, "splits": (1.0, 0.0, 0.0)})
   are_split = source.splits.keys() != {"train"}  # by folders that are called so
@@ -197,12 +233,14 @@ def _of_array(array: Shaped[np.ndarray, "..."], path: str, *, single: bool) -> _
 
 def _splits(number: int) -> dict[str, Any]:
   """Returns splits by count where there are few records; otherwise the data set's own fractions."""
-  if number >= FEW_RECORDS:
-    return {}
+  return {} if number >= FEW_RECORDS else {"splits": _counts(number)}
+
+
+def _counts(number: int) -> tuple[int, int, int]:
   held_out = max(1, number // 20)
   if number < 3:
     raise InputError(f"{number} example(s) cannot be split into train, validation and test; bring at least 3")
-  return {"splits": (number - 2 * held_out, held_out, held_out)}
+  return number - 2 * held_out, held_out, held_out
 
 
 def _family(source: _Source) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from catgen.evaluation.spelling import Correction, Share, SpellingScore
 from catgen.interfaces import Batch, InputError
 from catgen.keys import checked_seed
 from catgen.media import Media
-from catgen.media.medium import marked
+from catgen.media.medium import marked, reader
 from catgen.paths import join
 from catgen.reporting import terminal, writers
 from catgen.runs.by_products import ByProducts, shown_where_lost
@@ -61,6 +61,7 @@ def correct(
   *,
   text: str | None = None,
   input: str | None = None,
+  encoding: str = "utf-8",
   split: str = "test",
   index: int = 0,
   error_rate: float = 0.05,
@@ -83,6 +84,7 @@ def correct(
     example: a text, or an array.
     text: the sentence to correct, at most as long as the model's sequences.
     input: a file of one corrupted example, or of several (see --index): .npy, or for text .jsonl, or one a line.
+    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
     split: without --text and --input: the split whose example is corrupted.
     index: number of the example in --input or --split.
     error_rate: share of wrong positions: assumed, or made so.
@@ -104,7 +106,7 @@ def correct(
   if example is not None:
     wrong = with_labels(media.typed([example]), run.record, given)
   else:
-    wrong, name = one_example(run, path=input, split=split, index=index, read=media.read)
+    wrong, name = one_example(run, path=input, split=split, index=index, read=reader(run.media, input, encoding))
     if input is not None:
       wrong = with_labels(wrong, run.record, given)
     else:

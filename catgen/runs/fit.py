@@ -65,9 +65,10 @@ def fit(
 
   - **Data.** A list of strings of one length, up to 512: a record each. Strings of different lengths: one stream of
     characters with line breaks between them (blank lines, if they have line breaks themselves), so that the model
-    learns where they end. A path: a folder is one of label maps, .npy and .npz are arrays, any other file is a stream
-    of characters. An array of integers: one axis is a stream, two are records, three are label maps, the first axis
-    numbering the examples. A twentieth each is for validation and for the test.
+    learns where they end. A path: a folder of texts is one of documents, any other folder one of label maps; .npy and
+    .npz are arrays; .fa, .fasta, .fna and .faa hold sequences; any other file is a stream of characters. An array of
+    integers: one axis is a stream, two are records, three are label maps, the first axis numbering the examples. A
+    twentieth each is for validation and for the test.
   - **Family.** Text: autoregressive, which reads best. Records and streams of integers: masked diffusion, which
     completes holes anywhere, exactly. Label maps: multinomial diffusion.
   - **Size.** A transformer of 4 layers, 128 wide; for maps whose height and width are multiples of 4 a U-Net of widths

@@ -1,5 +1,6 @@
 """The record of a run, `config.json` of its work directory: all that evaluation needs to know, without the data."""
 
+import glob
 import hashlib
 import itertools
 import json
@@ -18,7 +19,7 @@ from catgen.evaluation.results import code_version
 from catgen.files import write_text
 from catgen.given import label_numbers
 from catgen.interfaces import Attribute, Batch, Codec, DataSource, EventSpec, InputError
-from catgen.paths import exists, expanded, join
+from catgen.paths import exists, expanded, join, matching
 from catgen.runs.changes import Change, changes_between, compared, merged
 from catgen.runs.schema import FILE_NAME, FORMAT, event_of, read_content
 
@@ -226,11 +227,15 @@ def _sections(record: RunRecord, data: Sequence[str]) -> Iterator[dict[str, Any]
 
 
 def _moved(value: Any, folder: str) -> Any:
-  """Returns a text that is the path of a file below a folder, but none from here, as that path."""
-  if not isinstance(value, str) or not value or remote.is_remote(value) or exists(value):
+  """Returns a text that is the path of files below a folder, a pattern too, but of none from here, as that path."""
+  if not isinstance(value, str) or not value or remote.is_remote(value) or _are_files(value):
     return value
   found = join(folder, expanded(value))
-  return found if exists(found) else value
+  return found if _are_files(found) else value
+
+
+def _are_files(path: str) -> bool:
+  return exists(path) or (glob.has_magic(path) and bool(matching(path)))
 
 
 def _listed(event: EventSpec) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from catgen.evaluation.likelihood import Likelihood
 from catgen.files import check_writable, writing
 from catgen.interfaces import Batch, InputError
 from catgen.keys import root_key
-from catgen.media.medium import Examples, evenly
+from catgen.media.medium import Examples, evenly, reader
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import ByProducts, shown_where_lost
@@ -67,6 +67,7 @@ def score(
   examples: Examples | None = None,
   *,
   input: str | None = None,
+  encoding: str = "utf-8",
   split: str | None = None,
   max_examples: int = 512,
   estimator: estimators.Name | None = None,
@@ -89,6 +90,7 @@ def score(
     run: the model.
     examples: texts or arrays.
     input: a file as `sample` writes them: .npy of one example or several; of text also .jsonl, or one example a line.
+    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
     split: score examples of the run's data: train, validation or test.
     max_examples: how many of --split, evenly spread over it; 0 = all.
     estimator: what to compute; default: exact where the model can, otherwise elbo.
@@ -109,7 +111,8 @@ def score(
   if reference < 0:
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
   check_writable(output)
-  batch = _given(run, examples, input, split, max_examples, given)
+  read = reader(run.media, input, encoding)
+  batch = _given(run, examples, input, read, split, max_examples, given)
   measure = partial(
     _measure, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
   )
@@ -199,6 +202,7 @@ def _given(
   run: Run,
   examples: Examples | None,
   path: str | None,
+  read: Callable[..., Batch],
   split: str | None,
   max_examples: int,
   labels: Sequence[str],
@@ -211,7 +215,7 @@ def _given(
     return spread_examples(run, split, max_examples)
   if examples is not None and not len(examples):
     raise InputError("there is nothing to score; give at least one example")
-  batch = run.media.read(path) if examples is None else run.media.typed(examples)
+  batch = read(path) if examples is None else run.media.typed(examples)
   return with_labels(batch, run.record, labels)
 
 

@@ -8,6 +8,8 @@ import pathlib
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import jax
@@ -298,6 +300,11 @@ def test_a5_the_signal_to_save_ends_nothing_where_nothing_is_to_be_saved():
     assert request.save
     os.kill(os.getpid(), signal.SIGUSR1)
   assert signal.getsignal(signal.SIGUSR1) == before
+
+
+def test_a5_the_signal_to_save_ends_no_command_that_is_still_importing():
+  program = "import launch, os, signal; os.kill(os.getpid(), signal.SIGUSR1); print('goes on')"
+  assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout == b"goes on\n"
 
 
 @pytest.fixture
