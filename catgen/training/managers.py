@@ -24,7 +24,7 @@ def open_manager(
   # five minutes, in which a thread waits for it.
   asynchronous = ocp.AsyncOptions(create_directories_asynchronously=False)
   if remote.is_remote(directory):
-    return staging.StoreManager(directory, _cache_writer(identity, asynchronous), kept.kept)
+    return staging.StoreManager(directory, lambda: _cache_writer(identity, asynchronous), kept.kept)
   options = ocp.CheckpointManagerOptions(
     preservation_policy=kept, async_options=asynchronous, cleanup_tmp_directories=True
   )
@@ -35,7 +35,8 @@ def _cache_writer(identity: str, asynchronous: ocp.AsyncOptions) -> ocp.AsyncChe
   """Returns what writes this process's part of checkpoints to a folder of its own.
 
   Of several processes each writes whole files, whose union is the checkpoint: OCDBT, with fewer files, would have to
-  merge them in a folder that all share.
+  merge them in a folder that all share. It is for one checkpoint: every handler of Orbax, also one that reads, decides
+  for all which process makes folders, and the others would wait for ever for one that is elsewhere.
   """
   alone = ocp.options.MultiprocessingOptions(primary_host=None)
   few_files = jax.process_count() == 1

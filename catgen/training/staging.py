@@ -46,15 +46,15 @@ class Writer(Protocol):
 class StoreManager:
   """Does for a store what Orbax's `CheckpointManager` does for a disk, with one checkpoint in the cache at a time."""
 
-  def __init__(self, directory: str, writer: Writer, kept: Callable[[Sequence[int]], set[int]]):
+  def __init__(self, directory: str, open_writer: Callable[[], Writer], kept: Callable[[Sequence[int]], set[int]]):
     """Opens a folder of a store.
 
     Args:
       directory: URL of the checkpoints.
-      writer: of files to the cache; every process writes its own part.
+      open_writer: returns what writes files to the cache, for one checkpoint; every process writes its own part.
       kept: returns which of some finished steps are to stay; the first process removes the others.
     """
-    self.directory, self._writer, self._kept = directory, writer, kept
+    self.directory, self._open_writer, self._kept = directory, open_writer, kept
     self._steps = set(steps_in(directory))  # as this process knows them: all processes must answer alike
     self._stack = contextlib.ExitStack()
     self._cache = self._stack.enter_context(cache())
@@ -80,10 +80,11 @@ class StoreManager:
     if _anywhere(self._error is not None):
       self._error = self._error or remote.StoreError("another process could not send its part")
       self.check_for_errors()
-    self._writer.save(self._place(step), args=args)
+    writer = self._open_writer()
+    writer.save(self._place(step), args=args)
     self._steps.add(step)
     self._sending = step
-    self._thread = threading.Thread(target=self._send, args=(step,), name="catgen upload")
+    self._thread = threading.Thread(target=self._send, args=(step, writer), name="catgen upload")
     self._thread.start()
 
   def wait_until_finished(self) -> None:
@@ -102,16 +103,15 @@ class StoreManager:
   def close(self) -> None:
     """Waits, and clears the cache."""
     self.wait_until_finished()
-    self._writer.close()
     self._stack.close()
 
   def _place(self, step: int) -> str:
     return join(self._cache, str(step))
 
-  def _send(self, step: int) -> None:
+  def _send(self, step: int, writer: Writer) -> None:
     try:
-      self._writer.wait_until_finished()
-      self._writer.check_for_errors()
+      writer.wait_until_finished()
+      writer.check_for_errors()
       send(self._place(step), self.directory, step, jax.process_index(), jax.process_count())
       if jax.process_index() == 0:
         there = steps_in(self.directory)
@@ -121,6 +121,8 @@ class StoreManager:
     except BaseException as error:  # raised again where the next is saved, or waited for
       self._error = error
     finally:
+      with contextlib.suppress(Exception):  # what went wrong is known
+        writer.close()
       shutil.rmtree(self._place(step), ignore_errors=True)
 
 
