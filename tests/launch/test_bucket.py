@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import chex
 import pytest
@@ -153,9 +154,11 @@ def test_a_run_in_a_bucket_ends_as_one_on_a_disk_whatever_happens_to_it(server, 
 
   second = cluster.start(*training("s3://bucket/text.txt", RUN))
   refused = cluster.start(*training("s3://bucket/text.txt", RUN))
-  ends = {process.wait(timeout=PATIENCE): process.communicate()[0] for process in (second, refused)}
-  assert sorted(ends) == [0, 1], ends
-  assert f"{RUN} is in use by process" in ends[1]
+  with ThreadPoolExecutor(2) as pool:
+    outputs = list(pool.map(lambda process: process.communicate(timeout=PATIENCE)[0], (second, refused)))
+  ends = {process.returncode: output for process, output in zip((second, refused), outputs, strict=True)}
+  assert sorted(ends) == [0, 2], ends
+  assert f"{RUN} is in use by process" in ends[2]
   done(reader.start("evaluate", f"--workdir={RUN}", "--step=latest", "--pictures=false"))
   done(home.start("evaluate", f"--workdir={tmp_path / 'local'}", "--step=latest", "--pictures=false"))
 
