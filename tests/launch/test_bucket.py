@@ -4,9 +4,7 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import chex
@@ -15,12 +13,11 @@ import pytest
 from catgen import paths, remote
 from catgen.evaluation import results
 from catgen.training.checkpoint import checkpoint_steps, restore_params
+from tests import stores
 from tests.addresses import free_address
 from tests.compiling import cached, xla_flags
 from tests.tiny_run import ROOT, SIZES, command, words
 
-pytest.importorskip("s3fs", reason="needs the extra remote")
-pytest.importorskip("moto", reason="needs the extra remote")
 pytestmark = pytest.mark.slow
 
 STEPS, EVERY = 60, 10
@@ -36,37 +33,9 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module")
-def server():
-  """Gives the variables of processes that find the server, which are this one's too."""
-  address = free_address()
-  host, port = address.split(":")
-  process = subprocess.Popen(
-    [sys.executable, "-m", "moto.server", "-H", host, "-p", port], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-  )
-  variables = {
-    "AWS_ENDPOINT_URL": f"http://{address}",
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-  }
-  before = dict(os.environ)
-  os.environ.update(variables)
-  try:
-    for _ in range(300):
-      try:
-        urllib.request.urlopen(f"http://{address}/moto-api/", timeout=1).close()
-        break
-      except OSError:
-        time.sleep(0.1)
-    import s3fs
-
-    s3fs.S3FileSystem().mkdir("bucket")
-    yield variables
-  finally:
-    os.environ.clear()
-    os.environ.update(before)
-    process.kill()
-    process.wait()
+def bucket():
+  with stores.s3() as url:
+    yield url
 
 
 class Machine:
@@ -129,7 +98,7 @@ def kill(*processes):
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_run_in_a_bucket_ends_as_one_on_a_disk_whatever_happens_to_it(server, tmp_path):
+def test_a_run_in_a_bucket_ends_as_one_on_a_disk_whatever_happens_to_it(bucket, tmp_path):
   """It is killed while it sends a checkpoint, goes on in two processes, is killed again, and goes on in one; a second
   process evaluates it meanwhile. Nothing of it touches a disk but the cache, which is empty at the end."""
   home, cluster = Machine(tmp_path / "home"), Machine(tmp_path / "cluster")
