@@ -1,7 +1,6 @@
 """What differs between text, label maps and plain integers, as one record of functions."""
 
 import io
-import os
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +17,7 @@ from catgen.evaluation import samples
 from catgen.evaluation.samples import Frequencies
 from catgen.files import is_stream
 from catgen.interfaces import Batch, InputError
+from catgen.paths import ending_of, expanded, is_folder
 
 Examples = Sequence[Any] | np.ndarray  # texts, or arrays along a first axis
 HOLE = -1  # in a batch: no category, or one that is not known; in what a user has it is `LabelIds.nothing`
@@ -116,9 +116,9 @@ def chosen_ending(path: str, known: Sequence[str], *, for_pipes: str) -> str:
   """
   if is_stream(path):
     return for_pipes
-  if os.path.isdir(os.path.expanduser(path)):
+  if is_folder(expanded(path)):
     raise InputError(f"{path} is a folder; name a file in it")
-  ending = os.path.splitext(path)[1].lower()
+  ending = ending_of(path)
   if ending not in known:
     has = f"ends in {ending}" if ending else "has no ending"
     raise InputError(f"{path} {has}, which says what is written; give a name that ends in {' or '.join(known)}")

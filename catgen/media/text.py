@@ -1,7 +1,6 @@
 """Text and bytes: examples are strings."""
 
 import codecs
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -27,6 +26,7 @@ from catgen.media.medium import (
   numbered,
   statistics,
 )
+from catgen.paths import join
 from catgen.reporting import terminal
 
 _END = "\N{END OF PROOF}"  # where a text ends, in what shows every position
@@ -193,7 +193,7 @@ def _draw_chain(
 ) -> list[str]:
   """Draws the first example's way from noise as a strip and as an animation, and returns the paths."""
   shown, labels = frames(states[:, 0]), chain_labels(len(states))
-  few, paths = evenly(len(states), _CHAIN_FRAMES), [os.path.join(folder, f"chain.{end}") for end in ("png", "gif")]
+  few, paths = evenly(len(states), _CHAIN_FRAMES), [join(folder, f"chain.{end}") for end in ("png", "gif")]
   text_chain.chain_picture([shown[i] for i in few], [labels[i] for i in few], paths[0])
   text_chain.chain_animation(shown, labels, paths[1])
   return paths

@@ -7,7 +7,6 @@ and not read back. A .npy is integers [records, length], -1 where there is no ca
 """
 
 import json
-import os
 
 import numpy as np
 from jaxtyping import Int
@@ -17,6 +16,7 @@ from catgen.data.reading import read_text
 from catgen.files import writing
 from catgen.interfaces import Batch, Codec, InputError
 from catgen.media.medium import HOLE, check_categories, chosen_ending, marked, npy_bytes, read_array
+from catgen.paths import ending_of
 
 ENDINGS = (".txt", ".jsonl", ".npy")
 _NO_PART_OF_A_LINE = "\n\r\ufeff"  # the last is a byte order mark where a file begins with it
@@ -135,9 +135,9 @@ def read_rows(path: str, num_classes: int) -> dict[int, Int[np.ndarray, "positio
 
 def is_array(path: str) -> bool:
   """Returns whether a path is that of an array, by its ending."""
-  return os.path.splitext(path)[1].lower() in (".npy", ".npz")
+  return ending_of(path) in (".npy", ".npz")
 
 
 def is_json_lines(path: str) -> bool:
   """Returns whether a path is that of JSON lines, by its ending."""
-  return os.path.splitext(path)[1].lower() in (".jsonl", ".ndjson")
+  return ending_of(path) in (".jsonl", ".ndjson")

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pathlib
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from jaxtyping import Shaped
 from catgen import files
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
+from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, size_of, sizes_below
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
 LONGEST_RECORD = 512  # characters
@@ -61,7 +61,7 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
   checked_seed(seed)
   if family is not None and family not in FAMILIES:
     raise InputError(f"family is {family!r}; choose one of {', '.join(FAMILIES)}, or None to have it chosen")
-  source = _source(data, pathlib.Path(workdir), seed)
+  source = _source(data, workdir, seed)
   family, why = (family, "as asked") if family else _family(source)
   is_unet = source.medium == "maps" and not any(size % 4 for size in source.shape)
   if not is_unet and int(np.prod(source.shape)) > MOST_POSITIONS:
@@ -79,7 +79,7 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
     "sampling": {"batch_size": 16},
   }
   if source.content is not None:  # last, so that what was refused leaves nothing behind
-    _keep(pathlib.Path(source.section["path"]), source.content)
+    _keep(source.section["path"], source.content)
   return Chosen(config, (source.reason, f"{family}: {why}", size))
 
 
@@ -90,9 +90,9 @@ _MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-def _source(data: Data, workdir: pathlib.Path, seed: int) -> _Source:
+def _source(data: Data, workdir: str | os.PathLike[str], seed: int) -> _Source:
   if isinstance(data, str | os.PathLike):
-    return _of_path(os.path.expanduser(data))
+    return _of_path(expanded(data))
   if isinstance(data, np.ndarray):
     return _in_memory(data, workdir, seed)
   texts = list(data)
@@ -110,14 +110,14 @@ def _source(data: Data, workdir: pathlib.Path, seed: int) -> _Source:
 
 
 def _of_path(path: str) -> _Source:
-  if os.path.isdir(path):
+  if is_folder(path):
     return _of_folder(path)
   if path.endswith((".npy", ".npz")):
     from catgen.data.sets.array_file import load_arrays
 
     name, first = next(iter(load_arrays(path).items()))
     return _of_array(first, path, single=not name)
-  if not os.path.exists(path):
+  if not exists(path):
     shown = repr(path if len(path) <= _SHOWN else f"{path[:_SHOWN]}...")
     raise InputError(
       f"there is no file {shown}; give the path of a text, a .npy or .npz file, or of a folder of label maps, or the "
@@ -125,7 +125,7 @@ def _of_path(path: str) -> _Source:
     )
   if _FASTA.search(path):
     return _of_sequences(path)
-  return _stream(path, os.path.getsize(path), f"{path}: one stream of characters{_hint(path)}")
+  return _stream(path, size_of(path), f"{path}: one stream of characters{_hint(path)}")
 
 
 def _hint(path: str) -> str:
@@ -159,7 +159,7 @@ def _dealt(section: dict[str, Any], number: int | None = None) -> dict[str, Any]
 def _of_folder(path: str) -> _Source:
   from catgen.config import make_source
 
-  names = [name for _, _, found in os.walk(path) for name in found if not name.startswith(".")]
+  names = [name for name in map(name_of, sizes_below(path)) if not name.startswith(".")]
   if names and all(name.endswith(_TEXTS) for name in names):
     return _of_texts_in(path, names)
   section = {"kind": "label_maps", "path": path}
@@ -169,20 +169,20 @@ def _of_folder(path: str) -> _Source:
   return _Source(section, "maps", source.event.shape, f"{path} is a folder: label maps")
 
 
-def _of_texts(texts: Sequence[str], workdir: pathlib.Path, seed: int) -> _Source:
+def _of_texts(texts: Sequence[str], workdir: str | os.PathLike[str], seed: int) -> _Source:
   for number, text in enumerate(texts):
     if surrogates := re.findall("[\ud800-\udfff]", text):
       raise InputError(f"text {number} has {surrogates[0]!r}, half a character, which no file can hold; remove it")
   lengths, broken = {len(text) for text in texts}, any("\n" in text or "\r" in text for text in texts)
-  path = workdir / "data.txt"
+  path = join(workdir, "data.txt")
   if broken or len(lengths) > 1 or not 0 < max(lengths) <= LONGEST_RECORD:
     between, how = ("\n\n", "blank lines") if broken else ("\n", "line breaks")
     content = between.join(texts)
     reason = f"{len(texts):,} texts: one stream of characters, {how} between them"
-    return _stream(str(path), len(content), reason)._replace(content=content.encode())
+    return _stream(path, len(content), reason)._replace(content=content.encode())
   order = np.random.default_rng(seed).permutation(len(texts)) if len(texts) < FEW_RECORDS else range(len(texts))
   content, length = "".join(f"{texts[i]}\n" for i in order), max(lengths)
-  section = {"kind": "text_lines", "path": str(path), "length": length, **_splits(len(texts))}
+  section = {"kind": "text_lines", "path": path, "length": length, **_splits(len(texts))}
   reason = f"{len(texts):,} texts of {length} characters: a record each"
   return _Source(section, "text", (length,), reason, content.encode())
 
@@ -194,21 +194,23 @@ def _stream(path: str, number: int, reason: str) -> _Source:
   return _Source({"kind": "text_file", "path": path, "length": length}, "text", (length,), reason)
 
 
-def _in_memory(array: Shaped[np.ndarray, "..."], workdir: pathlib.Path, seed: int) -> _Source:
-  found = _of_array(array, str(workdir / "data.npy"), single=True)
+def _in_memory(array: Shaped[np.ndarray, "..."], workdir: str | os.PathLike[str], seed: int) -> _Source:
+  found = _of_array(array, join(workdir, "data.npy"), single=True)
   few = array.ndim > 1 and len(array) < FEW_RECORDS
   content = io.BytesIO()
   np.save(content, array[np.random.default_rng(seed).permutation(len(array))] if few else array)
   return found._replace(content=content.getvalue())
 
 
-def _keep(path: pathlib.Path, content: bytes) -> None:
+def _keep(path: str, content: bytes) -> None:
   """Writes the data of a run, unless they are there already; others are not overwritten."""
-  if not path.exists():
+  if not exists(path):
     with files.replacing(path) as file:
       file.write(content)
-  elif path.read_bytes() != content:
-    raise InputError(f"{path.parent} holds a run on other data; give another work directory, or the same data to go on")
+  elif files.read_bytes(path) != content:
+    raise InputError(
+      f"{parent_of(path)} holds a run on other data; give another work directory, or the same data to go on"
+    )
 
 
 def _of_array(array: Shaped[np.ndarray, "..."], path: str, *, single: bool) -> _Source:

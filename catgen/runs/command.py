@@ -8,7 +8,6 @@ Of a command that several processes work on together, all call the function, and
 
 import contextlib
 import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import jax
 from catgen.config import Configuration, describe, from_values, load_config
 from catgen.config.arguments import Argument, arguments_of, converted
 from catgen.interfaces import InputError
+from catgen.paths import expanded
 from catgen.reporting.progress import no_progress
 from catgen.runs import memory
 from catgen.runs.load import load
@@ -101,7 +101,7 @@ def perform(
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:
     terminal = {"say": _quiet, "progress": no_progress, "color": False}
-  with peers.watched(partial(chosen.comfort, os.path.expanduser(values.get("workdir") or ""))):
+  with peers.watched(partial(chosen.comfort, expanded(values.get("workdir") or ""))):
     return _perform(chosen, commands[0], values, overrides, terminal)
 
 
@@ -154,7 +154,7 @@ def _configuration(command: Command, values: Mapping[str, Any], overrides: Mappi
   changes = {**overrides, **{f"data.{key}": value for key, value in _data(values["data"])}}
   if name is not None:
     return load_config(name, changes)
-  workdir = os.path.expanduser(values.get("workdir") or "")
+  workdir = expanded(values.get("workdir") or "")
   if workdir and has_record(workdir):
     config = read_record(workdir).config
     data = {key: value for key, value in config["data"].items() if key != "split_rule"}  # training finds it again
@@ -202,7 +202,7 @@ def _supplied(function: Callable[..., Any]) -> set[str]:
 def _workdir(values: Mapping[str, Any], default: Any) -> str:
   """Returns --workdir, or the default of the function's signature."""
   if values["workdir"]:
-    return os.path.expanduser(values["workdir"])
+    return expanded(values["workdir"])
   if isinstance(default, str):
     return default
   raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")

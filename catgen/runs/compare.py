@@ -4,7 +4,6 @@ import glob
 import itertools
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -13,11 +12,13 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from catgen import paths
 from catgen.batches import batch_of
 from catgen.evaluation import comparison, estimators, results
 from catgen.evaluation.comparison import Evaluation
 from catgen.files import replacing
 from catgen.interfaces import Batch, InputError
+from catgen.paths import join
 from catgen.reporting import charts, terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.reporting.writers import FILE_NAME as METRICS_FILE
@@ -107,7 +108,7 @@ def compare(
   for row, own in zip(rows, evaluations, strict=True):
     less = comparison.difference(own, evaluations[0])
     row["difference"], row["difference_error"], row["difference_examples"] = less
-  output = os.path.expanduser(output)
+  output = paths.expanded(output)
   path, picture = f"{output}.json", f"{output}.png"
   distributed.first_does(lambda: _write(rows, path, picture))
   pictures = [picture]
@@ -137,15 +138,15 @@ def expanded(patterns: Iterable[str]) -> list[str]:
   """
   found: list[str] = []
   for pattern in patterns:
-    pattern = os.path.expanduser(pattern)
-    names = sorted(glob.glob(pattern)) if glob.has_magic(pattern) and not os.path.isdir(pattern) else [pattern]
-    folders = [name for name in names if os.path.isdir(name)]
+    pattern = paths.expanded(pattern)
+    names = paths.matching_folders(pattern) if glob.has_magic(pattern) and not paths.is_folder(pattern) else [pattern]
+    folders = [name for name in names if paths.is_folder(name)]
     if not folders:
       raise InputError(f"there is no folder {pattern!r}; {_GIVE}")
     found += folders
   if not found:
     raise InputError(f"nothing to compare; {_GIVE}")
-  return list(dict.fromkeys(os.path.normpath(name) for name in found))
+  return list(dict.fromkeys(map(paths.normal, found)))
 
 
 def check_same_estimators(group: Sequence[Evaluations]) -> None:
@@ -161,7 +162,7 @@ def check_same_estimators(group: Sequence[Evaluations]) -> None:
 
 def name_of(folders: Sequence[str]) -> str:
   """Returns what the folders' names share at their beginning."""
-  names = [os.path.basename(folder) for folder in folders]
+  names = [paths.name_of(folder) for folder in folders]
   if len(names) == 1:
     return names[0]
   shared = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
@@ -180,7 +181,7 @@ def training_seconds(each: Evaluations) -> float:
   These leave compilation, validation and pauses out.
   """
   last, seconds = 0, 0.0
-  for line in read_metrics(os.path.join(each.workdir, METRICS_FILE)):
+  for line in read_metrics(join(each.workdir, METRICS_FILE)):
     if line["step"] <= each.step and line.get("train/positions_per_second"):
       seconds += (line["step"] - last) * _positions_a_step(each.record) / line["train/positions_per_second"]
       last = line["step"]

@@ -1,6 +1,5 @@
 """Correction of wrong categories: a sentence with typos, a map with wrong pixels; and how well that works."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +13,7 @@ from catgen.interfaces import Batch, InputError
 from catgen.keys import checked_seed
 from catgen.media import Media
 from catgen.media.medium import marked, reader
+from catgen.paths import join
 from catgen.reporting import terminal, writers
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import first_examples
@@ -206,7 +206,7 @@ def _draw(run: Run, corrected: Corrected) -> tuple[str, ...]:
     sets = {"clean": corrected.truth.x, "corrupted": corrected.seen.x}
   sets |= {f"corrected ({method})": made.x for method, made in corrected.corrections.items()}
   panels = {name: marked(corrected.seen._replace(x=x))[0] for name, x in sets.items()}
-  path = os.path.join(run.workdir, "denoised.png")
+  path = join(run.workdir, "denoised.png")
   run.media.pictured.corrections(path, panels)
   writers.show_pictures(run.workdir, run.step, [path])
   return (path,)

@@ -1,7 +1,6 @@
 """The likelihood of a trained model on a split: measured, explained, and kept in the work directory."""
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -13,19 +12,22 @@ import jax
 from catgen.batches import batch_of
 from catgen.evaluation import estimators, likelihood, results, samples
 from catgen.evaluation.likelihood import Likelihood
-from catgen.files import check_folder
+from catgen.files import check_folder, from_json
 from catgen.interfaces import InputError
 from catgen.keys import root_key
+from catgen.paths import expanded, join, name_of, parent_of
 from catgen.reporting import charts, terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import lock
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import evaluation_batches, first_examples
 from catgen.runs.load import Run, load
+from catgen.runs.owners import InUse
 from catgen.runs.partial import Partial
 from catgen.runs.record import definition, history_of, read_record
 from catgen.training import distributed
-from catgen.training.checkpoint import Gone, Unreadable, checkpoint_steps
+from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.restoring import Gone, Unreadable
 from catgen.training.signals import Stopped, catch_signals
 
 _LOOKS = 5  # at a checkpoint that cannot be read
@@ -103,7 +105,7 @@ def evaluate(
     InputError: the model lacks the estimator, the data are not there, or results could not be written to `output`.
     Stopped: a signal ended it.
   """
-  folder, beside = run.workdir if output is None else os.path.expanduser(output), ByProducts(say)
+  folder, beside = run.workdir if output is None else expanded(output), ByProducts(say)
   distributed.first_does(lambda: _try_results(folder, output, say))
   options = {
     "split": split,
@@ -220,7 +222,7 @@ def new_checkpoints(workdir: str, seconds: float, again: Container[int] = ()) ->
     return json.dumps([last, checkpoint_steps(workdir)]).encode()
 
   while True:
-    last, there = json.loads(distributed.first_tells(look))
+    last, there = from_json(distributed.first_tells(look))
     for step in there:
       if step not in seen or step in again:
         seen.add(step)
@@ -284,7 +286,7 @@ def _try_results(folder: str, output: str | None, say: Callable[[str], None]) ->
     say(f"{error}; without it they are only shown")
     return
   results.read_results(folder)
-  check_folder(os.path.join(folder, results.SCORES_FOLDER), remedy=remedy)
+  check_folder(join(folder, results.SCORES_FOLDER), remedy=remedy)
 
 
 def _partial(run: Run, how: Mapping[str, Any], folder: str) -> Partial:
@@ -299,10 +301,10 @@ def _alone(scored_before: Partial, say: Callable[[str], None]) -> Iterator[None]
   with ExitStack() as stack:
 
     def hold() -> bytes:
-      folder, name = os.path.split(scored_before.path)
+      folder, name = parent_of(scored_before.path), name_of(scored_before.path)
       try:
         stack.enter_context(lock.held(folder, say, file_name=f"{name}.lock"))
-      except lock.InUse as error:
+      except InUse as error:
         return str(error.by).encode()
       except InputError:
         pass
@@ -370,7 +372,7 @@ def _invalid(run: Run, num_samples: int, seed: int) -> samples.Invalid | None:
 
 def _draw_anatomy(run: Run, found: Likelihood, split: str, folder: str) -> Iterator[str]:
   if found.anatomy is not None:
-    path = os.path.join(folder, f"anatomy_{split}.png")
+    path = join(folder, f"anatomy_{split}.png")
     charts.bound_anatomy(found.anatomy.by_time, found.anatomy.by_position, path, position=run.record.position)
     yield path
 
@@ -385,7 +387,7 @@ def _draw_beside_data(run: Run, split: str, seed: int, folder: str, say: Callabl
   if jax.process_index() > 0:
     return
   sets = {"held-out data": first_examples(run.source(), split, _PICTURED), "samples": batch_of(drawn.x, drawn.valid)}
-  path = os.path.join(folder, f"samples_beside_{split}.png")
+  path = join(folder, f"samples_beside_{split}.png")
   run.media.pictured.beside(path, sets, title=f"Data and samples, step {run.step:,}")
   yield path
 

@@ -9,6 +9,7 @@ import jax
 
 from catgen.config import apply_overrides, load_config, resolve
 from catgen.interfaces import InputError
+from catgen.paths import expanded
 from catgen.reporting.progress import OpenProgress, open_progress
 from catgen.runs import train as training
 from catgen.runs.choose import Data, choose
@@ -42,7 +43,7 @@ def train(
   Raises:
     InputError: anything that does not fit, by name.
   """
-  workdir = os.path.expanduser(workdir)
+  workdir = expanded(workdir)
   training.train(load_config(config, overrides).values, workdir, say=say, progress=progress)
   return load(workdir, say=say)
 
@@ -86,7 +87,7 @@ def fit(
   Raises:
     InputError: data of another kind or too few, or a work directory that holds another run.
   """
-  started, workdir = time.monotonic(), os.path.expanduser(workdir)
+  started, workdir = time.monotonic(), expanded(workdir)
   if not minutes > 0:
     raise InputError(f"minutes is {minutes}; give a positive number")
   chosen = choose(data, workdir, family=family, seed=seed)

@@ -16,10 +16,11 @@ from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import DataSource, Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.media.medium import Examples
+from catgen.paths import expanded
 from catgen.runs.experiment import spread_of
 from catgen.runs.record import RunRecord, check_definition, read_record, source_of
 from catgen.training import sharding
-from catgen.training.checkpoint import restore_params
+from catgen.training.restoring import restore_params
 from catgen.training.state import TrainState
 
 
@@ -136,7 +137,7 @@ def load(
   Raises:
     InputError: the directory holds no run or no such checkpoint, or its record describes another model.
   """
-  workdir, data = os.path.expanduser(workdir), [data] if isinstance(data, str) else data
+  workdir, data = expanded(workdir), [data] if isinstance(data, str) else data
   record = read_record(workdir)
   mesh = _mesh(record, devices)
   restored = restore_params(

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-import pathlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,8 +15,9 @@ import numpy as np
 from catgen.evaluation.estimators import LossSums
 from catgen.evaluation.likelihood import Part
 from catgen.evaluation.results import SCORES_FOLDER, read_kept
-from catgen.files import replacing
+from catgen.files import read_bytes, remove, replacing
 from catgen.interfaces import InputError
+from catgen.paths import join
 from catgen.training import distributed
 
 EVERY_SECONDS = 60.0
@@ -33,7 +33,7 @@ class Partial:
   def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]):
     """Names the file by all that decides what is scored and how: nothing else may be gone on with."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    self.path = pathlib.Path(folder) / SCORES_FOLDER / f"unfinished_{digest}.npz"
+    self.path = join(folder, SCORES_FOLDER, f"unfinished_{digest}.npz")
     self.parts: Sequence[Part] = ()
     self._written, self._at = 0, time.monotonic()
 
@@ -74,12 +74,12 @@ class Partial:
   def _content(self) -> bytes:
     """Returns the file, if it can be read."""
     read_kept(self.path)
-    return self.path.read_bytes()
+    return read_bytes(self.path)
 
   def remove(self) -> None:
     """Removes the file, if there is one."""
     with contextlib.suppress(OSError):
-      self.path.unlink(missing_ok=True)
+      remove(self.path)
 
 
 def _unpacked(content: bytes) -> dict[str, np.ndarray]:

@@ -1,6 +1,5 @@
 """Samples of a trained model, shown, written, pictured and set beside the data."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.media import Media
 from catgen.media.medium import chain_labels, evenly, marked
+from catgen.paths import join
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import ByProducts, shown_where_lost
@@ -196,14 +196,14 @@ def _draw(run: Run, batch: Batch, states: np.ndarray | None, sets: Mapping[str, 
   """Draws samples, their chain and what they are compared with, shows them in TensorBoard, and returns the paths."""
   draw, paths = run.media.pictured, []
   if draw.samples is not None:
-    paths.append(os.path.join(run.workdir, "samples.png"))
+    paths.append(join(run.workdir, "samples.png"))
     draw.samples(paths[-1], batch, title=f"samples, step {run.step:,}")
   if sets and draw.beside is not None:
-    paths.append(os.path.join(run.workdir, "samples_beside_data.png"))
+    paths.append(join(run.workdir, "samples_beside_data.png"))
     groups = {name: sets[name] for name in ("held-out data", "samples")}
     draw.beside(paths[-1], groups, title=f"Data and samples, step {run.step:,}")
   if sets and draw.statistics is not None:
-    paths.append(os.path.join(run.workdir, "statistics.png"))
+    paths.append(join(run.workdir, "statistics.png"))
     draw.statistics(paths[-1], {name: sets[name] for name in reversed(list(sets))})
   if states is not None and draw.chain is not None:
     paths += draw.chain(run.workdir, states)

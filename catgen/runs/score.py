@@ -1,7 +1,6 @@
 """How unusual examples are: bits per position under a trained model, and where they stand among training examples."""
 
 import json
-import pathlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
@@ -292,7 +291,7 @@ def _reference_bits(
   return outliers.example_bits(kept.nats, kept.positions).bits
 
 
-def _there(path: pathlib.Path) -> bytes:
+def _there(path: str) -> bytes:
   """Returns some bytes where scores are kept that can be read, and none where there are none yet, or damaged ones."""
   try:
     comparison.read_scores(path)

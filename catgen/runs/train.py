@@ -1,7 +1,6 @@
 """Training: from a configuration to a work directory with checkpoints, records and pictures."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from catgen.evaluation.samples import generate
 from catgen.interfaces import Batch, DataSource, InputError, PyTree
 from catgen.keys import root_key
 from catgen.media import Media, media_of
+from catgen.paths import exists, join
 from catgen.reporting import charts, writers
 from catgen.reporting.progress import OpenProgress, no_progress, train_progress
 from catgen.runs import initial, lock
@@ -104,6 +104,13 @@ def train(
     sinks = [writers.no_writers()]
     distributed.first_does(lambda: sinks.append(writers.open_writers(workdir, start, say=say)))
     stack.callback(sinks[-1].close)
+    beside = ByProducts(say)
+
+    def before_saving() -> None:
+      check_owner()
+      with beside.may_fail(writers.FILE_NAME):
+        sinks[-1].flush()  # no line of a step before a checkpoint is lost with the process
+
     result = loop.train(
       state=state,
       train_step=made.train_step,
@@ -115,7 +122,7 @@ def train(
       checkpoints=checkpoints,
       periods=loop.Periods(settings["report_every"], settings["validate_every"], keep["every"]),
       hooks=_hooks(made, workdir, start, sinks[-1], say, progress if first else no_progress)._replace(
-        check_owner=check_owner
+        check_owner=before_saving
       ),
       skip_nonfinite=settings["skip_nonfinite"],
     )
@@ -205,7 +212,7 @@ def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
 
 def draw_loss_curve(workdir: str, position: str, baselines: Mapping[str, float] | None = None) -> tuple[str, ...]:
   """Draws the loss curve of a work directory, in bits, and returns its path; nothing where there are no losses yet."""
-  metrics, picture = os.path.join(workdir, writers.FILE_NAME), os.path.join(workdir, _LOSS_CURVE)
+  metrics, picture = join(workdir, writers.FILE_NAME), join(workdir, _LOSS_CURVE)
   if not any("train/bits" in record for record in writers.read_metrics(metrics)):
     return ()
   charts.loss_curve(metrics, picture, position=position, baselines=baselines)
@@ -309,6 +316,7 @@ def _hooks(
     with beside.may_fail(writers.FILE_NAME):
       if step > start or not _is_written(workdir, step):
         sink.write(step, {f"validation/{name}": value for name, value in metrics.items()})
+      sink.flush()
     return metrics
 
   def picture(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> None:
@@ -323,15 +331,15 @@ def _hooks(
 
 def _is_written(workdir: str, step: int) -> bool:
   """Returns whether a validation is recorded: it was, where a run ended between that and its checkpoint's record."""
-  path = os.path.join(workdir, writers.FILE_NAME)
-  if not os.path.exists(path):
+  path = join(workdir, writers.FILE_NAME)
+  if not exists(path):
     return False
   return any(line["step"] == step and "validation/bits" in line for line in writers.read_metrics(path))
 
 
 def _picture(media: Media, workdir: str, samples: Batch, step: int) -> None:
   assert media.pictured.samples is not None
-  path = os.path.join(workdir, _SAMPLES)
+  path = join(workdir, _SAMPLES)
   media.pictured.samples(path, samples, title=f"samples, step {step:,}")
   writers.show_pictures(workdir, step, [path])
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, UInt32
 
 from catgen.interfaces import PyTree
+from catgen.remote import StoreError
 from catgen.trees import leaves
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
@@ -56,6 +57,8 @@ def storage_problem(error: BaseException) -> str | None:
   """Returns why a disk refused ("No space left on device"), or None where the error has another cause."""
   cause: BaseException | None = error
   while cause is not None:
+    if isinstance(cause, StoreError):
+      return str(cause)
     if isinstance(cause, OSError) and cause.errno in _STORAGE_ERRORS:
       return os.strerror(cause.errno)
     for code in re.findall(r"os_error_code='(\d+)'", str(cause)):

@@ -1,6 +1,5 @@
 """What a checkpoint holds, read back: items of arrays, all of them or some parts, into any shardings, and verified."""
 
-import os
 from typing import Any
 
 import jax
@@ -8,6 +7,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from catgen.interfaces import InputError, PyTree
+from catgen.paths import join
 from catgen.training import distributed, noise
 from catgen.training.integrity import fingerprint, storage_problem
 
@@ -114,4 +114,4 @@ def identity_of(directory: str, step: int) -> dict[str, Any]:
 
 
 def _item(directory: str, step: int, name: str) -> str:
-  return os.path.join(directory, str(step), name)
+  return join(directory, str(step), name)

@@ -17,7 +17,8 @@ from catgen.runs.load import load
 from catgen.runs.ls import describe, ls
 from catgen.runs.record import read_record, record_of, source_of
 from catgen.runs.train import train
-from catgen.training.checkpoint import checkpoint_steps, restore_params
+from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.restoring import restore_params
 from tests.tiny_run import quiet, tiny_config
 
 

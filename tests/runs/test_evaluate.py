@@ -12,7 +12,7 @@ from catgen.interfaces import InputError
 from catgen.reporting.progress import no_progress
 from catgen.runs import evaluate
 from catgen.runs.experiment import first_examples
-from catgen.training.checkpoint import Unreadable
+from catgen.training.restoring import Unreadable
 from tests.runs.test_train import shown
 from tests.tiny_run import quiet
 

@@ -16,8 +16,9 @@ from orbax.checkpoint.path import atomicity
 
 from catgen.interfaces import InputError
 from catgen.training import checkpoint, stored
-from catgen.training.checkpoint import Checkpointer, Gone, Unreadable, checkpoint_steps, restore_params
+from catgen.training.checkpoint import Checkpointer, checkpoint_steps
 from catgen.training.integrity import fingerprint, storage_problem
+from catgen.training.restoring import Gone, Unreadable, restore_params
 from catgen.training.sharding import make_mesh
 from tests.training.trainer import Setting, build, run_steps
 
