@@ -61,6 +61,23 @@ def spread_heads(x: jax.Array) -> jax.Array:
   return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES, None, TENSOR_AXIS, None))
 
 
+def per_device(num_examples: int) -> int:
+  """Returns how many of a batch's examples lie on one device; all, where they are not spread; see `spread`."""
+  mesh = jax.sharding.get_abstract_mesh()
+  parts = num_parts(mesh) if _divides(mesh) else 1
+  return num_examples if num_examples % parts else num_examples // parts
+
+
+def map_examples(function: Callable, *arrays: jax.Array) -> jax.Array:
+  """Returns function(*entries) of every example of arrays [batch, ...], one example of each device at a time."""
+  mine = per_device(len(arrays[0]))
+  if mine == len(arrays[0]):
+    return jax.lax.map(lambda each: function(*each), arrays)
+  rows = tuple(spread(x.reshape(-1, mine, *x.shape[1:]).swapaxes(0, 1), axis=1) for x in arrays)
+  found = jax.lax.map(lambda row: spread(jax.vmap(function)(*row)), rows)
+  return spread(found.swapaxes(0, 1).reshape(-1, *found.shape[2:]))
+
+
 def several_devices() -> bool:
   """Returns whether this is traced for a mesh of several devices; see `spread`."""
   return _divides(jax.sharding.get_abstract_mesh())

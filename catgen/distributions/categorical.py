@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.interfaces import InputError, SampleOptions
+from catgen.meshes import map_examples, per_device
 
 PIECE = 2**24  # numbers of an array over classes that are worked on at a time: 64 MiB
 _UNRESTRICTED = SampleOptions()
@@ -69,21 +70,22 @@ def sample(key: Key[Array, ""], logits: Float[Array, "*batch classes"]) -> Int[A
 def sample_each(keys: Key[Array, "batch"], logits: Float[Array, "batch *event classes"]) -> Int[Array, "batch *event"]:
   """Draws like `sample`, each example by its own key: what surrounds an example in a batch does not change it.
 
-  Noise takes several times the memory of the logits; where these are more than `PIECE` numbers, examples are drawn one
-  after the other, with the same results.
+  Noise takes several times the memory of the logits; where these are more than `PIECE` numbers on a device, its
+  examples are drawn one after the other, with the same results.
   """
-  if logits.size > PIECE:
-    return jax.lax.map(lambda each: sample(*each), (keys, logits))
+  if per_device(len(keys)) * math.prod(logits.shape[1:]) > PIECE:
+    return map_examples(sample, keys, logits)
   return jax.vmap(sample)(keys, logits)
 
 
 def num_pieces(batch_size: int, num_positions: int, num_classes: int) -> int:
-  """Returns into how many pieces positions are cut, so that an array over classes has at most `PIECE` numbers.
+  """Returns into how many pieces positions are cut, so that an array over classes has at most `PIECE` a device.
 
   Example:
     >>> num_pieces(32, 256, 27), num_pieces(16, 128, 50_257)
     (1, 8)
   """
+  batch_size = per_device(batch_size)
   divisors = (n for n in range(1, num_positions + 1) if num_positions % n == 0)
   return next((n for n in divisors if batch_size * (num_positions // n) * num_classes <= PIECE), num_positions)
 

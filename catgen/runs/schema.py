@@ -89,7 +89,7 @@ def _longest(content: Mapping[str, Any]) -> int | None:
 
 def _config(config: dict[str, Any]) -> dict[str, Any]:
   try:
-    resolved = resolve({key: _with_names(value) if key == "model" else value for key, value in config.items()})
+    resolved = resolve({key: _of_today(value) if key == "model" else value for key, value in config.items()})
   except RecursionError as error:
     raise InputError("config is nested too deeply") from error
   if "split_rule" in resolved["data"] and "split_rule" not in config["data"]:
@@ -97,15 +97,19 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
   return resolved
 
 
-def _with_names(section: Any) -> Any:
-  """Returns a section in which what was once True or False has its name: `remat`, of a trunk wherever it stands."""
-  if isinstance(section, list):
-    return [_with_names(each) for each in section]
+def _of_today(section: Any) -> Any:
+  """Returns a section as this version writes it, of a trunk wherever it stands.
+
+  `remat` was once True or False; without `hidden_multiple`, hidden features were a multiple of 8 at any width.
+  """
   if not isinstance(section, dict):
     return section
-  named = {key: _with_names(value) for key, value in section.items()}
+  named = {key: _of_today(value) for key, value in section.items()}
   if isinstance(named.get("remat"), bool):
     named["remat"] = "full" if named["remat"] else "none"
+  if named.get("kind") == "transformer" and "hidden_multiple" not in named:
+    wide = isinstance(named.get("width"), int) and named["width"] >= 512
+    named["hidden_multiple"] = 8 if wide else None
   return named
 
 

@@ -63,10 +63,23 @@ def make_mesh(*, data: int = -1, fsdp: int = 1, tensor: int = 1, devices: Sequen
       f"mesh is data {data} x fsdp {fsdp} x tensor {tensor} = {data * copy} devices, but there are {len(devices)}; "
       f"set fsdp x tensor to a divisor of {len(devices)} and data to -1"
     )
-  laid_out = _laid_out((data, fsdp, tensor), devices)
-  if any(len({device.process_index for device in row}) > 1 for row in laid_out.reshape(-1, tensor)):
+  shape = (data, fsdp, tensor)
+  laid_out = _laid_out(shape, devices)
+  if _joins_processes(laid_out):  # whose devices must be given the same examples: then those of a process side by side
+    laid_out = np.array(sorted(devices, key=_by_process), dtype=object).reshape(shape)
+  if _joins_processes(laid_out):
     raise InputError(f"mesh.tensor is {tensor}, and would join devices of several processes; choose a smaller number")
   return Mesh(laid_out, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _joins_processes(laid_out: np.ndarray) -> bool:
+  """Returns whether devices of the last axis, which have the same examples, are of several processes."""
+  rows = laid_out.reshape(-1, laid_out.shape[-1])
+  return any(len({device.process_index for device in row}) > 1 for row in rows)
+
+
+def _by_process(device: Any) -> tuple[int, int, int]:
+  return getattr(device, "slice_index", 0), device.process_index, device.id
 
 
 def _laid_out(shape: tuple[int, int, int], devices: Sequence[Any]) -> np.ndarray:

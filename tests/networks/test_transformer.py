@@ -10,6 +10,7 @@ from flax import nnx
 
 from catgen.interfaces import InputError
 from catgen.networks.conditions import Conditions
+from catgen.networks.parts.sizes import block_sizes
 from tests.networks import members
 from tests.networks.members import BATCH, Member, call, data, gradient, untrained_part
 
@@ -93,3 +94,12 @@ def features(network, h):
   trunk = network.stack.trunk
   time = jnp.zeros((len(h), 8))
   return trunk.layers(h, trunk._angles(), Conditions(time=time))
+
+
+@pytest.mark.parametrize(
+  ("width", "multiple", "hidden"),
+  [(128, None, 344), (160, None, 424), (512, None, 1408), (768, None, 2048), (2048, None, 5504), (512, 8, 1368)],
+)
+def test_hidden_features_are_a_multiple_of_128_where_there_are_many(width, multiple, hidden):
+  sizes = block_sizes(width=width, num_heads=4, mlp_ratio=8 / 3, dropout=0.0, dtype="float32", hidden_multiple=multiple)
+  assert sizes.hidden_width == hidden

@@ -56,6 +56,14 @@ def test_what_was_once_true_or_false_has_its_name(tmp_path, recorded, meant):
   assert read_record(str(tmp_path)).config["model"]["network"]["remat"] == meant
 
 
+@pytest.mark.parametrize(("width", "meant"), [(128, None), (512, 8), (768, 8)])
+def test_hidden_features_of_an_older_run_stay_as_many(tmp_path, width, meant):
+  old = changed(model__network__width=width)
+  del old.config["model"]["network"]["hidden_multiple"]
+  write_record(str(tmp_path), old)
+  assert read_record(str(tmp_path)).config["model"]["network"]["hidden_multiple"] == meant
+
+
 def test_a_record_of_another_format_names_the_version_that_wrote_it(tmp_path):
   write_record(str(tmp_path), RECORD)
   path = tmp_path / "config.json"

@@ -94,8 +94,9 @@ def test_slices_that_do_not_hold_whole_copies_are_refused(sizes, slices, said):
 
 
 def test_the_devices_of_a_tensor_axis_are_of_one_process():
-  chips = [Chip(id, 0, id // 2) for id in range(4)]
-  assert make_mesh(tensor=2, devices=chips).devices.shape == (2, 1, 2)
+  chips = [Chip(id, 0, id % 2) for id in range(4)]
+  mesh = make_mesh(tensor=2, devices=chips)
+  assert [[chip.id for chip in row] for row in mesh.devices[:, 0]] == [[0, 2], [1, 3]]
   with pytest.raises(InputError, match=r"mesh\.tensor is 4, and would join devices of several processes"):
     make_mesh(tensor=4, devices=chips)
 

@@ -17,7 +17,7 @@ from catgen.training.step import abstract_state, make_train_step
 from tests.training.spread_members import EACH, MANY, MEMBERS
 
 MESHES = {"fsdp": {"fsdp": 8}, "data and fsdp": {"data": 2, "fsdp": 4}, "data": {"data": 8}}
-PIECES = 4  # of the members with many classes
+PIECES = 4  # of the members with many classes, on a device
 QUICK = {("transformer, scanned", "fsdp")}
 OTHER_MESHES = ("transformer, scanned", "causal lstm", "unet", "argmax flow, autoregressive")
 TRAINED = [(name, "fsdp") for name in MEMBERS] + [(name, mesh) for name in OTHER_MESHES for mesh in list(MESHES)[1:]]
@@ -26,7 +26,7 @@ DRAWN = {"causal lstm"}
 
 @pytest.fixture(autouse=True)
 def _pieces(monkeypatch):
-  monkeypatch.setattr(categorical, "PIECE", 8 * EACH * MANY.shape[0] * MANY.num_classes // PIECES)
+  monkeypatch.setattr(categorical, "PIECE", EACH * MANY.shape[0] * MANY.num_classes // PIECES)
 
 
 def placed(model, mesh):
@@ -129,3 +129,18 @@ def test_elsewhere_arrays_come_back_as_they_are():
   assert spread(x) is x
   assert gathered(x) is x
   assert spread(None) is None
+
+
+def test_devices_draw_what_one_would_also_where_they_do_it_one_example_after_the_other():
+  keys, logits = jax.random.split(jax.random.key(0), 16), np.random.default_rng(0).normal(size=(16, 3, 5))
+  logits = logits.astype(np.float32)
+  there = jax.device_put(logits, batch_sharding(make_mesh(fsdp=4)))
+  found = {}
+  for at_once in (True, False):
+    categorical.PIECE = 2**24 if at_once else 1  # the fixture puts it back
+    draw = jax.jit(on_mesh_of_arguments(lambda keys, logits: categorical.sample_each(keys, logits)))
+    found[at_once] = [np.asarray(draw(keys, each)) for each in (logits, there)]
+  expected = found[True][0]
+  assert len(np.unique(expected)) == 5
+  for drawn in (*found[True], *found[False]):
+    np.testing.assert_array_equal(drawn, expected)

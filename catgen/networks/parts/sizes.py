@@ -8,6 +8,8 @@ from catgen.interfaces import InputError
 from catgen.networks.parts.dropout import check_rate
 from catgen.networks.parts.precision import compute_dtype
 
+WIDE = 512  # features
+
 
 class BlockSizes(NamedTuple):
   """What a block is built from; made by `block_sizes`."""
@@ -32,8 +34,12 @@ def block_sizes(
   causal: bool = False,
   time_width: int | None = None,
   conv_width: int = 0,
+  hidden_multiple: int | None = None,
 ) -> BlockSizes:
-  """Returns the sizes of a block, its perceptron mlp_ratio times the width, rounded to a multiple of 8.
+  """Returns the sizes of a block, its perceptron mlp_ratio times the width, rounded to a multiple of `hidden_multiple`.
+
+  None stands for 8 below a width of `WIDE`, and from there on for 128, the side of the units that multiply: sizes in
+  between are padded there, and few numbers of devices divide them.
 
   Raises:
     InputError: names the one that does not fit.
@@ -42,7 +48,8 @@ def block_sizes(
     raise InputError(f"num_heads {num_heads} does not divide width {width}")
   if conv_width < 0 or (conv_width and not causal and conv_width % 2 == 0):
     raise InputError(f"conv_width must be 0 or odd (any positive number in a causal network), not {conv_width}")
-  hidden_width = 8 * round(mlp_ratio * width / 8)
+  multiple = hidden_multiple or (128 if width >= WIDE else 8)
+  hidden_width = multiple * round(mlp_ratio * width / multiple)
   return BlockSizes(
     width, num_heads, hidden_width, time_width, causal, conv_width, check_rate(dropout), compute_dtype(dtype)
   )

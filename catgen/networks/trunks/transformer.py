@@ -26,7 +26,8 @@ class Transformer(nnx.Module):
     width: features of a position; width / num_heads is even, and for the fused GPU kernel a multiple of 8, at most 128.
     num_layers: blocks, of attention and a perceptron each.
     num_heads: of attention; divides width.
-    mlp_ratio: hidden features of the gated perceptron over width, rounded to a multiple of 8.
+    mlp_ratio: hidden features of the gated perceptron over width, rounded as `hidden_multiple` says.
+    hidden_multiple: they are a multiple of it; None = 128 where width is at least 512, else 8.
     time_width: features of the time vector, even; unused where no time is told.
     conv_width: taps of a depthwise convolution along the sequence before attention, odd, or any number in a causal
       network, where the last is the position itself; 0 = none.
@@ -51,6 +52,7 @@ class Transformer(nnx.Module):
     num_layers: int = 4,
     num_heads: int = 4,
     mlp_ratio: float = 8 / 3,
+    hidden_multiple: int | None = None,
     time_width: int = 128,
     conv_width: int = 0,
     dropout: float = 0.0,
@@ -62,6 +64,7 @@ class Transformer(nnx.Module):
       width=width,
       num_heads=num_heads,
       mlp_ratio=mlp_ratio,
+      hidden_multiple=hidden_multiple,
       time_width=time_width if ends.timed else None,
       causal=ends.causal,
       conv_width=conv_width,

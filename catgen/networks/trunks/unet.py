@@ -112,6 +112,7 @@ class UNet(nnx.Module):
       width=widths[-1],
       num_heads=num_heads,
       mlp_ratio=8 / 3,
+      hidden_multiple=8,
       time_width=time_width if ends.timed else None,
       dropout=dropout,
       dtype=dtype,
