@@ -51,8 +51,10 @@ def whole_batches(compiled: Compiled, placed: Placed) -> Iterator[str]:
   if parts == 1 or size % parts:
     return
   own, largest = size // parts, dict[str, Kept]()
+  shapes = {leaf.shape for leaf in jax.tree.leaves(placed.params)}
+  flat = 0 if any(size * positions in shape for shape in shapes) else size * positions  # or it may be features
   for each in sorted(compiled.kept, key=lambda each: each.array.num_bytes):
-    if _is_whole(each.array.shape, size, own, positions, placed.event):
+    if each.array.shape not in shapes and _is_whole(each.array.shape, size, own, flat, placed.event):
       largest[each.source] = each
   for each in sorted(largest.values(), key=lambda each: -each.array.num_bytes)[:_SHOWN]:
     yield (
@@ -61,11 +63,11 @@ def whole_batches(compiled: Compiled, placed: Placed) -> Iterator[str]:
     )
 
 
-def _is_whole(shape: tuple[int, ...], size: int, own: int, positions: int, event: tuple[int, ...]) -> bool:
-  """Whether an array has the axes of whole examples, and those of all the batch, not of this device's part."""
+def _is_whole(shape: tuple[int, ...], size: int, own: int, flat: int, event: tuple[int, ...]) -> bool:
+  """Whether an array has axes of examples, of all the batch and not of this device's part; `flat`: as one axis."""
   axes = list(shape)
-  if size * positions in axes:
-    return True
+  if flat in axes:
+    return own not in axes
   for axis in (size, *event):
     if axis not in axes:
       return False

@@ -47,6 +47,8 @@ def test_wide_products_are_named_where_narrow_ones_were_asked_for_and_exact_ones
     ((BATCH * LENGTH, 100), True),
     ((3, BATCH, 12, LENGTH, LENGTH), True),
     ((BATCH // 8, LENGTH, BATCH), False),  # as wide as the batch is large
+    ((BATCH // 8, BATCH * LENGTH), False),  # as many features as the batch has positions
+    ((WIDTH, WIDTH), False),
     ((BATCH, 100), False),  # nothing of an example but its number
     ((BATCH // 8, LENGTH, 100), False),
   ],
@@ -57,6 +59,14 @@ def test_arrays_with_all_examples_are_found_by_their_axes(shape, whole):
   assert len(lines) == whole
   if whole:
     assert "all 64 examples on each device, which should have 8: jit(step)/attention" in lines[0]
+
+
+def test_an_axis_that_parameters_have_too_is_taken_for_features():
+  around = placed(fsdp=8)
+  around = around._replace(batch_size=16, event=(WIDTH // 16,))
+  kept = [Kept(ArrayType("f32", shape), "jit(step)/gates") for shape in ((WIDTH, 100), (16, WIDTH // 16, 100))]
+  (line,) = findings.whole_batches(compiled(kept=kept), around)
+  assert line.startswith("f32[16,32,100]")
 
 
 def test_no_more_is_explained_than_gathers_of_parameters_and_sums_of_gradients():
