@@ -20,6 +20,7 @@ from catgen.interfaces import InputError
 from catgen.paths import expanded
 from catgen.reporting.progress import no_progress
 from catgen.runs import memory
+from catgen.runs.compiling import keep_programs
 from catgen.runs.load import load
 from catgen.runs.record import has_record, read_record
 from catgen.training import clusters, distributed, peers
@@ -109,6 +110,7 @@ def perform(
     return 0
   if not chosen.devices:
     return _perform(chosen, commands[0], values, overrides, terminal)
+  keep_programs()
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:
     terminal = {"say": _quiet, "progress": no_progress, "color": False}
