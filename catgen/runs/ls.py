@@ -1,5 +1,6 @@
 """The runs below a folder: how far each is, whether it is running, its last numbers, and how much room it takes."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from catgen.evaluation import results
@@ -10,6 +11,7 @@ from catgen.runs import lock
 from catgen.runs.record import read_record
 from catgen.runs.schema import FILE_NAME
 from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.ledger import goodput, last_of
 
 
 class Listed(NamedTuple):
@@ -25,6 +27,7 @@ class Listed(NamedTuple):
   evaluation: str | None  # the last one
   origin: str | None  # of its first parameters
   size: int  # bytes
+  goodput: float | None = None  # share of the run's seconds that trained it
 
 
 class Listing(NamedTuple):
@@ -53,7 +56,7 @@ def describe(listing: Listing) -> str:
   """Returns a table of the runs; bits are per position."""
   if not listing.runs:
     return f"there are no runs below {listing.folder}"
-  header = ["run", "family", "step", "state", "validation", "last evaluation", "from", "MB"]
+  header = ["run", "family", "step", "state", "validation", "last evaluation", "from", "trained", "MB"]
   return terminal.table(header, map(_row, listing.runs))
 
 
@@ -66,6 +69,7 @@ def _row(run: Listed) -> list[Any]:
     "" if run.validation is None else f"{run.validation:.4f} {run.unit}",
     run.evaluation or "",
     run.origin or "",
+    "" if run.goodput is None else f"{run.goodput:.0%} of the time",
     f"{run.size / 1e6:,.1f}",
   ]
 
@@ -78,7 +82,8 @@ def _listed(workdir: str) -> Listed:
     record = read_record(workdir)
   except InputError as error:
     return Listed(workdir, None, step, None, str(error), "", None, None, None, size)
-  last = record.config["training"]["num_steps"]
+  last, lines = record.config["training"]["num_steps"], _lines(workdir)
+  spent = last_of(lines)
   state = "finished" if step >= last else "stopped" if steps else "not saved yet"
   return Listed(
     workdir,
@@ -87,18 +92,22 @@ def _listed(workdir: str) -> Listed:
     last,
     state if owner is None else f"running: {owner}",
     f"bits per {record.position}",
-    _validation(workdir),
+    _validation(lines),
     _evaluation(workdir),
     ", ".join(f"{each.how} {each.workdir}@{each.step}" for each in record.lineage[-1:]) or None,
     size,
+    None if spent is None else goodput(spent),
   )
 
 
-def _validation(workdir: str) -> float | None:
+def _lines(workdir: str) -> list[dict[str, Any]]:
   try:
-    lines = writers.read_metrics(join(workdir, writers.FILE_NAME))
+    return writers.read_metrics(join(workdir, writers.FILE_NAME))
   except InputError:
-    return None
+    return []
+
+
+def _validation(lines: Sequence[Mapping[str, Any]]) -> float | None:
   return next((line["validation/bits"] for line in reversed(lines) if line.get("validation/bits") is not None), None)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from catgen.keys import root_key
 from catgen.media import Media, media_of
 from catgen.paths import exists, join
 from catgen.reporting import charts, writers
-from catgen.reporting.progress import OpenProgress, no_progress, train_progress
+from catgen.reporting.progress import OpenProgress, duration, no_progress, train_progress
 from catgen.runs import initial, lock
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment, spread_of
@@ -34,7 +35,10 @@ from catgen.runs.record import (
 from catgen.runs.sample import sample_options
 from catgen.training import clusters, distributed, loop
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
+from catgen.training.ledger import Ledger, described, measured
+from catgen.training.profiling import profiling, steps_of
 from catgen.training.state import TrainState
+from catgen.training.utilization import Utilization
 
 _LOSS_CURVE, _SAMPLES = "loss_curve.png", "validation_samples.png"
 
@@ -47,6 +51,7 @@ class Trained(NamedTuple):
   interrupted: bool  # by a signal; the same call goes on
   exit_code: int  # 0, or 128 + the number of the signal
   pictures: tuple[str, ...]
+  seconds: Mapping[str, float] = MappingProxyType({})  # of the whole run, by what they went into; see `ledger`
 
 
 def train(
@@ -56,6 +61,7 @@ def train(
   devices: Sequence[jax.Device] | None = None,
   *,
   init_from: str | None = None,
+  profile: str | None = None,
   say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Trained:
@@ -70,6 +76,8 @@ def train(
     devices: to train on; default: all there are.
     init_from: a new run takes the parameters of another one that have the same name and shape: its work directory,
       best checkpoint, or that of a step, runs/other@3000.
+    profile: steps of which a trace is written, 10:15 for 10 to 14, for Perfetto and for TensorBoard's and XProf's
+      profiles; of several processes of the first.
     say: receives lines about what is done; of several processes the first speaks.
     progress: opens the bar.
 
@@ -78,6 +86,7 @@ def train(
   """
   first = jax.process_index() == 0
   say = say if first else _quiet
+  ledger, profiled = Ledger(), None if profile is None else steps_of(profile)
   config, source = joined(config, workdir)
   made = make_experiment(config, source, devices=devices)
   say(summary(made.source))
@@ -85,32 +94,31 @@ def train(
   check_kept(keep["keep_latest"])
   if init_from is not None and not checkpoint_steps(workdir):
     initial.check_there(init_from)
-  record = record_of(config, made.source)
+  record, beside = record_of(config, made.source), ByProducts(say)
   with (
     contextlib.ExitStack() as stack,
     _owned(workdir, say) as check_owner,
-    Checkpointer(
-      workdir,
-      keep_latest=keep["keep_latest"],
-      keep_every=keep["keep_every"],
-      identity=definition(record),
-      say=say,
-    ) as checkpoints,
+    _checkpointer(keep, workdir, record, say) as checkpoints,
   ):
     state, record = _begin(made, record, checkpoints, workdir, init_from, say)
     distributed.first_does(lambda: write_record(workdir, record))
     start = int(state.step)
     say(f"training {workdir} from step {start} to {settings['num_steps']} on {_place_of(made, devices)}")
     sinks = [writers.no_writers()]
+    with beside.may_fail("record of time"):  # before lines beyond the checkpoint are dropped
+      ledger.go_on(_lines(workdir) if first else [], start)
     distributed.first_does(lambda: sinks.append(writers.open_writers(workdir, start, say=say)))
     stack.callback(sinks[-1].close)
-    beside = ByProducts(say)
 
     def before_saving() -> None:
       check_owner()
       with beside.may_fail(writers.FILE_NAME):
         sinks[-1].flush()  # no line of a step before a checkpoint is lost with the process
 
+    bar = progress if first else no_progress
+    hooks = _hooks(made, workdir, start, sinks[-1], ledger, say, bar)._replace(check_owner=before_saving)
+    if profiled and first:
+      hooks = hooks._replace(profile=stack.enter_context(profiling(profiled, workdir, beside.may_fail, say)))
     result = loop.train(
       state=state,
       train_step=made.train_step,
@@ -121,15 +129,23 @@ def train(
       workdir=workdir,
       checkpoints=checkpoints,
       periods=loop.Periods(settings["report_every"], settings["validate_every"], keep["every"]),
-      hooks=_hooks(made, workdir, start, sinks[-1], say, progress if first else no_progress)._replace(
-        check_owner=before_saving
-      ),
+      hooks=hooks,
       skip_nonfinite=settings["skip_nonfinite"],
+      ledger=ledger,
     )
+    if result.step > start:
+      with beside.may_fail(writers.FILE_NAME):
+        sinks[-1].write(result.step, measured(ledger.read()))
   pictures: tuple[str, ...] = ()
-  with ByProducts(say).may_fail(_LOSS_CURVE):
+  with beside.may_fail(_LOSS_CURVE):
     pictures = draw_loss_curve(workdir, made.source.position, baselines) if first else ()
-  return Trained(workdir, result.step, result.interrupted, result.exit_code, pictures)
+  return Trained(workdir, result.step, result.interrupted, result.exit_code, pictures, ledger.read())
+
+
+def _checkpointer(keep: Mapping[str, Any], workdir: str, record: RunRecord, say: Callable[[str], None]) -> Checkpointer:
+  """Returns what writes a run's checkpoints, by the section `checkpoint`."""
+  latest, every = keep["keep_latest"], keep["keep_every"]
+  return Checkpointer(workdir, keep_latest=latest, keep_every=every, identity=definition(record), say=say)
 
 
 def _place_of(made: Experiment, devices: Sequence[jax.Device] | None) -> str:
@@ -138,9 +154,10 @@ def _place_of(made: Experiment, devices: Sequence[jax.Device] | None) -> str:
 
 
 def describe(trained: Trained) -> str:
-  """Returns how a training run ended, and at which step, in a line."""
+  """Returns how a training run ended, at which step, and what its time went into, in a line."""
   verb = "stopped; the same command goes on" if trained.interrupted else "done"
-  return f"{verb} at step {trained.step}: {trained.workdir}"
+  took = f" ({duration(sum(trained.seconds.values()))}: {described(trained.seconds)})" if trained.seconds else ""
+  return f"{verb} at step {trained.step}: {trained.workdir}{took}"
 
 
 def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] | None:
@@ -302,6 +319,7 @@ def _hooks(
   workdir: str,
   start: int,
   sink: writers.Writers,
+  ledger: Ledger,
   say: Callable[[str], None],
   open_progress: OpenProgress,
 ) -> loop.Hooks:
@@ -310,9 +328,12 @@ def _hooks(
   validate, draw, beside = make_validation(made), make_sampler(made), ByProducts(say)
   show = train_progress(num_steps, start_step=start, position=position, open_progress=open_progress)
 
+  utilization = Utilization(made.mesh.devices.flat[0].device_kind, made.mesh.size)
+
   def report(step: int, metrics: dict[str, float]) -> None:
+    metrics |= utilization.of(metrics.get("seconds_per_step"))
     with beside.may_fail(writers.FILE_NAME):
-      sink.write(step, {f"train/{name}": value for name, value in metrics.items()})
+      sink.write(step, {**{f"train/{name}": value for name, value in metrics.items()}, **measured(ledger.read())})
     show(step, metrics)
 
   def validate_and_write(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> dict[str, float]:
@@ -331,15 +352,19 @@ def _hooks(
       with beside.may_fail(_SAMPLES):
         _picture(_media(made), workdir, samples, step)
 
-  return loop.Hooks(report, validate_and_write if validate else None, picture if draw else None, say)
+  hooks = loop.Hooks(report, validate_and_write if validate else None, picture if draw else None, say)
+  return hooks._replace(traced=utilization.count) if utilization.known else hooks
+
+
+def _lines(workdir: str) -> list[dict[str, Any]]:
+  """Returns what metrics.jsonl has, of this process and of those before it."""
+  path = join(workdir, writers.FILE_NAME)
+  return writers.read_metrics(path) if exists(path) else []
 
 
 def _is_written(workdir: str, step: int) -> bool:
   """Returns whether a validation is recorded: it was, where a run ended between that and its checkpoint's record."""
-  path = join(workdir, writers.FILE_NAME)
-  if not exists(path):
-    return False
-  return any(line["step"] == step and "validation/bits" in line for line in writers.read_metrics(path))
+  return any(line["step"] == step and "validation/bits" in line for line in _lines(workdir))
 
 
 def _picture(media: Media, workdir: str, samples: Batch, step: int) -> None:

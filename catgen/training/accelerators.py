@@ -100,6 +100,15 @@ device_description_str: "{gpu.kind}"
 """
 
 
+def known(kind: str) -> Accelerator | None:
+  """Returns the accelerator that JAX calls so; None where its rates are not known.
+
+  >>> known("TPU v5 lite").flops["bfloat16"], known("cpu")
+  (197000000000000.0, None)
+  """
+  return next((each for each in (*TPUS.values(), *GPUS.values()) if each.kind == kind), None)
+
+
 class LeastTime(NamedTuple):
   """Seconds that one run of a program takes at least, by each thing that takes time. They can pass side by side."""
 

@@ -15,14 +15,16 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array
 
-from catgen.bounds import bits_per_position
 from catgen.interfaces import Batch, InputError
 from catgen.training import nonfinite
 from catgen.training.checkpoint import Checkpointer
 from catgen.training.distributed import Stop, make_agreement
+from catgen.training.ledger import TRAINING, Ledger
 from catgen.training.sharding import place, replicated
 from catgen.training.signals import Request, Stopped, catch_signals
 from catgen.training.state import TrainState
+from catgen.training.stragglers import Stragglers
+from catgen.training.window import Window
 
 SAVE_ON = 1  # what processes tell each other: nothing (0), save and go on, or 128 + the number of the signal to stop
 PATIENCE_SECONDS, RETRY_SECONDS = 600.0, 10.0  # how long a run's last checkpoint waits for a disk that refuses it
@@ -39,9 +41,10 @@ class Periods(NamedTuple):
 class Hooks(NamedTuple):
   """What the loop calls; the numbers of steps are of updates done."""
 
-  # (step, {"bits", "terms/<name>", "grad_norm", "learning_rate", "positions_per_second", "skipped_steps"}): bits per
-  # position and means since the last report; the throughput leaves out compilation, validation and the writing of
-  # checkpoints, and is missing where nothing could be timed; the last are counted since the run began, where any may be
+  # (step, {"bits", "terms/<name>", "grad_norm", "learning_rate", "positions_per_second", "seconds_per_step",
+  # "skipped_steps"}): bits per position and means since the last report; the times leave out compilation, validation
+  # and the writing of checkpoints, and are missing where nothing could be timed; skipped steps are counted since the
+  # run began, where any may be. Of several processes also what `Stragglers` tells, of the period before
   report: Callable[[int, dict[str, float]], None] | None = None
   # (params, or their moving average where there is one; model_state; step; check) -> {criterion: lower is better, ...}.
   # check() between two batches raises Stopped where a signal asks to stop; all processes must call it equally often
@@ -52,6 +55,8 @@ class Hooks(NamedTuple):
   check_owner: Callable[[], None] = lambda: (
     None
   )  # before each save: raises where another process took the work directory
+  profile: Callable[[int], bool] = lambda step: False  # before each step: whether it took time; see `Profile`
+  traced: Callable[[Any], None] | None = None  # receives the program of a step, before the first
 
 
 class TrainResult(NamedTuple):
@@ -85,6 +90,7 @@ def train(
   periods: Periods | None = None,
   hooks: Hooks | None = None,
   skip_nonfinite: int = 0,
+  ledger: Ledger | None = None,
 ) -> TrainResult:
   """Trains until `state.step` is `num_steps` and returns the state.
 
@@ -105,6 +111,7 @@ def train(
     checkpoints: None = none are written.
     periods, hooks: see there; None = their defaults.
     skip_nonfinite: so many steps of the whole run may be left out because their loss or gradient is not finite.
+    ledger: counts what the time goes into.
 
   Raises:
     InputError: a loss or gradient was not finite; its batch, key and the state before it are in `workdir/nonfinite`.
@@ -114,7 +121,9 @@ def train(
   with catch_signals() as request:
     run = _Run(state, train_step, key, mesh, workdir, checkpoints, periods or Periods(), hooks or Hooks(), request)
     run.allow_skips(skip_nonfinite)
+    run.ledger = ledger or run.ledger
     run.validate_late(num_steps)
+    run.ledger.turn(TRAINING)
     for step in range(int(state.step), num_steps):
       if run.stopping:
         break
@@ -143,13 +152,16 @@ class _Run:
     self.periods, self.hooks, self.request = periods, hooks, request
     self.step = int(state.step)
     self.pending: _Pending | None = None
-    self.window = _Window()
+    self.window = Window()
     self.agree = make_agreement(mesh)
     self.asked_to_stop = Stop(mesh, lambda: request.signal or 0)
     self.stop_signal, self.save_asked, self.unvalidated = 0, False, False
     self.unrecorded: dict[int, dict[str, float]] = {}  # numbers of validations that are not beside their checkpoint
     self.skips: Any = None  # how many are left, on the devices; None = none are allowed
     self.skipped: set[int] = set()
+    self.ledger = Ledger()
+    self.compiled = False  # the first step of this process is
+    self.stragglers = Stragglers(mesh, self.hooks.say) if jax.process_count() > 1 else None
 
   @property
   def stopping(self) -> bool:
@@ -181,33 +193,61 @@ class _Run:
 
   def advance(self, step: int, batches: Iterator[Batch]) -> None:
     """Starts a step, then reads the metrics of the one before."""
-    batch = next(batches, None)
+    if self.hooks.profile(step):
+      self.window.restart_clock()
+    batch = self.next_of(batches)
     if batch is None:
       raise InputError(f"the batches ended before step {step}; give an iterator that goes on to the last step")
     placed = place(batch, self.mesh)
     skips = () if self.skips is None else (self.skips,)
-    self.state, metrics = self.train_step(self.state, placed, self.key, step, *skips)
+    with jax.profiler.StepTraceAnnotation("train", step_num=step):
+      metrics = self.start(placed, step, *skips)
     self.skips = metrics.pop("skips_left", None)
     started = _Pending(step, batch, metrics, self.agree(self.asked()) if jax.process_count() > 1 else 0)
     self.read()
     self.pending, self.step = started, step + 1
+
+  def next_of(self, batches: Iterator[Batch]) -> Batch | None:
+    """Returns the next batch, None where there is none; waiting for it counts where the devices wait too."""
+    started = time.perf_counter()
+    batch = next(batches, None)
+    idle = self.pending is None or _is_done(self.pending.metrics)
+    if idle and self.compiled:
+      self.ledger.moved("waiting", time.perf_counter() - started)
+    return batch
+
+  def start(self, placed: Batch, step: int, *skips: Any) -> dict[str, Any]:
+    """Starts a step, and returns its metrics, which are not there yet; the first one is compiled."""
+    arguments = (self.state, placed, self.key, step, *skips)
+    if self.compiled:
+      self.state, metrics = self.train_step(*arguments)
+      return metrics
+    with self.ledger.spending("compiling"):
+      if self.hooks.traced:
+        self.hooks.traced(self.train_step.trace(*arguments))  # type: ignore[attr-defined]  # of what jit returns
+      self.state, metrics = self.train_step(*arguments)
+    self.compiled = True
+    return metrics
 
   def read(self) -> None:
     """Waits for the pending step, checks it, counts it and reports where that is due."""
     if self.pending is None:
       return
     pending, self.pending = self.pending, None
+    started = time.perf_counter()
     metrics = jax.device_get(pending.metrics)
+    waited = time.perf_counter() - started
     if metrics["non_finite"] and not metrics.get("skipped"):
       self.fail(pending, metrics)
     self.hear(int(pending.asked))
     if metrics.pop("skipped", False):
       self.skip(pending, metrics)
     else:
-      self.window.add(metrics)
+      self.window.add(metrics, waited)
     if self.hooks.report and _due(pending.step + 1, self.periods.report):
       counted = {} if self.skips is None else {"skipped_steps": float(len(self.skipped))}
-      self.hooks.report(pending.step + 1, {**self.window.close(), **counted})
+      others = {} if self.stragglers is None else self.stragglers(*self.window.seconds_of_a_step())
+      self.hooks.report(pending.step + 1, {**self.window.close(), **counted, **others})
 
   def at_boundary(self, done: int, last: bool) -> None:
     """Saves and validates where due."""
@@ -215,7 +255,8 @@ class _Run:
     if not (validate or last or self.save_asked or _due(done, self.periods.checkpoint)):
       return
     self.read()
-    self.save(done)
+    with self.ledger.spending("saving"):
+      self.save(done)
     if validate:
       self.validate(done)
     self.window.restart_clock()
@@ -232,6 +273,7 @@ class _Run:
     """Validates the state of a checkpoint; a signal to stop leaves it, and the run validates when it goes on."""
     assert self.hooks.validate is not None
     params = self.state.params if self.state.ema is None else self.state.ema
+    before = self.ledger.turn("validating")
     try:
       metrics = self.hooks.validate(params, self.state.model_state, done, self.check)
       self.unrecorded[done] = metrics
@@ -240,6 +282,8 @@ class _Run:
         self.hooks.picture(params, self.state.model_state, done, self.check)
     except Stopped:
       self.unvalidated = True
+    finally:
+      self.ledger.turn(before)
 
   def record(self) -> None:
     """Puts the numbers of validations beside their checkpoints; those that find no room are tried again at each save,
@@ -273,6 +317,7 @@ class _Run:
     self.read()
     interrupted = self.stopping and (self.step < num_steps or self.unvalidated)
     if self.checkpoints is not None:
+      self.ledger.turn("saving")
       self.hooks.check_owner()
       self.save_at_last(self.checkpoints)
     return TrainResult(self.state, self.step, interrupted, 128 + self.stop_signal if interrupted else 0)
@@ -313,43 +358,10 @@ class _Run:
     )
 
 
-class _Window:
-  """Sums of metrics between two reports, and the time of those steps that follow directly on another."""
-
-  def __init__(self) -> None:
-    self.clock: float | None = None
-    self.clear()
-
-  def clear(self) -> None:
-    self.sums: Any = None
-    self.steps, self.timed_positions, self.seconds = 0, 0, 0.0
-
-  def restart_clock(self) -> None:
-    self.clock = time.perf_counter()
-
-  def add(self, metrics: dict[str, Any]) -> None:
-    now = time.perf_counter()
-    if self.clock is not None:
-      self.seconds += now - self.clock
-      self.timed_positions += int(metrics["positions"])
-    self.clock = now
-    doubles = jax.tree.map(float, metrics)
-    self.sums = doubles if self.sums is None else jax.tree.map(lambda a, b: a + b, self.sums, doubles)
-    self.rate = doubles["learning_rate"]
-    self.steps += 1
-
-  def close(self) -> dict[str, float]:
-    """Returns the report's numbers and starts a new window."""
-    if self.sums is None:  # every step was skipped
-      return {"bits": float("nan")}
-    positions = max(self.sums["positions"], 1.0)
-    report = {"bits": bits_per_position(-self.sums["nats"], positions)}
-    report |= {f"terms/{name}": bits_per_position(-nats, positions) for name, nats in self.sums["terms"].items()}
-    report |= {"grad_norm": self.sums["grad_norm"] / self.steps, "learning_rate": self.rate}
-    if self.seconds > 0:
-      report["positions_per_second"] = self.timed_positions / self.seconds
-    self.clear()
-    return report
+def _is_done(metrics: dict[str, Any]) -> bool:
+  """Returns whether the devices have computed a step."""
+  found: list[Any] = [value for value in metrics.values() if isinstance(value, jax.Array)]
+  return all(value.is_ready() for value in found)
 
 
 def _due(step: int, period: int) -> bool:
