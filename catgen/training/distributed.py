@@ -17,6 +17,7 @@ from catgen.training.sharding import batch_sharding
 
 _MESSAGE = 4096  # bytes, at least, of what one process tells the others
 _DAY = 86_400  # seconds
+_NOT_MET = 1  # exit code of a process whose others are not there, as where one is gone: the same command may go on
 HEARTBEAT_SECONDS, JOIN_SECONDS = 100, 300  # as JAX has them
 _SLACK_SECONDS = 30  # that JAX waits longer than this does: it ends a process by pages of messages
 
@@ -43,7 +44,7 @@ def initialize(
     num_processes: of all.
     heartbeat_seconds: a process silent for so many seconds counts as dead, and the others end; see `peers` for what
       notices an end at once.
-    join_seconds: so long the processes may take to find one another. Then this one ends, with exit code 2.
+    join_seconds: so long the processes may take to find one another. Then this one ends, with exit code 1.
     say: receives a line where what looks like a cluster does not say enough to join its processes.
 
   Raises:
@@ -98,7 +99,7 @@ def _ended_after(seconds: int, cluster: clusters.Cluster) -> Iterator[None]:
       " reached; --join_seconds waits longer\n"
     )
     os.write(2, line.encode())
-    os._exit(2)
+    os._exit(_NOT_MET)
 
   timer = threading.Timer(seconds, end)
   timer.daemon = True

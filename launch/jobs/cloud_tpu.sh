@@ -1,0 +1,50 @@
+#!/bin/bash
+# Keeps a Cloud TPU slice at work on a command until the run is finished: it asks for the slice as a queued resource,
+# and again whenever that was preempted or has failed. It runs on any machine with gcloud and catgen.
+#
+#   launch/jobs/cloud_tpu.sh train v5litepod-16 gs://BUCKET/runs/text8 \
+#     catgen train --config=accelerator/text8_diffusion --workdir=gs://BUCKET/runs/text8 --config.checkpoint.every=1000
+#   launch/jobs/cloud_tpu.sh evaluate v5litepod-1 gs://BUCKET/runs/text8 \
+#     catgen evaluate --watch --workdir=gs://BUCKET/runs/text8 --split=validation
+#
+# ZONE and RUNTIME are those of v5e; WHEEL is catgen as a file in a bucket (make wheel). The project is gcloud's.
+set -euo pipefail
+
+if [[ $# -lt 4 ]]; then
+  sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
+name=catgen-$1 kind=$2 workdir=$3
+shift 3
+zone=${ZONE:-us-west4-a}
+runtime=${RUNTIME:-v2-alpha-tpuv5-lite}
+here=$(cd "$(dirname "$0")" && pwd)
+startup=$(mktemp)
+trap 'rm -f "$startup"' EXIT
+{
+  echo '#!/bin/bash'
+  printf 'WHEEL=%q\n' "${WHEEL:?give the wheel of catgen, gs://BUCKET/catgen-VERSION-py3-none-any.whl}"
+  printf 'COMMAND=(%s)\n' "$(printf '%q ' "$@")"
+  cat "$here/cloud_tpu_host.sh"
+} >"$startup"
+
+state() {
+  gcloud compute tpus queued-resources describe "$name" --zone="$zone" --format='value(state.state)' 2>/dev/null || echo NONE
+}
+
+delete() {
+  gcloud compute tpus queued-resources delete "$name" --zone="$zone" --force --quiet
+}
+
+while ! catgen ls --folder="$workdir" | grep -q finished; do
+  case $(state) in
+    NONE)
+      gcloud compute tpus queued-resources create "$name" --node-id="$name" --zone="$zone" --spot \
+        --accelerator-type="$kind" --runtime-version="$runtime" --metadata-from-file=startup-script="$startup"
+      ;;
+    SUSPENDED | FAILED) delete ;;
+  esac
+  sleep "${SECONDS_BETWEEN:-60}"
+done
+sleep "${SECONDS_AFTER:-600}" # what is evaluated last
+[[ $(state) == NONE ]] || delete
