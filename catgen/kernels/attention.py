@@ -6,7 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 Queries = Float[Array, "batch queries heads dim"]
 Keys = Float[Array, "batch keys heads dim"]
@@ -50,10 +50,15 @@ def _by_cudnn(query: Queries, key: Keys, value: Keys, valid: Seen | None, *, cau
     return fused(query, key, value)
 
   def by_lengths(query: Queries, key: Keys, value: Keys, valid: Seen) -> Queries:
-    own = query[:, 0, 0, 0]  # under vmap the kernel wants lengths with the axes of queries: they seem to depend on them
-    lengths = jax.lax.select(own == own, *[jnp.maximum(valid.sum(axis=1, dtype=jnp.int32), 1)] * 2)
-    whole = jnp.full_like(lengths, query.shape[1])
-    return fused(query, key, value, query_seq_lengths=whole, key_value_seq_lengths=lengths)
+    own = query[:, 0, 0, 0]
+
+    def of_each(lengths: Int[Array, "batch"]) -> Int[Array, "batch"]:
+      """Under vmap the kernel wants lengths with all axes of the queries: they seem to depend on these."""
+      return jax.lax.select(own == own, lengths, lengths)
+
+    read = of_each(jnp.maximum(valid.sum(axis=1, dtype=jnp.int32), 1))
+    asked = of_each(jnp.full(len(query), query.shape[1], jnp.int32))
+    return fused(query, key, value, query_seq_lengths=asked, key_value_seq_lengths=read)
 
   def by_mask(query: Queries, key: Keys, value: Keys, valid: Seen) -> Queries:
     return fused(query, key, value, mask=_for_each_query(valid, query.shape[1]))
