@@ -17,14 +17,10 @@ _DEFINE: Mapping[str, Callable[..., Any]] = {
   "list": flags.DEFINE_list,
   "repeated": flags.DEFINE_multi_string,
 }
-_LONGEST = 100  # letters of a flag's name
 
 
 def parse(arguments: Sequence[Argument], words: Sequence[str]) -> dict[str, Any]:
   """Returns the value of each argument. Raises InputError, one line, for a flag or a value that does not exist."""
-  names = (word.partition("=")[0] for word in words if word.startswith("-"))
-  if strange := next((name for name in names if len(name) > _LONGEST), None):  # absl compares names letter by letter
-    raise InputError(f"there is no flag {strange[:_LONGEST]}...; --help lists them")
   values = flags.FlagValues()
   tuple(map(partial(_define, values), arguments))
   try:

@@ -45,15 +45,17 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Mesh:
-  """How devices share the work: data * fsdp is the number of devices.
+  """How devices share the work: data * fsdp * tensor is the number of devices.
 
   Args:
-    data: devices that each take a part of a batch; -1 = all that are left.
-    fsdp: devices that share one copy of the parameters.
+    data: copies of the parameters, whose devices each take a part of a batch; -1 = all devices that are left.
+    fsdp: parts of a copy of the parameters, whose devices each take a part of a batch too.
+    tensor: devices that take the same examples, and of the transformer's heads and hidden features a part each.
   """
 
   data: int = -1
   fsdp: int = 1
+  tensor: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

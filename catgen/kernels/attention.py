@@ -1,10 +1,11 @@
 """Softmax attention over whole sequences or windows, and linear attention: functions of query, key, value."""
 
+import functools
+import importlib.util
 import math
 
 import jax
 import jax.numpy as jnp
-from jax.extend import backend
 from jaxtyping import Array, Bool, Float
 
 Queries = Float[Array, "batch queries heads dim"]
@@ -22,21 +23,31 @@ def attend(query: Queries, key: Keys, value: Keys, *, valid: Seen | None = None,
     causal: query i sees keys 0 .. i; needs as many queries as keys.
 
   Numerics: scores, exponentials and sums are float32 whatever the dtype of the arguments, which the result has.
-  A query without any valid key gets an average of all values. On NVIDIA GPUs half-precision arguments go to the
-  fused cuDNN kernel where it serves their shapes; elsewhere the sum is divided out after the second product,
+  A query without any valid key gets an average of all values. Compiled for NVIDIA GPUs, half-precision arguments go
+  to the fused cuDNN kernel where it serves their shapes; elsewhere the sum is divided out after the second product,
   which on CPUs is up to twice as fast as `jax.nn.dot_product_attention`.
   """
-  if _cudnn_serves(query, key, masked=valid is not None):
-    mask = (
-      None if valid is None else jnp.broadcast_to(valid[:, None, None], (len(valid), 1, query.shape[1], key.shape[1]))
-    )
-    return jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=causal, implementation="cudnn")
+  plainly = functools.partial(_by_products, causal=causal)
+  if not _cudnn_serves(query, key, masked=valid is not None):
+    return plainly(query, key, value, valid)
+  fused = functools.partial(_by_cudnn, causal=causal)
+  return jax.lax.platform_dependent(query, key, value, valid, cuda=fused, default=plainly)
+
+
+def _by_products(query: Queries, key: Keys, value: Keys, valid: Seen | None, *, causal: bool) -> Queries:
   query, key, value = (x.swapaxes(1, 2) for x in (query * query.shape[-1] ** -0.5, key, value))
   scores = _masked(jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32), valid, causal)
   weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
   total = weights.sum(axis=-1)[..., None]
   mixed = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
   return (mixed / total).astype(value.dtype).swapaxes(1, 2)
+
+
+def _by_cudnn(query: Queries, key: Keys, value: Keys, valid: Seen | None, *, causal: bool) -> Queries:
+  mask = None
+  if valid is not None:
+    mask = jnp.broadcast_to(valid[:, None, None], (len(valid), 1, query.shape[1], key.shape[1]))
+  return jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=causal, implementation="cudnn")
 
 
 def attend_plainly(
@@ -58,14 +69,20 @@ def _masked(scores: Array, valid: Array | None, causal: bool) -> Array:
 
 
 def _cudnn_serves(query: Array, key: Array, *, masked: bool) -> bool:
-  """Whether cuDNN's fused attention takes these shapes (a mask needs even lengths) on the default backend."""
+  """Whether cuDNN's fused attention takes these shapes (a mask needs even lengths), and is there to be asked."""
   return (
-    "cuda" in backend.get_backend().platform_version.lower()
-    and query.dtype in (jnp.bfloat16, jnp.float16)
+    query.dtype in (jnp.bfloat16, jnp.float16)
     and query.shape[-1] % 8 == 0
     and query.shape[-1] <= 128
     and not (masked and (query.shape[1] % 2 or key.shape[1] % 2))
+    and _has_cudnn()
   )
+
+
+@functools.cache
+def _has_cudnn() -> bool:
+  """Whether JAX's CUDA plugin is installed, without which its form of the attention cannot even be traced."""
+  return any(importlib.util.find_spec(plugin) is not None for plugin in ("jax_cuda12_plugin", "jax_cuda13_plugin"))
 
 
 def attend_locally(

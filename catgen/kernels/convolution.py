@@ -1,11 +1,12 @@
 """Convolutions over maps and sequences: those over maps with a kernel gradient that is fast on a CPU too."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from catgen.meshes import spread
 
 # Where XLA's own kernel gradient is the slower one: long sums over positions, and products worth a matrix product.
 _MIN_POSITIONS, _MIN_PAIRS = 512, 2048
@@ -13,23 +14,48 @@ _SPATIAL = ("NHWC", "HWIO", "NHWC")
 
 
 def convolve(
-  x: Float[Array, "batch height width inputs"],
-  kernel: Float[Array, "rows columns group_inputs outputs"],
-  strides: tuple[int, ...],
-  padding: Any,
-  **options: Any,
+  x: Float[Array, "batch height width inputs"], kernel: Float[Array, "taps taps inputs outputs"], *, stride: int = 1
 ) -> Float[Array, "batch new_height new_width outputs"]:
-  """Returns `jax.lax.conv_general_dilated` of the same arguments, for `conv_general_dilated` of `nnx.Conv`.
+  """Returns the convolution with an odd kernel, zeros at the borders, in the dtype of x; its kernel may be float32.
 
   Large convolutions that keep height and width, in float32, get their kernel gradient on CPUs from a matrix product per
-  example and tap, up to three times faster than XLA's. They have no forward-mode derivative (`jax.jvp`).
+  example and tap, up to three times faster than XLA's. A kernel's gradient is summed over examples in the kernel's
+  dtype, see `catgen.kernels.product`. Neither has a forward-mode derivative (`jax.jvp`).
   """
-  height, width, num_inputs, num_outputs = kernel.shape
-  same = height == width and height % 2 == 1 and padding == [(height // 2, height // 2)] * 2 and set(strides) == {1}
-  large = x.shape[1] * x.shape[2] >= _MIN_POSITIONS and num_inputs * num_outputs >= _MIN_PAIRS
-  if same and large and height > 1 and x.dtype == jnp.float32:
-    return _same(x, kernel)
-  return jax.lax.conv_general_dilated(x, kernel, strides, padding, **options)
+  pairs = kernel.shape[2] * kernel.shape[3]
+  large = x.shape[1] * x.shape[2] >= _MIN_POSITIONS and pairs >= _MIN_PAIRS
+  if stride == 1 and large and len(kernel) > 1 and x.dtype == kernel.dtype == jnp.float32:
+    return spread(_same(x, kernel))
+  return spread(_convolved(stride, len(kernel) // 2, x, kernel))
+
+
+def _convolved(stride: int, pad: int, x: Array, kernel: Array) -> Array:
+  """Returns the convolution in the dtype of x, with a kernel gradient that is computed in the kernel's dtype."""
+  return _plainly(stride, pad, x, kernel) if x.dtype == kernel.dtype else _narrow(stride, pad, x, kernel)
+
+
+def _plainly(stride: int, pad: int, x: Array, kernel: Array) -> Array:
+  return jax.lax.conv_general_dilated(x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=_SPATIAL)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _narrow(stride: int, pad: int, x: Array, kernel: Array) -> Array:
+  return _plainly(stride, pad, x, kernel.astype(x.dtype))
+
+
+def _narrow_forward(stride: int, pad: int, x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+  return _narrow(stride, pad, x, kernel), (x, kernel)
+
+
+def _narrow_backward(stride: int, pad: int, kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+  x, kernel = kept
+  narrow, wide = kernel.astype(x.dtype), x.astype(kernel.dtype)
+  (d_x,) = jax.vjp(lambda x: _plainly(stride, pad, x, narrow), x)[1](slope)
+  (d_kernel,) = jax.vjp(lambda kernel: _plainly(stride, pad, wide, kernel), kernel)[1](slope.astype(kernel.dtype))
+  return d_x, d_kernel
+
+
+_narrow.defvjp(_narrow_forward, _narrow_backward)
 
 
 def convolve_plainly(
@@ -89,8 +115,7 @@ def double(
   kernel = kernel.reshape(2, 2, 2, 2, features, -1).transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, features, -1)
   # padded here: XLA swaps the operands of the kernel's gradient where the input is the smaller one, and is slow then
   padded = jnp.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  windows = jax.lax.conv_general_dilated(padded, kernel, (1, 1), "VALID", dimension_numbers=_SPATIAL)
-  windows = windows.reshape(batch, height + 1, width + 1, 2, 2, -1)
+  windows = spread(_convolved(1, 0, padded, kernel)).reshape(batch, height + 1, width + 1, 2, 2, -1)
   rows = [[windows[:, p : p + height, q : q + width, p, q] for q in (0, 1)] for p in (0, 1)]
   return jnp.stack([jnp.stack(row, axis=3) for row in rows], axis=2).reshape(batch, 2 * height, 2 * width, -1)
 
@@ -107,5 +132,5 @@ def convolve_sequence(
 ) -> Float[Array, "batch length width"]:
   """Returns sum_k kernel[k] * padded[i + k] for every i: a depthwise convolution without padding."""
   length = padded.shape[1] - len(kernel) + 1
-  taps = [kernel[k][None, None].astype(padded.dtype) * padded[:, k : k + length] for k in range(len(kernel))]
-  return functools.reduce(jnp.add, taps)
+  taps = [kernel[k][None, None] * padded[:, k : k + length] for k in range(len(kernel))]
+  return functools.reduce(jnp.add, taps).astype(padded.dtype)

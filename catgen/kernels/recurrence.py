@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from catgen.meshes import gathered, spread
+
 
 class Carry(NamedTuple):
   """What an LSTM layer remembers."""
@@ -31,7 +33,7 @@ def recur(
   differentiating the loop would add to a matrix of the kernel's size at every position. Both matter where memory bounds
   the product. There is no forward-mode derivative (`jax.jvp`, `jax.jacfwd`).
   """
-  return _recur(reverse, kernel, driven)
+  return spread(_recur(reverse, gathered(kernel), spread(driven)))
 
 
 def recur_plainly(
@@ -51,7 +53,7 @@ def recur_plainly(
 
 def advance(kernel: Float[Array, "width gates"], carry: Carry, driven: Float[Array, "batch gates"]) -> Carry:
   """Returns the state after one more position."""
-  return _update(carry.cell, _activate(driven + carry.hidden @ kernel, axis=1), axis=1)
+  return _update(carry.cell, spread(_activate(driven + carry.hidden @ gathered(kernel), axis=1)), axis=1)
 
 
 def _activate(gates: Array, axis: int) -> Array:
@@ -84,7 +86,7 @@ def _run(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Arra
   zeros, transposed = jnp.zeros((kernel.shape[0], driven.shape[0]), driven.dtype), kernel.T
 
   def step(carry: Carry, inputs: Array) -> tuple[Carry, tuple[Array, tuple[Array, Array]]]:
-    activated = _activate(inputs + transposed @ carry.hidden, axis=0)
+    activated = spread(_activate(inputs + transposed @ carry.hidden, axis=0), axis=1)
     carry = _update(carry.cell, activated, axis=0)
     return carry, (carry.hidden, (carry.cell, activated))
 
@@ -105,7 +107,7 @@ def _recur_backward(reverse: bool, kept: tuple[Array, ...], change: Array) -> tu
     _, pull = jax.vjp(partial(_update, axis=0), cell_before, activated)
     d_cell, d_activated = pull(Carry(change + later.hidden, later.cell))
     d_gates = d_activated * (1.0 - activated**2) * _slopes(activated, axis=0)
-    return Carry(kernel @ d_gates, d_cell), d_gates
+    return spread(Carry(kernel @ d_gates, d_cell), axis=1), d_gates
 
   zeros = jnp.zeros_like(cell[0])
   positions = (change.transpose(1, 2, 0), _delayed(cell, reverse, axis=0), activated)

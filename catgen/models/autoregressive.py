@@ -16,6 +16,7 @@ from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Infill, Model, PyTree, SampleOptions, Samples
 from catgen.kinds import Recipe
+from catgen.meshes import spread
 from catgen.models.adapter import functional
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal
@@ -141,7 +142,7 @@ def _complete(
   )
   categorical.check_restrictions(options, event.num_classes)
   batch_size = x.shape[0]
-  flat_x, flat_observed = x.reshape(batch_size, -1), observed.reshape(batch_size, -1)
+  flat_x, flat_observed = spread((x.reshape(batch_size, -1), observed.reshape(batch_size, -1)))
 
   def draw(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], Array]:
     cache, previous = carry
@@ -149,7 +150,7 @@ def _complete(
     fresh = jax.vmap(lambda key, row: categorical.sample(jax.random.fold_in(key, position), row))(
       keys, categorical.restrict(logits.astype(jnp.float32), options)
     )
-    token = jnp.where(flat_observed[:, position], flat_x[:, position], fresh).astype(jnp.int32)
+    token = spread(jnp.where(flat_observed[:, position], flat_x[:, position], fresh).astype(jnp.int32))
     return (cache, token), token
 
   cache = apply(params, batch_size, method="init_cache")

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Float32, Int
 
 from catgen.interfaces import InputError
 from catgen.kinds import Recipe, name_of
+from catgen.meshes import spread
 from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.networks.parts.embedding import Embedding
@@ -87,18 +88,18 @@ class Stack(nnx.Module):
     shape = states[0].shape
 
     def cut(values: Array, *last: int) -> Array:
-      return values.reshape(shape[0], num_pieces, -1, *last).swapaxes(0, 1)
+      return spread(values.reshape(shape[0], num_pieces, -1, *last).swapaxes(0, 1), axis=1)
 
     pieces = (cut(features, features.shape[-1]), *map(cut, states))
-    found = jax.lax.map(jax.checkpoint(lambda piece: cost(self.head(piece[0]), *piece[1:])), pieces)
-    return found.swapaxes(0, 1).reshape(shape)
+    found = jax.lax.map(jax.checkpoint(lambda piece: spread(cost(self.head(piece[0]), *piece[1:]))), pieces)
+    return spread(found.swapaxes(0, 1).reshape(shape))
 
   def _features(
     self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *places features"]:
     if self.time is not None and conditions.time is not None:
       h, conditions = _added(h, self.time(conditions.time)), conditions._replace(time=None)
-    return self.trunk(self._with_given(h, conditions.given), conditions)
+    return spread(self.trunk(spread(self._with_given(h, conditions.given)), conditions))
 
   def decode(
     self, h: Float[Array, "batch inputs"], *, given: Array | None, cache: Any, position: Int[Array, ""]

@@ -26,6 +26,7 @@ from catgen.reporting.writers import read_metrics
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run, load
 from catgen.runs.record import RunRecord, identity_without_seed, read_record
+from catgen.training import distributed
 
 NEEDED = ("unit", "value", "num_examples", "num_replicates", "monte_carlo_error", "data_fingerprint")  # of a result
 _GIVE = "give work directories, --workdirs=runs/a,runs/b"
@@ -109,9 +110,7 @@ def compare(
     row["difference"], row["difference_error"], row["difference_examples"] = less
   output = paths.expanded(output)
   path, picture = f"{output}.json", f"{output}.png"
-  with replacing(path, remedy="choose another --output") as file:
-    file.write(json.dumps(results.without_nan(rows), indent=1, allow_nan=False).encode())
-  _draw(rows, picture)
+  distributed.first_does(lambda: _write(rows, path, picture))
   pictures = [picture]
   if num_maps and len({run.record.event for run in runs}) == 1 and runs[0].media.pictured.models is not None:
     pictures.append(f"{output}_samples.png")
@@ -218,7 +217,7 @@ def draw_samples(
       bar.update(1)
   draw = runs[0].media.pictured.models
   assert draw is not None
-  draw(path, sets)
+  distributed.first_does(lambda: draw(path, sets))
 
 
 def _row(group: Sequence[Evaluations], how: tuple[str, int], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -252,6 +251,12 @@ def _cost(group: Sequence[Evaluations], run: Run, seconds: Sequence[float]) -> d
 def _positions_a_step(record: RunRecord) -> int:
   """Returns the positions of one training batch, padding included."""
   return record.config["training"]["batch_size"] * math.prod(record.event.shape)
+
+
+def _write(rows: Sequence[Mapping[str, Any]], path: str, picture: str) -> None:
+  with replacing(path, remedy="choose another --output") as file:
+    file.write(json.dumps(results.without_nan(rows), indent=1, allow_nan=False).encode())
+  _draw(rows, picture)
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], path: str) -> None:

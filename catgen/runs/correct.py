@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
@@ -20,6 +21,7 @@ from catgen.runs.infill import one_example
 from catgen.runs.load import Run
 from catgen.runs.record import with_labels
 from catgen.runs.sample import check_output
+from catgen.training import distributed
 
 Method = Literal["bayes", "paper"]
 
@@ -114,7 +116,8 @@ def correct(
       wrong = spelling.corrupt(rng, truth, error_rate, run.record.event.num_classes)
   methods = (method,) if method else spelling.METHODS[: 1 if example is not None else None]
   corrections = {
-    each: spelling.correct(run.model, run.params, run.state, wrong, error_rate, method=each) for each in methods
+    each: spelling.correct(run.model, run.params, run.state, wrong, error_rate, method=each, spread=run.spread)
+    for each in methods
   }
   scores = {}
   if truth is not None:
@@ -122,8 +125,8 @@ def correct(
   corrected = Corrected(name, wrong, truth, error_rate, corrections, scores, media, run.record.position, output, ())
   if output is not None:
     with shown_where_lost(say, lambda: describe(corrected)):
-      media.written(output, wrong._replace(x=corrected.x[None]))
-  if pictures:
+      distributed.first_does(lambda: media.written(output, wrong._replace(x=corrected.x[None])))
+  if pictures and jax.process_index() == 0:
     with ByProducts(say).may_fail("pictures"):
       corrected = corrected._replace(pictures=_draw(run, corrected))
   return corrected
@@ -170,7 +173,7 @@ def score_corrections(
   """
   batch = first_examples(run.source(), split, max_examples)
   rng = np.random.default_rng(checked_seed(seed))
-  scores = spelling.score(run.model, run.params, run.state, batch, rng=rng, rate=error_rate)
+  scores = spelling.score(run.model, run.params, run.state, batch, rng=rng, rate=error_rate, spread=run.spread)
   return Scored(scores, run.media.name, len(batch.x), split, error_rate, run.record.position)
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 
 from catgen.config import make_model, make_source, make_training_optimizer
 from catgen.data import context_batches, get_split, prefetch, train_batch
+from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, DataSource, InputError, Model
 from catgen.keys import root_key
 from catgen.training import sharding
@@ -49,8 +50,8 @@ def make_experiment(
   get_split(source, "train")
   root = root_key(config["seed"])
   example = _batch(config, source, 0)
-  placed = sharding.place(example, mesh)
-  target = abstract_state(model, optimizer, placed, mesh=mesh, ema_decay=settings["ema_decay"])
+  shapes = sharding.placed_shapes(example, mesh)
+  target = abstract_state(model, optimizer, shapes, mesh=mesh, ema_decay=settings["ema_decay"])
   step = make_train_step(
     model,
     optimizer,
@@ -60,7 +61,11 @@ def make_experiment(
     hidden_given=settings["hidden_given"],
     ema_decay=settings["ema_decay"],
   )
-  init = partial(make_init(model, optimizer, target=target), placed, jax.random.fold_in(root, 0))
+  create = make_init(model, optimizer, target=target)
+
+  def init() -> TrainState:
+    return create(sharding.place(example, mesh), jax.random.fold_in(root, 0))
+
   return Experiment(config, source, model, mesh, target, init, step, example, jax.random.fold_in(root, 1))
 
 
@@ -82,6 +87,11 @@ def batches(experiment: Experiment, start: int) -> Iterator[Batch]:
   settings = experiment.config["training"]
   load = partial(_batch, experiment.config, experiment.source)
   return prefetch(load, start, settings["num_steps"], settings["prefetch"])
+
+
+def spread_of(mesh: Mesh) -> Spread:
+  """Returns how evaluation and samplers use the devices of a mesh: as training does, which examples are spread over."""
+  return ALONE if mesh.size == 1 and jax.process_count() == 1 else Spread(mesh, sharding.BATCH_AXES)
 
 
 def evaluation_batches(

@@ -33,7 +33,7 @@ def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tupl
     InputError: there is no such checkpoint, or nothing in it fits.
   """
   workdir, step = split_step(init_from)
-  found = restore_params(workdir, step, say=say)
+  found = restore_params(workdir, step, wanted="average", say=say)
   theirs, ours = dict(leaves(_averaged(found))), dict(leaves(state.params))
   fitting = [name for name, leaf in ours.items() if name in theirs and theirs[name].shape == leaf.shape]
   if not fitting:

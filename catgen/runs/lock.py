@@ -87,13 +87,21 @@ class Lock:
 
 
 @contextlib.contextmanager
-def held(workdir: str | os.PathLike[str], say: Callable[[str], None] = print) -> Iterator[Held]:
+def held(
+  workdir: str | os.PathLike[str], say: Callable[[str], None] = print, *, file_name: str = FILE_NAME
+) -> Iterator[Held]:
   """Holds a work directory for the time of the block, and makes it where there is none.
 
+  Args:
+    workdir: the folder.
+    say: receives a line where a dead process has held it.
+    file_name: of the lock, where it is something in a folder that is held.
+
   Raises:
-    InputError: another process holds it, by name; or it cannot be written.
+    InUse: another process holds it, by name.
+    InputError: it cannot be written.
   """
-  path = join(workdir, FILE_NAME)
+  path = join(workdir, file_name)
   try:
     lock = store_lock.take(path, say) if remote.is_remote(path) else _take_new(pathlib.Path(path), say)
   except OSError as error:

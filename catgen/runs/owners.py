@@ -17,6 +17,14 @@ BEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0  # without a beat; hosts' clocks do not matter, both times are the file system's, or the store's
 
 
+class InUse(InputError):  # noqa: N818 as InputError, it is told and not traced
+  """Another process holds a work directory."""
+
+  def __init__(self, message: str, by: "Owner | str"):
+    super().__init__(message)
+    self.by = by
+
+
 class Owner(NamedTuple):
   """The process that holds a work directory."""
 
@@ -47,10 +55,10 @@ def content_of(owner: Owner, beat: int | None = None) -> bytes:
   return json.dumps(owner._asdict() | ({} if beat is None else {"beat": beat})).encode()
 
 
-def refused(folder: str | os.PathLike[str], owner: Owner | None) -> InputError:
+def refused(folder: str | os.PathLike[str], owner: Owner | None) -> InUse:
   """Returns what to tell a user whose work directory another process holds."""
   by = owner or "another process"
-  return InputError(f"{folder} is in use by {by}: wait for it, end it, or choose another --workdir")
+  return InUse(f"{folder} is in use by {by}: wait for it, end it, or choose another --workdir", by)
 
 
 def taken_over(folder: str | os.PathLike[str], owner: Owner | None) -> InputError:

@@ -24,7 +24,7 @@ def plot(run: Run, *, num_samples: int = 8, **options: Any) -> tuple[str, ...]:
     options: of `runs.sample.sample`.
   """
   paths: tuple[str, ...] = ()
-  if exists(join(run.workdir, writers.FILE_NAME)):
+  if jax.process_index() == 0 and exists(join(run.workdir, writers.FILE_NAME)):
     paths = draw_loss_curve(run.workdir, run.record.position)
   chain = run.media.pictured.chain is not None and _keeps_frames(run)
   return paths + run.sample(num_samples, pictures=True, chain=chain, **options).pictures

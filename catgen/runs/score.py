@@ -6,6 +6,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -25,6 +26,7 @@ from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import checked_limit
 from catgen.runs.load import Run
 from catgen.runs.record import with_labels
+from catgen.training import distributed
 
 _NUM_REPLICATES = 4
 _SHOWN_CHARACTERS = 60
@@ -110,7 +112,7 @@ def score(
     raise InputError(f"--top is {top}; give a number of examples to print, or 0 for none")
   if reference < 0:
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
-  check_writable(output)
+  distributed.first_does(lambda: check_writable(output))
   read = reader(run.media, input, encoding)
   batch = _given(run, examples, input, read, split, max_examples, given)
   measure = partial(
@@ -135,9 +137,14 @@ def score(
     output=output,
   )
   if output is not None:
-    with shown_where_lost(say, lambda: describe(scored)), writing(output) as file:
-      file.writelines(f"{json.dumps(each, allow_nan=False)}\n".encode() for each in records(scored))
+    with shown_where_lost(say, lambda: describe(scored)):
+      distributed.first_does(lambda: _write(scored, output))
   return scored
+
+
+def _write(scored: Scored, output: str) -> None:
+  with writing(output) as file:
+    file.writelines(f"{json.dumps(each, allow_nan=False)}\n".encode() for each in records(scored))
 
 
 def records(scored: Scored) -> list[dict[str, Any]]:
@@ -236,7 +243,7 @@ def _measure(
   same_draws: bool,
   progress: OpenProgress,
 ) -> Likelihood:
-  size = min(max(1, run.record.config["evaluation"]["batch_size"]), len(batch.x))
+  size = run.spread.filled(min(max(1, run.record.config["evaluation"]["batch_size"]), len(batch.x)))
   split = record_split(
     len(batch.x), lambda numbers: take(batch, numbers)._replace(index=numbers), run.record.event.given
   )
@@ -245,12 +252,13 @@ def _measure(
       run.model,
       run.params,
       run.state,
-      eval_batches(split, batch_size=size),
+      eval_batches(split, batch_size=size, process_index=jax.process_index(), process_count=jax.process_count()),
       key=root_key(seed),
       estimator=estimator,
       num_draws=num_draws,
       num_replicates=_NUM_REPLICATES,
       same_draws=same_draws,
+      spread=run.spread,
       progress=bar.update,
     )
 
@@ -271,11 +279,22 @@ def _reference_bits(
     "estimator": found.estimator,
     "num_draws": found.num_draws,
   }
+  path = results.scores_path(run.workdir, identity)
   kept: comparison.Scores | Likelihood
-  try:
-    kept = comparison.read_scores(results.scores_path(run.workdir, identity))
-  except InputError:  # none yet, or damaged
+  if distributed.first_tells(lambda: _there(path)):
+    kept = comparison.read_scores(path)
+  else:
     kept = measure(spread_examples(run, "train", number), title="score training examples")
     with ByProducts(say).may_fail("record of the scores of training examples"):
-      results.save_scores(run.workdir, identity, kept)
+      if jax.process_index() == 0:
+        results.save_scores(run.workdir, identity, kept)
   return outliers.example_bits(kept.nats, kept.positions).bits
+
+
+def _there(path: str) -> bytes:
+  """Returns some bytes where scores are kept that can be read, and none where there are none yet, or damaged ones."""
+  try:
+    comparison.read_scores(path)
+    return b"there"
+  except InputError:
+    return b""

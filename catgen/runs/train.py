@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from catgen.batches import batch_of
 from catgen.data import summary
 from catgen.evaluation import likelihood
 from catgen.evaluation.samples import generate
@@ -18,7 +19,7 @@ from catgen.reporting import charts, writers
 from catgen.reporting.progress import OpenProgress, no_progress, train_progress
 from catgen.runs import initial, lock
 from catgen.runs.by_products import ByProducts
-from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment
+from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment, spread_of
 from catgen.runs.record import (
   RunRecord,
   check_definition,
@@ -31,7 +32,7 @@ from catgen.runs.record import (
   write_record,
 )
 from catgen.runs.sample import sample_options
-from catgen.training import distributed, loop, peers, sharding
+from catgen.training import distributed, loop
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
 from catgen.training.state import TrainState
 
@@ -131,34 +132,6 @@ def train(
   return Trained(workdir, result.step, result.interrupted, result.exit_code, pictures)
 
 
-def join_and_train(
-  config: Mapping[str, Any],
-  workdir: str,
-  *,
-  init_from: str | None = None,
-  coordinator: str | None = None,
-  process_id: int | None = None,
-  num_processes: int | None = None,
-  say: Callable[[str], None] = print,
-  progress: OpenProgress = no_progress,
-) -> Trained:
-  """Joins the processes of a run, before anything uses a device, and trains.
-
-  Where one of them is gone, the others end too and say so: see `peers`.
-
-  Args:
-    config, workdir, init_from: see `train`.
-    coordinator: host:port of process 0, where several processes train.
-    process_id: number of this process, from 0.
-    num_processes: number of processes.
-    say: receives lines about what is done; of several processes the first speaks.
-    progress: opens the bar.
-  """
-  distributed.initialize(coordinator, process_id, num_processes)
-  with peers.watched(partial(_comfort, workdir)):
-    return train(config, workdir, init_from=init_from, say=say, progress=progress)
-
-
 def describe(trained: Trained) -> str:
   """Returns how a training run ended, and at which step, in a line."""
   verb = "stopped; the same command goes on" if trained.interrupted else "done"
@@ -173,9 +146,9 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
   """
   if "validation" not in experiment.source.splits:
     return None
-  config, devices = experiment.config, experiment.mesh.size
-  size, limit = config["evaluation"]["batch_size"], config["training"]["validation_examples"]
-  walk = partial(evaluation_batches, experiment.source, "validation", -(-size // devices) * devices, limit)
+  config, spread = experiment.config, spread_of(experiment.mesh)
+  size, limit = spread.filled(config["evaluation"]["batch_size"]), config["training"]["validation_examples"]
+  walk = partial(evaluation_batches, experiment.source, "validation", size, limit)
   key = jax.random.fold_in(root_key(config["seed"]), 2)
 
   def validate(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> dict[str, float]:
@@ -186,7 +159,7 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
       walk(),
       key=key,
       num_replicates=1,
-      place=partial(sharding.place, mesh=experiment.mesh),
+      spread=spread,
       progress=lambda share: check(),
     )
     terms = {f"terms/{name}": value for name, value in result.terms.items()}
@@ -230,9 +203,9 @@ def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
       key=key,
       options=options,
       progress=lambda amount: check(),
+      spread=spread_of(experiment.mesh),
     )
-    x, valid = likelihood.fetch((drawn.x, drawn.valid))
-    return Batch(x, valid, jax.numpy.arange(number))
+    return batch_of(drawn.x, drawn.valid)
 
   return sample
 
@@ -304,7 +277,7 @@ def _changed(old: RunRecord, record: RunRecord, step: int, workdir: str, say: Ca
   return new._replace(lineage=old.lineage or record.lineage)
 
 
-def _comfort(workdir: str) -> str:
+def comfort(workdir: str) -> str:
   """Returns what a run that ends now will go on from."""
   steps = checkpoint_steps(workdir)
   return f"the same command goes on from step {steps[-1]}" if steps else "nothing is saved yet; start it again"

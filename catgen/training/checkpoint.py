@@ -2,16 +2,18 @@
 
 A checkpoint is a folder `checkpoints/<step>` of a work directory with the items "model" (step, parameters, moving
 average, model state), "optimizer", "run" (JSON: of which run it is) and, once it is validated, "metrics" (JSON). The
-model can be read without knowing the optimizer. Each tree carries a fingerprint of its bits, since a flipped bit in a
-file would otherwise pass unnoticed.
+model can be read without knowing the optimizer, and the average without the parameters. Each tree carries a fingerprint
+of its bits, since a flipped bit in a file would otherwise pass unnoticed, and the model one of each of its parts.
 """
 
 import functools
+import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
@@ -19,22 +21,32 @@ import orbax.checkpoint as ocp
 from catgen import remote
 from catgen.interfaces import InputError, PyTree
 from catgen.paths import absolute, is_folder, join, move_folder
-from catgen.training import managers, noise, ranking, staging
-from catgen.training.integrity import fingerprint, storage_problem, tree_difference
+from catgen.training import distributed, managers, noise, ranking, staging, stored
+from catgen.training.integrity import fingerprint, fingerprint_of_parts, storage_problem, tree_difference
 from catgen.training.state import TrainState
 from catgen.trees import leaves
 
 FOLDER = "checkpoints"
-_IDENTITY = "run"  # the item that says of which run a checkpoint is
+_LOOKS, _LOOK_SECONDS = 5, 0.2  # at a checkpoint that cannot be read, which may be about to be deleted
+
+Wanted = Literal["all", "params", "average"]  # the average: where there is one, else the parameters
 
 noise.hush()
 
 
-class Restored(NamedTuple):
-  """The model of a checkpoint, without its optimizer, on one device."""
+class Unreadable(InputError):  # noqa: N818 as InputError, it is told and not traced
+  """A checkpoint is damaged, or not all there yet."""
 
-  params: PyTree
-  ema: PyTree  # None where the run keeps no moving average
+
+class Gone(Unreadable):
+  """There is no such checkpoint, or no more: a running job deletes those that it does not keep."""
+
+
+class Restored(NamedTuple):
+  """The model of a checkpoint, without its optimizer."""
+
+  params: PyTree  # None where the moving average was wanted, and is there
+  ema: PyTree  # None where the run keeps no moving average, or it was not wanted
   model_state: PyTree
   step: int
   identity: Mapping[str, Any] = MappingProxyType({})  # what the writer said of its run; nothing by older versions
@@ -75,7 +87,7 @@ class Checkpointer:
         ranking.set_aside_broken(self.directory, checkpoint_steps(workdir), say)
       ocp.multihost.sync_global_processes("catgen:open")
     kept = ranking.Preservation(self.directory, criterion, keep_latest, keep_every)
-    self._open = functools.partial(managers.open_manager, self.directory, kept, _IDENTITY)
+    self._open = functools.partial(managers.open_manager, self.directory, kept, stored.IDENTITY)
     with _storage_errors(f"cannot read {self.directory}"):
       self._manager = self._open()
 
@@ -124,8 +136,8 @@ class Checkpointer:
 
   def identity(self, step: int) -> dict[str, Any]:
     """Returns what the writer of a checkpoint said of its run; nothing by older versions."""
-    with _fetched(self.directory, step, [_IDENTITY]) as place:
-      return _identity_of(place, step)
+    with _fetched(self.directory, step, [stored.IDENTITY]) as place:
+      return stored.identity_of(place, step)
 
   def wait(self) -> None:
     """Waits for the write that is going on. Raises InputError if it failed."""
@@ -157,7 +169,8 @@ class Checkpointer:
     for step in reversed(found):
       with _fetched(self.directory, step, list(items)) as place:
         clipped = self._check_same(place, step, items)
-        restored = _read(place, step, {**items, "optimizer": (None, items["optimizer"])} if clipped else items)
+        wanted = {**items, "optimizer": (None, items["optimizer"])} if clipped else items
+        restored = stored.read(place, step, wanted)
       if isinstance(restored, dict):
         model, optimizer = restored["model"], restored["optimizer"][1] if clipped else restored["optimizer"]
         return TrainState(model["step"], model["params"], model.get("ema"), optimizer, model["model_state"])
@@ -171,7 +184,7 @@ class Checkpointer:
     before the optimizer's, as it did in format 2."""
     clipped = False
     for name, item in items.items():
-      there = _shapes(place, step, name)
+      there = stored.shapes(place, step, name)
       if name == "optimizer" and isinstance(there, list) and len(there) == 2 and there[0] is None:
         there, clipped = there[1], True
       if there is not None and (difference := tree_difference(_described(there), _described(item))):
@@ -232,43 +245,99 @@ def copy_checkpoint(workdir: str | os.PathLike, target: str | os.PathLike, step:
 
 
 def restore_params(
-  workdir: str | os.PathLike, step: str | int = "latest", *, criterion: str = "bits", say: Callable[[str], None] = print
+  workdir: str | os.PathLike,
+  step: str | int = "latest",
+  *,
+  wanted: Wanted = "all",
+  layout: Callable[[PyTree], PyTree] = lambda item: item,
+  criterion: str = "bits",
+  say: Callable[[str], None] = print,
 ) -> Restored:
   """Returns the model of a checkpoint without needing the model's code, the optimizer or the writer's devices.
 
-  Dictionaries whose keys are all numbers, as those of a list of layers, have integer keys.
+  Dictionaries whose keys are all numbers, as those of a list of layers, have integer keys. Of several processes all
+  call it, and the first decides which checkpoint is read.
 
   Args:
     workdir: the run's folder.
     step: "latest" (falls back, and says so, if the newest is corrupt), "best" by the criterion (the newest, and says
       so, where nothing was validated), or a number.
+    wanted: what is read of the parameters and their average; what is not never leaves the disk.
+    layout: gives the stored arrays, as `jax.ShapeDtypeStruct`s {"params", "ema", "model_state", "step"}, the shardings
+      that they are read into; default: one device.
     criterion: name of the validation metric, lower = better.
     say: receives one line on a fall back.
 
   Raises:
-    InputError: there is no such checkpoint, or it cannot be read.
+    Gone: there is no such checkpoint, or no more.
+    Unreadable: it cannot be read.
   """
+  directory = _directory(workdir)
+  tried: set[int] = set()
+  while True:
+    find = functools.partial(_candidates, workdir, step, criterion, say if not tried else _quiet)
+    candidates, problem = json.loads(distributed.first_tells(find))
+    if problem and not tried:
+      raise Gone(problem)
+    for candidate in [each for each in candidates if each not in tried]:
+      tried.add(candidate)
+      restored = _model(directory, candidate, wanted, layout)
+      if isinstance(restored, Restored):
+        return restored
+      gone = bool(distributed.first_tells(functools.partial(_is_gone, directory, candidate)))
+      if gone and isinstance(step, int):
+        raise Gone(f"checkpoint {step} in {directory} was deleted before it was read")
+      say(f"checkpoint {candidate} in {directory} " + ("was deleted meanwhile" if gone else f"is corrupt ({restored})"))
+      if gone:
+        break  # and what is there now may be newer
+    else:
+      there = ", ".join(map(str, checkpoint_steps(workdir)))
+      raise Unreadable(f"no readable checkpoint {step} in {directory}; there are {there}")
+
+
+def _candidates(workdir: str | os.PathLike, step: str | int, criterion: str, say: Callable[[str], None]) -> bytes:
+  """Returns the steps that may be read, the first of them first, and why there are none, as JSON."""
   directory, there = _directory(workdir), checkpoint_steps(workdir)
+  candidates, problem = list(reversed(there)), ""
   if not there:
-    raise InputError(f"no checkpoint in {directory}; train first, or name another work directory")
-  candidates = list(reversed(there))
-  if step != "latest":
+    problem = f"no checkpoint in {directory}; train first, or name another work directory"
+  elif step != "latest":
     wanted = ranking.best_step(directory, there, criterion) if step == "best" else int(step)
     if wanted is None:
       say(f"no checkpoint in {directory} has a validation result; taking the newest, of step {there[-1]}")
     elif wanted not in there:
-      raise InputError(f"no checkpoint of step {wanted} in {directory}; there are {', '.join(map(str, there))}")
-    candidates = candidates if wanted is None else [wanted]
-  for candidate in candidates:
-    with _fetched(directory, candidate, ["model", _IDENTITY]) as place:
-      shapes, identity = _shapes(place, candidate, "model"), _identity_of(place, candidate)
-      restored = "its description is damaged" if shapes is None else _read(place, candidate, {"model": shapes})
-    if isinstance(restored, dict):
-      model = _number_keys(restored["model"])
-      state = model.get("model_state", {})
-      return Restored(model["params"], model.get("ema"), state, int(model["step"]), identity)
-    say(f"checkpoint {candidate} in {directory} is corrupt ({restored})")
-  raise InputError(f"no readable checkpoint {step} in {directory}; there are {', '.join(map(str, there))}")
+      problem = f"no checkpoint of step {wanted} in {directory}; there are {', '.join(map(str, there))}"
+    candidates = candidates if wanted is None else [wanted] if wanted in there else []
+  return json.dumps([candidates, problem]).encode()
+
+
+def _model(directory: str, step: int, wanted: Wanted, layout: Callable[[PyTree], PyTree]) -> Restored | str:
+  """Returns what is wanted of a checkpoint's model, or in a few words how it is damaged."""
+  with _fetched(directory, step, ["model", stored.IDENTITY]) as place:
+    return _model_at(place, step, wanted, layout)
+
+
+def _model_at(place: str, step: int, wanted: Wanted, layout: Callable[[PyTree], PyTree]) -> Restored | str:
+  shapes = stored.shapes(place, step, "model")
+  if distributed.worst(int(shapes is None)):
+    return "its description is damaged"
+  assert shapes is not None
+  unwanted = {"average": "params" if "ema" in shapes else "", "params": "ema", "all": ""}[wanted]
+  restored = stored.read(place, step, {"model": layout(shapes)}, unwanted)
+  if isinstance(restored, str):
+    return restored
+  model = _number_keys(restored["model"])
+  identity = stored.identity_of(place, step)
+  return Restored(model.get("params"), model.get("ema"), model.get("model_state", {}), int(model["step"]), identity)
+
+
+def _is_gone(directory: str, step: int) -> bytes:
+  """Returns some bytes where a checkpoint is deleted, or about to be, and none otherwise."""
+  for _ in range(_LOOKS):
+    if not is_folder(join(directory, str(step))):
+      return b"gone"
+    time.sleep(_LOOK_SECONDS)
+  return b""
 
 
 def _directory(workdir: str | os.PathLike) -> str:
@@ -294,66 +363,10 @@ def _items(state: TrainState) -> dict[str, PyTree]:
 
 def _save_args(state: TrainState, identity: dict[str, Any]) -> ocp.args.Composite:
   items = {name: {"tree": item, "fingerprint": fingerprint(item)} for name, item in _items(state).items()}
+  total, parts = fingerprint_of_parts(items["model"]["tree"])
+  items["model"] |= {"fingerprint": total, "parts": parts}
   trees = {name: ocp.args.StandardSave(item) for name, item in items.items()}
-  return ocp.args.Composite(**trees, **{_IDENTITY: ocp.args.JsonSave(identity)})
-
-
-def _identity_of(directory: str, step: int) -> dict[str, Any]:
-  """Returns what a checkpoint says of its run: nothing where it says nothing, or in words that cannot be read."""
-  try:
-    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-      found = reader.restore(_item(directory, step, _IDENTITY))
-    return found if isinstance(found, dict) else {}
-  except (OSError, ValueError, RecursionError):
-    return {}
-
-
-def _read(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, PyTree] | str:
-  """Returns the items in the shapes and shardings given, or in a few words how they are damaged."""
-  restored = noise.quietly(lambda: _stored(directory, step, items))
-  if restored is None:
-    return "its files are damaged"
-  if any(int(fingerprint(stored["tree"])) != int(stored["fingerprint"]) for stored in restored.values()):
-    return "its bits have changed"
-  return {name: stored["tree"] for name, stored in restored.items()}
-
-
-def _stored(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, dict[str, PyTree]] | None:
-  """Returns the items and their fingerprints as they are stored, or None if unreadable."""
-  number = jax.ShapeDtypeStruct((), "uint32", sharding=items["model"]["step"].sharding)
-  restored = {}
-  try:
-    # A reader of its own: a manager would also raise here what went wrong in its last write.
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-      for name, item in items.items():
-        target = {"tree": item, "fingerprint": number}
-        restored[name] = reader.restore(_item(directory, step, name), args=ocp.args.StandardRestore(target))
-  except Exception as error:
-    if reason := storage_problem(error):
-      raise InputError(f"cannot read checkpoint {step} in {directory}: {reason}") from error
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-      raise
-    return None
-  return restored
-
-
-def _shapes(directory: str, step: int, name: str) -> PyTree | None:
-  """Returns an item's stored arrays as shapes on one device, in nested dicts and lists; None if unreadable."""
-  sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-
-  def described() -> PyTree | None:
-    try:
-      with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-        tree = reader.metadata(_item(directory, step, name)).item_metadata.tree["tree"]
-      return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
-    except Exception:
-      return None
-
-  return noise.quietly(described)
-
-
-def _item(directory: str, step: int, name: str) -> str:
-  return join(directory, str(step), name)
+  return ocp.args.Composite(**trees, **{stored.IDENTITY: ocp.args.JsonSave(identity)})
 
 
 def _described(tree: PyTree) -> dict[str, tuple]:
@@ -378,3 +391,7 @@ def _storage_errors(what: str, comfort: str = "") -> Iterator[None]:
       remedy = "free space there or choose another work directory"
       raise InputError("; ".join(filter(None, (f"{what}: {reason}", remedy, comfort)))) from error
     raise
+
+
+def _quiet(line: str) -> None:
+  """Says nothing."""

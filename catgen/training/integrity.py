@@ -33,6 +33,14 @@ def fingerprint(tree: PyTree) -> UInt32[Array, ""]:
   return total
 
 
+@jax.jit
+def fingerprint_of_parts(tree: PyTree) -> tuple[UInt32[Array, ""], dict[str, UInt32[Array, ""]]]:
+  """Returns the fingerprint of a dictionary of trees, and what each of them adds to it: so that a reader of some can
+  check those."""
+  parts = {name: fingerprint({name: part}) for name, part in tree.items()}
+  return functools.reduce(operator.add, parts.values()), parts
+
+
 def tree_difference(there: dict[str, tuple], here: dict[str, tuple]) -> str | None:
   """Returns the first difference of two {path: (shape, dtype)} in words, or None."""
   for name in sorted(there.keys() | here.keys()):

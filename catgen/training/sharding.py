@@ -1,54 +1,94 @@
-"""Which device holds what: a mesh with axes "data" and "fsdp", rules for parameters, placement of batches.
+"""Which device holds what: a mesh with axes "data", "fsdp" and "tensor", rules for parameters, placement of batches.
 
-Examples are spread over both axes. Parameters, their moving average and their optimizer moments are spread over
-"fsdp" (and copied along "data") where a rule says so. One device is the mesh of 1 x 1.
+Examples are spread over the first two axes. Parameters, their moving average and their optimizer moments are spread
+over "fsdp" (and copied along "data") where a rule says so; those of attention and perceptrons over "tensor" too, whose
+devices have the same examples and each some heads and hidden features. One device is the mesh of 1 x 1 x 1.
 """
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from catgen.interfaces import Batch, InputError, PyTree
+from catgen.meshes import BATCH_AXES, TENSOR_AXIS, num_parts
 from catgen.training.state import TrainState
 from catgen.trees import leaves, path_name
 
-BATCH_AXES = ("data", "fsdp")
-
+AXES = (*BATCH_AXES, TENSOR_AXIS)
 # (regular expression found in a parameter's path, layout); the first that is found counts. A layout is "fsdp" (the
-# largest axis that the devices divide; small leaves are copied), "replicate", or a tuple with a mesh axis or None
-# for each array axis.
+# largest axis that the devices divide; small leaves are copied), "columns" or "rows" (the last axis or the one before
+# it over "tensor", of what is left the largest over "fsdp"), "replicate", or a tuple with a mesh axis or None for each
+# array axis.
 Layout = str | tuple
 Rules = Sequence[tuple[str, Layout]]
-FSDP_RULES: Rules = ((".*", "fsdp"),)
+# Heads and hidden features are outputs of the first products, columns of kernels, and inputs of the second, rows.
+DEFAULT_RULES: Rules = (
+  (r"(attention/(query|key|value)|mlp/(gate|value))/kernel$", "columns"),
+  (r"(attention|mlp)/output/kernel$", "rows"),
+  (".*", "fsdp"),
+)
 
 
-def make_mesh(*, data: int = -1, fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """Returns a mesh [data, fsdp] of devices, over all devices of all processes unless some are given.
+def make_mesh(*, data: int = -1, fsdp: int = 1, tensor: int = 1, devices: Sequence[Any] | None = None) -> Mesh:
+  """Returns a mesh [data, fsdp, tensor] of devices, over all devices of all processes unless some are given.
+
+  Where devices are of several slices, which a slower network joins, each slice has whole copies of the parameters.
 
   Args:
     data: copies of the parameters; -1 = as many as the devices allow.
-    fsdp: devices that share one copy of the parameters.
-    devices: default all.
+    fsdp: parts of a copy, each with examples of its own.
+    tensor: devices that share the heads and hidden features of the same examples.
+    devices: of type `jax.Device`, also those of a topology; default all.
 
   Raises:
-    InputError: data * fsdp is not the number of devices.
+    InputError: data * fsdp * tensor is not the number of devices, or they cannot be laid out so.
   """
   devices = list(jax.devices() if devices is None else devices)
-  if fsdp < 1 or (data < 1 and data != -1):
-    raise InputError(f"mesh is data = {data}, fsdp = {fsdp}; give positive numbers, or data = -1 for what is left")
-  if data == -1:
-    data = max(1, len(devices) // fsdp)
-  if data * fsdp != len(devices):
+  if fsdp < 1 or tensor < 1 or (data < 1 and data != -1):
     raise InputError(
-      f"mesh is data {data} x fsdp {fsdp} = {data * fsdp} devices, but there are {len(devices)}; "
-      f"set fsdp to a divisor of {len(devices)} and data to -1"
+      f"mesh is data = {data}, fsdp = {fsdp}, tensor = {tensor}; give positive numbers, or data = -1 for what is left"
     )
-  return jax.make_mesh((data, fsdp), BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+  copy = fsdp * tensor
+  data = max(1, len(devices) // copy) if data == -1 else data
+  if data * copy != len(devices):
+    raise InputError(
+      f"mesh is data {data} x fsdp {fsdp} x tensor {tensor} = {data * copy} devices, but there are {len(devices)}; "
+      f"set fsdp x tensor to a divisor of {len(devices)} and data to -1"
+    )
+  laid_out = _laid_out((data, fsdp, tensor), devices)
+  if any(len({device.process_index for device in row}) > 1 for row in laid_out.reshape(-1, tensor)):
+    raise InputError(f"mesh.tensor is {tensor}, and would join devices of several processes; choose a smaller number")
+  return Mesh(laid_out, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _laid_out(shape: tuple[int, int, int], devices: Sequence[Any]) -> np.ndarray:
+  """Returns the devices as [data, fsdp, tensor], neighbors along the last axes near each other."""
+  slices: Counter = Counter(getattr(device, "slice_index", 0) for device in devices)
+  data, fsdp, tensor = shape
+  if data % len(slices) or len(set(slices.values())) > 1:
+    sizes = " + ".join(str(slices[each]) for each in sorted(slices))
+    raise InputError(
+      f"mesh is data {data} x fsdp {fsdp} x tensor {tensor}, but the devices are {len(slices)} slices of {sizes}; each "
+      "must hold equally many whole copies of the parameters: lessen fsdp or tensor, set data to -1"
+    )
+  try:
+    if len(slices) == 1:
+      return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    inner = (data // len(slices), fsdp, tensor)
+    return mesh_utils.create_hybrid_device_mesh(inner, (len(slices), 1, 1), devices, allow_split_physical_axes=True)
+  except (AssertionError, NotImplementedError, ValueError) as error:
+    raise InputError(
+      f"mesh data {data} x fsdp {fsdp} x tensor {tensor} cannot be laid out on these devices ({error}); choose powers "
+      "of 2 that divide the sides of their torus"
+    ) from error
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -64,10 +104,10 @@ def check_batch_size(batch_size: int, mesh: Mesh, num_microbatches: int = 1) -> 
     mesh: see `make_mesh`.
     num_microbatches: pieces of a step, >= 1.
   """
-  parts = mesh.size * num_microbatches
+  parts = num_parts(mesh) * num_microbatches
   if num_microbatches < 1 or batch_size < 1 or batch_size % parts:
     raise InputError(
-      f"batch_size {batch_size} is no multiple of {mesh.size} devices x {num_microbatches} microbatches; "
+      f"batch_size {batch_size} is no multiple of {num_parts(mesh)} devices x {num_microbatches} microbatches; "
       f"use {max(parts, batch_size - batch_size % max(parts, 1))} or another multiple of {parts}"
     )
 
@@ -78,12 +118,24 @@ def place(batch: Batch, mesh: Mesh) -> Batch:
   return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), batch)
 
 
+def placed_shapes(batch: Batch, mesh: Mesh) -> Batch:
+  """Returns the shapes and shardings of what `place` returns: nothing is placed, and the devices need not be there."""
+  sharding, parts = batch_sharding(mesh), jax.process_count()
+
+  def placed(x: Any) -> jax.ShapeDtypeStruct:
+    own = np.asarray(x)
+    dtype = jax.dtypes.canonicalize_dtype(own.dtype)
+    return jax.ShapeDtypeStruct((len(own) * parts, *own.shape[1:]), dtype, sharding=sharding)
+
+  return jax.tree.map(placed, batch)
+
+
 def replicated(number: np.ndarray | np.generic, mesh: Mesh) -> Array:
   """Returns a number, the same on all processes, on every device of the mesh."""
   return jax.make_array_from_callback((), NamedSharding(mesh, PartitionSpec()), lambda _: np.asarray(number))
 
 
-def shard_state(state: TrainState, mesh: Mesh, rules: Rules = FSDP_RULES, *, min_size: int = 2**14) -> TrainState:
+def shard_state(state: TrainState, mesh: Mesh, rules: Rules = DEFAULT_RULES, *, min_size: int = 2**14) -> TrainState:
   """Returns a NamedSharding for every leaf of a state (arrays or `jax.ShapeDtypeStruct`s).
 
   A leaf of the optimizer follows the parameter whose path its own path ends with, if the shapes agree; everything
@@ -126,16 +178,20 @@ def _spec(path: str, shape: tuple[int, ...], mesh: Mesh, rules: Rules, min_size:
   if isinstance(layout, tuple):
     _check_layout(path, shape, layout, mesh)
     return PartitionSpec(*layout)
-  if layout == "replicate":
-    return PartitionSpec()
-  if layout != "fsdp":
-    raise InputError(f'sharding rule for {path} is {layout!r}; choose "fsdp", "replicate" or a tuple of mesh axes')
+  if layout not in ("fsdp", "columns", "rows", "replicate"):
+    known = '"fsdp", "columns", "rows", "replicate" or a tuple of mesh axes'
+    raise InputError(f"sharding rule for {path} is {layout!r}; choose {known}")
+  axes: dict[int, str] = {}
+  if layout in ("columns", "rows") and (tensor := mesh.shape.get(TENSOR_AXIS, 1)) > 1:
+    split = len(shape) - (1 if layout == "columns" else 2)
+    if shape[split] % tensor:
+      raise InputError(f"{path} has {shape[split]} {layout}, which mesh.tensor {tensor} does not divide: change one")
+    axes[split] = TENSOR_AXIS
   size = mesh.shape["fsdp"]
-  divisible = [axis for axis, length in enumerate(shape) if length % size == 0]
-  if size == 1 or math.prod(shape) < min_size or not divisible:
-    return PartitionSpec()
-  largest = max(divisible, key=lambda axis: (shape[axis], axis))
-  return PartitionSpec(*(None,) * largest, "fsdp")
+  divisible = [axis for axis, length in enumerate(shape) if length % size == 0 and axis not in axes]
+  if layout != "replicate" and size > 1 and math.prod(shape) >= min_size and divisible:
+    axes[max(divisible, key=lambda axis: (shape[axis], axis))] = "fsdp"
+  return PartitionSpec(*(axes.get(axis) for axis in range(max(axes, default=-1) + 1)))
 
 
 def _check_layout(path: str, shape: tuple[int, ...], layout: tuple, mesh: Mesh) -> None:

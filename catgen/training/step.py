@@ -11,14 +11,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from catgen.batches import scored_positions
 from catgen.given import hide
 from catgen.interfaces import Batch, Bound, InputError, Model, PyTree
 from catgen.keys import example_keys, example_strata
-from catgen.training.sharding import BATCH_AXES, FSDP_RULES, Rules, shard_state
+from catgen.meshes import on_mesh_of_arguments, spread
+from catgen.training.sharding import DEFAULT_RULES, Rules, shard_state
 from catgen.training.state import TrainState, create_state, update_ema
 
 MANY_ARRAYS = 1000  # parameters; the draw of each takes XLA a fraction of a second to compile
@@ -31,7 +32,7 @@ def abstract_state(
   batch: Batch,
   *,
   mesh: Mesh,
-  rules: Rules = FSDP_RULES,
+  rules: Rules = DEFAULT_RULES,
   min_size: int = 2**14,
   ema_decay: float = 0.0,
 ) -> TrainState:
@@ -65,7 +66,7 @@ def make_init(model: Model, optimizer: optax.GradientTransformation, *, target: 
   everywhere = all(each.is_fully_replicated and each.is_fully_addressable for each in jax.tree.leaves(shardings))
   if everywhere and len(jax.tree.leaves(target.params)) > MANY_ARRAYS:
     return lambda batch, key: jax.device_put(create(batch, key), shardings, may_alias=False)
-  return jax.jit(create, out_shardings=shardings)
+  return jax.jit(on_mesh_of_arguments(create), out_shardings=shardings)
 
 
 def make_train_step(
@@ -109,7 +110,7 @@ def make_train_step(
   ) -> tuple[TrainState, dict[str, Any]]:
     draws_key, strata_key = jax.random.split(jax.random.fold_in(key, state.step))
     index = jnp.asarray(batch.index)
-    keys = example_keys(draws_key, index)
+    keys = spread(example_keys(draws_key, index))
     if batch.given is not None and model.event.given:
       batch = batch._replace(given=hide(batch.given, model.event.given, keys, hidden_given))
     inputs = (batch, keys, example_strata(strata_key, index, len(batch.x)))
@@ -135,7 +136,7 @@ def make_train_step(
       metrics |= {"skipped": skip, "skips_left": jax.lax.with_sharding_constraint(skips - skip, everywhere)}
     return chosen, metrics
 
-  return jax.jit(train_step, donate_argnames="state", out_shardings=(_shardings(target), None))
+  return jax.jit(on_mesh_of_arguments(train_step), donate_argnames="state", out_shardings=(_shardings(target), None))
 
 
 def _negative_nats(
@@ -153,32 +154,40 @@ def _accumulate(
 ) -> tuple[PyTree, dict, PyTree]:
   """Returns the gradient and the sums over all microbatches, and per-example statistics in the batch's order.
 
-  Microbatch m holds examples m, m + M, m + 2M, ...: each device then cuts its own examples and none travel.
+  Microbatch m holds examples m, m + M, m + 2M, ...: each device then takes them from its own examples and none travel.
   """
-  gradient = jax.grad(loss, has_aux=True)
+
+  def gradient(params: PyTree, inputs: tuple) -> tuple[PyTree, tuple]:
+    grads, aux = jax.grad(loss, has_aux=True)(params, inputs)
+    return _laid_out(grads, param_shardings), aux
+
   if num_microbatches == 1:
     grads, (sums, statistics) = gradient(params, inputs)
     return grads, sums, statistics
-  mesh = jax.tree.leaves(param_shardings)[0].mesh
-  sharding = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
+  rows = jax.tree.map(lambda x: x.reshape(-1, num_microbatches, *x.shape[1:]), inputs)
 
-  def cut(x: Array) -> Array:
-    pieces = x.reshape(-1, num_microbatches, *x.shape[1:]).swapaxes(0, 1)
-    return jax.lax.with_sharding_constraint(pieces, sharding)
+  def piece(number: Array) -> tuple:
+    return spread(jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, number, axis=1, keepdims=False), rows))
 
-  def join(x: Array) -> Array:
-    return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
-
-  def add(carry: PyTree, piece: tuple) -> tuple[PyTree, PyTree]:
-    grads, (sums, statistics) = gradient(params, piece)
+  def add(carry: PyTree, number: Array) -> tuple[PyTree, PyTree]:
+    grads, (sums, statistics) = gradient(params, piece(number))
     return jax.tree.map(jnp.add, carry, (grads, sums)), statistics
 
-  pieces = jax.tree.map(cut, inputs)
-  shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda x: x[0], pieces))
+  def join(x: Array) -> Array:
+    return spread(x.swapaxes(0, 1).reshape(-1, *x.shape[2:]))
+
+  numbers = jnp.arange(num_microbatches)
+  shapes = jax.eval_shape(lambda number: gradient(params, piece(number)), numbers[0])
   grads, sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (shapes[0], shapes[1][0]))
-  grads = jax.lax.with_sharding_constraint(grads, param_shardings)
-  (grads, sums), statistics = jax.lax.scan(add, (grads, sums), pieces)
+  (grads, sums), statistics = jax.lax.scan(add, (_laid_out(grads, param_shardings), sums), numbers)
   return grads, sums, jax.tree.map(join, statistics)
+
+
+def _laid_out(grads: PyTree, param_shardings: PyTree) -> PyTree:
+  """Returns gradients where their parameters are, so that a device receives only its part of the sum."""
+  if jax.tree.leaves(param_shardings)[0].mesh.size == 1:
+    return grads
+  return jax.lax.with_sharding_constraint(grads, param_shardings)
 
 
 def _update(

@@ -1,6 +1,7 @@
 """Attention against loops in float64, and the faster form against the plain one."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -112,3 +113,18 @@ def test_half_precision_results_keep_their_dtype_and_accumulate_widely(attention
   half = attention(*draw(jnp.bfloat16))
   assert half.dtype == jnp.bfloat16
   np.testing.assert_allclose(np.asarray(half, np.float32), attention(*draw()), atol=0.1)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "cpu", "tpu"])
+def test_the_fused_form_is_chosen_by_what_a_program_is_compiled_for(monkeypatch, platform):
+  """Not by the devices of the machine that compiles it, which may have none of that kind."""
+  monkeypatch.setattr(kernels, "_has_cudnn", lambda: True)
+  monkeypatch.setattr(kernels, "_by_cudnn", lambda query, key, value, valid, causal: jnp.tan(query))
+
+  def takes_the_fused_form(dtype):
+    given = [jax.ShapeDtypeStruct((2, 4, 1, 8), dtype)] * 3
+    lowered = jax.jit(lambda *x: kernels.attend(*x)).trace(*given).lower(lowering_platforms=(platform,))
+    return re.search(r"\b(chlo|stablehlo)\.tan\b", lowered.as_text()) is not None
+
+  assert takes_the_fused_form(jnp.bfloat16) == (platform == "cuda")
+  assert not takes_the_fused_form(jnp.float32)

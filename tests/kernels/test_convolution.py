@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from catgen.kernels.convolution import convolve_plainly, convolve_sequence, double, double_plainly, kernel_gradient
-from catgen.networks.parts.convolution import Doubling, convolution
+from catgen.networks.parts.convolution import Convolution, Doubling
 from tests.parameters import filled
 
 RANDOM = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def test_the_kernel_gradient_is_that_of_the_convolution(taps):
 @pytest.mark.parametrize("shape", [(16, 32), (4, 4)])  # with gradients of its own, and with XLA's
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_convolution_has_the_gradients_of_the_plain_one(shape, stride):
-  graph, state = module_of(lambda: convolution(48, 48, stride=stride, rngs=nnx.Rngs(0)))
+  graph, state = module_of(lambda: Convolution(48, 48, stride=stride, rngs=nnx.Rngs(0)))
   x, weight = normal(2, *shape, 48), normal(2, shape[0] // stride, shape[1] // stride, 48)
 
   def ours(state, x, weight):

@@ -37,7 +37,7 @@ ROWS = {
   "no number": ("sample --workdir={run} --num_samples=nan", "--num_samples=nan"),
   "an empty number": ("sample --workdir={run} --temperature=", "--temperature="),
   "an emoji as a flag": ("sample --workdir={run} --🙂=1", "'🙂'"),
-  "a flag without end": ("sample --workdir={run} --" + "a" * 3000 + "=1", "there is no flag --aaa"),
+  "a flag without end": ("sample --workdir={run} --" + "a" * 3000 + "=1", "unknown command line flag 'aaa"),
   "an empty word": ("sample --workdir={run} ''", "unexpected argument ''"),
   "another command's flag": ("ls --workdir={run}", "Unknown command line flag 'workdir'"),
   "a key where the run has it": ("sample --workdir={run} --config.seed=1", "this command takes the run's"),

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -57,6 +59,45 @@ def test_rules_that_cannot_hold_are_refused(rules, said):
 def test_a_mesh_that_does_not_fit_the_devices_is_refused(sizes):
   with pytest.raises(InputError, match="mesh"):
     make_mesh(**sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+  """A device of several slices, as far as a mesh looks at it."""
+
+  id: int
+  slice_index: int
+  process_index: int = 0
+  platform: str = "cpu"
+  device_kind: str = "cpu"
+
+
+def test_each_slice_has_whole_copies_of_the_parameters():
+  chips = [Chip(id, id % 2, id % 2) for id in range(16)]  # the order of ids is not that of slices
+  mesh = make_mesh(fsdp=4, tensor=2, devices=chips)
+  assert dict(mesh.shape) == {"data": 2, "fsdp": 4, "tensor": 2}
+  assert [{chip.slice_index for chip in copy.flat} for copy in mesh.devices] == [{0}, {1}]
+  assert make_mesh(fsdp=2, devices=chips).devices.shape == (8, 2, 1)
+
+
+@pytest.mark.parametrize(
+  ("sizes", "slices", "said"),
+  [
+    ({"fsdp": 16}, [0] * 8 + [1] * 8, "2 slices of 8 [+] 8; each must hold equally many whole copies"),
+    ({"fsdp": 2}, [0] * 4 + [1] * 12, "2 slices of 4 [+] 12"),
+    ({"data": 3, "fsdp": 4}, [0] * 6 + [1] * 6, "lessen fsdp"),
+  ],
+)
+def test_slices_that_do_not_hold_whole_copies_are_refused(sizes, slices, said):
+  with pytest.raises(InputError, match=said):
+    make_mesh(**sizes, devices=[Chip(id, each) for id, each in enumerate(slices)])
+
+
+def test_the_devices_of_a_tensor_axis_are_of_one_process():
+  chips = [Chip(id, 0, id // 2) for id in range(4)]
+  assert make_mesh(tensor=2, devices=chips).devices.shape == (2, 1, 2)
+  with pytest.raises(InputError, match=r"mesh\.tensor is 4, and would join devices of several processes"):
+    make_mesh(tensor=4, devices=chips)
 
 
 def test_a_batch_that_cannot_be_divided_is_refused():

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from catgen.events import sum_valid
 from catgen.flows.layer import Latents, Layer, Values, moved
 from catgen.keys import fold_in
+from catgen.meshes import spread
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 
 
@@ -26,7 +27,7 @@ class Chain(nnx.Module):
     """Returns v and log |det dv/dz|, summed over valid positions."""
     log_det = jnp.zeros(len(z))
     for layer, met in reversed(self._met(conditions)):
-      z, change = layer.forward(z, met)
+      z, change = spread(layer.forward(z, met))
       log_det = log_det + sum_valid(change, met.valid)
     return z, log_det
 
@@ -34,7 +35,7 @@ class Chain(nnx.Module):
     """Returns z and log |det dz/dv|, summed over valid positions."""
     log_det = jnp.zeros(len(v))
     for layer, met in self._met(conditions):
-      v, change = layer.inverse(v, met)
+      v, change = spread(layer.inverse(v, met))
       log_det = log_det + sum_valid(change, met.valid)
     return v, log_det
 

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from catgen.meshes import gathered, spread
+
 
 class ChannelNetwork(nnx.Module):
   """One perceptron per channel c, which sees the position's features and channels 0 .. c - 1, all in one product.
@@ -61,7 +63,7 @@ class ChannelNetwork(nnx.Module):
 
   def from_features(self, features: Float[Array, "rows features"]) -> Float[Array, "rows channels hidden"]:
     """Returns what the position's features contribute to the hidden layer of every channel."""
-    hidden = (features @ self.feature_kernel[...]).reshape(len(features), self.num_channels, -1)
+    hidden = spread(features @ self.feature_kernel[...]).reshape(len(features), self.num_channels, -1)
     return hidden + self.hidden_bias[...][None]
 
   def channel(
@@ -71,9 +73,9 @@ class ChannelNetwork(nnx.Module):
     own = jax.lax.dynamic_index_in_dim(hidden, channel, axis=1, keepdims=False)
     if self.num_channels > 1:
       read = jnp.where((jnp.arange(self.num_channels - 1) < channel)[None, :, None], self._read(v), 0.0)
-      own = own + jnp.einsum("bje,jeh->bh", read, self.hidden_kernel[...][channel])
+      own = own + jnp.einsum("bje,jeh->bh", read, gathered(self.hidden_kernel[...])[channel])
     activated = jax.nn.gelu(own, approximate=False)
-    return activated @ self.output_kernel[...][channel] + self.output_bias[...][channel][None]
+    return spread(activated @ gathered(self.output_kernel[...])[channel] + self.output_bias[...][channel][None])
 
   def _read(self, v: Array) -> Array:
     """Returns the features of all channels but the last, [rows, channels - 1, channel_features]."""

@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.distributions import categorical
 from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
+from catgen.meshes import spread
 from catgen.models.diffusion.spec import Spec, predict
 from catgen.processes.levels import Span
 from catgen.processes.schedules import sampled, spans
@@ -99,7 +100,7 @@ def _run(
 ) -> Samples:
   """Runs the reverse chain from x_T; `constrain(log_p, x_t, span)` may replace the distribution of x_s."""
   _check(options, spec.process.num_classes)
-  moves = _moves(spec, options)
+  moves, x_last = _moves(spec, options), spread(x_last)
   last_number = len(moves.number) - 1
   frames = jnp.broadcast_to(x_last, (options.num_frames + 1, *x_last.shape))
 
@@ -111,7 +112,7 @@ def _run(
     if spec.literal_last_step:
       log_p = jnp.where(inputs.number == last_number, categorical.restrict(log_x0, options), log_p)
     log_p = constrain(log_p, x_t, span)
-    x_s = categorical.sample_each(fold_in(fold_in(keys, 1), inputs.number), log_p).astype(x_t.dtype)
+    x_s = spread(categorical.sample_each(fold_in(fold_in(keys, 1), inputs.number), log_p).astype(x_t.dtype))
     return (x_s, jax.lax.dynamic_update_index_in_dim(chain, x_s, inputs.frame, 0)), None
 
   (x, chain), _ = jax.lax.scan(move, (x_last, frames), jax.tree.map(jnp.asarray, moves))

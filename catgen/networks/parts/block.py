@@ -46,6 +46,6 @@ class Block(nnx.Module):
     mixed, cache = attention(modulated_norm(h, shift, scale))
     keys = conditions.keys
     branch_keys = (None, None) if keys is None else jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-    h = h + gate.astype(h.dtype) * dropout(branch_keys[0], mixed, self.dropout)
+    h = h + (gate * dropout(branch_keys[0], mixed, self.dropout)).astype(h.dtype)
     change = self.mlp(modulated_norm(h, mlp_shift, mlp_scale))
-    return h + mlp_gate.astype(h.dtype) * dropout(branch_keys[1], change, self.dropout), cache
+    return h + (mlp_gate * dropout(branch_keys[1], change, self.dropout)).astype(h.dtype), cache

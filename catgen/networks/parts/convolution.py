@@ -1,6 +1,6 @@
 """Convolutions over maps, in the initialization of PyTorch and so of the paper's code."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -12,33 +12,34 @@ from catgen.interfaces import InputError
 from catgen.kernels.convolution import convolve, double
 
 
-def convolution(
-  num_inputs: int,
-  num_outputs: int,
-  size: int = 3,
-  *,
-  stride: int = 1,
-  zeros: bool = False,
-  dtype: np.dtype | type = jnp.float32,
-  rngs: nnx.Rngs,
-) -> nnx.Conv:
-  """Returns a convolution of odd `size` over [batch, height, width, features], (size - 1) / 2 zeros at each border.
+class Convolution(nnx.Module):
+  """A convolution over [batch, height, width, features] of odd `size`, with (size - 1) / 2 zeros at each border.
 
   Kernel and bias are uniform within 1 / sqrt(fan in), or zero with `zeros`; the product is computed in `dtype`.
   """
-  pad = (size - 1) // 2
-  options = _start(size * size * num_inputs, zeros)
-  return nnx.Conv(
-    num_inputs,
-    num_outputs,
-    (size, size),
-    strides=stride,
-    padding=((pad, pad), (pad, pad)),
-    conv_general_dilated=convolve,
-    dtype=dtype,
-    rngs=rngs,
-    **options,
-  )
+
+  def __init__(
+    self,
+    num_inputs: int,
+    num_outputs: int,
+    size: int = 3,
+    *,
+    stride: int = 1,
+    zeros: bool = False,
+    dtype: np.dtype | type = jnp.float32,
+    rngs: nnx.Rngs,
+  ) -> None:
+    self.stride, self.dtype = stride, jnp.dtype(dtype)
+    draw = _uniform(size * size * num_inputs, zeros)
+    self.kernel = nnx.Param(draw(rngs.params(), (size, size, num_inputs, num_outputs)))
+    self.bias = nnx.Param(draw(rngs.params(), (num_outputs,)))
+
+  def __call__(
+    self, h: Float[Array, "batch height width inputs"]
+  ) -> Float[Array, "batch new_height new_width outputs"]:
+    """Returns features of every position, or with a stride of every so manieth, in `dtype`."""
+    made = convolve(h.astype(self.dtype), self.kernel[...], stride=self.stride)
+    return (made.astype(jnp.float32) + self.bias[...][None, None, None]).astype(self.dtype)
 
 
 class Doubling(nnx.Module):
@@ -46,15 +47,15 @@ class Doubling(nnx.Module):
 
   def __init__(self, num_features: int, *, dtype: np.dtype | type = jnp.float32, rngs: nnx.Rngs) -> None:
     # PyTorch takes the fan in of a transposed kernel from its outputs: equal here
-    start = _start(16 * num_features, False)
-    self.kernel = nnx.Param(start["kernel_init"](rngs.params(), (4, 4, num_features, num_features)))
-    self.bias = nnx.Param(start["bias_init"](rngs.params(), (num_features,)))
-    self.dtype = dtype
+    draw = _uniform(16 * num_features, False)
+    self.kernel = nnx.Param(draw(rngs.params(), (4, 4, num_features, num_features)))
+    self.bias = nnx.Param(draw(rngs.params(), (num_features,)))
+    self.dtype = jnp.dtype(dtype)
 
   def __call__(self, h: Float[Array, "batch height width features"]) -> Float[Array, "batch 2*height 2*width features"]:
     """Returns features of the map twice as high and wide, in `dtype`."""
-    doubled = double(h.astype(self.dtype), self.kernel[...].astype(self.dtype))
-    return doubled + self.bias[...].astype(self.dtype)[None, None, None]
+    doubled = double(h.astype(self.dtype), self.kernel[...])
+    return (doubled.astype(jnp.float32) + self.bias[...][None, None, None]).astype(self.dtype)
 
 
 def check_multiple(event_shape: tuple[int, ...], factor: int, network: str) -> None:
@@ -73,10 +74,6 @@ def blank_invalid(
   return h if valid is None else jnp.where(valid[..., None], h, jnp.zeros_like(h))
 
 
-def _start(fan_in: int, zeros: bool) -> dict[str, Any]:
+def _uniform(fan_in: int, zeros: bool) -> Callable[[Array, tuple[int, ...]], Array]:
   scale = 0.0 if zeros else fan_in**-0.5
-
-  def draw(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, **_: Any) -> Array:
-    return jax.random.uniform(key, shape, dtype, -1.0, 1.0) * scale
-
-  return {"kernel_init": draw, "bias_init": draw}
+  return lambda key, shape: jax.random.uniform(key, shape, jnp.float32, -1.0, 1.0) * scale

@@ -4,6 +4,8 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
+from catgen.meshes import gathered, spread
+
 
 class Embedding(nnx.Module):
   """A table with one row for each of `num_inputs` categories, drawn from N(0, 1) as in PyTorch's default."""
@@ -13,4 +15,4 @@ class Embedding(nnx.Module):
 
   def __call__(self, x: Int[Array, "*batch"]) -> Float[Array, "*batch width"]:
     """Returns the row of each category, in float32."""
-    return self.embedding[...][x]
+    return spread(gathered(self.embedding[...])[x])

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from catgen.keys import fold_in
+from catgen.meshes import spread
 from catgen.networks.conditions import Conditions
 from catgen.networks.parts.block import Block, Residual
 from catgen.networks.parts.self_attention import Cache
@@ -41,7 +42,7 @@ class Layers(nnx.Module):
     def apply(h: Array, layer: tuple[nnx.State, Array]) -> tuple[Array, None]:
       parameters, number = layer
       own = conditions._replace(keys=fold_in(conditions.keys, number))
-      return nnx.merge(graph, parameters)(h, angles, own), None
+      return spread(nnx.merge(graph, parameters)(spread(h, whole=True), angles, own), whole=True), None
 
     step: Callable = jax.checkpoint(apply) if self.remat else apply
     if self.scan_layers:

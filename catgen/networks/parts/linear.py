@@ -10,6 +10,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from catgen.kernels.product import product
+from catgen.meshes import spread
+
 Init = Literal["normal", "uniform", "constant", "zeros"]
 
 
@@ -42,11 +45,12 @@ class Linear(nnx.Module):
     self.bias = nnx.Param(_draw(bias_init, num_inputs)(rngs.params(), (num_outputs,))) if use_bias else None
 
   def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
-    """Returns the product in `dtype`."""
-    y = x.reshape(-1, x.shape[-1]).astype(self.dtype) @ self.kernel[...].astype(self.dtype)
+    """Returns the product in `dtype`; gradients of parameters are summed in float32, over examples and devices."""
+    rows = x.reshape(-1, x.shape[-1]).astype(self.dtype)
+    y = rows @ self.kernel[...] if self.dtype == jnp.float32 else product(rows, self.kernel[...])
     if self.bias is not None:
-      y = y + self.bias[...].astype(self.dtype)[None]
-    return y.reshape(*x.shape[:-1], -1)
+      y = (y.astype(jnp.float32) + self.bias[...][None]).astype(self.dtype)
+    return spread(y.reshape(*x.shape[:-1], -1))
 
 
 def _draw(init: Init, num_inputs: int) -> Callable[[Array, tuple[int, ...]], Array]:

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32
 
+from catgen.meshes import spread
+
 
 def layer_norm(h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
   """Returns (h - mean) / sqrt(variance + 1e-6) over features, without learned parameters, computed in float32."""
@@ -26,7 +28,7 @@ class Modulation(nnx.Module):
     """Returns the vectors in float32; one example stands for all without time."""
     vectors = self.bias[...][None]
     if self.kernel is not None and time is not None:
-      vectors = vectors + time @ self.kernel[...]
+      vectors = spread(vectors + time @ self.kernel[...])
     return jnp.split(vectors[:, None], self.count, axis=-1)
 
 

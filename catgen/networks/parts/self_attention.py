@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from catgen.kernels.attention import attend
 from catgen.kernels.convolution import convolve_sequence
+from catgen.meshes import spread_heads
 from catgen.networks.parts.linear import Linear
 from catgen.networks.parts.norm import rms_norm
 from catgen.networks.parts.rotary import rotate
@@ -58,11 +59,11 @@ class SelfAttention(nnx.Module):
 
   def project(self, h: Float[Array, "batch length width"], angles: Float[Array, "length half"]) -> tuple[Array, ...]:
     """Returns query, key and value, each [batch, length, heads, dim], the first two normalized and rotated."""
-    heads = (*h.shape[:2], self.sizes.num_heads, -1)
+    shape = (*h.shape[:2], self.sizes.num_heads, -1)
+    query, key, value = (spread_heads(part(h).reshape(shape)) for part in (self.query, self.key, self.value))
     cosine, sine = jnp.cos(angles), jnp.sin(angles)
-    query = rotate(rms_norm(self.query(h).reshape(heads), self.query_scale[...]), cosine, sine)
-    key = rotate(rms_norm(self.key(h).reshape(heads), self.key_scale[...]), cosine, sine)
-    return query, key, self.value(h).reshape(heads)
+    query = rotate(rms_norm(query, self.query_scale[...]), cosine, sine)
+    return query, rotate(rms_norm(key, self.key_scale[...]), cosine, sine), value
 
   def init_cache(self, batch_size: int, length: int) -> Cache:
     """Returns an empty cache for sequences of this length."""

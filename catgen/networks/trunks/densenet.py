@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Float32
 
 from catgen.keys import fold_in
 from catgen.networks.conditions import Conditions
-from catgen.networks.parts.convolution import blank_invalid, convolution
+from catgen.networks.parts.convolution import Convolution, blank_invalid
 from catgen.networks.parts.dropout import check_rate, dropout
 from catgen.networks.parts.linear import Linear
 from catgen.networks.parts.precision import compute_dtype
@@ -20,7 +20,7 @@ class DenseLayer(nnx.Module):
 
   def __init__(self, num_inputs: int, growth: int, *, dtype: np.dtype, rngs: nnx.Rngs) -> None:
     self.narrow = Linear(num_inputs, growth, init="uniform", dtype=dtype, rngs=rngs)
-    self.spread = convolution(growth, 2 * growth, dtype=dtype, rngs=rngs)
+    self.spread = Convolution(growth, 2 * growth, dtype=dtype, rngs=rngs)
 
   def __call__(self, h: Float[Array, "batch height width inputs"]) -> Float[Array, "batch height width growth"]:
     """Returns the new features."""
@@ -58,7 +58,7 @@ class DenseNet(nnx.Module):
   ) -> None:
     self.rate, self.dtype = check_rate(dropout), compute_dtype(dtype)
     self.num_inputs, self.num_outputs, self.head = width, width + num_layers * growth, None
-    first = convolution(width if ends.categorical else ends.num_inputs, width, dtype=self.dtype, rngs=rngs)
+    first = Convolution(width if ends.categorical else ends.num_inputs, width, dtype=self.dtype, rngs=rngs)
     self.read_in = None if ends.categorical else first
     self.first = first if ends.categorical else None
     widths = [width + i * growth for i in range(num_layers)]

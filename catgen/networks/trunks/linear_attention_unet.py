@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Float32, Key
 from catgen.interfaces import InputError
 from catgen.keys import fold_in
 from catgen.networks.conditions import Conditions
-from catgen.networks.parts.convolution import Doubling, blank_invalid, check_multiple, convolution
+from catgen.networks.parts.convolution import Convolution, Doubling, blank_invalid, check_multiple
 from catgen.networks.parts.dropout import check_rate, dropout
 from catgen.networks.parts.linear import Linear
 from catgen.networks.parts.precision import compute_dtype
@@ -35,7 +35,7 @@ class ConvNormMish(nnx.Module):
   """3 x 3 convolution, group norm of 8 groups, Mish."""
 
   def __init__(self, num_inputs: int, num_outputs: int, *, dtype: np.dtype, rngs: nnx.Rngs) -> None:
-    self.conv = convolution(num_inputs, num_outputs, dtype=dtype, rngs=rngs)
+    self.conv = Convolution(num_inputs, num_outputs, dtype=dtype, rngs=rngs)
     self.norm = nnx.GroupNorm(num_outputs, _GROUPS, epsilon=1e-5, use_fast_variance=False, dtype=dtype, rngs=rngs)
 
   def __call__(self, h: Float[Array, "batch height width inputs"]) -> Float[Array, "batch height width outputs"]:
@@ -53,7 +53,7 @@ class ResidualBlock(nnx.Module):
     self.time: Any = None if time_width is None else Linear(time_width, num_outputs, init="uniform", rngs=rngs)
     self.second = ConvNormMish(num_outputs, num_outputs, dtype=dtype, rngs=rngs)
     same = num_inputs == num_outputs
-    self.skip = None if same else convolution(num_inputs, num_outputs, 1, dtype=dtype, rngs=rngs)
+    self.skip = None if same else Convolution(num_inputs, num_outputs, 1, dtype=dtype, rngs=rngs)
 
   def __call__(
     self, h: Float[Array, "batch height width inputs"], time: Float[Array, "batch time_width"] | None
@@ -84,7 +84,7 @@ class LinearAttention(nnx.Module):
     key = jax.nn.softmax(key.astype(jnp.float32), axis=1).astype(h.dtype)
     context = jnp.einsum("blhd,blhe->bhde", key, value)
     mixed = jnp.einsum("bhde,blhd->blhe", context, query).reshape(*h.shape[:3], -1)
-    return h + self.output(mixed) * self.scale[...].astype(h.dtype)
+    return h + (self.output(mixed) * self.scale[...]).astype(h.dtype)
 
 
 class Stage(nnx.Module):
@@ -154,7 +154,7 @@ class LinearAttentionUNet(nnx.Module):
       self.time_hidden = Linear(width, 4 * width, init="uniform", rngs=rngs)
       self.time_output = Linear(4 * width, width, init="uniform", rngs=rngs)
     self.down = nnx.List([stage(before, after) for before, after in itertools.pairwise(widths)])
-    self.halve = nnx.List([convolution(w, w, stride=2, dtype=self.dtype, rngs=rngs) for w in widths[1:-1]])
+    self.halve = nnx.List([Convolution(w, w, stride=2, dtype=self.dtype, rngs=rngs) for w in widths[1:-1]])
     self.middle = stage(widths[-1], widths[-1])
     pairs = list(itertools.pairwise(widths))[:0:-1]
     self.up = nnx.List([stage(2 * after, before) for before, after in pairs])

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Float32, Key
 
 from catgen.keys import fold_in
 from catgen.networks.conditions import Conditions
-from catgen.networks.parts.convolution import blank_invalid, check_multiple, convolution
+from catgen.networks.parts.convolution import Convolution, blank_invalid, check_multiple
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.layers import Layers
 from catgen.networks.parts.linear import Init, Linear
@@ -33,9 +33,9 @@ class ConvBlock(nnx.Module):
   ) -> None:
     self.rate = rate
     self.first_modulation = Modulation(num_inputs, 2, time_width=time_width)
-    self.first = convolution(num_inputs, num_outputs, dtype=dtype, rngs=rngs)
+    self.first = Convolution(num_inputs, num_outputs, dtype=dtype, rngs=rngs)
     self.second_modulation = Modulation(num_outputs, 2, time_width=time_width)
-    self.second = convolution(num_outputs, num_outputs, zeros=True, dtype=dtype, rngs=rngs)
+    self.second = Convolution(num_outputs, num_outputs, zeros=True, dtype=dtype, rngs=rngs)
     same = num_inputs == num_outputs
     self.skip = None if same else Linear(num_inputs, num_outputs, use_bias=False, dtype=dtype, rngs=rngs)
 
@@ -141,7 +141,7 @@ class UNet(nnx.Module):
     """See `Trunk`; rows and columns are those of the finest level."""
     vector = None if conditions.time is None else self.time(conditions.time)
     h = _gathered(blank_invalid(h, conditions.valid).astype(self.dtype), self.patch)
-    h = self.patches(h) + self.places[...][None].astype(self.dtype)
+    h = (self.patches(h).astype(jnp.float32) + self.places[...][None]).astype(self.dtype)
     skips = []
     for level, blocks in enumerate(self.down):
       h = _through(blocks, h, vector, conditions.keys, 2 * level)

@@ -1,0 +1,95 @@
+"""Activations on a mesh of devices: the examples of a batch stay spread over its axes from layer to layer.
+
+A compiler that may choose splits activations as parameters are split, by features, and then gathers whole batches in
+every layer. So networks, flows, losses and samplers say where examples lie, by `spread`. Which mesh is meant a
+compiled function finds out from its arguments: see `on_mesh_of_arguments`.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
+
+from catgen.interfaces import InputError, PyTree
+
+BATCH_AXES = ("data", "fsdp")  # axes of a mesh over which examples are spread
+TENSOR_AXIS = "tensor"  # the axis over which heads and hidden features are
+
+
+def spread(tree: PyTree, axis: int = 0, *, whole: bool = False) -> PyTree:
+  """Returns arrays whose examples, along `axis`, are spread over the devices.
+
+  In a function of `on_mesh_of_arguments` the compiler is told so; elsewhere, on one device, and where the devices do
+  not divide the number of examples, this returns what it is given.
+
+  Args:
+    tree: arrays [..., batch, ...] and None; all have the batch along the same axis.
+    axis: the one of the examples, >= 0.
+    whole: devices that have the same examples have all of their features; False: what other axes do is left open.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if not _divides(mesh):
+    return tree
+  parts, others = num_parts(mesh), None if whole else PartitionSpec.UNCONSTRAINED
+
+  def constrained(x: jax.Array) -> jax.Array:
+    if x.shape[axis] % parts:
+      return x
+    layout: list[Any] = [others] * x.ndim
+    layout[axis] = BATCH_AXES
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*layout))
+
+  return jax.tree.map(constrained, tree)
+
+
+def spread_heads(x: jax.Array) -> jax.Array:
+  """Returns heads [batch, length, heads, dim], the examples spread as by `spread`, the heads over the tensor axis.
+
+  Raises:
+    InputError: the devices of that axis do not divide the heads.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  size = dict(mesh.shape).get(TENSOR_AXIS, 1)
+  if x.shape[2] % size:
+    raise InputError(f"num_heads {x.shape[2]} is no multiple of mesh.tensor {size}: change one of them")
+  if size == 1 or x.shape[0] % num_parts(mesh):
+    return spread(x)
+  return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES, None, TENSOR_AXIS, None))
+
+
+def gathered(x: jax.Array) -> jax.Array:
+  """Returns a parameter whole on every device: for those that are read by category, or at every step of a loop.
+
+  See `spread` for where it does nothing.
+  """
+  if not _divides(jax.sharding.get_abstract_mesh()):
+    return x
+  return jax.lax.with_sharding_constraint(x, PartitionSpec())
+
+
+def on_mesh_of_arguments(function: Callable) -> Callable:
+  """Returns a function for `jax.jit` within which `spread` means the mesh on which the arguments lie."""
+
+  @functools.wraps(function)
+  def call(*args: Any, **keywords: Any) -> Any:
+    meshes = (jax.typeof(leaf).sharding.mesh for leaf in jax.tree.leaves((args, keywords)))
+    mesh = next((mesh for mesh in meshes if _divides(mesh)), None)
+    if mesh is None:
+      return function(*args, **keywords)
+    with jax.sharding.use_abstract_mesh(mesh):
+      return function(*args, **keywords)
+
+  return call
+
+
+def num_parts(mesh: Mesh | AbstractMesh) -> int:
+  """Returns into how many parts the mesh divides a batch."""
+  return math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+
+
+def _divides(mesh: AbstractMesh) -> bool:
+  """Returns whether this is a mesh of `BATCH_AXES` with several devices."""
+  return mesh.size > 1 and all(axis in mesh.shape for axis in BATCH_AXES)
