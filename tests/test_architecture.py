@@ -191,7 +191,7 @@ def test_paths_go_through_the_files_layer(path):
 
 
 def test_the_files_of_runs_are_read_as_json_by_one_function():
-  """`files.from_json` refuses what is nested too deeply and numbers that are no counts; processes trust one another."""
+  """`files.from_json` refuses what is nested too deeply and numbers that are no counts."""
   users = {name_of(path) for path in CATGEN if re.search(r"\bjson\.loads?\((?!json\.dumps|distributed\.)", path.read_text())}
   of_users = ("data/tables.py", "data/tokens.py", "data/sets/text_table.py", "media/text_files.py")
   assert users <= {"catgen/files.py", *(f"catgen/{name}" for name in of_users)}
