@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 from catgen.batches import scored_positions
 from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree
 from catgen.keys import example_keys
-from catgen.meshes import on_mesh_of_arguments, spread
+from catgen.meshes import on_mesh_of_arguments, several_devices, spread
 
 Name = Literal["exact", "elbo", "full", "iwbo"]
 ESTIMATORS: tuple[Name, ...] = get_args(Name)
@@ -103,6 +103,8 @@ def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Dr
 
     if num_at_once == 1:
       return _without_sums(jax.tree.map(lambda leaf: leaf[None], one(draws[0])))
+    if several_devices():  # convolutions would be merged over draws and examples, and examples move for it
+      return _without_sums(jax.lax.map(one, draws))
     return _without_sums(jax.vmap(one)(draws))
 
   return jax.jit(on_mesh_of_arguments(step))
