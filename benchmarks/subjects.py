@@ -71,7 +71,7 @@ def _set_dtype(section: dict[str, Any], dtype: str) -> None:
 def random_source(shape: tuple[int, ...], num_classes: int, number: int = 1024) -> DataSource:
   """Returns uniformly drawn categories."""
   x = np.random.default_rng(0).integers(0, num_classes, (number, *shape), np.int32)
-  split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers))
+  split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers), whole=True)
   splits = {"train": split, "validation": split, "test": split}
   codec = integer_codec(num_classes, shape)
   return DataSource(EventSpec(shape, num_classes), splits, codec, "position", None, "random", "uniform categories")

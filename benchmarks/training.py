@@ -64,7 +64,7 @@ def describe(speed: Speed) -> str:
 def measure(name: str, made: Experiment, steps: int) -> list:
   """Returns a row of the table."""
   batch = place(made.example, made.mesh)
-  cost = dry_run.describe(made.train_step, made.target, batch, made.key)
+  cost = dry_run.describe(made.train_step.trace(made.target, batch, made.key), made.target.params, made.target, batch)
   state = made.init()
   started = time.perf_counter()
   state, _ = jax.block_until_ready(made.train_step(state, batch, made.key, 0))

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
-from catgen.interfaces import Batch, HostOrDevice, InputError
+from catgen.interfaces import Batch, EventSpec, HostOrDevice, InputError
 
 
 def batch_of(
@@ -38,6 +38,13 @@ def concatenate(batches: Iterable[Batch]) -> Batch:
 def scored_positions(batch: Batch) -> Bool[HostOrDevice, "batch *event"]:
   """Returns which positions the likelihood counts: the valid ones, less those that are context only."""
   return batch.valid if batch.scored is None else batch.valid & batch.scored
+
+
+def seen(
+  event: EventSpec, valid: Bool[HostOrDevice, "batch *event"] | None
+) -> Bool[HostOrDevice, "batch *event"] | None:
+  """Returns which positions a network sees, None = all: of examples that are not there too, if others are whole."""
+  return None if event.whole else valid
 
 
 def refuse_scored(batch: Batch, family: str) -> None:

@@ -1,21 +1,27 @@
-"""Files of a run: written whole or not at all."""
+"""Files of runs and of users, on a disk or in an object store: read, and written whole or not at all."""
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import pathlib
+import shutil
 import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
+from catgen import remote
+from catgen.cache import cache
 from catgen.interfaces import InputError
+from catgen.paths import Path, join, name_of, parent_of
 
-Path = str | os.PathLike[str]
 _DIGITS = 19  # of a whole number of 63 bits
+_TRIES = 100
+_AHEAD = 64  # files of a store that are fetched at the same time
 DAMAGED_ARRAYS = (  # what NumPy and zipfile raise for files that are damaged or hold something else
   ValueError,
   OSError,
@@ -34,15 +40,62 @@ DAMAGED_ARRAYS = (  # what NumPy and zipfile raise for files that are damaged or
 _STREAMS: dict[Path, int] = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
 
 
+def read_bytes(path: Path) -> bytes:
+  """Returns the content of a file. Raises OSError where it cannot be read."""
+  return remote.read(os.fspath(path)) if remote.is_remote(path) else pathlib.Path(path).read_bytes()
+
+
+def read_each(paths: Sequence[str]) -> Iterator[bytes]:
+  """Yields the contents of files; from a store some at the same time, ahead of their use."""
+  for start in range(0, len(paths), _AHEAD):
+    some = paths[start : start + _AHEAD]
+    yield from remote.read_all(some) if remote.is_remote(some[0]) else map(read_bytes, some)
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[IO[bytes]]:
+  """Gives a file, opened for bytes to be read in order. Raises OSError where it cannot be read."""
+  with remote.opened(os.fspath(path)) if remote.is_remote(path) else open(path, "rb") as file:
+    yield file
+
+
+@contextlib.contextmanager
+def on_disk(path: Path) -> Iterator[str]:
+  """Gives the path of a file that can be memory-mapped: of itself, or of a copy in the cache, removed after the block.
+
+  A map that was made in the block stays readable after it. Raises OSError where the file cannot be read or copied.
+  """
+  if not remote.is_remote(path):
+    yield os.fspath(path)
+    return
+  with cache() as folder:
+    place = os.path.join(folder, name_of(path))
+    with remote.opened(os.fspath(path)) as file, open(place, "wb") as copy:
+      shutil.copyfileobj(file, copy, 2**24)
+    yield place
+
+
+def remove(path: Path) -> None:
+  """Removes a file, if there is one. Raises OSError where that fails."""
+  if remote.is_remote(path):
+    remote.remove(os.fspath(path))
+  else:
+    pathlib.Path(path).unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, remedy: str = "free space or choose another work directory") -> Iterator[IO[bytes]]:
   """Gives a file beside `path`, for bytes, that takes its place, whole and on disk, when the block has ended well.
 
-  A block that raises leaves what was there before, and nothing else.
+  A block that raises leaves what was there before, and nothing else. To a store it is sent whole.
 
   Raises:
     InputError: it cannot be written, with the reason and the remedy.
   """
+  if remote.is_remote(path):
+    with _sent(path, remedy) as content:
+      yield content
+    return
   path = pathlib.Path(path)
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   try:
@@ -58,6 +111,34 @@ def replacing(path: Path, *, remedy: str = "free space or choose another work di
     if isinstance(error, OSError):
       raise write_error(path, error, remedy=remedy) from error
     raise
+
+
+class _Named(io.BytesIO):
+  """Bytes in memory whose name's ending says, as that of a file, what a picture is."""
+
+  def __init__(self, name: str):
+    super().__init__()
+    self.name = name
+
+
+@contextlib.contextmanager
+def _sent(path: Path, remedy: str) -> Iterator[IO[bytes]]:
+  content = _Named(name_of(path))
+  yield content
+  try:
+    remote.write(os.fspath(path), content.getvalue())
+  except OSError as error:
+    raise write_error(path, error, remedy=remedy) from error
+
+
+@contextlib.contextmanager
+def drawn(path: Path) -> Iterator[str | IO[bytes]]:
+  """Gives what a library draws a picture to: a local path as it is, or for a store a file, sent when the block ends."""
+  if remote.is_remote(path):
+    with _sent(path, "choose another work directory") as content:
+      yield content
+  else:
+    yield os.fspath(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -115,8 +196,36 @@ def alone(folder: Path) -> Iterator[None]:
     os.close(place)
 
 
+def rewrite(path: Path, make: Callable[[], bytes]) -> None:
+  """Replaces a file by what `make` makes, which reads it: of several processes that do so none undoes another's work.
+
+  Raises:
+    InputError: it cannot be written, with the reason.
+  """
+  if not remote.is_remote(path):
+    with alone(parent_of(path)):
+      content = make()
+      with replacing(path) as file:
+        file.write(content)
+    return
+  try:
+    for _ in range(_TRIES):
+      before = remote.version(os.fspath(path))
+      if remote.replace(os.fspath(path), make(), None if before is None else before.mark) is not None:
+        return
+    raise OSError(f"it was changed by others {_TRIES} times while it was read")
+  except OSError as error:
+    raise write_error(path, error) from error
+
+
 def check_folder(folder: Path, *, remedy: str) -> None:
   """Raises InputError where no file can be written into a folder, which is made where there is none."""
+  if remote.is_remote(folder):
+    try:
+      remote.clock(join(folder, ".probe"))
+    except OSError as error:
+      raise write_error(folder, error, remedy=remedy) from error
+    return
   path = pathlib.Path(folder)
   probe = path / f".probe.{os.getpid()}.tmp"
   try:
@@ -140,6 +249,10 @@ def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[
   Raises:
     InputError: it cannot be written, with the reason and the remedy.
   """
+  if remote.is_remote(path):
+    with _sent(path, remedy) as content:
+      yield content
+    return
   place = os.path.expanduser(path)
   try:
     with open(os.dup(_STREAMS[place]) if place in _STREAMS else place, "wb") as file:
@@ -152,6 +265,8 @@ def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[
 
 def is_stream(path: Path, number: int | None = None) -> bool:
   """Returns whether a path is a standard stream, the one of that number if given, or else any device or pipe."""
+  if remote.is_remote(path):
+    return False
   place = os.path.expanduser(path)
   if number is not None:
     return _STREAMS.get(place) == number
@@ -165,6 +280,9 @@ def check_writable(path: Path | None, *, remedy: str = "choose another --output"
   yet. A pipe is not opened, since its reader would take the end of this for the end of everything.
   """
   if path is None:
+    return
+  if remote.is_remote(path):
+    check_folder(parent_of(path), remedy=remedy)
     return
   place = os.path.expanduser(path)
   if is_stream(place) and os.access(place, os.W_OK):

@@ -29,6 +29,9 @@ class EventSpec(NamedTuple):
   num_classes: int  # K; data are integers in [0, K)
   given: tuple[int, ...] = ()  # categories of each attribute that may condition an example; one more means "not given"
   ignores: bool = False  # any position may be invalid, as an ignored label is; False: only padding at the end
+  # a model only ever meets examples all of whose positions are valid, or none: it is compiled without any mask. What
+  # training and evaluation know of their data; a model of examples that users type does not know it
+  whole: bool = False
 
 
 class Batch(NamedTuple):
@@ -279,6 +282,7 @@ class Split(NamedTuple):
   # position p. None = separate records, which have no neighbors
   stride: int | None = None
   given: tuple[int, ...] = ()  # as `EventSpec.given`, so that padding can say "not given"
+  whole: bool = False  # every position of every example and crop is valid
 
 
 class Legend(NamedTuple):

@@ -19,7 +19,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code: 1 where a claim does not hold."""
-  return cli.main(__doc__, words, Command(check.check, check.describe, operator.attrgetter("exit_code")))
+  return cli.main(__doc__, words, Command(check.check, check.describe, operator.attrgetter("exit_code"), devices=True))
 
 
 if __name__ == "__main__":

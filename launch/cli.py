@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from catgen.config.arguments import help_text, split_overrides
+from catgen.config.arguments import Argument, help_text, split_overrides
 from catgen.interfaces import InputError
 from catgen.reporting.progress import open_progress
-from catgen.reporting.terminal import has_color, one_line, say, voice
+from catgen.reporting.terminal import has_color, one_line, say, settled, voice
 from catgen.runs.command import Command, arguments, perform
 
 from .parsing import parse
@@ -21,10 +21,13 @@ def main(description: str | None, words: Sequence[str] | None, *commands: Comman
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
   logging.set_verbosity(logging.ERROR)
   warnings.filterwarnings("ignore", category=DeprecationWarning)
-  known, given = arguments(commands), sys.argv[1:] if words is None else words
+  return settled(_main(description or "", sys.argv[1:] if words is None else words, arguments(commands), commands))
+
+
+def _main(description: str, given: Sequence[str], known: Sequence[Argument], commands: tuple[Command, ...]) -> int:
   try:
     if {"--help", "-help", "-h"} & set(given):
-      say(help_text(description or "", known))
+      say(help_text(description, known))
       return 0
     plain, overrides = split_overrides(given, "config")
     values = parse(known, plain)

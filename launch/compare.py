@@ -19,7 +19,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(__doc__, words, Command(compare.compare, compare.describe))
+  return cli.main(__doc__, words, Command(compare.compare, compare.describe, devices=True))
 
 
 if __name__ == "__main__":

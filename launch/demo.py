@@ -17,7 +17,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code, that of training."""
-  tour = Command(demo.demo, demo.describe, operator.attrgetter("exit_code"), config="quickstart")
+  tour = Command(demo.demo, demo.describe, operator.attrgetter("exit_code"), config="quickstart", devices=True)
   return cli.main(__doc__, words, tour)
 
 

@@ -20,8 +20,8 @@ from . import cli
 
 _SCORE = "corrupt held-out examples and count what both methods repair and break"
 COMMANDS = (
-  Command(correct.correct, correct.describe),
-  Command(correct.score_corrections, correct.describe_scores, flag="score", help=_SCORE),
+  Command(correct.correct, correct.describe, devices=True),
+  Command(correct.score_corrections, correct.describe_scores, flag="score", help=_SCORE, devices=True),
 )
 
 

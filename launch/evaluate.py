@@ -25,9 +25,13 @@ def main(words: Sequence[str] | None = None) -> int:
   return cli.main(
     __doc__,
     words,
-    Command(evaluate.evaluate, evaluate.describe),
+    Command(evaluate.evaluate, evaluate.describe, devices=True),
     Command(
-      evaluate.watch, evaluate.describe_watched, flag="watch", help="evaluate each checkpoint until the run is finished"
+      evaluate.watch,
+      evaluate.describe_watched,
+      flag="watch",
+      help="evaluate each checkpoint until the run is finished",
+      devices=True,
     ),
   )
 

@@ -23,7 +23,9 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(__doc__, words, Command(infill.infill, infill.describe, operator.attrgetter("exit_code")))
+  return cli.main(
+    __doc__, words, Command(infill.infill, infill.describe, operator.attrgetter("exit_code"), devices=True)
+  )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from catgen.reporting.terminal import say
+from catgen.reporting.terminal import say, settled
 
 COMMANDS = (
   "train", "fork", "ls", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "compare", "check",
@@ -22,7 +22,7 @@ def main(words: Sequence[str] | None = None) -> int:
   if name in ("--help", "-h", "help"):
     lines = (f"  {name:<12}{summary(name)}" for name in COMMANDS)
     say("\n".join(["catgen COMMAND --flag=value ...; catgen COMMAND --help says more\n", *lines]))
-    return 0
+    return settled(0)
   say(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}", sys.stderr)
   return 2
 

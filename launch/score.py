@@ -21,7 +21,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(__doc__, words, Command(score.score, score.describe))
+  return cli.main(__doc__, words, Command(score.score, score.describe, devices=True))
 
 
 if __name__ == "__main__":

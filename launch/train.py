@@ -3,6 +3,7 @@
   python -m launch.train --config=quickstart --workdir=runs/quickstart
   python -m launch.train --config=text_file --workdir=runs/mine --config.data.path=mine.txt
   python -m launch.train --config=paper/text8_multinomial --dry_run --compile_step
+  python -m launch.train --config=paper/text8_multinomial --dry_run --topology=tpu:v5e:2x2
 
 The same command goes on where a run was stopped. Several machines: the same command on each with --coordinator,
 --process_id and --num_processes, or none of them on clusters that JAX detects.
@@ -23,12 +24,14 @@ def main(words: Sequence[str] | None = None) -> int:
   return cli.main(
     __doc__,
     words,
-    Command(train.join_and_train, train.describe, operator.attrgetter("exit_code")),
+    Command(train.train, train.describe, operator.attrgetter("exit_code"), devices=True, comfort=train.comfort),
     Command(
       dry_run.dry_run,
       dry_run.describe,
+      operator.attrgetter("exit_code"),
       flag="dry_run",
       help="print parameters, operations and bytes of a step, and train nothing",
+      devices=True,
     ),
   )
 

@@ -12,10 +12,9 @@ FILES = sorted(path for folder in ("catgen", "launch", "configs") for path in (R
 CATGEN = [path for path in FILES if path.is_relative_to(ROOT / "catgen")]
 LAUNCH = [path for path in FILES if path.is_relative_to(ROOT / "launch")]
 
-CORE = {
-  f"catgen.{name}"
-  for name in ("interfaces", "batches", "bounds", "events", "given", "keys", "meshes", "trees", "files", "kinds")
-}
+FILES_LAYER = ("files", "paths", "cache", "remote")
+WORDS = ("interfaces", "batches", "bounds", "events", "given", "keys", "meshes", "trees", "kinds", *FILES_LAYER)
+CORE = {f"catgen.{name}" for name in WORDS}
 PURE = {*CORE, "catgen.distributions", "catgen.kernels"}
 MODULES = {*PURE, "catgen.bijections", "catgen.surjections", "catgen.processes", "catgen.networks", "catgen.flows"}
 NAMELESS = {*CORE, "catgen.data", "catgen.training", "catgen.evaluation", "catgen.reporting"}
@@ -40,7 +39,8 @@ ALLOWED = {  # what a folder may import of catgen, besides itself
 DOORS = {
   "flax": ("catgen/networks/", "catgen/flows/", "catgen/models/"),
   "optax": ("catgen/training/optimizer.py", "catgen/training/step.py", "catgen/training/state.py"),
-  "orbax": ("catgen/training/checkpoint.py",),
+  "orbax": ("catgen/training/checkpoint.py", "catgen/training/stored.py", "catgen/training/managers.py"),
+  "fsspec": ("catgen/remote.py",),
   "grain": ("catgen/data/",),
   "tensorflow_datasets": ("catgen/data/",),
   "ml_collections": ("catgen/config/", "configs/"),
@@ -49,6 +49,28 @@ DOORS = {
   "PIL": ("catgen/reporting/", "catgen/media/", "catgen/data/label_images.py"),
   "tensorboardX": ("catgen/reporting/",),
 }
+# What is on a disk by its nature, or does there, behind a test for URLs, what no store has: locks, appending, maps.
+LOCAL = (
+  *(f"catgen/{name}.py" for name in FILES_LAYER),
+  "catgen/runs/lock.py",  # flock
+  "catgen/runs/owners.py",  # /proc
+  "catgen/training/managers.py",  # the probe of a disk, which tests refuse
+  "catgen/training/staging.py",  # the cache
+  "catgen/reporting/writers.py",  # appends
+  "catgen/reporting/terminal.py",  # standard streams
+  "catgen/reporting/drawing.py",  # fonts
+  "catgen/evaluation/results.py",  # the source tree's git commit
+  "catgen/config/files.py",  # configurations are Python
+  "catgen/data/reading.py",  # memory maps, pipes
+  "catgen/data/map_folders.py",  # links of folders
+  "catgen/data/sets/stdlib_docs.py",  # Python's own files
+  "catgen/data/sets/cityscapes/",  # what TFDS keeps
+  "catgen/data/sets/wikipedia/",
+)
+BY_HAND = re.compile(
+  r"\bos\.(path\b|replace|rename|remove|unlink|makedirs|mkdir|listdir|scandir|walk|stat|open|access)\b"
+  r"|\bshutil\.|\bpathlib\.|\bglob\.i?glob\(|(?<![\w.])(?<!def )open\("
+)
 # One home per idea: what must not be written again -> the files that may.
 HOMES = {
   r"vmap\(jax\.random\.fold_in": ("catgen/keys.py",),  # keys of examples
@@ -156,6 +178,21 @@ def test_public_things_are_documented(path):
 def test_an_idea_has_one_home(pattern, homes):
   users = [name_of(path) for path in [*CATGEN, *LAUNCH] if re.search(pattern, path.read_text())]
   assert not [user for user in users if not user.startswith(homes or ("nowhere",))]
+
+
+@pytest.mark.parametrize("path", CATGEN, ids=name_of)
+def test_paths_go_through_the_files_layer(path):
+  """So that a run and its data may lie in an object store: see catgen/paths.py and catgen/files.py."""
+  if not name_of(path).startswith(LOCAL):
+    found = [line for line in path.read_text().splitlines() if BY_HAND.search(line)]
+    assert not found
+
+
+def test_the_files_of_runs_are_read_as_json_by_one_function():
+  """`files.from_json` refuses what is nested too deeply and numbers that are no counts."""
+  users = {name_of(path) for path in CATGEN if re.search(r"\bjson\.loads?\((?!json\.dumps)", path.read_text())}
+  of_users = ("data/tables.py", "data/tokens.py", "data/sets/text_table.py", "media/text_files.py")
+  assert users <= {"catgen/files.py", *(f"catgen/{name}" for name in of_users)}
 
 
 def test_nothing_is_asked_for_its_attributes():

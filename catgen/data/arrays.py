@@ -214,7 +214,7 @@ def _split_streams(
     parts, streams = stream_splits(
       array, length, whole if name else splits, "values", read=lambda stored: to_batch(stored, hashed.meaning)
     )
-    found |= parts
+    found |= {part: split._replace(whole=not hashed.meaning.ignore) for part, split in parts.items()}
     values |= {part: map(hashed.integers, blocks(stream)) for part, stream in streams.items()}
   return found, values
 
@@ -236,7 +236,7 @@ def _split_records(
   parts = {}
   for name, chosen in numbers.items():
     read = _reader(arrays[name], chosen, hashed.meaning, None if labels is None else labels[name])
-    parts[name] = record_split(len(chosen), read, sizes)
+    parts[name] = record_split(len(chosen), read, sizes, whole=not hashed.meaning.ignore)
   gathered: dict[str, Iterator[np.ndarray]] = {
     name: map(hashed.integers, _gather(arrays[name], chosen)) for name, chosen in numbers.items()
   }

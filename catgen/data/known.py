@@ -76,7 +76,7 @@ def stand_in(known: Known, name: str) -> DataSource:
 
   return DataSource(
     event=event,
-    splits={"train": Split(_EXAMPLES, read, _EXAMPLES, read)},
+    splits={"train": Split(_EXAMPLES, read, _EXAMPLES, read, whole=not event.ignores)},
     codec=integer_codec(event.num_classes, event.shape),
     position=known.position,
     bytes_per_position=None,

@@ -6,10 +6,12 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+from catgen import remote
 from catgen.data.labels import ALIASES, Labels, numbered
 from catgen.data.splits import NAMES
 from catgen.data.tables import read_table
 from catgen.interfaces import InputError
+from catgen.paths import inside, join, name_of, parent_of, sizes_below
 
 
 def find_files(folder: str, pattern: str, *, links: bool = True) -> dict[str, list[str]]:
@@ -24,23 +26,32 @@ def find_files(folder: str, pattern: str, *, links: bool = True) -> dict[str, li
     InputError: there are none, a folder cannot be read, or some files lie in no split.
   """
   found = {}
-  for place, files in _folders(folder, links):
+  for place, files in _stored(folder) if remote.is_remote(folder) else _folders(folder, links):
     for name in fnmatch.filter(files, pattern):
-      inside = os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
       if not name.startswith("."):
-        found[inside] = os.path.join(place, name)
+        found[inside(join(place, name), folder)] = join(place, name)
   if not found:
     raise InputError(f"{folder} holds no files {pattern}, at any depth; correct the path or pattern")
   splits: dict[str, list[str]] = {}
-  for inside in sorted(found):
-    top = inside.split("/")[0]
+  for name in sorted(found):
+    top = name.split("/")[0]
     top = ALIASES.get(top, top)
-    splits.setdefault(top if "/" in inside and top in NAMES else "", []).append(found[inside])
+    splits.setdefault(top if "/" in name and top in NAMES else "", []).append(found[name])
   if "" in splits and len(splits) > 1:
     raise InputError(
       f"{folder} has folders called like splits, and files outside them ({splits[''][0]}); move these into one of them"
     )
   return {name: splits[name] for name in ("", *NAMES) if name in splits}
+
+
+def _stored(folder: str) -> Iterator[tuple[str, list[str]]]:
+  """Yields the files below a folder of a store, each with the folder that it lies in."""
+  try:
+    names = list(sizes_below(folder))
+  except OSError as error:
+    raise InputError(f"{folder} cannot be read ({error}); check its permissions") from error
+  for path in (join(folder, name) for name in names):
+    yield parent_of(path), [name_of(path)]
 
 
 def _folders(folder: str, links: bool, above: tuple[str, ...] = ()) -> Iterator[tuple[str, list[str]]]:
@@ -64,10 +75,10 @@ def labels_of_files(folder: str, files: dict[str, list[str]], labels: str) -> La
   if labels == "folder":
 
     def label(file: str) -> str:
-      inside = os.path.relpath(os.path.dirname(file), folder).replace(os.sep, "/")
-      if inside == "." or ("" not in files and inside in (*NAMES, *ALIASES)):
+      place = inside(file, folder).rpartition("/")[0]
+      if not place or ("" not in files and place in (*NAMES, *ALIASES)):
         raise InputError(f'{file} lies in no folder that could be its label; move it into one, or do not say "folder"')
-      return os.path.basename(inside)
+      return name_of(place)
 
   else:
     table: dict[str, Any] = {}
@@ -76,10 +87,10 @@ def labels_of_files(folder: str, files: dict[str, list[str]], labels: str) -> La
         raise InputError(f"{labels} gives {name!r} two labels, {table[_name(name)]!r} and {each!r}; keep one")
 
     def label(file: str) -> str:
-      inside = _name(os.path.relpath(file, folder).replace(os.sep, "/"))
-      found = table.get(inside, table.get(os.path.basename(inside)))
+      place = _name(inside(file, folder))
+      found = table.get(place, table.get(name_of(place)))
       if found is None:
-        raise InputError(f"{labels} has no label of {inside}; add it, an empty one where there is none")
+        raise InputError(f"{labels} has no label of {place}; add it, an empty one where there is none")
       return str(found).strip()
 
   return numbered("label", {name: [label(file) for file in found] for name, found in files.items()})

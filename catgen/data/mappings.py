@@ -1,6 +1,5 @@
 """Mappings as people write them: which category a label id or a color becomes, and which have none."""
 
-import os
 import re
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ from catgen.data.label_ids import MOST_CATEGORIES
 from catgen.data.label_images import color_code
 from catgen.data.tables import Row, read_rows
 from catgen.interfaces import InputError
+from catgen.paths import ending_of
 
 IGNORED = -1  # in place of a category: the position is not valid
 _IGNORE, _OTHER = "ignore", "other"  # in place of a category, and of an id
@@ -52,7 +52,7 @@ class _Color(int):
 
 def _rows(mapping: str) -> list[Row]:
   """Returns ids and categories, two cells each."""
-  kind = os.path.splitext(mapping)[1].lower()
+  kind = ending_of(mapping)
   if kind not in tables.KINDS:
     rows = [Row(f"entry {pair!r}", tuple(pair.split(":"))) for pair in mapping.replace(",", " ").split()]
     for row in rows:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from catgen.files import DAMAGED_ARRAYS
+from catgen.files import DAMAGED_ARRAYS, on_disk, reading
 from catgen.interfaces import InputError
+from catgen.paths import size_of
 
 
 def read_arrays(
@@ -24,14 +25,14 @@ def read_arrays(
     InputError: the file cannot be read, is no such file, needs Python objects, or unpacks to more than its directory
       says or than this machine's memory holds.
   """
-  with _reading(path):
-    _check_size(path)
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
+  with _reading(path), on_disk(path) as place:
+    _check_size(place)
+    found = np.load(place, mmap_mode="r", allow_pickle=False)
     if isinstance(found, np.ndarray):
       return found
     with found:
       names = [name for name in found.files if wanted(name)]
-      _check_sizes(path, names)
+      _check_sizes(place, names, path)
       return {name: found[name] for name in names}
 
 
@@ -43,10 +44,10 @@ def memory_bytes() -> int | None:
     return None
 
 
-def _check_sizes(path: str, names: list[str]) -> None:
+def _check_sizes(place: str, names: list[str], path: str) -> None:
   """Raises an error where the headers of arrays promise more than is there, or than memory holds."""
   total, memory = 0, memory_bytes()
-  with zipfile.ZipFile(path) as archive:
+  with zipfile.ZipFile(place) as archive:
     for name in names:
       member = archive.getinfo(name if name in archive.namelist() else f"{name}.npy")
       with archive.open(member) as file:
@@ -59,12 +60,12 @@ def _check_sizes(path: str, names: list[str]) -> None:
     )
 
 
-def _check_size(path: str) -> None:
+def _check_size(place: str) -> None:
   """Raises ValueError where the header of a .npy file promises more than is there."""
-  with open(path, "rb") as file:
+  with reading(place) as file:
     if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
       file.seek(0)
-      _check_header(file, os.path.getsize(path))
+      _check_header(file, size_of(place))
 
 
 def _check_header(file: Any, size: int) -> None:

@@ -63,7 +63,7 @@ def _split(render: Render, name: str, count: int) -> Split:
   def read(numbers: Int[np.ndarray, "n"]) -> Batch:
     return batch_of(render(numbers + _start(name)).astype(np.int32), index=numbers)
 
-  return record_split(count, read)
+  return record_split(count, read, whole=True)
 
 
 def _start(name: str) -> int:

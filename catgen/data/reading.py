@@ -6,6 +6,7 @@ becomes UTF-8 once, when it is opened.
 
 import bz2
 import codecs
+import contextlib
 import errno
 import gzip
 import lzma
@@ -13,16 +14,19 @@ import os
 import stat
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8
 
+from catgen import remote
 from catgen.data.codecs import NUM_CODE_POINTS, code_points
 from catgen.data.encodings import LONGEST_MARK, encoding_of, in_utf8, unmarked_utf16
 from catgen.data.splits import BLOCK, blocks
+from catgen.files import read_each, reading
 from catgen.interfaces import InputError
+from catgen.paths import ending_of, exists, expanded, is_file, is_folder, parent_of, size_of
 
 LARGEST_IN_MEMORY = 2**28  # bytes of what is unpacked or decoded; more of them go to a temporary file
 MOST_UNPACKED = 200  # a larger file than that which unpacks to more than so many times its size is refused
@@ -45,20 +49,21 @@ class FileBytes(NamedTuple):
 def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
   """Returns the first `max_bytes` bytes of `path`, or all.
 
-  A plain file is memory-mapped; .gz, .xz and .bz2 are unpacked, into a temporary file where they are large.
+  A plain file is memory-mapped; .gz, .xz and .bz2 are unpacked, and the files of a store fetched, into a temporary file
+  where they are large.
   Raises InputError for a path that is missing, a folder, a pipe, unreadable, empty, or a packed file that is damaged.
   """
   path = existing_file(path)
   if max_bytes is not None and max_bytes < 1:
     raise InputError(f"max_bytes is {max_bytes}; it must be at least 1, or None for the whole file")
-  opener = _OPENERS.get(os.path.splitext(path)[1].lower())
+  opener = _OPENERS.get(ending_of(path))
   try:
-    if opener is not None:
-      with opener(path, "rb") as packed:
-        data = kept(_unpacked(path, packed, max_bytes))
+    if opener is not None or remote.is_remote(path):
+      with reading(path) as file, opener(file, "rb") if opener else contextlib.nullcontext(file) as content:
+        data = kept(_unpacked(path, content, max_bytes))
     else:
       # asarray: a plain view of the map, whose slices cost less than those of np.memmap
-      data = np.asarray(np.memmap(path, np.uint8, "r")) if os.path.getsize(path) else np.zeros(0, np.uint8)
+      data = np.asarray(np.memmap(path, np.uint8, "r")) if size_of(path) else np.zeros(0, np.uint8)
   except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
     raise InputError(f"{path} is truncated or damaged ({error}); fetch or pack it again") from error
   except OSError as error:
@@ -72,8 +77,8 @@ def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
 
 
 def _unpacked(path: str, packed: Any, max_bytes: int | None) -> Iterator[bytes]:
-  """Yields the content of a packed file in blocks, as far as a byte beyond `max_bytes`."""
-  size, packed_size = 0, os.path.getsize(path)
+  """Yields the content of a packed file, or one of a store, in blocks, as far as a byte beyond `max_bytes`."""
+  size, packed_size = 0, size_of(path)
   while wanted := BLOCK if max_bytes is None else min(BLOCK, max_bytes + 1 - size):
     block = packed.read(wanted)
     if not block:
@@ -140,18 +145,22 @@ def as_utf8(file: FileBytes, encoding: str = "utf-8") -> FileBytes:
   return FileBytes(file.path, data, file.complete)
 
 
-def read_text(path: str, encoding: str = "utf-8") -> str:
-  """Returns all the text of a file, or of a pipe: of a table, or what a command is handed. Raises as `open_text`."""
-  expanded = os.path.expanduser(path)
-  if os.path.exists(expanded) and stat.S_ISFIFO(os.stat(expanded).st_mode):
-    with open(expanded, "rb") as pipe:
+def read_text(path: str, encoding: str = "utf-8", *, remedy: str = "save it as UTF-8") -> str:
+  """Returns all the text of a file, or of a pipe: of a table, or what a command is handed.
+
+  Raises:
+    InputError: see `open_text`; with the remedy where it is in another encoding.
+  """
+  place = os.path.expanduser(path)
+  if os.path.exists(place) and stat.S_ISFIFO(os.stat(place).st_mode):
+    with open(place, "rb") as pipe:
       data = pipe.read(LARGEST_IN_MEMORY + 1)
     if not 0 < len(data) <= LARGEST_IN_MEMORY:
       raise InputError(f"{path} is a pipe of nothing, or of more than {LARGEST_IN_MEMORY:,} bytes; name a file")
     file = FileBytes(path, np.frombuffer(data, np.uint8), True)
   else:
     file = open_bytes(path)
-  return "".join(decoded(as_utf8(file, encoding), "save it as UTF-8"))
+  return "".join(decoded(as_utf8(file, encoding), remedy))
 
 
 def lines_of(file: FileBytes) -> Iterator[str]:
@@ -167,16 +176,31 @@ def lines_of(file: FileBytes) -> Iterator[str]:
     yield "".join(begun)
 
 
+def contents(paths: Sequence[str]) -> Iterator[bytes]:
+  """Yields the contents of files, those of a store fetched ahead. Raises as `open_bytes` does."""
+  if not remote.is_remote(paths[0]):
+    yield from (open_bytes(path).data.tobytes() for path in paths)
+    return
+  try:
+    yield from read_each(paths)
+  except OSError as error:
+    raise InputError(
+      f"{parent_of(paths[0])} cannot be read ({error}); check the files and their permissions"
+    ) from error
+
+
 def existing_file(path: str) -> str:
   """Returns `path` with ~ expanded; raises InputError where it is no file: a folder, a pipe, a device."""
   if not path:
     raise InputError("the path of a file is empty; name a file")
-  path = os.path.expanduser(path)
-  if os.path.isdir(path):
+  path = expanded(path)
+  if remote.is_remote(path) and is_file(path):
+    return path
+  if is_folder(path):
     raise InputError(f"{path} is a folder; name a file in it")
-  if not os.path.exists(path):
+  if not exists(path):
     raise InputError(f"{path} does not exist; correct the path")
-  if not os.path.isfile(path):
+  if not is_file(path):
     raise InputError(f"{path} is a pipe or a device, which cannot be read again; write what comes from it to a file")
   return path
 

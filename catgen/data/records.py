@@ -93,7 +93,8 @@ def record_source(
   for name, members in chosen.items():
     own = None if labels is None else labels[members]
     taken = _Examples(*(field[members] for field in examples))
-    parts[name] = _split(taken, length, read, own, sizes, crops=longer == "windows")
+    split = _split(taken, length, read, own, sizes, crops=longer == "windows")
+    parts[name] = split._replace(whole=end or bool((taken.stop - taken.start == length).all()))
   kinds = "bytes" if alphabet == "bytes" else "characters"
   used = np.minimum(examples.stop - examples.start, length)
   kept = np.unique(examples.owner)

@@ -95,12 +95,24 @@ def stream_split(
   def examples(numbers: Int[np.ndarray, "n"]) -> Batch:
     return crops(numbers * length)._replace(index=numbers)
 
-  return Split(len(stream) // length, examples, len(windows), crops, stride=length)
+  return Split(len(stream) // length, examples, len(windows), crops, stride=length, whole=read is None)
 
 
-def record_split(num_records: int, read: Callable[[Int[np.ndarray, "n"]], Batch], given: tuple[int, ...] = ()) -> Split:
-  """Returns the split of separate records, read by their numbers; they have no other crops. given: see `EventSpec`."""
-  return Split(num_records, read, num_records, read, given=given)
+def record_split(
+  num_records: int,
+  read: Callable[[Int[np.ndarray, "n"]], Batch],
+  given: tuple[int, ...] = (),
+  *,
+  whole: bool = False,
+) -> Split:
+  """Returns the split of separate records, read by their numbers; they have no other crops.
+
+  Args:
+    num_records, read: see `Split`.
+    given: see `EventSpec`.
+    whole: see `Split`.
+  """
+  return Split(num_records, read, num_records, read, given=given, whole=whole)
 
 
 def record_numbers(

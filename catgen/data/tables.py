@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from catgen.data.reading import read_text
 from catgen.interfaces import InputError
+from catgen.paths import ending_of
 
 KINDS = (".json", ".csv", ".tsv")
 SEPARATORS = (",", ";", "\t")
@@ -40,7 +40,7 @@ def read_rows(path: str, title: str, widths: Sequence[int] = (2,)) -> list[Row]:
   Raises:
     InputError: it is no such file, or no separator or more than one fits; the line is named.
   """
-  kind = os.path.splitext(path)[1].lower()
+  kind = ending_of(path)
   if kind not in KINDS:
     raise InputError(f"{title} is {path!r}; give a .json or a .csv file")
   text = read_text(path)

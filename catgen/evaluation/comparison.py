@@ -2,7 +2,6 @@
 
 import math
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -79,7 +78,7 @@ def read_evaluations(
   return {key: Evaluation(record, read_scores(results.scores_path(workdir, record))) for key, record in found.items()}
 
 
-def read_scores(path: pathlib.Path) -> Scores:
+def read_scores(path: str | os.PathLike[str]) -> Scores:
   """Returns what `results.save_scores` wrote; raises InputError where it is missing or cannot be read."""
   arrays = results.read_kept(path)
   try:

@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from catgen import meshes
 from catgen.batches import scored_positions
+from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree
 from catgen.keys import example_keys
-from catgen.meshes import on_mesh_of_arguments, several_devices, spread
 
 Name = Literal["exact", "elbo", "full", "iwbo"]
 ESTIMATORS: tuple[Name, ...] = get_args(Name)
@@ -79,14 +80,20 @@ def walk_strata(
   return (turns + offset + draw / num_draws) % 1.0
 
 
+def draws_together(num_draws: int, draws_at_once: int) -> int:
+  """Returns how many draws one call of a device computes: the largest divisor of num_draws within draws_at_once."""
+  return max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
+
+
 @functools.lru_cache(maxsize=64)
-def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Draws]:
+def compiled(model: Model, estimator: str, num_at_once: int, spread: Spread = ALONE) -> Callable[..., Draws]:
   """Returns (params, state, batch, key, draws: Int["num_at_once"], num_draws) -> Draws, compiled, remembered.
 
   Args:
     model: hashed by the identity of its functions: one trace serves every later evaluation of the same model.
     estimator: one that the model offers.
     num_at_once: draws computed together; memory grows with it.
+    spread: the devices that share the examples.
 
   `key` is that of one replicate of the whole estimate; example i in draw s uses fold_in(fold_in(., s), i).
   """
@@ -97,17 +104,17 @@ def compiled(model: Model, estimator: str, num_at_once: int) -> Callable[..., Dr
     offset, index = jax.random.uniform(offset_key, ()), jnp.asarray(batch.index)
 
     def one(draw: Array) -> Draws:
-      keys = spread(example_keys(jax.random.fold_in(draw_key, draw), index))
+      keys = meshes.spread(example_keys(jax.random.fold_in(draw_key, draw), index))
       strata = walk_strata(offset, index, draw, num_draws)
       return draw_one(model, params, state, batch, keys, strata)
 
     if num_at_once == 1:
       return _without_sums(jax.tree.map(lambda leaf: leaf[None], one(draws[0])))
-    if several_devices():  # convolutions would be merged over draws and examples, and examples move for it
+    if meshes.several_devices():  # convolutions would be merged over draws and examples, and examples move for it
       return _without_sums(jax.lax.map(one, draws))
     return _without_sums(jax.vmap(one)(draws))
 
-  return jax.jit(on_mesh_of_arguments(step))
+  return spread.compiled(step)
 
 
 def _without_sums(draws: Draws) -> Draws:

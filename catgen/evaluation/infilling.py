@@ -5,14 +5,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from catgen import meshes
 from catgen.evaluation.samples import in_batches
+from catgen.evaluation.spread import ALONE, Spread
 from catgen.given import labels_of_each
 from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples
-from catgen.meshes import on_mesh_of_arguments, spread
 
 DEFAULT_OPTIONS = SampleOptions()
 
@@ -94,11 +94,12 @@ def infill(
   given: Int[np.ndarray, "attributes"] | None = None,
   options: SampleOptions = DEFAULT_OPTIONS,
   progress: Callable[[int], Any] = lambda count: None,
-  stop: Callable[[], bool] = lambda: False,
+  stop: Callable[[], Any] = lambda: False,
+  spread: Spread = ALONE,
 ) -> Samples:
   """Returns `num_samples` completions of one pattern, equal to x where observed; given: labels, None = none is given.
 
-  They are drawn `batch_size` at a time, which changes none of them.
+  They are drawn `batch_size` at a time, over the devices of `spread`, which changes none of them.
   `model.infill.exact` and `.explanation` say whether they follow the model's conditional distribution.
 
   Raises:
@@ -119,21 +120,21 @@ def infill(
       "an observed position; take a diffusion model"
     )
   known = np.where(observed, x, 0).astype(np.int32)
-  draw = _compiled(model, options)
+  draw = _compiled(model, options, spread)
 
   def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
     patterns, flags = (np.broadcast_to(array[None], (len(numbers), *shape)) for array in (known, observed))
     labels = None if given is None else labels_of_each(model.event, given, len(numbers))
-    return draw(params, patterns, flags, keys, labels, state)
+    return draw(params, *spread.put((patterns, flags)), keys, spread.put(labels), state)
 
-  return in_batches(draw_some, num_samples, batch_size, key, progress, stop)
+  return in_batches(draw_some, num_samples, batch_size, key, progress, stop, spread)
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
+def _compiled(model: Model, options: SampleOptions, spread: Spread) -> Callable[..., Samples]:
   def draw(params: PyTree, x: Array, observed: Array, keys: Array, given: Array | None, state: PyTree) -> Samples:
     assert model.infill is not None
-    x, observed, keys, given = spread((x, observed, keys, given))
+    x, observed, keys, given = meshes.spread((x, observed, keys, given))
     return model.infill.draw(params, x, observed, keys, given=given, state=state, options=options)
 
-  return jax.jit(on_mesh_of_arguments(draw))
+  return spread.compiled(draw)

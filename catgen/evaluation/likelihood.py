@@ -1,22 +1,27 @@
 """Evaluates the likelihood of a model on a split: bits per position, both standard errors, and where bits are lost."""
 
+import functools
 import itertools
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jaxtyping import Array, Float, Int
 
 from catgen import bounds
 from catgen.batches import scored_positions
 from catgen.evaluation import estimators
+from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, InputError, Model, PyTree
 
 MOST_DRAWS = 2**24  # of one example, and at once; numbers of draws have 32 bits
+_AHEAD = 2  # device calls that are started before an earlier one has ended, so that no device waits for the host
+_READ_SECONDS = 1.0  # between two looks at what has been scored
 LOW_SAMPLE_SIZE = 10.0  # effective draws per example below which an importance-weighted bound deserves a warning
 
 
@@ -59,7 +64,7 @@ def evaluate(
   draws_at_once: int = 1,
   same_draws: bool = False,
   given: str = "data",
-  place: Callable[[Batch], Batch] = lambda batch: batch,
+  spread: Spread = ALONE,
   progress: Callable[[float], Any] = lambda share: None,
   done: Sequence["Part"] = (),
   keep: Callable[[Sequence["Part"]], Any] = lambda parts: None,
@@ -68,8 +73,8 @@ def evaluate(
 
   Args:
     model, params, state: what to evaluate.
-    batches: one walk over a split, all of the same shape; padded examples are all invalid. With several processes,
-      each gives its own part, the same number of batches.
+    batches: one walk over a split, all of the same shape, a multiple of the devices; padded examples are all invalid.
+      With several processes, each gives its own part, the same number of batches.
     key: all randomness; example i then has the same draws whatever the batch size and the devices.
     estimator: one of `estimators`; None takes the cheapest honest one.
     num_draws: draws per example in one estimate, averaged; for "iwbo" the S of the bound.
@@ -78,10 +83,10 @@ def evaluate(
     same_draws: all examples share their draws, so that what is by chance in them hardly changes the order of their
       scores; by default each has its own, so that the mean over examples is more exact.
     given: "data": examples are scored as p(x | labels), where the batches give any; "none": as p(x), without them.
-    place: turns a local NumPy batch into global arrays on a mesh.
+    spread: the devices that share the examples of a batch.
     progress: called after each device call with the share of a batch it has finished; may raise, to stop.
     done: what an earlier call with the same arguments has scored of the first batches; these are not scored again.
-    keep: called after each batch with all that is scored so far.
+    keep: called now and then, before what `progress` raises, and at the end, with all that is scored so far.
 
   Raises:
     InputError: the model lacks the capability, a number is below one, or there is nothing to evaluate.
@@ -95,13 +100,13 @@ def evaluate(
     raise InputError(f'given is {given!r}; it must be "data", the labels of the data, or "none"')
   if estimator == "exact":
     num_draws = num_replicates = 1
-  walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, progress)
-  at_once = max(size for size in range(1, min(draws_at_once, num_draws) + 1) if num_draws % size == 0)
+  walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, spread)
+  at_once = estimators.draws_together(num_draws, draws_at_once)
   labelled = given == "data" and bool(model.event.given)
-  scored = list(done)
+  ahead = _Ahead(walk, at_once, list(done), progress, keep)
   for batch in itertools.islice(batches, len(done), None):
-    scored.append(_score_batch(walk, params, state, place(batch if labelled else batch._replace(given=None)), at_once))
-    keep(scored)
+    ahead.start(params, state, spread.put_parts(batch if labelled else batch._replace(given=None)))
+  scored = ahead.finish()
   if not scored or not any(part.positions.any() for part in scored):
     raise InputError("no examples to evaluate: the split holds no position to score")
   return _summarize(scored, walk)._replace(given=given if model.event.given else None)
@@ -114,7 +119,7 @@ class _Walk(NamedTuple):
   num_replicates: int
   same_draws: bool
   key: Array
-  progress: Callable[[float], Any]
+  spread: Spread
 
 
 class Part(NamedTuple):
@@ -130,31 +135,91 @@ class Part(NamedTuple):
   class_counts: np.ndarray  # [classes]
 
 
-def _score_batch(walk: _Walk, params: PyTree, state: PyTree, batch: Batch, at_once: int) -> Part:
-  step = estimators.compiled(walk.model, walk.estimator, at_once)
-  calls = walk.num_replicates * -(-walk.num_draws // at_once)
-  draws, drawn_for = [], batch._replace(index=batch.index * 0) if walk.same_draws else batch
-  for replicate, first in itertools.product(range(walk.num_replicates), range(0, walk.num_draws, at_once)):
-    numbers = np.arange(first, first + at_once, dtype=np.int32)
-    key = jax.random.fold_in(walk.key, replicate)
-    draws.append(step(params, state, drawn_for, key, numbers, np.int32(walk.num_draws)))
-    walk.progress(1.0 / calls)
-  counts = _count(batch.x, scored_positions(batch), num_classes=walk.model.event.num_classes)
-  fetched, numbers, (positions, position_counts, class_counts) = fetch((draws, batch.index, counts))
+class _Started(NamedTuple):
+  """A batch whose calls are started: what they give, on the devices, perhaps not yet there."""
+
+  draws: list[estimators.Draws]
+  counts: tuple[Array, ...]
+
+
+class _Ahead:
+  """Starts the calls of batches, a few ahead of the devices, and reads what they have given once in a while."""
+
+  def __init__(
+    self,
+    walk: _Walk,
+    at_once: int,
+    scored: list[Part],
+    progress: Callable[[float], Any],
+    keep: Callable[[Sequence[Part]], Any],
+  ):
+    self.walk, self.at_once, self.scored, self.progress, self.keep = walk, at_once, scored, progress, keep
+    self.step = estimators.compiled(walk.model, walk.estimator, at_once, walk.spread)
+    self.count = _counting(walk.model.event.num_classes, walk.spread)
+    self.calls: deque[estimators.Draws] = deque()
+    self.started: list[_Started] = []  # and not read
+    self.read_at = time.monotonic()
+
+  def start(self, params: PyTree, state: PyTree, batch: Batch) -> None:
+    """Starts all calls of a batch; may raise what `progress` raises."""
+    walk = self.walk
+    counts = self.count(batch.x, scored_positions(batch), batch.index)
+    drawn_for = batch._replace(index=batch.index * 0) if walk.same_draws else batch
+    draws: list[estimators.Draws] = []
+    for replicate, first in itertools.product(range(walk.num_replicates), range(0, walk.num_draws, self.at_once)):
+      numbers = np.arange(first, first + self.at_once, dtype=np.int32)
+      key = jax.random.fold_in(walk.key, replicate)
+      draws.append(self.step(params, state, drawn_for, key, numbers, np.int32(walk.num_draws)))
+      self.calls.append(draws[-1])
+      if len(self.calls) > _AHEAD:
+        self.wait()
+    self.started.append(_Started(draws, counts))
+    if time.monotonic() - self.read_at >= _READ_SECONDS:
+      under_way = {id(call) for call in self.calls}
+      self.read(sum(id(each.draws[-1]) not in under_way for each in self.started))
+
+  def wait(self) -> None:
+    """Waits for the oldest call that may be under way, and reports it."""
+    jax.block_until_ready(self.calls.popleft())
+    try:
+      self.progress(1.0 / (self.walk.num_replicates * -(-self.walk.num_draws // self.at_once)))
+    except Exception:
+      self.read(len(self.started))
+      raise
+
+  def read(self, number: int) -> None:
+    """Reads so many of the batches that are started, and hands on all that is scored by then."""
+    whole, self.started = self.started[:number], self.started[number:]
+    self.scored += [_read(self.walk, *fetch((each.draws, each.counts))) for each in whole]
+    self.read_at = time.monotonic()
+    if whole:
+      self.keep(self.scored)
+
+  def finish(self) -> list[Part]:
+    """Waits for what is under way, and returns all that is scored."""
+    while self.calls:
+      self.wait()
+    self.read(len(self.started))
+    return self.scored
+
+
+def _read(walk: _Walk, draws: list[Any], counts: tuple[np.ndarray, ...]) -> Part:
+  """Returns the scores of a batch from its draws (`estimators.Draws`) and counts, on the host."""
+  numbers, positions, position_counts, class_counts = counts
 
   def stacked(arrays: list[np.ndarray]) -> np.ndarray:  # [replicates, draws, batch]
     return np.concatenate(arrays).reshape(walk.num_replicates, walk.num_draws, -1).astype(np.float64)
 
-  nats, sample_sizes = stacked([d.nats for d in fetched]), None
+  nats, sample_sizes = stacked([d.nats for d in draws]), None
   if walk.estimator == "iwbo":
     weights = jnp.asarray(nats.swapaxes(0, 1), jnp.float32)
     sample_sizes = np.asarray(bounds.effective_sample_size(weights))
     nats = np.asarray(bounds.importance_weighted(weights), np.float64)
   else:
     nats = nats.mean(axis=1)
-  terms = {name: stacked([d.terms[name] for d in fetched]).mean(axis=(0, 1)) for name in fetched[0].terms}
+  terms = {name: stacked([d.terms[name] for d in draws]).mean(axis=(0, 1)) for name in draws[0].terms}
   total = walk.num_replicates * walk.num_draws
-  losses = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64) / total, *[d.losses for d in fetched])
+  losses = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64) / total, *[d.losses for d in draws])
   return Part(numbers, positions, nats, sample_sizes, terms, losses, position_counts, class_counts)
 
 
@@ -220,19 +285,14 @@ def _warnings(nats: np.ndarray, sizes: np.ndarray | None, num_draws: int) -> lis
   return lines
 
 
-@jax.jit(static_argnames="num_classes")
-def _count(x: Array, scored: Array, *, num_classes: int) -> tuple[Array, Array, Array]:
-  """Returns the scored positions of each example, the examples at each position, and the occurrences of each class."""
-  counted = scored.astype(jnp.int32)
-  by_class = jnp.zeros(num_classes, jnp.int32).at[x].add(counted)
-  return sum_valid(counted), counted.sum(axis=0), by_class
+@functools.lru_cache(maxsize=64)
+def _counting(num_classes: int, spread: Spread) -> Callable[[Array, Array, Array], tuple[Array, ...]]:
+  """Returns (x, scored, index) -> the numbers of the examples, the scored positions of each, the examples at each
+  position, and the occurrences of each class; compiled, remembered."""
 
+  def count(x: Array, scored: Array, index: Array) -> tuple[Array, ...]:
+    counted = scored.astype(jnp.int32)
+    by_class = jnp.zeros(num_classes, jnp.int32).at[x].add(counted)
+    return index, sum_valid(counted), counted.sum(axis=0), by_class
 
-def fetch(tree: PyTree) -> PyTree:
-  """Returns the arrays on this host, whole: also those [batch, ...] that are spread over several processes."""
-
-  def fetch(array: Any) -> np.ndarray:
-    spread = isinstance(array, jax.Array) and not array.is_fully_addressable
-    return np.asarray(multihost_utils.process_allgather(array, tiled=True) if spread else array)
-
-  return jax.tree.map(fetch, tree)
+  return spread.compiled(count)

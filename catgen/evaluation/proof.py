@@ -17,10 +17,11 @@ from jax.scipy.stats import chi2
 from jaxtyping import Array
 
 from catgen import bounds
-from catgen.batches import batch_of
+from catgen.batches import batch_of, take
 from catgen.evaluation import event_probabilities
 from catgen.evaluation.event_probabilities import EventProbabilities, Mean, mean
 from catgen.evaluation.samples import generate
+from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions
 from catgen.keys import example_keys
 
@@ -50,6 +51,7 @@ def prove(
   num_draws: int = 2000,
   num_samples: int = 20000,
   options: SampleOptions = DEFAULT_OPTIONS,
+  spread: Spread = ALONE,
 ) -> list[Claim]:
   """Returns the claims about a model of at most MAX_EVENTS events, those that its capabilities allow.
 
@@ -67,6 +69,7 @@ def prove(
     num_draws: draws per event and estimator, at least 16.
     num_samples: examples drawn for claim 6.
     options: how they are drawn; a sampler in fewer steps than the model has follows p(x) only nearly.
+    spread: the devices that share events and samples.
 
   Raises:
     InputError: the space is too large, or num_draws is too small.
@@ -75,7 +78,7 @@ def prove(
   events = enumerate_events(model)
   keys = jax.random.split(key, 6)
 
-  drawn_of = functools.partial(_drawn_of, params, state, events)
+  drawn_of = functools.partial(_drawn_of, params, state, events, spread)
   elbo = mean(drawn_of(lambda p, b, k, s: model.bound(p, b, k, state=s, train=False).nats, num_draws)(keys[0]))
   weights, exact, truth = None, None, None
   if model.log_weight is not None:
@@ -103,7 +106,7 @@ def prove(
   if weights is not None and truth is not None:
     claims += _importance_claims(weights, truth)
   if truth is not None:
-    drawn = _count_samples(model, params, state, keys[2], num_samples, options)
+    drawn = _count_samples(model, params, state, keys[2], num_samples, options, spread)
     claims = [_sums_to_one(truth, drawn, num_samples), *claims, _frequencies_agree(truth, drawn, num_samples)]
   return claims
 
@@ -130,25 +133,34 @@ def enumerate_events(model: Model) -> Batch:
 
 
 def _drawn_of(
-  params: PyTree, state: PyTree, events: Batch, function: Callable[..., Array], num_draws: int
+  params: PyTree, state: PyTree, events: Batch, spread: Spread, function: Callable[..., Array], num_draws: int
 ) -> Callable[[Array], np.ndarray]:
   """Returns key -> independent draws, [draws, events], float64, of function(params, batch, keys, state)."""
 
-  @jax.jit
   def all_draws(params: PyTree, state: PyTree, batch: Batch, key: Array) -> Array:
     def one(number: Array) -> Array:
       return function(params, batch, example_keys(jax.random.fold_in(key, number), jnp.asarray(batch.index)), state)
 
     return jax.lax.map(one, jnp.arange(num_draws), batch_size=AT_ONCE)
 
-  return lambda key: np.asarray(all_draws(params, state, events, key), np.float64)
+  number, compiled = len(events.x), spread.compiled(all_draws)
+  placed = spread.put(take(events, spread.numbers(0, number)))
+  return lambda key: np.asarray(compiled(params, state, placed, key), np.float64)[:, :number]
 
 
 def _count_samples(
-  model: Model, params: PyTree, state: PyTree, key: Array, num_samples: int, options: SampleOptions
+  model: Model,
+  params: PyTree,
+  state: PyTree,
+  key: Array,
+  num_samples: int,
+  options: SampleOptions,
+  spread: Spread,
 ) -> np.ndarray:
   """Returns how often each event was drawn; what is missing to `num_samples` was invalid."""
-  drawn = generate(model, params, state, num_samples=num_samples, batch_size=5000, key=key, options=options)
+  drawn = generate(
+    model, params, state, num_samples=num_samples, batch_size=5000, key=key, options=options, spread=spread
+  )
   x, valid = (np.asarray(array).reshape(num_samples, -1) for array in (drawn.x, drawn.valid))
   place = model.event.num_classes ** np.arange(x.shape[1])[::-1]
   return np.bincount((x[valid.all(axis=1)] * place[None]).sum(axis=1), minlength=model.event.num_classes ** x.shape[1])

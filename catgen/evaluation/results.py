@@ -15,8 +15,9 @@ import numpy as np
 
 from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.samples import Invalid
-from catgen.files import DAMAGED_ARRAYS, alone, from_json, replacing
+from catgen.files import DAMAGED_ARRAYS, from_json, on_disk, read_bytes, replacing, rewrite
 from catgen.interfaces import DataSource, InputError
+from catgen.paths import join, size_of
 
 FILE_NAME = "results.json"
 SCORES_FOLDER = "scores"
@@ -120,9 +121,9 @@ def read_results(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
   The `value` of each is in bits per position; see `likelihood_record`.
   """
-  path = pathlib.Path(workdir) / FILE_NAME
+  path = join(workdir, FILE_NAME)
   try:
-    records = from_json(path.read_text(encoding="utf-8"))
+    records = from_json(read_bytes(path).decode())
   except FileNotFoundError:
     return []
   except (OSError, ValueError) as error:
@@ -141,26 +142,28 @@ def check_has(record: Mapping[str, Any], names: Sequence[str], workdir: str | os
   """Raises InputError where a record of a work directory lacks one of the names, as after a change by hand."""
   for name in names:
     if name not in record:
-      raise InputError(f"a record in {pathlib.Path(workdir) / FILE_NAME} has no {name!r}; run launch.evaluate again")
+      raise InputError(f"a record in {join(workdir, FILE_NAME)} has no {name!r}; run launch.evaluate again")
 
 
-def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) -> pathlib.Path:
+def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) -> str:
   """Adds records to results.json and returns its path; a record of the same evaluation (IDENTITY) is replaced.
 
   The file is written beside the old one and renamed, so it is whole at every moment; of several evaluations that end
   together none loses a record.
   """
-  path = pathlib.Path(workdir) / FILE_NAME
+  path = join(workdir, FILE_NAME)
   new = [without_nan(dict(record)) for record in records]
   replaced = {_identity(record) for record in new}
-  with alone(path.parent):
-    merged = [record for record in read_results(workdir) if _identity(record) not in replaced] + new
-    with replacing(path) as file:
-      file.write(f"{json.dumps(merged, indent=2, allow_nan=False)}\n".encode())
+
+  def merged() -> bytes:
+    kept = [record for record in read_results(workdir) if _identity(record) not in replaced]
+    return f"{json.dumps(kept + new, indent=2, allow_nan=False)}\n".encode()
+
+  rewrite(path, merged)
   return path
 
 
-def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> pathlib.Path:
+def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> str:
   """Returns where the scores of single examples (in nats) belong that `record` summarizes."""
   averaged = "_ema" if record["ema"] else ""
   how = f"_context{record['context']}" if "context" in record else ""
@@ -168,10 +171,10 @@ def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> p
   name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}{how}.npz"
   if pathlib.PurePath(name).name != name:  # a record that was changed by hand must not name a file elsewhere
     raise InputError(f"{name!r} is no name of a file of scores; correct split and estimator in {FILE_NAME}")
-  return pathlib.Path(workdir) / SCORES_FOLDER / name
+  return join(workdir, SCORES_FOLDER, name)
 
 
-def save_scores(workdir: str | os.PathLike[str], record: Mapping[str, Any], likelihood: Likelihood) -> pathlib.Path:
+def save_scores(workdir: str | os.PathLike[str], record: Mapping[str, Any], likelihood: Likelihood) -> str:
   """Writes nats [replicates, examples], numbers and positions [examples] as .npz and returns its path.
 
   Raises:
@@ -183,18 +186,19 @@ def save_scores(workdir: str | os.PathLike[str], record: Mapping[str, Any], like
   return path
 
 
-def read_kept(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_kept(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
   """Returns the arrays of a .npz file of scores/, by their names.
 
   Raises:
     InputError: it is missing, damaged, or not as it was written: compressed, or of Python objects, never loaded.
   """
   try:
-    with zipfile.ZipFile(path) as archive:
-      if sum(member.file_size for member in archive.infolist()) > os.path.getsize(path):
-        raise ValueError("it is compressed, which no file of scores is")
-    with np.load(path, allow_pickle=False) as file:
-      return {name: file[name] for name in file.files}
+    with on_disk(path) as place:
+      with zipfile.ZipFile(place) as archive:
+        if sum(member.file_size for member in archive.infolist()) > size_of(place):
+          raise ValueError("it is compressed, which no file of scores is")
+      with np.load(place, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
   except DAMAGED_ARRAYS as error:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else error
     raise InputError(f"cannot read {path} ({reason}); run launch.evaluate again") from error

@@ -4,17 +4,16 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from catgen import meshes
 from catgen.bounds import bits_per_position
-from catgen.evaluation.likelihood import fetch
+from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.given import labels_of_each
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, Samples
 from catgen.keys import example_keys
-from catgen.meshes import on_mesh_of_arguments, spread
 
 DEFAULT_OPTIONS = SampleOptions()
 
@@ -63,7 +62,8 @@ def generate(
   given: Int[np.ndarray, "*samples attributes"] | None = None,
   options: SampleOptions = DEFAULT_OPTIONS,
   progress: Callable[[int], Any] = lambda count: None,
-  stop: Callable[[], bool] = lambda: False,
+  stop: Callable[[], Any] = lambda: False,
+  spread: Spread = ALONE,
 ) -> Samples:
   """Returns `num_samples` examples, on the host; number i is drawn from fold_in(key, i), whatever the batch size.
 
@@ -76,15 +76,16 @@ def generate(
     options: see `SampleOptions`.
     progress: called after each batch with the number of new examples.
     stop: asked after each batch; where it says True, the examples that are drawn by then are returned.
+    spread: the devices that share the examples of a batch.
   """
   labels = None if given is None else labels_of_each(model.event, given, num_samples)
-  draw = _compiled(model, options)
+  draw = compiled(model, options, spread)
 
   def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
-    own = None if labels is None else labels[np.minimum(numbers, num_samples - 1)]
+    own = None if labels is None else spread.put(labels[np.minimum(numbers, num_samples - 1)])
     return draw(params, keys, own, state)
 
-  return in_batches(draw_some, num_samples, batch_size, key, progress, stop)
+  return in_batches(draw_some, num_samples, batch_size, key, progress, stop, spread)
 
 
 def in_batches(
@@ -93,13 +94,14 @@ def in_batches(
   batch_size: int,
   key: Array,
   progress: Callable[[int], Any] = lambda count: None,
-  stop: Callable[[], bool] = lambda: False,
+  stop: Callable[[], Any] = lambda: False,
+  spread: Spread = ALONE,
 ) -> Samples:
   """Returns so many draws on the host, whatever room the device has; see `generate`.
 
   Args:
-    draw: (numbers of examples, their keys) -> samples.
-    num_samples, batch_size, key, progress, stop: see `generate`.
+    draw: (numbers of examples, their keys, spread over the devices) -> samples, as of `Spread.compiled`.
+    num_samples, batch_size, key, progress, stop, spread: see `generate`.
 
   Raises:
     InputError: a number below 1, or more samples than this machine has memory for.
@@ -107,11 +109,11 @@ def in_batches(
   for name, number in (("num_samples", num_samples), ("batch_size", batch_size)):
     if number < 1:
       raise InputError(f"{name} is {number}; it must be at least 1")
-  batch_size = min(batch_size, num_samples)
+  batch_size = spread.filled(min(batch_size, num_samples))
   found: Samples | None = None
   for start in range(0, num_samples, batch_size):
     numbers, size = np.arange(start, start + batch_size), min(batch_size, num_samples - start)
-    part = fetch(draw(numbers, example_keys(key, jnp.asarray(numbers))))
+    part = fetch(draw(numbers, example_keys(key, jnp.asarray(spread.put(numbers)))))
     found = _room(part, num_samples) if found is None else found
     found.x[start : start + size], found.valid[start : start + size] = part.x[:size], part.valid[:size]
     if found.chain is not None:
@@ -137,11 +139,13 @@ def _room(part: Samples, num_samples: int) -> Samples:
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(model: Model, options: SampleOptions) -> Callable[..., Samples]:
-  def draw(params: PyTree, keys: Array, given: Array | None, state: PyTree) -> Samples:
-    return model.sample(params, spread(keys), given=spread(given), state=state, options=options)
+def compiled(model: Model, options: SampleOptions, spread: Spread = ALONE) -> Callable[..., Samples]:
+  """Returns (params, keys, given, state) -> Samples, compiled, remembered; see `Model.sample`."""
 
-  return jax.jit(on_mesh_of_arguments(draw))
+  def draw(params: PyTree, keys: Array, given: Array | None, state: PyTree) -> Samples:
+    return model.sample(params, meshes.spread(keys), given=meshes.spread(given), state=state, options=options)
+
+  return spread.compiled(draw)
 
 
 def invalid_share(valid: Bool[np.ndarray, "examples *event"]) -> Invalid:

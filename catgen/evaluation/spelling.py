@@ -10,14 +10,14 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from catgen import meshes
 from catgen.batches import take
+from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import Batch, InputError, Model, PyTree
-from catgen.meshes import on_mesh_of_arguments, spread
 
 METHODS = ("bayes", "paper")
 
@@ -72,6 +72,7 @@ def correct(
   error_rate: float,
   *,
   method: str = "bayes",
+  spread: Spread = ALONE,
 ) -> Correction:
   """Returns the corrected examples.
 
@@ -80,6 +81,7 @@ def correct(
     typed: every entry a category, also where invalid; invalid positions stay. Its labels, if any, are given.
     error_rate: assumed probability that a category is wrong, in [0, (K - 1) / K); "paper" does not use it.
     method: "bayes" or "paper".
+    spread: the devices that share the examples.
 
   Raises:
     InputError: the model cannot denoise, the method is unknown, or the error rate or a category is out of range.
@@ -93,21 +95,23 @@ def correct(
   if x.size and (x.min() < 0 or x.max() >= model.event.num_classes):
     raise InputError(f"a category lies outside [0, {model.event.num_classes})")
   noise_level = float(error_rate) if method == "bayes" else 0.0
-  best, probability = jax.device_get(_compiled(model, noise_level, method)(params, state, typed))
+  decide = _compiled(model, noise_level, method, spread)
+  found = fetch(decide(params, state, spread.put(take(typed, spread.numbers(0, len(x))))))
+  best, probability = (each[: len(x)] for each in found)
   chosen = np.where(typed.valid, best, x).astype(x.dtype)
   return Correction(chosen, np.where(typed.valid, probability, 1.0), chosen != x)
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(model: Model, noise_level: float, method: str) -> Callable[..., tuple[Array, Array]]:
+def _compiled(model: Model, noise_level: float, method: str, spread: Spread) -> Callable[..., tuple[Array, Array]]:
   def decide(params: PyTree, state: PyTree, typed: Batch) -> tuple[Array, Array]:
     assert model.denoise is not None
-    x, valid = spread((jnp.asarray(typed.x), jnp.asarray(typed.valid)))
+    x, valid = meshes.spread((jnp.asarray(typed.x), jnp.asarray(typed.valid)))
     denoised = model.denoise(params, x, valid, noise_level, given=typed.given, state=state)
     log_probs = denoised.posterior if method == "bayes" else denoised.prediction
     return log_probs.argmax(axis=-1), jnp.exp(log_probs.max(axis=-1))
 
-  return jax.jit(on_mesh_of_arguments(decide))
+  return spread.compiled(decide)
 
 
 def score(
@@ -120,6 +124,7 @@ def score(
   rate: float,
   assumed_rate: float | None = None,
   batch_size: int = 64,
+  spread: Spread = ALONE,
 ) -> dict[str, SpellingScore]:
   """Returns for both methods how they mend the same held-out examples, corrupted at `rate`.
 
@@ -130,6 +135,7 @@ def score(
     rate: probability of an error at a position.
     assumed_rate: what the corrector believes; None: the true rate.
     batch_size: examples at a time.
+    spread: the devices that share them.
 
   The intervals are Wilson's at 95 %, with the number of positions divided by the design effect, since positions of
   one example are not independent. They stay honest where a count is zero.
@@ -137,7 +143,7 @@ def score(
   typed = corrupt(rng, batch, rate, model.event.num_classes)
   assumed = rate if assumed_rate is None else assumed_rate
   return {
-    method: judge(batch, typed.x, _correct_in_batches(model, params, state, typed, assumed, method, batch_size))
+    method: judge(batch, typed.x, _correct_in_batches(model, params, state, typed, assumed, method, batch_size, spread))
     for method in METHODS
   }
 
@@ -165,11 +171,12 @@ def _correct_in_batches(
   error_rate: float,
   method: str,
   batch_size: int,
+  spread: Spread,
 ) -> np.ndarray:
   mended = np.empty_like(typed.x)
   for start in range(0, len(mended), batch_size):
     numbers = np.minimum(np.arange(start, start + batch_size), len(mended) - 1)  # one shape; the last example fills up
-    part = correct(model, params, state, take(typed, numbers), error_rate, method=method)
+    part = correct(model, params, state, take(typed, numbers), error_rate, method=method, spread=spread)
     mended[numbers] = part.x
   return mended
 

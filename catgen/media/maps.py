@@ -1,6 +1,5 @@
 """Label maps: examples are planes of categories with names and colors. Typed and written as any integers are."""
 
-import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +11,7 @@ from catgen.interfaces import Batch, Codec, DataSource, EventSpec, Legend
 from catgen.media import map_chain, map_pictures, map_statistics
 from catgen.media.medium import Counted, Media, Pattern, Pictures, chain_labels, evenly, marked, statistics
 from catgen.media.values import values_media
+from catgen.paths import join
 from catgen.reporting.colors import legend_or_numbers
 from catgen.reporting.tiles import WIDTH
 
@@ -70,7 +70,7 @@ def _pictures(legend: Legend) -> Pictures:
 
   def draw_chain(folder: str, states: Int[np.ndarray, "frames examples height width"]) -> list[str]:
     frames, labels = states[:, :_CHAIN_EXAMPLES], chain_labels(len(states))
-    few, paths = evenly(len(states), _CHAIN_FRAMES), [os.path.join(folder, f"chain.{end}") for end in ("png", "gif")]
+    few, paths = evenly(len(states), _CHAIN_FRAMES), [join(folder, f"chain.{end}") for end in ("png", "gif")]
     map_chain.map_chain(frames[few], [labels[i] for i in few], paths[0], legend=legend)
     map_chain.map_chain_animation(frames, labels, paths[1], legend=legend)
     return paths
@@ -78,7 +78,7 @@ def _pictures(legend: Legend) -> Pictures:
   def draw_completions(
     folder: str, pattern: Pattern, completions: Int[np.ndarray, "completions height width"]
   ) -> list[str]:
-    paths = [os.path.join(folder, name) for name in ("infill.png", "infill_completions.png")]
+    paths = [join(folder, name) for name in ("infill.png", "infill_completions.png")]
     map_pictures.map_uncertainty(
       pattern.x, pattern.observed, completions, paths[0], legend=legend, truth=pattern.truth, title="Infilling"
     )

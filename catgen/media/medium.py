@@ -1,9 +1,9 @@
 """What differs between text, label maps and plain integers, as one record of functions."""
 
 import io
-import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from catgen.evaluation import samples
 from catgen.evaluation.samples import Frequencies
 from catgen.files import is_stream
 from catgen.interfaces import Batch, InputError
+from catgen.paths import ending_of, expanded, is_folder
 
 Examples = Sequence[Any] | np.ndarray  # texts, or arrays along a first axis
 HOLE = -1  # in a batch: no category, or one that is not known; in what a user has it is `LabelIds.nothing`
@@ -54,7 +55,7 @@ class Media(NamedTuple):
 
   name: str  # of several examples: "sequences", "maps", "arrays"
   typed: Callable[..., Batch]  # (examples): what a user hands in, strings or arrays; raises InputError
-  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them
+  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them. Of text (path, encoding)
   read: Callable[..., Batch]
   shown: Callable[[Batch], list[str]]  # lines for the terminal, one an example where `line_each`
   written: Callable[[str, Batch], None]  # (path, batch): a file of examples, which `read` gives back as they are
@@ -115,9 +116,9 @@ def chosen_ending(path: str, known: Sequence[str], *, for_pipes: str) -> str:
   """
   if is_stream(path):
     return for_pipes
-  if os.path.isdir(os.path.expanduser(path)):
+  if is_folder(expanded(path)):
     raise InputError(f"{path} is a folder; name a file in it")
-  ending = os.path.splitext(path)[1].lower()
+  ending = ending_of(path)
   if ending not in known:
     has = f"ends in {ending}" if ending else "has no ending"
     raise InputError(f"{path} {has}, which says what is written; give a name that ends in {' or '.join(known)}")
@@ -167,6 +168,15 @@ def numbered(text: str, ids: Sequence[int], names: Sequence[str] = ()) -> tuple[
 
 def _shortened(words: Sequence[str]) -> str:
   return ", ".join(words[:8]) + " ..." * (len(words) > 8)
+
+
+def reader(media: Media, path: str | None, encoding: str) -> Callable[[str], Batch]:
+  """Returns what reads a file of examples in a declared encoding. Raises InputError where there is no text to read."""
+  if encoding == "utf-8":
+    return media.read
+  if path is None or media.parse is None:
+    raise InputError(f"--encoding={encoding} says how the text of --input is stored, and there is none; leave it out")
+  return partial(media.read, encoding=encoding)
 
 
 def read_array(path: str) -> Int[np.ndarray, "*shape"]:

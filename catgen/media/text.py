@@ -1,7 +1,6 @@
 """Text and bytes: examples are strings."""
 
 import codecs
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -27,6 +26,7 @@ from catgen.media.medium import (
   numbered,
   statistics,
 )
+from catgen.paths import join
 from catgen.reporting import terminal
 
 _END = "\N{END OF PROOF}"  # where a text ends, in what shows every position
@@ -76,29 +76,31 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
   )
 
 
-def read_lines(path: str) -> dict[int, str]:
+def read_lines(path: str, encoding: str = "utf-8") -> dict[int, str]:
   """Returns the lines of a file of text by their number, from 1, as `text_lines` has them; empty ones are left out.
 
   Raises:
     InputError: it cannot be read, or every line is empty.
   """
-  every = (line.removesuffix("\r") for line in read_text(path).split("\n"))
+  every = (line.removesuffix("\r") for line in read_text(path, encoding, remedy=text_files.DECLARE).split("\n"))
   lines = {number: line for number, line in enumerate(every, 1) if line}
   if not lines:
     raise InputError(f"{path} has no text; give one example a line")
   return lines
 
 
-def _read(event: EventSpec, codec: Codec, path: str) -> Batch:
-  """Returns the examples of a file of lines, of JSON lines or of an array, by its ending."""
+def _read(event: EventSpec, codec: Codec, path: str, encoding: str = "utf-8") -> Batch:
+  """Returns the examples of a file of lines, of JSON lines or of an array, by its ending; see `read_text`."""
   records: Mapping[int, Any]
   place = "line"
   if text_files.is_array(path):
+    if encoding != "utf-8":
+      raise InputError(f"{path} holds numbers, which have no encoding; leave out --encoding")
     place, records = "number", text_files.read_rows(path, event.num_classes)
   elif text_files.is_json_lines(path):
-    records = text_files.read_json_lines(path, codec, event.num_classes)
+    records = text_files.read_json_lines(path, codec, event.num_classes, encoding)
   else:
-    records = read_lines(path)
+    records = read_lines(path, encoding)
   parts = []
   for number, record in records.items():
     try:
@@ -191,7 +193,7 @@ def _draw_chain(
 ) -> list[str]:
   """Draws the first example's way from noise as a strip and as an animation, and returns the paths."""
   shown, labels = frames(states[:, 0]), chain_labels(len(states))
-  few, paths = evenly(len(states), _CHAIN_FRAMES), [os.path.join(folder, f"chain.{end}") for end in ("png", "gif")]
+  few, paths = evenly(len(states), _CHAIN_FRAMES), [join(folder, f"chain.{end}") for end in ("png", "gif")]
   text_chain.chain_picture([shown[i] for i in few], [labels[i] for i in few], paths[0])
   text_chain.chain_animation(shown, labels, paths[1])
   return paths

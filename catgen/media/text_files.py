@@ -7,7 +7,6 @@ and not read back. A .npy is integers [records, length], -1 where there is no ca
 """
 
 import json
-import os
 
 import numpy as np
 from jaxtyping import Int
@@ -17,9 +16,11 @@ from catgen.data.reading import read_text
 from catgen.files import writing
 from catgen.interfaces import Batch, Codec, InputError
 from catgen.media.medium import HOLE, check_categories, chosen_ending, marked, npy_bytes, read_array
+from catgen.paths import ending_of
 
 ENDINGS = (".txt", ".jsonl", ".npy")
 _NO_PART_OF_A_LINE = "\n\r\ufeff"  # the last is a byte order mark where a file begins with it
+DECLARE = "give --encoding (latin-1, cp1252, utf-16-le), or save it as UTF-8"
 _NEEDED = '{"text": "..."} or {"categories": [...]} is needed'
 
 
@@ -82,13 +83,17 @@ def _json_line(codec: Codec, x: Int[np.ndarray, "positions"]) -> bytes:
   return f"{json.dumps(categories | readable)}\n".encode()
 
 
-def read_json_lines(path: str, codec: Codec, num_classes: int) -> dict[int, Int[np.ndarray, "positions"]]:
+def read_json_lines(
+  path: str, codec: Codec, num_classes: int, encoding: str = "utf-8"
+) -> dict[int, Int[np.ndarray, "positions"]]:
   """Returns the categories of each record by its line's number, from 1; -1 where there is none.
 
   Raises:
     InputError: it cannot be read, with the line where that is known.
   """
-  lines = {number: line for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()}
+  lines = {
+    number: line for number, line in enumerate(read_text(path, encoding, remedy=DECLARE).split("\n"), 1) if line.strip()
+  }
   found = {number: _record(line, codec, num_classes, f"{path}, line {number}") for number, line in lines.items()}
   if not found:
     raise InputError(f"{path} has no records; {_NEEDED} in each line")
@@ -130,9 +135,9 @@ def read_rows(path: str, num_classes: int) -> dict[int, Int[np.ndarray, "positio
 
 def is_array(path: str) -> bool:
   """Returns whether a path is that of an array, by its ending."""
-  return os.path.splitext(path)[1].lower() in (".npy", ".npz")
+  return ending_of(path) in (".npy", ".npz")
 
 
 def is_json_lines(path: str) -> bool:
   """Returns whether a path is that of JSON lines, by its ending."""
-  return os.path.splitext(path)[1].lower() in (".jsonl", ".ndjson")
+  return ending_of(path) in (".jsonl", ".ndjson")

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from catgen.batches import scored_positions
+from catgen.batches import scored_positions, seen
 from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Infill, Model, PyTree, SampleOptions, Samples
@@ -57,7 +57,7 @@ def _log_prob(
   apply: Callable, event: EventSpec, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
 ) -> Float[Array, "batch"]:
   """See `Model.log_prob`. Positions that are not scored are read, as context of those after them, and not counted."""
-  conditions = Conditions(valid=batch.valid, keys=keys, given=batch.given)
+  conditions = Conditions(valid=seen(event, batch.valid), keys=keys, given=batch.given)
   pieces = categorical.num_pieces(len(batch.x), batch.x[0].size, event.num_classes)
   if pieces == 1:
     nats = _of_logits(apply(params, batch.x, conditions), batch.x)

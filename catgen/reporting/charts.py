@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from catgen.files import drawn
 from catgen.interfaces import InputError
+from catgen.paths import ending_of
 from catgen.reporting.writers import read_metrics
 
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#6B7280"  # Okabe and Ito: apart for color-blind eyes too
@@ -201,6 +203,7 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
     InputError: it cannot be written, or the ending is no picture format.
   """
   try:
-    figure.savefig(path)
+    with drawn(path) as place:
+      figure.savefig(place, format=ending_of(path)[1:] or None)
   except (OSError, ValueError) as error:  # ValueError: an ending that is no picture format
     raise InputError(f"cannot write the picture {os.fspath(path)}: {error}") from error

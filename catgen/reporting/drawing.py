@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from catgen.files import drawn
 from catgen.interfaces import InputError
 from catgen.reporting.charts import BLUE
 
@@ -47,7 +48,8 @@ def save_image(image: Any, path: str | os.PathLike[str], **options: Any) -> None
     InputError: it cannot be written, or the ending is no picture format.
   """
   try:
-    image.save(path, **options)
+    with drawn(path) as place:
+      image.save(place, **options)
   except (OSError, ValueError) as error:
     raise InputError(f"cannot write the picture {os.fspath(path)}: {error}") from error
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from catgen.files import is_stream
 
 BOLD, GREEN, DIM, RESET = "\x1b[1m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
+_LOST: dict[Any, OSError] = {}  # streams that took no more, the last time that something was said
 MASK = "\u2591"  # a light block: a position that has no category yet
 _SPELLED = {"\u00b1": "+/-", "\u23ce": "\\n", "\u00b7": ".", MASK: "_"}  # our own signs where an encoding lacks them
 
@@ -21,17 +22,36 @@ _SPELLED = {"\u00b1": "+/-", "\u23ce": "\\n", "\u00b7": ".", MASK: "_"}  # our o
 def say(line: str, stream: Any = None) -> None:
   """Prints a line at once, by default to the standard output, in characters that it has, see `encodable`.
 
-  Where the reader has gone, or there never was one, nothing is said any more, and whoever speaks goes on.
+  Where the reader has gone, or there never was one, nothing is said any more, and whoever speaks goes on. So does who
+  speaks into a file on a full disk, where lines are lost until there is room again.
   """
   stream = sys.stdout if stream is None else stream
   if stream is None:  # closed before the program started
     return
   try:
     print(encodable(line, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
+    _LOST.pop(stream, None)
   except BrokenPipeError:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    _silence(stream)
+  except OSError as error:
+    _LOST[stream] = error
+
+
+def settled(code: int) -> int:
+  """Returns the exit code of a program that has said all: 1 instead of 0 where the end of its output found no room."""
+  for stream in list(_LOST):
+    error = _LOST.pop(stream)
+    _silence(stream)  # or Python would try again when it ends
+    if stream is sys.stdout:
+      say(f"error: the output could not be written: {error.strerror}; free space, or send it elsewhere", sys.stderr)
+      code = code or 1
+  return code
+
+
+def _silence(stream: Any) -> None:
+  nowhere = os.open(os.devnull, os.O_WRONLY)
+  os.dup2(nowhere, stream.fileno())
+  os.close(nowhere)
 
 
 def one_line(text: str) -> str:

@@ -2,25 +2,30 @@
 
 import contextlib
 import functools
+import io
 import json
 import math
 import os
-import pathlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from catgen.files import from_json, replacing, write_error, write_text
+from catgen import remote
+from catgen.files import from_json, read_bytes, replacing, write_error, write_text
 from catgen.interfaces import InputError
+from catgen.paths import exists, join, make_folder, name_of
+from catgen.reporting.events import Events
 
 FILE_NAME = "metrics.jsonl"
-FLUSH_SECONDS = 10.0  # of TensorBoard's files
+FLUSH_SECONDS = 10.0  # between two times that lines are sent to a store, which cannot append: all are, each time
+_SHARE_OF_TIME = 0.05  # that sending may take
 
 
 class Writers(NamedTuple):
-  """Where numbers go. Every line is on disk when `write` returns."""
+  """Where numbers go. Every line is on disk when `write` returns, in an object store when `flush` does."""
 
   write: Callable[[int, Mapping[str, Any]], None]  # (step, {"train/bits": 3.1, ...}); not a number becomes null
+  flush: Callable[[], None]
   close: Callable[[], None]  # safe to call twice
 
 
@@ -44,15 +49,16 @@ def open_writers(
     InputError: the disk is full or the directory is not writable, now or at a later write; what such a write has left
       of its line is taken back, and the line comes with the next one that finds room, or at the close.
   """
-  path = pathlib.Path(workdir) / FILE_NAME
+  path = join(workdir, FILE_NAME)
   try:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(workdir)
     _drop_lines_after(path, start_step, say)
-    os.close(_opened(path))
+    append = _Sending(path).append if remote.is_remote(path) else functools.partial(_append, path)
+    append([], due=True)
   except OSError as error:
     raise write_error(path, error) from error
   late: list[bytes] = []  # lines that are not on disk yet
-  board = _Board(path.parent / "tensorboard", start_step, say) if tensorboard else None
+  board = _Board(join(workdir, "tensorboard"), start_step, say) if tensorboard else None
   closed = False
 
   def write(step: int, values: Mapping[str, Any]) -> None:
@@ -60,23 +66,28 @@ def open_writers(
     if board is not None:
       board.write(int(step), plain)
     late.append((json.dumps({"step": int(step), **plain}, allow_nan=False) + "\n").encode())
-    _append(path, late)
+    append(late)
 
   def close() -> None:
     nonlocal closed
     if not closed:
       closed = True
       with contextlib.suppress(InputError):
-        _append(path, late)
+        append(late, due=True)
       if board is not None:
         board.close()
 
-  return Writers(write, close)
+  def flush() -> None:
+    append(late, due=True)
+    if board is not None:
+      board.flush()
+
+  return Writers(write, flush, close)
 
 
 def no_writers() -> Writers:
   """Returns writers that write nothing."""
-  return Writers(lambda step, values: None, lambda: None)
+  return Writers(lambda step, values: None, lambda: None, lambda: None)
 
 
 def show_pictures(workdir: str | os.PathLike[str], step: int, paths: Iterable[str | os.PathLike[str]]) -> None:
@@ -91,13 +102,14 @@ def show_pictures(workdir: str | os.PathLike[str], step: int, paths: Iterable[st
   from PIL import Image
   from tensorboardX.proto.summary_pb2 import Summary
 
-  path, values = pathlib.Path(workdir) / "tensorboard" / "pictures", []
+  path, values = join(workdir, "tensorboard", "pictures"), []
   try:
-    for picture in map(pathlib.Path, paths):
-      width, height = Image.open(picture).size
-      shown = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=picture.read_bytes())
-      values.append(Summary.Value(tag=picture.stem, image=shown))
-    board = _Events(path, f".{time.time_ns()}")  # two calls in a second need two files
+    for picture in paths:
+      content = read_bytes(picture)
+      width, height = Image.open(io.BytesIO(content)).size
+      shown = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=content)
+      values.append(Summary.Value(tag=name_of(picture).rpartition(".")[0], image=shown))
+    board = Events(path, f".{time.time_ns()}")  # two calls in a second need two files
     board.add(step, summary=Summary(value=values))
     board.close()
   except OSError as error:
@@ -122,9 +134,9 @@ def _read_lines(path: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], lis
   """Returns the records of a file, and the numbers of the lines that are none; a last one is not counted."""
   try:
     # what a crash has left behind may be no text; it is no JSON either way
-    lines = pathlib.Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_bytes(path).decode(errors="replace").splitlines()
   except OSError as error:
-    raise InputError(f"cannot read {path}: {error.strerror}") from error
+    raise InputError(f"cannot read {path}: {error.strerror or error}") from error
   records, damaged = [], []
   for number, line in enumerate(lines, start=1):
     record = _record(line)
@@ -147,24 +159,24 @@ def _record(line: str) -> dict[str, Any] | None:
   return found if all(value is None or isinstance(value, int | float) for value in measured) else None
 
 
-def _drop_lines_after(path: pathlib.Path, step: int, say: Callable[[str], None]) -> None:
+def _drop_lines_after(path: str, step: int, say: Callable[[str], None]) -> None:
   """Keeps the lines up to a step; the file is rewritten beside itself and renamed, or left alone if nothing goes."""
-  if not path.exists():
+  if not exists(path):
     return
   records, damaged = _read_lines(path)
   text = "".join(json.dumps(record) + "\n" for record in records if record["step"] <= step)
-  before = path.read_bytes()
+  before = read_bytes(path)
   if text.encode() == before:
     return
   if damaged:
-    aside = path.with_name(f"{path.name}.damaged")
+    aside = f"{path}.damaged"
     with replacing(aside) as file:
       file.write(before)
     say(f"line {damaged[0]} of {path} is damaged, {len(damaged)} in all: left out, the file as it was is {aside}")
   write_text(path, text)
 
 
-def _append(path: pathlib.Path, lines: list[bytes]) -> None:
+def _append(path: str, lines: list[bytes], *, due: bool = True) -> None:
   """Moves lines to the end of a file, each whole or not at all. The file may have been moved away since the last."""
   try:
     file = _opened(path)
@@ -189,39 +201,38 @@ def _append_line(file: int, line: bytes) -> None:
     raise
 
 
-def _opened(path: pathlib.Path) -> int:
+def _opened(path: str) -> int:
   return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
 
-class _Events:
-  """A file of TensorBoard's events. It is written here and now: SummaryWriter leaves that to a thread, which a full
-  disk ends, and then waits for ever as soon as its queue is full."""
+class _Sending:
+  """A file of lines in an object store."""
 
-  def __init__(self, folder: pathlib.Path, suffix: str):
-    from tensorboardX.event_file_writer import EventsWriter
+  def __init__(self, path: str):
+    self.path, self.content = path, read_bytes(path) if exists(path) else b""
+    self.next_at = 0.0
 
-    folder.mkdir(parents=True, exist_ok=True)
-    self._writer = EventsWriter(str(folder / "events"), suffix)
-    self._flushed_at = time.monotonic()
-
-  def add(self, step: int, **content: Any) -> None:
-    from tensorboardX.proto.event_pb2 import Event
-
-    self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
-    if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
-      self._writer.flush()
-      self._flushed_at = time.monotonic()
-
-  def close(self) -> None:
-    self._writer.close()
+  def append(self, lines: list[bytes], *, due: bool = False) -> None:
+    """Moves lines to the end of the file, which is sent where it is due. Raises InputError where that fails."""
+    self.content += b"".join(lines)
+    lines.clear()
+    if not due and time.monotonic() < self.next_at:
+      return
+    started = time.monotonic()
+    try:
+      with replacing(self.path) as file:
+        file.write(self.content)
+    finally:
+      ended = time.monotonic()
+      self.next_at = ended + max(FLUSH_SECONDS, (ended - started) / _SHARE_OF_TIME)
 
 
 class _Board:
   """TensorBoard's files, as long as they can be written."""
 
-  def __init__(self, folder: pathlib.Path, start_step: int, say: Callable[[str], None]):
+  def __init__(self, folder: str, start_step: int, say: Callable[[str], None]):
     self._folder, self._say = folder, say
-    self._events: _Events | None = None
+    self._events: Events | None = None
     self._trying(lambda: self._open(start_step))
 
   def write(self, step: int, values: Mapping[str, Any]) -> None:
@@ -233,8 +244,13 @@ class _Board:
     if self._events is not None:
       self._trying(functools.partial(self._events.add, step, summary=summary))
 
-  def close(self) -> None:
+  def flush(self) -> None:
     """Writes what is not on disk yet."""
+    if self._events is not None:
+      self._trying(self._events.flush)
+
+  def close(self) -> None:
+    """Writes what is not on disk yet, and ends the file."""
     if self._events is not None:
       self._trying(self._events.close)
 
@@ -242,7 +258,7 @@ class _Board:
     from tensorboardX.proto.event_pb2 import SessionLog
 
     # the suffix keeps the file apart from that of a run which was started in the same second
-    self._events = _Events(self._folder, f".from{start_step}")
+    self._events = Events(self._folder, f".from{start_step}")
     if start_step:  # hides what earlier files have of later steps
       self._events.add(start_step + 1, file_version="brain.Event:2")
       self._events.add(start_step + 1, session_log=SessionLog(status=SessionLog.START))

@@ -19,7 +19,10 @@ from catgen.interfaces import DataSource, EventSpec, InputError
 from catgen.keys import checked_seed, root_key
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
-from catgen.runs.experiment import batches, make_experiment
+from catgen.runs.experiment import batches, make_experiment, spread_of
+from catgen.training.sharding import place
+
+_BATCH = 64  # examples of a training step, at least
 
 
 class Checked(NamedTuple):
@@ -69,14 +72,23 @@ def check(
   proof.check_size(shape, num_classes, num_draws)
   if min(time_steps, train_steps) < 1:
     raise InputError(f"time_steps is {time_steps} and train_steps {train_steps}; both must be at least 1")
-  small = _small_config(config, shape, time_steps=time_steps, train_steps=train_steps, seed=seed)
-  made = make_experiment(small, made_up_source(shape, num_classes, seed), jax.devices()[:1])
+  devices = jax.devices()  # of one process one is enough, and faster, for so little
+  devices = devices[:1] if jax.process_count() == 1 else devices
+  small = _small_config(config, shape, len(devices), time_steps=time_steps, train_steps=train_steps, seed=seed)
+  made = make_experiment(small, made_up_source(shape, num_classes, seed), devices)
   state = made.init()
   with closing(progress(train_steps, unit="step", title="train the small model")) as bar:
     for step, batch in enumerate(batches(made, 0)):
-      state, _ = made.train_step(state, batch, made.key, step)
+      state, _ = made.train_step(state, place(batch, made.mesh), made.key, step)
       bar.update(1)
-  claims = proof.prove(made.model, state.params, state.model_state, key=root_key(seed), num_draws=num_draws)
+  claims = proof.prove(
+    made.model,
+    state.params,
+    state.model_state,
+    key=root_key(seed),
+    num_draws=num_draws,
+    spread=spread_of(made.mesh),
+  )
   return Checked(list(claims), config["model"]["kind"], num_classes, shape, train_steps)
 
 
@@ -98,7 +110,7 @@ def describe(checked: Checked) -> str:
 
 
 def _small_config(
-  config: Mapping[str, Any], shape: tuple[int, ...], *, time_steps: int, train_steps: int, seed: int
+  config: Mapping[str, Any], shape: tuple[int, ...], devices: int, *, time_steps: int, train_steps: int, seed: int
 ) -> dict[str, Any]:
   """Returns the config with everything that costs time made small; what defines the model stays."""
   model = small_section(EXPERIMENT, config)["model"]
@@ -106,13 +118,13 @@ def _small_config(
     model["num_steps"] = time_steps
   training = {
     **config["training"],
-    "batch_size": 64,
+    "batch_size": -(-_BATCH // devices) * devices,
     "num_steps": train_steps,
     "num_microbatches": 1,
     "ema_decay": 0.0,
   }
   optimizer = {"kind": "adamw", "learning_rate": 3e-3, "decay": {"kind": "constant"}}
-  mesh = {"data": 1, "fsdp": 1}
+  mesh = {"data": -1, "fsdp": 1}
   return {**config, "seed": seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
 
 

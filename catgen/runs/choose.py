@@ -2,7 +2,6 @@
 
 import io
 import os
-import pathlib
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,12 +12,16 @@ from jaxtyping import Shaped
 from catgen import files
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
+from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, size_of, sizes_below
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
 LONGEST_RECORD = 512  # characters
 FEW_RECORDS = 200  # below, splits are counts of shuffled records: fractions by a hash could leave one empty
 STREAM_LENGTH = 64  # positions of a sequence of a stream
 SHORTEST_SPLIT = 24  # a stream is so many times longer than its sequences, so that a twentieth of it holds one
+_FASTA = re.compile(r"\.(fa|fasta|fna|faa)(\.(gz|xz|bz2))?$")
+_TABLE = re.compile(r"\.(csv|tsv|jsonl)(\.(gz|xz|bz2))?$")
+_TEXTS = (".txt", ".txt.gz", ".txt.xz", ".txt.bz2", ".md", ".rst", ".tex")
 _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
 
@@ -58,7 +61,7 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
   checked_seed(seed)
   if family is not None and family not in FAMILIES:
     raise InputError(f"family is {family!r}; choose one of {', '.join(FAMILIES)}, or None to have it chosen")
-  source = _source(data, pathlib.Path(workdir), seed)
+  source = _source(data, workdir, seed)
   family, why = (family, "as asked") if family else _family(source)
   is_unet = source.medium == "maps" and not any(size % 4 for size in source.shape)
   if not is_unet and int(np.prod(source.shape)) > MOST_POSITIONS:
@@ -76,7 +79,7 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
     "sampling": {"batch_size": 16},
   }
   if source.content is not None:  # last, so that what was refused leaves nothing behind
-    _keep(pathlib.Path(source.section["path"]), source.content)
+    _keep(source.section["path"], source.content)
   return Chosen(config, (source.reason, f"{family}: {why}", size))
 
 
@@ -87,9 +90,9 @@ _MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-def _source(data: Data, workdir: pathlib.Path, seed: int) -> _Source:
+def _source(data: Data, workdir: str | os.PathLike[str], seed: int) -> _Source:
   if isinstance(data, str | os.PathLike):
-    return _of_path(os.path.expanduser(data))
+    return _of_path(expanded(data))
   if isinstance(data, np.ndarray):
     return _in_memory(data, workdir, seed)
   texts = list(data)
@@ -107,25 +110,58 @@ def _source(data: Data, workdir: pathlib.Path, seed: int) -> _Source:
 
 
 def _of_path(path: str) -> _Source:
-  if os.path.isdir(path):
+  if is_folder(path):
     return _of_folder(path)
   if path.endswith((".npy", ".npz")):
     from catgen.data.sets.array_file import load_arrays
 
     name, first = next(iter(load_arrays(path).items()))
     return _of_array(first, path, single=not name)
-  if not os.path.exists(path):
+  if not exists(path):
     shown = repr(path if len(path) <= _SHOWN else f"{path[:_SHOWN]}...")
     raise InputError(
       f"there is no file {shown}; give the path of a text, a .npy or .npz file, or of a folder of label maps, or the "
       "texts themselves as a list of strings"
     )
-  return _stream(path, os.path.getsize(path), f"{path}: one stream of characters")
+  if _FASTA.search(path):
+    return _of_sequences(path)
+  return _stream(path, size_of(path), f"{path}: one stream of characters{_hint(path)}")
+
+
+def _hint(path: str) -> str:
+  return "; for a column of a table train with the kind of data text_table" if _TABLE.search(path) else ""
+
+
+def _of_sequences(path: str) -> _Source:
+  section = {"kind": "fasta", "path": path, "length": STREAM_LENGTH, "longer": "windows"}
+  reason = f"{path}: sequences in windows of {STREAM_LENGTH} letters"
+  return _Source(_dealt(section), "text", (STREAM_LENGTH,), reason)
+
+
+def _of_texts_in(folder: str, names: Sequence[str]) -> _Source:
+  section = {"kind": "text_folder", "path": folder, "length": STREAM_LENGTH}
+  reason = f"{folder} is a folder of texts: {len(names):,} documents, none in two splits"
+  return _Source(_dealt(section, len(names)), "text", (STREAM_LENGTH,), reason)
+
+
+def _dealt(section: dict[str, Any], number: int | None = None) -> dict[str, Any]:
+  """Returns a section with splits by count where the hashes of few records leave one empty; number: of records."""
+  from catgen.config import make_source
+
+  try:
+    make_source(section)
+    return section
+  except InputError:  # or what is wrong with them, which the second reading tells
+    whole = make_source(section | {"splits": (1.0, 0.0, 0.0)})
+  return section | {"splits": _counts(number or whole.splits["train"].num_examples)}
 
 
 def _of_folder(path: str) -> _Source:
   from catgen.config import make_source
 
+  names = [name for name in map(name_of, sizes_below(path)) if not name.startswith(".")]
+  if names and all(name.endswith(_TEXTS) for name in names):
+    return _of_texts_in(path, names)
   section = {"kind": "label_maps", "path": path}
   source = make_source({**section, "splits": (1.0, 0.0, 0.0)})
   are_split = source.splits.keys() != {"train"}  # by folders that are called so
@@ -133,20 +169,20 @@ def _of_folder(path: str) -> _Source:
   return _Source(section, "maps", source.event.shape, f"{path} is a folder: label maps")
 
 
-def _of_texts(texts: Sequence[str], workdir: pathlib.Path, seed: int) -> _Source:
+def _of_texts(texts: Sequence[str], workdir: str | os.PathLike[str], seed: int) -> _Source:
   for number, text in enumerate(texts):
     if surrogates := re.findall("[\ud800-\udfff]", text):
       raise InputError(f"text {number} has {surrogates[0]!r}, half a character, which no file can hold; remove it")
   lengths, broken = {len(text) for text in texts}, any("\n" in text or "\r" in text for text in texts)
-  path = workdir / "data.txt"
+  path = join(workdir, "data.txt")
   if broken or len(lengths) > 1 or not 0 < max(lengths) <= LONGEST_RECORD:
     between, how = ("\n\n", "blank lines") if broken else ("\n", "line breaks")
     content = between.join(texts)
     reason = f"{len(texts):,} texts: one stream of characters, {how} between them"
-    return _stream(str(path), len(content), reason)._replace(content=content.encode())
+    return _stream(path, len(content), reason)._replace(content=content.encode())
   order = np.random.default_rng(seed).permutation(len(texts)) if len(texts) < FEW_RECORDS else range(len(texts))
   content, length = "".join(f"{texts[i]}\n" for i in order), max(lengths)
-  section = {"kind": "text_lines", "path": str(path), "length": length, **_splits(len(texts))}
+  section = {"kind": "text_lines", "path": path, "length": length, **_splits(len(texts))}
   reason = f"{len(texts):,} texts of {length} characters: a record each"
   return _Source(section, "text", (length,), reason, content.encode())
 
@@ -158,21 +194,23 @@ def _stream(path: str, number: int, reason: str) -> _Source:
   return _Source({"kind": "text_file", "path": path, "length": length}, "text", (length,), reason)
 
 
-def _in_memory(array: Shaped[np.ndarray, "..."], workdir: pathlib.Path, seed: int) -> _Source:
-  found = _of_array(array, str(workdir / "data.npy"), single=True)
+def _in_memory(array: Shaped[np.ndarray, "..."], workdir: str | os.PathLike[str], seed: int) -> _Source:
+  found = _of_array(array, join(workdir, "data.npy"), single=True)
   few = array.ndim > 1 and len(array) < FEW_RECORDS
   content = io.BytesIO()
   np.save(content, array[np.random.default_rng(seed).permutation(len(array))] if few else array)
   return found._replace(content=content.getvalue())
 
 
-def _keep(path: pathlib.Path, content: bytes) -> None:
+def _keep(path: str, content: bytes) -> None:
   """Writes the data of a run, unless they are there already; others are not overwritten."""
-  if not path.exists():
+  if not exists(path):
     with files.replacing(path) as file:
       file.write(content)
-  elif path.read_bytes() != content:
-    raise InputError(f"{path.parent} holds a run on other data; give another work directory, or the same data to go on")
+  elif files.read_bytes(path) != content:
+    raise InputError(
+      f"{parent_of(path)} holds a run on other data; give another work directory, or the same data to go on"
+    )
 
 
 def _of_array(array: Shaped[np.ndarray, "..."], path: str, *, single: bool) -> _Source:
@@ -195,12 +233,14 @@ def _of_array(array: Shaped[np.ndarray, "..."], path: str, *, single: bool) -> _
 
 def _splits(number: int) -> dict[str, Any]:
   """Returns splits by count where there are few records; otherwise the data set's own fractions."""
-  if number >= FEW_RECORDS:
-    return {}
+  return {} if number >= FEW_RECORDS else {"splits": _counts(number)}
+
+
+def _counts(number: int) -> tuple[int, int, int]:
   held_out = max(1, number // 20)
   if number < 3:
     raise InputError(f"{number} example(s) cannot be split into train, validation and test; bring at least 3")
-  return {"splits": (number - 2 * held_out, held_out, held_out)}
+  return number - 2 * held_out, held_out, held_out
 
 
 def _family(source: _Source) -> tuple[str, str]:

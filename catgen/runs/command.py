@@ -2,20 +2,27 @@
 
 Keyword-only parameters are flags. The others are supplied: `run` is loaded from --workdir, --step and --ema, `workdir`
 is --workdir, `config` is --config with what overrides it. `say`, `progress` and `color` are the terminal's.
+
+Of a command that several processes work on together, all call the function, and the first alone speaks.
 """
 
 import contextlib
 import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
+
+import jax
 
 from catgen.config import Configuration, describe, from_values, load_config
 from catgen.config.arguments import Argument, arguments_of, converted
 from catgen.interfaces import InputError
+from catgen.paths import expanded
+from catgen.reporting.progress import no_progress
 from catgen.runs import memory
 from catgen.runs.load import load
 from catgen.runs.record import has_record, read_record
+from catgen.training import distributed, peers
 from catgen.training.signals import Stopped, saving_ends_nothing
 
 TERMINAL = ("say", "progress", "color")
@@ -36,6 +43,28 @@ class Command(NamedTuple):
   flag: str = ""  # chooses this one instead of the first, where a command has several
   help: str = ""  # of the flag
   config: str | None = None  # where --config is not given
+  devices: bool = False  # it computes on devices: several processes work on it together, by flags that join them
+  # (--workdir, "" without one) -> what the same command does after one of several processes was gone
+  comfort: Callable[[str], str] = lambda workdir: "give the same command again"
+
+
+def join(
+  say: Callable[[str], None],
+  *,
+  coordinator: str | None = None,
+  process_id: int | None = None,
+  num_processes: int | None = None,
+) -> None:
+  """Joins the processes of a command, before anything uses a device; see `distributed.initialize`.
+
+  Args:
+    say: receives a line where a cluster cannot be joined.
+    coordinator: host:port of process 0, where several processes work together; none of the three where JAX knows the
+      cluster.
+    process_id: number of this process, from 0.
+    num_processes: number of processes.
+  """
+  distributed.initialize(coordinator, process_id, num_processes, say=say)
 
 
 def arguments(commands: Sequence[Command]) -> list[Argument]:
@@ -67,6 +96,23 @@ def perform(
   if values.get("print_config"):
     terminal["say"](describe(_configuration(chosen, values, overrides)))
     return 0
+  if not chosen.devices:
+    return _perform(chosen, commands[0], values, overrides, terminal)
+  join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
+  if jax.process_index() > 0:
+    terminal = {"say": _quiet, "progress": no_progress, "color": False}
+  with peers.watched(partial(chosen.comfort, expanded(values.get("workdir") or ""))):
+    return _perform(chosen, commands[0], values, overrides, terminal)
+
+
+def _perform(
+  chosen: Command,
+  first: Command,
+  values: Mapping[str, Any],
+  overrides: Mapping[str, str],
+  terminal: Mapping[str, Any],
+) -> int:
+  """Calls a function as `perform` does; where it hands options on, those of the first one are flags too."""
   parameters, supplied = inspect.signature(chosen.function).parameters, _supplied(chosen.function)
   if overrides and "config" not in supplied:
     raise InputError(
@@ -75,12 +121,12 @@ def perform(
   keywords = {
     each.name: converted(each, values[each.name]) for each in arguments_of(chosen.function, leave_out=TERMINAL)
   }
-  if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
-    others = arguments_of(commands[0].function, leave_out=TERMINAL)
+  taken = set(parameters)
+  if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):  # it hands them on to the first
+    taken |= set(inspect.signature(first.function).parameters)
+    others = arguments_of(first.function, leave_out=TERMINAL)
     keywords |= {each.name: converted(each, values[each.name]) for each in others}
-    keywords |= terminal
-  else:
-    keywords |= {name: value for name, value in terminal.items() if name in parameters}
+  keywords |= {name: value for name, value in terminal.items() if name in taken}
   if "config" in supplied:
     keywords["config"] = _configuration(chosen, values, overrides).values
   if "run" in supplied:
@@ -108,7 +154,7 @@ def _configuration(command: Command, values: Mapping[str, Any], overrides: Mappi
   changes = {**overrides, **{f"data.{key}": value for key, value in _data(values["data"])}}
   if name is not None:
     return load_config(name, changes)
-  workdir = os.path.expanduser(values.get("workdir") or "")
+  workdir = expanded(values.get("workdir") or "")
   if workdir and has_record(workdir):
     config = read_record(workdir).config
     data = {key: value for key, value in config["data"].items() if key != "split_rule"}  # training finds it again
@@ -143,7 +189,8 @@ def _flags(command: Command) -> list[Argument]:
   found = [*_CONFIG] if "config" in supplied else []
   found += [_WORKDIR] if {"run", "workdir"} & supplied else []
   found += arguments_of(load, leave_out=TERMINAL) if "run" in supplied else []
-  return found + arguments_of(command.function, leave_out=TERMINAL)
+  found += arguments_of(command.function, leave_out=TERMINAL)
+  return found + (arguments_of(join) if command.devices else [])
 
 
 def _supplied(function: Callable[..., Any]) -> set[str]:
@@ -155,7 +202,11 @@ def _supplied(function: Callable[..., Any]) -> set[str]:
 def _workdir(values: Mapping[str, Any], default: Any) -> str:
   """Returns --workdir, or the default of the function's signature."""
   if values["workdir"]:
-    return os.path.expanduser(values["workdir"])
+    return expanded(values["workdir"])
   if isinstance(default, str):
     return default
   raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")
+
+
+def _quiet(line: str) -> None:
+  """Says nothing."""

@@ -4,7 +4,6 @@ import glob
 import itertools
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -13,11 +12,13 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from catgen import paths
 from catgen.batches import batch_of
 from catgen.evaluation import comparison, estimators, results
 from catgen.evaluation.comparison import Evaluation
 from catgen.files import replacing
 from catgen.interfaces import Batch, InputError
+from catgen.paths import join
 from catgen.reporting import charts, terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.reporting.writers import FILE_NAME as METRICS_FILE
@@ -25,6 +26,7 @@ from catgen.reporting.writers import read_metrics
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run, load
 from catgen.runs.record import RunRecord, identity_without_seed, read_record
+from catgen.training import distributed
 
 NEEDED = ("unit", "value", "num_examples", "num_replicates", "monte_carlo_error", "data_fingerprint")  # of a result
 _GIVE = "give work directories, --workdirs=runs/a,runs/b"
@@ -106,11 +108,9 @@ def compare(
   for row, own in zip(rows, evaluations, strict=True):
     less = comparison.difference(own, evaluations[0])
     row["difference"], row["difference_error"], row["difference_examples"] = less
-  output = os.path.expanduser(output)
+  output = paths.expanded(output)
   path, picture = f"{output}.json", f"{output}.png"
-  with replacing(path, remedy="choose another --output") as file:
-    file.write(json.dumps(results.without_nan(rows), indent=1, allow_nan=False).encode())
-  _draw(rows, picture)
+  distributed.first_does(lambda: _write(rows, path, picture))
   pictures = [picture]
   if num_maps and len({run.record.event for run in runs}) == 1 and runs[0].media.pictured.models is not None:
     pictures.append(f"{output}_samples.png")
@@ -138,15 +138,15 @@ def expanded(patterns: Iterable[str]) -> list[str]:
   """
   found: list[str] = []
   for pattern in patterns:
-    pattern = os.path.expanduser(pattern)
-    names = sorted(glob.glob(pattern)) if glob.has_magic(pattern) and not os.path.isdir(pattern) else [pattern]
-    folders = [name for name in names if os.path.isdir(name)]
+    pattern = paths.expanded(pattern)
+    names = paths.matching_folders(pattern) if glob.has_magic(pattern) and not paths.is_folder(pattern) else [pattern]
+    folders = [name for name in names if paths.is_folder(name)]
     if not folders:
       raise InputError(f"there is no folder {pattern!r}; {_GIVE}")
     found += folders
   if not found:
     raise InputError(f"nothing to compare; {_GIVE}")
-  return list(dict.fromkeys(os.path.normpath(name) for name in found))
+  return list(dict.fromkeys(map(paths.normal, found)))
 
 
 def check_same_estimators(group: Sequence[Evaluations]) -> None:
@@ -162,7 +162,7 @@ def check_same_estimators(group: Sequence[Evaluations]) -> None:
 
 def name_of(folders: Sequence[str]) -> str:
   """Returns what the folders' names share at their beginning."""
-  names = [os.path.basename(folder) for folder in folders]
+  names = [paths.name_of(folder) for folder in folders]
   if len(names) == 1:
     return names[0]
   shared = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
@@ -181,7 +181,7 @@ def training_seconds(each: Evaluations) -> float:
   These leave compilation, validation and pauses out.
   """
   last, seconds = 0, 0.0
-  for line in read_metrics(os.path.join(each.workdir, METRICS_FILE)):
+  for line in read_metrics(join(each.workdir, METRICS_FILE)):
     if line["step"] <= each.step and line.get("train/positions_per_second"):
       seconds += (line["step"] - last) * _positions_a_step(each.record) / line["train/positions_per_second"]
       last = line["step"]
@@ -217,7 +217,7 @@ def draw_samples(
       bar.update(1)
   draw = runs[0].media.pictured.models
   assert draw is not None
-  draw(path, sets)
+  distributed.first_does(lambda: draw(path, sets))
 
 
 def _row(group: Sequence[Evaluations], how: tuple[str, int], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -251,6 +251,12 @@ def _cost(group: Sequence[Evaluations], run: Run, seconds: Sequence[float]) -> d
 def _positions_a_step(record: RunRecord) -> int:
   """Returns the positions of one training batch, padding included."""
   return record.config["training"]["batch_size"] * math.prod(record.event.shape)
+
+
+def _write(rows: Sequence[Mapping[str, Any]], path: str, picture: str) -> None:
+  with replacing(path, remedy="choose another --output") as file:
+    file.write(json.dumps(results.without_nan(rows), indent=1, allow_nan=False).encode())
+  _draw(rows, picture)
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], path: str) -> None:

@@ -1,9 +1,9 @@
 """Correction of wrong categories: a sentence with typos, a map with wrong pixels; and how well that works."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
@@ -12,7 +12,8 @@ from catgen.evaluation.spelling import Correction, Share, SpellingScore
 from catgen.interfaces import Batch, InputError
 from catgen.keys import checked_seed
 from catgen.media import Media
-from catgen.media.medium import marked
+from catgen.media.medium import marked, reader
+from catgen.paths import join
 from catgen.reporting import terminal, writers
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import first_examples
@@ -20,6 +21,7 @@ from catgen.runs.infill import one_example
 from catgen.runs.load import Run
 from catgen.runs.record import with_labels
 from catgen.runs.sample import check_output
+from catgen.training import distributed
 
 Method = Literal["bayes", "paper"]
 
@@ -61,6 +63,7 @@ def correct(
   *,
   text: str | None = None,
   input: str | None = None,
+  encoding: str = "utf-8",
   split: str = "test",
   index: int = 0,
   error_rate: float = 0.05,
@@ -83,6 +86,7 @@ def correct(
     example: a text, or an array.
     text: the sentence to correct, at most as long as the model's sequences.
     input: a file of one corrupted example, or of several (see --index): .npy, or for text .jsonl, or one a line.
+    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
     split: without --text and --input: the split whose example is corrupted.
     index: number of the example in --input or --split.
     error_rate: share of wrong positions: assumed, or made so.
@@ -104,7 +108,7 @@ def correct(
   if example is not None:
     wrong = with_labels(media.typed([example]), run.record, given)
   else:
-    wrong, name = one_example(run, path=input, split=split, index=index, read=media.read)
+    wrong, name = one_example(run, path=input, split=split, index=index, read=reader(run.media, input, encoding))
     if input is not None:
       wrong = with_labels(wrong, run.record, given)
     else:
@@ -112,7 +116,8 @@ def correct(
       wrong = spelling.corrupt(rng, truth, error_rate, run.record.event.num_classes)
   methods = (method,) if method else spelling.METHODS[: 1 if example is not None else None]
   corrections = {
-    each: spelling.correct(run.model, run.params, run.state, wrong, error_rate, method=each) for each in methods
+    each: spelling.correct(run.model, run.params, run.state, wrong, error_rate, method=each, spread=run.spread)
+    for each in methods
   }
   scores = {}
   if truth is not None:
@@ -120,8 +125,8 @@ def correct(
   corrected = Corrected(name, wrong, truth, error_rate, corrections, scores, media, run.record.position, output, ())
   if output is not None:
     with shown_where_lost(say, lambda: describe(corrected)):
-      media.written(output, wrong._replace(x=corrected.x[None]))
-  if pictures:
+      distributed.first_does(lambda: media.written(output, wrong._replace(x=corrected.x[None])))
+  if pictures and jax.process_index() == 0:
     with ByProducts(say).may_fail("pictures"):
       corrected = corrected._replace(pictures=_draw(run, corrected))
   return corrected
@@ -168,7 +173,7 @@ def score_corrections(
   """
   batch = first_examples(run.source(), split, max_examples)
   rng = np.random.default_rng(checked_seed(seed))
-  scores = spelling.score(run.model, run.params, run.state, batch, rng=rng, rate=error_rate)
+  scores = spelling.score(run.model, run.params, run.state, batch, rng=rng, rate=error_rate, spread=run.spread)
   return Scored(scores, run.media.name, len(batch.x), split, error_rate, run.record.position)
 
 
@@ -201,7 +206,7 @@ def _draw(run: Run, corrected: Corrected) -> tuple[str, ...]:
     sets = {"clean": corrected.truth.x, "corrupted": corrected.seen.x}
   sets |= {f"corrected ({method})": made.x for method, made in corrected.corrections.items()}
   panels = {name: marked(corrected.seen._replace(x=x))[0] for name, x in sets.items()}
-  path = os.path.join(run.workdir, "denoised.png")
+  path = join(run.workdir, "denoised.png")
   run.media.pictured.corrections(path, panels)
   writers.show_pictures(run.workdir, run.step, [path])
   return (path,)

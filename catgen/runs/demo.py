@@ -1,6 +1,5 @@
 """The whole tour: baselines, training, evaluation, samples, and a corrected sentence."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 from catgen.config import make_source
 from catgen.data.codecs import without_end
 from catgen.interfaces import Codec
+from catgen.paths import join
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import baselines, correct, evaluate, sample
@@ -80,7 +80,7 @@ def demo(
   say("\n5. A sentence with typos, corrected")
   corrected = correct.correct(run, text=sentence, error_rate=0.06)
   say(correct.describe(corrected, color=color))
-  paths = (*trained.pictures, *drawn.pictures, os.path.join(workdir, "results.json"))
+  paths = (*trained.pictures, *drawn.pictures, join(workdir, "results.json"))
   return Demo(trained, evaluated, training, time.monotonic() - started, paths)
 
 

@@ -1,10 +1,10 @@
 """The likelihood of a trained model on a split: measured, explained, and kept in the work directory."""
 
-import os
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -12,20 +12,25 @@ import jax
 from catgen.batches import batch_of
 from catgen.evaluation import estimators, likelihood, results, samples
 from catgen.evaluation.likelihood import Likelihood
-from catgen.files import check_folder
+from catgen.files import check_folder, from_json
 from catgen.interfaces import InputError
 from catgen.keys import root_key
+from catgen.paths import expanded, join, name_of, parent_of
 from catgen.reporting import charts, terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs import lock
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import evaluation_batches, first_examples
 from catgen.runs.load import Run, load
+from catgen.runs.owners import InUse
 from catgen.runs.partial import Partial
 from catgen.runs.record import definition, history_of, read_record
-from catgen.training import sharding
+from catgen.training import distributed
 from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.restoring import Gone, Unreadable
 from catgen.training.signals import Stopped, catch_signals
 
+_LOOKS = 5  # at a checkpoint that cannot be read
 _PICTURED = 8  # samples beside as many held-out examples
 _MEANINGS = {
   "exact": "exact log-likelihood",
@@ -42,6 +47,10 @@ class Evaluated(NamedTuple):
   likelihood: Likelihood
   path: str | None  # of results.json; None where it could not be written
   pictures: tuple[str, ...]
+
+
+class UnderWay(InputError):  # noqa: N818 as InputError, it is told and not traced
+  """The same evaluation is being made by another process."""
 
 
 class Watched(NamedTuple):
@@ -96,8 +105,8 @@ def evaluate(
     InputError: the model lacks the estimator, the data are not there, or results could not be written to `output`.
     Stopped: a signal ended it.
   """
-  folder, beside = run.workdir if output is None else os.path.expanduser(output), ByProducts(say)
-  _try_results(folder, output, say)
+  folder, beside = run.workdir if output is None else expanded(output), ByProducts(say)
+  distributed.first_does(lambda: _try_results(folder, output, say))
   options = {
     "split": split,
     "estimator": estimator,
@@ -110,30 +119,34 @@ def evaluate(
   }
   settings = {**run.record.config["evaluation"], **{key: value for key, value in options.items() if value is not None}}
   source = run.source()
-  found, partial_scores = _measure(run, settings, context, given, seed, folder, progress)
-  result = results.likelihood_record(
-    found,
-    source,
-    split=settings["split"],
-    step=run.step,
-    ema=run.uses_ema,
-    config=run.record.config,
-    invalid=_invalid(run, settings["invalid_samples"], seed),
-    context=context,
-    history=history_of(run.record),
-  )
-  say(shown(result))
-  path = None
-  with beside.may_fail("results"):
-    results.save_scores(folder, result, found)
-    path = str(results.add_results(folder, result))
-    partial_scores.remove()  # not before: whatever ends it until then costs no batch
+  how = {**settings, "batch_size": run.spread.filled(settings["batch_size"]), "context": context, "given": given}
+  scored_before = _partial(run, {**how, "seed": seed}, folder)
+  with _alone(scored_before, say):
+    found = _measure(run, how, seed, scored_before, progress)
+    result = results.likelihood_record(
+      found,
+      source,
+      split=settings["split"],
+      step=run.step,
+      ema=run.uses_ema,
+      config=run.record.config,
+      invalid=_invalid(run, settings["invalid_samples"], seed),
+      context=context,
+      history=history_of(run.record),
+    )
+    say(shown(result))
+    path = None
+    with beside.may_fail("results"):
+      path = distributed.first_tells(lambda: _keep(folder, result, found, scored_before)).decode()
   drawn: list[str] = []
   with beside.may_fail("pictures"):
-    drawn += _draw_anatomy(run, found, settings["split"], folder)
+    if jax.process_index() == 0:
+      drawn += _draw_anatomy(run, found, settings["split"], folder)
+  with beside.may_fail("pictures"):
     if pictures and run.media.pictured.beside is not None:
-      drawn.append(_draw_beside_data(run, settings["split"], seed, folder, say))
-      writers.show_pictures(folder, run.step, drawn)
+      drawn += _draw_beside_data(run, settings["split"], seed, folder, say)
+      if drawn:
+        writers.show_pictures(folder, run.step, drawn)
   return Evaluated(result, found, path, tuple(drawn))
 
 
@@ -147,37 +160,74 @@ def watch(
 ) -> Watched:
   """Evaluates each checkpoint of a running job as it appears, until the run is finished.
 
+  A checkpoint that is deleted before it was read is left out; so is one whose same evaluation another process makes.
+  One that cannot be read is tried again at the next looks: it may be under way from another machine.
+
   Args:
     workdir: of the run.
     watch_seconds: seconds between two looks for a new checkpoint.
     ema: see `load`.
     say: receives each evaluation as text.
     options: of `evaluate`.
+
+  Raises:
+    InputError: as `evaluate`; or the last checkpoint cannot be read.
+    Stopped: a signal ended it.
   """
-  done, source = [], None
-  for step in new_checkpoints(workdir, read_record(workdir).config["training"]["num_steps"], watch_seconds):
+  done: list[Evaluated] = []
+  looks: Counter[int] = Counter()
+  source = None
+  for step in new_checkpoints(workdir, watch_seconds, again=looks):
     try:
-      run = load(workdir, step=step, ema=ema, say=say)
-    except InputError:
-      if step not in checkpoint_steps(workdir):
-        continue  # the running job has replaced it
-      raise
-    source = source or run.source
-    done.append(evaluate(run._replace(source=source), say=say, **options))
-    if told := describe(done[-1]):
-      say(told)
+      run = load(workdir, step=step, ema=ema, say=_quiet)
+      source = source or run.source
+      done.append(evaluate(run._replace(source=source), say=say, **options))
+    except Gone:
+      say(f"checkpoint {step} was deleted before it was read; left out")
+    except UnderWay as error:
+      say(f"checkpoint {step}: {error}; left out")
+    except Unreadable as error:
+      looks[step] += 1
+      if looks[step] == 1:
+        say(f"{error}; it is tried again at the next looks")
+      if looks[step] == _LOOKS:
+        del looks[step]
+        say(f"checkpoint {step} could not be read {_LOOKS} times; left out")
+      continue
+    else:
+      if told := describe(done[-1]):
+        say(told)
+    looks.pop(step, None)
   return Watched(tuple(done))
 
 
-def new_checkpoints(workdir: str, last: int, seconds: float) -> Iterator[int]:
-  """Yields each checkpoint's step as it appears, until that of step `last`."""
+def new_checkpoints(workdir: str, seconds: float, again: Container[int] = ()) -> Iterator[int]:
+  """Yields each checkpoint's step as it appears, until one of the run's last step was there.
+
+  Of several processes all call it, and the first looks.
+
+  Args:
+    workdir: of the run.
+    seconds: between two looks.
+    again: steps that are to be yielded again.
+
+  Raises:
+    InputError: the run's record cannot be read.
+    Stopped: a signal asked to stop while it waited.
+  """
   seen: set[int] = set()
+
+  def look() -> bytes:
+    last = read_record(workdir).config["training"]["num_steps"]
+    return json.dumps([last, checkpoint_steps(workdir)]).encode()
+
   while True:
-    for step in checkpoint_steps(workdir):
-      if step not in seen:
+    last, there = from_json(distributed.first_tells(look))
+    for step in there:
+      if step not in seen or step in again:
         seen.add(step)
         yield step
-    if last in seen:
+    if max(seen, default=-1) >= last and not any(step in again for step in there):
       return
     time.sleep(seconds)
 
@@ -236,50 +286,79 @@ def _try_results(folder: str, output: str | None, say: Callable[[str], None]) ->
     say(f"{error}; without it they are only shown")
     return
   results.read_results(folder)
-  check_folder(os.path.join(folder, results.SCORES_FOLDER), remedy=remedy)
+  check_folder(join(folder, results.SCORES_FOLDER), remedy=remedy)
 
 
-def _measure(
-  run: Run, settings: dict[str, Any], context: int, given: str, seed: int, folder: str, progress: OpenProgress
-) -> tuple[Likelihood, Partial]:
-  """Returns the likelihood, and what keeps its batches until the results are written."""
-  how = {**settings, "context": context, "given": given, "seed": seed, "step": run.step, "ema": run.uses_ema}
+def _partial(run: Run, how: Mapping[str, Any], folder: str) -> Partial:
+  """Returns what keeps the batches that are scored until the results are written."""
   what = {"definition": definition(run.record), "data": run.record.fingerprint, "history": history_of(run.record)}
-  partial_scores = Partial(folder, {**how, **what})
-  done = partial_scores.load()
-  mesh = sharding.make_mesh(data=1, devices=jax.devices()[:1])
-  split, size, limit = settings["split"], settings["batch_size"], settings["max_examples"]
-  batches = list(evaluation_batches(run.source(), split, size, limit, context))
+  return Partial(folder, {**how, "step": run.step, "ema": run.uses_ema, **what})
+
+
+@contextmanager
+def _alone(scored_before: Partial, say: Callable[[str], None]) -> Iterator[None]:
+  """Refuses an evaluation that another process makes. Where nothing can be written, nobody can know."""
+  with ExitStack() as stack:
+
+    def hold() -> bytes:
+      folder, name = parent_of(scored_before.path), name_of(scored_before.path)
+      try:
+        stack.enter_context(lock.held(folder, say, file_name=f"{name}.lock"))
+      except InUse as error:
+        return str(error.by).encode()
+      except InputError:
+        pass
+      return b""
+
+    if owner := distributed.first_tells(hold).decode():
+      raise UnderWay(f"the same evaluation is under way in {owner}; wait for it, or change what is evaluated")
+    yield
+
+
+def _measure(run: Run, how: Mapping[str, Any], seed: int, scored_before: Partial, progress: OpenProgress) -> Likelihood:
+  """Returns the likelihood, going on from the batches that were scored before."""
+  done = scored_before.load()
+  size, limit, context = how["batch_size"], how["max_examples"], how["context"]
+  batches = list(evaluation_batches(run.source(), how["split"], size, limit, context))
   title = f"evaluate step {run.step}"
   with catch_signals() as request, closing(progress(len(batches), unit="batch", title=title, done=len(done))) as bar:
+    stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
 
     def advance(share: float) -> None:
       bar.update(share)
-      request.check("")
+      if stop():
+        raise Stopped("", stop.exit_code)
 
     try:
-      found = likelihood.evaluate(
+      return likelihood.evaluate(
         run.model,
         run.params,
         run.state,
         batches,
         key=root_key(seed),
-        estimator=settings["estimator"],
-        num_draws=settings["num_draws"],
-        num_replicates=settings["num_replicates"],
-        draws_at_once=settings["draws_at_once"],
-        given=given,
-        place=partial(sharding.place, mesh=mesh),
+        estimator=how["estimator"],
+        num_draws=how["num_draws"],
+        num_replicates=how["num_replicates"],
+        draws_at_once=how["draws_at_once"],
+        given=how["given"],
+        spread=run.spread,
         progress=advance,
         done=done,
-        keep=partial_scores.keep,
+        keep=scored_before.keep,
       )
-    except Stopped as stop:
-      kept = partial_scores.write() or not partial_scores.parts
+    except Stopped as left:
+      number = len(scored_before.parts)
+      kept = scored_before.write() or not number
       comfort = "the same command goes on" if kept else "what was scored could not be kept"
-      told = f"stopped after {len(partial_scores.parts)} of {len(batches)} batches; {comfort}"
-      raise Stopped(told, stop.code) from stop
-  return found, partial_scores
+      raise Stopped(f"stopped after {number} of {len(batches)} batches; {comfort}", left.code) from left
+
+
+def _keep(folder: str, result: Mapping[str, Any], found: Likelihood, scored_before: Partial) -> bytes:
+  """Writes results.json and the scores of single examples, and returns the path of the former."""
+  results.save_scores(folder, result, found)
+  path = results.add_results(folder, result)
+  scored_before.remove()  # not before: whatever ends it until then costs no batch
+  return str(path).encode()
 
 
 def _invalid(run: Run, num_samples: int, seed: int) -> samples.Invalid | None:
@@ -293,19 +372,25 @@ def _invalid(run: Run, num_samples: int, seed: int) -> samples.Invalid | None:
 
 def _draw_anatomy(run: Run, found: Likelihood, split: str, folder: str) -> Iterator[str]:
   if found.anatomy is not None:
-    path = os.path.join(folder, f"anatomy_{split}.png")
+    path = join(folder, f"anatomy_{split}.png")
     charts.bound_anatomy(found.anatomy.by_time, found.anatomy.by_position, path, position=run.record.position)
     yield path
 
 
-def _draw_beside_data(run: Run, split: str, seed: int, folder: str, say: Callable[[str], None]) -> str:
-  """Draws a few samples, pictures them beside held-out examples, and returns the picture's path."""
+def _draw_beside_data(run: Run, split: str, seed: int, folder: str, say: Callable[[str], None]) -> Iterator[str]:
+  """Draws a few samples, pictures them beside held-out examples, and yields the picture's path."""
   assert run.media.pictured.beside is not None
   steps = run.record.config["sampling"]["num_steps"]
   how = "" if steps is None else f" in sampling.num_steps = {steps} network calls"
   say(f"drawing {_PICTURED} samples{how} for a picture (--pictures=false leaves it out)")
-  drawn = run.sample(_PICTURED, seed=seed)
+  drawn = run.sample(_PICTURED, seed=seed)  # on all processes
+  if jax.process_index() > 0:
+    return
   sets = {"held-out data": first_examples(run.source(), split, _PICTURED), "samples": batch_of(drawn.x, drawn.valid)}
-  path = os.path.join(folder, f"samples_beside_{split}.png")
+  path = join(folder, f"samples_beside_{split}.png")
   run.media.pictured.beside(path, sets, title=f"Data and samples, step {run.step:,}")
-  return path
+  yield path
+
+
+def _quiet(line: str) -> None:
+  """Says nothing."""

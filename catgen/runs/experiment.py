@@ -11,8 +11,10 @@ from jaxtyping import Array, Key
 
 from catgen.config import make_model, make_source, make_training_optimizer
 from catgen.data import context_batches, get_split, prefetch, train_batch
+from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, DataSource, InputError, Model
 from catgen.keys import root_key
+from catgen.meshes import BATCH_AXES
 from catgen.training import sharding
 from catgen.training.state import TrainState
 from catgen.training.step import abstract_state, make_init, make_train_step
@@ -41,7 +43,7 @@ def make_experiment(
     InputError: anything in the config that does not fit, by name.
   """
   source = make_source(config["data"]) if source is None else source
-  model = make_model(config["model"], source.event)
+  model = model_for(config, source)
   optimizer, learning_rate = make_training_optimizer(config)
   settings = config["training"]
   mesh = sharding.make_mesh(**config["mesh"], devices=devices)
@@ -49,8 +51,8 @@ def make_experiment(
   get_split(source, "train")
   root = root_key(config["seed"])
   example = _batch(config, source, 0)
-  placed = sharding.place(example, mesh)
-  target = abstract_state(model, optimizer, placed, mesh=mesh, ema_decay=settings["ema_decay"])
+  shapes = sharding.placed_shapes(example, mesh)
+  target = abstract_state(model, optimizer, shapes, mesh=mesh, ema_decay=settings["ema_decay"])
   step = make_train_step(
     model,
     optimizer,
@@ -60,8 +62,18 @@ def make_experiment(
     hidden_given=settings["hidden_given"],
     ema_decay=settings["ema_decay"],
   )
-  init = partial(make_init(model, optimizer, target=target), placed, jax.random.fold_in(root, 0))
+  create = make_init(model, optimizer, target=target)
+
+  def init() -> TrainState:
+    return create(sharding.place(example, mesh), jax.random.fold_in(root, 0))
+
   return Experiment(config, source, model, mesh, target, init, step, example, jax.random.fold_in(root, 1))
+
+
+def model_for(config: Mapping[str, Any], source: DataSource) -> Model:
+  """Returns the model for examples of a data set: without masks where each of them is whole; see `EventSpec`."""
+  whole = all(split.whole for split in source.splits.values())
+  return make_model(config["model"], source.event._replace(whole=whole))
 
 
 def _batch(config: Mapping[str, Any], source: DataSource, step: int) -> Batch:
@@ -82,6 +94,11 @@ def batches(experiment: Experiment, start: int) -> Iterator[Batch]:
   settings = experiment.config["training"]
   load = partial(_batch, experiment.config, experiment.source)
   return prefetch(load, start, settings["num_steps"], settings["prefetch"])
+
+
+def spread_of(mesh: Mesh) -> Spread:
+  """Returns how evaluation and samplers use the devices of a mesh: as training does, which examples are spread over."""
+  return ALONE if mesh.size == 1 and jax.process_count() == 1 else Spread(mesh, BATCH_AXES)
 
 
 def evaluation_batches(

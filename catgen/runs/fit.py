@@ -9,6 +9,7 @@ import jax
 
 from catgen.config import apply_overrides, load_config, resolve
 from catgen.interfaces import InputError
+from catgen.paths import expanded
 from catgen.reporting.progress import OpenProgress, open_progress
 from catgen.runs import train as training
 from catgen.runs.choose import Data, choose
@@ -42,7 +43,7 @@ def train(
   Raises:
     InputError: anything that does not fit, by name.
   """
-  workdir = os.path.expanduser(workdir)
+  workdir = expanded(workdir)
   training.train(load_config(config, overrides).values, workdir, say=say, progress=progress)
   return load(workdir, say=say)
 
@@ -64,9 +65,10 @@ def fit(
 
   - **Data.** A list of strings of one length, up to 512: a record each. Strings of different lengths: one stream of
     characters with line breaks between them (blank lines, if they have line breaks themselves), so that the model
-    learns where they end. A path: a folder is one of label maps, .npy and .npz are arrays, any other file is a stream
-    of characters. An array of integers: one axis is a stream, two are records, three are label maps, the first axis
-    numbering the examples. A twentieth each is for validation and for the test.
+    learns where they end. A path: a folder of texts is one of documents, any other folder one of label maps; .npy and
+    .npz are arrays; .fa, .fasta, .fna and .faa hold sequences; any other file is a stream of characters. An array of
+    integers: one axis is a stream, two are records, three are label maps, the first axis numbering the examples. A
+    twentieth each is for validation and for the test.
   - **Family.** Text: autoregressive, which reads best. Records and streams of integers: masked diffusion, which
     completes holes anywhere, exactly. Label maps: multinomial diffusion.
   - **Size.** A transformer of 4 layers, 128 wide; for maps whose height and width are multiples of 4 a U-Net of widths
@@ -85,7 +87,7 @@ def fit(
   Raises:
     InputError: data of another kind or too few, or a work directory that holds another run.
   """
-  started, workdir = time.monotonic(), os.path.expanduser(workdir)
+  started, workdir = time.monotonic(), expanded(workdir)
   if not minutes > 0:
     raise InputError(f"minutes is {minutes}; give a positive number")
   chosen = choose(data, workdir, family=family, seed=seed)

@@ -1,18 +1,18 @@
 """A new work directory from a checkpoint of another: a run that goes on in two ways."""
 
 import json
-import os
-import pathlib
-import shutil
 from typing import NamedTuple
 
+from catgen import remote
 from catgen.files import write_error, write_text
 from catgen.interfaces import InputError
+from catgen.paths import absolute, exists, join
 from catgen.reporting import writers
 from catgen.runs import lock
 from catgen.runs.initial import split_step
 from catgen.runs.record import Ancestor, check_definition, has_record, read_record, write_record
-from catgen.training.checkpoint import FOLDER, checkpoint_steps, restore_params
+from catgen.training.checkpoint import FOLDER, checkpoint_steps, copy_checkpoint
+from catgen.training.restoring import restore_params
 
 
 class Forked(NamedTuple):
@@ -42,12 +42,12 @@ def fork(workdir: str, *, origin: str) -> Forked:
   record = read_record(other)
   restored = restore_params(other, "latest" if asked == "best" else asked)
   check_definition(record, restored.identity, restored.step, other)
-  step, ancestor = restored.step, Ancestor("fork", os.path.abspath(other), restored.step)
-  lines = _metrics(pathlib.Path(other), step)
+  step, ancestor = restored.step, Ancestor("fork", absolute(other), restored.step)
+  lines = _metrics(other, step)
   with lock.held(workdir):
-    _copy(pathlib.Path(other), pathlib.Path(workdir), step)
+    _copy(other, workdir, step)
     if lines is not None:
-      write_text(pathlib.Path(workdir) / writers.FILE_NAME, lines)
+      write_text(join(workdir, writers.FILE_NAME), lines)
     changes = tuple(change for change in record.changes if change.step <= step)
     write_record(workdir, record._replace(lineage=(*record.lineage, ancestor), changes=changes))
   return Forked(workdir, other, step)
@@ -61,25 +61,20 @@ def describe(forked: Forked) -> str:
   )
 
 
-def _copy(other: pathlib.Path, workdir: pathlib.Path, step: int) -> None:
+def _copy(other: str, workdir: str, step: int) -> None:
   """Copies a checkpoint, whole or not at all."""
-  source, target = other / FOLDER / str(step), workdir / FOLDER / str(step)
-  begun = target.with_name(f"{step}.orbax-checkpoint-tmp")  # what training clears, should this end here
   try:
-    shutil.rmtree(begun, ignore_errors=True)
-    shutil.copytree(source, begun)
-    begun.rename(target)
-  except (OSError, shutil.Error) as error:
-    shutil.rmtree(begun, ignore_errors=True)
-    if not source.exists():
+    copy_checkpoint(other, workdir, step)
+  except OSError as error:
+    if step not in checkpoint_steps(other):
       raise InputError(f"checkpoint {step} of {other} has been replaced meanwhile; try again") from error
-    found = error if isinstance(error, OSError) and error.errno else OSError(0, "not everything could be copied")
-    raise write_error(target, found) from error
+    found = error if error.errno or remote.is_remote(workdir) else OSError(0, "not everything could be copied")
+    raise write_error(join(workdir, FOLDER, str(step)), found) from error
 
 
-def _metrics(other: pathlib.Path, step: int) -> str | None:
+def _metrics(other: str, step: int) -> str | None:
   """Returns the lines of metrics.jsonl up to a step; None where there is no such file."""
-  path = other / writers.FILE_NAME
-  if not path.exists():
+  path = join(other, writers.FILE_NAME)
+  if not exists(path):
     return None
   return "".join(f"{json.dumps(line)}\n" for line in writers.read_metrics(path) if line["step"] <= step)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -19,6 +20,7 @@ from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
 from catgen.runs.sample import check_output, sample_options
+from catgen.training import distributed
 from catgen.training.signals import catch_signals
 
 
@@ -109,6 +111,7 @@ def infill(
     run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
   )
   with catch_signals() as request, closing(progress(num_samples, unit="completion", title="infill")) as bar:
+    stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
     drawn = infilling.infill(
       run.model,
       run.params,
@@ -121,15 +124,16 @@ def infill(
       batch_size=run.record.config["sampling"]["batch_size"],
       options=options,
       progress=bar.update,
-      stop=request.stopping,
+      stop=stop,
+      spread=run.spread,
     )
   completed, known = np.asarray(drawn.x), pattern.observed | reached_positions(run.record)
   if output is not None:
     whole = batch_of(completed, np.broadcast_to(_up_to_last(known), completed.shape))
     with shown_where_lost(say, lambda: "\n".join(media.shown(whole))):
-      media.written(output, whole)
+      distributed.first_does(lambda: media.written(output, whole))
   paths: list[str] = []
-  if pictures and media.pictured.completions is not None:
+  if pictures and media.pictured.completions is not None and jax.process_index() == 0:
     with ByProducts(say).may_fail("pictures"):
       paths = media.pictured.completions(run.workdir, pattern, completed)
       writers.show_pictures(run.workdir, run.step, paths)
@@ -142,7 +146,7 @@ def infill(
     media.shown(batch_of(completed, np.broadcast_to(known, completed.shape))),
     output,
     tuple(paths),
-    request.exit_code if len(completed) < num_samples else 0,
+    stop.exit_code if len(completed) < num_samples else 0,
   )
 
 

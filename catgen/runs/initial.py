@@ -1,6 +1,5 @@
 """Where a run begins: parameters of another one, by name and shape; and what changes where it goes on otherwise."""
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -10,8 +9,10 @@ import numpy as np
 
 from catgen.config import make_training_optimizer
 from catgen.interfaces import InputError, PyTree
+from catgen.paths import absolute, expanded
 from catgen.runs.record import Ancestor, RunRecord
-from catgen.training.checkpoint import Restored, checkpoint_steps, restore_params
+from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.restoring import Restored, restore_params
 from catgen.training.state import TrainState
 from catgen.trees import leaves
 
@@ -33,7 +34,7 @@ def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tupl
     InputError: there is no such checkpoint, or nothing in it fits.
   """
   workdir, step = split_step(init_from)
-  found = restore_params(workdir, step, say=say)
+  found = restore_params(workdir, step, wanted="average", say=say)
   theirs, ours = dict(leaves(_averaged(found))), dict(leaves(state.params))
   fitting = [name for name, leaf in ours.items() if name in theirs and theirs[name].shape == leaf.shape]
   if not fitting:
@@ -47,7 +48,7 @@ def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tupl
     if names:
       more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
       say(f"  {title}: {', '.join(names[:_SHOWN])}{more}")
-  ancestor = Ancestor("init_from", os.path.abspath(workdir), found.step)
+  ancestor = Ancestor("init_from", absolute(workdir), found.step)
   chosen = set(fitting)
   return state._replace(
     params=_put(state.params, theirs, chosen), ema=None if state.ema is None else _put(state.ema, theirs, chosen)
@@ -67,17 +68,17 @@ def check_began_from(record: RunRecord, init_from: str, workdir: str) -> None:
   """Raises InputError unless a run that goes on has begun from there."""
   other, step = split_step(init_from)
   for ancestor in record.lineage:
-    if ancestor.workdir == os.path.abspath(other) and step in ("best", ancestor.step):
+    if ancestor.workdir == absolute(other) and step in ("best", ancestor.step):
       return
   raise InputError(f"{workdir} holds a run that did not begin from {init_from}; leave --init_from out")
 
 
 def split_step(text: str) -> tuple[str, str | int]:
   """Returns the work directory and the checkpoint that "workdir@step" means; without a step "best"."""
-  workdir, at, step = os.path.expanduser(text).rpartition("@")
+  workdir, at, step = expanded(text).rpartition("@")
   if at and re.fullmatch("[0-9]{1,18}", step):
     return workdir, int(step)
-  return os.path.expanduser(text), "best"
+  return expanded(text), "best"
 
 
 def changed_rates(before: Mapping[str, Any], after: Mapping[str, Any], step: int) -> Iterator[str]:

@@ -1,26 +1,35 @@
 """A trained model, ready for use."""
 
 import functools
+import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Mesh, SingleDeviceSharding
 
+from catgen.batches import take
 from catgen.config import make_model
+from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import DataSource, Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.media.medium import Examples
+from catgen.paths import expanded
+from catgen.runs.experiment import spread_of
 from catgen.runs.record import RunRecord, check_definition, read_record, source_of
-from catgen.training.checkpoint import restore_params
+from catgen.training import sharding
+from catgen.training.restoring import restore_params
+from catgen.training.state import TrainState
 
 
 class Run(NamedTuple):
   """A trained model with all that is known of it: what `catgen.load` returns.
 
   Its methods are the functions of the modules of the same name in `catgen.runs`, which say what their options mean
-  and what they return; pictures and files are written only where they say so.
+  and what they return; pictures and files are written only where they say so. They use all devices that the model was
+  loaded for; of several processes all call them, all get the same, and the first writes.
   """
 
   model: Model
@@ -32,6 +41,7 @@ class Run(NamedTuple):
   step: int
   uses_ema: bool
   source: Callable[[], DataSource]  # loads the data set, once; nothing but evaluation and comparisons needs it
+  spread: Spread = ALONE  # the devices, over which `params` lie as in training
 
   @property
   def encode(self) -> Callable:
@@ -95,13 +105,15 @@ class Run(NamedTuple):
     """Returns log-probabilities of the clean categories of one example of which a fraction `error_rate` is wrong."""
     if self.model.denoise is None:
       raise InputError(f"a model of kind {self.record.config['model']['kind']!r} has no denoiser")
-    batch = self.media.typed([example])
-    denoise = jax.jit(self.model.denoise)
-    return jax.tree.map(lambda v: v[0], denoise(self.params, batch.x, batch.valid, error_rate, state=self.state))
+    batch = self.spread.put(take(self.media.typed([example]), self.spread.numbers(0, 1)))
+    denoise = self.spread.compiled(self.model.denoise)
+    found = fetch(denoise(self.params, batch.x, batch.valid, error_rate, state=self.state))
+    return jax.tree.map(lambda v: v[0], found)
 
 
 def load(
   workdir: str | os.PathLike[str],
+  devices: Sequence[jax.Device] | None = None,
   *,
   step: str | int = "best",
   ema: bool = True,
@@ -110,8 +122,12 @@ def load(
 ) -> Run:
   """Returns the model of a work directory, with its parameters, encoder and decoder, and without its data.
 
+  Parameters that training spread over devices by mesh.fsdp are read into such parts again, as far as that number and
+  the devices have a divisor in common. Of parameters and their average only one is read.
+
   Args:
     workdir: where training wrote.
+    devices: that it is used on; default: all there are, of all processes.
     step: checkpoint: best (by validation; the newest where nothing was validated), latest, or a number.
     ema: take the moving average of the parameters where the run kept one.
     data: where the data of the run are now, if they are not where training found them: a path, or key=value for another
@@ -121,9 +137,16 @@ def load(
   Raises:
     InputError: the directory holds no run or no such checkpoint, or its record describes another model.
   """
-  workdir, data = os.path.expanduser(workdir), [data] if isinstance(data, str) else data
+  workdir, data = expanded(workdir), [data] if isinstance(data, str) else data
   record = read_record(workdir)
-  restored = restore_params(workdir, _checkpoint(step), say=say)
+  mesh = _mesh(record, devices)
+  restored = restore_params(
+    workdir,
+    _checkpoint(step),
+    wanted="average" if ema else "params",
+    layout=functools.partial(_layout, mesh),
+    say=say,
+  )
   check_definition(record, restored.identity, restored.step, workdir)
   averaged = ema and restored.ema is not None
   return Run(
@@ -136,7 +159,30 @@ def load(
     step=restored.step,
     uses_ema=averaged,
     source=functools.cache(functools.partial(source_of, record, data)),
+    spread=spread_of(mesh),
   )
+
+
+def _mesh(record: RunRecord, devices: Sequence[jax.Device] | None) -> Mesh:
+  """Returns the devices as a mesh like that of training, as far as their number has a divisor in common with its."""
+  devices = jax.devices() if devices is None else devices
+  one_process = len(devices) // len({device.process_index for device in devices})
+  tensor = math.gcd(record.config["mesh"].get("tensor", 1), one_process)
+  fsdp = math.gcd(record.config["mesh"]["fsdp"], len(devices) // tensor)
+  return sharding.make_mesh(fsdp=fsdp, tensor=tensor, devices=devices)
+
+
+def _layout(mesh: Mesh, item: Mapping[str, PyTree]) -> PyTree:
+  """Returns the arrays of a model with the shardings of training on a mesh."""
+  if mesh.size == 1:
+    device = SingleDeviceSharding(mesh.devices.item())
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), dict(item))
+  params, state = item["params"], item.get("model_state", {})
+  found = sharding.shard_state(TrainState(item["step"], params, item.get("ema"), (), state), mesh)._asdict()
+  return {
+    name: jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), tree, found[name])
+    for name, tree in item.items()
+  }
 
 
 def _checkpoint(step: str | int) -> str | int:

@@ -2,43 +2,38 @@
 
 Where the file system keeps locks of its own (flock), the kernel lets go of one when its process ends, however it ends.
 Where it keeps none, or another host may hold it, the file decides: it is written again every few seconds, and one that
-has not been for a minute was left by the dead. Reading a work directory needs no lock.
+has not been for a minute was left by the dead. In an object store the versions of the file decide, see `store_lock`.
+Reading a work directory needs no lock.
 """
 
 import contextlib
 import fcntl
-import json
 import os
 import pathlib
-import socket
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Protocol, runtime_checkable
 
-from catgen.files import from_json, write_error
-from catgen.interfaces import InputError
+from catgen import remote
+from catgen.files import write_error
+from catgen.paths import join
+from catgen.runs import owners, store_lock
+from catgen.runs.owners import FILE_NAME, Owner
 
-FILE_NAME = "lock.json"
-BEAT_SECONDS = 10.0
-STALE_SECONDS = 60.0  # without a beat; hosts' clocks do not matter, both times are the file system's
 _SETTLE_SECONDS = 0.2  # where there is no flock: after which a writer looks whether another has written too
 
 
-class Owner(NamedTuple):
-  """The process that holds a work directory."""
+@runtime_checkable
+class Held(Protocol):
+  """A work directory that is held."""
 
-  host: str
-  pid: int
-  started: str  # when it took the lock, UTC
-  boot: str  # of the machine and of the space of process numbers: two processes know one another's numbers only there
-  born: str  # start of the process, in the kernel's ticks: numbers are used again
-  token: str  # of this lock
+  def check(self) -> None:
+    """Raises InputError where another process has taken the directory, while this one stood still for a minute."""
 
-  def __str__(self) -> str:
-    return f"process {self.pid} on {self.host}, since {self.started} UTC"
+  def release(self) -> None:
+    """Lets go of the directory."""
 
 
 class Lock:
@@ -51,14 +46,14 @@ class Lock:
     self._thread.start()
 
   def check(self) -> None:
-    """Raises InputError where another process has taken the directory, while this one stood still for a minute."""
+    """See `Held.check`."""
     found = _read(self.path)
     if found is not None and found.token != self.owner.token:
-      raise InputError(f"{self.path.parent} was taken over by {found}, since this process gave no sign of life; ended")
+      raise owners.taken_over(self.path.parent, found)
     self._make_again()
 
   def release(self) -> None:
-    """Lets go of the directory."""
+    """See `Held.release`."""
     self._ended.set()
     self._thread.join()
     with contextlib.suppress(OSError):
@@ -68,7 +63,7 @@ class Lock:
     os.close(self._file)
 
   def _beat(self) -> None:
-    while not self._ended.wait(BEAT_SECONDS):
+    while not self._ended.wait(owners.BEAT_SECONDS):
       with contextlib.suppress(OSError):
         os.utime(self._file)
       self._make_again()
@@ -86,22 +81,29 @@ class Lock:
         return
       except OSError:  # a file system without locks
         pass
-      os.pwrite(file, _content(self.owner), 0)
+      os.pwrite(file, owners.content_of(self.owner), 0)
       os.close(self._file)
       self._file = file
 
 
 @contextlib.contextmanager
-def held(workdir: str | os.PathLike[str], say: Callable[[str], None] = print) -> Iterator[Lock]:
+def held(
+  workdir: str | os.PathLike[str], say: Callable[[str], None] = print, *, file_name: str = FILE_NAME
+) -> Iterator[Held]:
   """Holds a work directory for the time of the block, and makes it where there is none.
 
+  Args:
+    workdir: the folder.
+    say: receives a line where a dead process has held it.
+    file_name: of the lock, where it is something in a folder that is held.
+
   Raises:
-    InputError: another process holds it, by name; or it cannot be written.
+    InUse: another process holds it, by name.
+    InputError: it cannot be written.
   """
-  path = pathlib.Path(workdir) / FILE_NAME
+  path = join(workdir, file_name)
   try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = _take(path, say)
+    lock = store_lock.take(path, say) if remote.is_remote(path) else _take_new(pathlib.Path(path), say)
   except OSError as error:
     raise write_error(path, error) from error
   try:
@@ -112,9 +114,17 @@ def held(workdir: str | os.PathLike[str], say: Callable[[str], None] = print) ->
 
 def owner_of(workdir: str | os.PathLike[str]) -> Owner | None:
   """Returns the living process that holds a work directory; None where there is none. Changes nothing."""
-  path = pathlib.Path(workdir) / FILE_NAME
-  found = _read(path)
-  return found if found is not None and _lives(path, found) else None
+  path = join(workdir, FILE_NAME)
+  if remote.is_remote(path):
+    return store_lock.owner_of(path)
+  place = pathlib.Path(path)
+  found = _read(place)
+  return found if found is not None and _lives(place, found) else None
+
+
+def _take_new(path: pathlib.Path, say: Callable[[str], None]) -> Lock:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  return _take(path, say)
 
 
 def _take(path: pathlib.Path, say: Callable[[str], None]) -> Lock:
@@ -127,18 +137,18 @@ def _take(path: pathlib.Path, say: Callable[[str], None]) -> Lock:
         continue
       found = _read(path)
       # who holds an flock lives; where this process now has it, only a process on another host can live
-      if found is not None and not (known and _is_near(found)) and _gives_a_sign(path, found, say):
-        raise _refused(path, found)
-      owner = _this_process()
+      if found is not None and not (known and owners.is_near(found)) and _gives_a_sign(path, found, say):
+        raise owners.refused(path.parent, found)
+      owner = owners.this_process()
       os.ftruncate(file, 0)
-      os.pwrite(file, _content(owner), 0)
+      os.pwrite(file, owners.content_of(owner), 0)
       os.fsync(file)
       if not known:
         time.sleep(_SETTLE_SECONDS)
         if (other := _read(path)) is not None and other.token != owner.token:
-          raise _refused(path, other)
+          raise owners.refused(path.parent, other)
       if found is not None:
-        say(f"{path.parent} was left locked by {found}, which is gone; going on")
+        say(owners.left_by(path.parent, found))
       return Lock(path, file, owner)
     except BaseException:
       os.close(file)
@@ -153,31 +163,19 @@ def _flock(file: int, path: pathlib.Path) -> bool:
   except BlockingIOError:
     for _ in range(20):  # its owner may be about to write who it is
       if (found := _read(path)) is not None:
-        raise _refused(path, found) from None
+        raise owners.refused(path.parent, found) from None
       time.sleep(0.05)
-    raise _refused(path, None) from None
+    raise owners.refused(path.parent, None) from None
   except OSError:  # a file system without locks
     return False
-
-
-def _refused(path: pathlib.Path, owner: Owner | None) -> InputError:
-  by = owner or "another process"
-  return InputError(f"{path.parent} is in use by {by}: wait for it, end it, or choose another --workdir")
 
 
 def _read(path: pathlib.Path) -> Owner | None:
   """Returns what the file says; None where there is none, or it is empty or damaged."""
   try:
-    content: Any = from_json(path.read_bytes())
-    owner = Owner(**content)
-    texts = (owner.host, owner.started, owner.boot, owner.born, owner.token)
-    return owner if type(owner.pid) is int and all(isinstance(value, str) for value in texts) else None
-  except (OSError, ValueError, TypeError):
+    return owners.parsed(path.read_bytes())
+  except OSError:
     return None
-
-
-def _content(owner: Owner) -> bytes:
-  return json.dumps(owner._asdict()).encode()
 
 
 def _is_at(file: int, path: pathlib.Path) -> bool:
@@ -188,16 +186,11 @@ def _is_at(file: int, path: pathlib.Path) -> bool:
     return False
 
 
-def _is_near(owner: Owner) -> bool:
-  """Returns whether this process can see that one: the same machine, not started again, and space of numbers."""
-  return owner.host == socket.gethostname() and owner.boot == _boot()
-
-
 def _lives(path: pathlib.Path, owner: Owner) -> bool:
-  if _is_near(owner):
-    return _born(owner.pid) == owner.born
+  if owners.is_near(owner):
+    return owners.runs(owner)
   try:
-    return _file_system_time(path) - _beaten(path) < STALE_SECONDS
+    return _file_system_time(path) - _beaten(path) < owners.STALE_SECONDS
   except OSError:
     return True
 
@@ -205,12 +198,12 @@ def _lives(path: pathlib.Path, owner: Owner) -> bool:
 def _gives_a_sign(path: pathlib.Path, owner: Owner, say: Callable[[str], None]) -> bool:
   """Returns whether a process lives; one that cannot be seen is given the time for a sign, so that a job that is
   started again on another host does not fail because of the one before."""
-  if _is_near(owner) or not _lives(path, owner):
+  if owners.is_near(owner) or not _lives(path, owner):
     return _lives(path, owner)
-  say(f"{path.parent} was held by {owner}; waiting up to {STALE_SECONDS:.0f} s for a sign of life")
+  say(owners.waiting_for(path.parent, owner))
   last = _beaten(path)
   while _lives(path, owner):
-    time.sleep(min(1.0, STALE_SECONDS / 10))
+    time.sleep(min(1.0, owners.STALE_SECONDS / 10))
     if _beaten(path) != last:
       return True
   return False
@@ -233,35 +226,3 @@ def _file_system_time(path: pathlib.Path) -> float:
   finally:
     with contextlib.suppress(OSError):
       probe.unlink()
-
-
-def _this_process() -> Owner:
-  started = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-  pid = os.getpid()
-  return Owner(socket.gethostname(), pid, started, _boot(), _born(pid), uuid.uuid4().hex)
-
-
-def _boot() -> str:
-  """Returns what tells machines, their starts and spaces of process numbers apart; empty where nothing does."""
-  try:
-    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-  except OSError:
-    return sys.platform
-
-
-def _born(pid: int) -> str:
-  """Returns when a process was started, in ticks since the machine's start; empty where there is no such process."""
-  try:
-    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-  except (OSError, IndexError):
-    pass
-  if os.path.isdir("/proc/self"):
-    return ""
-  try:
-    os.kill(pid, 0)
-    return "alive"
-  except ProcessLookupError:
-    return ""
-  except OSError:
-    return "alive"

@@ -1,15 +1,14 @@
 """The runs below a folder: how far each is, whether it is running, its last numbers, and how much room it takes."""
 
-import os
-import pathlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from catgen.evaluation import results
 from catgen.interfaces import InputError
+from catgen.paths import expanded, folders_with, is_folder, join, sizes_below
 from catgen.reporting import terminal, writers
 from catgen.runs import lock
-from catgen.runs.record import has_record, read_record
+from catgen.runs.record import read_record
+from catgen.runs.schema import FILE_NAME
 from catgen.training.checkpoint import checkpoint_steps
 
 
@@ -44,10 +43,10 @@ def ls(*, folder: str = "runs") -> Listing:
   Raises:
     InputError: there is no such folder.
   """
-  folder = os.path.expanduser(folder)
-  if not os.path.isdir(folder):
+  folder = expanded(folder)
+  if not is_folder(folder):
     raise InputError(f"there is no folder {folder}; give --folder")
-  return Listing(folder, tuple(map(_listed, _workdirs(folder))))
+  return Listing(folder, tuple(map(_listed, folders_with(FILE_NAME, folder))))
 
 
 def describe(listing: Listing) -> str:
@@ -71,16 +70,8 @@ def _row(run: Listed) -> list[Any]:
   ]
 
 
-def _workdirs(folder: str) -> Iterator[str]:
-  for place, folders, _ in os.walk(folder):
-    if has_record(place):
-      folders[:] = []
-      yield place
-    folders.sort()
-
-
 def _listed(workdir: str) -> Listed:
-  steps, size = checkpoint_steps(workdir), _size(workdir)
+  steps, size = checkpoint_steps(workdir), sum(sizes_below(workdir).values())
   step = steps[-1] if steps else 0
   owner = lock.owner_of(workdir)
   try:
@@ -105,7 +96,7 @@ def _listed(workdir: str) -> Listed:
 
 def _validation(workdir: str) -> float | None:
   try:
-    lines = writers.read_metrics(os.path.join(workdir, writers.FILE_NAME))
+    lines = writers.read_metrics(join(workdir, writers.FILE_NAME))
   except InputError:
     return None
   return next((line["validation/bits"] for line in reversed(lines) if line.get("validation/bits") is not None), None)
@@ -121,13 +112,3 @@ def _evaluation(workdir: str) -> str | None:
   record = records[-1]
   value = "not finite" if record["value"] is None else f"{record['value']:.4f} {record['unit']}"
   return f"{value} ({record['estimator']}, {record['split']}, step {record['step']})"
-
-
-def _size(workdir: str) -> int:
-  total = 0
-  for path in pathlib.Path(workdir).rglob("*"):
-    try:
-      total += path.lstat().st_size if not path.is_dir() else 0
-    except OSError:  # a running job has removed it
-      continue
-  return total

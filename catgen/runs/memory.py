@@ -15,6 +15,10 @@ from catgen.training import sharding
 from catgen.training.dry_run import bytes_per_device
 
 _ASKED = re.compile(r"allocat\w*\s+([\d.]+)\s*(bytes|[KMGT]i?B|[KMGT])?", re.IGNORECASE)
+_COMPILED = (  # what a compiler for TPUs says that a program needs, and what there is
+  re.compile(r"Used ([\d.]+)([KMGT]) of ([\d.]+)([KMGT]) hbm"),
+  re.compile(r"\(([\d.]+)([KMGT])\) exceeds available HBM \(([\d.]+)([KMGT])\)"),
+)
 _UNITS = {unit: 2.0 ** (10 * power) for power, unit in enumerate("bKMGT")}
 _GIB = 2.0**30
 _FLAGS = {  # of a command -> what a smaller value does
@@ -62,12 +66,12 @@ def is_out_of_memory(error: BaseException) -> bool:
   return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
 
 
-def of_training(config: Mapping[str, Any]) -> Need:
-  """Returns what a training run keeps on a device, in bytes, and what makes it smaller."""
+def of_training(config: Mapping[str, Any], devices: Sequence[jax.Device] | None = None) -> Need:
+  """Returns what a training run keeps on a device, in bytes, and what makes it smaller; `devices` all there are."""
   parts: dict[str, int] = {}
   with contextlib.suppress(InputError, MemoryError, OSError, jax.errors.JaxRuntimeError):  # what did not fit, maybe
-    made = make_experiment(config, make_stand_in(config["data"]))
-    target, batch = made.target, sharding.place(made.example, made.mesh)
+    made = make_experiment(config, make_stand_in(config["data"]), devices)
+    target, batch = made.target, sharding.placed_shapes(made.example, made.mesh)
     trees = {"parameters": target.params, "their average": target.ema, "optimizer": target.opt_state, "batch": batch}
     parts = {name: bytes_per_device(tree) for name, tree in trees.items()}
   settings, shared = config["training"], config["mesh"]["fsdp"]
@@ -94,18 +98,17 @@ def of_run(run: Run, flags: Mapping[str, Any]) -> Need:
     value = flags.get(flag) or (defaults.get(flag) if flag in flags else None)
     if value and value > 1:
       remedies.append(f"--{flag}={value // 2} (now {value}; {effect})")
-  parts = {"parameters": _bytes(run.params), "model state": _bytes(run.state)}
+  parts = {"parameters": bytes_per_device(run.params), "model state": bytes_per_device(run.state)}
   return Need(parts, [*remedies, *Need().remedies])
 
 
-def _bytes(tree: Any) -> int:
-  return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
-
-
 def _line(error: BaseException, need: Callable[[], Need]) -> str:
-  asked = _ASKED.search(str(error))
-  line = "out of memory"
-  if asked:
+  asked, line = _ASKED.search(str(error)), "out of memory"
+  compiled = next((found for found in (each.search(str(error)) for each in _COMPILED) if found), None)
+  if compiled:
+    needed, room = (float(compiled[i]) * _UNITS[compiled[i + 1]] / _GIB for i in (1, 3))
+    line += f": {needed:.4g} GiB are needed on a device that has {room:.4g} GiB"
+  elif asked:
     number, unit = float(asked[1]), (asked[2] or "b")[0].upper().replace("B", "b")
     line += f": {number * _UNITS[unit] / _GIB:.3g} GiB more were asked for"
   parts, remedies = need()

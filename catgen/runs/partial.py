@@ -2,39 +2,45 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
-import pathlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from catgen.evaluation.estimators import LossSums
 from catgen.evaluation.likelihood import Part
 from catgen.evaluation.results import SCORES_FOLDER, read_kept
-from catgen.files import replacing
+from catgen.files import read_bytes, remove, replacing
 from catgen.interfaces import InputError
+from catgen.paths import join
+from catgen.training import distributed
 
 EVERY_SECONDS = 60.0
 _PLAIN = ("numbers", "positions", "nats", "sample_sizes", "position_counts", "class_counts")
 
 
 class Partial:
-  """The file of one evaluation in scores/, written now and then, and removed when the whole is there."""
+  """The file of one evaluation in scores/, written now and then, and removed when the whole is there.
+
+  Of several processes the first reads and writes it, and tells the others what has been scored.
+  """
 
   def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]):
     """Names the file by all that decides what is scored and how: nothing else may be gone on with."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    self.path = pathlib.Path(folder) / SCORES_FOLDER / f"unfinished_{digest}.npz"
+    self.path = join(folder, SCORES_FOLDER, f"unfinished_{digest}.npz")
     self.parts: Sequence[Part] = ()
     self._written, self._at = 0, time.monotonic()
 
   def load(self) -> list[Part]:
-    """Returns the scored batches, none where there are none or the file is damaged."""
+    """Returns the scored batches, none where there are none or the file is damaged; all processes must call it."""
     try:
-      stored = read_kept(self.path)
+      stored = _unpacked(distributed.first_tells(self._content)) if jax.process_count() > 1 else read_kept(self.path)
       parts = [_part(stored, number) for number in range(min(int(stored["count"]), len(stored)))]
     except (InputError, ValueError, KeyError, TypeError):
       return []
@@ -48,8 +54,10 @@ class Partial:
       self.write()
 
   def write(self) -> bool:
-    """Writes the batches so far; returns whether they are on the disk."""
+    """Writes the batches so far, on the first process; returns whether they are on the disk."""
     self._at = time.monotonic()
+    if jax.process_index() > 0:
+      return True
     if self._written == len(self.parts):
       return self._written > 0
     arrays: dict[str, Any] = {
@@ -63,10 +71,20 @@ class Partial:
     self._written = len(self.parts)
     return True
 
+  def _content(self) -> bytes:
+    """Returns the file, if it can be read."""
+    read_kept(self.path)
+    return read_bytes(self.path)
+
   def remove(self) -> None:
     """Removes the file, if there is one."""
     with contextlib.suppress(OSError):
-      self.path.unlink(missing_ok=True)
+      remove(self.path)
+
+
+def _unpacked(content: bytes) -> dict[str, np.ndarray]:
+  with np.load(io.BytesIO(content), allow_pickle=False) as file:
+    return {name: file[name] for name in file.files}
 
 
 def _arrays(part: Part) -> dict[str, np.ndarray]:

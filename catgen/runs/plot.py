@@ -1,12 +1,12 @@
 """All pictures that a run has to offer."""
 
-import os
 from functools import partial
 from typing import Any
 
 import jax
 
 from catgen.interfaces import InputError
+from catgen.paths import exists, join
 from catgen.reporting import writers
 from catgen.runs.load import Run
 from catgen.runs.sample import sample_options
@@ -24,7 +24,7 @@ def plot(run: Run, *, num_samples: int = 8, **options: Any) -> tuple[str, ...]:
     options: of `runs.sample.sample`.
   """
   paths: tuple[str, ...] = ()
-  if os.path.exists(os.path.join(run.workdir, writers.FILE_NAME)):
+  if jax.process_index() == 0 and exists(join(run.workdir, writers.FILE_NAME)):
     paths = draw_loss_curve(run.workdir, run.record.position)
   chain = run.media.pictured.chain is not None and _keeps_frames(run)
   return paths + run.sample(num_samples, pictures=True, chain=chain, **options).pictures

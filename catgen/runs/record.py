@@ -1,5 +1,6 @@
 """The record of a run, `config.json` of its work directory: all that evaluation needs to know, without the data."""
 
+import glob
 import hashlib
 import itertools
 import json
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
+from catgen import remote
 from catgen.config import fill, flat, make_source
 from catgen.config.settings import EXPERIMENT
 from catgen.data import SPLIT_RULES
@@ -17,6 +19,7 @@ from catgen.evaluation.results import code_version
 from catgen.files import write_text
 from catgen.given import label_numbers
 from catgen.interfaces import Attribute, Batch, Codec, DataSource, EventSpec, InputError
+from catgen.paths import exists, expanded, join, matching
 from catgen.runs.changes import Change, changes_between, compared, merged
 from catgen.runs.schema import FILE_NAME, FORMAT, event_of, read_content
 
@@ -69,7 +72,7 @@ def write_record(workdir: str, record: RunRecord) -> None:
   content = {"format": FORMAT, **record._asdict(), "codec": record.codec.spec, "event": record.event._asdict()}
   for name in ("attributes", "changes", "lineage"):
     content[name] = [each._asdict() for each in content[name]]
-  write_text(os.path.join(workdir, FILE_NAME), json.dumps(content, indent=1))
+  write_text(join(workdir, FILE_NAME), json.dumps(content, indent=1))
 
 
 def read_record(workdir: str) -> RunRecord:
@@ -93,7 +96,7 @@ def reached_positions(record: RunRecord) -> Bool[np.ndarray, "*event"]:
 
 def has_record(workdir: str) -> bool:
   """Returns whether a work directory holds a run."""
-  return os.path.exists(os.path.join(workdir, FILE_NAME))
+  return exists(join(workdir, FILE_NAME))
 
 
 def continued(old: RunRecord, new: RunRecord, step: int, workdir: str) -> RunRecord:
@@ -147,7 +150,7 @@ def check_definition(record: RunRecord, stored: Mapping[str, Any], step: int, wo
     key = different[0]
     values = "" if key == "codec" else f": {one.get(key)!r} there, {other.get(key)!r} here"
     raise InputError(
-      f"{os.path.join(workdir, FILE_NAME)} describes another model than checkpoint {step} holds ({key} differs"
+      f"{join(workdir, FILE_NAME)} describes another model than checkpoint {step} holds ({key} differs"
       f"{values}); restore the file"
     )
 
@@ -224,11 +227,15 @@ def _sections(record: RunRecord, data: Sequence[str]) -> Iterator[dict[str, Any]
 
 
 def _moved(value: Any, folder: str) -> Any:
-  """Returns a text that is the path of a file below a folder, but none from here, as that path."""
-  if not isinstance(value, str) or not value or os.path.exists(value):
+  """Returns a text that is the path of files below a folder, a pattern too, but of none from here, as that path."""
+  if not isinstance(value, str) or not value or remote.is_remote(value) or _are_files(value):
     return value
-  found = os.path.join(folder, os.path.expanduser(value))
-  return found if os.path.exists(found) else value
+  found = join(folder, expanded(value))
+  return found if _are_files(found) else value
+
+
+def _are_files(path: str) -> bool:
+  return exists(path) or (glob.has_magic(path) and bool(matching(path)))
 
 
 def _listed(event: EventSpec) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Samples of a trained model, shown, written, pictured and set beside the data."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -15,12 +15,14 @@ from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.media import Media
 from catgen.media.medium import chain_labels, evenly, marked
+from catgen.paths import join
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
+from catgen.training import distributed
 from catgen.training.signals import catch_signals
 
 _COMPARED_POSITIONS = 10_240_000  # of the training split, about
@@ -100,6 +102,7 @@ def sample(
   )
   source = run.source() if compare else None
   with catch_signals() as request, closing(progress(num_samples, unit="sample", title="sample")) as bar:
+    stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
     drawn = generate(
       run.model,
       run.params,
@@ -110,7 +113,8 @@ def sample(
       given=numbers_of(run.record, given),
       options=options._replace(num_frames=num_frames if chain else 0),
       progress=bar.update,
-      stop=request.stopping,
+      stop=stop,
+      spread=run.spread,
     )
   batch = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid))
   states = None if drawn.chain is None else np.asarray(drawn.chain)
@@ -118,7 +122,7 @@ def sample(
   as_drawn = batch_of(marked(batch), np.broadcast_to(reached, batch.x.shape))
   if output is not None:
     with shown_where_lost(say, lambda: "\n".join(media.shown(as_drawn))):
-      media.written(output, as_drawn)
+      distributed.first_does(lambda: media.written(output, as_drawn))
   sets: dict[str, Batch] = {}
   if source is not None:
     most = max(1, _COMPARED_POSITIONS // batch.x[0].size)
@@ -130,7 +134,7 @@ def sample(
     }
   drawn_pictures: list[str] = []
   with ByProducts(say).may_fail("pictures"):
-    drawn_pictures += _draw(run, batch, states, sets) if pictures else []
+    drawn_pictures += _draw(run, batch, states, sets) if pictures and jax.process_index() == 0 else []
   return Sampled(
     batch.x,
     batch.valid,
@@ -142,7 +146,7 @@ def sample(
     pictures=tuple(drawn_pictures),
     cut_at=None if reached.all() else run.record.longest,
     asked=num_samples,
-    exit_code=request.exit_code if len(batch.x) < num_samples else 0,
+    exit_code=stop.exit_code if len(batch.x) < num_samples else 0,
   )
 
 
@@ -185,21 +189,21 @@ def check_output(run: Run, path: str | None, *, drawn: bool = False) -> None:
   if path is not None:
     latent = run.model.latent
     run.media.check_output(path, invalid=drawn and latent is not None and latent.has_unused_codes)
-    check_writable(path)
+    distributed.first_does(lambda: check_writable(path))
 
 
 def _draw(run: Run, batch: Batch, states: np.ndarray | None, sets: Mapping[str, Batch]) -> list[str]:
   """Draws samples, their chain and what they are compared with, shows them in TensorBoard, and returns the paths."""
   draw, paths = run.media.pictured, []
   if draw.samples is not None:
-    paths.append(os.path.join(run.workdir, "samples.png"))
+    paths.append(join(run.workdir, "samples.png"))
     draw.samples(paths[-1], batch, title=f"samples, step {run.step:,}")
   if sets and draw.beside is not None:
-    paths.append(os.path.join(run.workdir, "samples_beside_data.png"))
+    paths.append(join(run.workdir, "samples_beside_data.png"))
     groups = {name: sets[name] for name in ("held-out data", "samples")}
     draw.beside(paths[-1], groups, title=f"Data and samples, step {run.step:,}")
   if sets and draw.statistics is not None:
-    paths.append(os.path.join(run.workdir, "statistics.png"))
+    paths.append(join(run.workdir, "statistics.png"))
     draw.statistics(paths[-1], {name: sets[name] for name in reversed(list(sets))})
   if states is not None and draw.chain is not None:
     paths += draw.chain(run.workdir, states)

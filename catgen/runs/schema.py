@@ -1,15 +1,14 @@
 """What a config.json must hold, checked at the door: what a hand has changed is one line with the file and the key."""
 
-import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from catgen.config import resolve
 from catgen.data import from_spec
-from catgen.files import from_json
+from catgen.files import from_json, read_bytes
 from catgen.given import sizes_of
 from catgen.interfaces import Attribute, EventSpec, InputError
+from catgen.paths import join, size_of
 
 FILE_NAME = "config.json"
 FORMAT = 3  # of config.json and of the names of parameters; 1 had no number, 2 no changes and no lineage
@@ -27,7 +26,7 @@ def read_content(workdir: str) -> dict[str, Any]:
   Raises:
     InputError: there is none, it is of a format that is not read, or a part of it is not what it must be.
   """
-  path = os.path.join(workdir, FILE_NAME)
+  path = join(workdir, FILE_NAME)
   content = _parsed(path, workdir)
   try:
     return _checked(content)
@@ -41,9 +40,9 @@ def read_content(workdir: str) -> dict[str, Any]:
 def _parsed(path: str, workdir: str) -> dict[str, Any]:
   damaged = "restore it or train in another work directory"
   try:
-    if os.path.getsize(path) > LARGEST:
+    if size_of(path) > LARGEST:
       raise InputError(f"{path} cannot be read (it has more than {LARGEST:,} bytes); {damaged}")
-    content = from_json(pathlib.Path(path).read_text(encoding="utf-8"))
+    content = from_json(read_bytes(path).decode())
   except (FileNotFoundError, NotADirectoryError) as error:
     raise InputError(f"{workdir} holds no run (no {FILE_NAME}); train one there first, or correct --workdir") from error
   except InputError:

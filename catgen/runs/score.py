@@ -6,6 +6,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -18,13 +19,14 @@ from catgen.evaluation.likelihood import Likelihood
 from catgen.files import check_writable, writing
 from catgen.interfaces import Batch, InputError
 from catgen.keys import root_key
-from catgen.media.medium import Examples, evenly
+from catgen.media.medium import Examples, evenly, reader
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import checked_limit
 from catgen.runs.load import Run
 from catgen.runs.record import with_labels
+from catgen.training import distributed
 
 _NUM_REPLICATES = 4
 _SHOWN_CHARACTERS = 60
@@ -67,6 +69,7 @@ def score(
   examples: Examples | None = None,
   *,
   input: str | None = None,
+  encoding: str = "utf-8",
   split: str | None = None,
   max_examples: int = 512,
   estimator: estimators.Name | None = None,
@@ -89,6 +92,7 @@ def score(
     run: the model.
     examples: texts or arrays.
     input: a file as `sample` writes them: .npy of one example or several; of text also .jsonl, or one example a line.
+    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
     split: score examples of the run's data: train, validation or test.
     max_examples: how many of --split, evenly spread over it; 0 = all.
     estimator: what to compute; default: exact where the model can, otherwise elbo.
@@ -108,8 +112,9 @@ def score(
     raise InputError(f"--top is {top}; give a number of examples to print, or 0 for none")
   if reference < 0:
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
-  check_writable(output)
-  batch = _given(run, examples, input, split, max_examples, given)
+  distributed.first_does(lambda: check_writable(output))
+  read = reader(run.media, input, encoding)
+  batch = _given(run, examples, input, read, split, max_examples, given)
   measure = partial(
     _measure, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
   )
@@ -132,9 +137,14 @@ def score(
     output=output,
   )
   if output is not None:
-    with shown_where_lost(say, lambda: describe(scored)), writing(output) as file:
-      file.writelines(f"{json.dumps(each, allow_nan=False)}\n".encode() for each in records(scored))
+    with shown_where_lost(say, lambda: describe(scored)):
+      distributed.first_does(lambda: _write(scored, output))
   return scored
+
+
+def _write(scored: Scored, output: str) -> None:
+  with writing(output) as file:
+    file.writelines(f"{json.dumps(each, allow_nan=False)}\n".encode() for each in records(scored))
 
 
 def records(scored: Scored) -> list[dict[str, Any]]:
@@ -199,6 +209,7 @@ def _given(
   run: Run,
   examples: Examples | None,
   path: str | None,
+  read: Callable[..., Batch],
   split: str | None,
   max_examples: int,
   labels: Sequence[str],
@@ -211,7 +222,7 @@ def _given(
     return spread_examples(run, split, max_examples)
   if examples is not None and not len(examples):
     raise InputError("there is nothing to score; give at least one example")
-  batch = run.media.read(path) if examples is None else run.media.typed(examples)
+  batch = read(path) if examples is None else run.media.typed(examples)
   return with_labels(batch, run.record, labels)
 
 
@@ -232,7 +243,7 @@ def _measure(
   same_draws: bool,
   progress: OpenProgress,
 ) -> Likelihood:
-  size = min(max(1, run.record.config["evaluation"]["batch_size"]), len(batch.x))
+  size = run.spread.filled(min(max(1, run.record.config["evaluation"]["batch_size"]), len(batch.x)))
   split = record_split(
     len(batch.x), lambda numbers: take(batch, numbers)._replace(index=numbers), run.record.event.given
   )
@@ -241,12 +252,13 @@ def _measure(
       run.model,
       run.params,
       run.state,
-      eval_batches(split, batch_size=size),
+      eval_batches(split, batch_size=size, process_index=jax.process_index(), process_count=jax.process_count()),
       key=root_key(seed),
       estimator=estimator,
       num_draws=num_draws,
       num_replicates=_NUM_REPLICATES,
       same_draws=same_draws,
+      spread=run.spread,
       progress=bar.update,
     )
 
@@ -267,11 +279,22 @@ def _reference_bits(
     "estimator": found.estimator,
     "num_draws": found.num_draws,
   }
+  path = results.scores_path(run.workdir, identity)
   kept: comparison.Scores | Likelihood
-  try:
-    kept = comparison.read_scores(results.scores_path(run.workdir, identity))
-  except InputError:  # none yet, or damaged
+  if distributed.first_tells(lambda: _there(path)):
+    kept = comparison.read_scores(path)
+  else:
     kept = measure(spread_examples(run, "train", number), title="score training examples")
     with ByProducts(say).may_fail("record of the scores of training examples"):
-      results.save_scores(run.workdir, identity, kept)
+      if jax.process_index() == 0:
+        results.save_scores(run.workdir, identity, kept)
   return outliers.example_bits(kept.nats, kept.positions).bits
+
+
+def _there(path: str) -> bytes:
+  """Returns some bytes where scores are kept that can be read, and none where there are none yet, or damaged ones."""
+  try:
+    comparison.read_scores(path)
+    return b"there"
+  except InputError:
+    return b""

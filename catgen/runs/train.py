@@ -1,24 +1,25 @@
 """Training: from a configuration to a work directory with checkpoints, records and pictures."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 
+from catgen.batches import batch_of
 from catgen.data import summary
 from catgen.evaluation import likelihood
 from catgen.evaluation.samples import generate
 from catgen.interfaces import Batch, DataSource, InputError, PyTree
 from catgen.keys import root_key
 from catgen.media import Media, media_of
+from catgen.paths import exists, join
 from catgen.reporting import charts, writers
 from catgen.reporting.progress import OpenProgress, no_progress, train_progress
 from catgen.runs import initial, lock
 from catgen.runs.by_products import ByProducts
-from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment
+from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment, spread_of
 from catgen.runs.record import (
   RunRecord,
   check_definition,
@@ -31,7 +32,7 @@ from catgen.runs.record import (
   write_record,
 )
 from catgen.runs.sample import sample_options
-from catgen.training import distributed, loop, peers, sharding
+from catgen.training import distributed, loop
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
 from catgen.training.state import TrainState
 
@@ -103,6 +104,13 @@ def train(
     sinks = [writers.no_writers()]
     distributed.first_does(lambda: sinks.append(writers.open_writers(workdir, start, say=say)))
     stack.callback(sinks[-1].close)
+    beside = ByProducts(say)
+
+    def before_saving() -> None:
+      check_owner()
+      with beside.may_fail(writers.FILE_NAME):
+        sinks[-1].flush()  # no line of a step before a checkpoint is lost with the process
+
     result = loop.train(
       state=state,
       train_step=made.train_step,
@@ -114,7 +122,7 @@ def train(
       checkpoints=checkpoints,
       periods=loop.Periods(settings["report_every"], settings["validate_every"], keep["every"]),
       hooks=_hooks(made, workdir, start, sinks[-1], say, progress if first else no_progress)._replace(
-        check_owner=check_owner
+        check_owner=before_saving
       ),
       skip_nonfinite=settings["skip_nonfinite"],
     )
@@ -122,34 +130,6 @@ def train(
   with ByProducts(say).may_fail(_LOSS_CURVE):
     pictures = draw_loss_curve(workdir, made.source.position, baselines) if first else ()
   return Trained(workdir, result.step, result.interrupted, result.exit_code, pictures)
-
-
-def join_and_train(
-  config: Mapping[str, Any],
-  workdir: str,
-  *,
-  init_from: str | None = None,
-  coordinator: str | None = None,
-  process_id: int | None = None,
-  num_processes: int | None = None,
-  say: Callable[[str], None] = print,
-  progress: OpenProgress = no_progress,
-) -> Trained:
-  """Joins the processes of a run, before anything uses a device, and trains.
-
-  Where one of them is gone, the others end too and say so: see `peers`.
-
-  Args:
-    config, workdir, init_from: see `train`.
-    coordinator: host:port of process 0, where several processes train.
-    process_id: number of this process, from 0.
-    num_processes: number of processes.
-    say: receives lines about what is done; of several processes the first speaks.
-    progress: opens the bar.
-  """
-  distributed.initialize(coordinator, process_id, num_processes)
-  with peers.watched(partial(_comfort, workdir)):
-    return train(config, workdir, init_from=init_from, say=say, progress=progress)
 
 
 def describe(trained: Trained) -> str:
@@ -166,9 +146,9 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
   """
   if "validation" not in experiment.source.splits:
     return None
-  config, devices = experiment.config, experiment.mesh.size
-  size, limit = config["evaluation"]["batch_size"], config["training"]["validation_examples"]
-  walk = partial(evaluation_batches, experiment.source, "validation", -(-size // devices) * devices, limit)
+  config, spread = experiment.config, spread_of(experiment.mesh)
+  size, limit = spread.filled(config["evaluation"]["batch_size"]), config["training"]["validation_examples"]
+  walk = partial(evaluation_batches, experiment.source, "validation", size, limit)
   key = jax.random.fold_in(root_key(config["seed"]), 2)
 
   def validate(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> dict[str, float]:
@@ -179,7 +159,7 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
       walk(),
       key=key,
       num_replicates=1,
-      place=partial(sharding.place, mesh=experiment.mesh),
+      spread=spread,
       progress=lambda share: check(),
     )
     terms = {f"terms/{name}": value for name, value in result.terms.items()}
@@ -223,16 +203,16 @@ def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
       key=key,
       options=options,
       progress=lambda amount: check(),
+      spread=spread_of(experiment.mesh),
     )
-    x, valid = likelihood.fetch((drawn.x, drawn.valid))
-    return Batch(x, valid, jax.numpy.arange(number))
+    return batch_of(drawn.x, drawn.valid)
 
   return sample
 
 
 def draw_loss_curve(workdir: str, position: str, baselines: Mapping[str, float] | None = None) -> tuple[str, ...]:
   """Draws the loss curve of a work directory, in bits, and returns its path; nothing where there are no losses yet."""
-  metrics, picture = os.path.join(workdir, writers.FILE_NAME), os.path.join(workdir, _LOSS_CURVE)
+  metrics, picture = join(workdir, writers.FILE_NAME), join(workdir, _LOSS_CURVE)
   if not any("train/bits" in record for record in writers.read_metrics(metrics)):
     return ()
   charts.loss_curve(metrics, picture, position=position, baselines=baselines)
@@ -297,7 +277,7 @@ def _changed(old: RunRecord, record: RunRecord, step: int, workdir: str, say: Ca
   return new._replace(lineage=old.lineage or record.lineage)
 
 
-def _comfort(workdir: str) -> str:
+def comfort(workdir: str) -> str:
   """Returns what a run that ends now will go on from."""
   steps = checkpoint_steps(workdir)
   return f"the same command goes on from step {steps[-1]}" if steps else "nothing is saved yet; start it again"
@@ -336,6 +316,7 @@ def _hooks(
     with beside.may_fail(writers.FILE_NAME):
       if step > start or not _is_written(workdir, step):
         sink.write(step, {f"validation/{name}": value for name, value in metrics.items()})
+      sink.flush()
     return metrics
 
   def picture(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> None:
@@ -350,15 +331,15 @@ def _hooks(
 
 def _is_written(workdir: str, step: int) -> bool:
   """Returns whether a validation is recorded: it was, where a run ended between that and its checkpoint's record."""
-  path = os.path.join(workdir, writers.FILE_NAME)
-  if not os.path.exists(path):
+  path = join(workdir, writers.FILE_NAME)
+  if not exists(path):
     return False
   return any(line["step"] == step and "validation/bits" in line for line in writers.read_metrics(path))
 
 
 def _picture(media: Media, workdir: str, samples: Batch, step: int) -> None:
   assert media.pictured.samples is not None
-  path = os.path.join(workdir, _SAMPLES)
+  path = join(workdir, _SAMPLES)
   media.pictured.samples(path, samples, title=f"samples, step {step:,}")
   writers.show_pictures(workdir, step, [path])
 

@@ -2,42 +2,31 @@
 
 A checkpoint is a folder `checkpoints/<step>` of a work directory with the items "model" (step, parameters, moving
 average, model state), "optimizer", "run" (JSON: of which run it is) and, once it is validated, "metrics" (JSON). The
-model can be read without knowing the optimizer. Each tree carries a fingerprint of its bits, since a flipped bit in a
-file would otherwise pass unnoticed.
+model can be read without knowing the optimizer, and the average without the parameters. Each tree carries a fingerprint
+of its bits, since a flipped bit in a file would otherwise pass unnoticed, and the model one of each of its parts.
 """
 
 import functools
 import os
-import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
+from catgen import remote
 from catgen.interfaces import InputError, PyTree
-from catgen.training import noise, ranking
-from catgen.training.integrity import fingerprint, storage_problem, tree_difference
+from catgen.paths import absolute, is_folder, join, move_folder
+from catgen.training import managers, noise, ranking, staging, stored
+from catgen.training.integrity import fingerprint, fingerprint_of_parts, storage_problem, tree_difference
 from catgen.training.state import TrainState
 from catgen.trees import leaves
 
 FOLDER = "checkpoints"
-_IDENTITY = "run"  # the item that says of which run a checkpoint is
+
 
 noise.hush()
-
-
-class Restored(NamedTuple):
-  """The model of a checkpoint, without its optimizer, on one device."""
-
-  params: PyTree
-  ema: PyTree  # None where the run keeps no moving average
-  model_state: PyTree
-  step: int
-  identity: Mapping[str, Any] = MappingProxyType({})  # what the writer said of its run; nothing by older versions
 
 
 class Checkpointer:
@@ -60,27 +49,24 @@ class Checkpointer:
       keep_latest: how many of the newest to keep, >= 1; from 2 on there is one to fall back to.
       keep_every: also keep every checkpoint whose step is a multiple; 0 = none.
       criterion: the metric, lower = better, whose best checkpoint is kept.
-      identity: what each checkpoint says of its run, as JSON; see `Restored.identity`.
+      identity: what each checkpoint says of its run, as JSON; see `restoring.Restored`.
       say: receives one line where something unusual was done.
 
     Raises:
       InputError: the directory cannot be written.
     """
     check_kept(keep_latest)
-    self.directory, self._say, self._identity = _directory(workdir), say, dict(identity or {})
+    self.directory, self._say, self._identity = directory_of(workdir), say, dict(identity or {})
     with _storage_errors(f"cannot write to {self.directory}"):
-      os.makedirs(self.directory, exist_ok=True)
-      probe = os.path.join(self.directory, f".probe-{jax.process_index()}")
-      with open(probe, "w") as file:
-        file.write("x")
-      os.remove(probe)
-      _remove_unfinished(self.directory)
+      managers.check_writable(self.directory)
+      managers.remove_unfinished(self.directory)
       if jax.process_index() == 0:
         ranking.set_aside_broken(self.directory, checkpoint_steps(workdir), say)
       ocp.multihost.sync_global_processes("catgen:open")
     kept = ranking.Preservation(self.directory, criterion, keep_latest, keep_every)
-    self._open = functools.partial(_manager, self.directory, kept)
-    self._manager = self._open()
+    self._open = functools.partial(managers.open_manager, self.directory, kept, stored.IDENTITY)
+    with _storage_errors(f"cannot read {self.directory}"):
+      self._manager = self._open()
 
   def __enter__(self) -> "Checkpointer":
     return self
@@ -116,7 +102,7 @@ class Checkpointer:
       InputError: the checkpoint or the numbers could not be written.
     """
     self.wait()
-    if jax.process_index() == 0 and os.path.isdir(os.path.join(self.directory, str(step))):
+    if jax.process_index() == 0 and is_folder(join(self.directory, str(step))):
       ranking.write_metrics(self.directory, step, metrics)
 
   def metrics(self, step: int) -> dict[str, float] | None:
@@ -127,7 +113,8 @@ class Checkpointer:
 
   def identity(self, step: int) -> dict[str, Any]:
     """Returns what the writer of a checkpoint said of its run; nothing by older versions."""
-    return _identity_of(self.directory, step)
+    with fetched(self.directory, step, [stored.IDENTITY]) as place:
+      return stored.identity_of(place, step)
 
   def wait(self) -> None:
     """Waits for the write that is going on. Raises InputError if it failed."""
@@ -157,8 +144,10 @@ class Checkpointer:
     self.wait()
     found, items = self.steps(), _items(target)
     for step in reversed(found):
-      clipped = self._check_same(step, items)
-      restored = _read(self.directory, step, {**items, "optimizer": (None, items["optimizer"])} if clipped else items)
+      with fetched(self.directory, step, list(items)) as place:
+        clipped = self._check_same(place, step, items)
+        wanted = {**items, "optimizer": (None, items["optimizer"])} if clipped else items
+        restored = stored.read(place, step, wanted)
       if isinstance(restored, dict):
         model, optimizer = restored["model"], restored["optimizer"][1] if clipped else restored["optimizer"]
         return TrainState(model["step"], model["params"], model.get("ema"), optimizer, model["model_state"])
@@ -167,12 +156,12 @@ class Checkpointer:
       raise InputError(f"none of the checkpoints in {self.directory} can be read; use another work directory")
     return None
 
-  def _check_same(self, step: int, items: dict[str, PyTree]) -> bool:
+  def _check_same(self, place: str, step: int, items: dict[str, PyTree]) -> bool:
     """Refuses a checkpoint of another model or optimizer; returns whether the state of clipping, which has none, stands
     before the optimizer's, as it did in format 2."""
     clipped = False
     for name, item in items.items():
-      there = _shapes(self.directory, step, name)
+      there = stored.shapes(place, step, name)
       if name == "optimizer" and isinstance(there, list) and len(there) == 2 and there[0] is None:
         there, clipped = there[1], True
       if there is not None and (difference := tree_difference(_described(there), _described(item))):
@@ -183,12 +172,14 @@ class Checkpointer:
     return clipped
 
   def _set_aside(self, step: int, reason: str) -> None:
-    path = os.path.join(self.directory, str(step))
+    path = join(self.directory, str(step))
     aside = f"{path}.corrupt"
     if jax.process_index() == 0:
-      shutil.rmtree(aside, ignore_errors=True)
       with _storage_errors(f"cannot rename {path}"):
-        os.rename(path, aside)
+        if remote.is_remote(path):
+          staging.set_aside(self.directory, step, aside)
+        else:
+          move_folder(path, aside)
     ocp.multihost.sync_global_processes("catgen:set_aside")
     self._manager.reload()
     self._say(f"checkpoint {step} is corrupt ({reason}); moved it to {aside} and fall back to the one before")
@@ -203,7 +194,7 @@ class Checkpointer:
       # What failed lingers in the manager's threads and would fail again under another name.
       with suppress(Exception):
         self._manager.close()
-      _remove_unfinished(self.directory)
+      managers.remove_unfinished(self.directory)
       self._manager = self._open()
       raise
 
@@ -216,65 +207,32 @@ def check_kept(keep_latest: int) -> None:
 
 def checkpoint_steps(workdir: str | os.PathLike) -> list[int]:
   """Returns the steps of the finished checkpoints of a work directory, in order; empty where there are none."""
+  directory = directory_of(workdir)
   try:
-    names = os.listdir(_directory(workdir))
-  except OSError:
+    return staging.steps_in(directory)
+  except OSError as error:
+    if remote.is_remote(directory):  # what is there must not be taken for missing
+      raise InputError(f"cannot look for checkpoints in {directory}: {error}") from error
     return []
-  return sorted(int(name) for name in names if re.fullmatch("0|[1-9][0-9]{0,18}", name))
 
 
-def restore_params(
-  workdir: str | os.PathLike, step: str | int = "latest", *, criterion: str = "bits", say: Callable[[str], None] = print
-) -> Restored:
-  """Returns the model of a checkpoint without needing the model's code, the optimizer or the writer's devices.
-
-  Dictionaries whose keys are all numbers, as those of a list of layers, have integer keys.
-
-  Args:
-    workdir: the run's folder.
-    step: "latest" (falls back, and says so, if the newest is corrupt), "best" by the criterion (the newest, and says
-      so, where nothing was validated), or a number.
-    criterion: name of the validation metric, lower = better.
-    say: receives one line on a fall back.
-
-  Raises:
-    InputError: there is no such checkpoint, or it cannot be read.
-  """
-  directory, there = _directory(workdir), checkpoint_steps(workdir)
-  if not there:
-    raise InputError(f"no checkpoint in {directory}; train first, or name another work directory")
-  candidates = list(reversed(there))
-  if step != "latest":
-    wanted = ranking.best_step(directory, there, criterion) if step == "best" else int(step)
-    if wanted is None:
-      say(f"no checkpoint in {directory} has a validation result; taking the newest, of step {there[-1]}")
-    elif wanted not in there:
-      raise InputError(f"no checkpoint of step {wanted} in {directory}; there are {', '.join(map(str, there))}")
-    candidates = candidates if wanted is None else [wanted]
-  for candidate in candidates:
-    shapes = _shapes(directory, candidate, "model")
-    restored = "its description is damaged" if shapes is None else _read(directory, candidate, {"model": shapes})
-    if isinstance(restored, dict):
-      model = _number_keys(restored["model"])
-      state, identity = model.get("model_state", {}), _identity_of(directory, candidate)
-      return Restored(model["params"], model.get("ema"), state, int(model["step"]), identity)
-    say(f"checkpoint {candidate} in {directory} is corrupt ({restored})")
-  raise InputError(f"no readable checkpoint {step} in {directory}; there are {', '.join(map(str, there))}")
+def copy_checkpoint(workdir: str | os.PathLike, target: str | os.PathLike, step: int) -> None:
+  """Copies a checkpoint to another work directory, whole or not at all. Raises OSError where it cannot."""
+  staging.copy_step(directory_of(workdir), directory_of(target), step)
 
 
-def _directory(workdir: str | os.PathLike) -> str:
-  return os.path.join(os.path.abspath(os.fspath(workdir)), FOLDER)
+def directory_of(workdir: str | os.PathLike) -> str:
+  """Returns the folder of the checkpoints of a work directory."""
+  return join(absolute(workdir), FOLDER)
 
 
-def _manager(directory: str, kept: ranking.Preservation) -> ocp.CheckpointManager:
-  options = ocp.CheckpointManagerOptions(
-    preservation_policy=kept,
-    # Else a write that fails while its folder is being made leaves that folder, and holds the end of the process for
-    # five minutes, in which a thread waits for it.
-    async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
-    cleanup_tmp_directories=True,
-  )
-  return ocp.CheckpointManager(directory, options=options)
+@contextmanager
+def fetched(directory: str, step: int, items: list[str]) -> Iterator[str]:
+  """Gives a local folder with items of a checkpoint. Raises InputError where a store refuses them."""
+  with ExitStack() as stack:
+    with _storage_errors(f"cannot read checkpoint {step} in {directory}"):
+      place = stack.enter_context(staging.at_hand(directory, step, items))
+    yield place
 
 
 def _items(state: TrainState) -> dict[str, PyTree]:
@@ -287,85 +245,14 @@ def _items(state: TrainState) -> dict[str, PyTree]:
 
 def _save_args(state: TrainState, identity: dict[str, Any]) -> ocp.args.Composite:
   items = {name: {"tree": item, "fingerprint": fingerprint(item)} for name, item in _items(state).items()}
+  total, parts = fingerprint_of_parts(items["model"]["tree"])
+  items["model"] |= {"fingerprint": total, "parts": parts}
   trees = {name: ocp.args.StandardSave(item) for name, item in items.items()}
-  return ocp.args.Composite(**trees, **{_IDENTITY: ocp.args.JsonSave(identity)})
-
-
-def _identity_of(directory: str, step: int) -> dict[str, Any]:
-  """Returns what a checkpoint says of its run: nothing where it says nothing, or in words that cannot be read."""
-  try:
-    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-      found = reader.restore(_item(directory, step, _IDENTITY))
-    return found if isinstance(found, dict) else {}
-  except (OSError, ValueError, RecursionError):
-    return {}
-
-
-def _read(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, PyTree] | str:
-  """Returns the items in the shapes and shardings given, or in a few words how they are damaged."""
-  restored = noise.quietly(lambda: _stored(directory, step, items))
-  if restored is None:
-    return "its files are damaged"
-  if any(int(fingerprint(stored["tree"])) != int(stored["fingerprint"]) for stored in restored.values()):
-    return "its bits have changed"
-  return {name: stored["tree"] for name, stored in restored.items()}
-
-
-def _stored(directory: str, step: int, items: dict[str, PyTree]) -> dict[str, dict[str, PyTree]] | None:
-  """Returns the items and their fingerprints as they are stored, or None if unreadable."""
-  number = jax.ShapeDtypeStruct((), "uint32", sharding=items["model"]["step"].sharding)
-  restored = {}
-  try:
-    # A reader of its own: a manager would also raise here what went wrong in its last write.
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-      for name, item in items.items():
-        target = {"tree": item, "fingerprint": number}
-        restored[name] = reader.restore(_item(directory, step, name), args=ocp.args.StandardRestore(target))
-  except Exception as error:
-    if reason := storage_problem(error):
-      raise InputError(f"cannot read checkpoint {step} in {directory}: {reason}") from error
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-      raise
-    return None
-  return restored
-
-
-def _shapes(directory: str, step: int, name: str) -> PyTree | None:
-  """Returns an item's stored arrays as shapes on one device, in nested dicts and lists; None if unreadable."""
-  sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-
-  def described() -> PyTree | None:
-    try:
-      with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-        tree = reader.metadata(_item(directory, step, name)).item_metadata.tree["tree"]
-      return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
-    except Exception:
-      return None
-
-  return noise.quietly(described)
-
-
-def _item(directory: str, step: int, name: str) -> str:
-  return os.path.join(directory, str(step), name)
+  return ocp.args.Composite(**trees, **{stored.IDENTITY: ocp.args.JsonSave(identity)})
 
 
 def _described(tree: PyTree) -> dict[str, tuple]:
   return {name: (tuple(leaf.shape), str(leaf.dtype)) for name, leaf in leaves(tree)}
-
-
-def _number_keys(tree: PyTree) -> PyTree:
-  """Orbax gives back the keys of a dictionary as strings unless it is shown the tree."""
-  if not isinstance(tree, dict):
-    return tree
-  numbers = all(isinstance(key, str) and key.isdigit() for key in tree)
-  return {int(key) if numbers else key: _number_keys(value) for key, value in tree.items()}
-
-
-def _remove_unfinished(directory: str) -> None:
-  if jax.process_index() == 0 and os.path.isdir(directory):
-    for name in os.listdir(directory):
-      if name.endswith(".orbax-checkpoint-tmp"):
-        shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """What devices exchange when a compiled program runs: which collectives, of how many bytes, how often."""
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from catgen.training.hlo import ArrayType, Computation, Instruction, Program, read
 
@@ -16,7 +19,13 @@ KINDS = (
   "collective-broadcast",
   "recv",  # from another slice, or from the host
 )
-_GROUPS = re.compile(r"\breplica_groups=(\{\{[\d,]*\}|\[[\d,]+\]|mesh\[[^\]]*\](?:, device_ids=\([^{]*\))? ?\{[^}]*\})")
+_GROUPS = re.compile(
+  r"\breplica_groups=(\{\{[\d,]+\}"  # the first of some lists
+  r"|\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?"
+  r"|mesh\[[^\]]*\](?:, device_ids=\([^{]*\))? ?\{[^}]*\})"
+)
+_PAIRS = re.compile(r"\bsource_target_pairs=\{\{([\d,]+)\}")
+_ORDER = re.compile(r"device_ids=\((\[[\d,]+\](?:T\([\d,]+\))?)\)")
 _AXIS = re.compile(r"'(\w+)'=(\d+)")
 _CHOSEN = re.compile(r"'(\w+)'(?::\(\d+\)(\d+))?")
 
@@ -27,9 +36,14 @@ class Collective(NamedTuple):
   kind: str  # of `KINDS`
   arrays: tuple[ArrayType, ...]  # its results on one device
   runs: int  # times that a device takes part in one run of the program
-  group: int  # devices that take part in one exchange
+  members: tuple[int, ...]  # numbers of the devices that take part in one exchange, the first of several at once
   source: str  # the name that JAX gave to the operation
   bounded: bool = True  # False: within a loop of unknown length, whose body is counted once
+
+  @property
+  def group(self) -> int:
+    """How many devices take part in one exchange."""
+    return len(self.members)
 
   @property
   def num_bytes(self) -> int:
@@ -39,10 +53,25 @@ class Collective(NamedTuple):
   @property
   def sent_bytes(self) -> float:
     """The bytes that each device must at least send, of all runs together: those of the best ring or torus."""
-    others = (self.group - 1) / self.group
-    factors = {"all-reduce": 2 * others, "reduce-scatter": self.group - 1.0}
-    factors |= {"collective-permute": 1.0, "recv": 1.0}
-    return self.num_bytes * factors.get(self.kind, others)
+    return self.num_bytes * self._share(self.group)
+
+  def between(self, slices: Sequence[int]) -> float:
+    """Returns the bytes that each device must at least send to other slices, of all runs together.
+
+    Args:
+      slices: of each device, the number of the slice (or host) that it belongs to.
+    """
+    if self.kind == "recv":
+      return float(self.num_bytes)
+    spanned = len({slices[member] for member in self.members})
+    if spanned == 1:
+      return 0.0
+    return self.num_bytes * self._share(spanned) * spanned / self.group  # the devices of a slice share what it sends
+
+  def _share(self, number: int) -> float:
+    others = (number - 1) / number
+    factors = {"all-reduce": 2 * others, "reduce-scatter": others * self.group, "collective-permute": 1.0, "recv": 1.0}
+    return factors.get(self.kind, others)
 
 
 class Total(NamedTuple):
@@ -117,7 +146,7 @@ def _collective(one: Instruction, inside: Computation, program: Program) -> Coll
   while start.opcode != kind + "-start" and start.operands and start.opcode.startswith(kind + "-"):
     start = inside.instructions[start.operands[0]]
   source = one.source or start.source
-  return Collective(kind, one.arrays, 1, _group(start, program.num_partitions), source)
+  return Collective(kind, one.arrays, 1, _members(start, program.num_partitions), source)
 
 
 def _later_piece(one: Instruction, inside: Computation) -> bool:
@@ -137,22 +166,37 @@ def _reduce_scatter(fusion: Instruction, program: Program) -> Collective | None:
   taken = [each for each in fused.instructions.values() if sums[0].name in each.operands]
   if [each.opcode for each in taken] != ["dynamic-slice"]:
     return None
-  group = _group(sums[0], program.num_partitions)
-  return Collective("reduce-scatter", taken[0].arrays, 1, group, sums[0].source or fusion.source)
+  members = _members(sums[0], program.num_partitions)
+  return Collective("reduce-scatter", taken[0].arrays, 1, members, sums[0].source or fusion.source)
 
 
-def _group(one: Instruction, num_partitions: int) -> int:
-  """Returns how many devices take part: {{0,1},{2,3}}, [groups,size]<=..., or mesh['a'=2,'b'=4] {'b'}."""
+def _members(one: Instruction, num_partitions: int) -> tuple[int, ...]:
+  """Returns the devices of the first group: {{0,1},{2,3}}, [2,4]<=[4,2]T(1,0), or mesh['a'=2,'b'=4] {'b'}."""
+  if pairs := _PAIRS.search(one.attributes):
+    return tuple(map(int, pairs[1].split(",")))
   found = _GROUPS.search(one.attributes)
   if found is None:
-    return num_partitions
+    return tuple(range(num_partitions))
   groups = found[1]
   if groups.startswith("{"):
-    return groups.count(",") + 1
+    return tuple(map(int, groups.strip("{}").split(",")))
   if groups.startswith("["):
-    return int(groups[1:-1].split(",")[-1])
-  axes, chosen = dict(_AXIS.findall(groups)), groups[groups.rindex("{") :]
-  size = 1
-  for axis, part in _CHOSEN.findall(chosen):
-    size *= int(part or axes[axis])
-  return size
+    shape, _, order = groups.partition("<=")
+    return tuple(_numbered(order).reshape(_axes(shape))[0].tolist())
+  sizes = {name: int(size) for name, size in _AXIS.findall(groups)}
+  order = _ORDER.search(groups)
+  devices = (_numbered(order[1]) if order else np.arange(math.prod(sizes.values()))).reshape(tuple(sizes.values()))
+  chosen = {name: int(part or sizes[name]) for name, part in _CHOSEN.findall(groups[groups.rindex("{") :])}
+  first = tuple(slice(chosen.get(name, 1)) for name in sizes)
+  return tuple(devices[first].flatten().tolist())
+
+
+def _numbered(order: str) -> np.ndarray:
+  """Returns the devices in the order of "[4,2]T(1,0)": numbered along these axes, which then change places."""
+  shape, _, places = order.partition("T")
+  devices = np.arange(math.prod(_axes(shape))).reshape(_axes(shape))
+  return devices.transpose(_axes(places)) if places else devices
+
+
+def _axes(text: str) -> tuple[int, ...]:
+  return tuple(map(int, text.strip("[]()").split(",")))

@@ -1,6 +1,7 @@
 """Several processes: joining them, and agreeing on when to stop."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +11,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from catgen.interfaces import InputError
 from catgen.training.sharding import batch_sharding
 
-_MESSAGE = 4096  # bytes that one process tells the others
+_MESSAGE = 4096  # bytes, at least, of what one process tells the others
+# what JAX's detection raises where variables of a cluster are there and others are not, as under salloc without srun
+_UNDETECTED = (ValueError, KeyError, IndexError, TypeError, ImportError, OSError)
 
 
 def initialize(
@@ -19,17 +22,19 @@ def initialize(
   num_processes: int | None = None,
   *,
   heartbeat_seconds: int = 10,
+  say: Callable[[str], None] = print,
 ) -> None:
   """Joins the processes of a run; call it before anything uses a device.
 
   Without arguments, processes are joined where JAX detects a cluster (Slurm, Cloud TPU, Open MPI, Kubernetes);
-  elsewhere this process stays alone.
+  elsewhere this process stays alone, and so does one that has used a device before, as in a notebook.
 
   Args:
     coordinator: "host:port" of process 0.
     process_id: of this process, in [0, num_processes).
     num_processes: of all.
     heartbeat_seconds: a process silent for so many seconds counts as dead, and the others end.
+    say: receives a line where what looks like a cluster does not say enough to join its processes.
 
   Raises:
     InputError: some of the three are given and others are not, or one is out of range.
@@ -37,9 +42,12 @@ def initialize(
   if coordinator is None and process_id is None and num_processes is None:
     try:
       jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat_seconds)
-    except ValueError as error:
-      if "coordinator_address" not in str(error):
+    except RuntimeError as error:
+      if "must be called before" not in str(error):
         raise
+    except _UNDETECTED as error:
+      if "coordinator_address" not in str(error):  # which means that there is no cluster
+        say(f"this looks like a cluster, but its processes cannot be joined ({error!r}); this one works alone")
     return
   if coordinator is None or process_id is None or num_processes is None:
     raise InputError("give all of coordinator, process_id and num_processes, or none of them")
@@ -56,19 +64,47 @@ def first_does(action: Callable[[], None]) -> None:
   Raises:
     InputError: as the action did.
   """
-  problem = ""
+
+  def silently() -> bytes:
+    action()
+    return b""
+
+  first_tells(silently)
+
+
+def first_tells(find: Callable[[], bytes]) -> bytes:
+  """Returns on all processes what the first one finds: of files that may change, or that only it can see.
+
+  Raises:
+    InputError: as `find` did there; on the others also for any other error.
+  """
+  if jax.process_count() == 1:
+    return find()
+  found, problem = b"", None
   if jax.process_index() == 0:
     try:
-      action()
-    except InputError as error:
-      if jax.process_count() == 1:
-        raise
-      problem = str(error)
-  if jax.process_count() > 1:
-    message = np.frombuffer(problem.encode()[:_MESSAGE].ljust(_MESSAGE, b"\0"), np.uint8)
-    told = np.asarray(multihost_utils.broadcast_one_to_all(message)).tobytes().rstrip(b"\0").decode("utf-8", "replace")
-    if told:
-      raise InputError(told)
+      found = find()
+    except Exception as error:  # the others wait for word of it
+      found, problem = str(error).encode(), error
+  header = np.array([len(found), problem is not None], np.int32)
+  length, failed = np.asarray(multihost_utils.broadcast_one_to_all(header)).tolist()
+  room = max(_MESSAGE, 1 << (length - 1).bit_length()) if length else 0  # few sizes, so that few programs are compiled
+  told = b""
+  if room:
+    message = np.frombuffer(found.ljust(room, b"\0")[:room], np.uint8)
+    told = np.asarray(multihost_utils.broadcast_one_to_all(message)).tobytes()[:length]
+  if problem is not None:
+    raise problem
+  if failed:
+    raise InputError(told.decode("utf-8", "replace"))
+  return told
+
+
+def worst(code: int) -> int:
+  """Returns the largest of the numbers that all processes call this with: 0 where it went well on all."""
+  if jax.process_count() == 1:
+    return code
+  return int(np.asarray(multihost_utils.process_allgather(np.int32(code))).max())
 
 
 def make_agreement(mesh: Mesh) -> Callable[[int], jax.Array | int]:
@@ -87,3 +123,38 @@ def make_agreement(mesh: Mesh) -> Callable[[int], jax.Array | int]:
     return largest(jax.make_array_from_process_local_data(spread, mine))
 
   return agree
+
+
+class Stop:
+  """What any of the processes was asked for, the same on all of them: called, it gives the largest number so far.
+
+  All processes must call it equally often. Of several what one is asked for is known at the call after: reading it then
+  keeps no device waiting.
+  """
+
+  number = 0  # of the signal, or 0 while there was none, as of the last call
+
+  def __init__(self, mesh: Mesh | None, asked: Callable[[], int]):
+    """Listens.
+
+    Args:
+      mesh: of all processes; None where there is one.
+      asked: () -> what this process was asked for, a signal's number, or 0.
+    """
+    self._asked = asked
+    self._agree = None if mesh is None or jax.process_count() == 1 else make_agreement(mesh)
+    self._before: Any = 0
+
+  def __call__(self) -> int:
+    """Returns the number."""
+    if self._agree is None:
+      heard = self._asked()
+    else:
+      heard, self._before = int(self._before), self._agree(self._asked())
+    self.number = max(self.number, heard)
+    return self.number
+
+  @property
+  def exit_code(self) -> int:
+    """128 + the number of the signal; 0 where there was none."""
+    return 128 + self.number if self.number else 0

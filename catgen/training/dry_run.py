@@ -1,53 +1,56 @@
 """What a run will cost, without running it: parameters, bytes per device, products per step."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import Array
 
-from catgen.interfaces import Batch, PyTree
-from catgen.training.state import TrainState
+from catgen.interfaces import PyTree
+from catgen.training.compiled import Compiled, compile_program
 from catgen.trees import num_elements
 
 
 class Description(NamedTuple):
-  """The cost of one training step."""
+  """The cost of one run of a program, most often of one training step."""
 
   num_parameters: int
   parameter_bytes: int  # on one device
-  state_bytes: int  # on one device: parameters, moving average, optimizer and model state
+  state_bytes: int  # on one device: all that is kept from step to step, or all that the program is given to work with
   batch_bytes: int  # on one device
-  flops: float  # of matrix products and convolutions of a step, forward and backward, all devices together
-  temporary_bytes: int | None  # on one device, beside state and batch; None unless compiled
+  flops_by_dtype: dict[str, float]  # of matrix products and convolutions, forward and backward, all devices together
+  compiled: Compiled | None  # None unless compiled
+
+  @property
+  def flops(self) -> float:
+    """FLOPs whatever is multiplied."""
+    return sum(self.flops_by_dtype.values(), 0.0)
+
+  @property
+  def temporary_bytes(self) -> int | None:
+    """On one device, beside state and batch; None unless compiled."""
+    return None if self.compiled is None else self.compiled.temporary_bytes
 
 
-def describe(
-  train_step: Any, target: TrainState, batch: Batch, key: Array, *, compile_step: bool = False
-) -> Description:
-  """Returns what a step costs; nothing runs and, unless asked, nothing is compiled.
+def describe(traced: Any, params: PyTree, state: PyTree, batch: PyTree, *, compile_step: bool = False) -> Description:
+  """Returns what a program costs; nothing runs and, unless asked, nothing is compiled.
 
   Args:
-    train_step: from `make_train_step`, a jitted function.
-    target: from `abstract_state`.
-    batch: the global batch, placed, or its shapes with shardings.
-    key: any typed key.
-    compile_step: also compile for this machine's devices, to know the temporary memory. May take minutes.
+    traced: the program, for example `make_train_step(...).trace(target, batch, key)`.
+    params, state, batch: of its arguments the parameters, all that it works with, and the examples: (abstract) arrays
+      with shardings.
+    compile_step: also compile it for the devices of its arguments. May take minutes.
 
   XLA's own count of operations takes the body of a loop once, however often it runs; this one follows loops.
   """
-  traced = train_step.trace(target, batch, key)
-  temporary = None
-  if compile_step:
-    temporary = int(traced.lower().compile().memory_analysis().temp_size_in_bytes)
   return Description(
-    num_parameters=num_elements(target.params),
-    parameter_bytes=bytes_per_device(target.params),
-    state_bytes=bytes_per_device(target),
+    num_parameters=num_elements(params),
+    parameter_bytes=bytes_per_device(params),
+    state_bytes=bytes_per_device(state),
     batch_bytes=bytes_per_device(batch),
-    flops=count_flops(traced.jaxpr),
-    temporary_bytes=temporary,
+    flops_by_dtype=flops_by_dtype(traced.jaxpr),
+    compiled=compile_program(traced) if compile_step else None,
   )
 
 
@@ -62,22 +65,48 @@ def count_flops(jaxpr: Any) -> float:
   Bodies of scans count as often as they run, a conditional as its dearest branch, a while loop of unknown length
   as one round.
   """
-  return sum(map(_flops, getattr(jaxpr, "jaxpr", jaxpr).eqns), 0.0)
+  return sum(flops_by_dtype(jaxpr).values(), 0.0)
 
 
-def _flops(equation: Any) -> float:
+def flops_by_dtype(jaxpr: Any) -> dict[str, float]:
+  """Returns the FLOPs, as `count_flops` counts them, by what is multiplied.
+
+  The keys: "bfloat16", "float32" and so on; "float32 high" and "float32 highest" where that precision is asked for;
+  "bfloat16 x float32" where operands differ.
+  """
+  totals: Counter[str] = Counter()
+  for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+    totals.update(_flops(equation))
+  return dict(totals)
+
+
+def _flops(equation: Any) -> dict[str, float]:
   name, params = equation.primitive.name, equation.params
   if name == "dot_general":
     (contracted, _), _ = params["dimension_numbers"]
     left = equation.invars[0].aval.shape
-    return 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
+    number = 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
+    return {_multiplied(equation): number}
   if name == "conv_general_dilated":
     kernel, numbers = equation.invars[1].aval.shape, params["dimension_numbers"]
-    return 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) / kernel[numbers.rhs_spec[0]]
-  inner = [count_flops(body) for body in _bodies(params)]
+    number = 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) / kernel[numbers.rhs_spec[0]]
+    return {_multiplied(equation): number}
+  inner = [flops_by_dtype(body) for body in _bodies(params)]
   if name == "cond":
-    return max(inner)
-  return sum(inner, 0.0) * (params["length"] if name == "scan" else 1)
+    return max(inner, key=lambda branch: sum(branch.values()))
+  times = params["length"] if name == "scan" else 1
+  totals: Counter[str] = Counter()
+  for body in inner:
+    totals.update({key: times * number for key, number in body.items()})
+  return dict(totals)
+
+
+def _multiplied(equation: Any) -> str:
+  dtypes = sorted({str(operand.aval.dtype) for operand in equation.invars[:2]})
+  asked = equation.params["precision"]
+  asked = asked if isinstance(asked, tuple) else (asked,)
+  precision = {str(each).lower() for each in asked if each is not None} & {"high", "highest"}
+  return " ".join([" x ".join(dtypes), *sorted(precision)])
 
 
 def _bodies(params: dict[str, Any]) -> Iterator[Any]:

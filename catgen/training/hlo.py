@@ -12,7 +12,8 @@ from typing import NamedTuple
 from catgen.interfaces import InputError
 
 _BITS = re.compile(r"\D+(\d+)")  # of bf16, f8e4m3fn, s4, ...: the first number
-_ARRAY = re.compile(r"([a-z]\w*)\[([^\]]*)\]")
+_ARRAY = re.compile(r"([a-z]\w*)\[([^\]]*)\](?:\{([^}]*)\})?")
+_SPACE = re.compile(r"S\((\d+)\)")
 _HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\) -> .*\{$")
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = ")
 _OPERAND = re.compile(r"%([\w.\-]+)")
@@ -32,6 +33,7 @@ class ArrayType(NamedTuple):
 
   dtype: str  # as XLA writes it: "f32", "bf16", "pred", ...
   shape: tuple[int, ...]
+  space: int = 0  # 0: the device's main memory; others are on the chip, or the host's
 
   @property
   def num_bytes(self) -> int:
@@ -141,9 +143,11 @@ def _closing(text: str, start: int) -> int:
 
 
 def _arrays(text: str) -> Iterator[ArrayType]:
-  for dtype, axes in _ARRAY.findall(text):
+  for dtype, axes, layout in _ARRAY.findall(text):
     if dtype != "token":
-      yield ArrayType(dtype, tuple(int(axis.lstrip("<=")) for axis in axes.split(",") if axis))
+      space = _SPACE.search(layout)
+      shape = tuple(int(axis.lstrip("<=")) for axis in axes.split(",") if axis)
+      yield ArrayType(dtype, shape, int(space[1]) if space else 0)
 
 
 def _bits(dtype: str) -> int:

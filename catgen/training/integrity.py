@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, UInt32
 
 from catgen.interfaces import PyTree
+from catgen.remote import StoreError
 from catgen.trees import leaves
 
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
@@ -32,6 +33,14 @@ def fingerprint(tree: PyTree) -> UInt32[Array, ""]:
   return total
 
 
+@jax.jit
+def fingerprint_of_parts(tree: PyTree) -> tuple[UInt32[Array, ""], dict[str, UInt32[Array, ""]]]:
+  """Returns the fingerprint of a dictionary of trees, and what each of them adds to it: so that a reader of some can
+  check those."""
+  parts = {name: fingerprint({name: part}) for name, part in tree.items()}
+  return functools.reduce(operator.add, parts.values()), parts
+
+
 def tree_difference(there: dict[str, tuple], here: dict[str, tuple]) -> str | None:
   """Returns the first difference of two {path: (shape, dtype)} in words, or None."""
   for name in sorted(there.keys() | here.keys()):
@@ -48,6 +57,8 @@ def storage_problem(error: BaseException) -> str | None:
   """Returns why a disk refused ("No space left on device"), or None where the error has another cause."""
   cause: BaseException | None = error
   while cause is not None:
+    if isinstance(cause, StoreError):
+      return str(cause)
     if isinstance(cause, OSError) and cause.errno in _STORAGE_ERRORS:
       return os.strerror(cause.errno)
     for code in re.findall(r"os_error_code='(\d+)'", str(cause)):

@@ -19,7 +19,7 @@ from catgen.bounds import bits_per_position
 from catgen.interfaces import Batch, InputError
 from catgen.training import nonfinite
 from catgen.training.checkpoint import Checkpointer
-from catgen.training.distributed import make_agreement
+from catgen.training.distributed import Stop, make_agreement
 from catgen.training.sharding import place, replicated
 from catgen.training.signals import Request, Stopped, catch_signals
 from catgen.training.state import TrainState
@@ -145,6 +145,7 @@ class _Run:
     self.pending: _Pending | None = None
     self.window = _Window()
     self.agree = make_agreement(mesh)
+    self.asked_to_stop = Stop(mesh, lambda: request.signal or 0)
     self.stop_signal, self.save_asked, self.unvalidated = 0, False, False
     self.unrecorded: dict[int, dict[str, float]] = {}  # numbers of validations that are not beside their checkpoint
     self.skips: Any = None  # how many are left, on the devices; None = none are allowed
@@ -167,8 +168,8 @@ class _Run:
     self.save_asked |= asked == SAVE_ON
 
   def check(self) -> None:
-    """Raises Stopped where any process was asked to stop; called between two batches of a validation."""
-    self.stop_signal = max(self.stop_signal, int(self.agree(self.request.signal or 0)))
+    """Raises Stopped where any process was asked to stop; called between two calls of a validation."""
+    self.stop_signal = max(self.stop_signal, self.asked_to_stop())
     if self.stop_signal:
       raise Stopped("validation was left", 128 + self.stop_signal)
 

@@ -1,15 +1,15 @@
 """Evidence of steps whose loss or gradient was not finite: `nonfinite/STEP` of a work directory."""
 
 import json
-import os
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array
 
-from catgen.files import from_json, replacing, write_text
+from catgen.files import from_json, read_bytes, replacing, write_text
 from catgen.interfaces import Batch
+from catgen.paths import join, names_in
 from catgen.training.checkpoint import Checkpointer
 from catgen.training.state import TrainState
 
@@ -19,7 +19,7 @@ _NUMBERS = "metrics.json"
 
 def folder_of(workdir: str, step: int) -> str:
   """Returns where the evidence of a step belongs."""
-  return os.path.join(workdir, FOLDER, str(step))
+  return join(workdir, FOLDER, str(step))
 
 
 def described(metrics: dict[str, Any]) -> str:
@@ -44,13 +44,13 @@ def keep(
   """
   process = jax.process_index()
   arrays = {name: array for name, array in batch._asdict().items() if array is not None}
-  with replacing(os.path.join(folder, f"batch-{process}.npz")) as file:
+  with replacing(join(folder, f"batch-{process}.npz")) as file:
     np.savez(file, **arrays, key=jax.random.key_data(key))
   if process == 0:
     numbers = {"step": step, "skipped": skipped, **jax.tree.map(float, metrics)}
-    write_text(os.path.join(folder, _NUMBERS), json.dumps(numbers, indent=2))
+    write_text(join(folder, _NUMBERS), json.dumps(numbers, indent=2))
   if state is not None:
-    with Checkpointer(os.path.join(folder, "state")) as evidence:
+    with Checkpointer(join(folder, "state")) as evidence:
       evidence.save(step, state)
 
 
@@ -58,13 +58,12 @@ def skipped_steps(workdir: str, *, before: int) -> set[int]:
   """Returns the steps before a given one that a run has skipped, by the evidence that it has left."""
   found: set[int] = set()
   try:
-    names = os.listdir(os.path.join(workdir, FOLDER))
+    names = names_in(join(workdir, FOLDER))
   except OSError:
     return found
   for name in names:
     try:
-      with open(os.path.join(workdir, FOLDER, name, _NUMBERS), encoding="utf-8") as file:
-        numbers = from_json(file.read())
+      numbers = from_json(read_bytes(join(workdir, FOLDER, name, _NUMBERS)))
       if numbers["skipped"] and numbers["step"] < before:
         found.add(int(numbers["step"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError):

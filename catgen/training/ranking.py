@@ -2,13 +2,12 @@
 
 import json
 import math
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from catgen.files import from_json, write_text
+from catgen.files import from_json, read_bytes, write_text
+from catgen.paths import join, move_folder, parent_of
 
 
 class Preservation(NamedTuple):
@@ -21,9 +20,14 @@ class Preservation(NamedTuple):
 
   def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
     """Returns for each checkpoint, oldest first, whether it is among the newest, the best, or a multiple."""
-    steps = [checkpoint.step for checkpoint in checkpoints]
-    kept = {*steps[-self.keep_latest :], best_step(self.directory, steps, self.criterion)}
-    return [step in kept or bool(self.keep_every and step % self.keep_every == 0) for step in steps]
+    kept = self.kept([checkpoint.step for checkpoint in checkpoints])
+    return [checkpoint.step in kept for checkpoint in checkpoints]
+
+  def kept(self, steps: Sequence[int]) -> set[int]:
+    """Returns which of some steps, in order, stay."""
+    best = best_step(self.directory, steps, self.criterion)
+    multiples = (step for step in steps if self.keep_every and step % self.keep_every == 0)
+    return {*steps[-self.keep_latest :], *multiples, *(() if best is None else (best,))}
 
 
 def write_metrics(directory: str, step: int, metrics: dict[str, float]) -> None:
@@ -34,8 +38,7 @@ def write_metrics(directory: str, step: int, metrics: dict[str, float]) -> None:
 def read_metrics(directory: str, step: int) -> dict[str, float] | None:
   """Returns the validation's numbers stored with a checkpoint; None without any. Raises ValueError if damaged."""
   try:
-    with open(_path(directory, step), encoding="utf-8") as file:
-      found = from_json(file.read())
+    found = from_json(read_bytes(_path(directory, step)))
   except (FileNotFoundError, NotADirectoryError):
     return None
   except OSError as error:
@@ -62,11 +65,10 @@ def set_aside_broken(directory: str, steps: Sequence[int], say: Callable[[str], 
     try:
       read_metrics(directory, step)
     except ValueError:
-      aside = os.path.join(directory, f"{step}.metrics.corrupt")
-      shutil.rmtree(aside, ignore_errors=True)
-      os.rename(os.path.dirname(_path(directory, step)), aside)
+      aside = join(directory, f"{step}.metrics.corrupt")
+      move_folder(parent_of(_path(directory, step)), aside)
       say(f"the metrics of checkpoint {step} are corrupt; moved them to {aside}")
 
 
 def _path(directory: str, step: int) -> str:
-  return os.path.join(directory, str(step), "metrics", "metrics")
+  return join(directory, str(step), "metrics", "metrics")

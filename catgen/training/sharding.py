@@ -131,6 +131,18 @@ def place(batch: Batch, mesh: Mesh) -> Batch:
   return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), batch)
 
 
+def placed_shapes(batch: Batch, mesh: Mesh) -> Batch:
+  """Returns the shapes and shardings of what `place` returns: nothing is placed, and the devices need not be there."""
+  sharding, parts = batch_sharding(mesh), jax.process_count()
+
+  def placed(x: Any) -> jax.ShapeDtypeStruct:
+    own = np.asarray(x)
+    dtype = jax.dtypes.canonicalize_dtype(own.dtype)
+    return jax.ShapeDtypeStruct((len(own) * parts, *own.shape[1:]), dtype, sharding=sharding)
+
+  return jax.tree.map(placed, batch)
+
+
 def replicated(number: np.ndarray | np.generic, mesh: Mesh) -> Array:
   """Returns a number, the same on all processes, on every device of the mesh."""
   return jax.make_array_from_callback((), NamedSharding(mesh, PartitionSpec()), lambda _: np.asarray(number))

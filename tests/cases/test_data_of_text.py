@@ -26,6 +26,7 @@ from catgen.evaluation import ngrams, results
 from catgen.evaluation.likelihood import Likelihood
 from catgen.interfaces import Attribute, EventSpec, Infill, InputError, Model, Samples
 from catgen.media import media_of
+from catgen.media.medium import reader
 from catgen.media.text import read_lines
 from catgen.runs import infill, sample
 from catgen.runs.load import Run
@@ -85,6 +86,18 @@ def test_c2_an_encoding_without_a_mark_is_declared_or_named_with_the_remedy(tmp_
   declared = read(path, 13, splits=(1.0, 0, 0), encoding=encoding)
   assert declared.fingerprint == read(write(tmp_path / "b.txt", text), 13, splits=(1.0, 0, 0)).fingerprint
   refused('alphabet="bytes" takes a file as it is; leave out encoding', read, path, 13, "bytes", encoding=encoding)
+
+
+def test_c2_what_a_command_is_handed_may_be_in_a_declared_encoding_too(tmp_path):
+  lines = ["größer", "und"]
+  source = text_lines(write(tmp_path / "b.txt", "\n".join(lines * 3)), 6, splits=(1.0, 0, 0))
+  media = media_of(source.event, source.codec, source.position)
+  path = write(tmp_path / "a.txt", "\n".join(lines).encode("latin-1"))
+  batch = reader(media, path, "latin-1")(path)
+  assert [source.codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)] == lines
+  refused("a.txt is not UTF-8: byte 0xf6 at offset 2; give --encoding", reader(media, path, "utf-8"), path)
+  refused("a.npy holds numbers, .* leave out --encoding", reader(media, "a.npy", "latin-1"), "a.npy")
+  refused("--encoding=latin-1 says how the text of --input is stored, .* none", reader, media, None, "latin-1")
 
 
 def test_c5_a_file_of_lines_that_looks_like_fasta_says_so(tmp_path):

@@ -1,5 +1,6 @@
 """Files hold what was drawn, signs are for the terminal, and how samples may be restricted."""
 
+import contextlib
 import io
 import json
 import os
@@ -305,6 +306,24 @@ def command(monkeypatch, stdout, says):
   monkeypatch.setattr(cli, "perform", perform)
   monkeypatch.setattr(sys, "stdout", stdout)
   return cli.main("", [])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the device that is always full is Linux's")
+def test_d3_output_that_finds_no_room_ends_no_work_and_is_one_line_at_the_end(monkeypatch, tmp_path, capsys):
+  with contextlib.suppress(OSError), open("/dev/full", "w", encoding="utf-8") as full:  # closing it writes again
+    code = command(monkeypatch, full, "a result")
+  assert code == 1
+  error = "error: the output could not be written: No space left on device; free space, or send it elsewhere\n"
+  assert capsys.readouterr().err == error
+  with open(tmp_path / "log", "w", encoding="utf-8") as log:
+    number, full = os.dup(log.fileno()), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, log.fileno())
+    terminal.say("found no room", log)
+    os.dup2(number, log.fileno())  # there is room again
+    assert command(monkeypatch, log, "a result") == 0
+    os.close(number)
+    os.close(full)
+  assert (tmp_path / "log").read_text().splitlines()[-1] == "a result"
 
 
 def test_d3_a_result_is_shown_in_characters_that_the_terminal_has(monkeypatch):

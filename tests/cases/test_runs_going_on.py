@@ -9,14 +9,16 @@ import jax
 import numpy as np
 import pytest
 
+from catgen.config import make_source
 from catgen.interfaces import InputError
 from catgen.runs import lock
 from catgen.runs.fork import fork
 from catgen.runs.load import load
 from catgen.runs.ls import describe, ls
-from catgen.runs.record import read_record
+from catgen.runs.record import read_record, record_of, source_of
 from catgen.runs.train import train
-from catgen.training.checkpoint import checkpoint_steps, restore_params
+from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.restoring import restore_params
 from tests.tiny_run import quiet, tiny_config
 
 
@@ -116,6 +118,18 @@ def test_b5_the_data_may_lie_elsewhere(copied, text, tmp_path, monkeypatch):
     load(copied, data=["path=" + str(moved)], say=quiet).source()
   # and training goes on from a path that is spelled otherwise
   assert not [line for line in go_on(tiny_config(os.path.relpath(text)), copied) if "changed" in line]
+
+
+def test_b5_a_pattern_of_files_is_found_from_the_folder_that_the_run_started_in(tmp_path, monkeypatch):
+  (tmp_path / "books").mkdir()
+  (tmp_path / "books" / "a.txt").write_text("abab" * 50)
+  monkeypatch.chdir(tmp_path)
+  section = {"kind": "text_folder", "path": "boo*/*.txt", "length": 4, "splits": (1.0, 0.0, 0.0)}
+  record = record_of({"data": section}, make_source(section))
+  monkeypatch.chdir(tmp_path / "books")
+  assert source_of(record).fingerprint == record.fingerprint
+  with pytest.raises(InputError, match="names no file"):
+    source_of(record._replace(started_in=str(tmp_path / "books")))
 
 
 def test_b6_without_a_validation_the_newest_checkpoint_is_taken(copied):

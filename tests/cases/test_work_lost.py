@@ -8,6 +8,8 @@ import pathlib
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import jax
@@ -17,15 +19,16 @@ import pytest
 from catgen.evaluation import results
 from catgen.interfaces import InputError
 from catgen.reporting import writers
-from catgen.runs import evaluate, lock
+from catgen.runs import evaluate, lock, owners
 from catgen.runs.correct import correct
 from catgen.runs.experiment import make_experiment
 from catgen.runs.infill import infill
 from catgen.runs.sample import describe, sample
 from catgen.runs.score import score
 from catgen.runs.train import make_validation, train
-from catgen.training.checkpoint import Checkpointer, checkpoint_steps, restore_params
+from catgen.training.checkpoint import Checkpointer, checkpoint_steps
 from catgen.training.loop import Periods
+from catgen.training.restoring import restore_params
 from catgen.training.signals import Stopped, catch_signals, saving_ends_nothing
 from tests.tiny_run import quiet, tiny_config, tiny_map_config
 from tests.training.test_loop import run
@@ -172,7 +175,7 @@ def test_a3_a_number_is_shown_before_it_is_written_and_kept_until_it_is(text_run
 def lock_of(folder, **changes):
   """Returns the path of a lock file as this process would write it, with what is changed."""
   path = pathlib.Path(folder) / lock.FILE_NAME
-  path.write_text(json.dumps({**lock._this_process()._asdict(), **changes}))
+  path.write_text(json.dumps({**owners.this_process()._asdict(), **changes}))
   return path
 
 
@@ -204,7 +207,7 @@ def test_a4_a_lock_of_the_dead_is_recognized(tmp_path, damage):
 @pytest.mark.parametrize("lives", [False, True])
 def test_a4_a_lock_of_another_host_counts_while_it_is_written_again(tmp_path, monkeypatch, lives):
   path = lock_of(tmp_path, host="another", boot="another", token="another")
-  monkeypatch.setattr(lock, "STALE_SECONDS", 0.4)
+  monkeypatch.setattr(owners, "STALE_SECONDS", 0.4)
   if lives:
     times = itertools.count(1)
     monkeypatch.setattr(lock, "_beaten", lambda path: time.time() + next(times) / 1000)
@@ -298,6 +301,11 @@ def test_a5_the_signal_to_save_ends_nothing_where_nothing_is_to_be_saved():
     assert request.save
     os.kill(os.getpid(), signal.SIGUSR1)
   assert signal.getsignal(signal.SIGUSR1) == before
+
+
+def test_a5_the_signal_to_save_ends_no_command_that_is_still_importing():
+  program = "import launch, os, signal; os.kill(os.getpid(), signal.SIGUSR1); print('goes on')"
+  assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout == b"goes on\n"
 
 
 @pytest.fixture

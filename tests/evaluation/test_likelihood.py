@@ -10,8 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from catgen.evaluation import estimators
+from catgen.evaluation import estimators, samples
 from catgen.evaluation.likelihood import evaluate
+from catgen.evaluation.spread import Spread
 from catgen.interfaces import InputError
 from tests.addresses import free_address
 from tests.compiling import xla_flags
@@ -144,11 +145,11 @@ def test_one_trace_serves_all_batches_replicates_and_evaluations(estimator):
 
 def test_eight_devices_give_the_scores_of_one():
   mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-  sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+  spread = Spread(mesh, ("data",))
   for estimator in ("full", "iwbo"):
     sizes = {"batch_size": 8, "num_draws": 2, "num_replicates": 8, "draws_at_once": 2}
     one = run(estimator=estimator, **sizes)
-    eight = run(estimator=estimator, **sizes, place=lambda batch: jax.device_put(batch, sharding))
+    eight = run(estimator=estimator, **sizes, spread=spread)
     np.testing.assert_allclose(one.nats, eight.nats, rtol=2e-6, atol=1e-6)
     assert one.anatomy is None or np.allclose(one.anatomy.by_time, eight.anatomy.by_time, rtol=1e-5)
 
@@ -198,17 +199,33 @@ jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
 from tests.evaluation import test_likelihood as t
 from catgen.evaluation.likelihood import evaluate
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from catgen.evaluation.spread import Spread
 mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-place = lambda batch: jax.tree.map(
-  lambda a: jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec("data")), a), batch)
 whole = NamedSharding(mesh, PartitionSpec())
 params = jax.tree.map(lambda a: jax.make_array_from_callback(a.shape, whole, lambda i: np.asarray(a)[i]), t.PARAMS)
-rank, options = int(sys.argv[2]), dict(num_draws=2, num_replicates=2, place=place)
+rank, options = int(sys.argv[2]), dict(num_draws=2, num_replicates=2, spread=Spread(mesh, ("data",)))
 for estimator in ("elbo", "full"):
   local = [jax.tree.map(lambda a: a[4 * rank : 4 * rank + 4], batch) for batch in t.walk(t.X, t.VALID, 8)]
   result = evaluate(t.MODEL, params, {}, local, key=t.KEY, estimator=estimator, **options)
   by_time = [] if result.anatomy is None else list(result.anatomy.by_time)
   print("RESULT", estimator, *result.nats.ravel(), *by_time)
+from catgen.evaluation.samples import generate
+drawn = generate(t.MODEL, params, {}, num_samples=7, batch_size=3, key=t.KEY, spread=options["spread"])
+print("DRAWN", *drawn.x.ravel())
+from catgen.interfaces import InputError
+from catgen.training import distributed
+long = distributed.first_tells(lambda: b"of the first" * 1000 if rank == 0 else 1 / 0)
+print("TOLD", len(long), long[:12].decode())
+for mistake in (InputError, OSError):
+  def find():
+    raise mistake("no such thing")
+  try:
+    distributed.first_does(find)
+  except (InputError, OSError) as error:
+    print("REFUSED", type(error).__name__, error)
+from catgen.training.sharding import make_mesh
+stop = distributed.Stop(make_mesh(), lambda: 15 * rank)
+print("STOP", stop(), stop(), stop.exit_code)
 """
 
 
@@ -231,3 +248,12 @@ def test_two_processes_give_the_scores_of_one(tmp_path):
       by_time = [] if one.anatomy is None else list(one.anatomy.by_time)
       np.testing.assert_allclose(np.array(numbers, float), [*one.nats.ravel(), *by_time], rtol=2e-5, atol=1e-6)
     assert set(lines) == {"elbo", "full"}
+    told = [line for line in output.splitlines() if line.startswith(("DRAWN", "TOLD", "REFUSED", "STOP"))]
+    drawn = samples.generate(MODEL, PARAMS, {}, num_samples=7, batch_size=7, key=KEY)
+    assert told == [
+      f"DRAWN {' '.join(map(str, drawn.x.ravel()))}",
+      "TOLD 12000 of the first",
+      "REFUSED InputError no such thing",
+      f"REFUSED {'InputError' if outputs.index(output) else 'OSError'} no such thing",
+      "STOP 0 15 143",  # what the second process was asked for is known to both at the call after
+    ]

@@ -1,6 +1,7 @@
 """results.json: what a record says, merging, and what happens when it cannot be read or written."""
 
 import json
+import pathlib
 import subprocess
 
 import jax
@@ -49,7 +50,7 @@ def test_an_unknown_error_is_null():
 def test_results_of_several_estimators_coexist_and_repeats_replace(tmp_path):
   results.add_results(tmp_path / "new", record("exact"), record("elbo"))
   results.add_results(tmp_path / "new", record("exact", step=20))
-  path = results.add_results(tmp_path / "new", {**record("elbo"), "value": 7.0})
+  path = pathlib.Path(results.add_results(tmp_path / "new", {**record("elbo"), "value": 7.0}))
   found = [(entry["estimator"], entry["step"]) for entry in results.read_results(tmp_path / "new")]
   assert found == [("exact", 10), ("exact", 20), ("elbo", 10)]
   assert json.loads(path.read_text())[-1]["value"] == 7.0
@@ -108,7 +109,7 @@ ENTRY = {"split": "test", "step": 3, "ema": False, "estimator": "elbo", "num_dra
 
 
 def test_half_of_a_file_is_never_taken_for_the_whole(tmp_path):
-  path = results.add_results(tmp_path, ENTRY, {**ENTRY, "step": 4, "note": "größer"})
+  path = pathlib.Path(results.add_results(tmp_path, ENTRY, {**ENTRY, "step": 4, "note": "größer"}))
   whole = path.read_bytes().rstrip()
   for size in range(len(whole)):
     path.write_bytes(whole[:size])
@@ -134,7 +135,7 @@ def test_a_file_that_holds_no_records_is_named_and_kept(tmp_path, content):
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), np.float64("nan")])
 def test_numbers_that_are_not_finite_are_null_at_any_depth(tmp_path, number):
   record = {**ENTRY, "terms": {"a": [1.0, (number, {"b": number})]}, "value": number, 3: "three"}
-  path = results.add_results(tmp_path, record)
+  path = pathlib.Path(results.add_results(tmp_path, record))
   found = json.loads(path.read_text(), parse_constant=lambda word: pytest.fail(word))[0]
   assert (found["value"], found["terms"], found["3"]) == (None, {"a": [1.0, [None, {"b": None}]]}, "three")
   assert results.without_nan(found) == found
@@ -155,7 +156,7 @@ def test_scores_of_different_evaluations_lie_in_different_files(tmp_path, key):
   other = {"split": "train", "step": 4, "estimator": "iwbo", "num_draws": 9, "context": 2, "ema": True, "given": "none"}
   paths = {results.scores_path(tmp_path, record) for record in (ENTRY, {**ENTRY, key: other[key]})}
   assert len(paths) == 2
-  assert {path.parent for path in paths} == {tmp_path / "scores"}
+  assert {pathlib.Path(path).parent for path in paths} == {tmp_path / "scores"}
 
 
 def test_the_hash_of_a_configuration_is_of_its_values_alone():

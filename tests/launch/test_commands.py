@@ -19,7 +19,7 @@ from tests.tiny_run import OVERRIDES, ROOT
 FILES = sorted((ROOT / "launch").glob("*.py"))
 OF_RUNS = ("evaluate", "sample", "infill", "denoise", "spellcheck", "score")
 OF_CONFIGS = ("train", "check", "baselines")
-BENCHMARKS = ("benchmarks.training", "benchmarks.sampling", "benchmarks.startup")
+BENCHMARKS = ("benchmarks.training", "benchmarks.sampling", "benchmarks.startup", "benchmarks.topologies")
 
 
 def run(name, *words):

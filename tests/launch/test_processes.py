@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from catgen.runs.experiment import make_experiment
+from catgen.runs.load import load
 from catgen.runs.train import train
 from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.dry_run import bytes_per_device
 from tests.addresses import free_address
 from tests.faults import checks, moments, training_faults
 from tests.faults.scene import Scene
@@ -58,13 +60,16 @@ def start(words):
 
 def run_in_processes(text, folder, number=1, **changes):
   """Trains in that many fresh processes with one device each."""
+  together(training(text, folder, **changes), number)
+
+
+def together(words, number=2):
+  """Runs a command in that many fresh processes with one device each, and returns what each has said."""
   joined = [f"--coordinator={free_address()}", f"--num_processes={number}"] if number > 1 else []
-  running = [
-    start([*training(text, folder, **changes), *joined, *([f"--process_id={i}"] if joined else [])])
-    for i in range(number)
-  ]
+  running = [start([*words, *joined, *([f"--process_id={i}"] if joined else [])]) for i in range(number)]
   outputs = [process.communicate(timeout=300)[0] for process in running]
   assert [process.returncode for process in running] == [0] * number, outputs
+  return outputs
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +139,71 @@ def test_data_parallel_on_eight_devices(text, alone, tmp_path):
 def test_four_microbatches(text, alone, tmp_path):
   run_in_processes(text, tmp_path / "run", **SHORT, **{"training.num_microbatches": 4})
   same_losses(tmp_path / "run", alone)
+
+
+def test_eight_devices_evaluate_as_one_with_parameters_in_shards(spread, tmp_path):
+  """Seven examples, of a run whose parameters four devices shared."""
+  one, eight = (
+    load(spread, devices, say=quiet)._replace(workdir=str(tmp_path / name))
+    for name, devices in (("one", jax.devices()[:1]), ("eight", None))
+  )
+  whole, shard = bytes_per_device(one.params), bytes_per_device(eight.params)
+  assert shard < 0.5 * whole
+  how = {"max_examples": 7, "num_draws": 1, "num_replicates": 1, "say": quiet}
+  found = [run.evaluate(**how).likelihood for run in (one, eight)]
+  assert found[1].numbers.tolist() == list(range(7))
+  np.testing.assert_allclose(found[1].nats, found[0].nats, rtol=2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_everything_on_eight_devices_is_as_on_one(text, tmp_path, scan_layers):
+  config = tiny_config(text, **{**CHANGES, **SHORT, "mesh.fsdp": 2, "model.network.scan_layers": scan_layers})
+  train(config, str(tmp_path / "run"), say=quiet)
+  one, eight = (load(tmp_path / "run", devices, say=quiet) for devices in (jax.devices()[:1], None))
+  assert bytes_per_device(eight.params) < 0.8 * bytes_per_device(one.params)
+  for estimator in ("elbo", "full", "iwbo"):
+    how = {"estimator": estimator, "max_examples": 7, "num_draws": 2, "num_replicates": 2, "say": quiet}
+    found = [run.evaluate(output=str(tmp_path / "found"), **how).likelihood for run in (one, eight)]
+    np.testing.assert_allclose(found[1].nats, found[0].nats, rtol=5e-5)
+  texts = ["the cat sat on a", "tac tac", "a mat on the cat"]
+  np.testing.assert_allclose(*(run.score(texts).nats for run in (one, eight)), rtol=5e-5)
+  np.testing.assert_array_equal(*(run.sample(7, num_steps=5, seed=3).x for run in (one, eight)))
+  np.testing.assert_array_equal(*(run.infill("the ____on_a", num_samples=3, num_steps=5).x for run in (one, eight)))
+  np.testing.assert_allclose(*(run.denoise("the cet", error_rate=0.1).posterior for run in (one, eight)), atol=1e-4)
+  np.testing.assert_array_equal(*(run.correct("the cet", error_rate=0.1).x for run in (one, eight)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fsdp", [1, 2])
+def test_two_processes_evaluate_sample_and_score_as_one(text, tmp_path, fsdp):
+  """And write each file once; of seven examples, which they do not divide."""
+  run_in_processes(text, tmp_path / "run", number=2, **SHORT, **{"mesh.fsdp": fsdp})
+  shutil.copytree(tmp_path / "run", tmp_path / "alone")
+  lines = tmp_path / "lines.txt"
+  lines.write_text("the cat sat on a\ntac tac\na mat on the cat\n")
+  said = {}
+  for name, number in (("run", 2), ("alone", 1)):
+    folder = tmp_path / name
+    for words in (
+      ["evaluate", "--max_examples=7", "--num_replicates=2"],
+      ["sample", "--num_samples=7", "--num_steps=5", f"--output={folder}/samples.npy"],
+      ["infill", "--text=the ____on_a", "--num_samples=3", "--num_steps=5", f"--output={folder}/completions.npy"],
+      ["score", f"--input={lines}", "--reference=9", f"--output={folder}/scores.jsonl"],
+      ["spellcheck", "--score", "--max_examples=7", "--error_rate=0.1"],
+    ):
+      outputs = together(command(words[0], f"--workdir={folder}", *words[1:]), number)
+      spoken = [[line for line in output.splitlines() if "[Gloo]" not in line] for output in outputs]
+      assert not any(spoken[1:])
+      said[name, words[0]] = spoken[0]
+  assert said["run", "spellcheck"] == said["alone", "spellcheck"]
+  for name in ("samples", "completions"):
+    np.testing.assert_array_equal(*(np.load(tmp_path / run / f"{name}.npy") for run in ("run", "alone")))
+  one, two = (json.loads((tmp_path / run / "results.json").read_text()) for run in ("alone", "run"))
+  assert [record["num_examples"] for record in one + two] == [7, 7]
+  assert two[0]["value"] == pytest.approx(one[0]["value"], rel=1e-5)
+  one, two = (
+    [json.loads(line)["bits"] for line in (tmp_path / run / "scores.jsonl").read_text().splitlines()]
+    for run in ("alone", "run")
+  )
+  np.testing.assert_allclose(two, one, rtol=1e-5)

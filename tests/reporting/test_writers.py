@@ -12,6 +12,7 @@ from PIL import Image
 from tensorboardX.proto import event_pb2
 
 from catgen.interfaces import InputError
+from catgen.reporting import events as event_files
 from catgen.reporting import writers
 
 
@@ -162,7 +163,7 @@ def test_a_file_that_vanishes_is_made_again(tmp_path):
 
 def test_a_disk_that_fills_up_under_tensorboard_holds_nothing_up(tmp_path, monkeypatch):
   """The thread of SummaryWriter would end, and the eleventh number after that wait for ever."""
-  monkeypatch.setattr(writers, "FLUSH_SECONDS", 0.0)
+  monkeypatch.setattr(event_files, "FLUSH_SECONDS", 0.0)
   said = []
   out = writers.open_writers(tmp_path, say=said.append)
 

@@ -146,8 +146,9 @@ def _reopened(folder: pathlib.Path) -> None:
 
 def _partial(content: bytes, folder: pathlib.Path) -> Any:
   partial = Partial(folder, {})
-  partial.path.parent.mkdir(exist_ok=True)
-  partial.path.write_bytes(content)
+  path = pathlib.Path(partial.path)
+  path.parent.mkdir(exist_ok=True)
+  path.write_bytes(content)
   return partial.load()
 
 

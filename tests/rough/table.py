@@ -37,6 +37,7 @@ ROWS = {
   "no number": ("sample --workdir={run} --num_samples=nan", "--num_samples=nan"),
   "an empty number": ("sample --workdir={run} --temperature=", "--temperature="),
   "an emoji as a flag": ("sample --workdir={run} --🙂=1", "'🙂'"),
+  "a flag without end": ("sample --workdir={run} --" + "a" * 3000 + "=1", "unknown command line flag 'aaa"),
   "an empty word": ("sample --workdir={run} ''", "unexpected argument ''"),
   "another command's flag": ("ls --workdir={run}", "Unknown command line flag 'workdir'"),
   "a key where the run has it": ("sample --workdir={run} --config.seed=1", "this command takes the run's"),
@@ -55,6 +56,20 @@ ROWS = {
   "fork of a step that is not there": ("fork --workdir=new --origin={run}@31", "no checkpoint of step 31"),
   "fork of a step that is no number": ("fork --workdir=new --origin={run}@²", "@² holds no run"),
   "fork into a file": ("fork --workdir={text}/new --origin={run}", "cannot write"),
+  # addresses
+  "a protocol of nobody's": ("sample --workdir=nowhere://b/run", "nowhere:// is no protocol that is known"),
+  "training at nobody's": ("train --config=text_file --data={text} --workdir=nowhere://b/run", "nowhere:// is no"),
+  "data at nobody's": ("baselines --config=text_file --data=nowhere://b/a.txt", "nowhere:// is no protocol"),
+  "an origin at nobody's": ("fork --workdir=new --origin=nowhere://b/run", "nowhere:// is no protocol"),
+  "output at nobody's": (
+    "score --workdir={run} --input={text} --output=nowhere://b/a.jsonl",
+    "nowhere:// is no protocol",
+  ),
+  "a file as an address": ("sample --workdir=file://{run}", "without file://"),
+  "a bucket without a run": ("sample --workdir=memory://b/run", "memory://b/run holds no run"),
+  "a bucket without data": ("baselines --config=text_file --data=memory://b/a.txt", "does not exist"),
+  "a bucket without runs to list": ("ls --folder=memory://b", "there is no folder memory://b"),
+  "a bucket without runs to compare": ("compare --workdirs=memory://b/*", "there is no folder"),
   # checkpoints
   "a step that is not there": ("sample --workdir={run} --step=31", "no checkpoint of step 31"),
   "a negative step": ("sample --workdir={run} --step=-1", "--step is '-1'"),

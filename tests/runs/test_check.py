@@ -65,7 +65,7 @@ def test_positions_of_the_made_up_data_depend_on_each_other():
 
 
 def test_the_claims_of_a_small_model_are_told(text, monkeypatch):
-  def prove(model, params, state, *, key, num_draws):
+  def prove(model, params, state, *, key, num_draws, spread):
     assert (model.event, num_draws) == (EventSpec((2, 2), 3), 200)
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) > 0
     return [proof.Claim("one", True, "1"), proof.Claim("two", None, "2"), proof.Claim("three", False, "3")]

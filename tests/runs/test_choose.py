@@ -146,6 +146,35 @@ def test_a_folder_is_one_of_label_maps(tmp_path):
   }
 
 
+@pytest.mark.parametrize("number", [3, 300])
+def test_a_folder_of_texts_is_one_of_documents(tmp_path, number):
+  for i, text in enumerate(words(number, 100)):
+    (tmp_path / f"{i}.txt").write_text(text)
+  chosen = choose(str(tmp_path), tmp_path / "run")
+  assert chosen.config["data"]["kind"] == "text_folder"
+  assert f"{number} documents" in chosen.reasons[0]
+  assert set(source_of(chosen).splits) == {"train", "validation", "test"}
+  assert sorted("".join(pair) for pair in zip(*[iter(records(source_of(chosen)))] * 2, strict=True)) == sorted(
+    words(number, 100)
+  )
+
+
+@pytest.mark.parametrize("number", [1, 300])
+def test_fasta_is_sequences_in_windows(tmp_path, number):
+  lines = [f">{i}\n{''.join(RNG.choice(list('ACGT'), 640))}\n" for i in range(number)]
+  (tmp_path / "genome.fa").write_text("".join(lines))
+  chosen = choose(tmp_path / "genome.fa", tmp_path / "run")
+  assert chosen.config["data"]["kind"] == "fasta"
+  assert ("splits" in chosen.config["data"]) == (number == 1)
+  assert len(records(source_of(chosen))) == 10 * number
+  assert "text_table" in choose(write_table(tmp_path), tmp_path / "run").reasons[0]
+
+
+def write_table(folder):
+  (folder / "a.csv").write_text("text,label\n" + "some text,1\n" * 50)
+  return folder / "a.csv"
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_few_examples_of_a_file_are_split_by_count(tmp_path, suffix):
   path = tmp_path / f"a{suffix}"

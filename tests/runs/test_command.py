@@ -116,3 +116,29 @@ def test_a_work_directory_may_begin_with_a_tilde(monkeypatch, tmp_path):
   monkeypatch.setenv("HOME", str(tmp_path))
   assert f"'workdir': '{tmp_path}/my runs/a'" in performed(workdir="~/my runs/a")[1][0]
   assert "'workdir': 'runs/~a'" in performed(workdir="runs/~a")[1][0]
+
+
+def test_what_computes_has_the_flags_that_join_processes_and_the_first_alone_speaks(monkeypatch):
+  joined, spoken = [], []
+
+  def cook(*, say=print):
+    say("tasted")
+    return "ready"
+
+  commands = (Command(cook, repr, devices=True),)
+  assert [each.name for each in arguments(commands)] == ["coordinator", "process_id", "num_processes"]
+  monkeypatch.setattr(command.distributed, "initialize", lambda *words, say: joined.append(words))
+  values = {"coordinator": "host:1", "process_id": 1, "num_processes": 2}
+  for process in (0, 1):
+    monkeypatch.setattr(command.jax, "process_index", lambda number=process: number)
+    assert perform(commands, values, {}, {"say": spoken.append, "progress": None, "color": False}) == 0
+  assert joined == [("host:1", 1, 2)] * 2
+  assert spoken == ["tasted", "'ready'"]
+
+
+def test_what_hands_options_on_is_given_what_the_first_function_takes_and_no_more():
+  commands = (Command(taste, repr), Command(all_day, repr, flag="again"))
+  values = {"spoons": 2, "pause": 0.5, "again": True, "workdir": "here"}
+  said = []
+  assert perform(commands, values, {}, {"say": said.append, "progress": None, "color": True}) == 0
+  assert said == ["{'pause': 0.5, 'spoons': 2}"]

@@ -1,13 +1,18 @@
 """Evaluation writes what it measured, and follows a running job."""
 
+from collections import Counter
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from catgen.evaluation import results
 from catgen.interfaces import InputError
+from catgen.reporting.progress import no_progress
 from catgen.runs import evaluate
 from catgen.runs.experiment import first_examples
+from catgen.training.restoring import Unreadable
 from tests.runs.test_train import shown
 from tests.tiny_run import quiet
 
@@ -54,19 +59,20 @@ def test_windows_with_context_score_every_position_once(text_run, here, tmp_path
 
 def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, monkeypatch):
   evaluated, said = [], []
-  monkeypatch.setattr(evaluate, "new_checkpoints", lambda *_: iter([7, 30]))
+  monkeypatch.setattr(evaluate, "new_checkpoints", lambda *_, **__: iter([7, 30]))
   monkeypatch.setattr(evaluate, "evaluate", lambda run, **options: evaluated.append((run.step, options["split"])))
   monkeypatch.setattr(evaluate, "describe", lambda record: "one")
   watched = evaluate.watch(workdir, split="test", say=said.append)
   assert evaluated == [(30, "test")]
-  assert said == ["one"]
+  assert said == ["checkpoint 7 was deleted before it was read; left out", "one"]
   assert evaluate.describe_watched(watched) == "1 checkpoint(s) evaluated"
 
 
 def test_checkpoints_appear_one_after_another(monkeypatch):
-  there = [[10], [10, 20], [20, 30]]
+  there, length = [[10], [10, 20], [20, 30]], SimpleNamespace(config={"training": {"num_steps": 30}})
+  monkeypatch.setattr(evaluate, "read_record", lambda workdir: length)
   monkeypatch.setattr(evaluate, "checkpoint_steps", lambda workdir: there.pop(0))
-  assert list(evaluate.new_checkpoints("somewhere", 30, 0.0)) == [10, 20, 30]
+  assert list(evaluate.new_checkpoints("somewhere", 0.0)) == [10, 20, 30]
 
 
 def test_evaluation_pictures_samples_beside_data_unless_it_should_not(map_run, here, tmp_path):
@@ -82,4 +88,47 @@ def test_evaluation_pictures_samples_beside_data_unless_it_should_not(map_run, h
   assert Image.open(found.pictures[-1]).size[0] > 400
   assert said[1:] == [
     "drawing 8 samples in sampling.num_steps = 5 network calls for a picture (--pictures=false leaves it out)"
+  ]
+
+
+def test_the_same_evaluation_twice_at_once_is_refused_and_others_go_on(text_run, here, tmp_path):
+  run, how = here(text_run), {"max_examples": 8, "num_replicates": 1, "say": quiet}
+  second = []
+
+  def meanwhile(*words, **more):
+    if not second:
+      with pytest.raises(evaluate.UnderWay, match=r"^the same evaluation is under way in process \d+ on "):
+        evaluate.evaluate(run, **how)
+      second.append(evaluate.evaluate(run, split="validation", **how))
+    return no_progress(*words, **more)
+
+  first = evaluate.evaluate(run, progress=meanwhile, **how)
+  stored = results.read_results(tmp_path)
+  assert [record["split"] for record in stored] == ["validation", first.result["split"]]
+  assert not [path.name for path in (tmp_path / "scores").iterdir() if "unfinished" in path.name]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_tried_again_at_the_next_looks(workdir, monkeypatch):
+  """As when it is under way from another machine; and one that never can be read is left out."""
+  tries, said, evaluated = Counter(), [], []
+  load_now, last = evaluate.load, SimpleNamespace(config={"training": {"num_steps": 30}})
+
+  def load_late(folder, *, step, **options):
+    tries[step] += 1
+    if step == 20 or tries[step] < 3:
+      raise Unreadable(f"no readable checkpoint {step}")
+    return load_now(folder, step=step, **options)
+
+  monkeypatch.setattr(evaluate, "load", load_late)
+  monkeypatch.setattr(evaluate, "read_record", lambda folder: last)
+  monkeypatch.setattr(evaluate, "checkpoint_steps", lambda folder: [20, 30])
+  monkeypatch.setattr(evaluate, "evaluate", lambda run, **options: evaluated.append(run.step))
+  monkeypatch.setattr(evaluate, "describe", lambda record: "")
+  evaluate.watch(workdir, watch_seconds=0.0, say=said.append)
+  assert evaluated == [30]
+  assert tries == {20: 5, 30: 3}
+  assert said == [
+    "no readable checkpoint 20; it is tried again at the next looks",
+    "no readable checkpoint 30; it is tried again at the next looks",
+    "checkpoint 20 could not be read 5 times; left out",
   ]

@@ -11,6 +11,12 @@ def flops(function, *arguments):
   return count_flops(jax.make_jaxpr(function)(*arguments))
 
 
+def described(trainer, **options):
+  batch = trainer.place(toys.first_batch())
+  traced = trainer.train_step.trace(trainer.target, batch, trainer.key)
+  return describe(traced, trainer.target.params, trainer.target, batch, **options)
+
+
 def test_products_are_counted_twice_their_multiply_adds():
   a, b = jnp.ones((7, 3, 5)), jnp.ones((7, 5, 4))
   assert flops(jnp.matmul, a, b) == 2 * 7 * 3 * 5 * 4
@@ -36,7 +42,7 @@ def test_loops_count_as_often_as_they_run_and_gradients_count():
 def test_the_description_of_a_run():
   whole, shared = (build("markov", Setting(fsdp=fsdp)) for fsdp in (1, 8))
   batch = whole.place(toys.first_batch())
-  one, eight = (describe(t.train_step, t.target, t.place(toys.first_batch()), t.key) for t in (whole, shared))
+  one, eight = map(described, (whole, shared))
   number = sum(np.size(leaf) for leaf in jax.tree.leaves(whole.init().params))
   assert one.num_parameters == eight.num_parameters == number
   assert one.parameter_bytes == 4 * number
@@ -52,7 +58,4 @@ def test_the_description_of_a_run():
 
 def test_temporary_memory_is_known_once_compiled():
   trainer = build("markov", Setting(devices=1))
-  described = describe(
-    trainer.train_step, trainer.target, trainer.place(toys.first_batch()), trainer.key, compile_step=True
-  )
-  assert described.temporary_bytes > 0
+  assert described(trainer, compile_step=True).temporary_bytes > 0

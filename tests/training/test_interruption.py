@@ -13,7 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from catgen.training.checkpoint import checkpoint_steps, restore_params
+from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.restoring import restore_params
 from tests.killing import run, run_and_signal
 
 SCRIPT = os.path.join(os.path.dirname(__file__), "toy_run.py")

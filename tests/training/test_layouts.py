@@ -13,7 +13,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from catgen.interfaces import InputError
-from catgen.training import integrity
+from catgen.training import distributed, integrity
 from catgen.training.distributed import make_agreement
 from catgen.training.sharding import batch_sharding, check_batch_size, make_mesh, shard_state
 from catgen.training.signals import catch_signals
@@ -99,6 +99,43 @@ def test_a_batch_that_does_not_divide_is_told_the_next_smaller_one(batch_size, n
 
 def test_one_process_agrees_with_itself_at_once():
   assert make_agreement(make_mesh())(15) == 15
+
+
+def test_one_process_tells_itself_and_stops_at_once():
+  asked = []
+  stop = distributed.Stop(make_mesh(), lambda: asked[-1] if asked else 0)
+  assert (stop(), stop.exit_code) == (0, 0)
+  asked.append(15)
+  assert (stop(), stop.exit_code) == (15, 143)
+  assert distributed.first_tells(lambda: b"found") == b"found"
+  assert distributed.worst(2) == 2
+
+
+@pytest.mark.parametrize(
+  ("error", "lines"),
+  [
+    (ValueError("coordinator_address should be defined."), 0),  # there is no cluster
+    (RuntimeError("jax.distributed.initialize() must be called before any JAX calls"), 0),  # as in a notebook
+    (KeyError("SLURM_LOCALID"), 1),  # under salloc without srun
+  ],
+)
+def test_where_no_cluster_can_be_joined_a_process_stays_alone(monkeypatch, error, lines):
+  def join(**_):
+    raise error
+
+  said = []
+  monkeypatch.setattr(jax.distributed, "initialize", join)
+  distributed.initialize(say=said.append)
+  assert len(said) == lines
+
+
+def test_a_cluster_that_does_not_answer_is_an_error(monkeypatch):
+  def join(**_):
+    raise RuntimeError("DEADLINE_EXCEEDED: barrier timed out")
+
+  monkeypatch.setattr(jax.distributed, "initialize", join)
+  with pytest.raises(RuntimeError, match="DEADLINE"):
+    distributed.initialize(say=print)
 
 
 def reference_fingerprint(tree):

@@ -9,8 +9,9 @@ import pytest
 
 from catgen.bounds import bits_per_position
 from catgen.interfaces import InputError
-from catgen.training.checkpoint import Checkpointer, checkpoint_steps, restore_params
+from catgen.training.checkpoint import Checkpointer, checkpoint_steps
 from catgen.training.loop import Hooks, Periods, train
+from catgen.training.restoring import restore_params
 from tests import toys
 from tests.training.test_train_step import poison
 from tests.training.trainer import Setting, build, run_steps

@@ -1,6 +1,5 @@
 """Label maps of your own: a folder of PNG files, or a .npy or .npz of integers."""
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -23,9 +22,10 @@ from catgen.data.label_images import LabelImage, color_codes, has_channels, near
 from catgen.data.labels import load_labels
 from catgen.data.legends import make_legend
 from catgen.data.map_folders import find_files, labels_of_files
-from catgen.data.reading import existing_file, open_bytes, room_for
+from catgen.data.reading import contents, existing_file, open_bytes, room_for
 from catgen.data.splits import SPLIT_RULE
 from catgen.interfaces import DataSource, InputError, Legend
+from catgen.paths import expanded, is_folder
 
 Map = Shaped[np.ndarray, "height width"]
 
@@ -75,9 +75,9 @@ def label_maps(
       `array_file`.
     split_rule: as in `array_file`.
   """
-  names, colors, path = _listed(names), _listed(colors), os.path.expanduser(path)
+  names, colors, path = _listed(names), _listed(colors), expanded(path)
   known = num_classes or len(names) or len(colors) or None
-  files = find_files(path, pattern, links=split_rule == SPLIT_RULE) if os.path.isdir(path) else None
+  files = find_files(path, pattern, links=split_rule == SPLIT_RULE) if is_folder(path) else None
   if files is None and labels is not None:
     raise InputError(f"{path} is no folder, so labels names no files; put them in it as the array `given`")
   arrays = {} if files is not None else load_arrays(existing_file(path))
@@ -164,15 +164,15 @@ def _read_files(
 ) -> Shaped[np.ndarray, "maps ..."]:
   """Returns the maps of files; by_palette: the color of each id and a file that says so, checked and added to."""
 
-  def ids(file: str) -> Map:
+  def ids(file: str, content: bytes) -> Map:
     if reader.of_colors:
-      return read_png_colors(_content(file), file)
-    image = read_png(_content(file), file)
+      return read_png_colors(content, file)
+    image = read_png(content, file)
     if reader.table is None and by_palette is not None:
       _check_palette(image, file, by_palette, reader.ignore)
     return image.ids
 
-  maps = ((file, reader.read(ids(file), file)) for file in files)
+  maps = ((file, reader.read(ids(file, content), file)) for file, content in zip(files, contents(files), strict=True))
   return _stacked(maps, len(files), reader.dtype(np.dtype(np.uint16)))
 
 

@@ -1,7 +1,6 @@
 """A folder of text files, or a pattern of paths: each file is a document, and none lies in two splits."""
 
 import glob
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from catgen.data.reading import FileBytes, decoded, kept, open_text
 from catgen.data.records import Records, record_source
 from catgen.interfaces import DataSource, InputError
+from catgen.paths import expanded, is_folder, join, matching, size_of
 
 
 def text_folder(
@@ -38,7 +38,7 @@ def text_folder(
 
   def contents() -> Iterator[bytes]:
     for name in _files(path):
-      if os.path.getsize(name):
+      if size_of(name):
         pieces = [text.encode() for text in decoded(open_text(name, encoding))]
         names.append(name)
         sizes.append(sum(map(len, pieces)))
@@ -57,9 +57,8 @@ def text_folder(
 
 def _files(path: str) -> list[str]:
   """Returns the paths of the files of a folder or a pattern, sorted. Raises InputError where there is none."""
-  top = os.path.expanduser(path)
-  pattern = os.path.join(glob.escape(top), "**", "*") if os.path.isdir(top) else top
-  found = sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
+  top = expanded(path)
+  found = matching(join(glob.escape(top), "**", "*") if is_folder(top) else top)
   if not found:
     raise InputError(f"{path} names no file; give a folder of text files, or a pattern such as 'books/**/*.txt'")
   return found

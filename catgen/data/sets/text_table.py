@@ -4,7 +4,6 @@ import contextlib
 import csv
 import itertools
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from catgen.data.labels import Labels, numbered
 from catgen.data.reading import FileBytes, kept, lines_of, open_text
 from catgen.data.records import Records, record_source
 from catgen.interfaces import DataSource, InputError
+from catgen.paths import ending_of
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -65,7 +65,7 @@ def text_table(
     split_rule: what is hashed: 3 the record's categories, 1 or 2 its bytes in UTF-8.
   """
   name = path.lower()
-  form = os.path.splitext(name.removesuffix(next((end for end in _PACKED if name.endswith(end)), "")))[1]
+  form = ending_of(name.removesuffix(next((end for end in _PACKED if name.endswith(end)), "")))
   if form not in (*_SEPARATORS, *_JSON_LINES):
     raise InputError(f"{path} is no table that can be read; give a .csv, .tsv or .jsonl file")
   file, columns = open_text(path, encoding), [text, *labels]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from catgen.batches import refuse_scored
+from catgen.batches import refuse_scored, seen
 from catgen.distributions import categorical
 from catgen.interfaces import Batch, EventSpec, PyTree
 from catgen.networks.conditions import Conditions
@@ -86,7 +86,7 @@ def predict(
   keys: Key[Array, "batch"] | None = None,
 ) -> Float[Array, "batch *event classes"]:
   """Returns the network's log-probabilities of the clean categories, in float32."""
-  logits = spec.network(params, x_t, Conditions(valid=valid, keys=keys, given=spec.given, time=time))
+  logits = spec.network(params, x_t, Conditions(valid=seen(spec.event, valid), keys=keys, given=spec.given, time=time))
   return jax.nn.log_softmax(logits.astype(jnp.float32))
 
 
@@ -107,7 +107,7 @@ def costs(
   pieces = categorical.num_pieces(len(x_t), x_t[0].size, spec.process.num_classes)
   if pieces == 1:
     return cost(predict(spec, params, x_t, time, batch.valid, keys), x_t, batch.x)
-  told = Conditions(valid=batch.valid, keys=keys, given=spec.given, time=time)
+  told = Conditions(valid=seen(spec.event, batch.valid), keys=keys, given=spec.given, time=time)
 
   def of_logits(logits: Array, *states: Array) -> Array:
     return cost(jax.nn.log_softmax(logits.astype(jnp.float32)), *states)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
-from catgen.batches import refuse_scored
+from catgen.batches import refuse_scored, seen
 from catgen.distributions import categorical
 from catgen.flows.layers.rearrangement import joins_positions
 from catgen.interfaces import Batch, Bound, EventSpec, InputError, Latent, Model, PyTree, SampleOptions, Samples
@@ -30,6 +30,7 @@ class LatentFlow(nnx.Module):
   def __init__(
     self, event: EventSpec, make_surjection: Callable[..., EventSurjection], density: Callable, *, rngs: nnx.Rngs
   ) -> None:
+    self.event = event
     self.surjection = make_surjection(rngs=rngs)
     self.density: Any = density(self.surjection.num_channels, event.shape, event.given, rngs=rngs)
     if event.ignores and joins_positions(self):
@@ -41,9 +42,14 @@ class LatentFlow(nnx.Module):
   def terms(self, batch: Batch, keys: Key[Array, "batch"], *, train: bool) -> dict[str, Float[Array, "batch"]]:
     """Returns one draw of log p(v) and of -log q(v | x) per example."""
     to_inverse, to_density = (fold_in(keys, 1), fold_in(keys, 2)) if train else (None, None)
-    v, log_q = self.surjection.inverse(batch.x, valid=batch.valid, keys=fold_in(keys, 0), dropout_keys=to_inverse)
-    log_p = self.density.log_prob(v, Conditions(valid=batch.valid, keys=to_density, given=batch.given))
-    return {"density": log_p, "inverse": -log_q}
+    valid = seen(self.event, batch.valid)
+    v, log_q = self.surjection.inverse(batch.x, valid=valid, keys=fold_in(keys, 0), dropout_keys=to_inverse)
+    log_p = self.density.log_prob(v, Conditions(valid=valid, keys=to_density, given=batch.given))
+    terms = {"density": log_p, "inverse": -log_q}
+    if valid is not None:
+      return terms
+    there = batch.valid.reshape(len(v), -1).any(axis=1)
+    return {name: jnp.where(there, term, 0.0) for name, term in terms.items()}
 
   def sample(
     self, keys: Key[Array, "batch"], given: Int[Array, "batch attributes"] | None

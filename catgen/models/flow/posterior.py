@@ -44,7 +44,7 @@ class FixedNoise(nnx.Module):
     self,
     x: Int[Array, "batch *axes"],
     *,
-    valid: Bool[Array, "batch *axes"],
+    valid: Bool[Array, "batch *axes"] | None,
     keys: Key[Array, "batch"],
     dropout_keys: Key[Array, "batch"] | None,
   ) -> Draw:
@@ -97,7 +97,7 @@ class Posterior(nnx.Module):
     self,
     x: Int[Array, "batch *axes"],
     *,
-    valid: Bool[Array, "batch *axes"],
+    valid: Bool[Array, "batch *axes"] | None,
     keys: Key[Array, "batch"],
     dropout_keys: Key[Array, "batch"] | None,
   ) -> Draw:
@@ -121,7 +121,7 @@ class Posterior(nnx.Module):
       u, log_volume = self.chain.forward(self.chain.move(u), Conditions(context, valid))
     return sum_valid(NOISE_BASES[self.base].log_prob(location, log_scale, u).sum(axis=-1), valid) + log_volume
 
-  def _features(self, x: Array, valid: Array, keys: Array | None) -> list[Array]:
+  def _features(self, x: Array, valid: Array | None, keys: Array | None) -> list[Array]:
     """Returns location and log-scale of the base, and the context of the flow layers."""
     features = self.encoder(x, Conditions(valid=valid, keys=keys))
     return jnp.split(features, [self.num_channels, 2 * self.num_channels], axis=-1)

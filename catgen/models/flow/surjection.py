@@ -63,7 +63,7 @@ class EventSurjection(nnx.Module):
     self,
     x: Int[Array, "batch *axes"],
     *,
-    valid: Bool[Array, "batch *axes"],
+    valid: Bool[Array, "batch *axes"] | None,
     keys: Key[Array, "batch"],
     dropout_keys: Key[Array, "batch"] | None = None,
   ) -> tuple[Float[Array, "batch *axes channels"], Float[Array, "batch"]]:
@@ -93,7 +93,7 @@ class EventSurjection(nnx.Module):
     logs = jnp.log(counts / counts.sum(axis=-1, keepdims=True))
     self.location[...] = logs[:, 1:] - logs[:, :1] if self.per_digit == 1 else logs
 
-  def _location(self, x: Array, valid: Array, keys: Array | None) -> Array | None:
+  def _location(self, x: Array, valid: Array | None, keys: Array | None) -> Array | None:
     """Returns locations [*#event, digits, channels of a digit]."""
     if self.location is None:
       return None
