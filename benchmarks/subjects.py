@@ -60,7 +60,7 @@ def experiment_of(
 
 
 def _set_dtype(section: dict[str, Any], dtype: str) -> None:
-  """Changes the dtype of every network that has one (recurrent networks compute in float32)."""
+  """Changes the dtype of every network that has one."""
   for key, value in section.items():
     if isinstance(value, dict):
       _set_dtype(value, dtype)
