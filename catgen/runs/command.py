@@ -20,9 +20,10 @@ from catgen.interfaces import InputError
 from catgen.paths import expanded
 from catgen.reporting.progress import no_progress
 from catgen.runs import memory
+from catgen.runs.compiling import keep_programs
 from catgen.runs.load import load
 from catgen.runs.record import has_record, read_record
-from catgen.training import distributed, peers
+from catgen.training import clusters, distributed, peers
 from catgen.training.signals import Stopped, saving_ends_nothing
 
 TERMINAL = ("say", "progress", "color")
@@ -54,6 +55,8 @@ def join(
   coordinator: str | None = None,
   process_id: int | None = None,
   num_processes: int | None = None,
+  heartbeat_seconds: int = distributed.HEARTBEAT_SECONDS,
+  join_seconds: int = distributed.JOIN_SECONDS,
 ) -> None:
   """Joins the processes of a command, before anything uses a device; see `distributed.initialize`.
 
@@ -63,8 +66,17 @@ def join(
       cluster.
     process_id: number of this process, from 0.
     num_processes: number of processes.
+    heartbeat_seconds: a process of which nothing is heard for so long counts as dead.
+    join_seconds: so long the processes may take to find one another.
   """
-  distributed.initialize(coordinator, process_id, num_processes, say=say)
+  distributed.initialize(
+    coordinator,
+    process_id,
+    num_processes,
+    heartbeat_seconds=heartbeat_seconds,
+    join_seconds=join_seconds,
+    say=say,
+  )
 
 
 def arguments(commands: Sequence[Command]) -> list[Argument]:
@@ -98,9 +110,12 @@ def perform(
     return 0
   if not chosen.devices:
     return _perform(chosen, commands[0], values, overrides, terminal)
+  keep_programs()
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:
     terminal = {"say": _quiet, "progress": no_progress, "color": False}
+  if warning := clusters.warning_of(clusters.in_use()):
+    terminal["say"](warning)
   with peers.watched(partial(chosen.comfort, expanded(values.get("workdir") or ""))):
     return _perform(chosen, commands[0], values, overrides, terminal)
 

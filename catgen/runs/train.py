@@ -32,7 +32,7 @@ from catgen.runs.record import (
   write_record,
 )
 from catgen.runs.sample import sample_options
-from catgen.training import distributed, loop
+from catgen.training import clusters, distributed, loop
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
 from catgen.training.state import TrainState
 
@@ -100,7 +100,7 @@ def train(
     state, record = _begin(made, record, checkpoints, workdir, init_from, say)
     distributed.first_does(lambda: write_record(workdir, record))
     start = int(state.step)
-    say(f"training {workdir} from step {start} to {settings['num_steps']} on {made.mesh.size} device(s)")
+    say(f"training {workdir} from step {start} to {settings['num_steps']} on {_place_of(made, devices)}")
     sinks = [writers.no_writers()]
     distributed.first_does(lambda: sinks.append(writers.open_writers(workdir, start, say=say)))
     stack.callback(sinks[-1].close)
@@ -130,6 +130,11 @@ def train(
   with ByProducts(say).may_fail(_LOSS_CURVE):
     pictures = draw_loss_curve(workdir, made.source.position, baselines) if first else ()
   return Trained(workdir, result.step, result.interrupted, result.exit_code, pictures)
+
+
+def _place_of(made: Experiment, devices: Sequence[jax.Device] | None) -> str:
+  """Returns what a run is trained on, in words."""
+  return clusters.described(clusters.in_use()) if devices is None else f"{made.mesh.size} device(s)"
 
 
 def describe(trained: Trained) -> str:

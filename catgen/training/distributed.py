@@ -1,6 +1,9 @@
 """Several processes: joining them, and agreeing on when to stop."""
 
-from collections.abc import Callable
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -9,11 +12,13 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from catgen.interfaces import InputError
+from catgen.training import clusters
 from catgen.training.sharding import batch_sharding
 
 _MESSAGE = 4096  # bytes, at least, of what one process tells the others
-# what JAX's detection raises where variables of a cluster are there and others are not, as under salloc without srun
-_UNDETECTED = (ValueError, KeyError, IndexError, TypeError, ImportError, OSError)
+_DAY = 86_400  # seconds
+HEARTBEAT_SECONDS, JOIN_SECONDS = 100, 300  # as JAX has them
+_SLACK_SECONDS = 30  # that JAX waits longer than this does: it ends a process by pages of messages
 
 
 def initialize(
@@ -21,41 +26,87 @@ def initialize(
   process_id: int | None = None,
   num_processes: int | None = None,
   *,
-  heartbeat_seconds: int = 10,
+  heartbeat_seconds: int = HEARTBEAT_SECONDS,
+  join_seconds: int = JOIN_SECONDS,
   say: Callable[[str], None] = print,
 ) -> None:
   """Joins the processes of a run; call it before anything uses a device.
 
-  Without arguments, processes are joined where JAX detects a cluster (Slurm, Cloud TPU, Open MPI, Kubernetes);
+  Without the first three, processes are joined where JAX detects a cluster (Slurm, Cloud TPU, Open MPI, Kubernetes);
   elsewhere this process stays alone, and so does one that has used a device before, as in a notebook.
+
+  A SIGTERM is left to this process: JAX's preemption service would swallow those that come before the first step.
 
   Args:
     coordinator: "host:port" of process 0.
     process_id: of this process, in [0, num_processes).
     num_processes: of all.
-    heartbeat_seconds: a process silent for so many seconds counts as dead, and the others end.
+    heartbeat_seconds: a process silent for so many seconds counts as dead, and the others end; see `peers` for what
+      notices an end at once.
+    join_seconds: so long the processes may take to find one another. Then this one ends, with exit code 2.
     say: receives a line where what looks like a cluster does not say enough to join its processes.
 
   Raises:
-    InputError: some of the three are given and others are not, or one is out of range.
+    InputError: some of the three are given and others are not, or a number is out of range.
   """
+  for name, seconds in (("heartbeat_seconds", heartbeat_seconds), ("join_seconds", join_seconds)):
+    if not 1 <= seconds <= _DAY:
+      raise InputError(f"{name} is {seconds}; give 1 to {_DAY:,}")
   if coordinator is None and process_id is None and num_processes is None:
-    try:
-      jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat_seconds)
-    except RuntimeError as error:
-      if "must be called before" not in str(error):
-        raise
-    except _UNDETECTED as error:
-      if "coordinator_address" not in str(error):  # which means that there is no cluster
-        say(f"this looks like a cluster, but its processes cannot be joined ({error!r}); this one works alone")
-    return
-  if coordinator is None or process_id is None or num_processes is None:
+    cluster = clusters.detected(join_seconds, say)
+  elif coordinator is None or process_id is None or num_processes is None:
     raise InputError("give all of coordinator, process_id and num_processes, or none of them")
-  if not 0 <= process_id < num_processes:
-    raise InputError(f"process_id is {process_id}; with num_processes = {num_processes} give 0 to {num_processes - 1}")
-  if ":" not in coordinator:
-    raise InputError(f'coordinator is {coordinator!r}; give "host:port" of process 0')
-  jax.distributed.initialize(coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_seconds)
+  else:
+    cluster = clusters.Cluster(coordinator, num_processes, process_id, None)
+    _check(cluster)
+  if cluster is None:
+    return
+  jax.config.update("jax_enable_preemption_service", False)
+  try:
+    with _ended_after(join_seconds, cluster):
+      jax.distributed.initialize(
+        cluster.coordinator,
+        cluster.num_processes,
+        cluster.process_id,
+        local_device_ids=cluster.gpus,
+        cluster_detection_method="deactivate",
+        initialization_timeout=join_seconds + _SLACK_SECONDS,
+        heartbeat_timeout_seconds=heartbeat_seconds,
+      )
+  except RuntimeError as error:
+    if coordinator is not None or "must be called before" not in str(error):
+      raise
+
+
+def _check(cluster: clusters.Cluster) -> None:
+  """Raises InputError where what a user gives cannot be."""
+  number, own = cluster.num_processes, cluster.process_id
+  if not 0 <= own < number:
+    raise InputError(f"process_id is {own}; with num_processes = {number} give 0 to {number - 1}")
+  if ":" not in cluster.coordinator:
+    raise InputError(f'coordinator is {cluster.coordinator!r}; give "host:port" of process 0')
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: int, cluster: clusters.Cluster) -> Iterator[None]:
+  """Ends the process, with a line, where the block takes longer: what JAX does in C++ cannot be left otherwise."""
+
+  def end() -> None:
+    line = (
+      f"error: process {cluster.process_id} of {cluster.num_processes} has not found the others at"
+      f" {cluster.coordinator} within {seconds} s: start the command on all of them, and see that this address can be"
+      " reached; --join_seconds waits longer\n"
+    )
+    os.write(2, line.encode())
+    os._exit(2)
+
+  timer = threading.Timer(seconds, end)
+  timer.daemon = True
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
 
 
 def first_does(action: Callable[[], None]) -> None:

@@ -1,8 +1,8 @@
 """The processes of a run watch one another: where one ends before the others, these say so in one line and end too.
 
-JAX notices by heartbeats, some seconds later, and ends a process from within C++, with pages of messages. A connection
-from each process to the first one is closed by the kernel in the moment in which a process ends, however it ends.
-Where that connection cannot be made, JAX's own way remains.
+JAX notices by heartbeats, a minute or two later, and ends a process from within C++, with pages of messages. A
+connection from each process to the first one is closed by the kernel in the moment in which a process ends, however it
+ends. Where that connection cannot be made, JAX's own way remains.
 """
 
 import contextlib

@@ -126,13 +126,14 @@ def test_what_computes_has_the_flags_that_join_processes_and_the_first_alone_spe
     return "ready"
 
   commands = (Command(cook, repr, devices=True),)
-  assert [each.name for each in arguments(commands)] == ["coordinator", "process_id", "num_processes"]
-  monkeypatch.setattr(command.distributed, "initialize", lambda *words, say: joined.append(words))
-  values = {"coordinator": "host:1", "process_id": 1, "num_processes": 2}
+  names = ["coordinator", "process_id", "num_processes", "heartbeat_seconds", "join_seconds"]
+  assert [each.name for each in arguments(commands)] == names
+  monkeypatch.setattr(command.distributed, "initialize", lambda *words, say, **times: joined.append((words, times)))
+  values = {"coordinator": "host:1", "process_id": 1, "num_processes": 2, "heartbeat_seconds": 7, "join_seconds": 8}
   for process in (0, 1):
     monkeypatch.setattr(command.jax, "process_index", lambda number=process: number)
     assert perform(commands, values, {}, {"say": spoken.append, "progress": None, "color": False}) == 0
-  assert joined == [("host:1", 1, 2)] * 2
+  assert joined == [(("host:1", 1, 2), {"heartbeat_seconds": 7, "join_seconds": 8})] * 2
   assert spoken == ["tasted", "'ready'"]
 
 

@@ -111,33 +111,6 @@ def test_one_process_tells_itself_and_stops_at_once():
   assert distributed.worst(2) == 2
 
 
-@pytest.mark.parametrize(
-  ("error", "lines"),
-  [
-    (ValueError("coordinator_address should be defined."), 0),  # there is no cluster
-    (RuntimeError("jax.distributed.initialize() must be called before any JAX calls"), 0),  # as in a notebook
-    (KeyError("SLURM_LOCALID"), 1),  # under salloc without srun
-  ],
-)
-def test_where_no_cluster_can_be_joined_a_process_stays_alone(monkeypatch, error, lines):
-  def join(**_):
-    raise error
-
-  said = []
-  monkeypatch.setattr(jax.distributed, "initialize", join)
-  distributed.initialize(say=said.append)
-  assert len(said) == lines
-
-
-def test_a_cluster_that_does_not_answer_is_an_error(monkeypatch):
-  def join(**_):
-    raise RuntimeError("DEADLINE_EXCEEDED: barrier timed out")
-
-  monkeypatch.setattr(jax.distributed, "initialize", join)
-  with pytest.raises(RuntimeError, match="DEADLINE"):
-    distributed.initialize(say=print)
-
-
 def reference_fingerprint(tree):
   total = np.uint64(0)
   for name, array in tree.items():
