@@ -7,8 +7,8 @@
 #
 # PYTHON (default: python3) has JAX for the device, Flax, Optax and Orbax. What it lacks of catgen's other packages comes
 # from the folder WHEELS, made where there is an index by
-#   pip download --no-deps --only-binary=:all: --python-version 3.12 --platform manylinux_2_28_x86_64 \
-#     --platform manylinux2014_x86_64 -d wheels ml_collections grain array_record tensorflow-datasets tensorboardX ...
+#   pip download --no-deps --only-binary=:all: --implementation cp --python-version 3.12 --platform manylinux_2_28_x86_64 \
+#     --platform manylinux2014_x86_64 -d wheels ml_collections grain array_record portpicker
 # and is installed into a temporary folder, without a look at any index.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)

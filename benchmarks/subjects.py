@@ -25,7 +25,7 @@ SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {  # a configuration and what 
   "paper_text8": ("paper/text8_multinomial", {}),
   "paper_enwik8": ("paper/enwik8_multinomial", {}),
   "modern": ("paper/text8_multinomial", {"model.network": _MODERN}),  # at the size of the paper's network
-  "default_masked": (_DEFAULT, {"model.process": "absorbing", "model.schedule": "linear"}),
+  "default_masked": (_DEFAULT, {}),
   "default_uniform": (_DEFAULT, {"model.process": "uniform", "model.schedule": "cosine"}),
   "paper_argmax_autoregressive": ("paper/text8_argmax_autoregressive", {}),
   "paper_argmax_coupling": ("paper/text8_argmax_coupling", {}),
