@@ -64,7 +64,7 @@ def test_a_step_moves_gradients_once_and_parameters_at_most_twice(name, mesh):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MEMBERS))
-def test_an_evaluation_gathers_parameters_and_nothing_else(name):
+def test_an_evaluation_gathers_parameters_once_for_each_call_of_the_network_and_nothing_else(name):
   model = MEMBERS[name]()
   batch, target, *_ = placed(model, make_mesh(fsdp=8))
   most = 1.5 * num_bytes(target.params)
@@ -72,8 +72,8 @@ def test_an_evaluation_gathers_parameters_and_nothing_else(name):
     score = estimators.compiled(model, estimator, 2)
     numbers = np.arange(2, dtype=np.int32)
     program = score.lower(target.params, target.model_state, batch, jax.random.key(0), numbers, np.int32(2))
-    calls = model.bound.args[0].num_steps if estimator == "full" or (estimator == "iwbo" and model.full_bound) else 1
-    assert exchanged(program) <= most * calls, estimator
+    steps = model.bound.args[0].num_steps if estimator == "full" or (estimator == "iwbo" and model.full_bound) else 1
+    assert exchanged(program) <= most * steps * len(numbers), estimator  # on several devices draws follow one another
 
 
 @pytest.mark.parametrize(
