@@ -3,7 +3,7 @@
 #   make test       the default test suite, five to six minutes on two cores
 #   make test-slow  everything, the long tests included
 #   make fuzz       bytes of all kinds for every reader, guided by what they reach, 30 seconds each
-#   make bench      speed of training, sampling and start, as tables
+#   make bench      speed of training, sampling and start, as tables; make bench-accelerator: all on one accelerator
 #   make lint       linter, formatting and types (make format mends what can be mended)
 #   make wheel      the package as a file in dist/, with the console command `catgen`
 #   make setup      only .venv; make clean removes it
@@ -15,7 +15,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/demo
 
-.PHONY: setup demo test test-slow fuzz lint format bench wheel clean
+.PHONY: setup demo test test-slow fuzz lint format bench bench-accelerator wheel clean
 
 setup: $(VENV)/installed
 
@@ -47,6 +47,10 @@ bench: setup
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.sampling
 	$(BIN)/python -m benchmarks.startup
+
+# Of the JAX that is installed for the device; flags by FLAGS="--output=results --text=text8_head.xz".
+bench-accelerator:
+	@benchmarks/accelerator.sh $(FLAGS)
 
 lint: setup
 	$(BIN)/ruff check .

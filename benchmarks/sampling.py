@@ -11,13 +11,14 @@ is left out and says so. Parameters are untrained, which costs the same.
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Key
 
 from benchmarks.subjects import Dtype, describe_machine, experiment_of
-from catgen.interfaces import SampleOptions
+from catgen.interfaces import PyTree, SampleOptions
 from catgen.keys import example_keys
 from catgen.reporting import terminal
 from catgen.runs.command import Command
@@ -94,15 +95,33 @@ def measure(
 
 def timed(made: Experiment, state: TrainState, batch_size: int, options: SampleOptions, repeats: int) -> float:
   """Returns the median seconds of a compiled draw."""
-  draw = jax.jit(lambda params, keys: made.model.sample(params, keys, state=state.model_state, options=options).x)
-  keys = example_keys(jax.random.key(0), jnp.arange(batch_size))
-  run = draw.lower(state.params, keys).compile()
+  (run, _), keys = compiled(traced(made, batch_size, options)), keys_of(batch_size)
   seconds = []
   for _ in range(repeats):
     started = time.perf_counter()
-    jax.block_until_ready(run(state.params, keys))
+    jax.block_until_ready(run(state.params, state.model_state, keys))
     seconds.append(time.perf_counter() - started)
   return sorted(seconds)[len(seconds) // 2]
+
+
+def traced(made: Experiment, batch_size: int, options: SampleOptions) -> Any:
+  """Returns the program (params, model_state, keys) -> categories of a draw, traced."""
+
+  def draw(params: PyTree, state: PyTree, keys: Array) -> Array:
+    return made.model.sample(params, keys, state=state, options=options).x
+
+  return jax.jit(draw).trace(made.target.params, made.target.model_state, keys_of(batch_size))
+
+
+def compiled(program: Any) -> tuple[Any, float]:
+  """Returns a traced program compiled, and the seconds that it took."""
+  started = time.perf_counter()
+  return program.lower().compile(), time.perf_counter() - started
+
+
+def keys_of(batch_size: int) -> Key[Array, "batch"]:
+  """Returns a key for each example of a draw."""
+  return example_keys(jax.random.key(0), jnp.arange(batch_size))
 
 
 if __name__ == "__main__":

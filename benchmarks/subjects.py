@@ -1,6 +1,7 @@
 """What the benchmarks measure: configurations by name, on made-up data, so that nothing needs to be downloaded."""
 
 import resource
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
@@ -18,11 +19,14 @@ Dtype = Literal["float32", "bfloat16"]
 _CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27, "text_file": 27, "cityscapes": 8, "street_scenes": 8}
 
 
+_DEFAULT = "accelerator/text8_diffusion"  # the default transformer, 12 layers of 768
 _MODERN = {"kind": "transformer", "width": 512, "num_layers": 12, "num_heads": 8}
 SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {  # a configuration and what is changed of it
   "paper_text8": ("paper/text8_multinomial", {}),
   "paper_enwik8": ("paper/enwik8_multinomial", {}),
   "modern": ("paper/text8_multinomial", {"model.network": _MODERN}),  # at the size of the paper's network
+  "default_masked": (_DEFAULT, {}),
+  "default_uniform": (_DEFAULT, {"model.process": "uniform", "model.schedule": "cosine"}),
   "paper_argmax_autoregressive": ("paper/text8_argmax_autoregressive", {}),
   "paper_argmax_coupling": ("paper/text8_argmax_coupling", {}),
   "small_argmax_autoregressive": ("text8_head/argmax_autoregressive", {}),
@@ -37,17 +41,31 @@ SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {  # a configuration and what 
 
 
 def experiment_of(
-  name: str, *, batch_size: int | None = None, length: int | None = None, dtype: Dtype = "float32"
+  name: str,
+  *,
+  batch_size: int | None = None,
+  length: int | None = None,
+  dtype: Dtype = "float32",
+  changes: Mapping[str, Any] | None = None,
+  source: DataSource | None = None,
 ) -> Experiment:
-  """Returns the experiment of a subject on random categories, on one device; None = the configuration's.
+  """Returns the experiment of a subject on one device; None = the configuration's.
+
+  Args:
+    name: of `SUBJECTS`.
+    batch_size: examples of a step.
+    length: positions of a sequence.
+    dtype: of the network's arithmetic.
+    changes: further keys of the configuration and their values.
+    source: the data; None: random categories.
 
   Raises:
     InputError: there is no such subject, or a length is given for maps.
   """
   if name not in SUBJECTS:
     raise InputError(f"there is no subject {name!r}; {nearest(name, SUBJECTS)}")
-  configuration, changes = SUBJECTS[name]
-  config = load_config(configuration, changes).values
+  configuration, own = SUBJECTS[name]
+  config = load_config(configuration, {**own, **(changes or {})}).values
   _set_dtype(config["model"], dtype)
   config["training"]["batch_size"] = batch_size or config["training"]["batch_size"]
   config["mesh"] = {"data": 1, "fsdp": 1}
@@ -55,12 +73,12 @@ def experiment_of(
   if "shape" in data and length:
     raise InputError(f"{name} draws maps, which have no length; leave --lengths out")
   shape = tuple(data["shape"]) if "shape" in data else (length or data["length"],)
-  source = random_source(shape, _CLASSES[data["kind"]])
+  source = random_source(shape, _CLASSES[data["kind"]]) if source is None else source
   return make_experiment(config, source, jax.devices()[:1])
 
 
 def _set_dtype(section: dict[str, Any], dtype: str) -> None:
-  """Changes the dtype of every network that has one (recurrent networks compute in float32)."""
+  """Changes the dtype of every network that has one."""
   for key, value in section.items():
     if isinstance(value, dict):
       _set_dtype(value, dtype)

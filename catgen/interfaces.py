@@ -30,7 +30,7 @@ class EventSpec(NamedTuple):
   given: tuple[int, ...] = ()  # categories of each attribute that may condition an example; one more means "not given"
   ignores: bool = False  # any position may be invalid, as an ignored label is; False: only padding at the end
   # a model only ever meets examples all of whose positions are valid, or none: it is compiled without any mask. What
-  # training and evaluation know of their data; a model of examples that users type does not know it
+  # training knows of its data; a model of examples that users type does not know it
   whole: bool = False
 
 

@@ -200,3 +200,8 @@ def test_and_to_a_thousandth_by_the_full_sum_of_a_tiny_schedule(name, expected, 
   total = np.concatenate([bits(full(params, jax.random.key(r))) / batch.x.shape[1] for r in range(num_calls)])
   assert 3 * total.std() / np.sqrt(total.size) < 1.1e-3  # or the next line would be luck
   assert abs(total.mean() - expected) < 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if docstring_of(name).startswith("Masked diffusion")])
+def test_what_is_called_masked_diffusion_is(name):
+  assert load_config(name, {}).values["model"]["process"]["kind"] == "absorbing"

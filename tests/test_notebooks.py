@@ -73,7 +73,11 @@ def test_there_are_notebooks():
   assert NOTEBOOKS
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# What argmax_flow asserts of formulas is tested in tests/bijections, tests/surjections and tests/contracts too.
+IN_TURN = [pytest.param(path, marks=[pytest.mark.slow] * (path.stem == "argmax_flow")) for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", IN_TURN, ids=lambda path: path.stem)
 def test_notebook_runs(path):
   notebook = _with_cell(
     nbformat.read(path, as_version=4),

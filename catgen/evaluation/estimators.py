@@ -110,6 +110,8 @@ def compiled(model: Model, estimator: str, num_at_once: int, spread: Spread = AL
 
     if num_at_once == 1:
       return _without_sums(jax.tree.map(lambda leaf: leaf[None], one(draws[0])))
+    if meshes.several_devices():  # convolutions would be merged over draws and examples, and examples move for it
+      return _without_sums(jax.lax.map(one, draws))
     return _without_sums(jax.vmap(one)(draws))
 
   return spread.compiled(step)

@@ -27,8 +27,11 @@ class Spread(NamedTuple):
     return 1 if self.mesh is None else math.prod(self.mesh.shape[axis] for axis in self.axes)
 
   def filled(self, number: int) -> int:
-    """Returns the least multiple of `size` that is no less than a number of examples; what is no number as it is."""
-    return -(-number // self.size) * self.size if number > 0 else number
+    """Returns the least multiple of `size` that is no less than a number of examples.
+
+    What can be no number of examples comes back as it is, to be refused as it was given.
+    """
+    return -(-number // self.size) * self.size if 0 < number < 2**31 else number
 
   def numbers(self, start: int, stop: int) -> Int[np.ndarray, "batch"]:
     """Returns start .. stop - 1, and the last of them again as often as it takes to fill the devices."""

@@ -6,7 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 Queries = Float[Array, "batch queries heads dim"]
 Keys = Float[Array, "batch keys heads dim"]
@@ -44,10 +44,31 @@ def _by_products(query: Queries, key: Keys, value: Keys, valid: Seen | None, *, 
 
 
 def _by_cudnn(query: Queries, key: Keys, value: Keys, valid: Seen | None, *, causal: bool) -> Queries:
-  mask = None
-  if valid is not None:
-    mask = jnp.broadcast_to(valid[:, None, None], (len(valid), 1, query.shape[1], key.shape[1]))
-  return jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=causal, implementation="cudnn")
+  """Returns attention by the fused kernel, which reads lengths where padding is at the end, and otherwise a mask."""
+  fused = functools.partial(jax.nn.dot_product_attention, is_causal=causal, implementation="cudnn")
+  if valid is None:
+    return fused(query, key, value)
+
+  def by_lengths(query: Queries, key: Keys, value: Keys, valid: Seen) -> Queries:
+    own = query[:, 0, 0, 0]
+
+    def of_each(lengths: Int[Array, "batch"]) -> Int[Array, "batch"]:
+      """Under vmap the kernel wants lengths with all axes of the queries: they seem to depend on these."""
+      return jax.lax.select(own == own, lengths, lengths)
+
+    read = of_each(jnp.maximum(valid.sum(axis=1, dtype=jnp.int32), 1))
+    asked = of_each(jnp.full(len(query), query.shape[1], jnp.int32))
+    return fused(query, key, value, query_seq_lengths=asked, key_value_seq_lengths=read)
+
+  def by_mask(query: Queries, key: Keys, value: Keys, valid: Seen) -> Queries:
+    return fused(query, key, value, mask=_for_each_query(valid, query.shape[1]))
+
+  at_end = (valid == (jnp.arange(key.shape[1])[None] < valid.sum(axis=1)[:, None])).all()
+  return jax.lax.cond(at_end, by_lengths, by_mask, query, key, value, valid)
+
+
+def _for_each_query(valid: Seen, number: int) -> Bool[Array, "batch 1 queries keys"]:
+  return jnp.broadcast_to(valid[:, None, None], (len(valid), 1, number, valid.shape[1]))
 
 
 def attend_plainly(

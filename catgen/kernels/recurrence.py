@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from catgen.meshes import gathered, spread
@@ -21,19 +22,25 @@ class Carry(NamedTuple):
 
 
 def recur(
-  kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"], *, reverse: bool = False
+  kernel: Float[Array, "width gates"],
+  driven: Float[Array, "batch length gates"],
+  *,
+  reverse: bool = False,
+  dtype: np.dtype | type = jnp.float32,
 ) -> Float[Array, "batch length width"]:
   """Returns the hidden states, from zeros, given what the inputs put into the gates.
 
   Args:
     kernel: from the hidden state before to the gates.
+    driven: what the inputs add.
     reverse: from the last position to the first.
+    dtype: of the factors of products, which are summed in float32; states and gates are float32.
 
   The loop has the batch as its last axis, and the gradient of `kernel` is one product over all positions:
   differentiating the loop would add to a matrix of the kernel's size at every position. Both matter where memory bounds
   the product. There is no forward-mode derivative (`jax.jvp`, `jax.jacfwd`).
   """
-  return spread(_recur(reverse, gathered(kernel), spread(driven)))
+  return spread(_recur(reverse, jnp.dtype(dtype), gathered(kernel), spread(driven)))
 
 
 def recur_plainly(
@@ -51,9 +58,19 @@ def recur_plainly(
   return jax.lax.scan(step, Carry(zeros, zeros), driven.swapaxes(0, 1), reverse=reverse)[1].swapaxes(0, 1)
 
 
-def advance(kernel: Float[Array, "width gates"], carry: Carry, driven: Float[Array, "batch gates"]) -> Carry:
-  """Returns the state after one more position."""
-  return _update(carry.cell, spread(_activate(driven + carry.hidden @ gathered(kernel), axis=1)), axis=1)
+def advance(
+  kernel: Float[Array, "width gates"],
+  carry: Carry,
+  driven: Float[Array, "batch gates"],
+  dtype: np.dtype | type = jnp.float32,
+) -> Carry:
+  """Returns the state after one more position; see `recur`."""
+  gates = driven + _product(carry.hidden, gathered(kernel), jnp.dtype(dtype))
+  return _update(carry.cell, spread(_activate(gates, axis=1)), axis=1)
+
+
+def _product(left: Array, right: Array, dtype: np.dtype) -> Array:
+  return jnp.matmul(left.astype(dtype), right.astype(dtype), preferred_element_type=jnp.float32)
 
 
 def _activate(gates: Array, axis: int) -> Array:
@@ -74,19 +91,19 @@ def _update(cell: Array, activated: Array, axis: int) -> Carry:
   return Carry((0.5 + 0.5 * leave) * jnp.tanh(cell), cell)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _recur(
-  reverse: bool, kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"]
+  reverse: bool, dtype: np.dtype, kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"]
 ) -> Float[Array, "batch length width"]:
-  return _run(reverse, kernel, driven)[0]
+  return _run(reverse, dtype, kernel, driven)[0]
 
 
-def _run(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, Array]]:
+def _run(reverse: bool, dtype: np.dtype, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, Array]]:
   """Returns the hidden states, and the cells and activated gates of every position, [length, features, batch]."""
   zeros, transposed = jnp.zeros((kernel.shape[0], driven.shape[0]), driven.dtype), kernel.T
 
   def step(carry: Carry, inputs: Array) -> tuple[Carry, tuple[Array, tuple[Array, Array]]]:
-    activated = spread(_activate(inputs + transposed @ carry.hidden, axis=0), axis=1)
+    activated = spread(_activate(inputs + _product(transposed, carry.hidden, dtype), axis=0), axis=1)
     carry = _update(carry.cell, activated, axis=0)
     return carry, (carry.hidden, (carry.cell, activated))
 
@@ -94,12 +111,12 @@ def _run(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Arra
   return hidden.transpose(2, 0, 1), kept
 
 
-def _recur_forward(reverse: bool, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, ...]]:
-  hidden, (cell, activated) = _run(reverse, kernel, driven)
+def _recur_forward(reverse: bool, dtype: np.dtype, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, ...]]:
+  hidden, (cell, activated) = _run(reverse, dtype, kernel, driven)
   return hidden, (kernel, hidden, cell, activated)
 
 
-def _recur_backward(reverse: bool, kept: tuple[Array, ...], change: Array) -> tuple[Array, Array]:
+def _recur_backward(reverse: bool, dtype: np.dtype, kept: tuple[Array, ...], change: Array) -> tuple[Array, Array]:
   kernel, hidden, cell, activated = kept
 
   def step(later: Carry, position: tuple[Array, ...]) -> tuple[Carry, Array]:
@@ -107,13 +124,14 @@ def _recur_backward(reverse: bool, kept: tuple[Array, ...], change: Array) -> tu
     _, pull = jax.vjp(partial(_update, axis=0), cell_before, activated)
     d_cell, d_activated = pull(Carry(change + later.hidden, later.cell))
     d_gates = d_activated * (1.0 - activated**2) * _slopes(activated, axis=0)
-    return spread(Carry(kernel @ d_gates, d_cell), axis=1), d_gates
+    return spread(Carry(_product(kernel, d_gates, dtype), d_cell), axis=1), d_gates
 
   zeros = jnp.zeros_like(cell[0])
   positions = (change.transpose(1, 2, 0), _delayed(cell, reverse, axis=0), activated)
   d_gates = jax.lax.scan(step, Carry(zeros, zeros), positions, reverse=not reverse)[1].transpose(2, 0, 1)
   before = _delayed(hidden, reverse, axis=1)
-  return before.reshape(-1, before.shape[2]).T @ d_gates.reshape(-1, d_gates.shape[2]), d_gates
+  rows, slopes = (each.reshape(-1, each.shape[2]) for each in (before, d_gates))
+  return _product(rows.T, slopes, dtype), d_gates
 
 
 def _delayed(states: Array, reverse: bool, axis: int) -> Array:

@@ -170,7 +170,7 @@ def _shortened(words: Sequence[str]) -> str:
   return ", ".join(words[:8]) + " ..." * (len(words) > 8)
 
 
-def reader(media: Media, path: str | None, encoding: str) -> Callable[[str], Batch]:
+def reader(media: Media, path: str | None, encoding: str) -> Callable[..., Batch]:
   """Returns what reads a file of examples in a declared encoding. Raises InputError where there is no text to read."""
   if encoding == "utf-8":
     return media.read

@@ -1,6 +1,7 @@
 """What a program of a configuration will cost, without running it: also for devices that are not there."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -206,9 +207,9 @@ def _least(step: cost.Description, made: Experiment, topology: Topology | None) 
     return None
   own = {kind: number / made.mesh.size for kind, number in step.flops_by_dtype.items()}
   found, slices = step.compiled.collectives, slices_of(topology, made.mesh)
-  across = sum(each.between(slices) for each in found)
+  across = math.fsum(each.between(slices) for each in found)
   return least_time(
-    topology.accelerator, own, float(step.compiled.traffic_bytes), sum(c.sent_bytes for c in found), across
+    topology.accelerator, own, float(step.compiled.traffic_bytes), math.fsum(c.sent_bytes for c in found), across
   )
 
 

@@ -71,7 +71,10 @@ def make_experiment(
 
 
 def model_for(config: Mapping[str, Any], source: DataSource) -> Model:
-  """Returns the model for examples of a data set: without masks where each of them is whole; see `EventSpec`."""
+  """Returns the model that is trained on a data set: without masks where each example is whole; see `EventSpec`.
+
+  `Run.model`, which also meets what users type, is the same with masks.
+  """
   whole = all(split.whole for split in source.splits.values())
   return make_model(config["model"], source.event._replace(whole=whole))
 

@@ -9,7 +9,7 @@ import numpy as np
 from catgen.evaluation import estimators, samples
 from catgen.interfaces import PyTree
 from catgen.media import media_of
-from catgen.runs.experiment import Experiment
+from catgen.runs.experiment import Experiment, spread_of
 from catgen.runs.sample import sample_options
 from catgen.training import sharding
 
@@ -83,7 +83,7 @@ def _weights(made: Experiment) -> PyTree:
 
 def _for_devices(size: int, made: Experiment) -> int:
   """Returns the size of a batch, filled up so that all devices have equal parts."""
-  return -(-size // made.mesh.size) * made.mesh.size
+  return spread_of(made.mesh).filled(size)
 
 
 def network_dtype(section: Mapping[str, Any]) -> str:

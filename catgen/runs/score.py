@@ -113,8 +113,7 @@ def score(
   if reference < 0:
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
   distributed.first_does(lambda: check_writable(output))
-  read = reader(run.media, input, encoding)
-  batch = _given(run, examples, input, read, split, max_examples, given)
+  batch = _given(run, examples, input, split, max_examples, given, encoding)
   measure = partial(
     _measure, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
   )
@@ -209,11 +208,12 @@ def _given(
   run: Run,
   examples: Examples | None,
   path: str | None,
-  read: Callable[..., Batch],
   split: str | None,
   max_examples: int,
   labels: Sequence[str],
+  encoding: str = "utf-8",
 ) -> Batch:
+  read = reader(run.media, path, encoding)
   if examples is None and (path is None) == (split is None):
     raise InputError("say what to score: either --input=file or --split=test")
   if examples is None and path is None and split is not None:

@@ -18,6 +18,8 @@ def get_config() -> ConfigDict:
       "data": {"kind": "text8", "length": 1024},
       "model": {
         "kind": "diffusion",
+        "process": "absorbing",
+        "schedule": "linear",
         "network": {
           "kind": "transformer",
           "width": 2048,

@@ -17,6 +17,8 @@ def get_config() -> ConfigDict:
       "data": {"kind": "text8"},
       "model": {
         "kind": "diffusion",
+        "process": "absorbing",
+        "schedule": "linear",
         "network": {"kind": "transformer", "width": 768, "num_layers": 12, "num_heads": 12, "dtype": "bfloat16"},
       },
       "optimizer": {

@@ -311,7 +311,7 @@ def test_e3_out_of_memory_in_training_is_a_line_with_parts_and_remedies():
 def test_e3_out_of_memory_in_other_commands_names_their_flags(capsys):
   sections = {"evaluation": {"batch_size": 32, "draws_at_once": 4}, "sampling": {"num_samples": 8}}
   run = SimpleNamespace(
-    params={"w": np.zeros((1024, 1024), np.float32)}, state={}, record=SimpleNamespace(config=sections)
+    params={"w": jax.device_put(np.zeros((1024, 1024), np.float32))}, state={}, record=SimpleNamespace(config=sections)
   )
   flags = {"batch_size": None, "draws_at_once": 2, "pictures": True}
   expected = r"37.6 GiB more .* parameters 0.00391 GiB.*--batch_size=16.*--draws_at_once=1"

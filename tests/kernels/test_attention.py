@@ -128,3 +128,26 @@ def test_the_fused_form_is_chosen_by_what_a_program_is_compiled_for(monkeypatch,
 
   assert takes_the_fused_form(jnp.bfloat16) == (platform == "cuda")
   assert not takes_the_fused_form(jnp.float32)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("padding", ["at the end", "anywhere"])
+def test_the_fused_form_reads_lengths_where_padding_is_at_the_end_and_else_a_mask(padding, causal, monkeypatch):
+  plain = jax.nn.dot_product_attention
+  avoided = "mask" if padding == "at the end" else "key_value_seq_lengths"
+
+  def in_its_place(*arguments, implementation, **options):
+    assert implementation == "cudnn"
+    found = plain(*arguments, **options, implementation="xla")
+    return jnp.full_like(found, jnp.nan) if avoided in options else found
+
+  monkeypatch.setattr(jax.nn, "dot_product_attention", in_its_place)
+  valid = some_padding()
+  if padding == "at the end":
+    valid[1] = np.arange(LENGTH) < 7
+  query, key, value = draw()
+  found = jax.jit(functools.partial(kernels._by_cudnn, causal=causal))(query, key, value, valid)
+  seen = np.broadcast_to(valid[:, None], (BATCH, LENGTH, LENGTH)) & (np.tri(LENGTH, dtype=bool) | (not causal))
+  expected = reference(query, key, value, seen | ~seen.any(-1, keepdims=True))
+  some = seen.any(-1)
+  np.testing.assert_allclose(np.asarray(found)[some], expected[some], rtol=1e-4, atol=1e-5)

@@ -19,7 +19,9 @@ from tests.tiny_run import OVERRIDES, ROOT
 FILES = sorted((ROOT / "launch").glob("*.py"))
 OF_RUNS = ("evaluate", "sample", "infill", "denoise", "spellcheck", "score")
 OF_CONFIGS = ("train", "check", "baselines")
-BENCHMARKS = ("benchmarks.training", "benchmarks.sampling", "benchmarks.startup", "benchmarks.topologies")
+BENCHMARKS = tuple(
+  f"benchmarks.{name}" for name in ("training", "sampling", "startup", "topologies", "accelerator", "transcription")
+)
 
 
 def run(name, *words):

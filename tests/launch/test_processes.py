@@ -108,6 +108,7 @@ def test_a_run_on_eight_devices_goes_on_on_one(text, alone, spread, tmp_path):
   same_losses(tmp_path, alone)
 
 
+@pytest.mark.slow  # the short draw of tests/faults kills runs in the default suite
 def test_a_run_killed_and_restarted_ends_bit_identical(text, alone, tmp_path):
   """A short draw of the faults that `python -m tests.faults` throws by the hundred."""
   seed = time.time_ns() % 1_000_000

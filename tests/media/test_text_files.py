@@ -59,7 +59,7 @@ def test_a_file_without_text_is_named(tmp_path, content, remedy):
 @pytest.mark.parametrize(
   ("content", "message"),
   [
-    ("aä\n".encode("latin-1"), "is not UTF-8: byte 0xe4 at offset 1; save it as UTF-8"),
+    ("aä\n".encode("latin-1"), "is not UTF-8: byte 0xe4 at offset 1; give --encoding"),
     ("東".encode()[:-1], "ends inside a UTF-8 character at offset 0"),
     (
       "abcdefgh".encode("utf-16-be"),

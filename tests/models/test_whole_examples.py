@@ -57,7 +57,8 @@ def test_no_network_meets_a_mask(family, monkeypatch):
     assert set(seen) == {whole}
 
 
-@pytest.mark.parametrize("family", ["argmax_flow", *(pytest.param(n, marks=pytest.mark.slow) for n in MAKERS)])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", MAKERS)
 def test_numbers_are_those_with_masks_and_an_example_that_is_not_there_has_none(family):
   batch = batch_of(X, np.broadcast_to(np.arange(4)[:, None] < 3, X.shape))
   found = []

@@ -21,6 +21,7 @@ NETWORKS = {
     trunk("linear_attention_unet", width=16, multipliers=(1, 2), dtype="bfloat16"), MAP
   ),
   "densenet": lambda: diffusion(trunk("densenet", dtype="bfloat16"), MAP),
+  "lstm": lambda: diffusion(trunk("lstm", dtype="bfloat16")),
 }
 SUMS = {"dot_general", "conv_general_dilated", "reduce_sum", "scatter-add"}
 CARRIED = {

@@ -22,7 +22,7 @@ FAMILIES = {
   "autoregressive": ("quickstart_autoregressive", TEXT),
   "argmax flow": ("quickstart_argmax", TEXT),
   "diffusion of maps": ("quickstart_maps", MAPS),
-  "dequantized flow of maps": ("street_scenes/round_uniform", MAPS),
+  "dequantized flow of maps": ("street_scenes/round_uniform", {**MAPS, "data.shape": "(32, 32)"}),
 }
 
 
@@ -44,8 +44,10 @@ def test_a_step_of_every_family_moves_what_parameters_and_gradients_explain(fami
   assert found.exit_code == 0
   assert found.warnings == ()
   made, step = found.step.compiled, found.step
-  # Parameters and moments are spread over two devices; the program keeps its arguments where they are.
-  assert made.argument_bytes <= 1.1 * (step.state_bytes + step.batch_bytes) + 2**16
+  # Parameters and moments are spread over two devices; the program keeps its arguments where they are. TPUs pad the
+  # last two axes of narrow arrays to tiles of 8 x 128; whole ones would still be twice as many.
+  padded = 1.1 if topology.startswith("cuda") else 1.6
+  assert made.argument_bytes <= padded * (step.state_bytes + step.batch_bytes) + 2**16
   assert made.result_bytes < 2**16
   assert made.peak_bytes < 2**30
   assert by_kind(made.collectives)  # of which no warning says that they move more than is explained
@@ -78,7 +80,7 @@ def test_evaluators_and_samplers_of_copies_exchange_almost_nothing(program, topo
 @pytest.mark.slow
 @targets
 def test_what_does_not_fit_is_said_with_remedies(topology):
-  large = {"data": "text8", "data.length": "4096", "training.batch_size": "512", "model.network.num_layers": "1"}
+  large = {"data": "text8", "data.length": "4096", "training.batch_size": "2048", "model.network.num_layers": "1"}
   config = load_config("quickstart", large).values
   if topology.startswith("tpu"):
     with pytest.raises(InputError, match=r"^out of memory.*GiB are needed on a device that has 15.75 GiB; .*fsdp=2"):

@@ -2,20 +2,23 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
+from catgen.kernels.product import product
 from catgen.kernels.recurrence import Carry, advance, recur
 
 
 class LSTMLayer(nnx.Module):
   """One layer in one direction, its initialization PyTorch's, uniform within 1 / sqrt(width).
 
-  There is one bias where PyTorch has two that are added, so its layers count 4 width parameters more.
+  There is one bias where PyTorch has two that are added, so its layers count 4 width parameters more. dtype: of
+  the factors of products; states are float32.
   """
 
-  def __init__(self, num_inputs: int, width: int, *, rngs: nnx.Rngs) -> None:
-    self.width, scale = width, width**-0.5
+  def __init__(self, num_inputs: int, width: int, *, dtype: np.dtype | type = jnp.float32, rngs: nnx.Rngs) -> None:
+    self.width, self.dtype, scale = width, jnp.dtype(dtype), width**-0.5
     shapes = {"input": (num_inputs, 4 * width), "recurrent": (width, 4 * width), "bias": (4 * width,)}
     draw = {
       name: nnx.Param(jax.random.uniform(rngs.params(), shape, minval=-scale, maxval=scale))
@@ -27,8 +30,8 @@ class LSTMLayer(nnx.Module):
     self, x: Float[Array, "batch length inputs"], *, reverse: bool = False
   ) -> Float[Array, "batch length width"]:
     """Returns the hidden state at every position, each seeing itself and those before (after, if reverse)."""
-    driven = x.reshape(-1, x.shape[-1]) @ self.input_kernel[...] + self.bias[...][None]
-    return recur(self.recurrent_kernel[...], driven.reshape(*x.shape[:2], -1), reverse=reverse)
+    driven = self._driven(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
+    return recur(self.recurrent_kernel[...], driven, reverse=reverse, dtype=self.dtype)
 
   def init_carry(self, batch_size: int) -> Carry:
     """Returns the state before the first position."""
@@ -37,17 +40,24 @@ class LSTMLayer(nnx.Module):
 
   def step(self, carry: Carry, x: Float[Array, "batch inputs"]) -> tuple[Carry, Float[Array, "batch width"]]:
     """Returns the state after one more position, and its hidden part."""
-    carry = advance(self.recurrent_kernel[...], carry, x @ self.input_kernel[...] + self.bias[...][None])
+    carry = advance(self.recurrent_kernel[...], carry, self._driven(x), self.dtype)
     return carry, carry.hidden
+
+  def _driven(self, rows: Float[Array, "rows inputs"]) -> Float32[Array, "rows gates"]:
+    rows = rows.astype(self.dtype)
+    gates = rows @ self.input_kernel[...] if self.dtype == jnp.float32 else product(rows, self.input_kernel[...])
+    return gates.astype(jnp.float32) + self.bias[...][None]
 
 
 class BidirectionalLSTM(nnx.Module):
   """`num_layers` pairs of layers, forward and backward, their hidden states concatenated: 2 width features."""
 
-  def __init__(self, num_inputs: int, width: int, num_layers: int, *, rngs: nnx.Rngs) -> None:
+  def __init__(
+    self, num_inputs: int, width: int, num_layers: int, *, dtype: np.dtype | type = jnp.float32, rngs: nnx.Rngs
+  ) -> None:
     inputs = [num_inputs] + [2 * width] * (num_layers - 1)
-    self.ahead = nnx.List([LSTMLayer(count, width, rngs=rngs) for count in inputs])
-    self.back = nnx.List([LSTMLayer(count, width, rngs=rngs) for count in inputs])
+    self.ahead = nnx.List([LSTMLayer(count, width, dtype=dtype, rngs=rngs) for count in inputs])
+    self.back = nnx.List([LSTMLayer(count, width, dtype=dtype, rngs=rngs) for count in inputs])
 
   def __call__(self, x: Float[Array, "batch length inputs"]) -> Float[Array, "batch length outputs"]:
     """Returns features of every position that depend on all."""

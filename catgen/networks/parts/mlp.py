@@ -4,28 +4,36 @@ import functools
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
 from catgen.networks.parts.linear import Linear
 
 
 class MLP(nnx.Module):
-  """Linear layers with exact GELU between them (and, with `activate_last`, after them), PyTorch's initialization."""
+  """Linear layers with exact GELU between them (and, with `activate_last`, after them), PyTorch's initialization.
 
-  def __init__(self, *widths: int, activate_last: bool = False, rngs: nnx.Rngs) -> None:
+  dtype: of the products; what comes out is float32.
+  """
+
+  def __init__(
+    self, *widths: int, activate_last: bool = False, dtype: np.dtype | type = jnp.float32, rngs: nnx.Rngs
+  ) -> None:
     self.activate_last = activate_last
     pairs = itertools.pairwise(widths)
-    self.layers = nnx.List([Linear(inputs, outputs, init="uniform", rngs=rngs) for inputs, outputs in pairs])
+    self.layers = nnx.List(
+      [Linear(inputs, outputs, init="uniform", dtype=dtype, rngs=rngs) for inputs, outputs in pairs]
+    )
 
-  def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+  def __call__(self, x: Float[Array, "*batch inputs"]) -> Float32[Array, "*batch outputs"]:
     """Returns the last layer's features."""
     for i, layer in enumerate(self.layers):
       x = layer(x)
       if self.activate_last or i + 1 < len(self.layers):
         x = jax.nn.gelu(x, approximate=False)
-    return x
+    return x.astype(jnp.float32)
 
 
 class GatedMLP(nnx.Module):

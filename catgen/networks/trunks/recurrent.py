@@ -17,6 +17,7 @@ from catgen.networks.parts.linear import Linear
 from catgen.networks.parts.lstm import BidirectionalLSTM, LSTMLayer
 from catgen.networks.parts.mlp import MLP
 from catgen.networks.parts.position_code import PositionCode
+from catgen.networks.parts.precision import compute_dtype
 from catgen.networks.parts.shift import shifted
 from catgen.networks.trunk import Abilities, Ends
 
@@ -33,6 +34,7 @@ class LSTM(nnx.Module):
     input_dropout: probability, in training, that all features of a position but its own are zeroed, without rescaling.
     output_width: features between states and outputs where categories are read; unused in a conditioner, whose head is
       a perceptron of lstm_width (none if it is causal: there a linear layer and GELU).
+    dtype: of the products' factors, float32 or bfloat16; states, gates and outputs are float32.
 
   Position l of a causal LSTM has the code of the position that it reads, l - 1, and the first has zeros.
   Reference: the paper's text flows (arXiv:2102.05379), after CategoricalNF (Lippe and Gavves, 2021).
@@ -52,23 +54,25 @@ class LSTM(nnx.Module):
     num_layers: int = 2,
     input_dropout: float = 0.0,
     output_width: int = 128,
+    dtype: str = "float32",
   ) -> None:
     if not 0 <= time_width < width:
       raise InputError(f"time_width {time_width} of an lstm must be at least 0 and below its width {width}")
     self.causal, self.length = ends.causal, math.prod(ends.event_shape)
     self.input_dropout = check_rate(input_dropout, "input_dropout")
     self.num_inputs = width - time_width
-    mlp, read = functools.partial(MLP, rngs=rngs), (ends.num_inputs, hidden_width, self.num_inputs)
+    kept: dict[str, Any] = {"dtype": compute_dtype(dtype), "rngs": rngs}
+    mlp, read = functools.partial(MLP, **kept), (ends.num_inputs, hidden_width, self.num_inputs)
     self.read_in = None if ends.categorical else mlp(*read, activate_last=True)
     self.position_code: Any = PositionCode(self.length, time_width, rngs=rngs) if time_width else None
     if ends.causal:
       inputs = [width] + [lstm_width] * (num_layers - 1)
-      self.layers = nnx.List([LSTMLayer(count, lstm_width, rngs=rngs) for count in inputs])
+      self.layers = nnx.List([LSTMLayer(count, lstm_width, **kept) for count in inputs])
     else:
-      self.lstm = BidirectionalLSTM(width, lstm_width, num_layers, rngs=rngs)
+      self.lstm = BidirectionalLSTM(width, lstm_width, num_layers, **kept)
     states = lstm_width if ends.causal else 2 * lstm_width
     self.num_outputs = output_width if ends.categorical else states
-    self.output = Linear(states, output_width, init="uniform", rngs=rngs) if ends.categorical else None
+    self.output = Linear(states, output_width, init="uniform", **kept) if ends.categorical else None
     if ends.categorical:
       self.head: nnx.Module | None = None
     elif ends.causal:
@@ -120,4 +124,4 @@ class LSTM(nnx.Module):
     return shifted(codes[None], 0.0, (self.length,))[0] if self.causal else codes
 
   def _outputs(self, states: Array) -> Array:
-    return states if self.output is None else self.output(states)
+    return states if self.output is None else self.output(states).astype(jnp.float32)
