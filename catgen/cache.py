@@ -8,6 +8,7 @@ nothing is kept; otherwise it is $XDG_CACHE_HOME/catgen, or ~/.cache/catgen. Man
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -15,10 +16,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 
 from catgen.interfaces import InputError
+from catgen.paths import alone
 
 
 def kept(name: str, *, limit: int) -> str | None:
-  """Returns a folder of the cache that stays; None where there is none, or where it cannot be written.
+  """Returns a folder of the cache that stays; None where there is none, where it cannot be written, or all users may.
 
   Args:
     name: of the folder, with slashes.
@@ -33,7 +35,8 @@ def kept(name: str, *, limit: int) -> str | None:
     _prune(folder, limit)
   except OSError:
     return None
-  return folder if os.access(folder, os.R_OK | os.W_OK | os.X_OK) else None
+  open_to_all = os.stat(folder).st_mode & 0o002
+  return folder if os.access(folder, os.R_OK | os.W_OK | os.X_OK) and not open_to_all else None
 
 
 def _home(environment: Mapping[str, str]) -> str | None:
@@ -70,7 +73,9 @@ def cache() -> Iterator[str]:
   home = os.path.join(tempfile.gettempdir(), f"catgen-{os.getuid()}")
   try:
     os.makedirs(home, mode=0o700, exist_ok=True)
-    with _alone(home):
+    if os.stat(home).st_uid != os.getuid():  # whoever made it could change what is put there
+      raise PermissionError(errno.EPERM, "it belongs to another user")
+    with alone(home):
       for name in os.listdir(home):
         _remove_left(os.path.join(home, name))
       folder = tempfile.mkdtemp(dir=home)
@@ -94,14 +99,3 @@ def _remove_left(folder: str) -> None:
       shutil.rmtree(folder, ignore_errors=True)
     finally:
       os.close(place)
-
-
-@contextlib.contextmanager
-def _alone(home: str) -> Iterator[None]:
-  """Lets one process at a time into the block, so that none removes a folder that has just been made."""
-  place = os.open(home, os.O_RDONLY)
-  try:
-    fcntl.flock(place, fcntl.LOCK_EX)
-    yield
-  finally:
-    os.close(place)

@@ -1,7 +1,6 @@
 """Files of runs and of users, on a disk or in an object store: read, and written whole or not at all."""
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -17,7 +16,7 @@ from typing import IO, Any
 from catgen import remote
 from catgen.cache import cache
 from catgen.interfaces import InputError
-from catgen.paths import Path, join, name_of, parent_of
+from catgen.paths import Path, alone, join, name_of, parent_of
 
 _DIGITS = 19  # of a whole number of 63 bits
 _TRIES = 100
@@ -175,25 +174,6 @@ def _whole(digits: str) -> int:
   if len(digits) > _DIGITS:
     raise ValueError(f"the number {digits[:_DIGITS]}... has {len(digits)} digits")
   return int(digits)
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-  """Lets one process at a time into the block: for a file of the folder that is read, changed and written again.
-
-  It waits for the other, and holds no one up who only reads. Where the file system has no locks it does nothing.
-  """
-  try:
-    place = os.open(folder, os.O_RDONLY)
-  except OSError:
-    yield
-    return
-  try:
-    with contextlib.suppress(OSError):
-      fcntl.flock(place, fcntl.LOCK_EX)
-    yield
-  finally:
-    os.close(place)
 
 
 def rewrite(path: Path, make: Callable[[], bytes]) -> None:

@@ -5,6 +5,7 @@ what the names of objects share; it is there with its first file.
 """
 
 import contextlib
+import fcntl
 import glob
 import os
 import pathlib
@@ -186,3 +187,22 @@ def make_folder(folder: Path) -> None:
   """Makes a folder, and those that it lies in. Raises OSError where it cannot; in a store there is nothing to make."""
   if not remote.is_remote(folder):
     os.makedirs(folder, exist_ok=True)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+  """Lets one process at a time into the block, for what is changed in a folder step by step.
+
+  It waits for the other, and holds no one up who only reads. Where the file system has no locks it does nothing.
+  """
+  try:
+    place = os.open(folder, os.O_RDONLY)
+  except OSError:
+    yield
+    return
+  try:
+    with contextlib.suppress(OSError):
+      fcntl.flock(place, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(place)

@@ -37,6 +37,10 @@ def say(line: str, stream: Any = None) -> None:
     _LOST[stream] = error
 
 
+def silent(line: str) -> None:
+  """Says nothing: in the place of `say`."""
+
+
 def settled(code: int) -> int:
   """Returns the exit code of a program that has said all: 1 instead of 0 where the end of its output found no room."""
   for stream in list(_LOST):

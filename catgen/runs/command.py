@@ -19,6 +19,7 @@ from catgen.config.arguments import Argument, arguments_of, converted
 from catgen.interfaces import InputError
 from catgen.paths import expanded
 from catgen.reporting.progress import no_progress
+from catgen.reporting.terminal import silent
 from catgen.runs import memory
 from catgen.runs.compiling import keep_programs
 from catgen.runs.load import load
@@ -113,7 +114,7 @@ def perform(
   keep_programs()
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:
-    terminal = {"say": _quiet, "progress": no_progress, "color": False}
+    terminal = {"say": silent, "progress": no_progress, "color": False}
   if warning := clusters.warning_of(clusters.in_use()):
     terminal["say"](warning)
   with peers.watched(partial(chosen.comfort, expanded(values.get("workdir") or ""))):
@@ -221,7 +222,3 @@ def _workdir(values: Mapping[str, Any], default: Any) -> str:
   if isinstance(default, str):
     return default
   raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")
-
-
-def _quiet(line: str) -> None:
-  """Says nothing."""

@@ -179,7 +179,7 @@ def watch(
   source = None
   for step in new_checkpoints(workdir, watch_seconds, again=looks):
     try:
-      run = load(workdir, step=step, ema=ema, say=_quiet)
+      run = load(workdir, step=step, ema=ema, say=terminal.silent)
       source = source or run.source
       done.append(evaluate(run._replace(source=source), say=say, **options))
     except Gone:
@@ -390,7 +390,3 @@ def _draw_beside_data(run: Run, split: str, seed: int, folder: str, say: Callabl
   path = join(folder, f"samples_beside_{split}.png")
   run.media.pictured.beside(path, sets, title=f"Data and samples, step {run.step:,}")
   yield path
-
-
-def _quiet(line: str) -> None:
-  """Says nothing."""

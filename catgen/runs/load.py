@@ -106,9 +106,16 @@ class Run(NamedTuple):
     if self.model.denoise is None:
       raise InputError(f"a model of kind {self.record.config['model']['kind']!r} has no denoiser")
     batch = self.spread.put(take(self.media.typed([example]), self.spread.numbers(0, 1)))
-    denoise = self.spread.compiled(self.model.denoise)
+    denoise = _denoiser(self.model, self.spread)
     found = fetch(denoise(self.params, batch.x, batch.valid, error_rate, state=self.state))
     return jax.tree.map(lambda v: v[0], found)
+
+
+@functools.lru_cache(maxsize=4)
+def _denoiser(model: Model, spread: Spread) -> Callable[..., Denoised]:
+  """Returns `Model.denoise`, compiled, remembered."""
+  assert model.denoise is not None
+  return spread.compiled(model.denoise)
 
 
 def load(

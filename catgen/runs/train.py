@@ -16,7 +16,7 @@ from catgen.interfaces import Batch, DataSource, InputError, PyTree
 from catgen.keys import root_key
 from catgen.media import Media, media_of
 from catgen.paths import exists, join
-from catgen.reporting import charts, writers
+from catgen.reporting import charts, terminal, writers
 from catgen.reporting.progress import OpenProgress, duration, no_progress, train_progress
 from catgen.runs import initial, lock
 from catgen.runs.by_products import ByProducts
@@ -85,7 +85,7 @@ def train(
     InputError: anything that does not fit, by name; or the training failed, with what to do.
   """
   first = jax.process_index() == 0
-  say = say if first else _quiet
+  say = say if first else terminal.silent
   ledger, profiled = Ledger(), None if profile is None else steps_of(profile)
   config, source = joined(config, workdir)
   made = make_experiment(config, source, devices=devices)
@@ -376,7 +376,3 @@ def _picture(media: Media, workdir: str, samples: Batch, step: int) -> None:
 
 def _media(made: Experiment) -> Media:
   return media_of(made.source.event, made.source.codec, made.source.position)
-
-
-def _quiet(line: str) -> None:
-  """Says nothing."""

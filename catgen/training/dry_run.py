@@ -59,20 +59,12 @@ def bytes_per_device(tree: PyTree) -> int:
   return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
-def count_flops(jaxpr: Any) -> float:
+def flops_by_dtype(jaxpr: Any) -> dict[str, float]:
   """Returns the FLOPs, twice the multiply-adds, of all matrix products and convolutions of a closed jaxpr.
 
   Bodies of scans count as often as they run, a conditional as its dearest branch, a while loop of unknown length
-  as one round.
-  """
-  return sum(flops_by_dtype(jaxpr).values(), 0.0)
-
-
-def flops_by_dtype(jaxpr: Any) -> dict[str, float]:
-  """Returns the FLOPs, as `count_flops` counts them, by what is multiplied.
-
-  The keys: "bfloat16", "float32" and so on; "float32 high" and "float32 highest" where that precision is asked for;
-  "bfloat16 x float32" where operands differ.
+  as one round. The keys say what is multiplied: "bfloat16", "float32" and so on; "float32 high" and "float32 highest"
+  where that precision is asked for; "bfloat16 x float32" where operands differ.
   """
   totals: Counter[str] = Counter()
   for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:

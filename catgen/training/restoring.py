@@ -68,7 +68,7 @@ def restore_params(
   directory = directory_of(workdir)
   tried: set[int] = set()
   while True:
-    find = functools.partial(_candidates, workdir, step, criterion, say if not tried else _quiet)
+    find = functools.partial(_candidates, workdir, step, criterion, say if not tried else lambda line: None)
     candidates, problem = from_json(distributed.first_tells(find))
     if problem and not tried:
       raise Gone(problem)
@@ -146,7 +146,3 @@ def _number_keys(tree: PyTree) -> PyTree:
     return tree
   numbers = all(isinstance(key, str) and key.isdigit() for key in tree)
   return {int(key) if numbers else key: _number_keys(value) for key, value in tree.items()}
-
-
-def _quiet(line: str) -> None:
-  """Says nothing."""

@@ -115,46 +115,31 @@ def any_content(contents):
   return changed(contents) | st.binary(max_size=200) | st.sampled_from(PIECES)
 
 
+def few_or_many(few):
+  """Returns how many examples are tried: few, and in the slow suite many."""
+  return pytest.mark.parametrize("number", [few, pytest.param(300, marks=pytest.mark.slow)])
+
+
+@few_or_many(8)
 @pytest.mark.parametrize("name", KNOWN)
-def test_any_bytes_are_taken_or_refused_in_a_line(name, tmp_path):
+def test_any_bytes_are_taken_or_refused_in_a_line(name, number, tmp_path):
   @given(any_content(KNOWN[name].contents))
-  @settings(ENOUGH, max_examples=8)
+  @settings(ENOUGH, max_examples=number)
   def some(content):
     check(KNOWN[name], content, tmp_path)
 
   some()
 
 
+@few_or_many(15)
 @pytest.mark.parametrize("name", OF_RUNS)
-def test_any_value_in_a_work_directory_is_taken_or_refused_in_a_line(name, tmp_path):
+def test_any_value_in_a_work_directory_is_taken_or_refused_in_a_line(name, number, tmp_path):
   @given(with_another_value(KNOWN[name].contents[0]))
-  @settings(ENOUGH, max_examples=15)
+  @settings(ENOUGH, max_examples=number)
   def some(content):
     check(KNOWN[name], content, tmp_path)
 
   some()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", KNOWN)
-def test_many_bytes_are_taken_or_refused_in_a_line(name, tmp_path):
-  @given(any_content(KNOWN[name].contents))
-  @settings(ENOUGH, max_examples=300)
-  def many(content):
-    check(KNOWN[name], content, tmp_path)
-
-  many()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OF_RUNS)
-def test_many_values_in_a_work_directory_are_taken_or_refused_in_a_line(name, tmp_path):
-  @given(with_another_value(KNOWN[name].contents[0]))
-  @settings(ENOUGH, max_examples=300)
-  def many(content):
-    check(KNOWN[name], content, tmp_path)
-
-  many()
 
 
 @pytest.mark.slow

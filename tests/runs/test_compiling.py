@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import jax
 import pytest
 
 from catgen import cache
+from catgen.interfaces import InputError
 from catgen.runs import compiling
 from tests.tiny_run import ROOT, environment
 
@@ -43,6 +45,20 @@ def test_the_cache_is_in_its_stated_place_or_nowhere(unset, monkeypatch, tmp_pat
   assert found == (None if place is None else str(tmp_path / place))
   if found:
     assert os.stat(found).st_mode & 0o77 == 0  # others can neither read nor write what will be run
+
+
+def test_a_cache_that_others_could_have_filled_is_not_used(unset, monkeypatch, tmp_path):
+  monkeypatch.setenv("CATGEN_CACHE", str(tmp_path))
+  (tmp_path / "jax").mkdir()
+  (tmp_path / "jax").chmod(0o777)
+  assert cache.kept("jax", limit=10) is None
+  monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+  with cache.cache() as folder:
+    assert folder.startswith(str(tmp_path / f"catgen-{os.getuid()}"))
+  (tmp_path / "catgen-12345").mkdir()
+  monkeypatch.setattr(os, "getuid", lambda: 12345)
+  with pytest.raises(InputError, match="catgen-12345: it belongs to another user; set TMPDIR"), cache.cache():
+    pass
 
 
 def test_what_was_used_least_recently_makes_room(unset, monkeypatch, tmp_path):

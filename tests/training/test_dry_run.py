@@ -2,13 +2,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from catgen.training.dry_run import count_flops, describe
+from catgen.training.dry_run import describe, flops_by_dtype
 from tests import toys
 from tests.training.trainer import Setting, build
 
 
 def flops(function, *arguments):
-  return count_flops(jax.make_jaxpr(function)(*arguments))
+  return sum(flops_by_dtype(jax.make_jaxpr(function)(*arguments)).values())
 
 
 def described(trainer, **options):
