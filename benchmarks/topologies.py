@@ -29,6 +29,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
   "masked_scanned_fsdp": (*_MASKED, *_SCAN, *_FSDP16),
   "masked_h100": (*_MASKED, "--topology=cuda:h100:8"),
   "billion_fsdp": (*_BILLION, *_FSDP16),
+  "billion_tensor": (*_BILLION, "--topology=tpu:v5e:4x4", "--config.mesh.fsdp=4", "--config.mesh.tensor=4"),
   "billion_fsdp64": (
     *_BILLION,
     "--topology=tpu:v5e:8x8",

@@ -6,6 +6,7 @@ With several workers, the tests of a file run on one of them (`--dist loadfile`)
 import gc
 import os
 import pathlib
+import signal
 
 import pytest
 
@@ -37,6 +38,12 @@ _LONGEST = (
   "networks/",
 )
 _MAPS = pathlib.Path("/proc/self/maps")  # Linux gives a process 65,530 of them; each compiled program takes some
+
+
+def pytest_configure():
+  """Listens to Ctrl-C where a shell has started the tests in the background, deaf to it: they send it to themselves."""
+  if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish():
