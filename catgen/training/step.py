@@ -1,7 +1,8 @@
 """One update: keys and strata per example, microbatches, gradient, optimizer, moving average, model state.
 
 The loss is -(sum of nats) / (number of scored positions), both over the whole global batch, so that neither padding,
-nor microbatches, nor the number of devices or processes changes it beyond rounding.
+nor microbatches, nor the number of devices or processes changes it beyond rounding. A model that trains on something
+else gives its objective beside its nats: the gradient is that of the objective, what is reported are the nats.
 """
 
 import functools
@@ -114,7 +115,7 @@ def make_train_step(
     if batch.given is not None and model.event.given:
       batch = batch._replace(given=hide(batch.given, model.event.given, keys, hidden_given))
     inputs = (batch, keys, example_strata(strata_key, index, len(batch.x)))
-    loss = functools.partial(_negative_nats, model, state.model_state)
+    loss = functools.partial(_negative_objective, model, state.model_state)
     grads, sums, statistics = _accumulate(loss, state.params, inputs, num_microbatches, param_shardings)
     positions = scored_positions(batch).sum()
     grads = jax.tree.map(lambda g: g / jnp.maximum(positions, 1).astype(g.dtype), grads)
@@ -139,14 +140,15 @@ def make_train_step(
   return jax.jit(on_mesh_of_arguments(train_step), donate_argnames="state", out_shardings=(_shardings(target), None))
 
 
-def _negative_nats(
+def _negative_objective(
   model: Model, model_state: PyTree, params: PyTree, inputs: tuple
 ) -> tuple[Float[Array, ""], tuple[dict, PyTree]]:
   batch, keys, strata = inputs
   bound: Bound = model.bound(params, batch, keys, state=model_state, train=True, strata=strata)
   nats = bound.nats.sum()
   terms = {name: term.sum() for name, term in bound.terms.items()}
-  return -nats, ({"nats": nats, "terms": terms}, bound.statistics)
+  raised = nats if bound.objective is None else bound.objective.sum()
+  return -raised, ({"nats": nats, "terms": terms}, bound.statistics)
 
 
 def _accumulate(

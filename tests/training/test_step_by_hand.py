@@ -41,16 +41,16 @@ MODEL = Model(
 
 
 @functools.cache
-def trainer():
+def trainer(model=MODEL):
   mesh, optimizer = make_mesh(devices=jax.devices()[:1]), optax.sgd(RATE)
   batch = place(batch_of(X, VALID), mesh)
-  target = abstract_state(MODEL, optimizer, batch, mesh=mesh, ema_decay=DECAY)
-  step = make_train_step(MODEL, optimizer, lambda step: RATE / (1 + step), target=target, ema_decay=DECAY)
-  return mesh, make_init(MODEL, optimizer, target=target), step
+  target = abstract_state(model, optimizer, batch, mesh=mesh, ema_decay=DECAY)
+  step = make_train_step(model, optimizer, lambda step: RATE / (1 + step), target=target, ema_decay=DECAY)
+  return mesh, make_init(model, optimizer, target=target), step
 
 
-def run(*batches):
-  mesh, init, step = trainer()
+def run(*batches, model=MODEL):
+  mesh, init, step = trainer(model)
   state, metrics = init(place(batches[0], mesh), jax.random.key(0)), []
   for batch in batches:
     state, found = step(state, place(batch, mesh), jax.random.key(1))
@@ -80,6 +80,20 @@ def test_a_step_moves_towards_the_frequencies_of_valid_positions():
   assert state.step == 1
   seen = np.bincount(X[VALID.any(axis=1), 0], minlength=K)
   np.testing.assert_array_equal(state.model_state["seen"], seen)  # of examples that have a valid position
+
+
+def test_where_a_model_has_an_objective_of_its_own_training_follows_it_and_reports_nats():
+  """Three times the nats of the first position and none of the others: a step three times that of those alone."""
+
+  def weighted(params, batch, keys, **keywords):
+    first = jnp.where(batch.valid[:, 0], jax.nn.log_softmax(params["logits"])[batch.x[:, 0]], 0.0)
+    return bound(params, batch, keys, **keywords)._replace(objective=3.0 * first)
+
+  state, (metrics,) = run(batch_of(X, VALID), model=MODEL._replace(bound=weighted))
+  first = VALID & (np.arange(LENGTH) == 0)
+  step = (after(LOGITS, X, first) - LOGITS) * 3 * first.sum() / VALID.sum()
+  np.testing.assert_allclose(state.params["logits"], LOGITS + step, rtol=1e-5)
+  np.testing.assert_allclose(metrics["nats"], np.log(softmax(LOGITS))[X[VALID]].sum(), rtol=1e-5)
 
 
 def test_padding_holds_anything_and_examples_come_in_any_order():
