@@ -54,8 +54,8 @@ class Bound(NamedTuple):
   nats: Float[Array, "batch"]
   terms: dict[str, Float[Array, "batch"]]  # named, and they add up to `nats`
   statistics: PyTree = ()  # per example, e.g. (t, L_t) for a loss-aware time sampler; never reduced in the model
-  # what training raises in place of `nats` where the two differ (weighted terms, auxiliary predictions), in nats, summed
-  # as they are; no bound, and never reported as one
+  # what training raises in place of `nats` where the two differ (weighted terms, auxiliary predictions); no bound, and
+  # never reported as one
   objective: Float[Array, "batch"] | None = None
 
 
