@@ -80,6 +80,8 @@ def event_of(config):
   data = config["data"]
   if data["kind"] in MAP_CLASSES:
     return EventSpec(tuple(data["shape"] or (32, 64)), MAP_CLASSES[data["kind"]])
+  if data["kind"] == "ring":
+    return EventSpec((2,), 91)
   return EventSpec((data["length"] or 128,), CLASSES[data["kind"]])
 
 
