@@ -23,7 +23,7 @@ from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.compiling import OPTIMIZED
-from tests.contracts import exact, flows
+from tests.contracts import discrete, exact, flows
 from tests.parameters import filled
 
 K, D, T = 3, 2, 4
@@ -118,6 +118,14 @@ def _autoregressive(name: str) -> Family:
   return Family(name, model, events, params, state, probs, probs)
 
 
+def _discrete(name: str, kind: str, event: EventSpec = EVENT, trunk: str = "transformer", **options) -> Family:
+  model = MODELS[kind].make(event=event, conditioner=_CONDITIONERS[trunk], **options)
+  params, state = initial(model, scale=2.0)
+  density = model.bound.args[0](params).density
+  probs = discrete.probabilities(density, event.num_classes, event.shape)
+  return Family(name, model, events_of(event), params, state, probs, probs)
+
+
 _LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 1}
 _CONDITIONERS = {
   "lstm": TRUNKS["lstm"](**_LSTM),
@@ -168,11 +176,12 @@ def uneven(events: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def gradient_of(model: Model) -> Callable:
-  """Returns (params, batch, seed, state) -> the gradient of minus the mean bound in training, in a row; the bounds."""
+  """Returns (params, batch, seed, state) -> the gradient of minus what training raises, in a row; the bounds."""
 
   def loss(params, batch, seed, state):
-    nats = model.bound(params, batch, example_keys(jax.random.key(seed), batch.index), state=state, train=True).nats
-    return -nats.mean(), nats
+    bound = model.bound(params, batch, example_keys(jax.random.key(seed), batch.index), state=state, train=True)
+    raised = bound.nats if bound.objective is None else bound.objective
+    return -raised.mean(), bound.nats
 
   def gradient(*args):
     slopes, nats = jax.grad(loss, has_aux=True)(*args)
@@ -228,6 +237,13 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
   "autoregressive": _autoregressive,
+  "discrete_autoregressive": partial(_discrete, kind="discrete_flow", num_layers=2),
+  "discrete_bipartite": partial(_discrete, kind="discrete_flow", coupling="bipartite", num_layers=2),
+  "discrete_shifts": partial(_discrete, kind="discrete_flow", trunk="lstm", scale=False),
+  "denoising_positions": partial(_discrete, kind="denoising_flow", num_layers=2),
+  "denoising_map": partial(
+    _discrete, kind="denoising_flow", event=MAP, trunk="densenet", num_layers=2, num_levels=1, num_sorted=1
+  ),
   "argmax_softplus_bits": partial(_flow, base=2, encoder=encoder("lstm")),
   "argmax_softplus_transformer": partial(
     _flow, base=2, encoder=encoder("transformer"), density=density("coupling", "transformer", actnorm=True)
@@ -276,6 +292,9 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
+  "discrete_bipartite",
+  "discrete_shifts",
+  "denoising_map",
   "argmax_softplus_map",
   "uniform_unet",
   "uniform_linear_attention_unet",

@@ -78,6 +78,12 @@ MEMBERS: dict[str, Callable[[], Model]] = {
   ),
   "argmax flow, gumbel": lambda: argmax_flow(trunk("none"), coupling(trunk("lstm"), num_mixtures=0), inverse="gumbel"),
   "dequantized flow": lambda: MODELS["dequantized_flow"].make(event=TEXT, density=coupling(trunk("lstm"))),
+  "discrete flow": lambda: MODELS["discrete_flow"].make(
+    event=TEXT, conditioner=trunk("transformer"), num_layers=2, base_network=trunk("lstm")
+  ),
+  "denoising flow": lambda: MODELS["denoising_flow"].make(
+    event=MAP, conditioner=trunk("densenet"), num_layers=2, num_levels=2
+  ),
   "argmax flow, multi-scale": lambda: argmax_flow(
     trunk("densenet"), DENSITIES["multi_scale"](num_levels=2, num_layers=1, conditioner=trunk("densenet")), MAP
   ),
