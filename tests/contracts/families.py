@@ -58,6 +58,10 @@ def unet():
   return TRUNKS["unet"](**sizes)
 
 
+def pixel_cnn():
+  return TRUNKS["pixel_cnn"](width=8, num_layers=2)
+
+
 def linear_attention_unet():
   return TRUNKS["linear_attention_unet"](width=8, multipliers=(4, 4), dropout=0.0)
 
@@ -108,13 +112,13 @@ def _diffusion(
   return made(exactly(kept.table(2000).keep, lambda s, t: predict(s, (t - 0.5) / 2000)), stepped)
 
 
-def _autoregressive(name: str) -> Family:
-  model = MODELS["autoregressive"].make(event=EVENT, network=transformer())
-  params, state = initial(model)
-  apply, events = jax.jit(model.sample.args[0]), events_of(EVENT)
+def _autoregressive(name: str, event: EventSpec = EVENT, network: Callable = transformer, **noise) -> Family:
+  model = MODELS["autoregressive"].make(event=event, network=network())
+  params, state = initial(model, **noise)
+  apply, events = jax.jit(model.sample.args[0]), events_of(event)
   logits = np.asarray(apply(params, events, NO_CONDITIONS), np.float64)
   log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-  probs = np.exp(np.take_along_axis(log_p, events[..., None], -1).sum((1, 2)))
+  probs = np.exp(np.take_along_axis(log_p, events[..., None], -1).reshape(len(events), -1).sum(-1))
   return Family(name, model, events, params, state, probs, probs)
 
 
@@ -237,6 +241,8 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
   "autoregressive": _autoregressive,
+  "autoregressive_raster": partial(_autoregressive, event=EventSpec((2, 2), K)),
+  "autoregressive_pixel_cnn": partial(_autoregressive, event=EventSpec((2, 2), K), network=pixel_cnn, scale=2.0),
   "discrete_autoregressive": partial(_discrete, kind="discrete_flow", num_layers=2),
   "discrete_bipartite": partial(_discrete, kind="discrete_flow", coupling="bipartite", num_layers=2),
   "discrete_shifts": partial(_discrete, kind="discrete_flow", trunk="lstm", scale=False),
@@ -292,6 +298,8 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
+  "autoregressive_raster",
+  "autoregressive_pixel_cnn",
   "discrete_bipartite",
   "discrete_shifts",
   "denoising_map",

@@ -63,6 +63,7 @@ MEMBERS: dict[str, Callable[[], Model]] = {
   ),
   "lstm": lambda: diffusion(trunk("lstm")),
   "causal lstm": lambda: autoregressive(trunk("lstm")),
+  "pixel_cnn": lambda: autoregressive(trunk("pixel_cnn", width=16, num_layers=2, dropout=0.1), MAP),
   "per_position": lambda: diffusion(trunk("per_position")),
   "densenet": lambda: diffusion(trunk("densenet", dropout=0.1), MAP),
   "unet": lambda: diffusion(
