@@ -23,7 +23,7 @@ HALF, PER_UNIT = 45, 20  # categories on either side of the middle one; of one u
 NUM_CLASSES = 2 * HALF + 1
 
 
-def ring(splits: Sequence[float | int] = (1_000_000, 10_000, 10_000), seed: int = 0) -> DataSource:
+def ring(splits: Sequence[float | int] = (1_000_000, 10_000, 100_000), seed: int = 0) -> DataSource:
   """Returns points of the ring, [2] coordinates, category k standing for (k - 45) / 20, each made when it is read.
 
   Args:
