@@ -2,7 +2,7 @@
 
   python -m launch.train --config=ring/argmax --workdir=runs/ring_argmax
 
-Expected: TODO
+Expected: an ELBO near the entropy, 4.5589 bits per value; not run by this project.
 Cost: 5 minutes on two CPU cores.
 """
 

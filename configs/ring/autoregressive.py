@@ -2,7 +2,7 @@
 
   python -m launch.train --config=ring/autoregressive --workdir=runs/ring_autoregressive
 
-Expected: TODO.
+Expected: the entropy, 4.5589 bits per value, nearly; not run by this project.
 Cost: 2 minutes on two CPU cores.
 """
 

@@ -2,7 +2,7 @@
 
   python -m launch.train --config=ring/diffusion --workdir=runs/ring_diffusion
 
-Expected: TODO
+Expected: an ELBO above the entropy, 4.5589 bits per value; not run by this project.
 Cost: 5 minutes on two CPU cores.
 """
 

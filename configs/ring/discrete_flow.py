@@ -2,7 +2,7 @@
 
   python -m launch.train --config=ring/discrete_flow --workdir=runs/ring_discrete_flow
 
-Expected: TODO
+Expected: at best 4.8354 bits per value, more from most starts; not run by this project.
 Cost: 1 minutes on two CPU cores.
 """
 
