@@ -104,7 +104,6 @@ def kernel_gradient(
   x: Float[Array, "batch height width inputs"], slope: Float[Array, "batch height width outputs"], taps: int
 ) -> Float[Array, "taps taps inputs outputs"]:
   """Returns the sum over examples and positions of x, moved by each tap, times the slope of the output."""
-<<<<<<< HEAD
   pad = taps // 2
   return _gradient_within(jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))), slope)
 
@@ -113,15 +112,17 @@ def _gradient_within(padded: Array, slope: Array) -> Array:
   """Returns the kernel's gradient of `convolve_within`, [rows, columns, inputs, outputs]."""
   height, width = slope.shape[1:3]
   rows, columns = padded.shape[1] - height + 1, padded.shape[2] - width + 1
+  # The slope is transposed once, and no moved part of x: those are copied, and by rows that takes half the time.
+  transposed = slope.reshape(len(slope), height * width, -1).swapaxes(1, 2)
 
   def add(total: Array, example: tuple[Array, Array]) -> tuple[Array, None]:
-    one, slopes = example[0], example[1].reshape(height * width, -1)
-    moved = [one[i : i + height, j : j + width].reshape(len(slopes), -1) for i in range(rows) for j in range(columns)]
-    return total + jnp.stack([part.T @ slopes for part in moved]), None
+    one, slopes = example
+    moved = [one[i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
+    return total + jnp.stack([slopes @ part.reshape(height * width, -1) for part in moved]), None
 
-  start = jnp.zeros((rows * columns, padded.shape[3], slope.shape[3]))
-  total, _ = jax.lax.scan(add, start, (padded, slope))
-  return total.reshape(rows, columns, *total.shape[1:])
+  start = jnp.zeros((rows * columns, slope.shape[3], padded.shape[3]))
+  total, _ = jax.lax.scan(add, start, (padded, transposed))
+  return total.reshape(rows, columns, *total.shape[1:]).swapaxes(2, 3)
 
 
 @jax.custom_vjp
@@ -144,21 +145,6 @@ def _within_backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Ar
 
 
 _within.defvjp(_within_forward, _within_backward)
-=======
-  height, width, pad = x.shape[1], x.shape[2], taps // 2
-  padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-  # The slope is transposed once, and no moved part of x: those are copied, and by rows that takes half the time.
-  columns = slope.reshape(len(slope), height * width, -1).swapaxes(1, 2)
-
-  def add(total: Array, example: tuple[Array, Array]) -> tuple[Array, None]:
-    one, slopes = example
-    moved = [one[i : i + height, j : j + width] for i in range(taps) for j in range(taps)]
-    return total + jnp.stack([slopes @ part.reshape(height * width, -1) for part in moved]), None
-
-  start = jnp.zeros((taps * taps, slope.shape[3], x.shape[3]))
-  total, _ = jax.lax.scan(add, start, (padded, columns))
-  return total.reshape(taps, taps, *total.shape[1:]).swapaxes(2, 3)
->>>>>>> main
 
 
 def double(
