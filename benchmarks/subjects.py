@@ -37,6 +37,14 @@ SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {  # a configuration and what 
   "paper_maps_argmax": ("paper/cityscapes_argmax_softplus", {}),
   "small_maps": ("street_scenes/multinomial", {}),
   "small_maps_argmax": ("street_scenes/argmax_softplus", {}),
+  "paper_discrete_autoregressive": ("paper/text8_discrete_flow_autoregressive", {}),
+  "paper_discrete_bipartite": ("paper/text8_discrete_flow_bipartite", {}),
+  "small_discrete": ("text8_head/discrete_flow", {}),
+  "small_denoising": ("text8_head/denoising_flow", {}),
+  "paper_maps_pixelcnn": ("paper/cityscapes_pixelcnn", {}),
+  "small_maps_pixelcnn": ("street_scenes/pixel_cnn", {}),
+  "small_maps_raster": ("street_scenes/raster_transformer", {}),
+  "small_maps_denoising": ("street_scenes/denoising_flow", {}),
 }
 
 

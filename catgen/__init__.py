@@ -28,8 +28,10 @@ _HOMES = {
   # families, built from sizes
   "argmax_flow": "catgen.models.flow.argmax",
   "autoregressive": "catgen.models.autoregressive",
+  "denoising_flow": "catgen.models.discrete.denoising",
   "dequantized_flow": "catgen.models.flow.dequantized",
   "diffusion": "catgen.models.diffusion",
+  "discrete_flow": "catgen.models.discrete.modular",
   # the words that all share
   "Batch": "catgen.interfaces",
   "EventSpec": "catgen.interfaces",

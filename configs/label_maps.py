@@ -8,8 +8,10 @@ Ids: --config.data.ignore=255 leaves out void pixels (not for the flows), --conf
 are far apart, --config.data.mapping=table.csv says what ids or colors become; RGB maps need that, or data.colors.
 
 Expected: on CamVid by the rows, 0.385 (multinomial) to 0.936 (round_uniform) bits per pixel on the test split, ELBOs
-(measured, docs/RESULTS.md). The larger network without a name after the colon was not run by this project.
-Cost: by the rows 4 to 16 minutes on one CPU core for maps of 32 x 64; without a name about 10 on two.
+(measured, docs/RESULTS.md). The exact rows, pixel_cnn, raster_transformer and denoising_flow, and the larger network
+without a name after the colon were not run by this project.
+Cost: by the rows 4 to 16 minutes on one CPU core for maps of 32 x 64 (raster_transformer: hours); without a name about
+10 on two.
 """
 
 from typing import Any
@@ -19,6 +21,15 @@ from ml_collections import ConfigDict
 from catgen.interfaces import InputError
 
 _MUON = {"kind": "muon", "warmup_steps": 50}
+_CONDITIONER = {"kind": "densenet", "width": 48, "num_layers": 2, "growth": 24}
+_EXACT: dict[str, dict[str, Any]] = {
+  "pixel_cnn": {"kind": "autoregressive", "network": {"kind": "pixel_cnn", "width": 32, "num_layers": 8}},
+  "raster_transformer": {
+    "kind": "autoregressive",
+    "network": {"kind": "transformer", "width": 64, "num_layers": 3, "num_heads": 2},
+  },
+  "denoising_flow": {"kind": "denoising_flow", "num_levels": 4, "num_sorted": 4, "conditioner": _CONDITIONER},
+}
 
 
 def get_config(row: str = "") -> ConfigDict:
@@ -50,7 +61,8 @@ def _row(name: str) -> dict[str, Any]:
       "sampling": {**sampling, "num_steps": 250},
     }
   optimizer = {**_MUON, "learning_rate": 5e-3, "clip_norm": 1.0}
-  return {"model": _flow(name), "optimizer": optimizer, "training": training, "sampling": sampling}
+  model = _EXACT[name] if name in _EXACT else _flow(name)
+  return {"model": model, "optimizer": optimizer, "training": training, "sampling": sampling}
 
 
 def _flow(name: str) -> dict[str, Any]:
@@ -74,7 +86,6 @@ def _flow(name: str) -> dict[str, Any]:
   }
   if name not in rows:
     raise InputError(
-      f"--config=label_maps:{name} does not exist; choose one of multinomial, absorbing, {', '.join(rows)}"
+      f"--config=label_maps:{name} does not exist; choose one of multinomial, absorbing, {', '.join([*_EXACT, *rows])}"
     )
-  conditioner = {"kind": "densenet", "width": 48, "num_layers": 2, "growth": 24}
-  return {**rows[name], "density": {"kind": "pyramid", "conditioner": conditioner}}
+  return {**rows[name], "density": {"kind": "pyramid", "conditioner": _CONDITIONER}}

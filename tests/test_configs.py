@@ -80,6 +80,8 @@ def event_of(config):
   data = config["data"]
   if data["kind"] in MAP_CLASSES:
     return EventSpec(tuple(data["shape"] or (32, 64)), MAP_CLASSES[data["kind"]])
+  if data["kind"] == "ring":
+    return EventSpec((2,), 91)
   return EventSpec((data["length"] or 128,), CLASSES[data["kind"]])
 
 
@@ -98,9 +100,15 @@ def marked(name):
     "paper/cityscapes_",  # the diffusion model as quickstart_maps
     "paper/enwik8",
     "paper/text8_argmax_base",
+    "paper/text8_discrete_flow",
+    "ring/argmax",
+    "ring/autoregressive",
+    "ring/diffusion",
     "street_scenes/",  # of its flows tests/models/test_map_sections.py traces parameters, tests/flows all else in small
     "text8_head/argmax_autoregressive",
+    "text8_head/denoising_flow",  # as on the ring
     "text8_head/diffusion",  # as quickstart
+    "text8_head/discrete_flow",
     "text8_head/uniform",
     "text8_head/variational",
   )
@@ -126,9 +134,12 @@ def traced(name):
     params, state = model.init(batch, key)
     keys = example_keys(key, batch.index)
     strata = example_strata(key, batch.index, batch.x.shape[0])
-    gradient = jax.grad(lambda p: model.bound(p, batch, keys, state=state, train=True, strata=strata).nats.sum())(
-      params
-    )
+
+    def raised(params):
+      bound = model.bound(params, batch, keys, state=state, train=True, strata=strata)
+      return (bound.nats if bound.objective is None else bound.objective).sum()
+
+    gradient = jax.grad(raised)(params)
     return optimizer.update(gradient, optimizer.init(params), params)[0]
 
   key = jax.eval_shape(lambda: jax.random.key(0))

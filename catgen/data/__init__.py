@@ -7,6 +7,8 @@ from catgen.data.sets.array_file import array_file
 from catgen.data.sets.cityscapes.source import cityscapes
 from catgen.data.sets.fasta import fasta
 from catgen.data.sets.label_maps import label_maps
+from catgen.data.sets.ring import ring
+from catgen.data.sets.sets import sets
 from catgen.data.sets.squares import squares
 from catgen.data.sets.stdlib_docs import stdlib_docs
 from catgen.data.sets.street_scenes.source import street_scenes
@@ -26,6 +28,8 @@ SOURCES: Registry = {
   "enwik8": Kind(enwik8, known=known.enwik8),
   "fasta": Kind(fasta),
   "label_maps": Kind(label_maps, known=known.label_maps),
+  "ring": Kind(ring),
+  "sets": Kind(sets),
   "squares": Kind(squares),
   "stdlib_docs": Kind(stdlib_docs),
   "street_scenes": Kind(street_scenes),

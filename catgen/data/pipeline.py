@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int, Int64, UInt64
 
 from catgen.interfaces import Batch, InputError, Split
 
-CROPS, ORDER, STREETS, SQUARES = range(4)  # purposes of random numbers, so that they are independent
+CROPS, ORDER, STREETS, SQUARES, RING, SETS = range(6)  # purposes of random numbers, so that they are independent
 NUM_ROUNDS = 8
 Element = TypeVar("Element")
 

@@ -3,18 +3,21 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float64, Int, UInt8
+from jaxtyping import Float64, Int, Integer, UInt8
 
 from catgen.batches import batch_of
 from catgen.data.codecs import integer_codec
+from catgen.data.label_ids import PLAIN, LabelIds
 from catgen.data.pipeline import seed_sequence
 from catgen.data.splits import NAMES, blocks, fingerprint, record_split
-from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Legend, Split
+from catgen.interfaces import Batch, Codec, DataSource, EventSpec, InputError, Legend, Split
 
 STRIDE = 2**40  # between the first numbers of two splits, which so have no example in common
-HASHED = 2**19  # positions of every split that the fingerprint covers: 256 maps of 32 x 64
+HASHED = 2**19  # pixels of every split that the fingerprint covers: 256 maps of 32 x 64
+HASHED_ROWS = 1024  # of every split
 
 Render = Callable[[Int[np.ndarray, "n"]], UInt8[np.ndarray, "n height width"]]
+Compute = Callable[[Int[np.ndarray, "n"]], Integer[np.ndarray, "n *event"]]
 
 
 def map_source(
@@ -31,21 +34,58 @@ def map_source(
 
   The fingerprint covers the sizes of the splits and about the first half million pixels of each.
   """
+  event = EventSpec(tuple(shape), len(legend.names))
+  codec = integer_codec(event.num_classes, event.shape, legend)
+  hashed = -(-HASHED // (shape[0] * shape[1]))
+  return _source(render, event, splits, codec, position="pixel", unit="maps", hashed=hashed, description=description)
+
+
+def value_source(
+  compute: Compute, event: EventSpec, *, splits: Sequence[float | int], labels: LabelIds = PLAIN, description: str
+) -> DataSource:
+  """Returns the source of the rows of values that `compute` makes from their numbers.
+
+  Args:
+    compute: numbers -> categories, numbered as the maps of `map_source` are.
+    event: of a row.
+    splits: how many rows train, validation and test have.
+    labels: which value each category is.
+    description: of the origin.
+
+  The fingerprint covers the sizes of the splits and the first thousand rows of each.
+  """
+  codec = integer_codec(event.num_classes, event.shape, labels=labels)
+  return _source(
+    compute, event, splits, codec, position="value", unit="rows", hashed=HASHED_ROWS, description=description
+  )
+
+
+def _source(
+  compute: Compute,
+  event: EventSpec,
+  splits: Sequence[float | int],
+  codec: Codec,
+  *,
+  position: str,
+  unit: str,
+  hashed: int,
+  description: str,
+) -> DataSource:
+  """Returns the source of what is computed; `hashed`: how many examples of a split the fingerprint covers."""
   if len(splits) != 3 or any(part != int(part) or part < 0 for part in splits) or not sum(splits):
-    raise InputError(f"splits {tuple(splits)} must be three whole counts of maps, for train, validation and test")
+    raise InputError(f"splits {tuple(splits)} must be three whole counts of {unit}, for train, validation and test")
   counts = {name: int(count) for name, count in zip(NAMES, splits, strict=True) if count}
-  num_classes, shape = len(legend.names), tuple(shape)
-  hashed = {}
+  parts = {}
   for name, count in counts.items():
-    numbers = np.arange(min(count, -(-HASHED // (shape[0] * shape[1])))) + _start(name)
-    hashed[f"{name} {count}"] = (render(block) for block in blocks(numbers, 32))
+    numbers = np.arange(min(count, hashed)) + _start(name)
+    parts[f"{name} {count}"] = (compute(block) for block in blocks(numbers, 32))
   return DataSource(
-    event=EventSpec(shape, num_classes),
-    splits={name: _split(render, name, count) for name, count in counts.items()},
-    codec=integer_codec(num_classes, shape, legend),
-    position="pixel",
+    event=event,
+    splits={name: _split(compute, name, count) for name, count in counts.items()},
+    codec=codec,
+    position=position,
     bytes_per_position=None,
-    fingerprint=fingerprint(hashed, num_classes),
+    fingerprint=fingerprint(parts, event.num_classes),
     description=description,
   )
 
@@ -59,9 +99,9 @@ def uniforms(purpose: int, seed: int, numbers: Int[np.ndarray, "n"], count: int)
   return (np.stack(words) >> np.uint64(11)) * 2.0**-53
 
 
-def _split(render: Render, name: str, count: int) -> Split:
+def _split(compute: Compute, name: str, count: int) -> Split:
   def read(numbers: Int[np.ndarray, "n"]) -> Batch:
-    return batch_of(render(numbers + _start(name)).astype(np.int32), index=numbers)
+    return batch_of(compute(numbers + _start(name)).astype(np.int32), index=numbers)
 
   return record_split(count, read, whole=True)
 

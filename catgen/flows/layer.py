@@ -1,4 +1,4 @@
-"""What a flow layer is: two methods, and three fields that are None unless the layer sets them.
+"""What a flow layer is: two methods, and fields that are None unless the layer sets them.
 
 Values have the axes of an event, [batch, *axes, channels]: z lies towards the base, v towards the data. `forward` is
 the direction that generates, from z to v; `inverse` the one that likelihoods take. Both say log |det| of the direction
@@ -32,6 +32,9 @@ class Layer(nnx.Module):
 
   moving: Moving | None = None  # None = every position stays
   initialize: Callable[..., None] | None = None  # (v, conditions): sets what depends on data
+  # (v, conditions) -> z and, in nats of every position of v, what trains the layer where the likelihood's gradient does
+  # not reach it
+  explain: Callable[..., tuple[Latents, LogDet]] | None = None
 
   def forward(self, z: Latents, conditions: Conditions) -> tuple[Values, LogDet]:
     """Returns v and log |det dv/dz| of every position."""

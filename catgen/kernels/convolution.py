@@ -22,11 +22,25 @@ def convolve(
   example and tap, up to three times faster than XLA's. A kernel's gradient is summed over examples in the kernel's
   dtype, see `catgen.kernels.product`. Neither has a forward-mode derivative (`jax.jvp`).
   """
-  pairs = kernel.shape[2] * kernel.shape[3]
-  large = x.shape[1] * x.shape[2] >= _MIN_POSITIONS and pairs >= _MIN_PAIRS
-  if stride == 1 and large and len(kernel) > 1 and x.dtype == kernel.dtype == jnp.float32:
+  if stride == 1 and len(kernel) > 1 and _slow(x, kernel):
     return spread(_same(x, kernel))
   return spread(_convolved(stride, len(kernel) // 2, x, kernel))
+
+
+def convolve_within(
+  padded: Float[Array, "batch padded_height padded_width inputs"],
+  kernel: Float[Array, "rows columns inputs outputs"],
+) -> Float[Array, "batch height width outputs"]:
+  """Returns the convolution of all windows that lie within `padded`, in its dtype; gradients are as of `convolve`."""
+  if kernel.shape[0] * kernel.shape[1] > 1 and _slow(padded, kernel):
+    return spread(_within(padded, kernel))
+  return spread(_convolved(1, 0, padded, kernel))
+
+
+def _slow(x: Array, kernel: Array) -> bool:
+  """Returns whether a convolution is one whose kernel gradient XLA computes slowly on CPUs."""
+  large = x.shape[1] * x.shape[2] >= _MIN_POSITIONS and kernel.shape[2] * kernel.shape[3] >= _MIN_PAIRS
+  return large and x.dtype == kernel.dtype == jnp.float32
 
 
 def _convolved(stride: int, pad: int, x: Array, kernel: Array) -> Array:
@@ -90,19 +104,47 @@ def kernel_gradient(
   x: Float[Array, "batch height width inputs"], slope: Float[Array, "batch height width outputs"], taps: int
 ) -> Float[Array, "taps taps inputs outputs"]:
   """Returns the sum over examples and positions of x, moved by each tap, times the slope of the output."""
-  height, width, pad = x.shape[1], x.shape[2], taps // 2
-  padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+  pad = taps // 2
+  return _gradient_within(jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))), slope)
+
+
+def _gradient_within(padded: Array, slope: Array) -> Array:
+  """Returns the kernel's gradient of `convolve_within`, [rows, columns, inputs, outputs]."""
+  height, width = slope.shape[1:3]
+  rows, columns = padded.shape[1] - height + 1, padded.shape[2] - width + 1
   # The slope is transposed once, and no moved part of x: those are copied, and by rows that takes half the time.
-  columns = slope.reshape(len(slope), height * width, -1).swapaxes(1, 2)
+  transposed = slope.reshape(len(slope), height * width, -1).swapaxes(1, 2)
 
   def add(total: Array, example: tuple[Array, Array]) -> tuple[Array, None]:
     one, slopes = example
-    moved = [one[i : i + height, j : j + width] for i in range(taps) for j in range(taps)]
+    moved = [one[i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
     return total + jnp.stack([slopes @ part.reshape(height * width, -1) for part in moved]), None
 
-  start = jnp.zeros((taps * taps, slope.shape[3], x.shape[3]))
-  total, _ = jax.lax.scan(add, start, (padded, columns))
-  return total.reshape(taps, taps, *total.shape[1:]).swapaxes(2, 3)
+  start = jnp.zeros((rows * columns, slope.shape[3], padded.shape[3]))
+  total, _ = jax.lax.scan(add, start, (padded, transposed))
+  return total.reshape(rows, columns, *total.shape[1:]).swapaxes(2, 3)
+
+
+@jax.custom_vjp
+def _within(padded: Array, kernel: Array) -> Array:
+  return _plainly(1, 0, padded, kernel)
+
+
+def _within_forward(padded: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+  return _within(padded, kernel), (padded, kernel)
+
+
+def _within_backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+  padded, kernel = kept
+
+  def by_library(padded: Array, slope: Array) -> Array:
+    return jax.vjp(lambda kernel: _plainly(1, 0, padded, kernel), kernel)[1](slope)[0]
+
+  d_kernel = jax.lax.platform_dependent(padded, slope, cpu=_gradient_within, default=by_library)
+  return jax.vjp(lambda padded: _plainly(1, 0, padded, kernel), padded)[1](slope)[0], d_kernel
+
+
+_within.defvjp(_within_forward, _within_backward)
 
 
 def double(

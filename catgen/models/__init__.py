@@ -4,6 +4,8 @@ from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.kinds import Kind, Registry
 from catgen.models.autoregressive import autoregressive
 from catgen.models.diffusion import diffusion
+from catgen.models.discrete.denoising import denoising_flow
+from catgen.models.discrete.modular import discrete_flow
 from catgen.models.flow.argmax import argmax_flow
 from catgen.models.flow.dequantized import dequantized_flow
 from catgen.networks import TRUNKS
@@ -17,4 +19,8 @@ MODELS: Registry = {
   "argmax_flow": Kind(argmax_flow, parts=_FLOW),
   "dequantized_flow": Kind(dequantized_flow, parts=_FLOW),
   "autoregressive": Kind(autoregressive, parts={"network": TRUNKS}),
+  "discrete_flow": Kind(discrete_flow, parts={"conditioner": TRUNKS, "base_network": TRUNKS}, small={"num_layers": 2}),
+  "denoising_flow": Kind(
+    denoising_flow, parts={"conditioner": TRUNKS}, small={"num_layers": 2, "num_sorted": 2, "num_levels": 1}
+  ),
 }

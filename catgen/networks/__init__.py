@@ -11,6 +11,7 @@ from catgen.networks.trunks.linear_attention_unet import LinearAttentionUNet
 from catgen.networks.trunks.local_linear_transformer import LocalLinearTransformer
 from catgen.networks.trunks.none import NoTrunk
 from catgen.networks.trunks.per_position import PerPosition
+from catgen.networks.trunks.pixel_cnn import PixelCNN
 from catgen.networks.trunks.recurrent import LSTM
 from catgen.networks.trunks.transformer import Transformer
 from catgen.networks.trunks.unet import UNet
@@ -24,6 +25,7 @@ TRUNKS: Registry = {
   "per_position": Kind(PerPosition, small={"width": 32, "output_width": 32}),
   "none": Kind(NoTrunk),
   "densenet": Kind(DenseNet, small={**_MAP, "width": 32, "num_layers": 1, "growth": 8}),
+  "pixel_cnn": Kind(PixelCNN, small={**_MAP, "width": 32, "num_layers": 2}),
   "unet": Kind(
     UNet,
     small={**_MAP, **_ONE_LAYER, "widths": (16, 16), "num_blocks": 1, "patch_size": 1, "time_width": 16},

@@ -146,6 +146,9 @@ def check(recipe: Recipe, role: str, ends: Ends) -> None:
     raise InputError(f"{name} needs maps, not events of shape {ends.event_shape}; for them choose one of {kinds}")
   if abilities.blind and role != "an encoder":
     raise InputError(f"{name} reads nothing and cannot be {role}; choose one of {able(lambda each: not each.blind)}")
+  if abilities.only_causal and not ends.causal:
+    kinds = able(lambda each: not each.only_causal and not each.blind)
+    raise InputError(f"{name} sees only what came before and cannot be {role}; choose one of {kinds}")
   if ends.causal and not abilities.causal:
     kinds = able(lambda each: each.causal)
     raise InputError(f"{name} sees positions on all sides and cannot be {role}; choose one of {kinds}")

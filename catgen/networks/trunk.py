@@ -43,6 +43,7 @@ class Abilities(NamedTuple):
   time: bool = False  # be told a time; for others a role adds features of the time to what they read
   num_axes: int | None = None  # of the events that it takes; None = any
   blind: bool = False  # it reads nothing
+  only_causal: bool = False  # it sees nothing but what came before, in whatever role
 
 
 class Trunk(Protocol):

@@ -23,7 +23,7 @@ from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.compiling import OPTIMIZED
-from tests.contracts import exact, flows
+from tests.contracts import discrete, exact, flows
 from tests.parameters import filled
 
 K, D, T = 3, 2, 4
@@ -56,6 +56,10 @@ def transformer(**options):
 def unet():
   sizes = {"widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8}
   return TRUNKS["unet"](**sizes)
+
+
+def pixel_cnn():
+  return TRUNKS["pixel_cnn"](width=8, num_layers=2)
 
 
 def linear_attention_unet():
@@ -108,14 +112,22 @@ def _diffusion(
   return made(exactly(kept.table(2000).keep, lambda s, t: predict(s, (t - 0.5) / 2000)), stepped)
 
 
-def _autoregressive(name: str) -> Family:
-  model = MODELS["autoregressive"].make(event=EVENT, network=transformer())
-  params, state = initial(model)
-  apply, events = jax.jit(model.sample.args[0]), events_of(EVENT)
+def _autoregressive(name: str, event: EventSpec = EVENT, network: Callable = transformer, **noise) -> Family:
+  model = MODELS["autoregressive"].make(event=event, network=network())
+  params, state = initial(model, **noise)
+  apply, events = jax.jit(model.sample.args[0]), events_of(event)
   logits = np.asarray(apply(params, events, NO_CONDITIONS), np.float64)
   log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-  probs = np.exp(np.take_along_axis(log_p, events[..., None], -1).sum((1, 2)))
+  probs = np.exp(np.take_along_axis(log_p, events[..., None], -1).reshape(len(events), -1).sum(-1))
   return Family(name, model, events, params, state, probs, probs)
+
+
+def _discrete(name: str, kind: str, event: EventSpec = EVENT, trunk: str = "transformer", **options) -> Family:
+  model = MODELS[kind].make(event=event, conditioner=_CONDITIONERS[trunk], **options)
+  params, state = initial(model, scale=2.0)
+  density = model.bound.args[0](params).density
+  probs = discrete.probabilities(density, event.num_classes, event.shape)
+  return Family(name, model, events_of(event), params, state, probs, probs)
 
 
 _LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 1}
@@ -168,11 +180,12 @@ def uneven(events: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def gradient_of(model: Model) -> Callable:
-  """Returns (params, batch, seed, state) -> the gradient of minus the mean bound in training, in a row; the bounds."""
+  """Returns (params, batch, seed, state) -> the gradient of minus what training raises, in a row; the bounds."""
 
   def loss(params, batch, seed, state):
-    nats = model.bound(params, batch, example_keys(jax.random.key(seed), batch.index), state=state, train=True).nats
-    return -nats.mean(), nats
+    bound = model.bound(params, batch, example_keys(jax.random.key(seed), batch.index), state=state, train=True)
+    raised = bound.nats if bound.objective is None else bound.objective
+    return -raised.mean(), bound.nats
 
   def gradient(*args):
     slopes, nats = jax.grad(loss, has_aux=True)(*args)
@@ -228,6 +241,15 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
   "autoregressive": _autoregressive,
+  "autoregressive_raster": partial(_autoregressive, event=EventSpec((2, 2), K)),
+  "autoregressive_pixel_cnn": partial(_autoregressive, event=EventSpec((2, 2), K), network=pixel_cnn, scale=2.0),
+  "discrete_autoregressive": partial(_discrete, kind="discrete_flow", num_layers=2),
+  "discrete_bipartite": partial(_discrete, kind="discrete_flow", coupling="bipartite", num_layers=2),
+  "discrete_shifts": partial(_discrete, kind="discrete_flow", trunk="lstm", scale=False),
+  "denoising_positions": partial(_discrete, kind="denoising_flow", num_layers=2),
+  "denoising_map": partial(
+    _discrete, kind="denoising_flow", event=MAP, trunk="densenet", num_layers=2, num_levels=1, num_sorted=1
+  ),
   "argmax_softplus_bits": partial(_flow, base=2, encoder=encoder("lstm")),
   "argmax_softplus_transformer": partial(
     _flow, base=2, encoder=encoder("transformer"), density=density("coupling", "transformer", actnorm=True)
@@ -276,6 +298,11 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
+  "autoregressive_raster",
+  "autoregressive_pixel_cnn",
+  "discrete_bipartite",
+  "discrete_shifts",
+  "denoising_map",
   "argmax_softplus_map",
   "uniform_unet",
   "uniform_linear_attention_unet",

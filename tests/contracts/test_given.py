@@ -20,7 +20,7 @@ from catgen.networks.conditions import Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.trees import leaves
 from tests.compiling import OPTIMIZED
-from tests.contracts import exact, flows
+from tests.contracts import discrete, exact, flows
 from tests.contracts.families import (
   as_tree,
   density,
@@ -88,6 +88,14 @@ def autoregressive() -> Member:
   return Member(model, events, params, state, np.stack(probs))
 
 
+def discrete_flow(kind: str) -> Member:
+  model = MODELS[kind].make(event=PAIR, conditioner=transformer(), num_layers=2)
+  params, state = initial(model, scale=2.0, scales={"given": 6.0})
+  density = model.bound.args[0](params).density
+  probs = [discrete.probabilities(density, K, PAIR.shape, label) for label in LABELS]
+  return Member(model, events_of(PAIR), params, state, np.stack(probs))
+
+
 def unlike(events: np.ndarray) -> Batch:
   """Returns data of another distribution for each label."""
   parts = [uneven(events), uneven(events[::-1]), events.repeat(3, axis=0)]
@@ -116,12 +124,15 @@ MEMBERS: dict[str, Callable[[], Member]] = {
   "uniform": functools.partial(diffusion, "uniform", "paper_cosine"),
   "absorbing": functools.partial(diffusion, "absorbing", "linear"),
   "autoregressive": autoregressive,
+  "discrete": functools.partial(discrete_flow, "discrete_flow"),
+  "denoising": functools.partial(discrete_flow, "denoising_flow"),
   "argmax": functools.partial(flow, "argmax_flow", base=2, encoder=encoder()),
   "dequantized": functools.partial(flow, "dequantized_flow", encoder=None),
 }
 
 
-SLOW = {"uniform", "dequantized"}  # they are told of labels as "absorbing" and "argmax" are
+# They are told of labels as "absorbing", "autoregressive" and "argmax" are.
+SLOW = {"uniform", "dequantized", "discrete", "denoising"}
 
 
 @functools.cache
@@ -178,7 +189,8 @@ def drawn(name: str) -> tuple[np.ndarray, ...]:
 
 
 def test_every_family_is_here():
-  assert set(MODELS) == {"diffusion", "autoregressive", "argmax_flow", "dequantized_flow"}
+  flows = {"argmax_flow", "dequantized_flow", "discrete_flow", "denoising_flow"}
+  assert set(MODELS) == {"diffusion", "autoregressive", *flows}
 
 
 def test_each_label_has_its_own_distribution(member):

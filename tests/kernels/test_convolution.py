@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from catgen.kernels.convolution import convolve_plainly, convolve_sequence, double, double_plainly, kernel_gradient
+from catgen.kernels.convolution import (
+  convolve_plainly,
+  convolve_sequence,
+  convolve_within,
+  double,
+  double_plainly,
+  kernel_gradient,
+)
 from catgen.networks.parts.convolution import Convolution, Doubling
 from tests.parameters import filled
 
@@ -53,6 +60,22 @@ def test_a_convolution_has_the_gradients_of_the_plain_one(shape, stride):
   found, expected = map(jax.tree.leaves, slopes(state, x, weight))
   assert len(found) == 3
   for one, other in zip(found, expected, strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * float(np.abs(other).max()))
+
+
+@pytest.mark.parametrize("shape", [(17, 33), (4, 5)])  # with gradients of its own, and with XLA's
+def test_a_convolution_of_windows_within_has_the_gradients_of_the_plain_one(shape):
+  x, kernel = normal(2, *shape, 32), normal(2, 3, 32, 64)
+  weight = normal(2, shape[0] - 1, shape[1] - 2, 64)
+
+  def plain(x, kernel):
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+  def slopes(form, x, kernel):
+    return jax.value_and_grad(lambda x, kernel: jnp.sum(weight * form(x, kernel)), argnums=(0, 1))(x, kernel)
+
+  found, expected = jax.jit(lambda *given: [slopes(form, *given) for form in (convolve_within, plain)])(x, kernel)
+  for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * float(np.abs(other).max()))
 
 

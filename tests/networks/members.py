@@ -35,13 +35,16 @@ SIZES: dict[str, dict[str, Any]] = {
   "unet": {"widths": (8, 12), "num_layers": 1, "num_heads": 2, "time_width": 8},
   "local_linear_transformer": {"width": 8, "num_layers": 1, "num_heads": 2, "window": 2},
   "linear_attention_unet": {"width": 8, "multipliers": (1, 2), "dropout": 0.0},
+  "pixel_cnn": {"width": 8, "num_layers": 3},
 }
 # Of the noise that is their parameters: small cells of an LSTM give little, unnormalized attention gives much.
 SCALES = {"lstm": {"": 3.0}, "linear_attention_unet": {"attention": 0.3}}
-MAPS = {"densenet", "unet", "linear_attention_unet"}
-BOTH_SIDES = {*MAPS, "local_linear_transformer"}  # these see positions on both sides
+ONLY_CAUSAL = {"pixel_cnn"}
+MAPS = {"densenet", "unet", "linear_attention_unet", *ONLY_CAUSAL}
+BOTH_SIDES = {*MAPS, "local_linear_transformer"} - ONLY_CAUSAL  # these see positions on both sides
 REFUSED = {
   **{(kind, role): "sees positions on all sides" for kind in BOTH_SIDES for role in ("causal", "causal_conditioner")},
+  **{(kind, role): "sees only what came before" for kind in ONLY_CAUSAL for role in ROLES if "causal" not in role},
   **{("none", role): "reads nothing" for role in ROLES if role != "encoder"},
 }
 
@@ -68,6 +71,11 @@ REPEATED = {
   *(Member(kind, "encoder") for kind in ("transformer", "lstm", "densenet")),
   *(Member(kind, "conditioner") for kind in ("unet", "local_linear_transformer")),
 }
+
+
+def plain_role(kind: str) -> str:
+  """Returns the role in which a trunk is tested where any would do."""
+  return "encoder" if kind == "none" else "causal" if kind in ONLY_CAUSAL else "denoiser"
 
 
 def build(

@@ -28,6 +28,7 @@ from tests.networks.members import (
   data,
   decode,
   other,
+  plain_role,
   run,
   shape_of_outputs,
   untrained,
@@ -44,6 +45,7 @@ DROPPING = [
   ("lstm", "causal", {"input_dropout": 0.5}),
   ("densenet", "encoder", {"dropout": 0.5}),
   ("unet", "denoiser", {"dropout": 0.5}),
+  ("pixel_cnn", "causal", {"dropout": 0.5}),
   ("linear_attention_unet", "denoiser", {"dropout": 0.5}),
 ]
 
@@ -106,7 +108,7 @@ def test_a_network_holds_parameters_and_starts_as_its_role_says(member):
 
 @pytest.mark.parametrize("kind", [kind for kind in SIZES if kind not in MAPS])
 def test_the_axes_of_an_event_are_kept(kind):
-  role = "encoder" if kind == "none" else "denoiser"
+  role = plain_role(kind)
   network = build(kind, role, event=(3, 2))
   assert shape_of_outputs(network, data(role, (3, 2))) == (BATCH, 3, 2, CLASSES)
 
@@ -187,7 +189,8 @@ def test_denoisers_depend_on_time_and_on_every_position(kind):
 
 
 CAUSAL_SIZES = [
-  *((member, {}, EVENT) for member in CAUSAL),
+  *((member, {}, member.event) for member in CAUSAL),
+  (Member("pixel_cnn", "causal"), {"size": 5, "num_layers": 1}, (3, 3)),
   (Member("transformer", "causal"), {"conv_width": 3}, EVENT),
   (Member("transformer", "causal"), {"conv_width": 2, "scan_layers": True, "num_layers": 2}, EVENT),
   (Member("transformer", "causal"), {}, (3, 2)),
@@ -238,10 +241,10 @@ def test_dropout_treats_an_example_alike_in_any_batch(kind, role, sizes):
 
 @pytest.mark.parametrize("kind", [kind for kind in SIZES if "dtype" in keys(TRUNKS[kind].make)])
 def test_bfloat16_is_close_to_float32(kind):
-  member = Member(kind, "denoiser")
-  arguments, given = data(event=member.event), np.broadcast_to(np.int32(GIVEN), (BATCH, len(GIVEN)))
+  member = Member(kind, plain_role(kind))
+  arguments, given = data(member.role, member.event), np.broadcast_to(np.int32(GIVEN), (BATCH, len(GIVEN)))
   exact, _ = run(member, build_member(member), *arguments, given=given)
-  coarse = call(build(kind, given=GIVEN, dtype="bfloat16"), arguments, given=given)
+  coarse = call(build(*member, given=GIVEN, dtype="bfloat16"), arguments, given=given)
   assert coarse.dtype == np.float32
   assert 0 < np.sqrt(np.mean(np.square(exact - coarse))) < 0.03 * np.std(exact)
 
@@ -261,6 +264,8 @@ def test_bfloat16_is_close_to_float32(kind):
     ("lstm", {"time_width": 8}, "time_width 8"),
     ("lstm", {"input_dropout": -0.1}, "input_dropout"),
     ("densenet", {"dropout": 1.5}, "dropout"),
+    ("pixel_cnn", {"size": 4}, "size 4"),
+    ("pixel_cnn", {"dropout": -0.5}, "dropout"),
     ("unet", {"event": (5, 8)}, "multiples of 2"),
     ("unet", {"patch_size": 2, "event": (6, 8)}, "multiples of 4"),
     ("unet", {"widths": (8, 18), "num_heads": 4}, "num_heads 4"),
@@ -271,7 +276,7 @@ def test_bfloat16_is_close_to_float32(kind):
 )
 def test_sizes_that_do_not_fit_are_named(kind, sizes, named):
   with pytest.raises(InputError, match=named):
-    build(kind, **sizes)
+    build(kind, plain_role(kind), **sizes)
 
 
 @pytest.mark.parametrize("kind", TRUNKS)
@@ -279,7 +284,7 @@ def test_sizes_that_do_not_fit_are_named(kind, sizes, named):
 def test_the_sizes_for_proofs_build_on_tiny_events(kind, event):
   if kind in MAPS and event != (2, 2):
     pytest.skip("of maps")
-  role = "encoder" if kind == "none" else "denoiser"
+  role = plain_role(kind)
   assert set(TRUNKS[kind].small) <= set(keys(TRUNKS[kind].make))
   with drawn_by_numpy():
     abstract = nnx.eval_shape(lambda: ROLES[role](TRUNKS[kind](**TRUNKS[kind].small), event, 3, 3, rngs=nnx.Rngs(0)))

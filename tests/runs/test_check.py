@@ -26,12 +26,15 @@ SECTIONS = {
   "argmax_flow": {"kind": "argmax_flow", "base": 2, **TEXT},
   "argmax_flow_coupling": {"kind": "argmax_flow", "base": 2, **TEXT, "density": {"kind": "coupling", **LSTM}},
   "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **TEXT},
+  "discrete_flow": {"kind": "discrete_flow", "num_layers": 8, **LSTM, "base_network": {"kind": "transformer"}},
+  "denoising_flow": {"kind": "denoising_flow", "num_layers": 8, **LSTM},
 }
 MAP_SECTIONS = {
   "unet": {"kind": "diffusion", "network": {"kind": "unet"}},
   "linear_attention_unet": {"kind": "diffusion", "network": {"kind": "linear_attention_unet"}},
   "argmax_flow": {"kind": "argmax_flow", **MAPS},
   "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **MAPS},
+  "denoising_flow": {"kind": "denoising_flow", "num_levels": 4, "num_sorted": 4, **DENSENET},
 }
 
 

@@ -63,6 +63,7 @@ MEMBERS: dict[str, Callable[[], Model]] = {
   ),
   "lstm": lambda: diffusion(trunk("lstm")),
   "causal lstm": lambda: autoregressive(trunk("lstm")),
+  "pixel_cnn": lambda: autoregressive(trunk("pixel_cnn", width=16, num_layers=2, dropout=0.1), MAP),
   "per_position": lambda: diffusion(trunk("per_position")),
   "densenet": lambda: diffusion(trunk("densenet", dropout=0.1), MAP),
   "unet": lambda: diffusion(
@@ -78,6 +79,12 @@ MEMBERS: dict[str, Callable[[], Model]] = {
   ),
   "argmax flow, gumbel": lambda: argmax_flow(trunk("none"), coupling(trunk("lstm"), num_mixtures=0), inverse="gumbel"),
   "dequantized flow": lambda: MODELS["dequantized_flow"].make(event=TEXT, density=coupling(trunk("lstm"))),
+  "discrete flow": lambda: MODELS["discrete_flow"].make(
+    event=TEXT, conditioner=trunk("transformer"), num_layers=2, base_network=trunk("lstm")
+  ),
+  "denoising flow": lambda: MODELS["denoising_flow"].make(
+    event=MAP, conditioner=trunk("densenet"), num_layers=2, num_levels=2
+  ),
   "argmax flow, multi-scale": lambda: argmax_flow(
     trunk("densenet"), DENSITIES["multi_scale"](num_levels=2, num_layers=1, conditioner=trunk("densenet")), MAP
   ),

@@ -39,6 +39,17 @@ class Chain(nnx.Module):
       log_det = log_det + sum_valid(change, met.valid)
     return v, log_det
 
+  def explain(self, v: Values, conditions: Conditions = NO_CONDITIONS) -> tuple[Latents, Float[Array, "batch"]]:
+    """Returns z and what trains layers by themselves, in nats, summed over valid positions; see `Layer.explain`."""
+    raised = jnp.zeros(len(v))
+    for layer, met in self._met(conditions):
+      if layer.explain is None:
+        v, _ = spread(layer.inverse(v, met))
+      else:
+        v, own = spread(layer.explain(v, met))
+        raised = raised + sum_valid(own, met.valid)
+    return v, raised
+
   def initialize(self, v: Values, conditions: Conditions = NO_CONDITIONS) -> None:
     """Initializes from data each layer that asks for it, in the order in which data meet them."""
     for layer, met in self._met(conditions):

@@ -1,4 +1,4 @@
-"""Layers that put values elsewhere and leave the volume as it is: the order of positions, and space to channels."""
+"""Layers that put values elsewhere and leave the volume as it is: of positions, of channels, space to channels."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -58,6 +58,21 @@ def squeeze(event_shape: tuple[int, ...], *, diagonal: bool = False) -> Rearrang
 def unsqueeze() -> Rearrangement:
   """Returns the layer that undoes a squeeze before it: z is [batch, H, W, channels], v on a map of H/2 x W/2."""
   return Rearrangement(Moving(_from_blocks, _every_of_block, _to_blocks))
+
+
+class Rotation(Layer):
+  """z is v with the first `count` channels of every position behind the others."""
+
+  def __init__(self, count: int) -> None:
+    self.count = count
+
+  def forward(self, z: Latents, conditions: Conditions) -> tuple[Values, LogDet]:
+    """See `Layer.forward`."""
+    return jnp.roll(z, self.count, axis=-1), jnp.zeros(z.shape[:-1])
+
+  def inverse(self, v: Values, conditions: Conditions) -> tuple[Latents, LogDet]:
+    """See `Layer.inverse`."""
+    return jnp.roll(v, -self.count, axis=-1), jnp.zeros(v.shape[:-1])
 
 
 def joins_positions(module: nnx.Module) -> bool:

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from catgen.interfaces import InputError
-from catgen.kernels.convolution import convolve, double
+from catgen.kernels.convolution import convolve, convolve_within, double
 
 
 class Convolution(nnx.Module):
@@ -39,6 +39,34 @@ class Convolution(nnx.Module):
   ) -> Float[Array, "batch new_height new_width outputs"]:
     """Returns features of every position, or with a stride of every so manieth, in `dtype`."""
     made = convolve(h.astype(self.dtype), self.kernel[...], stride=self.stride)
+    return (made.astype(jnp.float32) + self.bias[...][None, None, None]).astype(self.dtype)
+
+
+class WithinConvolution(nnx.Module):
+  """A convolution of all windows of (rows, columns) that lie within what it reads: no zeros are added at the borders.
+
+  Kernel, bias and `dtype`: see `Convolution`.
+  """
+
+  def __init__(
+    self,
+    num_inputs: int,
+    num_outputs: int,
+    shape: tuple[int, int],
+    *,
+    dtype: np.dtype | type = jnp.float32,
+    rngs: nnx.Rngs,
+  ) -> None:
+    self.dtype = jnp.dtype(dtype)
+    draw = _uniform(shape[0] * shape[1] * num_inputs, False)
+    self.kernel = nnx.Param(draw(rngs.params(), (*shape, num_inputs, num_outputs)))
+    self.bias = nnx.Param(draw(rngs.params(), (num_outputs,)))
+
+  def __call__(
+    self, h: Float[Array, "batch padded_height padded_width inputs"]
+  ) -> Float[Array, "batch height width outputs"]:
+    """Returns features of every window, in `dtype`."""
+    made = convolve_within(h.astype(self.dtype), self.kernel[...])
     return (made.astype(jnp.float32) + self.bias[...][None, None, None]).astype(self.dtype)
 
 

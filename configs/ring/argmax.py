@@ -1,0 +1,33 @@
+"""An argmax flow on the ring of eight Gaussians: bits, and an autoregressive density with normal noise.
+
+  python -m launch.train --config=ring/argmax --workdir=runs/ring_argmax
+
+Expected: an ELBO near the entropy, 4.5589 bits per value; not run by this project.
+Cost: 5 minutes on two CPU cores.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  return ConfigDict(
+    {
+      "data": {"kind": "ring"},
+      "model": {
+        "kind": "argmax_flow",
+        "base": 2,
+        "encoder": {"kind": "per_position", "width": 128, "output_width": 64},
+        "density": {
+          "kind": "autoregressive",
+          "num_mixtures": 8,
+          "num_features": 128,
+          "hidden_width": 96,
+          "channel_features": 16,
+          "conditioner": {"kind": "per_position", "width": 128},
+        },
+      },
+      "optimizer": {"kind": "adam", "learning_rate": 3e-3, "warmup_steps": 100, "clip_norm": 1.0},
+      "training": {"batch_size": 512, "num_steps": 8000, "ema_decay": 0.999},
+      "evaluation": {"batch_size": 512},
+    }
+  )

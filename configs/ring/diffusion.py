@@ -1,0 +1,21 @@
+"""Multinomial diffusion on the ring of eight Gaussians, with a transformer that sees both coordinates.
+
+  python -m launch.train --config=ring/diffusion --workdir=runs/ring_diffusion
+
+Expected: an ELBO above the entropy, 4.5589 bits per value; not run by this project.
+Cost: 5 minutes on two CPU cores.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  return ConfigDict(
+    {
+      "data": {"kind": "ring"},
+      "model": {"kind": "diffusion", "network": {"kind": "transformer", "num_layers": 2}, "num_steps": 100},
+      "optimizer": {"kind": "adam", "learning_rate": 3e-3, "warmup_steps": 100},
+      "training": {"batch_size": 512, "num_steps": 4000, "ema_decay": 0.99},
+      "evaluation": {"num_draws": 8, "batch_size": 512},
+    }
+  )
