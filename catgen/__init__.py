@@ -30,6 +30,7 @@ _HOMES = {
   "autoregressive": "catgen.models.autoregressive",
   "dequantized_flow": "catgen.models.flow.dequantized",
   "diffusion": "catgen.models.diffusion",
+  "latent_emission": "catgen.models.emission.model",
   # the words that all share
   "Batch": "catgen.interfaces",
   "EventSpec": "catgen.interfaces",

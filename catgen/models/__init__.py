@@ -4,6 +4,8 @@ from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.kinds import Kind, Registry
 from catgen.models.autoregressive import autoregressive
 from catgen.models.diffusion import diffusion
+from catgen.models.emission import ENCODINGS, WEIGHTINGS
+from catgen.models.emission.model import latent_emission
 from catgen.models.flow.argmax import argmax_flow
 from catgen.models.flow.dequantized import dequantized_flow
 from catgen.networks import TRUNKS
@@ -16,5 +18,8 @@ MODELS: Registry = {
   ),
   "argmax_flow": Kind(argmax_flow, parts=_FLOW),
   "dequantized_flow": Kind(dequantized_flow, parts=_FLOW),
+  "latent_emission": Kind(
+    latent_emission, parts={"encoding": ENCODINGS, "density": DENSITIES, "weighting": WEIGHTINGS}
+  ),
   "autoregressive": Kind(autoregressive, parts={"network": TRUNKS}),
 }

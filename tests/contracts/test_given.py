@@ -178,7 +178,7 @@ def drawn(name: str) -> tuple[np.ndarray, ...]:
 
 
 def test_every_family_is_here():
-  assert set(MODELS) == {"diffusion", "autoregressive", "argmax_flow", "dequantized_flow"}
+  assert set(MODELS) == {"diffusion", "autoregressive", "argmax_flow", "dequantized_flow", "latent_emission"}
 
 
 def test_each_label_has_its_own_distribution(member):
