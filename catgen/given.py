@@ -119,5 +119,6 @@ def fix_given(model: Model, given: Sequence[int]) -> Model:
       log_prob=of_draws(latent.log_prob),
       sample=of_draws(latent.sample),
       log_q=of_batch(latent.log_q),
+      log_likelihood=of_batch(latent.log_likelihood),
     ),
   )

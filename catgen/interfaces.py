@@ -227,7 +227,7 @@ class LatentLogProbFn(Protocol):
 
 
 class LatentSampleFn(Protocol):
-  """Returns draws of p(v | given), one per key, and the examples that they mean."""
+  """Returns draws of p(v | given), one per key, and the examples that they mean, or that are drawn given them."""
 
   def __call__(
     self,
@@ -248,13 +248,22 @@ class LogQFn(Protocol):
   ) -> Float[Array, "batch"]: ...
 
 
+class LogLikelihoodFn(Protocol):
+  """Returns log p(x | v) in nats: 0 or -inf where x is a function of v."""
+
+  def __call__(
+    self, params: PyTree, batch: Batch, v: Float[Array, "batch ..."], /, *, state: PyTree
+  ) -> Float[Array, "batch"]: ...
+
+
 class Latent(NamedTuple):
-  """The continuous latent v of a flow, of which x is a function."""
+  """The continuous latent v of a model: x is a function of it, or is drawn given it."""
 
   infer: InferFn
   log_prob: LatentLogProbFn
   sample: LatentSampleFn
   log_q: LogQFn
+  log_likelihood: LogLikelihoodFn
   has_unused_codes: bool  # True: some v mean no category (`Samples.valid`), and P(invalid) > 0
 
 

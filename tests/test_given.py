@@ -108,6 +108,7 @@ def teller():
       log_prob=lambda params, v, *, given=None, state: told(given),
       sample=lambda params, keys, *, given=None, state: (told(given), drawn(params, keys, given=given, state=state)),
       log_q=of_batch,
+      log_likelihood=of_batch,
       has_unused_codes=False,
     ),
   )
@@ -128,6 +129,7 @@ def test_a_model_with_fixed_labels_gives_them_everywhere():
     model.latent.log_prob({}, np.zeros((3, 2)), state={}),
     model.latent.sample({}, keys, state={})[0],
     model.latent.log_q({}, batch, np.zeros((3, 2)), state={}),
+    model.latent.log_likelihood({}, batch, np.zeros((3, 2)), state={}),
   ]
   for answer in answers:
     assert np.asarray(answer).tolist() == [21, 21, 21]

@@ -1,8 +1,12 @@
 """The logistic distribution of a location and the logarithm of a scale: its CDF is the sigmoid."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
+
+UNIT_LOG_SCALE = -math.log(1.81)  # of a deviation of one, nearly: that of scale 1 is pi / sqrt(3) = 1.8138
 
 
 def log_prob(

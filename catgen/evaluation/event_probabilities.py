@@ -62,16 +62,17 @@ def of_both_sides(
   latent_log_weights: Float[np.ndarray, "latents"],
   meant: Int[np.ndarray, "latents"],
 ) -> EventProbabilities:
-  """Returns p(x) of a flow from draws of q(v | x) and of p(v), by the balance heuristic (Veach and Guibas, 1995).
+  """Returns p(x) of a latent from draws of q(v | x) and of p(v, x), by the balance heuristic (Veach and Guibas, 1995).
 
-  With N draws of q(v | x) and M of p(v), p(x) is the expectation of the sum of p / (N q + M p) over all of them that
-  lie in the region of x. No summand exceeds 1 / M, so the sum has a variance and its error can be estimated where
-  weights p / q have none: those of the inverse "gumbel", whose left tail is lighter than that of any density. What
-  draws of p(v) alone can reach is counted there whatever log p(v) says, hence `sensitivity`.
+  With N draws of q(v | x) and M of p(v, x), p(x) is the expectation of the sum of p / (N q + M p), p = p(v, x), over
+  the former and those of the latter that have this x: of a flow, those in its region. No summand exceeds 1 / M, so the
+  sum has a variance and its error can be estimated where weights p / q have none: those of the inverse "gumbel", whose
+  left tail is lighter than that of any density. What draws of p(v, x) alone can reach is counted there whatever
+  log p(v) says, hence `sensitivity`.
 
   Args:
-    log_weights: log p(v) - log q(v | x) at draws of q(v | x).
-    latent_log_weights: the same at draws of p(v), with the x that v means; infinite where it means none.
+    log_weights: log p(v, x) - log q(v | x) at draws of q(v | x).
+    latent_log_weights: the same at draws of p(v, x); infinite where v means no x.
     meant: number of that event, -1 for none.
   """
   (num_draws, num_events), num_latents = log_weights.shape, len(meant)
@@ -99,7 +100,8 @@ def draw_latents(
     keys = example_keys(key, first + jnp.arange(_AT_ONCE))
     v, meant = latent.sample(params, keys, state=state)
     every = Batch(meant.x, jnp.ones_like(meant.valid), first + jnp.arange(_AT_ONCE))
-    log_weight = latent.log_prob(params, v, state=state) - latent.log_q(params, every, v, state=state)
+    log_p = latent.log_prob(params, v, state=state) + latent.log_likelihood(params, every, v, state=state)
+    log_weight = log_p - latent.log_q(params, every, v, state=state)
     flat = meant.x.reshape(_AT_ONCE, size)
     used = meant.valid.reshape(_AT_ONCE, size).all(axis=1)
     return jnp.where(used, log_weight, jnp.inf), jnp.where(used, flat @ places, -1)

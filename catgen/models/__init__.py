@@ -6,6 +6,8 @@ from catgen.models.autoregressive import autoregressive
 from catgen.models.diffusion import diffusion
 from catgen.models.discrete.denoising import denoising_flow
 from catgen.models.discrete.modular import discrete_flow
+from catgen.models.emission import ENCODINGS, WEIGHTINGS
+from catgen.models.emission.model import latent_emission
 from catgen.models.flow.argmax import argmax_flow
 from catgen.models.flow.dequantized import dequantized_flow
 from catgen.networks import TRUNKS
@@ -18,6 +20,9 @@ MODELS: Registry = {
   ),
   "argmax_flow": Kind(argmax_flow, parts=_FLOW),
   "dequantized_flow": Kind(dequantized_flow, parts=_FLOW),
+  "latent_emission": Kind(
+    latent_emission, parts={"encoding": ENCODINGS, "density": DENSITIES, "weighting": WEIGHTINGS}
+  ),
   "autoregressive": Kind(autoregressive, parts={"network": TRUNKS}),
   "discrete_flow": Kind(discrete_flow, parts={"conditioner": TRUNKS, "base_network": TRUNKS}, small={"num_layers": 2}),
   "denoising_flow": Kind(

@@ -19,7 +19,7 @@ from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.networks.parts.embedding import Embedding
 from catgen.networks.parts.given import Given
-from catgen.networks.parts.linear import Linear
+from catgen.networks.parts.linear import Init, Linear
 from catgen.networks.parts.shift import shifted
 from catgen.networks.parts.time import TimeVector
 from catgen.networks.trunk import Abilities, Ends
@@ -278,13 +278,14 @@ class Conditioner(nnx.Module):
   """From latents to features from which a flow layer takes its parameters; causal or not.
 
   Untrained, features do not depend on the latents, but differ from each other, or the components of a mixture would
-  stay equal forever; those of the paper's LSTM start at random.
+  stay equal forever; those of the paper's LSTM start at random. A decoder of latents is one that starts "uniform".
 
   Args:
     recipe: of a trunk.
     num_channels, num_context: numbers of a position in, latents and context; num_outputs: features out.
     causal: position l sees positions < l only, in row-major order, and what is read before the first is zeros.
     given: categories of each attribute that may condition an example.
+    init: of the last layer, see `Ends.init`.
   """
 
   def __init__(
@@ -297,20 +298,21 @@ class Conditioner(nnx.Module):
     num_context: int = 0,
     causal: bool = False,
     given: tuple[int, ...] = (),
+    init: Init = "constant",
     rngs: nnx.Rngs,
   ) -> None:
     self.event_shape, self.causal = tuple(event_shape), causal
     role = "a causal conditioner" if causal else "a conditioner"
-    ends = Ends(
-      tuple(event_shape), num_channels + num_context, num_outputs, "constant", categorical=False, causal=causal
-    )
+    ends = Ends(tuple(event_shape), num_channels + num_context, num_outputs, init, categorical=False, causal=causal)
     self.stack = Stack(recipe, role, ends, given=given, rngs=rngs)
 
   def __call__(
     self, z: Float[Array, "batch *event channels"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
     """Returns features of every position, which depend on all valid ones, or on those before it."""
-    z = z if conditions.context is None else jnp.concatenate([z, conditions.context], axis=-1)
+    if conditions.context is not None:
+      context = jnp.broadcast_to(conditions.context, (*z.shape[:-1], conditions.context.shape[-1]))
+      z = jnp.concatenate([z, context], axis=-1)
     z = z if conditions.valid is None else jnp.where(conditions.valid[..., None], z, 0.0)
     h = self.stack.read(z)
     if self.causal:

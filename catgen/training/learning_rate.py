@@ -4,6 +4,7 @@ A decay gives the factor of update number `step` (from 0). With w = warmup_steps
 p = (step - w) / (num_steps - w), kept within [0, 1]: the last update is one short of p = 1.
 """
 
+import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -59,7 +60,8 @@ def exponential(num_steps: int, warmup_steps: int, /, *, every: int, factor: flo
   """
   _check(every > 0, f"exponential decay: every is {every}; give a number of steps, such as those of one epoch")
   _check(0 < factor <= 1, f"exponential decay: factor is {factor}; choose a number in (0, 1]")
-  return lambda step: jnp.power(factor, step // every)
+  logarithm = math.log(factor)  # in float64: float32 has few digits of a factor near one
+  return lambda step: jnp.exp(logarithm * (step // every))
 
 
 DECAYS: Registry = {

@@ -1,4 +1,4 @@
-"""Optimizers: Adam, AdamW, Adamax and Muon, with a learning rate and clipping.
+"""Optimizers: Adam, RAdam, AdamW, Adamax and Muon, with a learning rate and clipping.
 
 Each is a function of the number of updates in the run to an optimizer and its learning rate by step.
 """
@@ -60,6 +60,41 @@ def adam(
   """
   rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
   return _clipped(optax.adam(rate, b1, b2, eps), clip_norm), rate
+
+
+def radam(
+  num_steps: int,
+  /,
+  *,
+  learning_rate: float = 3e-4,
+  warmup_steps: int = 0,
+  decay: Decay = _COSINE,
+  b1: float = 0.9,
+  b2: float = 0.999,
+  eps: float = 1e-8,
+  clip_norm: float = 0.0,
+) -> Optimizer:
+  """Returns rectified Adam, which needs no warm-up: it begins as gradient descent with momentum.
+
+  From the sixth update on, when five of them count in the average of squares, steps are Adam's, shorter at first by the
+  variance of that average.
+
+  Args:
+    learning_rate: the peak, > 0.
+    warmup_steps: updates in which the rate rises to its peak; 0 = none.
+    decay: of the rate after the warm-up.
+    b1: decay of the average of gradients.
+    b2: decay of the average of their squares.
+    eps: added to the root of that average.
+    clip_norm: largest global norm of the gradient; 0 = no clipping.
+
+  Raises:
+    InputError: a number is out of range.
+
+  Reference: Liu et al. (2020).
+  """
+  rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
+  return _clipped(optax.radam(rate, b1, b2, eps), clip_norm), rate
 
 
 def adamax(
@@ -218,6 +253,7 @@ def _is_matrix(found: Any) -> bool:
 _DECAY = {"decay": DECAYS}
 OPTIMIZERS: Registry = {
   "adam": Kind(adam, parts=_DECAY),
+  "radam": Kind(radam, parts=_DECAY),
   "adamw": Kind(adamw, parts=_DECAY),
   "adamax": Kind(adamax, parts=_DECAY),
   "muon": Kind(muon, parts=_DECAY),

@@ -19,11 +19,12 @@ from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import Batch, EventSpec, Model
 from catgen.keys import example_keys
 from catgen.models import MODELS
+from catgen.models.emission import ENCODINGS, WEIGHTINGS
 from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.compiling import OPTIMIZED
-from tests.contracts import discrete, exact, flows
+from tests.contracts import discrete, emission, exact, flows
 from tests.parameters import filled
 
 K, D, T = 3, 2, 4
@@ -42,6 +43,7 @@ class Family(NamedTuple):
   state: dict
   probs: np.ndarray  # [events]; with what is missing to one, P(invalid)
   sample_probs: np.ndarray  # the same for what `sample` does (continuous time is sampled in CONTINUOUS_STEPS)
+  drawn_given: bool = False  # x is drawn given the latent, not a function of it
   invalid: float | None = 0.0  # P(no event): of unused codes, by quadrature; None = outside boxes, not integrated
 
 
@@ -136,6 +138,7 @@ _CONDITIONERS = {
   "transformer": TRUNKS["transformer"](width=8, num_layers=1, num_heads=2),
   "densenet": TRUNKS["densenet"](width=8, num_layers=1, growth=4),
 }
+_UNORDERED = TRUNKS["transformer"](width=8, num_layers=1, num_heads=2, positions=False)
 _ENCODERS = {
   "none": TRUNKS["none"](),
   "per_position": TRUNKS["per_position"](width=8, output_width=8),
@@ -154,6 +157,10 @@ def density(kind: str, conditioner: str = "lstm", **options):
 
 def multi_scale(**options):
   return DENSITIES["multi_scale"](num_layers=2, conditioner=_CONDITIONERS["densenet"], **options)
+
+
+def exchangeable(**options):
+  return DENSITIES["exchangeable"](num_layers=2, num_mixtures=2, conditioner=_UNORDERED, **options)
 
 
 def pyramid(**options):
@@ -223,7 +230,26 @@ def _flow(name: str, kind: str = "argmax_flow", event: EventSpec = EVENT, refine
   codes = flows.probabilities(log_prob, event, base=base, boxes=boxes, refined=refined)
   probs = codes[(slice(0, event.num_classes),) * codes.ndim].reshape(-1)
   invalid = None if boxes else codes.sum() - probs.sum()
-  return Family(name, model, events, params, state, probs, probs, invalid)
+  return Family(name, model, events, params, state, probs, probs, invalid=invalid)
+
+
+def _emission(name: str, event: EventSpec = EVENT, log_points: int = 16, **options) -> Family:
+  model, events = MODELS["latent_emission"].make(event=event, **options), events_of(event)
+  params, state = initial(model)
+  params, latent = trained(model, batch_of(uneven(events)), params, state), model.latent
+
+  def log_likelihood(z):
+    each = [batch_of(jnp.broadcast_to(x, (len(z), *x.shape)), jnp.ones((len(z), *x.shape), bool)) for x in events]
+    return jnp.stack([latent.log_likelihood(params, batch, z, state=state) for batch in each])
+
+  compiled = [
+    jax.jit(function, compiler_options=OPTIMIZED)
+    for function in (lambda z: latent.log_prob(params, z, state=state), log_likelihood)
+  ]
+  keys = example_keys(jax.random.key(0), jnp.arange(1000))
+  drawn = jax.jit(lambda params: latent.sample(params, keys, state=state)[0])(params)
+  probs = emission.probabilities(*compiled, np.asarray(drawn), events, log_points)
+  return Family(name, model, events, params, state, probs, probs, drawn_given=True)
 
 
 _five = partial(_flow, event=EventSpec((1,), 5))
@@ -263,6 +289,51 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "dequantized_uniform": partial(_flow, kind="dequantized_flow", encoder=None, density=density("coupling")),
   "dequantized_variational": partial(_three, kind="dequantized_flow", noise="variational"),
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, encoder=None),
+  "emission_mixture": partial(
+    _emission,
+    encoding=ENCODINGS["mixture"](num_channels=1, embedding_width=8, prior="frequencies"),
+    density=density("autoregressive", base="logistic"),
+    weighting=WEIGHTINGS["fading_emission"](),
+  ),
+  "emission_linear": partial(
+    _emission,
+    encoding=ENCODINGS["linear"](num_channels=2, num_layers=2, embedding_width=8, hidden_width=8),
+    density=exchangeable(),
+    event=EventSpec((1,), K),
+  ),
+  "emission_learned": partial(
+    _emission,
+    encoding=ENCODINGS["learned"](encoder=encoder("lstm"), decoder=encoder("lstm"), num_channels=1),
+    density=density("autoregressive"),
+    weighting=WEIGHTINGS["kl_warmup"](hold_steps=10, rise_steps=10),
+  ),
+  "emission_learned_flow": partial(
+    _emission,
+    encoding=ENCODINGS["learned"](
+      encoder=encoder("lstm"),
+      decoder=_CONDITIONERS["lstm"],
+      num_channels=2,
+      noise_base="logistic",
+      posterior_flow=POSTERIOR_FLOWS["exchangeable"](num_layers=1, num_mixtures=2, conditioner=_UNORDERED),
+      num_context=2,
+    ),
+    density=exchangeable(),
+    event=EventSpec((2,), 2),
+    log_points=19,
+  ),
+  "emission_map": partial(
+    _emission,
+    encoding=ENCODINGS["learned"](
+      encoder=encoder("densenet"),
+      decoder=_CONDITIONERS["densenet"],
+      num_channels=2,
+      posterior_flow=map_posterior_flow(),
+      num_context=2,
+    ),
+    density=multi_scale(num_levels=1),
+    event=EventSpec((1, 2), 2),
+    log_points=19,
+  ),
   "argmax_softplus_classes": _four,
   "argmax_softplus_base3": partial(_five, base=3),
   "argmax_gumbel_classes": partial(_four, refined=2, inverse="gumbel"),
@@ -297,6 +368,10 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 }
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
+  "emission_linear",
+  "emission_learned",
+  "emission_learned_flow",
+  "emission_map",
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
   "autoregressive_raster",
   "autoregressive_pixel_cnn",

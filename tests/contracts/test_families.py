@@ -40,15 +40,17 @@ def log_p(member) -> np.ndarray:
 
 
 def test_every_family_is_under_contract():
-  kinds = {"diffusion", "autoregressive", "argmax_flow", "dequantized_flow", "discrete_flow", "denoising_flow"}
-  assert set(MODELS) == kinds
-  first = {"uniform", "absorbing"} | {kind.split("_")[0] for kind in kinds - {"diffusion"}}
+  flows = {"argmax_flow", "dequantized_flow", "discrete_flow", "denoising_flow"}
+  assert set(MODELS) == {"diffusion", "autoregressive", "latent_emission", *flows}
+  first = {"uniform", "absorbing", "autoregressive", "emission"} | {kind.split("_")[0] for kind in flows}
   assert {name.split("_")[0] for name in NAMES} == first
 
 
 def test_probabilities_sum_to_one(member):
-  quadrature = 1e-3 if member.name.endswith(("classes", "base3")) else 1e-4  # over four or six channels, over fewer
-  tolerance = 2e-3 if "continuous" in member.name else quadrature if member.name.startswith("argmax") else 1e-5
+  many = ("classes", "base3", "emission_learned_flow", "emission_map")  # a quadrature over four or six channels
+  quadrature = 1e-3 if member.name.endswith(many) else 1e-4
+  latent = member.model.latent is not None
+  tolerance = 2e-3 if "continuous" in member.name else quadrature if latent else 1e-5
   if member.invalid is None:  # known from the samples only
     assert 0.0 < member.probs.sum() < 1.0
   else:
@@ -162,7 +164,7 @@ def test_importance_weighted_bound_rises_with_draws_and_stays_below(member):
   assert np.all(means[-1] <= log_p(member) + 4 * errors[-1] + 1e-3)
 
 
-def test_a_draw_of_the_bound_is_a_latents_density_over_its_posterior(member):
+def test_a_draw_of_the_bound_is_the_joint_density_over_the_posterior(member):
   latent = member.model.latent
   if latent is None:
     return
@@ -172,16 +174,26 @@ def test_a_draw_of_the_bound_is_a_latents_density_over_its_posterior(member):
   @jax.jit
   def all_of(params, batch, both):
     v, log_q = latent.infer(params, batch, example_keys(jax.random.key(2), batch.index), **own)
-    given = latent.log_q(params, both, jnp.concatenate([v, v]), **own)
-    return latent.log_prob(params, v, **own), log_q, given
+    twice = jnp.concatenate([v, v])
+    given, likelihood = latent.log_q(params, both, twice, **own), latent.log_likelihood(params, both, twice, **own)
+    return latent.log_prob(params, v, **own), log_q, given, likelihood
 
-  log_prob, log_q, given = jax.device_get(all_of(member.params, batch, concatenate([batch, other])))
-  np.testing.assert_allclose(log_prob - log_q, said(member, batch).bound.nats, rtol=2e-4, atol=1e-4)
+  found = jax.device_get(all_of(member.params, batch, concatenate([batch, other])))
+  log_prob, log_q, given, likelihood = found
+  likelihood, wrong = np.split(likelihood, 2)
+  joint = log_prob + np.where(member.drawn_given, likelihood, 0.0)
+  np.testing.assert_allclose(joint - log_q, said(member, batch).bound.nats, rtol=2e-4, atol=1e-4)
   at_draw, elsewhere = np.split(given, 2)
   # where float32 puts a latent on the edge of its region, only the noise tells its density
   assert np.isfinite(at_draw).mean() > 0.9
   np.testing.assert_allclose(at_draw[np.isfinite(at_draw)], log_q[np.isfinite(at_draw)], rtol=1e-3, atol=5e-3)
-  assert np.all(np.isneginf(elsewhere))
+  if member.drawn_given:
+    assert np.all(np.isfinite(elsewhere))
+    assert np.all(np.exp(likelihood) + np.exp(wrong) < 1)
+  else:
+    assert np.all(np.isneginf(elsewhere))
+    assert np.all(np.isneginf(wrong))
+    assert np.all(likelihood[np.isfinite(at_draw)] == 0)
   drawn_invalid = member.invalid is None or member.invalid > 0
   assert latent.has_unused_codes == drawn_invalid
 

@@ -190,7 +190,7 @@ def drawn(name: str) -> tuple[np.ndarray, ...]:
 
 def test_every_family_is_here():
   flows = {"argmax_flow", "dequantized_flow", "discrete_flow", "denoising_flow"}
-  assert set(MODELS) == {"diffusion", "autoregressive", *flows}
+  assert set(MODELS) == {"diffusion", "autoregressive", "latent_emission", *flows}
 
 
 def test_each_label_has_its_own_distribution(member):

@@ -9,6 +9,7 @@ from flax import nnx
 from catgen.flows.layers.actnorm import ActNorm
 from catgen.flows.layers.autoregressive import Autoregressive
 from catgen.flows.layers.channelwise import Channelwise
+from catgen.flows.layers.context_affine import ContextAffine
 from catgen.flows.layers.coupling import Coupling, half_coupling
 from catgen.flows.layers.invertible_linear import InvertibleLinear
 from catgen.flows.layers.rearrangement import reversal, squeeze, unsqueeze
@@ -77,6 +78,7 @@ def squeezed(rngs):
 LAYERS = {
   "actnorm": Member(lambda rngs: ActNorm(CHANNELS)),
   "actnorm_of_maps": Member(lambda rngs: ActNorm(CHANNELS), MAP),
+  "context_affine": Member(lambda rngs: ContextAffine(CHANNELS, 2, rngs=rngs), num_context=2),
   "invertible_linear": Member(lambda rngs: InvertibleLinear(CHANNELS, rngs=rngs)),
   "reversal": Member(lambda rngs: reversal()),
   "reversal_of_maps": Member(lambda rngs: reversal(), MAP),

@@ -42,6 +42,12 @@ def test_coupling_argmax_flow_has_the_originals_parameters(name, event, lstm_wid
   assert num_parameters(f"{name}_argmax_coupling", event) == original - second_biases
 
 
+def test_categorical_nf_has_the_originals_parameters():
+  """16,222,425, less the second bias of every LSTM gate and the zeros of block-diagonal matrices."""
+  second_biases, channel_zeros, output_zeros = 2 * 4 * 1024, 2 * 3 * 96, 3 * 2 * 256 * (2 + 3 * 27)
+  assert num_parameters("text8_categorical_nf", TEXT8) == 16_222_425 - second_biases - channel_zeros - output_zeros
+
+
 def flow(**changes):
   return {"kind": "argmax_flow", "encoder": {"kind": "lstm"}, "density": density(), **changes}
 

@@ -73,6 +73,7 @@ def test_positions_that_are_context_only_are_refused():
     (model.log_weight, (batch, keys)),
     (latent.infer, (batch, keys)),
     (latent.log_q, (batch, v)),
+    (latent.log_likelihood, (batch, v)),
   ):
     train = {"train": False} if function is model.bound else {}
     with pytest.raises(InputError, match="a flow scores whole examples"):

@@ -26,6 +26,14 @@ def test_padding_equals_a_shorter_sequence(role):
   np.testing.assert_allclose(padded[:, :4], short, atol=1e-5)
 
 
+def test_without_positions_their_order_is_the_order_of_the_outputs():
+  order, (x, *rest) = np.array([3, 0, 5, 1, 4, 2]), data()
+  found, moved = (call(members.build("transformer", positions=False), (each, *rest)) for each in (x, x[:, order]))
+  np.testing.assert_allclose(moved, found[:, order], atol=1e-5)
+  told = [call(members.build("transformer"), (each, *rest)) for each in (x, x[:, order])]
+  assert np.abs(told[1] - told[0][:, order]).max() > 1e-2
+
+
 @pytest.mark.parametrize("role", ["denoiser", pytest.param("causal", marks=pytest.mark.slow)])
 def test_scanned_and_rematerialized_layers_compute_the_same(role):
   loop = build("transformer", role)

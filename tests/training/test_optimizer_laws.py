@@ -70,6 +70,19 @@ def adamax_change(grads, value, is_kernel):
   return -RATE * first / largest
 
 
+def radam_change(grads, value, is_kernel):
+  """Liu et al. (2020), Algorithm 2: momentum alone until more than four of the squares count."""
+  number = len(grads)
+  first = sum((1 - B1) * B1 ** (number - 1 - i) * g for i, g in enumerate(grads)) / (1 - B1**number)
+  second = sum((1 - B2) * B2 ** (number - 1 - i) * g**2 for i, g in enumerate(grads)) / (1 - B2**number)
+  most = 2 / (1 - B2) - 1
+  count = most - 2 * number * B2**number / (1 - B2**number)
+  if count < 5:
+    return -RATE * first
+  rectified = np.sqrt((count - 4) * (count - 2) * most / ((most - 4) * (most - 2) * count))
+  return -RATE * rectified * first / (np.sqrt(second) + EPS)
+
+
 CASES = {
   "adam": ("adam", {}, adam_change),
   "adamw": ("adamw", {"weight_decay": 0.3}, functools.partial(adam_change, weight_decay=0.3)),
@@ -87,6 +100,14 @@ def test_adamax_divides_by_the_largest_gradient_that_is_slowly_forgotten():
   for found, expected in zip(path("adamax"), moved(adamax_change), strict=True):
     for leaf in ("kernel", "bias"):
       np.testing.assert_allclose(found["layer"][leaf], expected["layer"][leaf], rtol=1e-4, atol=1e-6)
+
+
+def test_radam_begins_as_momentum_and_then_divides_by_the_root_of_squares():
+  grads = [*GRADS, *GRADS[::-1]]  # with these averages the sixth update is the first that divides
+  expected = moved(radam_change, grads=grads)
+  for found, value in zip(path("radam", grads), expected, strict=True):
+    for leaf in ("kernel", "bias"):
+      np.testing.assert_allclose(found["layer"][leaf], value["layer"][leaf], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e3])

@@ -6,6 +6,7 @@ with (num_channels, event_shape, given), that of a posterior flow with (num_chan
 
 from catgen.flows.densities.autoregressive import autoregressive_density
 from catgen.flows.densities.coupling import coupling_density, coupling_posterior_flow
+from catgen.flows.densities.exchangeable import exchangeable_density, exchangeable_posterior_flow
 from catgen.flows.densities.multi_scale import map_posterior_flow, multi_scale_density
 from catgen.flows.densities.pyramid import pyramid_density
 from catgen.kinds import Kind, Registry
@@ -17,11 +18,13 @@ _COUPLINGS = {"num_mixtures": 4, "num_layers": 2}
 DENSITIES: Registry = {
   "autoregressive": Kind(autoregressive_density, _CONDITIONER, {"num_layers": 2, **_CHANNELS}),
   "coupling": Kind(coupling_density, _CONDITIONER, _COUPLINGS),
+  "exchangeable": Kind(exchangeable_density, _CONDITIONER, _COUPLINGS),
   # a map of 2 x 2 can be halved once: before the second level
   "multi_scale": Kind(multi_scale_density, _CONDITIONER, {"num_levels": 2, "squeeze_first": False, **_COUPLINGS}),
   "pyramid": Kind(pyramid_density, _CONDITIONER, {"num_levels": 1, **_CHANNELS}),
 }
 POSTERIOR_FLOWS: Registry = {
   "coupling": Kind(coupling_posterior_flow, _CONDITIONER, _COUPLINGS),
+  "exchangeable": Kind(exchangeable_posterior_flow, _CONDITIONER, _COUPLINGS),
   "map_coupling": Kind(map_posterior_flow, _CONDITIONER, _COUPLINGS),
 }

@@ -26,6 +26,7 @@ def autoregressive_density(
   hidden_width: int = 512,
   channel_features: int = 96,
   actnorm: bool = False,
+  base: str = "normal",
 ) -> Density:
   """Returns autoregressive layers, reversed in between; one layer is the paper's flow on text.
 
@@ -39,6 +40,7 @@ def autoregressive_density(
     hidden_width: width of the channel network, per channel.
     channel_features: features that a channel contributes to those after it.
     actnorm: normalize the channels before every layer, by statistics of the first batch.
+    base: "normal" (learned location and scale) or "logistic" (of deviation 1), see `Density`.
   """
   layers: list[Layer] = []
   for number in range(num_layers):
@@ -54,4 +56,4 @@ def autoregressive_density(
       rngs=rngs,
     )
     layers.append(Autoregressive(network, channels))
-  return Density(Chain(layers[::-1]), num_channels, event_shape)
+  return Density(Chain(layers[::-1]), num_channels, event_shape, base)

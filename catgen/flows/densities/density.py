@@ -1,4 +1,4 @@
-"""A density p(v): a chain of flow layers on a learned normal base."""
+"""A density p(v): a chain of flow layers on a base."""
 
 from typing import Any
 
@@ -6,17 +6,30 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.flows.densities.learned_normal import LearnedNormal
+from catgen.flows.densities.unit_logistic import UnitLogistic
 from catgen.flows.layer import Values
 from catgen.flows.layers.chain import Chain
+from catgen.interfaces import InputError
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
+
+BASES: dict[str, Any] = {"normal": LearnedNormal, "logistic": UnitLogistic}
 
 
 class Density(nnx.Module):
-  """log p(v) = log p_base(z) + log |det dz/dv| with z the chain's inverse of v, at as many positions as v."""
+  """log p(v) = log p_base(z) + log |det dz/dv| with z the chain's inverse of v, at as many positions as v.
 
-  def __init__(self, chain: Chain, num_channels: int, event_shape: tuple[int, ...]) -> None:
+  Args:
+    base: "normal", with a learned location and scale of every channel, or "logistic", of location 0 and deviation 1.
+
+  Raises:
+    InputError: unknown base.
+  """
+
+  def __init__(self, chain: Chain, num_channels: int, event_shape: tuple[int, ...], base: str = "normal") -> None:
+    if base not in BASES:
+      raise InputError(f"base {base!r} of a density is unknown; choose one of {', '.join(BASES)}")
     self.chain: Any = chain
-    self.base = LearnedNormal(num_channels)
+    self.base: Any = BASES[base](num_channels)
     self.event_shape = tuple(event_shape)
 
   def log_prob(self, v: Values, conditions: Conditions = NO_CONDITIONS) -> Float[Array, "batch"]:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import refuse_scored, seen
 from catgen.distributions import categorical
@@ -33,11 +33,7 @@ class LatentFlow(nnx.Module):
     self.event = event
     self.surjection = make_surjection(rngs=rngs)
     self.density: Any = density(self.surjection.num_channels, event.shape, event.given, rngs=rngs)
-    if event.ignores and joins_positions(self):
-      raise InputError(
-        "this flow takes blocks of 2 x 2 pixels as one, but these data ignore single pixels; give what is ignored a "
-        "category, or take a diffusion or an autoregressive model"
-      )
+    check_ignored(event, self)
 
   def terms(self, batch: Batch, keys: Key[Array, "batch"], *, train: bool) -> dict[str, Float[Array, "batch"]]:
     """Returns one draw of log p(v) and of -log q(v | x) per example."""
@@ -46,10 +42,7 @@ class LatentFlow(nnx.Module):
     v, log_q = self.surjection.inverse(batch.x, valid=valid, keys=fold_in(keys, 0), dropout_keys=to_inverse)
     log_p = self.density.log_prob(v, Conditions(valid=valid, keys=to_density, given=batch.given))
     terms = {"density": log_p, "inverse": -log_q}
-    if valid is not None:
-      return terms
-    there = batch.valid.reshape(len(v), -1).any(axis=1)
-    return {name: jnp.where(there, term, 0.0) for name, term in terms.items()}
+    return terms if valid is not None else of_those_there(batch, terms)
 
   def sample(
     self, keys: Key[Array, "batch"], given: Int[Array, "batch attributes"] | None
@@ -60,16 +53,37 @@ class LatentFlow(nnx.Module):
 
   def log_q(self, batch: Batch, v: Float[Array, "batch *axes channels"]) -> Float[Array, "batch"]:
     """Returns log q(v | x) in nats, -inf where v means other categories, or in float32 lies on an edge."""
-    meant, used = self.surjection.forward(v)
     log_q = self.surjection.log_prob(v, batch.x, valid=batch.valid)
-    inside = ((meant == batch.x) & used | ~batch.valid).all(axis=tuple(range(1, batch.x.ndim))) & jnp.isfinite(log_q)
-    return jnp.where(inside, log_q, -jnp.inf)
+    return jnp.where(self._means(batch, v) & jnp.isfinite(log_q), log_q, -jnp.inf)
+
+  def log_likelihood(self, batch: Batch, v: Float[Array, "batch *axes channels"]) -> Float[Array, "batch"]:
+    """Returns 0 where v means the categories of the batch, elsewhere -inf."""
+    return jnp.where(self._means(batch, v), 0.0, -jnp.inf)
+
+  def _means(self, batch: Batch, v: Float[Array, "batch *axes channels"]) -> Bool[Array, "batch"]:
+    meant, used = self.surjection.forward(v)
+    return ((meant == batch.x) & used | ~batch.valid).all(axis=tuple(range(1, batch.x.ndim)))
 
   def initialize(self, batch: Batch, key: Key[Array, ""]) -> None:
     """Sets what depends on data: Gumbel locations, ActNorm."""
     self.surjection.initialize(batch.x, valid=batch.valid)
     v, _ = self.surjection.inverse(batch.x, valid=batch.valid, keys=jax.random.split(key, len(batch.x)))
     self.density.initialize(v, Conditions(valid=batch.valid, given=batch.given))
+
+
+def check_ignored(event: EventSpec, module: nnx.Module) -> None:
+  """Raises InputError where single positions may be invalid and a module takes several as one."""
+  if event.ignores and joins_positions(module):
+    raise InputError(
+      "this flow takes blocks of 2 x 2 pixels as one, but these data ignore single pixels; give what is ignored a "
+      "category, or take a diffusion or an autoregressive model"
+    )
+
+
+def of_those_there(batch: Batch, terms: dict[str, Float[Array, "batch"]]) -> dict[str, Float[Array, "batch"]]:
+  """Returns terms that were computed as if all examples were whole, 0 for those that are not there at all."""
+  there = batch.valid.reshape(len(batch.x), -1).any(axis=1)
+  return {name: jnp.where(there, term, 0.0) for name, term in terms.items()}
 
 
 def latent_flow(event: EventSpec, make_surjection: Callable, density: Callable, *, has_unused_codes: bool) -> Model:
@@ -89,6 +103,7 @@ def latent_flow(event: EventSpec, make_surjection: Callable, density: Callable, 
       log_prob=partial(_log_prob, module.bind),
       sample=partial(_sample_latent, module.bind),
       log_q=partial(_log_q, module.bind),
+      log_likelihood=partial(_log_likelihood, module.bind),
       has_unused_codes=has_unused_codes,
     ),
   )
@@ -179,3 +194,11 @@ def _log_q(
   """See `Latent.log_q`."""
   refuse_scored(batch, "a flow")
   return bind(params).log_q(batch, v)
+
+
+def _log_likelihood(
+  bind: Bind, params: PyTree, batch: Batch, v: Float[Array, "batch *axes channels"], *, state: PyTree
+) -> Float[Array, "batch"]:
+  """See `Latent.log_likelihood`."""
+  refuse_scored(batch, "a flow")
+  return bind(params).log_likelihood(batch, v)

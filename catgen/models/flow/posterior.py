@@ -112,7 +112,11 @@ class Posterior(nnx.Module):
     return Draw(self.chain.move_back(u), log_q, -log_det)
 
   def log_prob(
-    self, u: Float[Array, "batch *axes channels"], x: Int[Array, "batch *axes"], *, valid: Bool[Array, "batch *axes"]
+    self,
+    u: Float[Array, "batch *axes channels"],
+    x: Int[Array, "batch *axes"],
+    *,
+    valid: Bool[Array, "batch *axes"] | None,
   ) -> Float[Array, "batch"]:
     """Returns log q(u | x), summed over valid positions."""
     location, log_scale, context = self._features(x, valid, None)

@@ -31,6 +31,7 @@ class Transformer(nnx.Module):
     time_width: features of the time vector, even; unused where no time is told.
     conv_width: taps of a depthwise convolution along the sequence before attention, odd, or any number in a causal
       network, where the last is the position itself; 0 = none.
+    positions: False = nothing tells positions apart but what they hold, as is right for sets; a convolution still does.
     dropout: probability, in training, on the output of every branch.
     dtype: "float32" or "bfloat16", of activations; parameters and outputs stay float32.
     remat: what of a block's activations is computed again in the backward pass: "none"; "full", all of them: the least
@@ -55,6 +56,7 @@ class Transformer(nnx.Module):
     hidden_multiple: int | None = None,
     time_width: int = 128,
     conv_width: int = 0,
+    positions: bool = True,
     dropout: float = 0.0,
     dtype: str = "float32",
     remat: str = "none",
@@ -73,7 +75,7 @@ class Transformer(nnx.Module):
     )
     self.num_inputs = self.num_outputs = width
     self.read_in, self.head, self.dtype = None, None, sizes.dtype
-    self.event_shape, self.head_dim = ends.event_shape, width // num_heads
+    self.event_shape, self.head_dim, self.positions = ends.event_shape, width // num_heads, positions
     rotation_angles(self.event_shape, self.head_dim)  # refuses what cannot rotate before anything is built
     self.time: Any = TimeMLP(time_width, rngs=rngs) if ends.timed else None
     self.layers = Layers(sizes, num_layers, remat=remat, scan_layers=scan_layers, rngs=rngs)
@@ -102,4 +104,4 @@ class Transformer(nnx.Module):
     return self.norm(one, None)[:, 0], cache
 
   def _angles(self) -> Array:
-    return jnp.asarray(rotation_angles(self.event_shape, self.head_dim), jnp.float32)
+    return jnp.asarray(self.positions * rotation_angles(self.event_shape, self.head_dim), jnp.float32)
