@@ -80,7 +80,7 @@ def event_of(config):
   data = config["data"]
   if data["kind"] in MAP_CLASSES:
     return EventSpec(tuple(data["shape"] or (32, 64)), MAP_CLASSES[data["kind"]])
-  return EventSpec((data["length"] or 128,), CLASSES[data["kind"]])
+  return EventSpec((data["length"] or 128,), 256 if data.get("as_bytes") else CLASSES[data["kind"]])
 
 
 def abstract_batch(config):
@@ -101,6 +101,8 @@ def marked(name):
     "street_scenes/",  # of its flows tests/models/test_map_sections.py traces parameters, tests/flows all else in small
     "text8_head/argmax_autoregressive",
     "text8_head/diffusion",  # as quickstart
+    "text8_head/deep_transformer",
+    "paper/text8_deep_transformer_12",  # as of 64 layers, which are scanned
     "text8_head/uniform",
     "text8_head/variational",
   )
@@ -126,10 +128,12 @@ def traced(name):
     params, state = model.init(batch, key)
     keys = example_keys(key, batch.index)
     strata = example_strata(key, batch.index, batch.x.shape[0])
-    gradient = jax.grad(lambda p: model.bound(p, batch, keys, state=state, train=True, strata=strata).nats.sum())(
-      params
-    )
-    return optimizer.update(gradient, optimizer.init(params), params)[0]
+
+    def raised(params):
+      bound = model.bound(params, batch, keys, state=state, train=True, strata=strata)
+      return (bound.nats if bound.objective is None else bound.objective).sum()
+
+    return optimizer.update(jax.grad(raised)(params), optimizer.init(params), params)[0]
 
   key = jax.eval_shape(lambda: jax.random.key(0))
   return jax.eval_shape(step, batch, key), float(rate(0))
@@ -152,6 +156,21 @@ def test_the_papers_networks_have_the_papers_parameters(name, num_parameters):
   model = make_model(config["model"], event_of(config))
   params, _ = jax.eval_shape(model.init, abstract_batch(config), jax.eval_shape(lambda: jax.random.key(0)))
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) == num_parameters
+
+
+@pytest.mark.parametrize(("layers", "trained", "used"), [(12, 44_257_792, 41_237_248), (64, 235_471_360, 218_792_704)])
+def test_the_deep_transformers_have_the_papers_parameters_and_a_start_token(layers, trained, used):
+  """Published are 44 M and 235 M, of which 41 M and 219 M are not heads of training alone; Al-Rfou et al. (2019)."""
+  config = load_config(f"paper/text8_deep_transformer_{layers}").values
+  model = make_model(config["model"], event_of(config))
+  params, _ = jax.eval_shape(model.init, abstract_batch(config), jax.eval_shape(lambda: jax.random.key(0)))
+  assert sum(leaf.size for leaf in jax.tree.leaves(params)) == trained
+  assert sum(leaf.size for leaf in jax.tree.leaves(params["stack"])) == used
+  width, hidden, symbols = 512, 2048, 256
+  a_layer = 4 * (width**2 + width) + 2 * width * hidden + hidden + width + 4 * width + 512 * width
+  head = (width + 1) * symbols
+  assert used == layers * a_layer + (symbols + 1) * width + head
+  assert trained == used + (2 * layers - 1) * head  # separate for every layer and target
 
 
 def untrained(name, batch_size, changes):

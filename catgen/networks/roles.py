@@ -4,6 +4,7 @@
 of each example; None = none is given. What an invalid position holds reaches no valid one.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,10 +18,11 @@ from catgen.kinds import Recipe, name_of
 from catgen.meshes import spread
 from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
+from catgen.networks.parts.auxiliary_heads import AuxiliaryHeads
 from catgen.networks.parts.embedding import Embedding
 from catgen.networks.parts.given import Given
 from catgen.networks.parts.linear import Linear
-from catgen.networks.parts.shift import shifted
+from catgen.networks.parts.shift import following, shifted
 from catgen.networks.parts.time import TimeVector
 from catgen.networks.trunk import Abilities, Ends
 
@@ -67,7 +69,7 @@ class Stack(nnx.Module):
     self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
     """Returns outputs of features that were read."""
-    return self._outputs(self._features(h, conditions))
+    return self.outputs(self._features(h, conditions))
 
   def costs(
     self,
@@ -84,7 +86,7 @@ class Stack(nnx.Module):
     """
     features = self._features(h, conditions)
     if self.head is None:
-      return cost(self._outputs(features), *states)
+      return cost(self.outputs(features), *states)
     shape = states[0].shape
 
     def cut(values: Array, *last: int) -> Array:
@@ -93,6 +95,12 @@ class Stack(nnx.Module):
     pieces = (cut(features, features.shape[-1]), *map(cut, states))
     found = jax.lax.map(jax.checkpoint(lambda piece: spread(cost(self.head(piece[0]), *piece[1:]))), pieces)
     return spread(found.swapaxes(0, 1).reshape(shape))
+
+  def of_layers(
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
+  ) -> Float[Array, "layers batch *event features"]:
+    """Returns the features of every layer, of features that were read."""
+    return spread(self.trunk.of_layers(spread(self._with_given(h, conditions.given)), conditions), axis=1)
 
   def _features(
     self, h: Float[Array, "batch *event inputs"], conditions: Conditions
@@ -106,7 +114,7 @@ class Stack(nnx.Module):
   ) -> tuple[Float32[Array, "batch outputs"], Any]:
     """Returns outputs of one position, and the cache for the next."""
     h, cache = self.trunk.decode(self._with_given(h, given), cache=cache, position=position)
-    return self._outputs(h), cache
+    return self.outputs(h), cache
 
   def _with_given(self, h: Array, given: Array | None) -> Array:
     if self.given is not None:
@@ -115,7 +123,8 @@ class Stack(nnx.Module):
       raise InputError("attributes are given, but the network was built for none; set EventSpec.given")
     return h
 
-  def _outputs(self, h: Array) -> Array:
+  def outputs(self, h: Float[Array, "*places features"]) -> Float32[Array, "*positions outputs"]:
+    """Returns outputs of the trunk's features."""
     return (self.trunk.head if self.head is None else self.head)(h)
 
 
@@ -132,14 +141,9 @@ def _added(h: Float[Array, "batch *event width"], vector: Float[Array, "examples
 
 def check(recipe: Recipe, role: str, ends: Ends) -> None:
   """Raises InputError where a trunk makes no sense in a role, or does not take such events."""
-
-  def able(test: Callable[[Abilities], bool]) -> str:
-    makes: dict[str, Any] = {name: kind.make for name, kind in TRUNKS.items()}
-    return ", ".join(name for name, make in makes.items() if test(make.abilities))
-
   make: Any = recipe.make
   abilities: Abilities = make.abilities
-  name = next((name for name, kind in TRUNKS.items() if kind.make is recipe.make), name_of(recipe.make))
+  name = _name(recipe)
   _check_sizes(recipe, name)
   if abilities.num_axes not in (None, len(ends.event_shape)):
     kinds = able(lambda each: each.num_axes in (None, len(ends.event_shape)))
@@ -149,6 +153,16 @@ def check(recipe: Recipe, role: str, ends: Ends) -> None:
   if ends.causal and not abilities.causal:
     kinds = able(lambda each: each.causal)
     raise InputError(f"{name} sees positions on all sides and cannot be {role}; choose one of {kinds}")
+
+
+def able(test: Callable[[Abilities], bool]) -> str:
+  """Returns the names of the trunks whose abilities pass a test."""
+  makes: dict[str, Any] = {name: kind.make for name, kind in TRUNKS.items()}
+  return ", ".join(name for name, make in makes.items() if test(make.abilities))
+
+
+def _name(recipe: Recipe) -> str:
+  return next((name for name, kind in TRUNKS.items() if kind.make is recipe.make), name_of(recipe.make))
 
 
 def _check_sizes(recipe: Recipe, name: str) -> None:
@@ -200,6 +214,8 @@ class Causal(nnx.Module):
 
   Args: those of `Denoiser`. The category `num_inputs` is the start token, which stands before the first position.
   Untrained, it predicts uniformly.
+
+    intermediate, second: see `AuxiliaryHeads`; they need a trunk that tells the features of its layers.
   """
 
   def __init__(
@@ -210,11 +226,21 @@ class Causal(nnx.Module):
     num_outputs: int,
     given: tuple[int, ...] = (),
     *,
+    intermediate: bool = False,
+    second: bool = False,
     rngs: nnx.Rngs,
   ) -> None:
     self.event_shape, self.start = tuple(event_shape), num_inputs
     ends = Ends(tuple(event_shape), num_inputs + 1, num_outputs, "zeros", causal=True)
     self.stack = Stack(recipe, "a causal network", ends, given=given, rngs=rngs)
+    trunk, wanted = self.stack.trunk, intermediate or second
+    if wanted and not trunk.abilities.layers:
+      kinds = able(lambda each: each.layers)
+      raise InputError(
+        f"{_name(recipe)} does not tell the features of its layers, which predict; choose one of {kinds}"
+      )
+    heads = functools.partial(AuxiliaryHeads, num_outputs=num_outputs, intermediate=intermediate, second=second)
+    self.auxiliary: Any = heads(trunk.num_layers, trunk.num_outputs) if wanted else None
 
   def __call__(
     self, x: Int[Array, "batch *event"], conditions: Conditions = NO_CONDITIONS
@@ -227,6 +253,19 @@ class Causal(nnx.Module):
   ) -> Float[Array, "batch *event"]:
     """Returns cost(logits, *states) of every position, in `pieces` of all positions one after the other."""
     return self.stack.costs(*self._read(x, conditions), cost, states, pieces)
+
+  def with_auxiliary(
+    self,
+    x: Int[Array, "batch *event"],
+    conditions: Conditions,
+    cost: Callable[[Array, Array], Array],
+    on: Float[Array, "layers"],
+  ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"], Float[Array, "batch *event"]]:
+    """Returns the costs of the network's own logits, and what `AuxiliaryHeads` adds up, at every position."""
+    features = self.stack.of_layers(*self._read(x, conditions))
+    after = following(x, 0, self.event_shape)
+    first, second = self.auxiliary(features, on, cost, x, after)
+    return cost(self.stack.outputs(features[-1].astype(jnp.float32)), x), first, second
 
   def _read(self, x: Array, conditions: Conditions) -> tuple[Array, Conditions]:
     tokens, conditions = shifted(x, self.start, self.event_shape), _before(conditions, self.event_shape)

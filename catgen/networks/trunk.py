@@ -40,6 +40,7 @@ class Abilities(NamedTuple):
   """What a trunk can do, and needs."""
 
   causal: bool = False  # be causal: it then has `init_cache` and `decode`
+  layers: bool = False  # tell the features of each of its layers: see `LayeredTrunk`
   time: bool = False  # be told a time; for others a role adds features of the time to what they read
   num_axes: int | None = None  # of the events that it takes; None = any
   blind: bool = False  # it reads nothing
@@ -77,4 +78,16 @@ class CausalTrunk(Trunk, Protocol):
     self, h: Float[Array, "batch inputs"], *, cache: Any, position: Int[Array, ""]
   ) -> tuple[Float32[Array, "batch outputs"], Any]:
     """Returns the features of one position in row-major order, given what it reads, and the cache for the next."""
+    ...
+
+
+class LayeredTrunk(Trunk, Protocol):
+  """A trunk whose layers all give features that a head can read."""
+
+  num_layers: int
+
+  def of_layers(
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
+  ) -> Float[Array, "layers batch *event outputs"]:
+    """Returns the features of every position in every layer, the last layer's as `__call__` gives them."""
     ...

@@ -28,6 +28,7 @@ ROLES: dict[str, Any] = {
 }
 SIZES: dict[str, dict[str, Any]] = {
   "transformer": {"width": 8, "num_layers": 1, "num_heads": 2, "time_width": 8},
+  "deep_transformer": {"width": 8, "num_layers": 2, "num_heads": 2, "hidden_width": 12},
   "lstm": {"width": 8, "time_width": 3, "hidden_width": 6, "lstm_width": 6, "output_width": 6},
   "per_position": {"width": 8, "output_width": 6},
   "none": {},

@@ -40,6 +40,7 @@ CAUSAL = [member for member in MEMBERS if member.causal]
 DROPPING = [
   ("transformer", "denoiser", {"dropout": 0.5}),
   pytest.param("transformer", "causal", {"dropout": 0.5}, marks=pytest.mark.slow),  # by the same blocks
+  ("deep_transformer", "causal", {"dropout": 0.5}),
   ("lstm", "conditioner", {"input_dropout": 0.5}),
   ("lstm", "causal", {"input_dropout": 0.5}),
   ("densenet", "encoder", {"dropout": 0.5}),
@@ -191,6 +192,7 @@ CAUSAL_SIZES = [
   (Member("transformer", "causal"), {"conv_width": 3}, EVENT),
   (Member("transformer", "causal"), {"conv_width": 2, "scan_layers": True, "num_layers": 2}, EVENT),
   (Member("transformer", "causal"), {}, (3, 2)),
+  (Member("deep_transformer", "causal"), {"scan_layers": True, "remat": "full"}, EVENT),
   (Member("lstm", "causal_conditioner"), {}, (3, 2)),
   (Member("lstm", "causal"), {"time_width": 0, "num_layers": 1}, EVENT),
 ]
