@@ -14,10 +14,22 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.batches import scored_positions, seen
 from catgen.distributions import categorical
 from catgen.events import sum_valid
-from catgen.interfaces import Batch, Bound, EventSpec, Infill, InputError, Model, PyTree, SampleOptions, Samples
+from catgen.interfaces import (
+  Batch,
+  Bound,
+  Carry,
+  EventSpec,
+  Infill,
+  InputError,
+  Model,
+  PyTree,
+  ReadOptions,
+  SampleOptions,
+  Samples,
+)
 from catgen.kinds import Recipe
 from catgen.meshes import spread
-from catgen.models.adapter import functional
+from catgen.models.adapter import Functional, functional
 from catgen.models.auxiliary import Auxiliary, auxiliary_bound, count_update, no_updates, of_logits
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal
@@ -64,6 +76,7 @@ def autoregressive(event: EventSpec, *, network: Recipe, auxiliary_steps: int = 
     log_prob=partial(_log_prob, apply, event),
     log_weight=partial(_log_weight, apply, event),
     infill=Infill(partial(_infill, apply, event), True, _EXPLANATION, prefix_only=True),
+    carry=_carry(module, event),
   )
 
 
@@ -103,6 +116,41 @@ def _bound(
     return auxiliary_bound(extra, partial(apply, params, method="with_auxiliary"), batch, conditions, state)
   nats = _log_prob(apply, event, params, batch, state=state, keys=keys if train else None)
   return Bound(nats, {"log_prob": nats})
+
+
+def _carry(module: Functional, event: EventSpec) -> Carry | None:
+  """Returns how the model reads streams on, where its network carries a memory."""
+  trunk = module.plan.stack.trunk
+  if not trunk.abilities.carries or not trunk.memory_length:
+    return None
+  return Carry(partial(_empty_memory, module.apply), partial(_carried_bound, module.apply, event))
+
+
+def _empty_memory(apply: Callable, params: PyTree, batch_size: int, *, size: int | None = None) -> PyTree:
+  """See `Carry.empty`."""
+  return apply(params, batch_size, size, method="empty_memory")
+
+
+def _carried_bound(
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  batch: Batch,
+  memory: PyTree,
+  keys: Key[Array, "batch"],
+  *,
+  state: PyTree,
+  train: bool,
+  strata: Float[Array, "batch"] | None = None,
+  options: ReadOptions,
+) -> tuple[Bound, PyTree]:
+  """See `Carry.bound`."""
+  rows = jax.tree.map(lambda array: array.reshape(len(batch.x), -1), (batch.x, batch.valid, scored_positions(batch)))
+  x, valid, scored = rows
+  conditions = Conditions(valid=seen(event, valid), keys=keys if train else None, given=batch.given)
+  logits, memory = apply(params, x, memory, conditions, options, method="read_on")
+  nats = sum_valid(of_logits(logits, x), scored)
+  return Bound(nats, {"log_prob": nats}), memory
 
 
 def _log_weight(

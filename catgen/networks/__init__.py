@@ -14,6 +14,7 @@ from catgen.networks.trunks.none import NoTrunk
 from catgen.networks.trunks.per_position import PerPosition
 from catgen.networks.trunks.recurrent import LSTM
 from catgen.networks.trunks.transformer import Transformer
+from catgen.networks.trunks.transformer_xl import TransformerXL
 from catgen.networks.trunks.unet import UNet
 
 _ONE_LAYER = {"num_layers": 1, "num_heads": 2, "dtype": "float32"}
@@ -22,6 +23,9 @@ _RECURRENT = {"width": 32, "time_width": 16, "hidden_width": 32, "lstm_width": 3
 TRUNKS: Registry = {
   "transformer": Kind(Transformer, small={**_ONE_LAYER, "width": 32, "time_width": 16, "dropout": 0.0}),
   "deep_transformer": Kind(DeepTransformer, small={**_ONE_LAYER, "width": 32, "hidden_width": 64, "dropout": 0.0}),
+  "transformer_xl": Kind(
+    TransformerXL, small={**_ONE_LAYER, "width": 32, "hidden_width": 64, "dropout": 0.0, "attention_dropout": 0.0}
+  ),
   "lstm": Kind(LSTM, small={**_RECURRENT, "num_layers": 1, "input_dropout": 0.0}),
   "per_position": Kind(PerPosition, small={"width": 32, "output_width": 32}),
   "none": Kind(NoTrunk),

@@ -57,6 +57,10 @@ def deep_transformer():
   return TRUNKS["deep_transformer"](width=16, num_layers=2, num_heads=2, hidden_width=24)
 
 
+def transformer_xl():
+  return TRUNKS["transformer_xl"](width=16, num_layers=2, num_heads=2, hidden_width=24)
+
+
 def unet():
   sizes = {"widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8}
   return TRUNKS["unet"](**sizes)
@@ -234,6 +238,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
   "autoregressive": _autoregressive,
   "autoregressive_deep": partial(_autoregressive, network=deep_transformer, auxiliary_steps=8, second_target=0.5),
+  "autoregressive_xl": partial(_autoregressive, network=transformer_xl),
   "argmax_softplus_bits": partial(_flow, base=2, encoder=encoder("lstm")),
   "argmax_softplus_transformer": partial(
     _flow, base=2, encoder=encoder("transformer"), density=density("coupling", "transformer", actnorm=True)
@@ -281,6 +286,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 }
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
+  "autoregressive_xl",
   "autoregressive_deep",  # the same family; its auxiliary predictions are seen in tests/models/test_auxiliary.py
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
   "argmax_softplus_map",

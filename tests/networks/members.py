@@ -29,6 +29,7 @@ ROLES: dict[str, Any] = {
 SIZES: dict[str, dict[str, Any]] = {
   "transformer": {"width": 8, "num_layers": 1, "num_heads": 2, "time_width": 8},
   "deep_transformer": {"width": 8, "num_layers": 2, "num_heads": 2, "hidden_width": 12},
+  "transformer_xl": {"width": 8, "num_layers": 2, "num_heads": 2, "hidden_width": 12},
   "lstm": {"width": 8, "time_width": 3, "hidden_width": 6, "lstm_width": 6, "output_width": 6},
   "per_position": {"width": 8, "output_width": 6},
   "none": {},
@@ -44,7 +45,13 @@ BOTH_SIDES = {*MAPS, "local_linear_transformer"}  # these see positions on both 
 REFUSED = {
   **{(kind, role): "sees positions on all sides" for kind in BOTH_SIDES for role in ("causal", "causal_conditioner")},
   **{("none", role): "reads nothing" for role in ROLES if role != "encoder"},
+  **{("transformer_xl", role): "sees only what stands before" for role in ROLES if not role.startswith("causal")},
 }
+
+
+def usual_role(kind: str) -> str:
+  """Returns a role that a trunk can have."""
+  return {"none": "encoder", "transformer_xl": "causal"}.get(kind, "denoiser")
 
 
 class Member(NamedTuple):

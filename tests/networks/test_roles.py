@@ -31,6 +31,7 @@ from tests.networks.members import (
   run,
   shape_of_outputs,
   untrained,
+  usual_role,
 )
 from tests.parameters import drawn_by_numpy
 
@@ -41,6 +42,8 @@ DROPPING = [
   ("transformer", "denoiser", {"dropout": 0.5}),
   pytest.param("transformer", "causal", {"dropout": 0.5}, marks=pytest.mark.slow),  # by the same blocks
   ("deep_transformer", "causal", {"dropout": 0.5}),
+  ("transformer_xl", "causal", {"dropout": 0.5}),
+  pytest.param("transformer_xl", "causal", {"attention_dropout": 0.5}, marks=pytest.mark.slow),
   ("lstm", "conditioner", {"input_dropout": 0.5}),
   ("lstm", "causal", {"input_dropout": 0.5}),
   ("densenet", "encoder", {"dropout": 0.5}),
@@ -94,8 +97,8 @@ def test_a_network_holds_parameters_and_starts_as_its_role_says(member):
   outputs, _ = run(member, network, *data(member.role, member.event))
   assert outputs.dtype == jnp.float32
   assert outputs.shape == (BATCH, *member.event, CLASSES)
-  if member.role in ("denoiser", "causal"):  # uniform predictions; only the paper's network of maps starts at random
-    assert outputs.any() == (member.kind == "linear_attention_unet")
+  if member.role in ("denoiser", "causal"):  # uniform predictions, but by the paper's network of maps and tied tables
+    assert outputs.any() == (member.kind in ("linear_attention_unet", "transformer_xl"))
   elif member.kind == "none":
     assert not outputs.any()
     assert not jax.tree.leaves(parameters)
@@ -107,7 +110,7 @@ def test_a_network_holds_parameters_and_starts_as_its_role_says(member):
 
 @pytest.mark.parametrize("kind", [kind for kind in SIZES if kind not in MAPS])
 def test_the_axes_of_an_event_are_kept(kind):
-  role = "encoder" if kind == "none" else "denoiser"
+  role = usual_role(kind)
   network = build(kind, role, event=(3, 2))
   assert shape_of_outputs(network, data(role, (3, 2))) == (BATCH, 3, 2, CLASSES)
 
@@ -193,6 +196,7 @@ CAUSAL_SIZES = [
   (Member("transformer", "causal"), {"conv_width": 2, "scan_layers": True, "num_layers": 2}, EVENT),
   (Member("transformer", "causal"), {}, (3, 2)),
   (Member("deep_transformer", "causal"), {"scan_layers": True, "remat": "full"}, EVENT),
+  (Member("transformer_xl", "causal"), {"scan_layers": True, "remat": "full"}, EVENT),
   (Member("lstm", "causal_conditioner"), {}, (3, 2)),
   (Member("lstm", "causal"), {"time_width": 0, "num_layers": 1}, EVENT),
 ]
@@ -240,10 +244,10 @@ def test_dropout_treats_an_example_alike_in_any_batch(kind, role, sizes):
 
 @pytest.mark.parametrize("kind", [kind for kind in SIZES if "dtype" in keys(TRUNKS[kind].make)])
 def test_bfloat16_is_close_to_float32(kind):
-  member = Member(kind, "denoiser")
-  arguments, given = data(event=member.event), np.broadcast_to(np.int32(GIVEN), (BATCH, len(GIVEN)))
+  member = Member(kind, usual_role(kind))
+  arguments, given = data(member.role, member.event), np.broadcast_to(np.int32(GIVEN), (BATCH, len(GIVEN)))
   exact, _ = run(member, build_member(member), *arguments, given=given)
-  coarse = call(build(kind, given=GIVEN, dtype="bfloat16"), arguments, given=given)
+  coarse = call(build(*member, given=GIVEN, dtype="bfloat16"), arguments, given=given)
   assert coarse.dtype == np.float32
   assert 0 < np.sqrt(np.mean(np.square(exact - coarse))) < 0.03 * np.std(exact)
 
@@ -281,7 +285,7 @@ def test_sizes_that_do_not_fit_are_named(kind, sizes, named):
 def test_the_sizes_for_proofs_build_on_tiny_events(kind, event):
   if kind in MAPS and event != (2, 2):
     pytest.skip("of maps")
-  role = "encoder" if kind == "none" else "denoiser"
+  role = usual_role(kind)
   assert set(TRUNKS[kind].small) <= set(keys(TRUNKS[kind].make))
   with drawn_by_numpy():
     abstract = nnx.eval_shape(lambda: ROLES[role](TRUNKS[kind](**TRUNKS[kind].small), event, 3, 3, rngs=nnx.Rngs(0)))
