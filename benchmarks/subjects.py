@@ -10,7 +10,7 @@ import numpy as np
 from catgen.batches import batch_of
 from catgen.config import load_config
 from catgen.data.codecs import integer_codec
-from catgen.data.splits import record_split
+from catgen.data.splits import record_split, stream_split
 from catgen.interfaces import DataSource, EventSpec, InputError
 from catgen.kinds import nearest
 from catgen.runs.experiment import Experiment, make_experiment
@@ -33,6 +33,12 @@ SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {  # a configuration and what 
   "small_argmax_coupling": ("text8_head/argmax_coupling", {}),
   "quickstart": ("quickstart", {}),
   "quickstart_autoregressive": ("quickstart_autoregressive", {"model.network.conv_width": 0}),
+  "paper_deep_12": ("paper/text8_deep_transformer_12", {}),
+  "paper_deep_64": ("paper/text8_deep_transformer_64", {}),
+  "paper_xl_12": ("paper/text8_transformer_xl_12", {}),
+  "paper_xl_24": ("paper/text8_transformer_xl_24", {}),
+  "small_deep": ("text8_head/deep_transformer", {}),
+  "small_xl": ("text8_head/transformer_xl", {}),
   "paper_maps": ("paper/cityscapes_multinomial", {"training.batch_size": 16}),  # as the original was timed
   "paper_maps_argmax": ("paper/cityscapes_argmax_softplus", {}),
   "small_maps": ("street_scenes/multinomial", {}),
@@ -81,7 +87,8 @@ def experiment_of(
   if "shape" in data and length:
     raise InputError(f"{name} draws maps, which have no length; leave --lengths out")
   shape = tuple(data["shape"]) if "shape" in data else (length or data["length"],)
-  source = random_source(shape, _CLASSES[data["kind"]]) if source is None else source
+  classes = 256 if data.get("as_bytes") else _CLASSES[data["kind"]]
+  source = random_source(shape, classes) if source is None else source
   return make_experiment(config, source, jax.devices()[:1])
 
 
@@ -95,9 +102,12 @@ def _set_dtype(section: dict[str, Any], dtype: str) -> None:
 
 
 def random_source(shape: tuple[int, ...], num_classes: int, number: int = 1024) -> DataSource:
-  """Returns uniformly drawn categories."""
+  """Returns uniformly drawn categories: a stream, or maps."""
   x = np.random.default_rng(0).integers(0, num_classes, (number, *shape), np.int32)
-  split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers), whole=True)
+  if len(shape) == 1:
+    split = stream_split(x.reshape(-1), *shape)
+  else:
+    split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers), whole=True)
   splits = {"train": split, "validation": split, "test": split}
   codec = integer_codec(num_classes, shape)
   return DataSource(EventSpec(shape, num_classes), splits, codec, "position", None, "random", "uniform categories")

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
-from catgen.interfaces import Batch, EventSpec, HostOrDevice, InputError
+from catgen.interfaces import Batch, EventSpec, HostOrDevice, InputError, PyTree
 
 
 def batch_of(
@@ -45,6 +46,19 @@ def seen(
 ) -> Bool[HostOrDevice, "batch *event"] | None:
   """Returns which positions a network sees, None = all: of examples that are not there too, if others are whole."""
   return None if event.whole else valid
+
+
+def begun(memory: PyTree, empty: PyTree, continues: Bool[HostOrDevice, "batch"]) -> PyTree:
+  """Returns what models read on from: their memory of the examples before, and that of nothing where a stream begins.
+
+  Args:
+    memory: arrays [batch, ...].
+    empty: the same of one example.
+    continues: of the batch.
+  """
+  return jax.tree.map(
+    lambda kept, none: jnp.where(continues.reshape(-1, *(1,) * (kept.ndim - 1)), kept, none), memory, empty
+  )
 
 
 def refuse_scored(batch: Batch, family: str) -> None:

@@ -101,7 +101,7 @@ def fix_given(model: Model, given: Sequence[int]) -> Model:
       params, first, *more, given=labels(len(first)), **{name: keywords[name] for name in keywords if name != "given"}
     )
 
-  infill, latent = model.infill, model.latent
+  infill, latent, carry = model.infill, model.latent, model.carry
   return model._replace(
     event=model.event._replace(given=()),
     init=lambda batch, key: model.init(labelled(batch), key),
@@ -112,6 +112,7 @@ def fix_given(model: Model, given: Sequence[int]) -> Model:
     full_bound=of_batch(model.full_bound),
     denoise=of_draws(model.denoise),
     infill=None if infill is None else infill._replace(draw=of_draws(infill.draw)),
+    carry=None if carry is None else carry._replace(bound=of_batch(carry.bound)),
     latent=None
     if latent is None
     else latent._replace(

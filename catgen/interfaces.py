@@ -46,6 +46,9 @@ class Batch(NamedTuple):
   # attributes of each example, in the order of `EventSpec.given`, the size of one meaning "not given"; None: no example
   # is given anything
   given: Int[HostOrDevice, "batch attributes"] | None = None
+  # whether each begins where the example at its place in the batch before ended: how streams are read on; None: all
+  # stand alone
+  continues: Bool[HostOrDevice, "batch"] | None = None
 
 
 class Bound(NamedTuple):
@@ -76,6 +79,13 @@ class SampleOptions(NamedTuple):
   top_p: float = 1.0  # in (0, 1]; only the most probable categories that together have this probability
   forbid: tuple[int, ...] = ()  # categories that are never drawn
   num_frames: int = 0  # > 0: also return that many states of the chain, noise first, sample last
+
+
+class ReadOptions(NamedTuple):
+  """How a model that carries a memory reads on. Static under jit."""
+
+  max_distance: int | None = None  # positions; larger distances are taken for this one; None = none are
+  same_length: bool = False  # each position sees itself and as many before it as the memory has, and no more
 
 
 class Samples(NamedTuple):
@@ -267,6 +277,43 @@ class Latent(NamedTuple):
   has_unused_codes: bool  # True: some v mean no category (`Samples.valid`), and P(invalid) > 0
 
 
+class EmptyMemoryFn(Protocol):
+  """Returns the memory of examples before which nothing stands, arrays [batch, ...].
+
+  size: positions that it remembers, at least 1; None: as many as in training.
+  """
+
+  def __call__(self, params: PyTree, batch_size: int, /, *, size: int | None = None) -> PyTree: ...
+
+
+class CarriedBoundFn(Protocol):
+  """Returns what `BoundFn` does, given the memory of what stands before each example, and that of what stands after it.
+
+  Examples may have any length. Nothing is learned through a memory: no gradient passes it.
+  """
+
+  def __call__(
+    self,
+    params: PyTree,
+    batch: Batch,
+    memory: PyTree,
+    keys: Key[Array, "batch"],
+    /,
+    *,
+    state: PyTree,
+    train: bool,
+    strata: Float[Array, "batch"] | None = None,
+    options: ReadOptions,
+  ) -> tuple[Bound, PyTree]: ...
+
+
+class Carry(NamedTuple):
+  """A memory that goes from each example to the one that continues it, where streams are read on."""
+
+  empty: EmptyMemoryFn
+  bound: CarriedBoundFn  # exact where the model's `log_prob` is
+
+
 class Model(NamedTuple):
   """A generative model of events as pure functions. `params` and `state` are nested dicts of arrays."""
 
@@ -281,6 +328,7 @@ class Model(NamedTuple):
   denoise: DenoiseFn | None = None
   infill: Infill | None = None
   latent: Latent | None = None
+  carry: Carry | None = None
 
 
 class Split(NamedTuple):

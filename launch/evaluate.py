@@ -14,7 +14,7 @@ are drawn beside held-out ones, samples_beside_SPLIT.png, and TensorBoard shows 
 import sys
 from collections.abc import Sequence
 
-from catgen.runs import evaluate
+from catgen.runs import evaluate, watch
 from catgen.runs.command import Command
 
 from . import cli
@@ -27,8 +27,8 @@ def main(words: Sequence[str] | None = None) -> int:
     words,
     Command(evaluate.evaluate, evaluate.describe, devices=True),
     Command(
-      evaluate.watch,
-      evaluate.describe_watched,
+      watch.watch,
+      watch.describe_watched,
       flag="watch",
       help="evaluate each checkpoint until the run is finished",
       devices=True,

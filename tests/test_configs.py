@@ -11,7 +11,7 @@ import pytest
 
 from catgen.config import flat, load_config, make_model, make_training_optimizer, names, resolve
 from catgen.config.files import folder, read_file
-from catgen.interfaces import Batch, EventSpec
+from catgen.interfaces import Batch, EventSpec, ReadOptions
 from catgen.keys import example_keys, example_strata
 from tests.compiling import OPTIMIZED
 
@@ -82,7 +82,7 @@ def event_of(config):
     return EventSpec(tuple(data["shape"] or (32, 64)), MAP_CLASSES[data["kind"]])
   if data["kind"] == "ring":
     return EventSpec((2,), 91)
-  return EventSpec((data["length"] or 128,), CLASSES[data["kind"]])
+  return EventSpec((data["length"] or 128,), 256 if data.get("as_bytes") else CLASSES[data["kind"]])
 
 
 def abstract_batch(config):
@@ -109,6 +109,10 @@ def marked(name):
     "text8_head/denoising_flow",  # as on the ring
     "text8_head/diffusion",  # as quickstart
     "text8_head/discrete_flow",
+    "text8_head/deep_transformer",
+    "paper/text8_deep_transformer_12",  # as of 64 layers, which are scanned
+    "paper/text8_transformer_xl_12",  # as of 24 layers, which are scanned
+    "text8_head/transformer_xl",
     "text8_head/uniform",
     "text8_head/variational",
   )
@@ -128,7 +132,7 @@ def traced(name):
   config = load_config(name).values
   model = make_model(config["model"], event_of(config))
   optimizer, rate = make_training_optimizer(config)
-  batch = abstract_batch(config)
+  batch, streams = abstract_batch(config), config["training"]["streams"]
 
   def step(batch, key):
     params, state = model.init(batch, key)
@@ -136,11 +140,14 @@ def traced(name):
     strata = example_strata(key, batch.index, batch.x.shape[0])
 
     def raised(params):
-      bound = model.bound(params, batch, keys, state=state, train=True, strata=strata)
+      how = {"state": state, "train": True, "strata": strata}
+      if streams:
+        memory = model.carry.empty(params, len(batch.x))
+        return model.carry.bound(params, batch, memory, keys, **how, options=ReadOptions())[0].nats.sum()
+      bound = model.bound(params, batch, keys, **how)
       return (bound.nats if bound.objective is None else bound.objective).sum()
 
-    gradient = jax.grad(raised)(params)
-    return optimizer.update(gradient, optimizer.init(params), params)[0]
+    return optimizer.update(jax.grad(raised)(params), optimizer.init(params), params)[0]
 
   key = jax.eval_shape(lambda: jax.random.key(0))
   return jax.eval_shape(step, batch, key), float(rate(0))
@@ -163,6 +170,40 @@ def test_the_papers_networks_have_the_papers_parameters(name, num_parameters):
   model = make_model(config["model"], event_of(config))
   params, _ = jax.eval_shape(model.init, abstract_batch(config), jax.eval_shape(lambda: jax.random.key(0)))
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) == num_parameters
+
+
+@pytest.mark.parametrize(("layers", "trained", "used"), [(12, 44_257_792, 41_237_248), (64, 235_471_360, 218_792_704)])
+def test_the_deep_transformers_have_the_papers_parameters_and_a_start_token(layers, trained, used):
+  """Published are 44 M and 235 M, of which 41 M and 219 M are not heads of training alone; Al-Rfou et al. (2019)."""
+  config = load_config(f"paper/text8_deep_transformer_{layers}").values
+  model = make_model(config["model"], event_of(config))
+  params, _ = jax.eval_shape(model.init, abstract_batch(config), jax.eval_shape(lambda: jax.random.key(0)))
+  assert sum(leaf.size for leaf in jax.tree.leaves(params)) == trained
+  assert sum(leaf.size for leaf in jax.tree.leaves(params["stack"])) == used
+  width, hidden, symbols = 512, 2048, 256
+  a_layer = 4 * (width**2 + width) + 2 * width * hidden + hidden + width + 4 * width + 512 * width
+  head = (width + 1) * symbols
+  assert used == layers * a_layer + (symbols + 1) * width + head
+  assert trained == used + (2 * layers - 1) * head  # separate for every layer and target
+
+
+@pytest.mark.parametrize(
+  ("layers", "text", "of_205_bytes"), [(12, 40_964_635, 41_055_949), (24, 277_050_395, 277_232_845)]
+)
+def test_transformer_xl_has_the_published_codes_parameters(layers, text, of_205_bytes):
+  """The published code's enwik8 has the 205 bytes that occur, ours all 256: a row of the table and a bias for each."""
+
+  def number(name, num_classes=None):
+    config = load_config(f"paper/{name}_transformer_xl_{layers}").values
+    event = event_of(config)
+    model = make_model(config["model"], event._replace(num_classes=num_classes or event.num_classes))
+    params, _ = jax.eval_shape(model.init, abstract_batch(config), jax.eval_shape(lambda: jax.random.key(0)))
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+  width = load_config(f"paper/enwik8_transformer_xl_{layers}").values["model"]["network"]["width"]
+  assert number("text8") == text
+  assert number("enwik8", 205) == of_205_bytes
+  assert number("enwik8") == of_205_bytes + 51 * (width + 1)
 
 
 def untrained(name, batch_size, changes):

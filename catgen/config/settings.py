@@ -18,6 +18,8 @@ class Training:
     batch_size: examples of a step, over all devices and processes.
     num_steps: updates in the whole run.
     crops: True = random crops of a stream, or augmented records; False = the fixed examples, each once per epoch.
+    streams: True = the fixed examples in order, each place of the batch those of a part of its own, so that a model
+      with a memory carries it from step to step; `crops` then decides nothing.
     num_microbatches: gradients are accumulated over so many parts of a batch.
     hidden_given: share of the labels that are hidden, where data have labels, so that p(x) without them is learned too.
     ema_decay: of the moving average of parameters, per step; 0 = none.
@@ -32,6 +34,7 @@ class Training:
   batch_size: int = 32
   num_steps: int = 10_000
   crops: bool = True
+  streams: bool = False
   num_microbatches: int = 1
   hidden_given: float = HIDDEN_GIVEN
   ema_decay: float = 0.0

@@ -2,7 +2,7 @@
 
 from catgen.data import known
 from catgen.data.codecs import from_spec, reduce_to_text8
-from catgen.data.pipeline import context_batches, eval_batches, prefetch, train_batch
+from catgen.data.pipeline import context_batches, eval_batches, prefetch, stream_batches, train_batch
 from catgen.data.sets.array_file import array_file
 from catgen.data.sets.cityscapes.source import cityscapes
 from catgen.data.sets.fasta import fasta
@@ -50,6 +50,7 @@ __all__ = [
   "get_split",
   "prefetch",
   "reduce_to_text8",
+  "stream_batches",
   "summary",
   "train_batch",
 ]

@@ -36,9 +36,9 @@ def text(*, length: int, alphabet: str, end: bool = False, label_column: int | N
   return Known(EventSpec((length,), number + end), position)
 
 
-def text8(*, length: int, **_: Any) -> Known | None:
-  """Returns what examples of text8 are: [length] of 27 characters."""
-  return text(length=length, alphabet="text8")
+def text8(*, length: int, as_bytes: bool, **_: Any) -> Known | None:
+  """Returns what examples of text8 are: [length] of 27 characters, or bytes."""
+  return text(length=length, alphabet="bytes" if as_bytes else "text8")
 
 
 def enwik8(*, length: int, **_: Any) -> Known | None:
@@ -79,13 +79,14 @@ def array_file(
 def stand_in(known: Known, name: str) -> DataSource:
   """Returns a source of examples of zeros in the place of those of the data set `name`, for shapes alone."""
   event = known.event
+  stride = event.shape[0] if len(event.shape) == 1 else None  # as of a stream
 
   def read(numbers: Int[np.ndarray, "n"]) -> Batch:
     return batch_of(np.zeros((len(numbers), *event.shape), np.int32), index=numbers)
 
   return DataSource(
     event=event,
-    splits={"train": Split(_EXAMPLES, read, _EXAMPLES, read, whole=not event.ignores)},
+    splits={"train": Split(_EXAMPLES, read, _EXAMPLES, read, stride=stride, whole=not event.ignores)},
     codec=integer_codec(event.num_classes, event.shape),
     position=known.position,
     bytes_per_position=None,

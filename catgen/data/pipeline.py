@@ -24,6 +24,7 @@ def train_batch(
   step: int,
   batch_size: int,
   crops: bool,
+  streams: bool = False,
   process_index: int = 0,
   process_count: int = 1,
 ) -> Batch:
@@ -36,9 +37,13 @@ def train_batch(
     batch_size: of the global batch, a multiple of process_count.
     crops: True: crops drawn uniformly with replacement. False: the fixed examples, each once per epoch, in an order
       that differs between epochs; an epoch may end and the next begin inside a batch.
+    streams: each place of the batch reads a part of its own of a stream, the fixed examples in order, from its
+      beginning again when all parts have ended; `continues` says where. `crops` and `seed` then decide nothing.
     process_index, process_count: which slice of the global batch is read.
   """
   index = _own_slice(batch_size, process_index, process_count)
+  if streams:
+    return _read_on(split, step, batch_size, index)
   if crops:
     # random_raw and not integers(): NumPy keeps the former stable from version to version
     words = np.random.Philox(seed_sequence(CROPS, seed, step)).random_raw(batch_size)
@@ -106,15 +111,82 @@ def context_batches(
   columns = np.arange(length)
 
   def windows(numbers: Int[np.ndarray, "n"]) -> Batch:
-    start = numbers * step
-    read = np.minimum(start, total - length)
-    shifted = columns[None] + (start - read)[:, None]
-    batch, inside = split.crops(read), shifted < length
-    x, valid = (np.take_along_axis(array, shifted % length, axis=1) for array in (batch.x, batch.valid))
+    batch, inside = _cut(split, numbers * step, length, total), numbers[:, None] * step + columns[None] < total
     scored = (columns[None] >= context) | (numbers[:, None] == 0)
-    return batch._replace(x=np.where(inside, x, np.int32(0)), valid=inside & valid, scored=inside & scored)
+    return batch._replace(scored=inside & scored)
 
   return _walk(windows, 1 - (length - total) // step, batch_size, own, split.given)
+
+
+def stream_batches(
+  split: Split,
+  *,
+  segment: int = 0,
+  batch_size: int,
+  process_index: int = 0,
+  process_count: int = 1,
+  limit: int | None = None,
+) -> Iterator[Batch]:
+  """Returns this process's parts of the global batches of segments that read a stream on, each scored once.
+
+  The positions of `eval_batches` are cut into segments, and these into `batch_size` parts of equally many that follow
+  one another; batch t has the t-th segment of every part. `index` is the number of the segment, `continues` says that
+  it is not the first of its part. What the last segment has beyond the positions is not valid.
+
+  Args:
+    split: a stream.
+    segment: positions, 1 to L; 0 = L, those of an example.
+    batch_size: how many parts are read at the same time.
+    process_index, process_count, limit: as in `context_batches`.
+
+  Raises:
+    InputError: the split has separate records, which do not continue one another, or a segment is longer than L.
+  """
+  length = _length_of_stream(split, "a memory")
+  if not 0 <= segment <= length:
+    raise InputError(
+      f"segment is {segment}; it must be 1 to the {length} positions of an example, or 0 for all of them"
+    )
+  width, total = segment or length, _num_walked(split, limit) * length
+  own, count = _own_slice(batch_size, process_index, process_count), -(-total // width)
+  per_part = -(-count // batch_size)
+
+  def batch(step: int) -> Batch:
+    numbers = own * per_part + step
+    found = _emptied(_cut(split, np.minimum(numbers, count - 1) * width, width, total), numbers >= count, split.given)
+    return found._replace(index=numbers, continues=np.full(len(own), step > 0))
+
+  return map(batch, range(per_part))
+
+
+def _cut(split: Split, start: Int[np.ndarray, "n"], width: int, total: int) -> Batch:
+  """Returns the positions from each start on of a stream's first `total`; what lies behind them is not valid."""
+  length = split.stride or 0
+  read = np.minimum(start, total - length)
+  columns = np.arange(width)[None] + (start - read)[:, None]
+  batch, inside = split.crops(read), columns < length
+  x, valid = (np.take_along_axis(array, columns % length, axis=1) for array in (batch.x, batch.valid))
+  return batch._replace(x=np.where(inside, x, np.int32(0)), valid=inside & valid)
+
+
+def _read_on(split: Split, step: int, batch_size: int, index: Int64[np.ndarray, "local"]) -> Batch:
+  """See `train_batch`, `streams`."""
+  _length_of_stream(split, "training.streams")
+  per_part = split.num_examples // batch_size
+  if not per_part:
+    raise InputError(
+      f"{batch_size} streams need as many sequences, but there are {split.num_examples:,}; lower training.batch_size"
+    )
+  place = step % per_part
+  return split.examples(index * per_part + place)._replace(index=index, continues=np.full(len(index), place > 0))
+
+
+def _length_of_stream(split: Split, what: str) -> int:
+  if split.stride is None:
+    raise InputError(
+      f"{what} needs a stream, but this data set has separate records, which do not continue one another"
+    )
+  return split.stride
 
 
 def prefetch(function: Callable[[int], Element], start: int, stop: int, depth: int) -> Iterator[Element]:

@@ -52,9 +52,16 @@ class Difference(NamedTuple):
 
 
 def read_evaluations(
-  workdir: str | os.PathLike[str], *, split: str, estimator: str | None = None, context: int = 0, given: str = "data"
+  workdir: str | os.PathLike[str],
+  *,
+  split: str,
+  estimator: str | None = None,
+  context: int = 0,
+  memory: int = 0,
+  given: str = "data",
 ) -> dict[tuple[str, int], Evaluation]:
-  """Returns the last evaluation by each (estimator, num_draws) on a split, with so much context and labels as said.
+  """Returns the last evaluation by each (estimator, num_draws) on a split, with as much context, memory and labels as
+  said.
 
   Its scores are in nats, [replicates, examples].
 
@@ -66,11 +73,13 @@ def read_evaluations(
     for record in results.read_results(workdir)
     if record.get("split") == split
     and estimator in (None, record.get("estimator"))
-    and (context, given) == (record.get("context", 0), record.get("given", given))
+    and (context, memory) == (record.get("context", 0), record.get("memory", 0))
+    and given == record.get("given", given)
   ]
   if not records:
     by = "" if estimator is None else f" by {estimator}"
     by += f" with context {context}" if context else ""
+    by += f" with a memory of {memory}" if memory else ""
     raise InputError(f"{os.fspath(workdir)} has no evaluation of the split {split!r}{by}; run launch.evaluate on it")
   for record in records:
     results.check_has(record, ("estimator", "num_draws", "step", "ema"), workdir)

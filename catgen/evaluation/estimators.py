@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from catgen import meshes
-from catgen.batches import scored_positions
+from catgen.batches import begun, scored_positions
 from catgen.evaluation.spread import ALONE, Spread
-from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree
+from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree, ReadOptions
 from catgen.keys import example_keys
 
 Name = Literal["exact", "elbo", "full", "iwbo"]
@@ -115,6 +115,43 @@ def compiled(model: Model, estimator: str, num_at_once: int, spread: Spread = AL
     return _without_sums(jax.vmap(one)(draws))
 
   return spread.compiled(step)
+
+
+class Carried(NamedTuple):
+  """How a stream is read on: with so many positions of memory, and how."""
+
+  size: int | None  # None: as many as in training
+  options: ReadOptions
+
+
+def check_carried(model: Model, estimator: str) -> None:
+  """Raises InputError unless the model reads on from a memory, which is exact."""
+  if model.carry is None:
+    raise InputError("this model carries no memory from one example to the next; leave --memory out, or try --context")
+  if estimator != "exact":
+    raise InputError(f'with a memory the estimator is "exact", not {estimator!r}: leave --estimator out')
+
+
+@functools.lru_cache(maxsize=16)
+def reading_on(model: Model, carried: Carried, spread: Spread = ALONE) -> tuple[Callable[..., PyTree], Callable]:
+  """Returns what the exact estimator of streams is made of, compiled, remembered.
+
+  (params, batch) -> the memory before the first batch; and (params, state, batch, memory) -> Draws, and the memory
+  after the batch. Memories are spread as the examples are.
+  """
+  carry = model.carry
+  assert carry is not None
+
+  def begin(params: PyTree, batch: Batch) -> PyTree:
+    return carry.empty(params, len(batch.x), size=carried.size)
+
+  def step(params: PyTree, state: PyTree, batch: Batch, memory: PyTree) -> tuple[Draws, PyTree]:
+    memory = begun(memory, carry.empty(params, 1, size=carried.size), jnp.asarray(batch.continues))
+    keys = example_keys(jax.random.key(0), jnp.asarray(batch.index))  # nothing is drawn
+    bound, memory = carry.bound(params, batch, memory, keys, state=state, train=False, options=carried.options)
+    return Draws(bound.nats[None], {}, None), memory
+
+  return spread.compiled(begin, parts=True), spread.compiled(step, parts=(False, True))
 
 
 def _without_sums(draws: Draws) -> Draws:

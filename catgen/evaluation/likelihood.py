@@ -64,6 +64,7 @@ def evaluate(
   draws_at_once: int = 1,
   same_draws: bool = False,
   given: str = "data",
+  carried: estimators.Carried | None = None,
   spread: Spread = ALONE,
   progress: Callable[[float], Any] = lambda share: None,
   done: Sequence["Part"] = (),
@@ -83,6 +84,7 @@ def evaluate(
     same_draws: all examples share their draws, so that what is by chance in them hardly changes the order of their
       scores; by default each has its own, so that the mean over examples is more exact.
     given: "data": examples are scored as p(x | labels), where the batches give any; "none": as p(x), without them.
+    carried: how a memory goes from batch to batch, which then read a stream on (`stream_batches`); None: none does.
     spread: the devices that share the examples of a batch.
     progress: called after each device call with the share of a batch it has finished; may raise, to stop.
     done: what an earlier call with the same arguments has scored of the first batches; these are not scored again.
@@ -98,9 +100,13 @@ def evaluate(
       raise InputError(f"{name} is {number}; it must be at least 1, and at most {MOST_DRAWS:,}")
   if given not in ("data", "none"):
     raise InputError(f'given is {given!r}; it must be "data", the labels of the data, or "none"')
+  if carried is not None:
+    estimators.check_carried(model, estimator)
+    if done:
+      raise ValueError("the memory after what was scored before is not there: begin again")
   if estimator == "exact":
     num_draws = num_replicates = 1
-  walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, spread)
+  walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, spread, carried)
   at_once = estimators.draws_together(num_draws, draws_at_once)
   labelled = given == "data" and bool(model.event.given)
   ahead = _Ahead(walk, at_once, list(done), progress, keep)
@@ -120,6 +126,7 @@ class _Walk(NamedTuple):
   same_draws: bool
   key: Array
   spread: Spread
+  carried: estimators.Carried | None
 
 
 class Part(NamedTuple):
@@ -154,7 +161,7 @@ class _Ahead:
     keep: Callable[[Sequence[Part]], Any],
   ):
     self.walk, self.at_once, self.scored, self.progress, self.keep = walk, at_once, scored, progress, keep
-    self.step = estimators.compiled(walk.model, walk.estimator, at_once, walk.spread)
+    self.step = _calls(walk, at_once)
     self.count = _counting(walk.model.event.num_classes, walk.spread)
     self.calls: deque[estimators.Draws] = deque()
     self.started: list[_Started] = []  # and not read
@@ -283,6 +290,22 @@ def _warnings(nats: np.ndarray, sizes: np.ndarray | None, num_draws: int) -> lis
       f"{low:.0%} of the examples): the bound holds but is loose; take more draws"
     )
   return lines
+
+
+def _calls(walk: _Walk, at_once: int) -> Callable[..., estimators.Draws]:
+  """Returns what one call of the devices is; see `estimators.compiled`. A memory goes from each to the next."""
+  if walk.carried is None:
+    return estimators.compiled(walk.model, walk.estimator, at_once, walk.spread)
+  begin, step = estimators.reading_on(walk.model, walk.carried, walk.spread)
+  memories: list[PyTree] = []
+
+  def read_on(params: PyTree, state: PyTree, batch: Batch, *_: Any) -> estimators.Draws:
+    memory = memories.pop() if memories else begin(params, batch)
+    draws, memory = step(params, state, batch, memory)
+    memories.append(memory)
+    return draws
+
+  return read_on
 
 
 @functools.lru_cache(maxsize=64)

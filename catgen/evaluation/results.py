@@ -9,7 +9,7 @@ import pathlib
 import subprocess
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,55 @@ _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "num_replicates": int,
   "monte_carlo_error": (int, float, type(None)),
   "data_fingerprint": str,
+  "context": int,
+  "memory": int,
+  "segment": int,
+  "max_distance": int,
+  "same_length": bool,
+  "streams": int,
+  "protocol": str,
 }
-IDENTITY = ("split", "step", "ema", "estimator", "num_draws", "context", "given", "config_hash", "data_fingerprint")
+_HOW = ("context", "memory", "segment", "max_distance", "same_length", "streams")  # what a protocol adds to a record
+IDENTITY = ("split", "step", "ema", "estimator", "num_draws", *_HOW, "given", "config_hash", "data_fingerprint")
+
+
+class Protocol(NamedTuple):
+  """What each position of a stream is given of those before it: without any, only those of its own example."""
+
+  context: int = 0  # positions before those that a window scores
+  memory: int = 0  # positions of a memory that is carried from segment to segment
+  segment: int = 0  # positions of these; 0 = those of an example
+  max_distance: int = 0  # larger distances are taken for this one; 0 = none are
+  same_length: bool = False  # each position sees itself and as many before it as the memory has
+
+  def checked(self) -> "Protocol":
+    """Returns it; raises InputError for numbers that are negative or do not go together."""
+    for name, value in self._asdict().items():
+      if not 0 <= value < 2**31:
+        raise InputError(f"{name} is {value}; it must be at least 0")
+    if self.memory and self.context:
+      raise InputError("memory and context are two ways to give what stands before; leave one of them out")
+    for name in ("segment", "max_distance", "same_length"):
+      if getattr(self, name) and not self.memory:
+        raise InputError(f"{name} is of a memory that is carried; give --memory, or leave it out")
+    return self
+
+  def named(self, streams: int) -> str | None:
+    """Returns how a number that was found so is called; None where examples stand alone.
+
+    Example:
+      >>> Protocol(memory=2100, segment=80, max_distance=820).named(10)
+      'memory of 2100 carried over segments of 80 in 10 streams, distances up to 820'
+    """
+    if self.context:
+      return f"windows with {self.context} positions of context"
+    if not self.memory:
+      return None
+    return (
+      f"memory of {self.memory} carried over segments of {self.segment or 'an example'} in {streams} streams"
+      + (f", distances up to {self.max_distance}" if self.max_distance else "")
+      + (", the same length for all" if self.same_length else "")
+    )
 
 
 def likelihood_record(
@@ -46,7 +93,8 @@ def likelihood_record(
   ema: bool,
   config: Mapping[str, Any],
   invalid: Invalid | None = None,
-  context: int = 0,
+  protocol: Protocol = Protocol(),  # noqa: B008 (a record that cannot change)
+  streams: int = 1,
   history: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
   """Returns the evaluation as one JSON object; a number that is unknown is None.
@@ -60,7 +108,8 @@ def likelihood_record(
     ema: True where the averaged parameters were evaluated.
     config: the resolved configuration as a JSON-like dict; only its hash is kept.
     invalid: what of the model's samples means no category, for models that can draw such.
-    context: positions that each window read before those it scored; a record of 0 does not mention it.
+    protocol: what each position was given of those before it; a record does not mention what is none.
+    streams: that were read at the same time, where a memory was carried.
     history: more that is to be said of the run: where it came from, what changed in it.
   """
   value = float(likelihood.estimate.bits)
@@ -88,7 +137,9 @@ def likelihood_record(
   }
   length = "scored" if source.codec.end is not None else "given" if source.longest is not None else None
   # left out where they say nothing
-  more = {"context": context or None, "given": likelihood.given, "length": length}
+  how: dict[str, Any] = {name: value for name, value in protocol._asdict().items() if value}
+  how |= {"streams": streams} if protocol.memory else {}
+  more = {**how, "protocol": protocol.named(streams), "given": likelihood.given, "length": length}
   return without_nan(record | {name: value for name, value in more.items() if value is not None} | dict(history or {}))
 
 
@@ -166,7 +217,7 @@ def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) ->
 def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> str:
   """Returns where the scores of single examples (in nats) belong that `record` summarizes."""
   averaged = "_ema" if record["ema"] else ""
-  how = f"_context{record['context']}" if "context" in record else ""
+  how = "".join(f"_{name.replace('_', '')}{record[name]}" for name in _HOW if name in record)
   how += "_given_none" if record.get("given") == "none" else ""
   name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}{how}.npz"
   if pathlib.PurePath(name).name != name:  # a record that was changed by hand must not name a file elsewhere

@@ -50,12 +50,17 @@ class Spread(NamedTuple):
     sharding = NamedSharding(self.mesh, PartitionSpec(self.axes))
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)
 
-  def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a function compiled for the devices, which all of them have the whole result of: see `fetch`."""
+  def compiled(self, function: Callable[..., Any], *, parts: Any = False) -> Callable[..., Any]:
+    """Returns a function compiled for the devices, which all of them have the whole result of: see `fetch`.
+
+    parts: where True, for all results or those at its place in a tuple, each keeps the examples that it has.
+    """
     function = on_mesh_of_arguments(function)
     if self.mesh is None:
       return jax.jit(function)
-    return jax.jit(function, out_shardings=NamedSharding(self.mesh, PartitionSpec()))
+    mesh, axes = self.mesh, self.axes
+    layout = jax.tree.map(lambda own: NamedSharding(mesh, PartitionSpec(axes) if own else PartitionSpec()), parts)
+    return jax.jit(function, out_shardings=layout)
 
   def _put(self, array: Any) -> jax.Array:
     assert self.mesh is not None

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,22 +12,36 @@ from jaxtyping import Array, Bool, Float, Int
 Queries = Float[Array, "batch queries heads dim"]
 Keys = Float[Array, "batch keys heads dim"]
 Seen = Bool[Array, "batch keys"]
+Bias = Float[Array, "batch heads queries keys"]
 
 MASKED = -1e30  # finite, so that a row with every key masked gives a uniform average and no NaN
 
 
-def attend(query: Queries, key: Keys, value: Keys, *, valid: Seen | None = None, causal: bool = False) -> Queries:
-  """Returns softmax(query key^T / sqrt(dim)) value, each query over its valid keys.
+def attend(
+  query: Queries,
+  key: Keys,
+  value: Keys,
+  *,
+  valid: Seen | None = None,
+  causal: bool = False,
+  bias: Bias | None = None,
+  thin: Callable[[Bias], Bias] | None = None,
+) -> Queries:
+  """Returns softmax(query key^T / sqrt(dim) + bias) value, each query over its valid keys.
 
   Args:
     valid: False = this key is seen by no query; None = all are.
     causal: query i sees keys 0 .. i; needs as many queries as keys.
+    bias: added to the scores; `MASKED` where a query must not see a key.
+    thin: what drops some of the weights.
 
   Numerics: scores, exponentials and sums are float32 whatever the dtype of the arguments, which the result has.
   A query without any valid key gets an average of all values. Compiled for NVIDIA GPUs, half-precision arguments go
   to the fused cuDNN kernel where it serves their shapes; elsewhere the sum is divided out after the second product,
   which on CPUs is up to twice as fast as `jax.nn.dot_product_attention`.
   """
+  if bias is not None or thin is not None:
+    return _by_products(query, key, value, valid, causal=causal, bias=bias, thin=thin)
   plainly = functools.partial(_by_products, causal=causal)
   if not _cudnn_serves(query, key, masked=valid is not None):
     return plainly(query, key, value, valid)
@@ -34,11 +49,22 @@ def attend(query: Queries, key: Keys, value: Keys, *, valid: Seen | None = None,
   return jax.lax.platform_dependent(query, key, value, valid, cuda=fused, default=plainly)
 
 
-def _by_products(query: Queries, key: Keys, value: Keys, valid: Seen | None, *, causal: bool) -> Queries:
+def _by_products(
+  query: Queries,
+  key: Keys,
+  value: Keys,
+  valid: Seen | None,
+  *,
+  causal: bool,
+  bias: Bias | None = None,
+  thin: Callable[[Bias], Bias] | None = None,
+) -> Queries:
   query, key, value = (x.swapaxes(1, 2) for x in (query * query.shape[-1] ** -0.5, key, value))
-  scores = _masked(jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32), valid, causal)
+  scores = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32)
+  scores = _masked(scores if bias is None else scores + bias, valid, causal)
   weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
   total = weights.sum(axis=-1)[..., None]
+  weights = weights if thin is None else thin(weights)
   mixed = jnp.einsum("bhqk,bhkd->bhqd", weights.astype(value.dtype), value, preferred_element_type=jnp.float32)
   return (mixed / total).astype(value.dtype).swapaxes(1, 2)
 

@@ -16,6 +16,7 @@ class Functional(NamedTuple):
   init: Callable[..., PyTree]  # (key, *args, **keywords) -> params; arguments go to the module's `initialize`
   apply: Callable[..., Any]
   bind: Callable[[PyTree], Any]  # params -> the module with these parameters, for one call of its methods
+  plan: Any  # the module without parameters: what follows from its sizes alone
 
 
 def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
@@ -24,7 +25,8 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
   Parameters are a nested dict of arrays, which jit, grad, optax, sharding rules and checkpoints take as it is. A
   module must hold nothing but `nnx.Param`: randomness and state come in as arguments.
   """
-  graphdef, abstract = nnx.split(nnx.eval_shape(lambda: make(_rngs(0))))
+  plan = nnx.eval_shape(lambda: make(_rngs(0)))
+  graphdef, abstract = nnx.split(plan)
 
   def init(key: Array, *args: Any, **keywords: Any) -> PyTree:
     module: Any = make(_rngs(key))
@@ -40,7 +42,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
   def apply(params: PyTree, *args: Any, method: str = "__call__", **keywords: Any) -> Any:
     return getattr(bind(params), method)(*args, **keywords)
 
-  return Functional(init, apply, bind)
+  return Functional(init, apply, bind, plan)
 
 
 class _Stream(nnx.RngStream):

@@ -14,17 +14,30 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.batches import scored_positions, seen
 from catgen.distributions import categorical
 from catgen.events import sum_valid
-from catgen.interfaces import Batch, Bound, EventSpec, Infill, Model, PyTree, SampleOptions, Samples
+from catgen.interfaces import (
+  Batch,
+  Bound,
+  Carry,
+  EventSpec,
+  Infill,
+  InputError,
+  Model,
+  PyTree,
+  ReadOptions,
+  SampleOptions,
+  Samples,
+)
 from catgen.kinds import Recipe
 from catgen.meshes import spread
-from catgen.models.adapter import functional
+from catgen.models.adapter import Functional, functional
+from catgen.models.auxiliary import Auxiliary, auxiliary_bound, count_update, no_updates, of_logits
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal
 
 _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
 
 
-def autoregressive(event: EventSpec, *, network: Recipe) -> Model:
+def autoregressive(event: EventSpec, *, network: Recipe, auxiliary_steps: int = 0, second_target: float = 0.0) -> Model:
   """Returns an autoregressive model.
 
   Its `log_prob` is exact, in nats [batch]; its `sample` calls the network once for each position.
@@ -32,25 +45,44 @@ def autoregressive(event: EventSpec, *, network: Recipe) -> Model:
   Args:
     event: shape and number of classes of one example.
     network: that predicts each category from those before it, as a `Causal`.
-  """
+    auxiliary_steps: updates until which layers before the last predict too, by heads of their own, while training: the
+      l-th of N layers for the first l / N of them; 0 = none does. A deep transformer learns by it.
+    second_target: weight, in training, of a prediction of the category after the next, which each layer that predicts
+      makes by another head; 0 = none.
 
+  What training predicts besides enters the objective and no number that is reported.
+
+  Raises:
+    InputError: the network does not tell the features of its layers, or a number is negative.
+
+  Reference: Al-Rfou et al. (2019), arXiv:1808.04444, for the auxiliary predictions.
+  """
+  for name, number in (("auxiliary_steps", auxiliary_steps), ("second_target", second_target)):
+    if not 0 <= number < 2**31:
+      raise InputError(f"autoregressive: {name} is {number}; it must be at least 0, and less than 2^31")
   k = event.num_classes
-  module = functional(lambda rngs: Causal(network, event.shape, k, k, event.given, rngs=rngs))
+  heads = {"intermediate": auxiliary_steps > 0, "second": second_target > 0}
+  module = functional(lambda rngs: Causal(network, event.shape, k, k, event.given, **heads, rngs=rngs))
   apply = module.apply
+  extra = None
+  if any(heads.values()):
+    extra = Auxiliary(auxiliary_steps, second_target, module.plan.stack.trunk.num_layers)
   return Model(
     event=event,
-    init=partial(_init, module.init),
-    bound=partial(_bound, apply, event),
+    init=partial(_init, module.init, extra),
+    bound=partial(_bound, apply, event, extra),
     sample=partial(_sample, apply, event),
+    update_state=None if extra is None else count_update,
     log_prob=partial(_log_prob, apply, event),
     log_weight=partial(_log_weight, apply, event),
     infill=Infill(partial(_infill, apply, event), True, _EXPLANATION, prefix_only=True),
+    carry=_carry(module, event),
   )
 
 
-def _init(init_network: Callable, batch: Batch, key: Array) -> tuple[PyTree, PyTree]:
+def _init(init_network: Callable, extra: Auxiliary | None, batch: Batch, key: Array) -> tuple[PyTree, PyTree]:
   """See `Model.init`."""
-  return init_network(key), {}
+  return init_network(key), {} if extra is None else no_updates()
 
 
 def _log_prob(
@@ -60,21 +92,16 @@ def _log_prob(
   conditions = Conditions(valid=seen(event, batch.valid), keys=keys, given=batch.given)
   pieces = categorical.num_pieces(len(batch.x), batch.x[0].size, event.num_classes)
   if pieces == 1:
-    nats = _of_logits(apply(params, batch.x, conditions), batch.x)
+    nats = of_logits(apply(params, batch.x, conditions), batch.x)
   else:
-    nats = apply(params, batch.x, conditions, _of_logits, batch.x, pieces=pieces, method="costs")
+    nats = apply(params, batch.x, conditions, of_logits, batch.x, pieces=pieces, method="costs")
   return sum_valid(nats, scored_positions(batch))
-
-
-def _of_logits(
-  logits: Float[Array, "batch *event classes"], x: Int[Array, "batch *event"]
-) -> Float[Array, "batch *event"]:
-  return categorical.log_prob(logits.astype(jnp.float32), x)
 
 
 def _bound(
   apply: Callable,
   event: EventSpec,
+  extra: Auxiliary | None,
   params: PyTree,
   batch: Batch,
   keys: Key[Array, "batch"],
@@ -84,8 +111,46 @@ def _bound(
   strata: Float[Array, "batch"] | None = None,
 ) -> Bound:
   """See `Model.bound`. It is log p(x) itself; nothing is drawn but dropout in training."""
+  if train and extra is not None:
+    conditions = Conditions(valid=seen(event, batch.valid), keys=keys, given=batch.given)
+    return auxiliary_bound(extra, partial(apply, params, method="with_auxiliary"), batch, conditions, state)
   nats = _log_prob(apply, event, params, batch, state=state, keys=keys if train else None)
   return Bound(nats, {"log_prob": nats})
+
+
+def _carry(module: Functional, event: EventSpec) -> Carry | None:
+  """Returns how the model reads streams on, where its network carries a memory."""
+  trunk = module.plan.stack.trunk
+  if not trunk.abilities.carries or not trunk.memory_length:
+    return None
+  return Carry(partial(_empty_memory, module.apply), partial(_carried_bound, module.apply, event))
+
+
+def _empty_memory(apply: Callable, params: PyTree, batch_size: int, *, size: int | None = None) -> PyTree:
+  """See `Carry.empty`."""
+  return apply(params, batch_size, size, method="empty_memory")
+
+
+def _carried_bound(
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  batch: Batch,
+  memory: PyTree,
+  keys: Key[Array, "batch"],
+  *,
+  state: PyTree,
+  train: bool,
+  strata: Float[Array, "batch"] | None = None,
+  options: ReadOptions,
+) -> tuple[Bound, PyTree]:
+  """See `Carry.bound`."""
+  rows = jax.tree.map(lambda array: array.reshape(len(batch.x), -1), (batch.x, batch.valid, scored_positions(batch)))
+  x, valid, scored = rows
+  conditions = Conditions(valid=seen(event, valid), keys=keys if train else None, given=batch.given)
+  logits, memory = apply(params, x, memory, conditions, options, method="read_on")
+  nats = sum_valid(of_logits(logits, x), scored)
+  return Bound(nats, {"log_prob": nats}), memory
 
 
 def _log_weight(

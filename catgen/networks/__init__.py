@@ -6,6 +6,7 @@ one line here. `small` are sizes for proofs on events of two positions and on ma
 """
 
 from catgen.kinds import Kind, Registry
+from catgen.networks.trunks.deep_transformer import DeepTransformer
 from catgen.networks.trunks.densenet import DenseNet
 from catgen.networks.trunks.linear_attention_unet import LinearAttentionUNet
 from catgen.networks.trunks.local_linear_transformer import LocalLinearTransformer
@@ -14,6 +15,7 @@ from catgen.networks.trunks.per_position import PerPosition
 from catgen.networks.trunks.pixel_cnn import PixelCNN
 from catgen.networks.trunks.recurrent import LSTM
 from catgen.networks.trunks.transformer import Transformer
+from catgen.networks.trunks.transformer_xl import TransformerXL
 from catgen.networks.trunks.unet import UNet
 
 _ONE_LAYER = {"num_layers": 1, "num_heads": 2, "dtype": "float32"}
@@ -21,6 +23,10 @@ _MAP = {"dropout": 0.0, "dtype": "float32"}
 _RECURRENT = {"width": 32, "time_width": 16, "hidden_width": 32, "lstm_width": 32, "output_width": 32}
 TRUNKS: Registry = {
   "transformer": Kind(Transformer, small={**_ONE_LAYER, "width": 32, "time_width": 16, "dropout": 0.0}),
+  "deep_transformer": Kind(DeepTransformer, small={**_ONE_LAYER, "width": 32, "hidden_width": 64, "dropout": 0.0}),
+  "transformer_xl": Kind(
+    TransformerXL, small={**_ONE_LAYER, "width": 32, "hidden_width": 64, "dropout": 0.0, "attention_dropout": 0.0}
+  ),
   "lstm": Kind(LSTM, small={**_RECURRENT, "num_layers": 1, "input_dropout": 0.0}),
   "per_position": Kind(PerPosition, small={"width": 32, "output_width": 32}),
   "none": Kind(NoTrunk),

@@ -4,163 +4,29 @@
 of each example; None = none is given. What an invalid position holds reaches no valid one.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
-from catgen.interfaces import InputError
-from catgen.kinds import Recipe, name_of
+from catgen.interfaces import InputError, PyTree, ReadOptions
+from catgen.kinds import Recipe
 from catgen.meshes import spread
-from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
-from catgen.networks.parts.embedding import Embedding
-from catgen.networks.parts.given import Given
-from catgen.networks.parts.linear import Init, Linear
-from catgen.networks.parts.shift import shifted
-from catgen.networks.parts.time import TimeVector
-from catgen.networks.trunk import Abilities, Ends
-
-_MAY_BE_NONE = ("num_layers", "conv_width", "time_width", "dropout", "input_dropout")
-
-
-class Stack(nnx.Module):
-  """What the roles share: read in, trunk and head, with what is given and the time added to what is read.
-
-  Args:
-    role: in words, for messages.
-    given: categories of each attribute, as in `EventSpec.given`.
-  """
-
-  def __init__(
-    self,
-    recipe: Recipe,
-    role: str,
-    ends: Ends,
-    *,
-    given: tuple[int, ...] = (),
-    rngs: nnx.Rngs,
-  ) -> None:
-    check(recipe, role, ends)
-    key = rngs.params() if ends.categorical else None  # first, so that a seed means the table that it always meant
-    self.trunk: Any = recipe(ends, rngs=rngs)
-    width = self.trunk.num_inputs
-    if self.trunk.read_in is not None:
-      self.read_in: Any = None
-    elif key is not None:
-      self.read_in = Embedding(ends.num_inputs, width, key=key)
-    else:
-      self.read_in = Linear(ends.num_inputs, width, rngs=rngs)
-    self.given = Given(given, width) if given else None
-    self.time = TimeVector(width, rngs=rngs) if ends.timed and not self.trunk.abilities.time else None
-    own = self.trunk.head is not None
-    self.head: Any = None if own else Linear(self.trunk.num_outputs, ends.num_outputs, init=ends.init, rngs=rngs)
-
-  def read(self, x: Array) -> Float[Array, "*positions inputs"]:
-    """Returns features of what comes in."""
-    return (self.trunk.read_in if self.read_in is None else self.read_in)(x)
-
-  def __call__(
-    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
-  ) -> Float32[Array, "batch *event outputs"]:
-    """Returns outputs of features that were read."""
-    return self._outputs(self._features(h, conditions))
-
-  def costs(
-    self,
-    h: Float[Array, "batch *event inputs"],
-    conditions: Conditions,
-    cost: Callable[..., Array],
-    states: Sequence[Int[Array, "batch *event"]],
-    num_pieces: int,
-  ) -> Float[Array, "batch *event"]:
-    """Returns cost(outputs, *states) of every position without ever holding the outputs of all of them.
-
-    The positions are worked on in pieces, [batch, positions of a piece, outputs], in the gradient too, where the
-    outputs are computed again. A trunk with a head of its own may look at several positions: its outputs are whole.
-    """
-    features = self._features(h, conditions)
-    if self.head is None:
-      return cost(self._outputs(features), *states)
-    shape = states[0].shape
-
-    def cut(values: Array, *last: int) -> Array:
-      return spread(values.reshape(shape[0], num_pieces, -1, *last).swapaxes(0, 1), axis=1)
-
-    pieces = (cut(features, features.shape[-1]), *map(cut, states))
-    found = jax.lax.map(jax.checkpoint(lambda piece: spread(cost(self.head(piece[0]), *piece[1:]))), pieces)
-    return spread(found.swapaxes(0, 1).reshape(shape))
-
-  def _features(
-    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
-  ) -> Float32[Array, "batch *places features"]:
-    if self.time is not None and conditions.time is not None:
-      h, conditions = _added(h, self.time(conditions.time)), conditions._replace(time=None)
-    return spread(self.trunk(spread(self._with_given(h, conditions.given)), conditions))
-
-  def decode(
-    self, h: Float[Array, "batch inputs"], *, given: Array | None, cache: Any, position: Int[Array, ""]
-  ) -> tuple[Float32[Array, "batch outputs"], Any]:
-    """Returns outputs of one position, and the cache for the next."""
-    h, cache = self.trunk.decode(self._with_given(h, given), cache=cache, position=position)
-    return self._outputs(h), cache
-
-  def _with_given(self, h: Array, given: Array | None) -> Array:
-    if self.given is not None:
-      return _added(h, self.given(given))
-    if given is not None and given.shape[1]:
-      raise InputError("attributes are given, but the network was built for none; set EventSpec.given")
-    return h
-
-  def _outputs(self, h: Array) -> Array:
-    return (self.trunk.head if self.head is None else self.head)(h)
+from catgen.networks.parts.auxiliary_heads import AuxiliaryHeads
+from catgen.networks.parts.linear import Init
+from catgen.networks.parts.shift import following, shifted
+from catgen.networks.stack import Stack, able, trunk_name
+from catgen.networks.trunk import Ends
 
 
 def _before(conditions: Conditions, event_shape: tuple[int, ...]) -> Conditions:
   """Returns conditions of the position before each one; before the first all is well."""
   valid = conditions.valid
   return conditions if valid is None else conditions._replace(valid=shifted(valid, True, event_shape))
-
-
-def _added(h: Float[Array, "batch *event width"], vector: Float[Array, "examples width"]) -> Array:
-  """Returns h with a vector of each example added at every position."""
-  return h + vector.reshape(len(vector), *(1,) * (h.ndim - 2), -1)
-
-
-def check(recipe: Recipe, role: str, ends: Ends) -> None:
-  """Raises InputError where a trunk makes no sense in a role, or does not take such events."""
-
-  def able(test: Callable[[Abilities], bool]) -> str:
-    makes: dict[str, Any] = {name: kind.make for name, kind in TRUNKS.items()}
-    return ", ".join(name for name, make in makes.items() if test(make.abilities))
-
-  make: Any = recipe.make
-  abilities: Abilities = make.abilities
-  name = next((name for name, kind in TRUNKS.items() if kind.make is recipe.make), name_of(recipe.make))
-  _check_sizes(recipe, name)
-  if abilities.num_axes not in (None, len(ends.event_shape)):
-    kinds = able(lambda each: each.num_axes in (None, len(ends.event_shape)))
-    raise InputError(f"{name} needs maps, not events of shape {ends.event_shape}; for them choose one of {kinds}")
-  if abilities.blind and role != "an encoder":
-    raise InputError(f"{name} reads nothing and cannot be {role}; choose one of {able(lambda each: not each.blind)}")
-  if abilities.only_causal and not ends.causal:
-    kinds = able(lambda each: not each.only_causal and not each.blind)
-    raise InputError(f"{name} sees only what came before and cannot be {role}; choose one of {kinds}")
-  if ends.causal and not abilities.causal:
-    kinds = able(lambda each: each.causal)
-    raise InputError(f"{name} sees positions on all sides and cannot be {role}; choose one of {kinds}")
-
-
-def _check_sizes(recipe: Recipe, name: str) -> None:
-  """Raises InputError for a whole number that is no size: below 1, or below 0 where none of something may be meant."""
-  for key, value in recipe.keywords.items():
-    least = 0 if key in _MAY_BE_NONE else 1
-    for size in value if isinstance(value, list | tuple) else [value]:
-      if isinstance(size, int) and not isinstance(size, bool) and size < least:
-        raise InputError(f"{key} of {name} is {value}; it must be at least {least}")
 
 
 class Denoiser(nnx.Module):
@@ -203,6 +69,8 @@ class Causal(nnx.Module):
 
   Args: those of `Denoiser`. The category `num_inputs` is the start token, which stands before the first position.
   Untrained, it predicts uniformly.
+
+    intermediate, second: see `AuxiliaryHeads`; they need a trunk that tells the features of its layers.
   """
 
   def __init__(
@@ -213,11 +81,21 @@ class Causal(nnx.Module):
     num_outputs: int,
     given: tuple[int, ...] = (),
     *,
+    intermediate: bool = False,
+    second: bool = False,
     rngs: nnx.Rngs,
   ) -> None:
     self.event_shape, self.start = tuple(event_shape), num_inputs
     ends = Ends(tuple(event_shape), num_inputs + 1, num_outputs, "zeros", causal=True)
     self.stack = Stack(recipe, "a causal network", ends, given=given, rngs=rngs)
+    trunk, wanted = self.stack.trunk, intermediate or second
+    if wanted and not trunk.abilities.layers:
+      kinds = able(lambda each: each.layers)
+      raise InputError(
+        f"{trunk_name(recipe)} does not tell the features of its layers, which predict; choose one of {kinds}"
+      )
+    heads = functools.partial(AuxiliaryHeads, num_outputs=num_outputs, intermediate=intermediate, second=second)
+    self.auxiliary: Any = heads(trunk.num_layers, trunk.num_outputs) if wanted else None
 
   def __call__(
     self, x: Int[Array, "batch *event"], conditions: Conditions = NO_CONDITIONS
@@ -230,6 +108,41 @@ class Causal(nnx.Module):
   ) -> Float[Array, "batch *event"]:
     """Returns cost(logits, *states) of every position, in `pieces` of all positions one after the other."""
     return self.stack.costs(*self._read(x, conditions), cost, states, pieces)
+
+  def with_auxiliary(
+    self,
+    x: Int[Array, "batch *event"],
+    conditions: Conditions,
+    cost: Callable[[Array, Array], Array],
+    on: Float[Array, "layers"],
+  ) -> tuple[Float[Array, "batch *event"], Float[Array, "batch *event"], Float[Array, "batch *event"]]:
+    """Returns the costs of the network's own logits, and what `AuxiliaryHeads` adds up, at every position."""
+    features = self.stack.of_layers(*self._read(x, conditions))
+    after = following(x, 0, self.event_shape)
+    first, second = self.auxiliary(features, on, cost, x, after)
+    return cost(self.stack.outputs(features[-1].astype(jnp.float32)), x), first, second
+
+  def empty_memory(self, batch_size: int, size: int | None = None) -> PyTree:
+    """Returns what `read_on` is given where nothing stands before; size: positions, None = as many as in training."""
+    trunk = self.stack.trunk
+    inner = trunk.empty_memory(batch_size, trunk.memory_length if size is None else size)
+    token, known = jnp.full((batch_size,), self.start, jnp.int32), jnp.ones((batch_size,), bool)
+    return {"trunk": inner, "last": spread(token), "known": spread(known)}
+
+  def read_on(
+    self, x: Int[Array, "batch length"], memory: PyTree, conditions: Conditions, options: ReadOptions
+  ) -> tuple[Float32[Array, "batch length outputs"], PyTree]:
+    """Returns logits of every position given those before it and what the memory holds, and the memory after them."""
+
+    def later(values: Array, first: Array) -> Array:
+      return jnp.concatenate([first[:, None], values[:, :-1]], axis=1)
+
+    valid = jnp.ones(x.shape, bool) if conditions.valid is None else conditions.valid
+    known = jnp.where(valid, x, self.start)
+    h = self.stack.read(later(known, memory["last"]))
+    inner = conditions._replace(valid=later(valid, memory["known"]), memory=memory["trunk"])
+    logits, trunk = self.stack.read_on(h, inner, options)
+    return logits, {"trunk": trunk, "last": known[:, -1], "known": valid[:, -1]}
 
   def _read(self, x: Array, conditions: Conditions) -> tuple[Array, Conditions]:
     tokens, conditions = shifted(x, self.start, self.event_shape), _before(conditions, self.event_shape)

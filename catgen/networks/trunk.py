@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int
 
+from catgen.interfaces import PyTree, ReadOptions
 from catgen.networks.conditions import Conditions
 from catgen.networks.parts.linear import Init
 
@@ -40,6 +41,8 @@ class Abilities(NamedTuple):
   """What a trunk can do, and needs."""
 
   causal: bool = False  # be causal: it then has `init_cache` and `decode`
+  carries: bool = False  # read on from a memory: see `CarryingTrunk`
+  layers: bool = False  # tell the features of each of its layers: see `LayeredTrunk`
   time: bool = False  # be told a time; for others a role adds features of the time to what they read
   num_axes: int | None = None  # of the events that it takes; None = any
   blind: bool = False  # it reads nothing
@@ -78,4 +81,32 @@ class CausalTrunk(Trunk, Protocol):
     self, h: Float[Array, "batch inputs"], *, cache: Any, position: Int[Array, ""]
   ) -> tuple[Float32[Array, "batch outputs"], Any]:
     """Returns the features of one position in row-major order, given what it reads, and the cache for the next."""
+    ...
+
+
+class LayeredTrunk(Trunk, Protocol):
+  """A trunk whose layers all give features that a head can read."""
+
+  num_layers: int
+
+  def of_layers(
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
+  ) -> Float[Array, "layers batch *event outputs"]:
+    """Returns the features of every position in every layer, the last layer's as `__call__` gives them."""
+    ...
+
+
+class CarryingTrunk(CausalTrunk, Protocol):
+  """A causal trunk that reads a stream in segments: what it gives depends on those before, through a memory."""
+
+  memory_length: int  # positions that are remembered in training; 0 = none
+
+  def empty_memory(self, batch_size: int, size: int) -> PyTree:
+    """Returns a memory of `size` positions, at least 1, in which there is nothing; arrays [batch, ...]."""
+    ...
+
+  def read_on(
+    self, h: Float[Array, "batch length inputs"], conditions: Conditions, options: ReadOptions
+  ) -> tuple[Float32[Array, "batch length outputs"], PyTree]:
+    """Returns features of a segment of any length, after what `conditions.memory` holds, and the memory after it."""
     ...

@@ -43,6 +43,7 @@ RULES = (
   Rule("training.skip_nonfinite", FREE, "each step that is skipped is recorded"),
   Rule("training.num_steps", RECORDED, "the learning rate may follow it, which is said"),
   Rule("training.ema_decay", RECORDED, "between 0 and more it is a new run, since the average is missing"),
+  Rule("training.streams", NEW, "what is carried from step to step would be missing"),
   Rule("training.*", RECORDED, "later steps see other batches"),
   Rule("optimizer.kind", NEW, "the optimizer's state means something else"),
   Rule("optimizer.*", RECORDED, "later steps move otherwise; a new run where the optimizer's state has another form"),

@@ -60,6 +60,7 @@ def compare(
   split: str = "test",
   estimator: estimators.Name | None = None,
   context: int = 0,
+  memory: int = 0,
   given: Literal["data", "none"] = "data",
   sampling_repeats: int = 3,
   num_maps: int = 6,
@@ -78,6 +79,7 @@ def compare(
     split: the split whose evaluations are compared.
     estimator: only evaluations by this one.
     context: only evaluations with so many positions of context.
+    memory: only evaluations that carried a memory of so many positions.
     given: of models with labels only evaluations that were given those of the data, or none.
     sampling_repeats: samples that are timed for each model; 0 = none.
     num_maps: samples of each model in a picture, where examples can be pictured; 0 = none.
@@ -92,12 +94,15 @@ def compare(
   groups: dict[str, list[Evaluations]] = {}
   for workdir in expanded(workdirs):
     record = read_record(workdir)
-    found = comparison.read_evaluations(workdir, split=split, estimator=estimator, context=context, given=given)
+    found = comparison.read_evaluations(
+      workdir, split=split, estimator=estimator, context=context, memory=memory, given=given
+    )
     for each in found.values():
       results.check_has(each.record, NEEDED, workdir)
     groups.setdefault(identity_without_seed(record), []).append(Evaluations(workdir, record, found))
   for group in groups.values():
     check_same_estimators(group)
+  check_same_protocol([each for group in groups.values() for each in group])
   runs = [load(group[0].workdir, step=group[0].step, data=data, say=say) for group in groups.values()]
   rows, evaluations = [], []
   for group, run in zip(groups.values(), runs, strict=True):
@@ -124,6 +129,7 @@ def describe(compared: Compared) -> str:
   header = ["model", "family", "seeds", "parameters", rows[0]["unit"], "± examples", "± Monte Carlo", "± seeds"]
   header += ["estimator", "examples", "less the first", f"training {position}s", "training s", "s a sample"]
   lines = [terminal.table(header, [_cells(row, first=row is rows[0]) for row in rows])]
+  lines += [f"all {rows[0]['unit']}: {rows[0]['protocol']}"] if rows[0]["protocol"] else []
   for row in rows:
     if row["invalid"] is not None:
       lines.append(f"{row['name']}: {row['invalid']['positions']:.2%} of sampled {position}s mean no category")
@@ -158,6 +164,20 @@ def check_same_estimators(group: Sequence[Evaluations]) -> None:
           f"{each.workdir} has no evaluation by {how[0]} with {how[1]} draw(s), which another seed of the same model "
           "has; run launch.evaluate on it, or choose one --estimator"
         )
+
+
+def check_same_protocol(runs: Sequence[Evaluations]) -> None:
+  """Raises InputError where positions were given more of those before them in one evaluation than in another."""
+  found: dict[str, str] = {}
+  for run in runs:
+    for each in run.evaluations.values():
+      found.setdefault(each.record.get("protocol", "examples by themselves"), run.workdir)
+  if len(found) > 1:
+    first, other = list(found)[:2]
+    raise InputError(
+      f"{found[first]} was evaluated by another protocol ({first}) than {found[other]} ({other}): their numbers do not "
+      "mean the same; run launch.evaluate on both with the same flags"
+    )
 
 
 def name_of(folders: Sequence[str]) -> str:
@@ -232,6 +252,7 @@ def _row(group: Sequence[Evaluations], how: tuple[str, int], evaluations: Sequen
     "num_draws": how[1],
     **{key: first[key] for key in ("num_replicates", "unit", "split", "num_examples")},
     "invalid": first.get("invalid"),
+    "protocol": first.get("protocol"),
     **comparison.summarize(evaluations)._asdict(),
   }
 

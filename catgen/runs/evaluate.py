@@ -1,9 +1,6 @@
 """The likelihood of a trained model on a split: measured, explained, and kept in the work directory."""
 
-import json
-import time
-from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -12,8 +9,8 @@ import jax
 from catgen.batches import batch_of
 from catgen.evaluation import estimators, likelihood, results, samples
 from catgen.evaluation.likelihood import Likelihood
-from catgen.files import check_folder, from_json
-from catgen.interfaces import InputError
+from catgen.files import check_folder
+from catgen.interfaces import InputError, ReadOptions
 from catgen.keys import root_key
 from catgen.paths import expanded, join, name_of, parent_of
 from catgen.reporting import charts, terminal, writers
@@ -21,16 +18,13 @@ from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import lock
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import evaluation_batches, first_examples
-from catgen.runs.load import Run, load
+from catgen.runs.load import Run
 from catgen.runs.owners import InUse
 from catgen.runs.partial import Partial
-from catgen.runs.record import definition, history_of, read_record
+from catgen.runs.record import definition, history_of
 from catgen.training import distributed
-from catgen.training.checkpoint import checkpoint_steps
-from catgen.training.restoring import Gone, Unreadable
 from catgen.training.signals import Stopped, catch_signals
 
-_LOOKS = 5  # at a checkpoint that cannot be read
 _PICTURED = 8  # samples beside as many held-out examples
 _MEANINGS = {
   "exact": "exact log-likelihood",
@@ -53,12 +47,6 @@ class UnderWay(InputError):  # noqa: N818 as InputError, it is told and not trac
   """The same evaluation is being made by another process."""
 
 
-class Watched(NamedTuple):
-  """The evaluations of a running job's checkpoints."""
-
-  evaluations: tuple[Evaluated, ...]
-
-
 def evaluate(
   run: Run,
   *,
@@ -71,6 +59,10 @@ def evaluate(
   draws_at_once: int | None = None,
   invalid_samples: int | None = None,
   context: int = 0,
+  memory: int = 0,
+  segment: int = 0,
+  max_distance: int = 0,
+  same_length: bool = False,
   given: Literal["data", "none"] = "data",
   pictures: bool = True,
   output: str | None = None,
@@ -94,6 +86,11 @@ def evaluate(
     draws_at_once: draws in one device call: more are faster while memory lasts.
     invalid_samples: samples drawn to find the share of codes without a category; 0 = none.
     context: positions that each window of a stream reads, unscored, before those that it scores.
+    memory: positions of memory that a model of streams carries from segment to segment; the examples of a batch are so
+      many streams that are read at the same time. 0 = each example stands alone.
+    segment: with memory, positions that are read at a time; 0 = those of an example.
+    max_distance: with memory, larger distances are taken for this one; 0 = none are.
+    same_length: with memory, each position sees itself and as many before it as the memory has, and no more.
     given: whether a model with labels is given those of the data, or none.
     pictures: draw a few samples, where examples can be pictured, for a picture of them beside held-out ones.
     output: folder for results.json, scores/ and pictures; default: the work directory.
@@ -119,10 +116,11 @@ def evaluate(
   }
   settings = {**run.record.config["evaluation"], **{key: value for key, value in options.items() if value is not None}}
   source = run.source()
-  how = {**settings, "batch_size": run.spread.filled(settings["batch_size"]), "context": context, "given": given}
+  protocol = results.Protocol(context, memory, segment, max_distance, same_length).checked()
+  how = {**settings, "batch_size": run.spread.filled(settings["batch_size"]), **protocol._asdict(), "given": given}
   scored_before = _partial(run, {**how, "seed": seed}, folder)
   with _alone(scored_before, say):
-    found = _measure(run, how, seed, scored_before, progress)
+    found = _measure(run, how, protocol, seed, scored_before, progress)
     result = results.likelihood_record(
       found,
       source,
@@ -131,7 +129,8 @@ def evaluate(
       ema=run.uses_ema,
       config=run.record.config,
       invalid=_invalid(run, settings["invalid_samples"], seed),
-      context=context,
+      protocol=protocol,
+      streams=how["batch_size"],
       history=history_of(run.record),
     )
     say(shown(result))
@@ -148,88 +147,6 @@ def evaluate(
       if drawn:
         writers.show_pictures(folder, run.step, drawn)
   return Evaluated(result, found, path, tuple(drawn))
-
-
-def watch(
-  workdir: str,
-  *,
-  watch_seconds: float = 10.0,
-  ema: bool = True,
-  say: Callable[[str], None] = print,
-  **options: Any,
-) -> Watched:
-  """Evaluates each checkpoint of a running job as it appears, until the run is finished.
-
-  A checkpoint that is deleted before it was read is left out; so is one whose same evaluation another process makes.
-  One that cannot be read is tried again at the next looks: it may be under way from another machine.
-
-  Args:
-    workdir: of the run.
-    watch_seconds: seconds between two looks for a new checkpoint.
-    ema: see `load`.
-    say: receives each evaluation as text.
-    options: of `evaluate`.
-
-  Raises:
-    InputError: as `evaluate`; or the last checkpoint cannot be read.
-    Stopped: a signal ended it.
-  """
-  done: list[Evaluated] = []
-  looks: Counter[int] = Counter()
-  source = None
-  for step in new_checkpoints(workdir, watch_seconds, again=looks):
-    try:
-      run = load(workdir, step=step, ema=ema, say=terminal.silent)
-      source = source or run.source
-      done.append(evaluate(run._replace(source=source), say=say, **options))
-    except Gone:
-      say(f"checkpoint {step} was deleted before it was read; left out")
-    except UnderWay as error:
-      say(f"checkpoint {step}: {error}; left out")
-    except Unreadable as error:
-      looks[step] += 1
-      if looks[step] == 1:
-        say(f"{error}; it is tried again at the next looks")
-      if looks[step] == _LOOKS:
-        del looks[step]
-        say(f"checkpoint {step} could not be read {_LOOKS} times; left out")
-      continue
-    else:
-      if told := describe(done[-1]):
-        say(told)
-    looks.pop(step, None)
-  return Watched(tuple(done))
-
-
-def new_checkpoints(workdir: str, seconds: float, again: Container[int] = ()) -> Iterator[int]:
-  """Yields each checkpoint's step as it appears, until one of the run's last step was there.
-
-  Of several processes all call it, and the first looks.
-
-  Args:
-    workdir: of the run.
-    seconds: between two looks.
-    again: steps that are to be yielded again.
-
-  Raises:
-    InputError: the run's record cannot be read.
-    Stopped: a signal asked to stop while it waited.
-  """
-  seen: set[int] = set()
-
-  def look() -> bytes:
-    last = read_record(workdir).config["training"]["num_steps"]
-    return json.dumps([last, checkpoint_steps(workdir)]).encode()
-
-  while True:
-    last, there = from_json(distributed.first_tells(look))
-    for step in there:
-      if step not in seen or step in again:
-        seen.add(step)
-        yield step
-    if max(seen, default=-1) >= last and not any(step in again for step in there):
-      return
-    time.sleep(seconds)
 
 
 def describe(evaluated: Evaluated) -> str:
@@ -253,7 +170,7 @@ def shown(record: Mapping[str, Any]) -> str:
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
     f" {_MEANINGS[record['estimator']]}, {record['num_draws']} draw(s), {record['num_replicates']} replicate(s),"
     f" {record['num_examples']:,} examples"
-    + (f", windows with {record['context']} positions of context" if "context" in record else "")
+    + (f", {record['protocol']}" if "protocol" in record else "")
     + (f", labels given: {record['given']}" if "given" in record else "")
   )
   notes = [f"warning: {line}" for line in record["warnings"]]
@@ -268,11 +185,6 @@ def shown(record: Mapping[str, Any]) -> str:
 
 def _shown(value: float | None) -> str:
   return "?" if value is None else f"{round(value, 4) + 0.0:.4f}"
-
-
-def describe_watched(watched: Watched) -> str:
-  """Returns how many checkpoints were evaluated; each was told of when it was done."""
-  return f"{len(watched.evaluations)} checkpoint(s) evaluated"
 
 
 def _try_results(folder: str, output: str | None, say: Callable[[str], None]) -> None:
@@ -315,11 +227,22 @@ def _alone(scored_before: Partial, say: Callable[[str], None]) -> Iterator[None]
     yield
 
 
-def _measure(run: Run, how: Mapping[str, Any], seed: int, scored_before: Partial, progress: OpenProgress) -> Likelihood:
-  """Returns the likelihood, going on from the batches that were scored before."""
-  done = scored_before.load()
-  size, limit, context = how["batch_size"], how["max_examples"], how["context"]
-  batches = list(evaluation_batches(run.source(), how["split"], size, limit, context))
+def _measure(
+  run: Run,
+  how: Mapping[str, Any],
+  protocol: results.Protocol,
+  seed: int,
+  scored_before: Partial,
+  progress: OpenProgress,
+) -> Likelihood:
+  """Returns the likelihood, going on from the batches that were scored before, unless memory is carried."""
+  carried = None
+  if protocol.memory:
+    options = ReadOptions(protocol.max_distance or None, protocol.same_length)
+    carried = estimators.Carried(protocol.memory, options)
+  done, keep = ([], _forget) if carried else (scored_before.load(), scored_before.keep)
+  size, limit, segment = how["batch_size"], how["max_examples"], protocol.segment if carried else None
+  batches = list(evaluation_batches(run.source(), how["split"], size, limit, protocol.context, segment))
   title = f"evaluate step {run.step}"
   with catch_signals() as request, closing(progress(len(batches), unit="batch", title=title, done=len(done))) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
@@ -341,16 +264,23 @@ def _measure(run: Run, how: Mapping[str, Any], seed: int, scored_before: Partial
         num_replicates=how["num_replicates"],
         draws_at_once=how["draws_at_once"],
         given=how["given"],
+        carried=carried,
         spread=run.spread,
         progress=advance,
         done=done,
-        keep=scored_before.keep,
+        keep=keep,
       )
     except Stopped as left:
+      if carried:
+        raise Stopped("stopped; the same command begins again, since a memory is not kept", left.code) from left
       number = len(scored_before.parts)
       kept = scored_before.write() or not number
       comfort = "the same command goes on" if kept else "what was scored could not be kept"
       raise Stopped(f"stopped after {number} of {len(batches)} batches; {comfort}", left.code) from left
+
+
+def _forget(parts: Sequence[likelihood.Part]) -> None:
+  """Keeps nothing of what is scored."""
 
 
 def _keep(folder: str, result: Mapping[str, Any], found: Likelihood, scored_before: Partial) -> bytes:

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
 from catgen.config import make_model, make_source, make_training_optimizer
-from catgen.data import context_batches, get_split, prefetch, train_batch
+from catgen.data import context_batches, get_split, prefetch, stream_batches, train_batch
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, DataSource, InputError, Model
 from catgen.keys import root_key
@@ -87,6 +87,7 @@ def _batch(config: Mapping[str, Any], source: DataSource, step: int) -> Batch:
     step=step,
     batch_size=settings["batch_size"],
     crops=settings["crops"],
+    streams=settings["streams"],
     process_index=jax.process_index(),
     process_count=jax.process_count(),
   )
@@ -105,17 +106,26 @@ def spread_of(mesh: Mesh) -> Spread:
 
 
 def evaluation_batches(
-  source: DataSource, split: str, batch_size: int, max_examples: int = 0, context: int = 0
+  source: DataSource,
+  split: str,
+  batch_size: int,
+  max_examples: int = 0,
+  context: int = 0,
+  segment: int | None = None,
 ) -> Iterator[Batch]:
-  """Returns this process's part of one walk over a split; `context`: see `context_batches`."""
-  return context_batches(
-    get_split(source, split),
-    context=context,
-    batch_size=batch_size,
-    process_index=jax.process_index(),
-    process_count=jax.process_count(),
-    limit=checked_limit(max_examples) or None,
-  )
+  """Returns this process's part of one walk over a split.
+
+  context: see `context_batches`; segment: see `stream_batches`, which are walked unless it is None.
+  """
+  how: dict[str, Any] = {
+    "batch_size": batch_size,
+    "process_index": jax.process_index(),
+    "process_count": jax.process_count(),
+    "limit": checked_limit(max_examples) or None,
+  }
+  if segment is not None:
+    return stream_batches(get_split(source, split), segment=segment, **how)
+  return context_batches(get_split(source, split), context=context, **how)
 
 
 def checked_limit(number: int) -> int:

@@ -73,6 +73,7 @@ def of_training(config: Mapping[str, Any], devices: Sequence[jax.Device] | None 
     made = make_experiment(config, make_stand_in(config["data"]), devices)
     target, batch = made.target, sharding.placed_shapes(made.example, made.mesh)
     trees = {"parameters": target.params, "their average": target.ema, "optimizer": target.opt_state, "batch": batch}
+    trees |= {} if target.memory is None else {"memory of streams": target.memory}
     parts = {name: bytes_per_device(tree) for name, tree in trees.items()}
   settings, shared = config["training"], config["mesh"]["fsdp"]
   pieces, size = settings["num_microbatches"], settings["batch_size"]

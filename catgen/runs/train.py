@@ -11,8 +11,9 @@ import jax
 from catgen.batches import batch_of
 from catgen.data import summary
 from catgen.evaluation import likelihood
+from catgen.evaluation.estimators import Carried
 from catgen.evaluation.samples import generate
-from catgen.interfaces import Batch, DataSource, InputError, PyTree
+from catgen.interfaces import Batch, DataSource, InputError, PyTree, ReadOptions
 from catgen.keys import root_key
 from catgen.media import Media, media_of
 from catgen.paths import exists, join
@@ -163,13 +164,15 @@ def describe(trained: Trained) -> str:
 def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] | None:
   """Returns (params, model_state, step, check) -> {"bits", ...} on the validation split; None where there is none.
 
-  The draws are the same every time, so that differences between steps are paired. check() is called after each batch
+  The draws are the same every time, so that differences between steps are paired. Where training carries a memory, so
+  does the validation, of as many positions. check() is called after each batch
   and may raise; batches are filled up to a multiple of the devices.
   """
   if "validation" not in experiment.source.splits:
     return None
   config, spread = experiment.config, spread_of(experiment.mesh)
   size, limit = spread.filled(config["evaluation"]["batch_size"]), config["training"]["validation_examples"]
+  carried = Carried(None, ReadOptions()) if experiment.target.memory is not None else None
   walk = partial(evaluation_batches, experiment.source, "validation", size, limit)
   key = jax.random.fold_in(root_key(config["seed"]), 2)
 
@@ -178,9 +181,10 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
       experiment.model,
       params,
       model_state,
-      walk(),
+      walk(segment=None if carried is None else 0),
       key=key,
       num_replicates=1,
+      carried=carried,
       spread=spread,
       progress=lambda share: check(),
     )

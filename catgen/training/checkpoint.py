@@ -1,9 +1,10 @@
 """Checkpoints: asynchronous, complete, verified on reading; the newest, the best and every M-th are kept.
 
 A checkpoint is a folder `checkpoints/<step>` of a work directory with the items "model" (step, parameters, moving
-average, model state), "optimizer", "run" (JSON: of which run it is) and, once it is validated, "metrics" (JSON). The
-model can be read without knowing the optimizer, and the average without the parameters. Each tree carries a fingerprint
-of its bits, since a flipped bit in a file would otherwise pass unnoticed, and the model one of each of its parts.
+average, model state), "optimizer", "memory" (where one is carried from step to step), "run" (JSON: of which run it is)
+and, once it is validated, "metrics" (JSON). The model can be read without knowing the others, and the average without
+the parameters. Each tree carries a fingerprint of its bits, since a flipped bit in a file would otherwise pass
+unnoticed, and the model one of each of its parts.
 """
 
 import functools
@@ -150,7 +151,8 @@ class Checkpointer:
         restored = stored.read(place, step, wanted)
       if isinstance(restored, dict):
         model, optimizer = restored["model"], restored["optimizer"][1] if clipped else restored["optimizer"]
-        return TrainState(model["step"], model["params"], model.get("ema"), optimizer, model["model_state"])
+        memory = restored.get("memory")
+        return TrainState(model["step"], model["params"], model.get("ema"), optimizer, model["model_state"], memory)
       self._set_aside(step, restored)
     if found:
       raise InputError(f"none of the checkpoints in {self.directory} can be read; use another work directory")
@@ -240,7 +242,8 @@ def _items(state: TrainState) -> dict[str, PyTree]:
   model = {"step": state.step, "params": state.params, "model_state": state.model_state}
   if state.ema is not None:
     model["ema"] = state.ema
-  return {"model": model, "optimizer": state.opt_state}
+  memory = {} if state.memory is None else {"memory": state.memory}
+  return {"model": model, "optimizer": state.opt_state, **memory}
 
 
 def _save_args(state: TrainState, identity: dict[str, Any]) -> ocp.args.Composite:

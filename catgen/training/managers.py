@@ -42,7 +42,7 @@ def _cache_writer(identity: str, asynchronous: ocp.AsyncOptions) -> ocp.AsyncChe
   few_files = jax.process_count() == 1
   handlers = {
     name: ocp.StandardCheckpointHandler(multiprocessing_options=alone, use_ocdbt=few_files)
-    for name in ("model", "optimizer")
+    for name in ("model", "optimizer", "memory")
   }
   handlers[identity] = ocp.JsonCheckpointHandler(multiprocessing_options=alone)
   options = ocp.CompositeOptions(multiprocessing_options=alone, async_options=asynchronous)

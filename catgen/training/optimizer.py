@@ -1,4 +1,4 @@
-"""Optimizers: Adam, RAdam, AdamW, Adamax and Muon, with a learning rate and clipping.
+"""Optimizers: Adam, RAdam, AdamW, Adamax, Muon and gradient descent, with a learning rate and clipping.
 
 Each is a function of the number of updates in the run to an optimizer and its learning rate by step.
 """
@@ -165,6 +165,35 @@ def adamw(
   return _clipped(optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=kernel_mask), clip_norm), rate
 
 
+def sgd(
+  num_steps: int,
+  /,
+  *,
+  learning_rate: float = 1e-2,
+  momentum: float = 0.9,
+  warmup_steps: int = 0,
+  decay: Decay = _COSINE,
+  clip_norm: float = 0.0,
+) -> Optimizer:
+  """Returns gradient descent with momentum: the change is the rate times the sum of gradients, forgotten slowly.
+
+  Args:
+    learning_rate: the peak, > 0.
+    momentum: what is kept of the sum at each update, in [0, 1).
+    warmup_steps: updates in which the rate rises to its peak; 0 = none.
+    decay: of the rate after the warm-up.
+    clip_norm: largest global norm of the gradient; 0 = no clipping.
+
+  Raises:
+    InputError: a number is out of range.
+
+  Reference: Polyak (1964).
+  """
+  _check(0 <= momentum < 1, f"momentum is {momentum}; it must be at least 0 and below 1")
+  rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
+  return _clipped(optax.sgd(rate, momentum), clip_norm), rate
+
+
 def muon(
   num_steps: int,
   /,
@@ -257,6 +286,7 @@ OPTIMIZERS: Registry = {
   "adamw": Kind(adamw, parts=_DECAY),
   "adamax": Kind(adamax, parts=_DECAY),
   "muon": Kind(muon, parts=_DECAY),
+  "sgd": Kind(sgd, parts=_DECAY),
 }
 
 

@@ -183,6 +183,7 @@ def shard_state(state: TrainState, mesh: Mesh, rules: Rules = DEFAULT_RULES, *, 
     ema=follow_all(follow, state.ema),
     opt_state=follow_all(follow, state.opt_state),
     model_state=replicate(state.model_state),
+    memory=jax.tree.map(lambda _: batch_sharding(mesh), state.memory),
   )
 
 

@@ -17,6 +17,8 @@ class TrainState(NamedTuple):
   ema: PyTree  # moving average of `params`; None where it is off
   opt_state: PyTree
   model_state: PyTree
+  # what each place of a batch carries to the next one, arrays [batch, ...], spread like examples; None where nothing is
+  memory: PyTree = None
 
 
 def create_state(
@@ -25,7 +27,10 @@ def create_state(
   """Returns the state before the first update. Pure, so that `jax.eval_shape` gives its shapes."""
   params, model_state = model.init(batch, key)
   ema = params if use_ema else None
-  return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer.init(params), model_state)
+  memory = None
+  if model.carry is not None and batch.continues is not None:
+    memory = model.carry.empty(params, len(batch.x))
+  return TrainState(jnp.zeros((), jnp.int32), params, ema, optimizer.init(params), model_state, memory)
 
 
 def ema_decay_at(step: Int[Array, ""], decay: float) -> Float[Array, ""]:

@@ -15,9 +15,9 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from catgen.batches import scored_positions
+from catgen.batches import begun, scored_positions
 from catgen.given import hide
-from catgen.interfaces import Batch, Bound, InputError, Model, PyTree
+from catgen.interfaces import Batch, Bound, InputError, Model, PyTree, ReadOptions
 from catgen.keys import example_keys, example_strata
 from catgen.meshes import on_mesh_of_arguments, spread
 from catgen.training.sharding import DEFAULT_RULES, Rules, shard_state
@@ -82,6 +82,8 @@ def make_train_step(
 ) -> Callable:
   """Returns (state, batch, key, step=None, skips=None) -> (state, metrics), compiled; the given state is consumed.
 
+  Where the state holds a memory, examples that continue those before them are read on from it: see `Carry`.
+
   `batch` is placed (see `place`); its `index` numbers the examples of the global batch. `key` is the run's key: each
   step folds in its number, each example its index. Metrics are sums over the global batch: "nats", "positions",
   "terms" (a dict), and "grad_norm" (before clipping), "learning_rate", "non_finite".
@@ -114,9 +116,12 @@ def make_train_step(
     keys = spread(example_keys(draws_key, index))
     if batch.given is not None and model.event.given:
       batch = batch._replace(given=hide(batch.given, model.event.given, keys, hidden_given))
-    inputs = (batch, keys, example_strata(strata_key, index, len(batch.x)))
+    memory = state.memory
+    if model.carry is not None and memory is not None:
+      memory = begun(memory, model.carry.empty(state.params, 1), batch.continues)
+    inputs = (batch, keys, example_strata(strata_key, index, len(batch.x)), memory)
     loss = functools.partial(_negative_objective, model, state.model_state)
-    grads, sums, statistics = _accumulate(loss, state.params, inputs, num_microbatches, param_shardings)
+    grads, sums, carried = _accumulate(loss, state.params, inputs, num_microbatches, param_shardings)
     positions = scored_positions(batch).sum()
     grads = jax.tree.map(lambda g: g / jnp.maximum(positions, 1).astype(g.dtype), grads)
     grad_norm = optax.global_norm(grads)
@@ -128,7 +133,7 @@ def make_train_step(
       "learning_rate": learning_rate(state.step),
       "non_finite": ~finite,
     }
-    updated = _update(model, optimizer, state, grads, statistics, batch, ema_decay)
+    updated = _update(model, optimizer, state, grads, carried, batch, ema_decay)
     in_turn = jnp.bool_(True) if step is None else state.step == step
     chosen = jax.tree.map(functools.partial(jnp.where, finite & in_turn), updated, state)
     if skips is not None:
@@ -142,19 +147,25 @@ def make_train_step(
 
 def _negative_objective(
   model: Model, model_state: PyTree, params: PyTree, inputs: tuple
-) -> tuple[Float[Array, ""], tuple[dict, PyTree]]:
-  batch, keys, strata = inputs
-  bound: Bound = model.bound(params, batch, keys, state=model_state, train=True, strata=strata)
+) -> tuple[Float[Array, ""], tuple[dict, tuple[PyTree, PyTree]]]:
+  """Returns minus the objective, and the sums, statistics and memory of these examples."""
+  batch, keys, strata, memory = inputs
+  how: dict[str, Any] = {"state": model_state, "train": True, "strata": strata}
+  bound: Bound
+  if model.carry is None or memory is None:
+    bound = model.bound(params, batch, keys, **how)
+  else:
+    bound, memory = model.carry.bound(params, batch, memory, keys, **how, options=ReadOptions())
   nats = bound.nats.sum()
   terms = {name: term.sum() for name, term in bound.terms.items()}
   raised = nats if bound.objective is None else bound.objective.sum()
-  return -raised, ({"nats": nats, "terms": terms}, bound.statistics)
+  return -raised, ({"nats": nats, "terms": terms}, (bound.statistics, memory))
 
 
 def _accumulate(
   loss: Callable, params: PyTree, inputs: tuple, num_microbatches: int, param_shardings: PyTree
 ) -> tuple[PyTree, dict, PyTree]:
-  """Returns the gradient and the sums over all microbatches, and per-example statistics in the batch's order.
+  """Returns the gradient and the sums over all microbatches, and what is of each example in the batch's order.
 
   Microbatch m holds examples m, m + M, m + 2M, ...: each device then takes them from its own examples and none travel.
   """
@@ -197,10 +208,11 @@ def _update(
   optimizer: optax.GradientTransformation,
   state: TrainState,
   grads: PyTree,
-  statistics: PyTree,
+  carried: tuple[PyTree, PyTree],
   batch: Batch,
   ema_decay: float,
 ) -> TrainState:
+  statistics, memory = carried
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
   ema = state.ema if state.ema is None else update_ema(state.ema, params, state.step, ema_decay)
@@ -208,7 +220,7 @@ def _update(
   if model.update_state is not None:
     valid = batch.valid.reshape(len(batch.x), -1).any(axis=1)
     model_state = model.update_state(model_state, statistics, valid)
-  return TrainState(state.step + 1, params, ema, opt_state, model_state)
+  return TrainState(state.step + 1, params, ema, opt_state, model_state, memory)
 
 
 def _shardings(target: TrainState) -> TrainState:

@@ -55,6 +55,14 @@ def transformer(**options):
   return TRUNKS["transformer"](width=16, num_layers=1, num_heads=2, time_width=16, **options)
 
 
+def deep_transformer():
+  return TRUNKS["deep_transformer"](width=16, num_layers=2, num_heads=2, hidden_width=24)
+
+
+def transformer_xl():
+  return TRUNKS["transformer_xl"](width=16, num_layers=2, num_heads=2, hidden_width=24)
+
+
 def unet():
   sizes = {"widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8}
   return TRUNKS["unet"](**sizes)
@@ -114,9 +122,11 @@ def _diffusion(
   return made(exactly(kept.table(2000).keep, lambda s, t: predict(s, (t - 0.5) / 2000)), stepped)
 
 
-def _autoregressive(name: str, event: EventSpec = EVENT, network: Callable = transformer, **noise) -> Family:
-  model = MODELS["autoregressive"].make(event=event, network=network())
-  params, state = initial(model, **noise)
+def _autoregressive(
+  name: str, event: EventSpec = EVENT, network: Callable = transformer, scale: float = 1.0, **options: Any
+) -> Family:
+  model = MODELS["autoregressive"].make(event=event, network=network(), **options)
+  params, state = initial(model, scale=scale)
   apply, events = jax.jit(model.sample.args[0]), events_of(event)
   logits = np.asarray(apply(params, events, NO_CONDITIONS), np.float64)
   log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
@@ -276,6 +286,8 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "denoising_map": partial(
     _discrete, kind="denoising_flow", event=MAP, trunk="densenet", num_layers=2, num_levels=1, num_sorted=1
   ),
+  "autoregressive_deep": partial(_autoregressive, network=deep_transformer, auxiliary_steps=8, second_target=0.5),
+  "autoregressive_xl": partial(_autoregressive, network=transformer_xl),
   "argmax_softplus_bits": partial(_flow, base=2, encoder=encoder("lstm")),
   "argmax_softplus_transformer": partial(
     _flow, base=2, encoder=encoder("transformer"), density=density("coupling", "transformer", actnorm=True)
@@ -372,6 +384,8 @@ SLOW = {
   "emission_learned",
   "emission_learned_flow",
   "emission_map",
+  "autoregressive_xl",
+  "autoregressive_deep",  # the same family; its auxiliary predictions are seen in tests/models/test_auxiliary.py
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
   "autoregressive_raster",
   "autoregressive_pixel_cnn",

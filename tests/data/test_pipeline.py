@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catgen.batches import batch_of, concatenate
-from catgen.data.pipeline import eval_batches, prefetch, shuffled, train_batch
+from catgen.data.pipeline import eval_batches, prefetch, shuffled, stream_batches, train_batch
 from catgen.data.splits import record_split, stream_split
 from catgen.interfaces import InputError
 
 SPLIT = stream_split(np.arange(10_007, dtype=np.uint16), 10)  # values tell where they were read
+RECORDS = record_split(9, lambda numbers: batch_of(np.zeros((len(numbers), 4), np.int32)))
 
 
 @pytest.mark.parametrize("crops", [True, False])
@@ -184,3 +185,73 @@ def test_padding_is_given_nothing_and_scores_nothing():
   assert last.scored[:2, 1].all()
   assert not last.scored[2:].any()
   assert not last.valid[2:].any()
+
+
+@pytest.mark.parametrize(("size", "length", "batch_size"), [(47, 4, 3), (40, 8, 1), (25, 5, 5)])
+def test_each_place_of_a_batch_reads_a_part_of_its_own_on_and_begins_again_with_all_others(size, length, batch_size):
+  split = stream_split(np.arange(size), length)
+  per_part = split.num_examples // batch_size
+  batches = [
+    train_batch(split, seed=9, step=step, batch_size=batch_size, crops=True, streams=True)
+    for step in range(2 * per_part)
+  ]
+  for step, batch in enumerate(batches):
+    np.testing.assert_array_equal(batch.index, np.arange(batch_size))
+    np.testing.assert_array_equal(batch.continues, np.full(batch_size, step % per_part > 0))
+    for before, now in zip(batches[step - 1].x, batch.x, strict=True):
+      assert not batch.continues[0] or now[0] == before[-1] + 1
+  once = np.stack([batch.x for batch in batches[:per_part]], axis=1).reshape(batch_size, -1)
+  np.testing.assert_array_equal(once.ravel(), np.arange(once.size))  # the parts lie one behind the other
+  np.testing.assert_array_equal(batches[per_part].x, batches[0].x)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+  size=st.integers(8, 60),
+  length=st.integers(2, 8),
+  segment=st.integers(0, 8),
+  batch_size=st.integers(1, 7),
+  limit=st.one_of(st.none(), st.integers(1, 9)),
+)
+def test_a_walk_that_reads_on_scores_every_position_once_in_parts_that_follow_one_another(
+  size, length, segment, batch_size, limit
+):
+  segment, split = min(segment, length), stream_split(np.arange(size), length)
+  covered = min(split.num_examples, limit or split.num_examples) * length
+  batches = list(stream_batches(split, segment=segment, batch_size=batch_size, limit=limit))
+  x, valid = (np.stack([getattr(batch, name) for batch in batches], axis=1) for name in ("x", "valid"))
+  assert x.shape == (batch_size, len(batches), segment or length)
+  np.testing.assert_array_equal(x[valid], np.arange(covered))  # part after part, each in order
+  for part, known in zip(x.reshape(batch_size, -1), valid.reshape(batch_size, -1), strict=True):
+    assert (np.diff(part[known]) == 1).all()
+    assert not known[known.sum() :].any()
+  assert [batch.continues.tolist() for batch in batches] == [[step > 0] * batch_size for step in range(len(batches))]
+  scored = np.concatenate([batch.index[batch.valid.any(axis=1)] for batch in batches])
+  assert sorted(scored) == list(range(-(-covered // (segment or length))))
+
+
+def test_processes_share_streams():
+  split = stream_split(np.arange(90), 4)
+  for read in (
+    lambda **own: [train_batch(split, seed=0, step=7, batch_size=4, crops=False, streams=True, **own)],
+    lambda **own: list(stream_batches(split, segment=3, batch_size=4, **own)),
+  ):
+    parts = [read(process_index=process, process_count=2) for process in range(2)]
+    jax.tree.map(np.testing.assert_array_equal, read(), [concatenate(pair) for pair in zip(*parts, strict=True)])
+
+
+@pytest.mark.parametrize(
+  ("call", "message"),
+  [
+    (lambda: train_batch(RECORDS, seed=0, step=0, batch_size=2, crops=True, streams=True), "streams needs a stream"),
+    (lambda: stream_batches(RECORDS, batch_size=2), "a memory needs a stream"),
+    (lambda: stream_batches(SPLIT, segment=99, batch_size=2), "segment is 99; it must be 1 to the "),
+    (
+      lambda: train_batch(SPLIT, seed=0, step=0, batch_size=10**6, crops=True, streams=True),
+      "1000000 streams need as many sequences",
+    ),
+  ],
+)
+def test_streams_that_cannot_be_are_refused(call, message):
+  with pytest.raises(InputError, match=message):
+    call()

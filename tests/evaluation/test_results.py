@@ -24,7 +24,7 @@ def record(estimator="exact", step=10, context=0, **keywords):
   params = make_parameters(np.random.default_rng(1))
   likelihood = evaluate(mixture(4), params, {}, batches, key=jax.random.key(0), estimator=estimator, **keywords)
   return results.likelihood_record(
-    likelihood, SOURCE, split="test", step=step, ema=True, config={"b": 1, "a": [2]}, context=context
+    likelihood, SOURCE, split="test", step=step, ema=True, config={"b": 1, "a": [2]}, protocol=results.Protocol(context)
   )
 
 
@@ -65,6 +65,39 @@ def test_numbers_with_and_without_context_stand_side_by_side(tmp_path):
   results.add_results(tmp_path, {**read, "value": 7.0})
   assert [entry.get("context", 0) for entry in results.read_results(tmp_path)] == [0, 2, 3]
   assert len({results.scores_path(tmp_path, entry) for entry in results.read_results(tmp_path)}) == 3
+
+
+def test_numbers_of_different_protocols_have_names_and_stand_side_by_side(tmp_path):
+  likelihood = {**record(), "value": 1.0}
+  protocols = [
+    results.Protocol(),
+    results.Protocol(context=3),
+    results.Protocol(memory=8),
+    results.Protocol(memory=8, segment=2),
+    results.Protocol(memory=8, segment=2, max_distance=5),
+    results.Protocol(memory=8, segment=2, max_distance=5, same_length=True),
+  ]
+  for protocol in protocols:
+    added = {name: value for name, value in protocol._asdict().items() if value}
+    results.add_results(tmp_path, {**likelihood, **added})
+  stored = results.read_results(tmp_path)
+  assert len(stored) == len({results.scores_path(tmp_path, each) for each in stored}) == len(protocols)
+  assert len({protocol.named(4) for protocol in protocols}) == len(protocols)
+  assert len({protocol.named(streams) for protocol in protocols for streams in (1, 2)}) == 2 + 2 * 4
+
+
+@pytest.mark.parametrize(
+  ("protocol", "message"),
+  [
+    (results.Protocol(memory=-1), "memory is -1; it must be at least 0"),
+    (results.Protocol(memory=8, context=3), "memory and context are two ways"),
+    (results.Protocol(segment=2), "segment is of a memory"),
+    (results.Protocol(same_length=True), "same_length is of a memory"),
+  ],
+)
+def test_protocols_that_make_no_sense_are_refused(protocol, message):
+  with pytest.raises(InputError, match=message):
+    protocol.checked()
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
@@ -144,16 +177,20 @@ def test_numbers_that_are_not_finite_are_null_at_any_depth(tmp_path, number):
 @pytest.mark.parametrize("key", results.IDENTITY)
 def test_each_part_of_the_identity_tells_evaluations_apart(tmp_path, key):
   results.add_results(tmp_path, ENTRY)
-  other = {bool: not ENTRY.get(key), int: 12345}.get(type(ENTRY.get(key)), "other")
+  kind = bool if key == "same_length" else int if key in results.Protocol._fields or key == "streams" else None
+  other = {bool: not ENTRY.get(key), int: 12345}.get(kind or type(ENTRY.get(key)), "other")
   results.add_results(tmp_path, {**ENTRY, key: other, "value": 2.5})
   assert [entry["value"] for entry in results.read_results(tmp_path)] == [1.5, 2.5]
   results.add_results(tmp_path, {**ENTRY, "note": "again"})
   assert [entry["value"] for entry in results.read_results(tmp_path)] == [2.5, 1.5]  # replaced, as the newest
 
 
-@pytest.mark.parametrize("key", ["split", "step", "estimator", "num_draws", "context", "ema", "given"])
+@pytest.mark.parametrize(
+  "key", ["split", "step", "estimator", "num_draws", *results.Protocol._fields, "streams", "ema", "given"]
+)
 def test_scores_of_different_evaluations_lie_in_different_files(tmp_path, key):
-  other = {"split": "train", "step": 4, "estimator": "iwbo", "num_draws": 9, "context": 2, "ema": True, "given": "none"}
+  other = {"split": "train", "step": 4, "estimator": "iwbo", "num_draws": 9, "ema": True, "given": "none"}
+  other |= {"context": 2, "memory": 8, "segment": 4, "max_distance": 5, "same_length": True, "streams": 3}
   paths = {results.scores_path(tmp_path, record) for record in (ENTRY, {**ENTRY, key: other[key]})}
   assert len(paths) == 2
   assert {pathlib.Path(path).parent for path in paths} == {tmp_path / "scores"}

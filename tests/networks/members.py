@@ -28,6 +28,8 @@ ROLES: dict[str, Any] = {
 }
 SIZES: dict[str, dict[str, Any]] = {
   "transformer": {"width": 8, "num_layers": 1, "num_heads": 2, "time_width": 8},
+  "deep_transformer": {"width": 8, "num_layers": 2, "num_heads": 2, "hidden_width": 12},
+  "transformer_xl": {"width": 8, "num_layers": 2, "num_heads": 2, "hidden_width": 12},
   "lstm": {"width": 8, "time_width": 3, "hidden_width": 6, "lstm_width": 6, "output_width": 6},
   "per_position": {"width": 8, "output_width": 6},
   "none": {},
@@ -39,8 +41,8 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 # Of the noise that is their parameters: small cells of an LSTM give little, unnormalized attention gives much.
 SCALES = {"lstm": {"": 3.0}, "linear_attention_unet": {"attention": 0.3}}
-ONLY_CAUSAL = {"pixel_cnn"}
-MAPS = {"densenet", "unet", "linear_attention_unet", *ONLY_CAUSAL}
+ONLY_CAUSAL = {"pixel_cnn", "transformer_xl"}
+MAPS = {"densenet", "unet", "linear_attention_unet", "pixel_cnn"}
 BOTH_SIDES = {*MAPS, "local_linear_transformer"} - ONLY_CAUSAL  # these see positions on both sides
 REFUSED = {
   **{(kind, role): "sees positions on all sides" for kind in BOTH_SIDES for role in ("causal", "causal_conditioner")},

@@ -41,6 +41,9 @@ CAUSAL = [member for member in MEMBERS if member.causal]
 DROPPING = [
   ("transformer", "denoiser", {"dropout": 0.5}),
   pytest.param("transformer", "causal", {"dropout": 0.5}, marks=pytest.mark.slow),  # by the same blocks
+  ("deep_transformer", "causal", {"dropout": 0.5}),
+  ("transformer_xl", "causal", {"dropout": 0.5}),
+  pytest.param("transformer_xl", "causal", {"attention_dropout": 0.5}, marks=pytest.mark.slow),
   ("lstm", "conditioner", {"input_dropout": 0.5}),
   ("lstm", "causal", {"input_dropout": 0.5}),
   ("densenet", "encoder", {"dropout": 0.5}),
@@ -95,8 +98,8 @@ def test_a_network_holds_parameters_and_starts_as_its_role_says(member):
   outputs, _ = run(member, network, *data(member.role, member.event))
   assert outputs.dtype == jnp.float32
   assert outputs.shape == (BATCH, *member.event, CLASSES)
-  if member.role in ("denoiser", "causal"):  # uniform predictions; only the paper's network of maps starts at random
-    assert outputs.any() == (member.kind == "linear_attention_unet")
+  if member.role in ("denoiser", "causal"):  # uniform predictions, but by the paper's network of maps and tied tables
+    assert outputs.any() == (member.kind in ("linear_attention_unet", "transformer_xl"))
   elif member.kind == "none":
     assert not outputs.any()
     assert not jax.tree.leaves(parameters)
@@ -194,6 +197,8 @@ CAUSAL_SIZES = [
   (Member("transformer", "causal"), {"conv_width": 3}, EVENT),
   (Member("transformer", "causal"), {"conv_width": 2, "scan_layers": True, "num_layers": 2}, EVENT),
   (Member("transformer", "causal"), {}, (3, 2)),
+  (Member("deep_transformer", "causal"), {"scan_layers": True, "remat": "full"}, EVENT),
+  (Member("transformer_xl", "causal"), {"scan_layers": True, "remat": "full"}, EVENT),
   (Member("lstm", "causal_conditioner"), {}, (3, 2)),
   (Member("lstm", "causal"), {"time_width": 0, "num_layers": 1}, EVENT),
 ]

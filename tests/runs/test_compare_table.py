@@ -14,6 +14,7 @@ from catgen.runs.compare import (
   Compared,
   Evaluations,
   check_same_estimators,
+  check_same_protocol,
   describe,
   expanded,
   name_of,
@@ -26,7 +27,7 @@ ROW = {
   "bits": 1.5, "data_error": 0.01, "monte_carlo_error": math.nan, "seed_error": 0.02, "estimator": "elbo",
   "num_draws": 3, "num_replicates": 4, "num_examples": 5000, "difference": 0.25, "difference_error": 0.03,
   "training_positions": 10**9, "training_seconds": 3600.4, "sampling_seconds": 0.5, "sampling_deviation": None,
-  "invalid": None,
+  "invalid": None, "protocol": None,
 }  # fmt: skip
 
 
@@ -115,12 +116,25 @@ def test_what_means_no_folder_is_named_with_what_to_give(runs, patterns):
   assert not patterns or repr(patterns[-1]) in str(caught.value)
 
 
-def evaluated(workdir, *hows, step=20):
+def evaluated(workdir, *hows, step=20, **more):
   record = RunRecord(
     {"training": {"batch_size": 8}}, EventSpec((4, 5), 3), from_spec({"kind": "bytes"}), "pixel", None, "", "", ""
   )
   scores = Scores(np.zeros((1, 2)), np.arange(2), np.ones(2, int))
-  return Evaluations(str(workdir), record, {how: Evaluation({"step": step}, scores) for how in hows})
+  return Evaluations(str(workdir), record, {how: Evaluation({"step": step, **more}, scores) for how in hows})
+
+
+def test_numbers_of_two_protocols_are_never_put_in_one_column():
+  name = "memory of 64 carried over segments of 80 in 10 streams"
+  one, same = (evaluated(folder, ("exact", 1), protocol=name) for folder in "ab")
+  other, alone = evaluated("c", ("exact", 1), protocol=name.replace("80", "40")), evaluated("d", ("exact", 1))
+  check_same_protocol([one, same])
+  check_same_protocol([alone, alone])
+  for pair in ([one, other], [same, alone]):
+    with pytest.raises(InputError, match=rf"^[ab] was evaluated by another protocol \({name}\) than [cd] "):
+      check_same_protocol(pair)
+  _, notes = table({**ROW, "protocol": name}, {**ROW, "protocol": name})
+  assert notes[0] == f"all bits per character: {name}"
 
 
 def test_a_seed_that_lacks_an_evaluation_is_named_whichever_it_is():

@@ -10,7 +10,7 @@ from PIL import Image
 from catgen.evaluation import results
 from catgen.interfaces import InputError
 from catgen.reporting.progress import no_progress
-from catgen.runs import evaluate
+from catgen.runs import evaluate, watch
 from catgen.runs.experiment import first_examples
 from catgen.training.restoring import Unreadable
 from tests.runs.test_train import shown
@@ -59,20 +59,20 @@ def test_windows_with_context_score_every_position_once(text_run, here, tmp_path
 
 def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, monkeypatch):
   evaluated, said = [], []
-  monkeypatch.setattr(evaluate, "new_checkpoints", lambda *_, **__: iter([7, 30]))
-  monkeypatch.setattr(evaluate, "evaluate", lambda run, **options: evaluated.append((run.step, options["split"])))
-  monkeypatch.setattr(evaluate, "describe", lambda record: "one")
-  watched = evaluate.watch(workdir, split="test", say=said.append)
+  monkeypatch.setattr(watch, "new_checkpoints", lambda *_, **__: iter([7, 30]))
+  monkeypatch.setattr(watch, "evaluate", lambda run, **options: evaluated.append((run.step, options["split"])))
+  monkeypatch.setattr(watch, "describe", lambda record: "one")
+  watched = watch.watch(workdir, split="test", say=said.append)
   assert evaluated == [(30, "test")]
   assert said == ["checkpoint 7 was deleted before it was read; left out", "one"]
-  assert evaluate.describe_watched(watched) == "1 checkpoint(s) evaluated"
+  assert watch.describe_watched(watched) == "1 checkpoint(s) evaluated"
 
 
 def test_checkpoints_appear_one_after_another(monkeypatch):
   there, length = [[10], [10, 20], [20, 30]], SimpleNamespace(config={"training": {"num_steps": 30}})
-  monkeypatch.setattr(evaluate, "read_record", lambda workdir: length)
-  monkeypatch.setattr(evaluate, "checkpoint_steps", lambda workdir: there.pop(0))
-  assert list(evaluate.new_checkpoints("somewhere", 0.0)) == [10, 20, 30]
+  monkeypatch.setattr(watch, "read_record", lambda workdir: length)
+  monkeypatch.setattr(watch, "checkpoint_steps", lambda workdir: there.pop(0))
+  assert list(watch.new_checkpoints("somewhere", 0.0)) == [10, 20, 30]
 
 
 def test_evaluation_pictures_samples_beside_data_unless_it_should_not(map_run, here, tmp_path):
@@ -111,7 +111,7 @@ def test_the_same_evaluation_twice_at_once_is_refused_and_others_go_on(text_run,
 def test_a_checkpoint_that_cannot_be_read_is_tried_again_at_the_next_looks(workdir, monkeypatch):
   """As when it is under way from another machine; and one that never can be read is left out."""
   tries, said, evaluated = Counter(), [], []
-  load_now, last = evaluate.load, SimpleNamespace(config={"training": {"num_steps": 30}})
+  load_now, last = watch.load, SimpleNamespace(config={"training": {"num_steps": 30}})
 
   def load_late(folder, *, step, **options):
     tries[step] += 1
@@ -119,12 +119,12 @@ def test_a_checkpoint_that_cannot_be_read_is_tried_again_at_the_next_looks(workd
       raise Unreadable(f"no readable checkpoint {step}")
     return load_now(folder, step=step, **options)
 
-  monkeypatch.setattr(evaluate, "load", load_late)
-  monkeypatch.setattr(evaluate, "read_record", lambda folder: last)
-  monkeypatch.setattr(evaluate, "checkpoint_steps", lambda folder: [20, 30])
-  monkeypatch.setattr(evaluate, "evaluate", lambda run, **options: evaluated.append(run.step))
-  monkeypatch.setattr(evaluate, "describe", lambda record: "")
-  evaluate.watch(workdir, watch_seconds=0.0, say=said.append)
+  monkeypatch.setattr(watch, "load", load_late)
+  monkeypatch.setattr(watch, "read_record", lambda folder: last)
+  monkeypatch.setattr(watch, "checkpoint_steps", lambda folder: [20, 30])
+  monkeypatch.setattr(watch, "evaluate", lambda run, **options: evaluated.append(run.step))
+  monkeypatch.setattr(watch, "describe", lambda record: "")
+  watch.watch(workdir, watch_seconds=0.0, say=said.append)
   assert evaluated == [30]
   assert tries == {20: 5, 30: 3}
   assert said == [

@@ -190,6 +190,7 @@ def test_every_optimizer_lowers_a_quadratic(name):
     ("adamax", {"clip_norm": -1.0}, "clip_norm"),
     ("adamw", {"adam_learning_rate": 0.1}, "adam_learning_rate"),
     ("muon", {"adam_learning_rate": 0.0}, "learning_rate"),
+    ("sgd", {"momentum": 1.0}, "momentum"),
   ],
 )
 def test_mistakes_are_named_in_one_line(name, keywords, named):

@@ -110,6 +110,18 @@ def test_radam_begins_as_momentum_and_then_divides_by_the_root_of_squares():
       np.testing.assert_allclose(found["layer"][leaf], value["layer"][leaf], rtol=1e-4, atol=1e-6)
 
 
+def test_gradient_descent_moves_by_the_sum_of_gradients_slowly_forgotten():
+  def change(grads, value, is_kernel):
+    return -RATE * sum(0.7 ** (len(grads) - 1 - i) * g for i, g in enumerate(grads))
+
+  update, _ = OPTIMIZERS["sgd"](learning_rate=RATE, decay=CONSTANT, momentum=0.7)(100)
+  params, state = START, update.init(arrays(START))
+  for grads, expected in zip(GRADS, moved(change), strict=True):
+    changes, state = update.update(arrays(grads), state)
+    params = jax.tree.map(np.add, params, changes)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), params, expected)
+
+
 @pytest.mark.parametrize("size", [1e-3, 1e3])
 @pytest.mark.parametrize("name", ["adam", "adamax"])
 def test_the_size_of_gradients_is_no_matter_to_the_first_step(name, size):

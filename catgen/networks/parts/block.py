@@ -12,7 +12,7 @@ from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.mlp import GatedMLP
 from catgen.networks.parts.norm import Modulation, modulated_norm
-from catgen.networks.parts.self_attention import Cache, SelfAttention
+from catgen.networks.parts.self_attention import Angles, Cache, SelfAttention
 from catgen.networks.parts.sizes import BlockSizes
 
 Residual = Float[Array, "batch length width"]  # the stream that blocks add to
@@ -31,12 +31,12 @@ class Block(nnx.Module):
     self.attention = SelfAttention(sizes, rngs=rngs)
     self.mlp = GatedMLP(sizes.width, sizes.hidden_width, dtype=sizes.dtype, rngs=rngs)
 
-  def __call__(self, h: Residual, angles: Float[Array, "length half"], conditions: Conditions) -> Residual:
+  def __call__(self, h: Residual, angles: Angles, conditions: Conditions) -> Residual:
     """Returns h after both branches; the time is a vector of each example, [batch, time_width]."""
-    return self._residual(h, conditions, lambda x: (self.attention(x, angles, valid=conditions.valid), None))[0]
+    return self._residual(h, conditions, lambda x: (self.attention(x, angles, conditions), None))[0]
 
   def decode(
-    self, h: Float[Array, "batch 1 width"], angles: Float[Array, "1 half"], *, cache: Cache, position: Int[Array, ""]
+    self, h: Float[Array, "batch 1 width"], angles: Angles, *, cache: Cache, position: Int[Array, ""]
   ) -> tuple[Float[Array, "batch 1 width"], Cache]:
     """Returns what the causal block gives at `position`, and the cache with that position added."""
     return self._residual(h, NO_CONDITIONS, lambda x: self.attention.decode(x, angles, cache=cache, position=position))

@@ -13,7 +13,6 @@ from catgen.keys import fold_in
 from catgen.meshes import spread
 from catgen.networks.conditions import Conditions
 from catgen.networks.parts.block import Block, Residual
-from catgen.networks.parts.self_attention import Cache
 from catgen.networks.parts.sizes import BlockSizes
 
 _POLICIES = jax.checkpoint_policies
@@ -28,61 +27,82 @@ class Layers(nnx.Module):
   """`num_layers` blocks.
 
   Args:
+    make: (sizes, rngs=rngs) -> a block.
     remat: what of a block is computed again in the backward pass: "none" of it; all of it ("full"), so that only its
       input is kept; all but products with kernels ("dots"), so that scores of attention are not kept.
     scan_layers: keep the parameters of all blocks stacked along a leading axis and scan over it: compile time is then
       independent of the depth, and steps on CPUs are about 12 % slower.
   """
 
-  def __init__(self, sizes: BlockSizes, num_layers: int, *, remat: str, scan_layers: bool, rngs: nnx.Rngs) -> None:
+  def __init__(
+    self,
+    sizes: BlockSizes,
+    num_layers: int,
+    *,
+    make: Callable[..., Any] = Block,
+    remat: str,
+    scan_layers: bool,
+    rngs: nnx.Rngs,
+  ) -> None:
     if remat not in REMAT:
       raise InputError(f"remat {remat!r} is unknown; choose one of {', '.join(REMAT)}")
     self.num_layers, self.remat, self.scan_layers = num_layers, remat, scan_layers
-    self.blocks: Any  # a Block with a leading axis on every parameter, or a list of Blocks
+    self.blocks: Any  # a block with a leading axis on every parameter, or a list of blocks
     if scan_layers:
-      build = nnx.vmap(lambda rngs: Block(sizes, rngs=rngs))
+      build = nnx.vmap(lambda rngs: make(sizes, rngs=rngs))
       self.blocks = nnx.split_rngs(splits=num_layers)(build)(rngs)
     else:
-      self.blocks = nnx.List([Block(sizes, rngs=rngs) for _ in range(num_layers)])
+      self.blocks = nnx.List([make(sizes, rngs=rngs) for _ in range(num_layers)])
 
-  def __call__(self, h: Residual, angles: Float[Array, "length half"], conditions: Conditions) -> Residual:
-    """Returns h after all blocks; time: a vector of each example. Layer i drops activations by fold_in(key, i)."""
+  def __call__(self, h: Residual, places: Any, conditions: Conditions) -> Residual:
+    """Returns h after all blocks; places: what attention is told of them; time: a vector of each example.
 
+    Layer i drops activations by fold_in(key, i).
+    """
+    return self._walk(h, places, conditions, keep=False)[0]
+
+  def with_inputs(
+    self, h: Residual, places: Any, conditions: Conditions
+  ) -> tuple[Residual, Float[Array, "layers batch length width"]]:
+    """Returns h after all blocks, and what each of them was given."""
+    return self._walk(h, places, conditions, keep=True)
+
+  def _walk(self, h: Residual, places: Any, conditions: Conditions, *, keep: bool) -> tuple[Residual, Any]:
+    """See `with_inputs`; conditions.memory has one entry a layer, along its first axis."""
     graph = nnx.graphdef(self.blocks if self.scan_layers else self.blocks[0])
 
-    def apply(h: Array, layer: tuple[nnx.State, Array]) -> tuple[Array, None]:
-      parameters, number = layer
-      own = conditions._replace(keys=fold_in(conditions.keys, number))
-      return spread(nnx.merge(graph, parameters)(spread(h, whole=True), angles, own), whole=True), None
+    def apply(h: Array, layer: tuple[nnx.State, Array, Array | None]) -> tuple[Array, Array | None]:
+      parameters, number, memory = layer
+      own = conditions._replace(keys=fold_in(conditions.keys, number), memory=memory)
+      after = spread(nnx.merge(graph, parameters)(spread(h, whole=True), places, own), whole=True)
+      return after, h if keep else None
 
     policy = REMAT[self.remat]
     step: Callable = apply if policy is None else jax.checkpoint(apply, policy=policy)
+    memory = conditions.memory
     if self.scan_layers:
-      return jax.lax.scan(step, h, (nnx.state(self.blocks), jnp.arange(self.num_layers)))[0]
+      return jax.lax.scan(step, h, (nnx.state(self.blocks), jnp.arange(self.num_layers), memory))
+    inputs = []
     for number, block in enumerate(self.blocks):
-      h, _ = step(h, (nnx.state(block), jnp.asarray(number)))
-    return h
+      h, before = step(h, (nnx.state(block), jnp.asarray(number), None if memory is None else memory[number]))
+      inputs.append(before)
+    return h, jnp.stack(inputs) if keep else None
 
-  def init_cache(self, batch_size: int, length: int) -> tuple[Cache, ...]:
+  def init_cache(self, batch_size: int, length: int, places: Any) -> tuple[Any, ...]:
     """Returns what `decode` carries before the first position, one entry a layer."""
-    return tuple(self._block(i).attention.init_cache(batch_size, length) for i in range(self.num_layers))
+    return tuple(self._block(i).attention.init_cache(batch_size, length, places) for i in range(self.num_layers))
 
   def decode(
-    self,
-    h: Float[Array, "batch 1 width"],
-    angles: Float[Array, "length half"],
-    *,
-    cache: tuple[Cache, ...],
-    position: Int[Array, ""],
-  ) -> tuple[Float[Array, "batch 1 width"], tuple[Cache, ...]]:
+    self, h: Float[Array, "batch 1 width"], places: Any, *, cache: tuple[Any, ...], position: Int[Array, ""]
+  ) -> tuple[Float[Array, "batch 1 width"], tuple[Any, ...]]:
     """Returns what causal blocks give at `position`, and the cache with that position added."""
-    own, updated = jax.lax.dynamic_slice_in_dim(angles, position, 1), []
+    updated = []
     for number, layer_cache in enumerate(cache):
-      h, layer_cache = self._block(number).decode(h, own, cache=layer_cache, position=position)
+      h, layer_cache = self._block(number).decode(h, places, cache=layer_cache, position=position)
       updated.append(layer_cache)
     return h, tuple(updated)
 
-  def _block(self, number: int) -> Block:
+  def _block(self, number: int) -> Any:
     """Returns one block, wherever its parameters are kept."""
     if not self.scan_layers:
       return self.blocks[number]

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, Key
 
+from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.linear import Linear
+from catgen.networks.parts.sizes import BlockSizes
 
 
 class MLP(nnx.Module):
@@ -34,6 +36,21 @@ class MLP(nnx.Module):
       if self.activate_last or i + 1 < len(self.layers):
         x = jax.nn.gelu(x, approximate=False)
     return x.astype(jnp.float32)
+
+
+class PlainMLP(nnx.Module):
+  """output(relu(value(h))), with biases: the perceptron of Vaswani et al. (2017)."""
+
+  def __init__(self, sizes: BlockSizes, *, rngs: nnx.Rngs) -> None:
+    linear = functools.partial(Linear, init=sizes.init, dtype=sizes.dtype, rngs=rngs)
+    self.value, self.output = linear(sizes.width, sizes.hidden_width), linear(sizes.hidden_width, sizes.width)
+    self.rate = sizes.hidden_dropout
+
+  def __call__(
+    self, h: Float[Array, "batch length width"], keys: Key[Array, "batch"] | None
+  ) -> Float[Array, "batch length width"]:
+    """Returns the same perceptron at every position, before any dropout of what it gives."""
+    return self.output(dropout(keys, jax.nn.relu(self.value(h)), self.rate))
 
 
 class GatedMLP(nnx.Module):

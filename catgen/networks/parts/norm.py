@@ -37,6 +37,22 @@ def modulated_norm(h: Array, shift: Array, scale: Array) -> Float[Array, "batch 
   return (layer_norm(h).astype(jnp.float32) * (1.0 + scale) + shift).astype(h.dtype)
 
 
+class LayerNorm(nnx.Module):
+  """A layer norm with a scale and a bias of each feature, computed in float32.
+
+  deviation: of the scales from one, at first.
+  """
+
+  def __init__(self, width: int, *, deviation: float = 0.0, rngs: nnx.Rngs) -> None:
+    noise = deviation * jax.random.normal(rngs.params(), (width,)) if deviation else 0.0
+    self.scale = nnx.Param(jnp.ones((width,)) + noise)
+    self.bias = nnx.Param(jnp.zeros((width,)))
+
+  def __call__(self, h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
+    """Returns normalized features in the dtype of h."""
+    return modulated_norm(h, self.bias[...][None, None], self.scale[...][None, None] - 1.0)
+
+
 class ModulatedNorm(nnx.Module):
   """The last norm of a trunk: a layer norm modulated by time, in float32."""
 

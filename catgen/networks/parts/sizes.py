@@ -6,13 +6,14 @@ import numpy as np
 
 from catgen.interfaces import InputError
 from catgen.networks.parts.dropout import check_rate
+from catgen.networks.parts.linear import Init
 from catgen.networks.parts.precision import compute_dtype
 
 WIDE = 512  # features
 
 
 class BlockSizes(NamedTuple):
-  """What a block is built from; made by `block_sizes`."""
+  """What a block is built from; made by `block_sizes` or `plain_sizes`."""
 
   width: int
   num_heads: int
@@ -20,8 +21,13 @@ class BlockSizes(NamedTuple):
   time_width: int | None  # None = no time
   causal: bool
   conv_width: int  # taps of the depthwise convolution before attention; 0 = none
-  dropout: float
+  dropout: float  # of what a branch gives
   dtype: np.dtype
+  # of the blocks of Vaswani et al. (2017) alone
+  plain: bool = False  # attention with biases, its queries and keys neither rotated nor normalized
+  attention_dropout: float = 0.0  # of the weights of attention
+  hidden_dropout: float = 0.0  # within the perceptron
+  init: Init = "normal"  # of all kernels
 
 
 def block_sizes(
@@ -52,4 +58,29 @@ def block_sizes(
   hidden_width = multiple * round(mlp_ratio * width / multiple)
   return BlockSizes(
     width, num_heads, hidden_width, time_width, causal, conv_width, check_rate(dropout), compute_dtype(dtype)
+  )
+
+
+def plain_sizes(
+  *,
+  width: int,
+  num_heads: int,
+  hidden_width: int,
+  dtype: str,
+  causal: bool,
+  dropout: float = 0.0,
+  attention_dropout: float = 0.0,
+  hidden_dropout: float = 0.0,
+  init: Init = "normal",
+) -> BlockSizes:
+  """Returns the sizes of a block of Vaswani et al. (2017).
+
+  Raises:
+    InputError: names the one that does not fit.
+  """
+  if width % num_heads:
+    raise InputError(f"num_heads {num_heads} does not divide width {width}")
+  rates = (check_rate(attention_dropout, "attention_dropout"), check_rate(hidden_dropout, "hidden_dropout"))
+  return BlockSizes(
+    width, num_heads, hidden_width, None, causal, 0, check_rate(dropout), compute_dtype(dtype), True, *rates, init
   )

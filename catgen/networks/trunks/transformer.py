@@ -93,7 +93,7 @@ class Transformer(nnx.Module):
 
   def init_cache(self, batch_size: int) -> tuple[Cache, ...]:
     """See `CausalTrunk.init_cache`; one entry a layer."""
-    return self.layers.init_cache(batch_size, math.prod(self.event_shape))
+    return self.layers.init_cache(batch_size, math.prod(self.event_shape), self._angles())
 
   def decode(
     self, h: Float[Array, "batch inputs"], *, cache: tuple[Cache, ...], position: Int[Array, ""]

@@ -20,6 +20,7 @@ def text8(
   path: str | None = None,
   max_bytes: int | None = None,
   splits: Sequence[float | int] = FRACTIONS,
+  as_bytes: bool = False,
 ) -> DataSource:
   """Returns text8, by default as in the papers: 90, 5 and 5 million characters in sequences of 256, tails dropped.
 
@@ -29,10 +30,13 @@ def text8(
     path: a local copy of text8.zip or of the unpacked text8, instead of a download.
     max_bytes: use only so many characters from the beginning, for small runs; results are then not the papers'.
     splits: of train, validation, test, in order: fractions of what is used, or counts of characters.
+    as_bytes: 256 categories, of which 27 occur, for models that are not told the alphabet; what they give to the others
+      is lost.
 
   Raises InputError where the file can be neither found nor downloaded, or has the wrong size or checksum.
   """
-  return corpus_source(TEXT8, _text8_builder, length, data_dir, path, max_bytes, splits)
+  corpus = TEXT8._replace(alphabet=None) if as_bytes else TEXT8
+  return corpus_source(corpus, _text8_builder, length, data_dir, path, max_bytes, splits)
 
 
 def enwik8(

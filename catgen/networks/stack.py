@@ -1,0 +1,171 @@
+"""What the roles of networks share: read in, any trunk, head; and which trunk can be what."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float, Float32, Int
+
+from catgen.interfaces import InputError, PyTree, ReadOptions
+from catgen.kinds import Recipe, name_of
+from catgen.meshes import spread
+from catgen.networks import TRUNKS
+from catgen.networks.conditions import Conditions
+from catgen.networks.parts.embedding import Embedding
+from catgen.networks.parts.given import Given
+from catgen.networks.parts.linear import Linear
+from catgen.networks.parts.time import TimeVector
+from catgen.networks.trunk import Abilities, Ends
+
+_MAY_BE_NONE = ("num_layers", "memory_length", "conv_width", "time_width", "dropout", "input_dropout")
+
+
+class Stack(nnx.Module):
+  """What the roles share: read in, trunk and head, with what is given and the time added to what is read.
+
+  Args:
+    role: in words, for messages.
+    given: categories of each attribute, as in `EventSpec.given`.
+  """
+
+  def __init__(
+    self,
+    recipe: Recipe,
+    role: str,
+    ends: Ends,
+    *,
+    given: tuple[int, ...] = (),
+    rngs: nnx.Rngs,
+  ) -> None:
+    check(recipe, role, ends)
+    key = rngs.params() if ends.categorical else None  # first, so that a seed means the table that it always meant
+    self.trunk: Any = recipe(ends, rngs=rngs)
+    width = self.trunk.num_inputs
+    if self.trunk.read_in is not None:
+      self.read_in: Any = None
+    elif key is not None:
+      self.read_in = Embedding(ends.num_inputs, width, key=key)
+    else:
+      self.read_in = Linear(ends.num_inputs, width, rngs=rngs)
+    self.given = Given(given, width) if given else None
+    self.time = TimeVector(width, rngs=rngs) if ends.timed and not self.trunk.abilities.time else None
+    own = self.trunk.head is not None
+    self.head: Any = None if own else Linear(self.trunk.num_outputs, ends.num_outputs, init=ends.init, rngs=rngs)
+
+  def read(self, x: Array) -> Float[Array, "*positions inputs"]:
+    """Returns features of what comes in."""
+    return (self.trunk.read_in if self.read_in is None else self.read_in)(x)
+
+  def __call__(
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
+  ) -> Float32[Array, "batch *event outputs"]:
+    """Returns outputs of features that were read."""
+    return self.outputs(self._features(h, conditions))
+
+  def costs(
+    self,
+    h: Float[Array, "batch *event inputs"],
+    conditions: Conditions,
+    cost: Callable[..., Array],
+    states: Sequence[Int[Array, "batch *event"]],
+    num_pieces: int,
+  ) -> Float[Array, "batch *event"]:
+    """Returns cost(outputs, *states) of every position without ever holding the outputs of all of them.
+
+    The positions are worked on in pieces, [batch, positions of a piece, outputs], in the gradient too, where the
+    outputs are computed again. A trunk with a head of its own may look at several positions: its outputs are whole.
+    """
+    features = self._features(h, conditions)
+    if self.head is None:
+      return cost(self.outputs(features), *states)
+    shape = states[0].shape
+
+    def cut(values: Array, *last: int) -> Array:
+      return spread(values.reshape(shape[0], num_pieces, -1, *last).swapaxes(0, 1), axis=1)
+
+    pieces = (cut(features, features.shape[-1]), *map(cut, states))
+    found = jax.lax.map(jax.checkpoint(lambda piece: spread(cost(self.head(piece[0]), *piece[1:]))), pieces)
+    return spread(found.swapaxes(0, 1).reshape(shape))
+
+  def of_layers(
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
+  ) -> Float[Array, "layers batch *event features"]:
+    """Returns the features of every layer, of features that were read."""
+    return spread(self.trunk.of_layers(spread(self._with_given(h, conditions.given)), conditions), axis=1)
+
+  def read_on(
+    self, h: Float[Array, "batch length inputs"], conditions: Conditions, options: ReadOptions
+  ) -> tuple[Float32[Array, "batch length outputs"], PyTree]:
+    """Returns outputs of a segment after what `conditions.memory` holds, and the memory after it."""
+    features, memory = self.trunk.read_on(spread(self._with_given(h, conditions.given)), conditions, options)
+    return self.outputs(spread(features)), memory
+
+  def _features(
+    self, h: Float[Array, "batch *event inputs"], conditions: Conditions
+  ) -> Float32[Array, "batch *places features"]:
+    if self.time is not None and conditions.time is not None:
+      h, conditions = _added(h, self.time(conditions.time)), conditions._replace(time=None)
+    return spread(self.trunk(spread(self._with_given(h, conditions.given)), conditions))
+
+  def decode(
+    self, h: Float[Array, "batch inputs"], *, given: Array | None, cache: Any, position: Int[Array, ""]
+  ) -> tuple[Float32[Array, "batch outputs"], Any]:
+    """Returns outputs of one position, and the cache for the next."""
+    h, cache = self.trunk.decode(self._with_given(h, given), cache=cache, position=position)
+    return self.outputs(h), cache
+
+  def _with_given(self, h: Array, given: Array | None) -> Array:
+    if self.given is not None:
+      return _added(h, self.given(given))
+    if given is not None and given.shape[1]:
+      raise InputError("attributes are given, but the network was built for none; set EventSpec.given")
+    return h
+
+  def outputs(self, h: Float[Array, "*places features"]) -> Float32[Array, "*positions outputs"]:
+    """Returns outputs of the trunk's features."""
+    return (self.trunk.head if self.head is None else self.head)(h)
+
+
+def _added(h: Float[Array, "batch *event width"], vector: Float[Array, "examples width"]) -> Array:
+  """Returns h with a vector of each example added at every position."""
+  return h + vector.reshape(len(vector), *(1,) * (h.ndim - 2), -1)
+
+
+def check(recipe: Recipe, role: str, ends: Ends) -> None:
+  """Raises InputError where a trunk makes no sense in a role, or does not take such events."""
+  make: Any = recipe.make
+  abilities: Abilities = make.abilities
+  name = trunk_name(recipe)
+  _check_sizes(recipe, name)
+  if abilities.num_axes not in (None, len(ends.event_shape)):
+    kinds = able(lambda each: each.num_axes in (None, len(ends.event_shape)))
+    raise InputError(f"{name} needs maps, not events of shape {ends.event_shape}; for them choose one of {kinds}")
+  if abilities.blind and role != "an encoder":
+    raise InputError(f"{name} reads nothing and cannot be {role}; choose one of {able(lambda each: not each.blind)}")
+  if abilities.only_causal and not ends.causal:
+    kinds = able(lambda each: not each.only_causal and not each.blind)
+    raise InputError(f"{name} sees only what came before and cannot be {role}; choose one of {kinds}")
+  if ends.causal and not abilities.causal:
+    kinds = able(lambda each: each.causal)
+    raise InputError(f"{name} sees positions on all sides and cannot be {role}; choose one of {kinds}")
+
+
+def able(test: Callable[[Abilities], bool]) -> str:
+  """Returns the names of the trunks whose abilities pass a test."""
+  makes: dict[str, Any] = {name: kind.make for name, kind in TRUNKS.items()}
+  return ", ".join(name for name, make in makes.items() if test(make.abilities))
+
+
+def trunk_name(recipe: Recipe) -> str:
+  """Returns the name of a recipe's trunk."""
+  return next((name for name, kind in TRUNKS.items() if kind.make is recipe.make), name_of(recipe.make))
+
+
+def _check_sizes(recipe: Recipe, name: str) -> None:
+  """Raises InputError for a whole number that is no size: below 1, or below 0 where none of something may be meant."""
+  for key, value in recipe.keywords.items():
+    least = 0 if key in _MAY_BE_NONE else 1
+    for size in value if isinstance(value, list | tuple) else [value]:
+      if isinstance(size, int) and not isinstance(size, bool) and size < least:
+        raise InputError(f"{key} of {name} is {value}; it must be at least {least}")

@@ -1,0 +1,111 @@
+"""Evaluations of a running job's checkpoints, as they appear."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Container, Iterator
+from typing import Any, NamedTuple
+
+from catgen.files import from_json
+from catgen.reporting import terminal
+from catgen.runs.evaluate import Evaluated, UnderWay, describe, evaluate
+from catgen.runs.load import load
+from catgen.runs.record import read_record
+from catgen.training import distributed
+from catgen.training.checkpoint import checkpoint_steps
+from catgen.training.restoring import Gone, Unreadable
+
+_LOOKS = 5  # at a checkpoint that cannot be read
+
+
+class Watched(NamedTuple):
+  """The evaluations of a running job's checkpoints."""
+
+  evaluations: tuple[Evaluated, ...]
+
+
+def watch(
+  workdir: str,
+  *,
+  watch_seconds: float = 10.0,
+  ema: bool = True,
+  say: Callable[[str], None] = print,
+  **options: Any,
+) -> Watched:
+  """Evaluates each checkpoint of a running job as it appears, until the run is finished.
+
+  A checkpoint that is deleted before it was read is left out; so is one whose same evaluation another process makes.
+  One that cannot be read is tried again at the next looks: it may be under way from another machine.
+
+  Args:
+    workdir: of the run.
+    watch_seconds: seconds between two looks for a new checkpoint.
+    ema: see `load`.
+    say: receives each evaluation as text.
+    options: of `evaluate`.
+
+  Raises:
+    InputError: as `evaluate`; or the last checkpoint cannot be read.
+    Stopped: a signal ended it.
+  """
+  done: list[Evaluated] = []
+  looks: Counter[int] = Counter()
+  source = None
+  for step in new_checkpoints(workdir, watch_seconds, again=looks):
+    try:
+      run = load(workdir, step=step, ema=ema, say=terminal.silent)
+      source = source or run.source
+      done.append(evaluate(run._replace(source=source), say=say, **options))
+    except Gone:
+      say(f"checkpoint {step} was deleted before it was read; left out")
+    except UnderWay as error:
+      say(f"checkpoint {step}: {error}; left out")
+    except Unreadable as error:
+      looks[step] += 1
+      if looks[step] == 1:
+        say(f"{error}; it is tried again at the next looks")
+      if looks[step] == _LOOKS:
+        del looks[step]
+        say(f"checkpoint {step} could not be read {_LOOKS} times; left out")
+      continue
+    else:
+      if told := describe(done[-1]):
+        say(told)
+    looks.pop(step, None)
+  return Watched(tuple(done))
+
+
+def new_checkpoints(workdir: str, seconds: float, again: Container[int] = ()) -> Iterator[int]:
+  """Yields each checkpoint's step as it appears, until one of the run's last step was there.
+
+  Of several processes all call it, and the first looks.
+
+  Args:
+    workdir: of the run.
+    seconds: between two looks.
+    again: steps that are to be yielded again.
+
+  Raises:
+    InputError: the run's record cannot be read.
+    Stopped: a signal asked to stop while it waited.
+  """
+  seen: set[int] = set()
+
+  def look() -> bytes:
+    last = read_record(workdir).config["training"]["num_steps"]
+    return json.dumps([last, checkpoint_steps(workdir)]).encode()
+
+  while True:
+    last, there = from_json(distributed.first_tells(look))
+    for step in there:
+      if step not in seen or step in again:
+        seen.add(step)
+        yield step
+    if max(seen, default=-1) >= last and not any(step in again for step in there):
+      return
+    time.sleep(seconds)
+
+
+def describe_watched(watched: Watched) -> str:
+  """Returns how many checkpoints were evaluated; each was told of when it was done."""
+  return f"{len(watched.evaluations)} checkpoint(s) evaluated"

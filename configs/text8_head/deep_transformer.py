@@ -1,0 +1,27 @@
+"""A small deep character transformer on the head of text8: 8 layers that all predict, and fall silent one by one.
+
+  python -m launch.train --config=text8_head/deep_transformer --workdir=runs/a --config.data.path=text8_head
+
+Windows of 256 characters and nothing carried over; --context=255 of launch.evaluate gives each the 255 before it.
+
+Expected: not run by this project yet; an exact number.
+Cost: about 30 minutes on one CPU core.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  return ConfigDict(
+    {
+      "data": {"kind": "text_file", "alphabet": "text8", "splits": (10_500_000, 600_000, 647_521)},
+      "model": {
+        "kind": "autoregressive",
+        "auxiliary_steps": 500,
+        "second_target": 0.5,
+        "network": {"kind": "deep_transformer", "num_layers": 8},
+      },
+      "optimizer": {"kind": "adam", "learning_rate": 1e-3, "warmup_steps": 200, "clip_norm": 1.0},
+      "training": {"batch_size": 16, "num_steps": 1000, "validate_every": 500},
+    }
+  )
