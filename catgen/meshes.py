@@ -113,6 +113,18 @@ def gathered(x: jax.Array) -> jax.Array:
   return jax.lax.with_sharding_constraint(x, PartitionSpec())
 
 
+def copies(x: jax.Array, num_examples: int) -> jax.Array | None:
+  """Returns a parameter as many times as examples are spread over devices, [parts, ...], of which each has its own.
+
+  What a loop multiplies by its device's own copy has a gradient for each copy: they are added up over devices once,
+  after the loop, and not in each of its rounds. None where examples are not spread, see `spread`.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if not _divides(mesh) or num_parts(mesh) == 1 or num_examples % num_parts(mesh):
+    return None
+  return spread(jnp.broadcast_to(x, (num_parts(mesh), *x.shape)), whole=True)
+
+
 def on_mesh_of_arguments(function: Callable) -> Callable:
   """Returns a function for `jax.jit` within which `spread` means the mesh on which the arguments lie."""
 

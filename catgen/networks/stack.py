@@ -84,8 +84,9 @@ class Stack(nnx.Module):
     def cut(values: Array, *last: int) -> Array:
       return spread(values.reshape(shape[0], num_pieces, -1, *last).swapaxes(0, 1), axis=1)
 
+    head = self.head.repeated(shape[0])
     pieces = (cut(features, features.shape[-1]), *map(cut, states))
-    found = jax.lax.map(jax.checkpoint(lambda piece: spread(cost(self.head(piece[0]), *piece[1:]))), pieces)
+    found = jax.lax.map(jax.checkpoint(lambda piece: spread(cost(head(piece[0]), *piece[1:]))), pieces)
     return spread(found.swapaxes(0, 1).reshape(shape))
 
   def of_layers(

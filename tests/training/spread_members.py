@@ -14,7 +14,7 @@ from catgen.networks import TRUNKS
 from catgen.processes import PROCESSES
 
 EACH = 7
-TEXT, MAP, MANY = EventSpec((8,), 5), EventSpec((8, 8), 3), EventSpec((8,), 96)
+TEXT, MAP, MANY = EventSpec((8,), 5), EventSpec((8, 8), 3), EventSpec((8,), 960)
 _TRANSFORMER = {"width": 32, "num_layers": 2, "num_heads": 4, "time_width": 16}
 _LSTM = {"width": 24, "time_width": 8, "hidden_width": 24, "lstm_width": 16, "num_layers": 2}
 _CHANNELS = {"num_mixtures": 2, "num_features": 16, "hidden_width": 8, "channel_features": 4}

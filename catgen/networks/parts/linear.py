@@ -1,5 +1,6 @@
 """The linear layer of all networks."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -11,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from catgen.kernels.product import product
-from catgen.meshes import spread
+from catgen.meshes import copies, spread
 
 Init = Literal["normal", "small", "uniform", "constant", "zeros"]
 SMALL = 0.02  # deviation of what starts "small"
@@ -47,11 +48,29 @@ class Linear(nnx.Module):
 
   def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
     """Returns the product in `dtype`; gradients of parameters are summed in float32, over examples and devices."""
-    rows = x.reshape(-1, x.shape[-1]).astype(self.dtype)
-    y = rows @ self.kernel[...] if self.dtype == jnp.float32 else product(rows, self.kernel[...])
-    if self.bias is not None:
-      y = (y.astype(jnp.float32) + self.bias[...][None]).astype(self.dtype)
+    rows = x.reshape(-1, x.shape[-1])
+    y = _affine(rows, self.kernel[...], None if self.bias is None else self.bias[...], self.dtype)
     return spread(y.reshape(*x.shape[:-1], -1))
+
+  def repeated(self, num_examples: int) -> Callable[[Float[Array, "batch *places inputs"]], Array]:
+    """Returns the layer for many calls in a loop, on so many examples: devices exchange its parameters once."""
+    kernel = copies(self.kernel[...], num_examples)
+    if kernel is None:
+      return self
+    bias = None if self.bias is None else copies(self.bias[...], num_examples)
+
+    def call(x: Array) -> Array:
+      rows = spread(x.reshape(len(kernel), -1, x.shape[-1]), whole=True)
+      y = jax.vmap(functools.partial(_affine, dtype=self.dtype))(rows, kernel, bias)
+      return spread(y.reshape(*x.shape[:-1], -1))
+
+    return call
+
+
+def _affine(rows: Array, kernel: Array, bias: Array | None, dtype: np.dtype) -> Array:
+  rows = rows.astype(dtype)
+  y = rows @ kernel if dtype == jnp.float32 else product(rows, kernel)
+  return y if bias is None else (y.astype(jnp.float32) + bias[None]).astype(dtype)
 
 
 def _draw(init: Init, num_inputs: int) -> Callable[[Array, tuple[int, ...]], Array]:
