@@ -147,9 +147,9 @@ def test_padding_is_no_part_of_a_layers_lesson():
   ],
 )
 def test_impossible_flows_are_refused(kind, keywords, message):
-  event = EventSpec((4,), keywords.pop("num_classes", K))
+  num_classes, keywords = keywords.get("num_classes", K), {k: v for k, v in keywords.items() if k != "num_classes"}
   with pytest.raises(InputError, match=message):
-    MODELS[kind].make(event, **{"conditioner": TRANSFORMER, **keywords})
+    MODELS[kind].make(EventSpec((4,), num_classes), **{"conditioner": TRANSFORMER, **keywords})
 
 
 def test_maps_with_ignored_pixels_are_not_squeezed():
