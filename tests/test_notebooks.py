@@ -30,6 +30,7 @@ def _small(data, workdir, *, minutes, own=catgen.fit):
 
 catgen.fit = _small
 """,
+  "ring": "STEPS, RESTARTS, DRAWS = 20, 2, 2",
   "argmax_flow": """
 line = line[np.abs(line) <= 8]
 grid = grid[(np.abs(grid) <= 8).all(-1)].reshape(line.size, line.size, 2)
@@ -73,8 +74,9 @@ def test_there_are_notebooks():
   assert NOTEBOOKS
 
 
-# What argmax_flow asserts of formulas is tested in tests/bijections, tests/surjections and tests/contracts too.
-IN_TURN = [pytest.param(path, marks=[pytest.mark.slow] * (path.stem == "argmax_flow")) for path in NOTEBOOKS]
+# What these two assert of formulas and families is tested in tests/bijections, tests/flows, tests/contracts, ... too.
+SLOW = ("argmax_flow", "ring")
+IN_TURN = [pytest.param(path, marks=[pytest.mark.slow] * (path.stem in SLOW)) for path in NOTEBOOKS]
 
 
 @pytest.mark.parametrize("path", IN_TURN, ids=lambda path: path.stem)

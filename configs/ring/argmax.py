@@ -21,13 +21,13 @@ def get_config() -> ConfigDict:
           "kind": "autoregressive",
           "num_mixtures": 8,
           "num_features": 128,
-          "hidden_width": 96,
+          "hidden_width": 64,
           "channel_features": 16,
           "conditioner": {"kind": "per_position", "width": 128},
         },
       },
       "optimizer": {"kind": "adam", "learning_rate": 3e-3, "warmup_steps": 100, "clip_norm": 1.0},
-      "training": {"batch_size": 512, "num_steps": 8000, "ema_decay": 0.999},
+      "training": {"batch_size": 512, "num_steps": 5000, "ema_decay": 0.99},
       "evaluation": {"batch_size": 512},
     }
   )

@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
       "model": {
         "kind": "denoising_flow",
         "num_layers": 1,
-        "conditioner": {"kind": "transformer", "num_layers": 2},
+        "conditioner": {"kind": "transformer", "width": 64, "num_layers": 1},
       },
       "optimizer": {"kind": "adam", "learning_rate": 3e-3},
       "training": {"batch_size": 512, "num_steps": 2000, "ema_decay": 0.99},

@@ -13,9 +13,13 @@ def get_config() -> ConfigDict:
   return ConfigDict(
     {
       "data": {"kind": "ring"},
-      "model": {"kind": "diffusion", "network": {"kind": "transformer", "num_layers": 2}, "num_steps": 100},
+      "model": {
+        "kind": "diffusion",
+        "network": {"kind": "transformer", "width": 64, "num_layers": 2},
+        "num_steps": 100,
+      },
       "optimizer": {"kind": "adam", "learning_rate": 3e-3, "warmup_steps": 100},
-      "training": {"batch_size": 512, "num_steps": 4000, "ema_decay": 0.99},
+      "training": {"batch_size": 512, "num_steps": 3000, "ema_decay": 0.99},
       "evaluation": {"num_draws": 8, "batch_size": 512},
     }
   )

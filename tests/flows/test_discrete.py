@@ -140,14 +140,16 @@ def test_padding_is_no_part_of_a_layers_lesson():
     ("discrete_flow", {"coupling": "triangular"}, "coupling 'triangular' is unknown; choose autoregressive or bipart"),
     ("discrete_flow", {"temperature": 0.0}, "temperature 0.0; they must be"),
     ("discrete_flow", {"num_layers": 0}, "num_layers is 0"),
+    ("discrete_flow", {"num_classes": 50_000}, "scales need at most 46,340 categories, not 50,000; set scale to false"),
     ("denoising_flow", {"num_sorted": 4}, "num_sorted 4; they must be .* 1 to 3"),
     ("denoising_flow", {"num_levels": -1}, "num_levels -1"),
     ("denoising_flow", {"num_levels": 1}, "maps of even height and width, not"),
   ],
 )
 def test_impossible_flows_are_refused(kind, keywords, message):
+  num_classes, keywords = keywords.get("num_classes", K), {k: v for k, v in keywords.items() if k != "num_classes"}
   with pytest.raises(InputError, match=message):
-    MODELS[kind].make(EventSpec((4,), K), **{"conditioner": TRANSFORMER, **keywords})
+    MODELS[kind].make(EventSpec((4,), num_classes), **{"conditioner": TRANSFORMER, **keywords})
 
 
 def test_maps_with_ignored_pixels_are_not_squeezed():

@@ -22,6 +22,7 @@ MAKERS = {
   "diffusion": lambda event: MODELS["diffusion"].make(
     event=event, network=transformer(), process=PROCESSES["uniform"](), schedule=SCHEDULES["cosine"](), num_steps=4
   ),
+  "denoising_flow": lambda event: MODELS["denoising_flow"].make(event=event, conditioner=transformer(), num_layers=2),
   "argmax_flow": lambda event: MODELS["argmax_flow"].make(
     event=event, encoder=encoder("transformer"), density=density("coupling", "transformer"), base=2
   ),

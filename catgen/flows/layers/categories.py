@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from catgen.bijections import modular, sorting
 from catgen.distributions import categorical
 from catgen.distributions.straight_through import most_probable
+from catgen.interfaces import InputError
 
 _MOST_CLASSES = 46_340  # whose products fit into 32 bits
 
@@ -23,12 +24,15 @@ class ModularTransform(nnx.Module):
   Args:
     temperature: of the softmax that stands for the most probable category in the gradient.
 
+  Raises:
+    InputError: more categories than products of them fit into 32 bits, with a scale.
+
   Reference: Tran et al. (2019), whose published code lets scales be chosen that cannot be undone.
   """
 
   def __init__(self, num_classes: int, *, scaled: bool, temperature: float) -> None:
     if scaled and num_classes > _MOST_CLASSES:
-      raise ValueError(f"products of {num_classes} classes overflow")
+      raise InputError(f"scales need at most {_MOST_CLASSES:,} categories, not {num_classes:,}; set scale to false")
     self.num_channels, self.num_features = num_classes, num_classes * (1 + scaled)
     self.scaled, self.temperature = scaled, temperature
 
