@@ -4,5 +4,5 @@
 
 multinomial, absorbing: diffusion. argmax_softplus, argmax_gumbel, argmax_gumbel_thresholding, round_uniform,
 round_variational: flows with one density, which only differ in how categories become latents; argmax_bits: the same
-with bits. All of them see the same number of maps.
+with bits; vae: the same density of a latent given which pixels are drawn. All of them see the same number of maps.
 """
