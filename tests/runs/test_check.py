@@ -27,11 +27,31 @@ SECTIONS = {
   "argmax_flow_coupling": {"kind": "argmax_flow", "base": 2, **TEXT, "density": {"kind": "coupling", **LSTM}},
   "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **TEXT},
 }
+UNORDERED = {"kind": "transformer", "positions": False}
+LEARNED = {"kind": "learned", "encoder": {"kind": "lstm"}, "decoder": {"kind": "lstm"}}
+SECTIONS |= {
+  f"latent_emission_{name}": {"kind": "latent_emission", "encoding": encoding, "density": density}
+  for name, encoding, density in (
+    ("mixture", {"kind": "mixture"}, {"kind": "autoregressive", **LSTM}),
+    ("linear", {"kind": "linear"}, {"kind": "exchangeable", "conditioner": UNORDERED}),
+    ("learned", LEARNED, {"kind": "coupling", **LSTM}),
+    ("recurrent", {"kind": "recurrent"}, {"kind": "recurrent", "time": "iaf", "channels": "scf"}),
+  )
+}
 MAP_SECTIONS = {
   "unet": {"kind": "diffusion", "network": {"kind": "unet"}},
   "linear_attention_unet": {"kind": "diffusion", "network": {"kind": "linear_attention_unet"}},
   "argmax_flow": {"kind": "argmax_flow", **MAPS},
   "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **MAPS},
+  "latent_emission": {
+    "kind": "latent_emission",
+    "density": MAPS["density"],
+    "encoding": {
+      "kind": "learned",
+      "decoder": {"kind": "densenet"},
+      **{key: MAPS[key] for key in ("encoder", "posterior_flow", "num_context")},
+    },
+  },
 }
 
 

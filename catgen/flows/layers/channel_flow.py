@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from catgen.bijections import nlsq
 from catgen.interfaces import InputError
+from catgen.meshes import gathered, spread
 from catgen.networks.parts.mlp import MLP
 
 Channels = Float[Array, "*batch channels"]
@@ -123,9 +124,12 @@ class MaskedChannels(nnx.Module):
     """See `Transform.forward`. At channel d the hidden units of degree d follow from the channels made before."""
     rows, count = z.reshape(-1, self.num_channels), self.num_channels
     base = self._by_degree(self._from_features(features.reshape(len(rows), -1)))
-    read, mix = self._by_degree(self.channel_kernel[...]), self._by_degree(self.hidden_kernel[...])
-    mix, bias = self._by_degree(mix.transpose(1, 2, 0)), self._by_degree(self.hidden_bias[...][None])[0]
-    write = self._by_degree(self.output_kernel[...].transpose(1, 2, 0))  # [channels, parameters, units, degrees]
+    read, mix = (self._by_degree(gathered(each[...])) for each in (self.channel_kernel, self.hidden_kernel))
+    mix, bias = self._by_degree(mix.transpose(1, 2, 0)), self._by_degree(gathered(self.hidden_bias[...])[None])[0]
+    write = self._by_degree(
+      gathered(self.output_kernel[...]).transpose(1, 2, 0)
+    )  # [channels, parameters, units, degrees]
+    output_bias = gathered(self.output_bias[...])
 
     def step(channel: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
       v, first, second, log_det = carry
@@ -133,9 +137,9 @@ class MaskedChannels(nnx.Module):
       first = first.at[:, :, channel].set(own)
       own = jax.nn.relu(jnp.einsum("bud,tud->bt", first, mix[:, channel]) + bias[:, channel][None])
       second = second.at[:, :, channel].set(own)
-      raw = jnp.einsum("bud,pud->bp", second, write[channel]) + self.output_bias[...][channel][None]
+      raw = spread(jnp.einsum("bud,pud->bp", second, write[channel]) + output_bias[channel][None])
       y, change = nlsq.forward(rows[:, channel], raw)
-      return v.at[:, channel].set(y), first, second, log_det + change
+      return spread((v.at[:, channel].set(y), first, second, log_det + change))
 
     units = jnp.zeros_like(base)  # of later degrees, which are not known yet
     start = (jnp.zeros_like(rows), units, units, jnp.zeros(len(rows)))
@@ -143,7 +147,7 @@ class MaskedChannels(nnx.Module):
     return v.reshape(z.shape), log_det.reshape(z.shape[:-1])
 
   def _from_features(self, features: Float[Array, "rows features"]) -> Float[Array, "rows hidden"]:
-    return features @ self.feature_kernel[...] + self.channel_bias[...][None]
+    return spread(features @ self.feature_kernel[...]) + self.channel_bias[...][None]
 
   def _by_degree(self, values: Float[Array, "*batch hidden"]) -> Float[Array, "*batch units degrees"]:
     """Returns what belongs to hidden units by their degree, with units of zeros where a degree has fewer."""
