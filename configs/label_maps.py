@@ -71,6 +71,7 @@ def _flow(name: str) -> dict[str, Any]:
   layers = {"kind": "map_coupling", "num_layers": 2, "squeeze": True, "conditioner": conditioner}
   encoder = {"encoder": {"kind": "densenet", "width": 16, "num_layers": 2, "growth": 16}}
   learned = {**encoder, "posterior_flow": layers, "num_context": 8}
+  decoder = {"kind": "densenet", "width": 24, "num_layers": 2, "growth": 24}
   rows: dict[str, dict[str, Any]] = {
     "argmax_softplus": {"kind": "argmax_flow", **learned},
     "argmax_bits": {"kind": "argmax_flow", "base": 2, **learned},
@@ -83,6 +84,7 @@ def _flow(name: str) -> dict[str, Any]:
     },
     "round_uniform": {"kind": "dequantized_flow"},
     "round_variational": {"kind": "dequantized_flow", "noise": "variational", **learned},
+    "vae": {"kind": "latent_emission", "encoding": {"kind": "learned", "decoder": decoder, **learned}},
   }
   if name not in rows:
     raise InputError(

@@ -82,6 +82,8 @@ def event_of(config):
     return EventSpec(tuple(data["shape"] or (32, 64)), MAP_CLASSES[data["kind"]])
   if data["kind"] == "ring":
     return EventSpec((2,), 91)
+  if data["kind"] == "sets":
+    return EventSpec((data["size"],), data["size"])
   return EventSpec((data["length"] or 128,), 256 if data.get("as_bytes") else CLASSES[data["kind"]])
 
 
@@ -96,6 +98,13 @@ def marked(name):
   coupling = name.endswith("coupling") and name != "text8_head/argmax_coupling"
   alike = (
     "accelerator/",
+    "paper/shuffling",  # as the small one of sets, with couplings
+    "paper/text8_categorical_nf",  # as text8_head/categorical_nf
+    "paper/text8_af_af",  # as text8_head/af_af
+    "paper/text8_iaf_scf",
+    "text8_head/af_scf",
+    "text8_head/iaf_scf",
+    "sets/summation",
     "label_maps",  # as quickstart_maps
     "paper/cityscapes_",  # the diffusion model as quickstart_maps
     "paper/enwik8",

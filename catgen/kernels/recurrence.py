@@ -4,7 +4,7 @@ Reference: Hochreiter and Schmidhuber (1997), with the forget gate of Gers et al
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,15 +24,17 @@ class Carry(NamedTuple):
 def recur(
   kernel: Float[Array, "width gates"],
   driven: Float[Array, "batch length gates"],
+  start: Carry | None = None,
   *,
   reverse: bool = False,
   dtype: np.dtype | type = jnp.float32,
 ) -> Float[Array, "batch length width"]:
-  """Returns the hidden states, from zeros, given what the inputs put into the gates.
+  """Returns the hidden states given what the inputs put into the gates.
 
   Args:
     kernel: from the hidden state before to the gates.
     driven: what the inputs add.
+    start: the state before the first position; None = zeros.
     reverse: from the last position to the first.
     dtype: of the factors of products, which are summed in float32; states and gates are float32.
 
@@ -40,11 +42,18 @@ def recur(
   differentiating the loop would add to a matrix of the kernel's size at every position. Both matter where memory bounds
   the product. There is no forward-mode derivative (`jax.jvp`, `jax.jacfwd`).
   """
-  return spread(_recur(reverse, jnp.dtype(dtype), gathered(kernel), spread(driven)))
+  if start is None:
+    zeros = jnp.zeros((driven.shape[0], kernel.shape[0]), driven.dtype)
+    start = Carry(zeros, zeros)
+  return spread(_recur(reverse, jnp.dtype(dtype), gathered(kernel), spread(driven), start))
 
 
 def recur_plainly(
-  kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"], *, reverse: bool = False
+  kernel: Float[Array, "width gates"],
+  driven: Float[Array, "batch length gates"],
+  start: Carry | None = None,
+  *,
+  reverse: bool = False,
 ) -> Float[Array, "batch length width"]:
   """Returns what `recur` returns, as a loop that is differentiated: the plain form that the other is tested against."""
 
@@ -55,7 +64,8 @@ def recur_plainly(
     return Carry(hidden, cell), hidden
 
   zeros = jnp.zeros((driven.shape[0], kernel.shape[0]), driven.dtype)
-  return jax.lax.scan(step, Carry(zeros, zeros), driven.swapaxes(0, 1), reverse=reverse)[1].swapaxes(0, 1)
+  start = Carry(zeros, zeros) if start is None else start
+  return jax.lax.scan(step, start, driven.swapaxes(0, 1), reverse=reverse)[1].swapaxes(0, 1)
 
 
 def advance(
@@ -93,31 +103,39 @@ def _update(cell: Array, activated: Array, axis: int) -> Carry:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _recur(
-  reverse: bool, dtype: np.dtype, kernel: Float[Array, "width gates"], driven: Float[Array, "batch length gates"]
+  reverse: bool,
+  dtype: np.dtype,
+  kernel: Float[Array, "width gates"],
+  driven: Float[Array, "batch length gates"],
+  start: Carry,
 ) -> Float[Array, "batch length width"]:
-  return _run(reverse, dtype, kernel, driven)[0]
+  return _run(reverse, dtype, kernel, driven, start)[0]
 
 
-def _run(reverse: bool, dtype: np.dtype, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, Array]]:
+def _run(
+  reverse: bool, dtype: np.dtype, kernel: Array, driven: Array, start: Carry
+) -> tuple[Array, tuple[Array, Array]]:
   """Returns the hidden states, and the cells and activated gates of every position, [length, features, batch]."""
-  zeros, transposed = jnp.zeros((kernel.shape[0], driven.shape[0]), driven.dtype), kernel.T
+  transposed, first = kernel.T, Carry(start.hidden.T, start.cell.T)
 
   def step(carry: Carry, inputs: Array) -> tuple[Carry, tuple[Array, tuple[Array, Array]]]:
     activated = spread(_activate(inputs + _product(transposed, carry.hidden, dtype), axis=0), axis=1)
     carry = _update(carry.cell, activated, axis=0)
     return carry, (carry.hidden, (carry.cell, activated))
 
-  hidden, kept = jax.lax.scan(step, Carry(zeros, zeros), driven.transpose(1, 2, 0), reverse=reverse)[1]
+  hidden, kept = jax.lax.scan(step, first, driven.transpose(1, 2, 0), reverse=reverse)[1]
   return hidden.transpose(2, 0, 1), kept
 
 
-def _recur_forward(reverse: bool, dtype: np.dtype, kernel: Array, driven: Array) -> tuple[Array, tuple[Array, ...]]:
-  hidden, (cell, activated) = _run(reverse, dtype, kernel, driven)
-  return hidden, (kernel, hidden, cell, activated)
+def _recur_forward(
+  reverse: bool, dtype: np.dtype, kernel: Array, driven: Array, start: Carry
+) -> tuple[Array, tuple[Any, ...]]:
+  hidden, (cell, activated) = _run(reverse, dtype, kernel, driven, start)
+  return hidden, (kernel, hidden, cell, activated, start)
 
 
-def _recur_backward(reverse: bool, dtype: np.dtype, kept: tuple[Array, ...], change: Array) -> tuple[Array, Array]:
-  kernel, hidden, cell, activated = kept
+def _recur_backward(reverse: bool, dtype: np.dtype, kept: tuple[Any, ...], change: Array) -> tuple[Array, Array, Carry]:
+  kernel, hidden, cell, activated, start = kept
 
   def step(later: Carry, position: tuple[Array, ...]) -> tuple[Carry, Array]:
     change, cell_before, activated = position
@@ -126,18 +144,18 @@ def _recur_backward(reverse: bool, dtype: np.dtype, kept: tuple[Array, ...], cha
     d_gates = d_activated * (1.0 - activated**2) * _slopes(activated, axis=0)
     return spread(Carry(_product(kernel, d_gates, dtype), d_cell), axis=1), d_gates
 
-  zeros = jnp.zeros_like(cell[0])
-  positions = (change.transpose(1, 2, 0), _delayed(cell, reverse, axis=0), activated)
-  d_gates = jax.lax.scan(step, Carry(zeros, zeros), positions, reverse=not reverse)[1].transpose(2, 0, 1)
-  before = _delayed(hidden, reverse, axis=1)
+  zeros = jnp.zeros_like(start.cell.T)
+  positions = (change.transpose(1, 2, 0), _delayed(cell, start.cell.T, reverse, axis=0), activated)
+  d_start, d_gates = jax.lax.scan(step, Carry(zeros, zeros), positions, reverse=not reverse)
+  d_gates = d_gates.transpose(2, 0, 1)
+  before = _delayed(hidden, start.hidden, reverse, axis=1)
   rows, slopes = (each.reshape(-1, each.shape[2]) for each in (before, d_gates))
-  return _product(rows.T, slopes, dtype), d_gates
+  return _product(rows.T, slopes, dtype), d_gates, Carry(d_start.hidden.T, d_start.cell.T)
 
 
-def _delayed(states: Array, reverse: bool, axis: int) -> Array:
-  """Returns the states that each position along an axis started from, zeros at the first."""
-  length = states.shape[axis]
-  first = jnp.zeros_like(jax.lax.slice_in_dim(states, 0, 1, axis=axis))
+def _delayed(states: Array, start: Array, reverse: bool, axis: int) -> Array:
+  """Returns the states that each position along an axis started from, `start` at the first."""
+  length, first = states.shape[axis], jnp.expand_dims(start, axis)
   if reverse:
     return jnp.concatenate([jax.lax.slice_in_dim(states, 1, length, axis=axis), first], axis=axis)
   return jnp.concatenate([first, jax.lax.slice_in_dim(states, 0, length - 1, axis=axis)], axis=axis)

@@ -30,7 +30,7 @@ from tests.parameters import filled
 K, D, T = 3, 2, 4
 CONTINUOUS_STEPS = 16
 EVENT = EventSpec((D,), K)
-MAP = EventSpec((2, 2), 2)
+MAP, PAIR = EventSpec((2, 2), 2), EventSpec((2,), 2)
 
 
 class Family(NamedTuple):
@@ -171,6 +171,11 @@ def multi_scale(**options):
 
 def exchangeable(**options):
   return DENSITIES["exchangeable"](num_layers=2, num_mixtures=2, conditioner=_UNORDERED, **options)
+
+
+def recurrent(time: str, channels: str):
+  sizes = {"num_layers": 2, "hidden_width": 24, "lstm_width": 8, "num_lstm_layers": 2, "start_width": 4}
+  return DENSITIES["recurrent"](time=time, channels=channels, **sizes)
 
 
 def pyramid(**options):
@@ -330,7 +335,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
       num_context=2,
     ),
     density=exchangeable(),
-    event=EventSpec((2,), 2),
+    event=PAIR,
     log_points=19,
   ),
   "emission_map": partial(
@@ -346,6 +351,17 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     event=EventSpec((1, 2), 2),
     log_points=19,
   ),
+  **{
+    f"emission_{time}_{channels}": partial(
+      _emission,
+      encoding=ENCODINGS["recurrent"](num_channels=2, width=8, lstm_width=8, num_layers=1),
+      density=recurrent(time, channels),
+      event=PAIR,
+      log_points=18,
+    )
+    for time in ("af", "iaf")
+    for channels in ("af", "scf")
+  },
   "argmax_softplus_classes": _four,
   "argmax_softplus_base3": partial(_five, base=3),
   "argmax_gumbel_classes": partial(_four, refined=2, inverse="gumbel"),
@@ -380,6 +396,9 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 }
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
+  "emission_af_af",
+  "emission_af_scf",
+  "emission_iaf_af",
   "emission_linear",
   "emission_learned",
   "emission_learned_flow",

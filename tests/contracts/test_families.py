@@ -47,7 +47,7 @@ def test_every_family_is_under_contract():
 
 
 def test_probabilities_sum_to_one(member):
-  many = ("classes", "base3", "emission_learned_flow", "emission_map")  # a quadrature over four or six channels
+  many = ("classes", "base3", "_flow", "emission_map", "_af", "_scf")  # a quadrature over four or six channels
   quadrature = 1e-3 if member.name.endswith(many) else 1e-4
   latent = member.model.latent is not None
   tolerance = 2e-3 if "continuous" in member.name else quadrature if latent else 1e-5
@@ -256,6 +256,8 @@ def test_gradients_are_finite_and_reach_every_parameter(member):
       continue  # it reads the other positions, and there are none
     if member.name.endswith("_unet") and re.search(r"'(query|key)(_scale)?'", str(path)):
       continue  # its coarsest map has one place, whose attention to itself is certain
+    if re.search(r"'emission'.*'recurrent_kernel'", str(path)):
+      continue  # of two positions each reads the other's state, which nothing came before
     assert np.any(leaf != 0), f"no gradient reaches {jax.tree_util.keystr(path)}"
 
 

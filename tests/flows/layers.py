@@ -8,12 +8,14 @@ from flax import nnx
 
 from catgen.flows.layers.actnorm import ActNorm
 from catgen.flows.layers.autoregressive import Autoregressive
+from catgen.flows.layers.channel_flow import ChannelFlow
 from catgen.flows.layers.channelwise import Channelwise
 from catgen.flows.layers.context_affine import ContextAffine
 from catgen.flows.layers.coupling import Coupling, half_coupling
 from catgen.flows.layers.invertible_linear import InvertibleLinear
 from catgen.flows.layers.rearrangement import reversal, squeeze, unsqueeze
 from catgen.networks import TRUNKS
+from catgen.networks.parts.causal_lstm import CausalLSTM
 from catgen.networks.roles import Conditioner
 from tests.parameters import drawn_by_numpy, filled
 
@@ -65,6 +67,13 @@ def autoregressive(kind, rngs, num_channels=CHANNELS, given=()):
   return Autoregressive(network, channelwise(num_channels, rngs))
 
 
+def recurrent(kind, rngs, reads_noise=False):
+  sizes = {"start_width": 4, "given": GIVEN, "dropout": 0.0 if reads_noise else 0.3}
+  network = CausalLSTM(4, CHANNELS, 6, 2, **sizes, rngs=rngs)
+  flow = ChannelFlow(CHANNELS, 6, kind=kind, num_layers=2, hidden_width=8, rngs=rngs)
+  return Autoregressive(network, flow, reads_noise=reads_noise)
+
+
 def several(rngs):
   first, last = (coupling("transformer", rngs, num_mixtures=0) for _ in range(2))
   return [first, InvertibleLinear(CHANNELS, rngs=rngs), reversal(), last]
@@ -95,13 +104,16 @@ LAYERS = {
   "coupling_channelwise_of_one": Member(partial(block_coupling, kept=1, changed=1), MAP, drops=True),
   "autoregressive_lstm": Member(partial(autoregressive, "lstm", given=GIVEN), given=GIVEN, drops=True),
   "autoregressive_transformer": Member(partial(autoregressive, "transformer", given=GIVEN), given=GIVEN, drops=True),
+  "autoregressive_af": Member(partial(recurrent, "af"), given=GIVEN, drops=True),
+  "autoregressive_scf_of_noise": Member(partial(recurrent, "scf", reads_noise=True), given=GIVEN),
+  "autoregressive_af_of_noise": Member(partial(recurrent, "af", reads_noise=True), given=GIVEN),
   "several": Member(several, drops=True),
   "squeezed": Member(squeezed, MAP, drops=True),
 }
 
 
 # In the default suite each layer is seen once, with any network; tests/networks/test_roles.py shows what networks do.
-SLOW = {"coupling_lstm", "coupling_channelwise_of_one", "autoregressive_transformer"}
+SLOW = {"autoregressive_af_of_noise", "coupling_lstm", "coupling_channelwise_of_one", "autoregressive_transformer"}
 
 
 def build_filled(build, scale=1.0):

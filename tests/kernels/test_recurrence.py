@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from catgen.kernels.recurrence import recur, recur_plainly
+from catgen.kernels.recurrence import Carry, recur, recur_plainly
 from catgen.networks.parts.lstm import LSTMLayer
 from catgen.training.dry_run import flops_by_dtype
 from tests.parameters import filled
@@ -22,12 +22,17 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _reference(parameters: dict[str, np.ndarray], x: np.ndarray, reverse: bool) -> np.ndarray:
-  """Returns the hidden states, by the equations of Hochreiter and Schmidhuber with a forget gate."""
-  hidden = cell = np.zeros((x.shape[0], _WIDTH))
+  """Returns the hidden states, by the equations of Hochreiter and Schmidhuber with a forget gate.
+
+  Where parameters have them, it starts from a state, and the position itself adds to the gates.
+  """
+  hidden, cell = (parameters.get(name, np.zeros((x.shape[0], _WIDTH))) for name in ("hidden", "cell"))
+  code = parameters.get("code", np.zeros((x.shape[1], 4 * _WIDTH)))
   states = np.zeros((*x.shape[:2], _WIDTH))
   positions = range(x.shape[1])
   for position in reversed(positions) if reverse else positions:
     gates = x[:, position] @ parameters["input_kernel"] + hidden @ parameters["recurrent_kernel"] + parameters["bias"]
+    gates = gates + code[position]
     enter, forget, candidate, leave = np.split(gates, 4, axis=-1)
     cell = _sigmoid(forget) * cell + _sigmoid(enter) * np.tanh(candidate)
     hidden = _sigmoid(leave) * np.tanh(cell)
@@ -38,23 +43,28 @@ def _reference(parameters: dict[str, np.ndarray], x: np.ndarray, reverse: bool) 
 _GRAPH, _SHAPES = nnx.split(nnx.eval_shape(lambda: LSTMLayer(_INPUTS, _WIDTH, rngs=nnx.Rngs(0))))
 _STATE = filled(_SHAPES)
 _X = np.random.default_rng(1).normal(size=(_BATCH, _LENGTH, _INPUTS)).astype(np.float32)
+_GIVEN = {
+  name: np.random.default_rng(2).normal(size=shape).astype(np.float32)
+  for name, shape in (("hidden", (_BATCH, _WIDTH)), ("cell", (_BATCH, _WIDTH)), ("code", (_LENGTH, 4 * _WIDTH)))
+}
 _WEIGHT = np.random.default_rng(0).normal(size=(_BATCH, _LENGTH, _WIDTH)).astype(np.float32)
 
 
 @functools.cache
 def _calculated(reverse: bool) -> Any:
-  """Returns the states of the layer, and the gradient of their weighted sum by its parameters and by x."""
+  """Returns the states of the layer, and the gradient of their weighted sum by all that it is given."""
 
-  def loss(state: nnx.State, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    states = nnx.merge(_GRAPH, state)(x, reverse=reverse)
+  def loss(state: nnx.State, x: jax.Array, given: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    start = Carry(given["hidden"], given["cell"])
+    states = nnx.merge(_GRAPH, state)(x, start, code=given["code"], reverse=reverse)
     return (states * _WEIGHT).sum(), states
 
-  gradient, states = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(_STATE, _X)
+  gradient, states = jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))(_STATE, _X, _GIVEN)
   return states, jax.tree.map(np.asarray, gradient)
 
 
 def _float64() -> dict[str, np.ndarray]:
-  return {name: np.asarray(value, np.float64) for name, value in nnx.to_pure_dict(_STATE).items()}
+  return {name: np.asarray(value, np.float64) for name, value in {**nnx.to_pure_dict(_STATE), **_GIVEN}.items()}
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -65,8 +75,8 @@ def test_states_follow_the_equations(reverse: bool) -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_gradient_is_that_of_the_equations(reverse: bool) -> None:
-  by_state, by_x = _calculated(reverse)[1]
-  computed = {**nnx.to_pure_dict(by_state), "x": by_x}
+  by_state, by_x, by_given = _calculated(reverse)[1]
+  computed = {**nnx.to_pure_dict(by_state), "x": by_x, **by_given}
   arguments = {**_float64(), "x": _X.astype(np.float64)}
   for name, value in arguments.items():
     for index in np.ndindex(value.shape):
@@ -80,12 +90,17 @@ def test_gradient_is_that_of_the_equations(reverse: bool) -> None:
 
 def test_one_position_at_a_time_gives_the_same() -> None:
   @jax.jit
-  def one_by_one(state: nnx.State, x: jax.Array) -> jax.Array:
+  def one_by_one(state: nnx.State, x: jax.Array, given: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
     layer = nnx.merge(_GRAPH, state)
-    _, states = jax.lax.scan(layer.step, layer.init_carry(_BATCH), x.swapaxes(0, 1))
-    return states.swapaxes(0, 1)
+    start, inputs = Carry(given["hidden"], given["cell"]), (x.swapaxes(0, 1), given["code"])
+    told = jax.lax.scan(lambda carry, each: layer.step(carry, *each), start, inputs)[1]
+    plain = jax.lax.scan(layer.step, layer.init_carry(_BATCH), inputs[0])[1]
+    return told.swapaxes(0, 1), plain.swapaxes(0, 1)
 
-  np.testing.assert_allclose(one_by_one(_STATE, _X), _calculated(False)[0], atol=1e-6)
+  told, plain = one_by_one(_STATE, _X, _GIVEN)
+  np.testing.assert_allclose(told, _calculated(False)[0], atol=1e-6)
+  alone = {name: value for name, value in _float64().items() if name not in _GIVEN}
+  np.testing.assert_allclose(plain, _reference(alone, _X.astype(np.float64), False), atol=1e-6)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -93,14 +108,17 @@ def test_the_recurrence_and_its_gradient_are_those_of_the_plain_form(reverse: bo
   random = np.random.default_rng(2)
   kernel = random.normal(size=(_WIDTH, 4 * _WIDTH)).astype(np.float32)
   driven = random.normal(size=(_BATCH, _LENGTH, 4 * _WIDTH)).astype(np.float32)
-  ours, plain = (
-    jax.jit(jax.value_and_grad(lambda *x, form=form: jnp.sum(_WEIGHT * form(*x, reverse=reverse)), argnums=(0, 1)))(
-      kernel, driven
-    )
-    for form in (recur, recur_plainly)
-  )
+  start = Carry(*(random.normal(size=(_BATCH, _WIDTH)).astype(np.float32) for _ in range(2)))
+
+  def calculated(form: Any) -> Any:
+    def total(*given: Any) -> jax.Array:
+      return jnp.sum(_WEIGHT * form(*given, reverse=reverse))
+
+    return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2)))(kernel, driven, start)
+
+  ours, plain = calculated(recur), calculated(recur_plainly)
   np.testing.assert_allclose(ours[0], plain[0], rtol=1e-5)
-  for one, other in zip(ours[1], plain[1], strict=True):
+  for one, other in zip(jax.tree.leaves(ours[1]), jax.tree.leaves(plain[1]), strict=True):
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 

@@ -48,6 +48,21 @@ def test_categorical_nf_has_the_originals_parameters():
   assert num_parameters("text8_categorical_nf", TEXT8) == 16_222_425 - second_biases - channel_zeros - output_zeros
 
 
+@pytest.mark.parametrize(
+  ("name", "event", "original"),
+  [
+    ("text8_af_af", TEXT8, 28_810_879),
+    ("text8_iaf_scf", TEXT8, 28_584_604),
+    ("enwik8_af_af", ENWIK8, 30_269_608),
+    ("enwik8_iaf_scf", ENWIK8, 30_043_333),
+  ],
+)
+def test_latent_flows_have_the_originals_parameters(name, event, original):
+  """Less the second bias of every LSTM gate, and two symbols more in the table of 500 and the bias of logits."""
+  layers = {"inference": 4, "prior": 2, "emission": 4}
+  assert num_parameters(name, event) == original - sum(layers.values()) * 4 * 500 - 2 * 501
+
+
 def flow(**changes):
   return {"kind": "argmax_flow", "encoder": {"kind": "lstm"}, "density": density(), **changes}
 

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from catgen.batches import batch_of
+from catgen.flows.densities import DENSITIES
 from catgen.interfaces import EventSpec
 from catgen.keys import example_keys
 from catgen.models import MODELS
+from catgen.models.emission import ENCODINGS
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts.families import density, encoder, multi_scale, transformer, unet
 from tests.low_precision import rounded
@@ -33,6 +35,14 @@ MEMBERS = {
   "absorbing": lambda: diffusion(MAPS, unet(), "absorbing", "linear"),
   "autoregressive_flow": lambda: argmax_flow(TEXT, density("autoregressive")),
   "map_flow": lambda: argmax_flow(MAPS, multi_scale(num_levels=2), "densenet"),
+  "emission": lambda: MODELS["latent_emission"].make(
+    event=TEXT, encoding=ENCODINGS["mixture"](), density=density("autoregressive", base="logistic")
+  ),
+  "emission_recurrent": lambda: MODELS["latent_emission"].make(
+    event=TEXT,
+    encoding=ENCODINGS["recurrent"](num_channels=4, width=16, lstm_width=16),
+    density=DENSITIES["recurrent"](lstm_width=16, start_width=8, hidden_width=16),
+  ),
   "dequantized": lambda: MODELS["dequantized_flow"].make(event=TEXT, encoder=None, density=density("coupling")),
 }
 MARKED = [name if name == "coupling" else pytest.param(name, marks=pytest.mark.slow) for name in MEMBERS]

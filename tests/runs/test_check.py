@@ -29,12 +29,32 @@ SECTIONS = {
   "discrete_flow": {"kind": "discrete_flow", "num_layers": 8, **LSTM, "base_network": {"kind": "transformer"}},
   "denoising_flow": {"kind": "denoising_flow", "num_layers": 8, **LSTM},
 }
+UNORDERED = {"kind": "transformer", "positions": False}
+LEARNED = {"kind": "learned", "encoder": {"kind": "lstm"}, "decoder": {"kind": "lstm"}}
+SECTIONS |= {
+  f"latent_emission_{name}": {"kind": "latent_emission", "encoding": encoding, "density": density}
+  for name, encoding, density in (
+    ("mixture", {"kind": "mixture"}, {"kind": "autoregressive", **LSTM}),
+    ("linear", {"kind": "linear"}, {"kind": "exchangeable", "conditioner": UNORDERED}),
+    ("learned", LEARNED, {"kind": "coupling", **LSTM}),
+    ("recurrent", {"kind": "recurrent"}, {"kind": "recurrent", "time": "iaf", "channels": "scf"}),
+  )
+}
 MAP_SECTIONS = {
   "unet": {"kind": "diffusion", "network": {"kind": "unet"}},
   "linear_attention_unet": {"kind": "diffusion", "network": {"kind": "linear_attention_unet"}},
   "argmax_flow": {"kind": "argmax_flow", **MAPS},
   "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **MAPS},
   "denoising_flow": {"kind": "denoising_flow", "num_levels": 4, "num_sorted": 4, **DENSENET},
+  "latent_emission": {
+    "kind": "latent_emission",
+    "density": MAPS["density"],
+    "encoding": {
+      "kind": "learned",
+      "decoder": {"kind": "densenet"},
+      **{key: MAPS[key] for key in ("encoder", "posterior_flow", "num_context")},
+    },
+  },
 }
 
 

@@ -10,13 +10,17 @@ from typing import Any
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import EventSpec, Model
 from catgen.models import MODELS
+from catgen.models.emission import ENCODINGS, WEIGHTINGS
 from catgen.networks import TRUNKS
 from catgen.processes import PROCESSES
 
 EACH = 7
+LONGER = EventSpec((9,), 5)  # whose codes but the first are not seven
 TEXT, MAP, MANY = EventSpec((8,), 5), EventSpec((8, 8), 3), EventSpec((8,), 960)
 _TRANSFORMER = {"width": 32, "num_layers": 2, "num_heads": 4, "time_width": 16}
 _LSTM = {"width": 24, "time_width": 8, "hidden_width": 24, "lstm_width": 16, "num_layers": 2}
+_SMALL = {"num_layers": 2, "hidden_width": 16, "lstm_width": 16, "start_width": 12}
+_RECURRENT = ENCODINGS["recurrent"](num_channels=4, width=24, lstm_width=16)
 _CHANNELS = {"num_mixtures": 2, "num_features": 16, "hidden_width": 8, "channel_features": 4}
 
 
@@ -36,6 +40,10 @@ def autoregressive(network: Any, event: EventSpec = TEXT) -> Model:
 
 def argmax_flow(encoder: Any, density: Any, event: EventSpec = TEXT, **options: Any) -> Model:
   return MODELS["argmax_flow"].make(event=event, encoder=encoder, density=density, **options)
+
+
+def latent_emission(encoding: Any, density: Any, event: EventSpec = TEXT, **options: Any) -> Model:
+  return MODELS["latent_emission"].make(event=event, encoding=encoding, density=density, **options)
 
 
 def coupling(conditioner: Any, **sizes: Any) -> Any:
@@ -84,6 +92,15 @@ MEMBERS: dict[str, Callable[[], Model]] = {
   ),
   "denoising flow": lambda: MODELS["denoising_flow"].make(
     event=MAP, conditioner=trunk("densenet"), num_layers=2, num_levels=2
+  ),
+  "latent emission, sets": lambda: latent_emission(
+    ENCODINGS["mixture"](),
+    DENSITIES["exchangeable"](num_layers=2, num_mixtures=2, conditioner=trunk("transformer", positions=False)),
+    weighting=WEIGHTINGS["fading_emission"](),
+  ),
+  "latent emission, AF/AF": lambda: latent_emission(_RECURRENT, DENSITIES["recurrent"](**_SMALL), LONGER),
+  "latent emission, IAF/SCF": lambda: latent_emission(
+    _RECURRENT, DENSITIES["recurrent"](time="iaf", channels="scf", **_SMALL), LONGER
   ),
   "argmax flow, multi-scale": lambda: argmax_flow(
     trunk("densenet"), DENSITIES["multi_scale"](num_levels=2, num_layers=1, conditioner=trunk("densenet")), MAP

@@ -9,9 +9,11 @@ from catgen.flows.densities.coupling import coupling_density, coupling_posterior
 from catgen.flows.densities.exchangeable import exchangeable_density, exchangeable_posterior_flow
 from catgen.flows.densities.multi_scale import map_posterior_flow, multi_scale_density
 from catgen.flows.densities.pyramid import pyramid_density
+from catgen.flows.densities.recurrent import recurrent_density
 from catgen.kinds import Kind, Registry
 from catgen.networks import TRUNKS
 
+_RECURRENT = {"num_layers": 2, "hidden_width": 16, "lstm_width": 16, "start_width": 16, "dropout": 0.0}
 _CONDITIONER = {"conditioner": TRUNKS}
 _CHANNELS = {"num_mixtures": 4, "num_features": 32, "hidden_width": 32, "channel_features": 8}
 _COUPLINGS = {"num_mixtures": 4, "num_layers": 2}
@@ -21,6 +23,7 @@ DENSITIES: Registry = {
   "exchangeable": Kind(exchangeable_density, _CONDITIONER, _COUPLINGS),
   # a map of 2 x 2 can be halved once: before the second level
   "multi_scale": Kind(multi_scale_density, _CONDITIONER, {"num_levels": 2, "squeeze_first": False, **_COUPLINGS}),
+  "recurrent": Kind(recurrent_density, small=_RECURRENT),
   "pyramid": Kind(pyramid_density, _CONDITIONER, {"num_levels": 1, **_CHANNELS}),
 }
 POSTERIOR_FLOWS: Registry = {

@@ -5,21 +5,22 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
+from catgen.flows.densities.fixed_base import unit_logistic, unit_normal
 from catgen.flows.densities.learned_normal import LearnedNormal
-from catgen.flows.densities.unit_logistic import UnitLogistic
 from catgen.flows.layer import Values
 from catgen.flows.layers.chain import Chain
 from catgen.interfaces import InputError
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 
-BASES: dict[str, Any] = {"normal": LearnedNormal, "logistic": UnitLogistic}
+BASES: dict[str, Any] = {"normal": LearnedNormal, "logistic": unit_logistic, "unit_normal": unit_normal}
 
 
 class Density(nnx.Module):
   """log p(v) = log p_base(z) + log |det dz/dv| with z the chain's inverse of v, at as many positions as v.
 
   Args:
-    base: "normal", with a learned location and scale of every channel, or "logistic", of location 0 and deviation 1.
+    base: "normal", with a learned location and scale of every channel; "logistic" or "unit_normal", of location 0 and
+      deviation 1.
 
   Raises:
     InputError: unknown base.

@@ -8,6 +8,7 @@ from catgen.flows.densities import POSTERIOR_FLOWS
 from catgen.kinds import Kind, Registry
 from catgen.models.emission.bayes import linear_flows, mixture
 from catgen.models.emission.learned import LearnedEncoding
+from catgen.models.emission.recurrent import RecurrentEncoding
 from catgen.models.emission.weighting import fading_emission, kl_warmup
 from catgen.networks import TRUNKS
 
@@ -18,6 +19,9 @@ ENCODINGS: Registry = {
     LearnedEncoding,
     parts={"encoder": TRUNKS, "decoder": TRUNKS, "posterior_flow": POSTERIOR_FLOWS},
     small={"num_channels": 2},
+  ),
+  "recurrent": Kind(
+    RecurrentEncoding, small={"num_channels": 2, "width": 16, "lstm_width": 16, "num_layers": 1, "dropout": 0.0}
   ),
 }
 WEIGHTINGS: Registry = {

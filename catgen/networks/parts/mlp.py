@@ -17,13 +17,18 @@ from catgen.networks.parts.sizes import BlockSizes
 class MLP(nnx.Module):
   """Linear layers with exact GELU between them (and, with `activate_last`, after them), PyTorch's initialization.
 
-  dtype: of the products; what comes out is float32.
+  relu: ReLU in place of GELU. dtype: of the products; what comes out is float32.
   """
 
   def __init__(
-    self, *widths: int, activate_last: bool = False, dtype: np.dtype | type = jnp.float32, rngs: nnx.Rngs
+    self,
+    *widths: int,
+    activate_last: bool = False,
+    relu: bool = False,
+    dtype: np.dtype | type = jnp.float32,
+    rngs: nnx.Rngs,
   ) -> None:
-    self.activate_last = activate_last
+    self.activate_last, self.relu = activate_last, relu
     pairs = itertools.pairwise(widths)
     self.layers = nnx.List(
       [Linear(inputs, outputs, init="uniform", dtype=dtype, rngs=rngs) for inputs, outputs in pairs]
@@ -34,7 +39,7 @@ class MLP(nnx.Module):
     for i, layer in enumerate(self.layers):
       x = layer(x)
       if self.activate_last or i + 1 < len(self.layers):
-        x = jax.nn.gelu(x, approximate=False)
+        x = jax.nn.relu(x) if self.relu else jax.nn.gelu(x, approximate=False)
     return x.astype(jnp.float32)
 
 

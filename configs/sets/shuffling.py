@@ -1,0 +1,41 @@
+"""CategoricalNF on permutations of 16 numbers: mixtures as encoding, an autoregressive flow.
+
+  python -m launch.train --config=sets/shuffling --workdir=runs/shuffling
+
+Expected: no number yet; not run by this project.
+Cost: about 15 minutes on one CPU core.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  return ConfigDict(
+    {
+      "data": {"kind": "sets"},
+      "model": {
+        "kind": "latent_emission",
+        "encoding": {"kind": "mixture"},
+        "density": {
+          "kind": "autoregressive",
+          "num_mixtures": 16,
+          "num_features": 128,
+          "hidden_width": 64,
+          "channel_features": 16,
+          "actnorm": True,
+          "base": "logistic",
+          "conditioner": {
+            "kind": "lstm",
+            "hidden_width": 128,
+            "width": 128,
+            "time_width": 32,
+            "lstm_width": 256,
+            "num_layers": 1,
+          },
+        },
+        "weighting": {"kind": "fading_emission", "half_life_steps": 1000},
+      },
+      "optimizer": {"kind": "adam", "learning_rate": 3e-3, "warmup_steps": 100, "clip_norm": 1.0},
+      "training": {"batch_size": 64, "num_steps": 4000, "validation_examples": 1024},
+    }
+  )
