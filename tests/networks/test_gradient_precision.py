@@ -7,7 +7,7 @@ import pytest
 
 from catgen.batches import batch_of
 from catgen.keys import example_keys
-from tests.training.spread_members import MAP, diffusion, trunk
+from tests.training.spread_members import MAP, autoregressive, diffusion, trunk
 
 NETWORKS = {
   "transformer": lambda: diffusion(trunk("transformer", dtype="bfloat16", scan_layers=True, conv_width=3)),
@@ -22,6 +22,8 @@ NETWORKS = {
   ),
   "densenet": lambda: diffusion(trunk("densenet", dtype="bfloat16"), MAP),
   "lstm": lambda: diffusion(trunk("lstm", dtype="bfloat16")),
+  "deep_transformer": lambda: autoregressive(trunk("deep_transformer", dtype="bfloat16")),
+  "transformer_xl": lambda: autoregressive(trunk("transformer_xl", dtype="bfloat16")),
 }
 SUMS = {"dot_general", "conv_general_dilated", "reduce_sum", "scatter-add"}
 CARRIED = {
