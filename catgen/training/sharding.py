@@ -31,7 +31,7 @@ Layout = str | tuple
 Rules = Sequence[tuple[str, Layout]]
 # Heads and hidden features are outputs of the first products, columns of kernels, and inputs of the second, rows.
 DEFAULT_RULES: Rules = (
-  (r"(attention/(query|key|value)|mlp/(gate|value))/kernel$", "columns"),
+  (r"(attention/(query|key|value|distance)|mlp/(gate|value))/kernel$", "columns"),
   (r"(attention|mlp)/output/kernel$", "rows"),
   (".*", "fsdp"),
 )

@@ -11,7 +11,7 @@ from catgen.keys import example_keys
 from catgen.models import MODELS
 from catgen.models.emission import ENCODINGS
 from catgen.processes import PROCESSES, SCHEDULES
-from tests.contracts.families import density, encoder, multi_scale, transformer, unet
+from tests.contracts.families import density, encoder, multi_scale, transformer, transformer_xl, unet
 from tests.low_precision import rounded
 from tests.parameters import filled
 
@@ -31,6 +31,7 @@ def argmax_flow(event, density, kind="per_position"):
 MEMBERS = {
   "coupling": lambda: argmax_flow(TEXT, density("coupling")),  # multiplies by matrices whose determinants it counts
   "autoregressive": lambda: MODELS["autoregressive"].make(event=TEXT, network=transformer()),
+  "transformer_xl": lambda: MODELS["autoregressive"].make(event=TEXT, network=transformer_xl()),
   "uniform": lambda: diffusion(TEXT, transformer(), "uniform", "cosine"),
   "absorbing": lambda: diffusion(MAPS, unet(), "absorbing", "linear"),
   "autoregressive_flow": lambda: argmax_flow(TEXT, density("autoregressive")),

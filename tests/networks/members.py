@@ -71,7 +71,9 @@ MEMBERS = [Member(kind, role) for kind in TRUNKS for role in ROLES if (kind, rol
 REPEATED = {
   *(Member("linear_attention_unet", role) for role in ("encoder", "conditioner")),
   *(Member(kind, "encoder") for kind in ("transformer", "lstm", "densenet")),
-  *(Member(kind, "conditioner") for kind in ("unet", "local_linear_transformer")),
+  *(Member(kind, "conditioner") for kind in ("unet", "local_linear_transformer", "deep_transformer")),
+  *(Member(kind, "causal_conditioner") for kind in ("deep_transformer", "transformer_xl")),
+  Member("deep_transformer", "encoder"),
 }
 
 

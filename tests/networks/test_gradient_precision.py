@@ -23,6 +23,8 @@ NETWORKS = {
   "densenet": lambda: diffusion(trunk("densenet", dtype="bfloat16"), MAP),
   "lstm": lambda: diffusion(trunk("lstm", dtype="bfloat16")),
   "pixel_cnn": lambda: autoregressive(trunk("pixel_cnn", width=16, num_layers=2, dtype="bfloat16"), MAP),
+  "deep_transformer": lambda: autoregressive(trunk("deep_transformer", dtype="bfloat16")),
+  "transformer_xl": lambda: autoregressive(trunk("transformer_xl", dtype="bfloat16")),
 }
 SUMS = {"dot_general", "conv_general_dilated", "reduce_sum", "scatter-add"}
 CARRIED = {

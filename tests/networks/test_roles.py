@@ -41,7 +41,7 @@ CAUSAL = [member for member in MEMBERS if member.causal]
 DROPPING = [
   ("transformer", "denoiser", {"dropout": 0.5}),
   pytest.param("transformer", "causal", {"dropout": 0.5}, marks=pytest.mark.slow),  # by the same blocks
-  ("deep_transformer", "causal", {"dropout": 0.5}),
+  pytest.param("deep_transformer", "causal", {"dropout": 0.5}, marks=pytest.mark.slow),  # as the next one's
   ("transformer_xl", "causal", {"dropout": 0.5}),
   pytest.param("transformer_xl", "causal", {"attention_dropout": 0.5}, marks=pytest.mark.slow),
   ("lstm", "conditioner", {"input_dropout": 0.5}),
@@ -192,13 +192,17 @@ def test_denoisers_depend_on_time_and_on_every_position(kind):
 
 
 CAUSAL_SIZES = [
-  *((member, {}, member.event) for member in CAUSAL),
+  *(pytest.param(each, {}, each.event, marks=pytest.mark.slow if each in REPEATED else ()) for each in CAUSAL),
   (Member("pixel_cnn", "causal"), {"size": 5, "num_layers": 1}, (3, 3)),
   (Member("transformer", "causal"), {"conv_width": 3}, EVENT),
   (Member("transformer", "causal"), {"conv_width": 2, "scan_layers": True, "num_layers": 2}, EVENT),
   (Member("transformer", "causal"), {}, (3, 2)),
-  (Member("deep_transformer", "causal"), {"scan_layers": True, "remat": "full"}, EVENT),
-  (Member("transformer_xl", "causal"), {"scan_layers": True, "remat": "full"}, EVENT),
+  pytest.param(
+    Member("deep_transformer", "causal"), {"scan_layers": True, "remat": "full"}, EVENT, marks=pytest.mark.slow
+  ),
+  pytest.param(
+    Member("transformer_xl", "causal"), {"scan_layers": True, "remat": "full"}, EVENT, marks=pytest.mark.slow
+  ),
   (Member("lstm", "causal_conditioner"), {}, (3, 2)),
   (Member("lstm", "causal"), {"time_width": 0, "num_layers": 1}, EVENT),
 ]

@@ -21,11 +21,13 @@ _TRANSFORMER = {"width": 32, "num_layers": 2, "num_heads": 4, "time_width": 16}
 _LSTM = {"width": 24, "time_width": 8, "hidden_width": 24, "lstm_width": 16, "num_layers": 2}
 _SMALL = {"num_layers": 2, "hidden_width": 16, "lstm_width": 16, "start_width": 12}
 _RECURRENT = ENCODINGS["recurrent"](num_channels=4, width=24, lstm_width=16)
+_DEEP = {"width": 32, "num_layers": 2, "num_heads": 4, "hidden_width": 48}
 _CHANNELS = {"num_mixtures": 2, "num_features": 16, "hidden_width": 8, "channel_features": 4}
 
 
 def trunk(kind: str, **sizes: Any) -> Any:
   own = {"transformer": _TRANSFORMER, "lstm": _LSTM, "per_position": {"width": 32, "output_width": 16}}
+  own |= {"deep_transformer": _DEEP, "transformer_xl": {**_DEEP, "memory_length": 5}}
   own |= {"densenet": {"width": 16, "num_layers": 2, "growth": 8}}
   return TRUNKS[kind](**{**own.get(kind, {}), **sizes})
 
@@ -34,8 +36,8 @@ def diffusion(network: Any, event: EventSpec = TEXT, **options: Any) -> Model:
   return MODELS["diffusion"].make(event=event, network=network, num_steps=6, **options)
 
 
-def autoregressive(network: Any, event: EventSpec = TEXT) -> Model:
-  return MODELS["autoregressive"].make(event=event, network=network)
+def autoregressive(network: Any, event: EventSpec = TEXT, **options: Any) -> Model:
+  return MODELS["autoregressive"].make(event=event, network=network, **options)
 
 
 def argmax_flow(encoder: Any, density: Any, event: EventSpec = TEXT, **options: Any) -> Model:
@@ -66,6 +68,13 @@ MEMBERS: dict[str, Callable[[], Model]] = {
   "causal transformer": lambda: autoregressive(trunk("transformer", conv_width=3)),
   "causal transformer, scanned": lambda: autoregressive(trunk("transformer", scan_layers=True)),
   "causal transformer, pieces": lambda: autoregressive(trunk("transformer"), MANY),
+  "deep transformer": lambda: autoregressive(
+    trunk("deep_transformer", dropout=0.1), auxiliary_steps=4, second_target=0.5
+  ),
+  "transformer_xl": lambda: autoregressive(trunk("transformer_xl", dropout=0.1, attention_dropout=0.1)),
+  "transformer_xl, scanned, bfloat16": lambda: autoregressive(
+    trunk("transformer_xl", scan_layers=True, dtype="bfloat16")
+  ),
   "local_linear_transformer": lambda: diffusion(
     trunk("local_linear_transformer", width=32, num_layers=2, num_heads=4, window=2)
   ),

@@ -32,7 +32,10 @@ def _pieces(monkeypatch):
 
 def placed(model, mesh):
   """Returns a batch, and the state as shapes, of which all but the smallest parameters are spread."""
-  batch = place(batch_of(np.zeros((8 * EACH, *model.event.shape), np.int32)), mesh)
+  batch = batch_of(np.zeros((8 * EACH, *model.event.shape), np.int32))
+  if model.carry is not None:  # whose step reads on from a memory
+    batch = batch._replace(continues=np.ones(len(batch.x), bool))
+  batch = place(batch, mesh)
   update, rate = OPTIMIZERS["adam"]()(10)
   return batch, abstract_state(model, update, batch, mesh=mesh, min_size=64), update, rate
 

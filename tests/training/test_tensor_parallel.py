@@ -51,6 +51,8 @@ def stepped(name, mesh, num_devices=8):
     pytest.param("transformer, scanned", "2 x 2 x 2"),
     pytest.param("transformer, scanned", "2 x 1 x 4", marks=pytest.mark.slow),
     pytest.param("causal transformer", "1 x 4 x 2", marks=pytest.mark.slow),
+    pytest.param("deep transformer", "2 x 2 x 2", marks=pytest.mark.slow),
+    pytest.param("transformer_xl", "2 x 2 x 2", marks=pytest.mark.slow),
     pytest.param("unet", "2 x 2 x 2", marks=pytest.mark.slow),
     pytest.param("argmax flow, couplings of scanned transformers", "2 x 2 x 2", marks=pytest.mark.slow),
   ],
@@ -62,6 +64,9 @@ def test_a_step_is_that_of_one_device(name, mesh):
     np.testing.assert_allclose(others[key], metrics[key], rtol=2e-5)
   # the first average of Adam is a tenth of the gradient
   for (path, found), (_, expected) in zip(leaves(other.opt_state), leaves(one.opt_state), strict=True):
+    if path.endswith("attention/key/bias"):  # it adds the same to all scores of a query: its gradient is rounding
+      assert max(np.abs(found).max(), np.abs(expected).max()) < 1e-8, path
+      continue
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * (1e-12 + np.abs(expected).max()), err_msg=path)
 
 

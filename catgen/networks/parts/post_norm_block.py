@@ -41,7 +41,7 @@ class PostNormBlock(nnx.Module):
   def __call__(self, h: Residual, places: Any, conditions: Conditions) -> Residual:
     """Returns h after both branches."""
     if self.positions is not None:
-      h = h + self.positions[...][None].astype(h.dtype)
+      h = _sum(h, self.positions[...])
     return self._residual(h, conditions, lambda x, own: (self.attention(x, places, own), None))[0]
 
   def decode(
@@ -49,7 +49,7 @@ class PostNormBlock(nnx.Module):
   ) -> tuple[Float[Array, "batch 1 width"], Any]:
     """Returns what the causal block gives at `position`, and the cache with that position added."""
     if self.positions is not None:
-      h = h + jax.lax.dynamic_slice_in_dim(self.positions[...], position, 1)[None].astype(h.dtype)
+      h = _sum(h, jax.lax.dynamic_slice_in_dim(self.positions[...], position, 1))
     return self._residual(
       h, NO_CONDITIONS, lambda x, own: self.attention.decode(x, places, cache=cache, position=position)
     )
@@ -61,3 +61,8 @@ class PostNormBlock(nnx.Module):
     h = self.attention_norm(h + dropout(keys[1], mixed, self.dropout))
     change = self.mlp(h, keys[2])
     return self.mlp_norm(h + dropout(keys[3], change, self.dropout)), cache
+
+
+def _sum(h: Residual, positions: Float[Array, "length width"]) -> Residual:
+  """Returns h + positions in the dtype of h, added in float32, so that the gradient of the positions is."""
+  return (h.astype(jnp.float32) + positions[None]).astype(h.dtype)

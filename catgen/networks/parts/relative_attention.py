@@ -68,7 +68,7 @@ class RelativeAttention(nnx.Module):
     query, key, value = self._heads(self.query(h)), self._heads(self.key(read)), self._heads(self.value(read))
     scores = self._scores(query, self._codes(distances.codes, split[0], self.sizes.dropout), distances, key.shape[1])
     thin = thinning(split[1], self.sizes.attention_dropout)
-    content = query + distances.content_bias[None, None].astype(query.dtype)
+    content = _biased(query, distances.content_bias)
     return self.output(attend(content, key, value, valid=conditions.valid, bias=scores, thin=thin).reshape(h.shape))
 
   def init_cache(self, batch_size: int, length: int, distances: Distances) -> DistanceCache:
@@ -95,7 +95,7 @@ class RelativeAttention(nnx.Module):
     away = position - jnp.arange(keys.shape[1])
     by_distance = self._products(query, cache.codes, distances)
     scores = jnp.where((away >= 0)[None, None, None], by_distance[..., jnp.maximum(away, 0)], MASKED)
-    content = query + distances.content_bias[None, None].astype(query.dtype)
+    content = _biased(query, distances.content_bias)
     mixed = attend(content, keys, values, bias=scores).reshape(h.shape)
     return self.output(mixed), cache._replace(keys=keys, values=values)
 
@@ -114,7 +114,7 @@ class RelativeAttention(nnx.Module):
     self, query: Float[Array, "batch queries heads dim"], codes: Array, distances: Distances
   ) -> Float[Array, "batch heads queries distances"]:
     """Returns (query + v) code / sqrt(dim) of every query and code."""
-    query = (query + distances.distance_bias[None, None].astype(query.dtype)) * query.shape[-1] ** -0.5
+    query = _biased(query, distances.distance_bias) * query.shape[-1] ** -0.5
     how = "bqhd,rhd->bhqr" if codes.ndim == 3 else "bqhd,brhd->bhqr"
     return jnp.einsum(how, query, codes.astype(query.dtype), preferred_element_type=jnp.float32)
 
@@ -128,6 +128,11 @@ class RelativeAttention(nnx.Module):
     away = np.arange(number)[:, None] + (num_keys - number) - np.arange(num_keys)[None]
     seen = (away >= 0) & (away <= (num_keys if distances.reach is None else distances.reach))
     return jnp.where(seen[None, None], scores, MASKED)
+
+
+def _biased(query: Array, bias: Float[Array, "heads dim"]) -> Float[Array, "batch queries heads dim"]:
+  """Returns query + bias in the dtype of the query, added in float32, so that the bias's gradient is."""
+  return (query.astype(jnp.float32) + bias[None, None]).astype(query.dtype)
 
 
 def aligned(scores: Float[Array, "batch heads queries keys"]) -> Float[Array, "batch heads queries keys"]:
