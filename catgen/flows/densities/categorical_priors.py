@@ -22,6 +22,8 @@ from catgen.networks.roles import Conditioner
 OneHots = Float[Array, "batch *places channels"]
 Staying = Float[Array, "batch *places others"]
 
+_LOGITS_PER_PARAMETER = 10.0
+
 
 @runtime_checkable
 class Prior(Protocol):
@@ -37,22 +39,28 @@ class Prior(Protocol):
 class Independent(nnx.Module):
   """A categorical of every place by itself, its logits N(0, 1) at first.
 
+  They are ten times its parameters: what never occurs needs a logit far below the others, and an optimizer such as Adam
+  moves every parameter by about the learning rate, which suits networks.
+
   Args:
     places: the axes of an example.
     count: C.
   """
 
   def __init__(self, places: tuple[int, ...], count: int, num_classes: int, *, rngs: nnx.Rngs) -> None:
-    self.logits = nnx.Param(jax.random.normal(rngs.params(), (*places, count, num_classes)))
+    self.logits = nnx.Param(jax.random.normal(rngs.params(), (*places, count, num_classes)) / _LOGITS_PER_PARAMETER)
 
   def log_prob(self, z: OneHots, stays: Staying | None, conditions: Conditions) -> Float[Array, "batch"]:
     """See `Prior.log_prob`."""
-    return _log_prob(self.logits[...][None], z, conditions)
+    return _log_prob(self._logits()[None], z, conditions)
 
   def sample(self, keys: Key[Array, "batch"], stays: Staying | None, conditions: Conditions) -> OneHots:
     """See `Prior.sample`."""
-    logits = self.logits[...]
+    logits = self._logits()
     return _drawn(keys, jnp.broadcast_to(logits[None], (len(keys), *logits.shape)))
+
+  def _logits(self) -> Float[Array, "*places count classes"]:
+    return _LOGITS_PER_PARAMETER * self.logits[...]
 
 
 class Predicted(nnx.Module):

@@ -57,7 +57,7 @@ def _by_positions(
   layers: list[Layer] = []
   for number in range(num_layers):
     transform = SortingTransform(k, num_sorted=num_sorted)
-    network = Conditioner(conditioner, event.shape, k, k, given=event.given, rngs=rngs)
+    network = Conditioner(conditioner, event.shape, k + 1, k, given=event.given, rngs=rngs)
     layers.append(DenoisingPositions(event.shape, (number + 1) % 2, network, transform))
   return DiscreteDensity([Chain(layers[::-1])], [Independent(event.shape, 1, k, rngs=rngs)], [k])
 

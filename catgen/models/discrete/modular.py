@@ -56,7 +56,8 @@ def discrete_flow(
   causal = coupling == "autoregressive"
 
   def network(recipe: Recipe, causal: bool, num_outputs: int, rngs: nnx.Rngs) -> Conditioner:
-    return Conditioner(recipe, event.shape, k, num_outputs, causal=causal, given=event.given, rngs=rngs)
+    num_channels = k if causal else k + 1
+    return Conditioner(recipe, event.shape, num_channels, num_outputs, causal=causal, given=event.given, rngs=rngs)
 
   def density(rngs: nnx.Rngs) -> DiscreteDensity:
     transform = partial(ModularTransform, k, scaled=scale, temperature=temperature)
