@@ -25,7 +25,7 @@ def probabilities(density, num_classes: int, event_shape: tuple[int, ...], label
   x = exact.events(num_classes, math.prod(event_shape)).reshape(-1, *event_shape, 1)
   for layer in reversed(list(density.levels[0].layers)):
     x = _towards_base(layer, x, num_classes, label)
-  logits = 10 * np.asarray(density.priors[0].logits[...], np.float64)
+  logits = density.priors[0].scale * np.asarray(density.priors[0].logits[...], np.float64)
   log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
   nats = np.take_along_axis(log_p[None], x[..., None], -1)
   return np.exp(nats.reshape(len(x), -1).sum(-1))

@@ -22,8 +22,6 @@ from catgen.networks.roles import Conditioner
 OneHots = Float[Array, "batch *places channels"]
 Staying = Float[Array, "batch *places others"]
 
-_LOGITS_PER_PARAMETER = 10.0
-
 
 @runtime_checkable
 class Prior(Protocol):
@@ -39,16 +37,18 @@ class Prior(Protocol):
 class Independent(nnx.Module):
   """A categorical of every place by itself, its logits N(0, 1) at first.
 
-  They are ten times its parameters: what never occurs needs a logit far below the others, and an optimizer such as Adam
-  moves every parameter by about the learning rate, which suits networks.
-
   Args:
     places: the axes of an example.
     count: C.
+    scale: logits over parameters. What never occurs needs a logit far below the others, and an optimizer such as Adam
+      moves every parameter by about the learning rate, which suits networks.
   """
 
-  def __init__(self, places: tuple[int, ...], count: int, num_classes: int, *, rngs: nnx.Rngs) -> None:
-    self.logits = nnx.Param(jax.random.normal(rngs.params(), (*places, count, num_classes)) / _LOGITS_PER_PARAMETER)
+  def __init__(
+    self, places: tuple[int, ...], count: int, num_classes: int, *, scale: float = 1.0, rngs: nnx.Rngs
+  ) -> None:
+    self.scale = scale
+    self.logits = nnx.Param(jax.random.normal(rngs.params(), (*places, count, num_classes)) / scale)
 
   def log_prob(self, z: OneHots, stays: Staying | None, conditions: Conditions) -> Float[Array, "batch"]:
     """See `Prior.log_prob`."""
@@ -60,7 +60,7 @@ class Independent(nnx.Module):
     return _drawn(keys, jnp.broadcast_to(logits[None], (len(keys), *logits.shape)))
 
   def _logits(self) -> Float[Array, "*places count classes"]:
-    return _LOGITS_PER_PARAMETER * self.logits[...]
+    return self.scale * self.logits[...]
 
 
 class Predicted(nnx.Module):

@@ -69,6 +69,7 @@ def discrete_flow(
       layers.append(
         Autoregressive(features, own) if causal else Alternating(event.shape, (number + 1) % 2, features, own)
       )
+    # one that learned faster than the layers would be what single positions are, where the layers have no gradient
     prior: Prior = Independent(event.shape, 1, k, rngs=rngs)
     if base_network is not None:
       prior = Ordered(network(base_network, True, k, rngs), k)
