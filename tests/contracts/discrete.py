@@ -25,7 +25,7 @@ def probabilities(density, num_classes: int, event_shape: tuple[int, ...], label
   x = exact.events(num_classes, math.prod(event_shape)).reshape(-1, *event_shape, 1)
   for layer in reversed(list(density.levels[0].layers)):
     x = _towards_base(layer, x, num_classes, label)
-  logits = np.asarray(density.priors[0].logits[...], np.float64)
+  logits = density.priors[0].scale * np.asarray(density.priors[0].logits[...], np.float64)
   log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
   nats = np.take_along_axis(log_p[None], x[..., None], -1)
   return np.exp(nats.reshape(len(x), -1).sum(-1))
@@ -35,7 +35,9 @@ def _towards_base(layer, x, num_classes, label):
   """Returns what a layer makes of categories [events, *axes, C]."""
   if isinstance(layer, Alternating):
     changed = np.indices(x.shape[1:-1]).sum(axis=0) % 2 == layer.parity
-    features = _features(layer, np.where(changed[None, ..., None, None], 0, _one_hot(x, num_classes)), label)
+    whole = np.broadcast_to(changed[None, ..., None, None], (*x.shape, 1))
+    read = np.concatenate([np.where(whole, 0, _one_hot(x, num_classes)), np.float32(whole)], axis=-1)
+    features = _features(layer, read, label)
     return np.where(changed[None, ..., None], _transformed(layer.transform, x, features, num_classes), x)
   if isinstance(layer, Autoregressive):
     return _transformed(layer.transform, x, _features(layer, _one_hot(x, num_classes), label), num_classes)

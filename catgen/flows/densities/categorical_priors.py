@@ -40,19 +40,27 @@ class Independent(nnx.Module):
   Args:
     places: the axes of an example.
     count: C.
+    scale: logits over parameters. What never occurs needs a logit far below the others, and an optimizer such as Adam
+      moves every parameter by about the learning rate, which suits networks.
   """
 
-  def __init__(self, places: tuple[int, ...], count: int, num_classes: int, *, rngs: nnx.Rngs) -> None:
-    self.logits = nnx.Param(jax.random.normal(rngs.params(), (*places, count, num_classes)))
+  def __init__(
+    self, places: tuple[int, ...], count: int, num_classes: int, *, scale: float = 1.0, rngs: nnx.Rngs
+  ) -> None:
+    self.scale = scale
+    self.logits = nnx.Param(jax.random.normal(rngs.params(), (*places, count, num_classes)) / scale)
 
   def log_prob(self, z: OneHots, stays: Staying | None, conditions: Conditions) -> Float[Array, "batch"]:
     """See `Prior.log_prob`."""
-    return _log_prob(self.logits[...][None], z, conditions)
+    return _log_prob(self._logits()[None], z, conditions)
 
   def sample(self, keys: Key[Array, "batch"], stays: Staying | None, conditions: Conditions) -> OneHots:
     """See `Prior.sample`."""
-    logits = self.logits[...]
+    logits = self._logits()
     return _drawn(keys, jnp.broadcast_to(logits[None], (len(keys), *logits.shape)))
+
+  def _logits(self) -> Float[Array, "*places count classes"]:
+    return self.scale * self.logits[...]
 
 
 class Predicted(nnx.Module):

@@ -13,11 +13,13 @@ from catgen.networks.conditions import Conditions
 class Alternating(Layer):
   """A transform of the positions whose coordinates have an odd sum, or an even one; all other positions stay.
 
-  Its features are computed by a conditioner, which reads zeros where positions are changed. On maps the changed ones
-  are the fields of one color of a chessboard.
+  Its features are computed by a conditioner, which reads zeros where positions are changed, and one channel more that
+  says so: without it a trunk with norms would read nothing there, which they magnify. On maps the changed positions are
+  the fields of one color of a chessboard.
 
   Args:
     parity: 0 or 1, of the positions that are changed.
+    conditioner: from one channel more than values have.
   """
 
   def __init__(self, event_shape: tuple[int, ...], parity: int, conditioner: Any, transform: Transform) -> None:
@@ -34,7 +36,8 @@ class Alternating(Layer):
 
   def features(self, x: Array, conditions: Conditions) -> Array:
     """Returns what the conditioner makes of the positions that stay."""
-    return self.conditioner(jnp.where(self.changed()[..., None], 0.0, x), conditions)
+    changed = jnp.broadcast_to(self.changed()[..., None], (*x.shape[:-1], 1))
+    return self.conditioner(jnp.concatenate([jnp.where(changed, 0.0, x), changed.astype(x.dtype)], -1), conditions)
 
   def changed(self) -> Bool[np.ndarray, "1 *event"]:
     """Returns which positions are changed."""

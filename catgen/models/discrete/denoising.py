@@ -19,6 +19,8 @@ from catgen.kinds import Recipe
 from catgen.models.discrete.exact import exact_flow
 from catgen.networks.roles import Conditioner
 
+_BASE_SCALE = 10.0  # of logits: what a base learns changes nothing of what layers learn, so it may be fast
+
 
 def denoising_flow(
   event: EventSpec, *, conditioner: Recipe, num_layers: int = 4, num_sorted: int = 0, num_levels: int = 0
@@ -57,9 +59,9 @@ def _by_positions(
   layers: list[Layer] = []
   for number in range(num_layers):
     transform = SortingTransform(k, num_sorted=num_sorted)
-    network = Conditioner(conditioner, event.shape, k, k, given=event.given, rngs=rngs)
+    network = Conditioner(conditioner, event.shape, k + 1, k, given=event.given, rngs=rngs)
     layers.append(DenoisingPositions(event.shape, (number + 1) % 2, network, transform))
-  return DiscreteDensity([Chain(layers[::-1])], [Independent(event.shape, 1, k, rngs=rngs)], [k])
+  return DiscreteDensity([Chain(layers[::-1])], [Independent(event.shape, 1, k, scale=_BASE_SCALE, rngs=rngs)], [k])
 
 
 def _by_levels(
@@ -81,7 +83,7 @@ def _by_levels(
     last = level == num_levels - 1
     leaving.append((count if last else count // 2) * k)
     if last:
-      priors.append(Independent(shape, count, k, rngs=rngs))
+      priors.append(Independent(shape, count, k, scale=_BASE_SCALE, rngs=rngs))
     else:
       half = count // 2 * k
       priors.append(Predicted(network(num_channels=half, num_outputs=half), k))

@@ -56,7 +56,8 @@ def discrete_flow(
   causal = coupling == "autoregressive"
 
   def network(recipe: Recipe, causal: bool, num_outputs: int, rngs: nnx.Rngs) -> Conditioner:
-    return Conditioner(recipe, event.shape, k, num_outputs, causal=causal, given=event.given, rngs=rngs)
+    num_channels = k if causal else k + 1
+    return Conditioner(recipe, event.shape, num_channels, num_outputs, causal=causal, given=event.given, rngs=rngs)
 
   def density(rngs: nnx.Rngs) -> DiscreteDensity:
     transform = partial(ModularTransform, k, scaled=scale, temperature=temperature)
@@ -68,6 +69,7 @@ def discrete_flow(
       layers.append(
         Autoregressive(features, own) if causal else Alternating(event.shape, (number + 1) % 2, features, own)
       )
+    # one that learned faster than the layers would be what single positions are, where the layers have no gradient
     prior: Prior = Independent(event.shape, 1, k, rngs=rngs)
     if base_network is not None:
       prior = Ordered(network(base_network, True, k, rngs), k)
