@@ -36,6 +36,6 @@ def get_config() -> ConfigDict:
         "weighting": {"kind": "fading_emission", "half_life_steps": 1000},
       },
       "optimizer": {"kind": "adam", "learning_rate": 3e-3, "warmup_steps": 100, "clip_norm": 1.0},
-      "training": {"batch_size": 64, "num_steps": 4000, "validation_examples": 1024},
+      "training": {"batch_size": 64, "num_steps": 5000, "validation_examples": 1024},
     }
   )
