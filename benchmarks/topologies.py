@@ -20,6 +20,12 @@ from launch import cli
 
 _SCAN = ("--config.model.network.scan_layers=True",)
 _MASKED = ("--config=accelerator/text8_diffusion",)
+_SUBWORDS = (  # as many tokens as GPT-2 has
+  "--config.data=array_file",
+  "--config.data.path=tokens.npy",
+  "--config.data.num_classes=50257",
+  "--config.data.length=256",
+)
 _BILLION = ("--config=accelerator/text8_billion",)
 _V5E16, _FSDP16 = ("--topology=tpu:v5e:4x4",), ("--topology=tpu:v5e:4x4", "--config.mesh.fsdp=16")
 ROWS: Mapping[str, tuple[str, ...]] = {
@@ -27,6 +33,8 @@ ROWS: Mapping[str, tuple[str, ...]] = {
   "masked": (*_MASKED, *_V5E16),
   "masked_scanned": (*_MASKED, *_SCAN, *_V5E16),
   "masked_scanned_fsdp": (*_MASKED, *_SCAN, *_FSDP16),
+  "masked_scanned_two_slices": (*_MASKED, *_SCAN, "--topology=tpu:v5e:4x4:2", "--config.mesh.fsdp=16"),
+  "subwords": (*_MASKED, *_SCAN, *_SUBWORDS, *_FSDP16),
   "masked_h100": (*_MASKED, "--topology=cuda:h100:8"),
   "billion_fsdp": (*_BILLION, *_FSDP16),
   "billion_tensor": (*_BILLION, "--topology=tpu:v5e:4x4", "--config.mesh.fsdp=4", "--config.mesh.tensor=4"),

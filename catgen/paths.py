@@ -10,12 +10,14 @@ import glob
 import os
 import pathlib
 import shutil
+import time
 from collections.abc import Callable, Iterator
 
 from catgen import remote
 from catgen.interfaces import InputError
 
 Path = str | os.PathLike[str]
+_SETTLED = 2.0  # seconds
 
 
 def expanded(path: Path) -> str:
@@ -100,6 +102,18 @@ def size_of(path: Path) -> int:
   if size is None:
     raise FileNotFoundError(os.fspath(path))
   return size
+
+
+def state_of(path: Path) -> tuple[int, str | None]:
+  """Returns the bytes of a file, and a mark that changes when it is written; None: none tells that yet.
+
+  The time of a file tells its content from the next once it lies two seconds back.
+  """
+  if remote.is_remote(path):
+    return remote.state(os.fspath(path))
+  found = os.stat(path)
+  settled = time.time() - found.st_mtime >= _SETTLED
+  return found.st_size, f"{found.st_mtime_ns} {found.st_ino}" if settled else None
 
 
 def names_in(folder: Path) -> list[str]:

@@ -66,6 +66,25 @@ def read_all(paths: Sequence[str]) -> list[bytes]:
     return [found[fs._strip_protocol(path)] for path in paths] if isinstance(found, dict) else [found]
 
 
+def ranges(parts: Sequence[tuple[str, int, int]]) -> list[bytes]:
+  """Returns bytes of objects of one store, each from a first one to before a last one, fetched at the same time."""
+  if not parts:
+    return []
+  with _reading(parts[0][0]):
+    fs, _ = _store(parts[0][0])
+    paths, starts, stops = zip(*((fs._strip_protocol(path), start, stop) for path, start, stop in parts), strict=True)
+    return fs.cat_ranges(list(paths), list(starts), list(stops), on_error="raise")
+
+
+def state(path: str) -> tuple[int, str | None]:
+  """Returns an object's size, and a mark that changes whenever it is written; None where the store has none."""
+  with _reading(path):
+    fs, inside = _store(path)
+    info = fs.info(inside)
+  mark = info.get("generation") or info.get("ETag")
+  return int(info["size"] or 0), None if mark is None else str(mark)
+
+
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[IO[bytes]]:
   """Gives an object to be read from its beginning to its end, in blocks."""

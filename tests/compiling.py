@@ -4,16 +4,15 @@ CATGEN_TEST_OPTIMIZED=1 compiles as for a user, as `make test-slow` does. JAX_CO
 are kept from one run of the tests to the next.
 """
 
+import importlib.metadata
 import os
 import tempfile
 
 # Tests are small, so that compiling takes most of their time. Without optimizing, in one part, and by the simpler of
 # XLA's two code generators, a program is ready in an eighth of the time; every claim of the tests holds with either.
-_QUICK = " ".join([
-  "--xla_backend_optimization_level=0",
-  "--xla_cpu_use_fusion_emitters=false",
-  "--xla_cpu_parallel_codegen_split_count=1",
-])  # fmt: skip
+_QUICK = ["--xla_backend_optimization_level=0", "--xla_cpu_parallel_codegen_split_count=1"]
+if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):  # later ones have one generator
+  _QUICK.append("--xla_cpu_use_fusion_emitters=false")
 
 # For `jax.jit(..., compiler_options=OPTIMIZED)` of the few programs whose running takes longer than their compiling.
 OPTIMIZED = {"xla_backend_optimization_level": 1}
@@ -22,7 +21,7 @@ OPTIMIZED = {"xla_backend_optimization_level": 1}
 def xla_flags(num_devices: int) -> str:
   """Returns XLA_FLAGS for a process that has as many virtual CPU devices."""
   devices = f"--xla_force_host_platform_device_count={num_devices}"
-  return devices if os.environ.get("CATGEN_TEST_OPTIMIZED") else f"{_QUICK} {devices}"
+  return devices if os.environ.get("CATGEN_TEST_OPTIMIZED") else " ".join([*_QUICK, devices])
 
 
 def cached() -> dict[str, str]:

@@ -23,7 +23,7 @@ from catgen.interfaces import DataSource
 from catgen.kinds import Kind, Registry
 
 SOURCES: Registry = {
-  "array_file": Kind(array_file),
+  "array_file": Kind(array_file, known=known.array_file),
   "cityscapes": Kind(cityscapes, known=known.cityscapes),
   "enwik8": Kind(enwik8, known=known.enwik8),
   "fasta": Kind(fasta),

@@ -1,7 +1,7 @@
 """Data sources of integers in arrays: checked, split, and read record by record."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Int, Int32, Int64, Shaped
 from catgen.data.codecs import check_range, integer_codec
 from catgen.data.label_ids import (
   LabelIds,
+  UsedIds,
   are_valid,
   number_of_categories,
   relabelled,
@@ -18,6 +19,8 @@ from catgen.data.label_ids import (
 )
 from catgen.data.labels import GIVEN, Labels, aliased, check_labels
 from catgen.data.numpy_files import read_arrays
+from catgen.data.remembered import Recall, afresh
+from catgen.data.shards import Stored
 from catgen.data.splits import (
   ANY_INTEGERS,
   BLOCK,
@@ -39,7 +42,7 @@ Ids = Int64[np.ndarray, "classes"]
 
 
 def array_source(
-  arrays: dict[str, Shaped[np.ndarray, "..."]],
+  arrays: Mapping[str, Shaped[Stored, "..."]],
   origin: str,
   num_classes: int | None,
   splits: Sequence[float | int],
@@ -50,6 +53,7 @@ def array_source(
   ignore: Sequence[int] = (),
   relabel: bool = False,
   split_rule: int = SPLIT_RULE,
+  recall: Recall = afresh,
 ) -> DataSource:
   """Returns the source of arrays as `load_arrays` gives them.
 
@@ -57,17 +61,18 @@ def array_source(
     arrays, origin, num_classes, splits, length, ignore, relabel, split_rule: see `array_file`.
     legend: (num_classes, the id of each category where they are relabelled) -> that of the categories of maps.
     given: the labels of the records, by the same names as the arrays.
+    recall: what remembers the results of reading all of them.
   """
   try:
     _check_rule(split_rule, ignore, relabel)
     for name, array in arrays.items():
       check_shape(name, array, next(iter(arrays.values())), length)
-    meaning, num_classes, gaps = _meaning(arrays, num_classes, tuple(ignore), relabel, split_rule)
+    meaning, num_classes, gaps = _meaning(arrays, num_classes, tuple(ignore), relabel, split_rule, recall)
     if given is not None:
       check_labels(given, arrays, length)
     hashed = _Hashed(split_rule, num_classes, meaning)
     if length is None:
-      parts, values, labels = _split_records(arrays, hashed, splits, given)
+      parts, values, labels = _split_records(arrays, hashed, splits, given, recall)
     else:
       (parts, values), labels = _split_streams(arrays, hashed, length, splits), None
     shape = next(iter(arrays.values())).shape[1:] if length is None else (length,)
@@ -76,13 +81,14 @@ def array_source(
     raise InputError(f"{origin}: {error}") from error
   sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in parts.items())
   attributes = () if given is None else given.attributes
+  hashes = recall("SHA-256", lambda: np.array(fingerprint(values, hashed.num_values, attributes, labels)))
   return DataSource(
     event=EventSpec(shape, num_classes, sizes_of(attributes), bool(ignore)),
     splits=parts,
     codec=codec,
     position="pixel" if len(shape) > 1 else "value",
     bytes_per_position=None,
-    fingerprint=fingerprint(values, hashed.num_values, attributes, labels),
+    fingerprint=str(hashes),
     description=f"{origin}: {sizes} examples of shape {shape}, {num_classes} categories{gaps}",
     attributes=attributes,
   )
@@ -102,9 +108,7 @@ def load_arrays(path: str) -> dict[str, Shaped[np.ndarray, "..."]]:
   return arrays
 
 
-def check_shape(
-  name: str, array: Shaped[np.ndarray, "..."], first: Shaped[np.ndarray, "..."], length: int | None
-) -> None:
+def check_shape(name: str, array: Shaped[Stored, "..."], first: Shaped[Stored, "..."], length: int | None) -> None:
   """Raises InputError where an array is no integers, has no data, or does not fit `length` or the first array."""
   title = f"array {name!r}" if name else "the array"
   if array.dtype.kind not in "biu":
@@ -147,7 +151,7 @@ class _Hashed(NamedTuple):
     ignore = self.meaning.ignore
     return as_integers(stored, are_valid(stored, ignore) if ignore else None)
 
-  def contents(self, records: Shaped[np.ndarray, "records *event"]) -> Callable[[int], bytes]:
+  def contents(self, records: Shaped[Stored, "records *event"]) -> Callable[[int], bytes]:
     """Returns what gives, by the number of a record, what decides its split."""
     if self.rule == 1:
       return lambda i: records[i].tobytes()
@@ -158,7 +162,7 @@ class _Hashed(NamedTuple):
 
     @functools.lru_cache(maxsize=1)
     def block(number: int) -> np.ndarray:
-      return self._words(records[number * step : (number + 1) * step])
+      return self._words(np.asarray(records[number * step : (number + 1) * step]))
 
     return lambda i: block(i // step)[i % step].tobytes()
 
@@ -170,14 +174,19 @@ def _check_rule(rule: int, ignore: Sequence[int], relabel: bool) -> None:
 
 
 def _meaning(
-  arrays: dict[str, np.ndarray], num_classes: int | None, ignore: tuple[int, ...], relabel: bool, rule: int
+  arrays: Mapping[str, Stored],
+  num_classes: int | None,
+  ignore: tuple[int, ...],
+  relabel: bool,
+  rule: int,
+  recall: Recall,
 ) -> tuple[LabelIds, int, str]:
   """Returns which id is which category, their number, and a hint where some of them do not occur."""
 
   def walk() -> Iterator[np.ndarray]:
     return (block for array in arrays.values() for block in blocks(array))
 
-  used = used_ids((walk(), walk()), ignore)
+  used = UsedIds.unpacked(recall("used ids", lambda: used_ids((walk(), walk()), ignore).packed()))
   if relabel:
     ids = relabelled(used, num_classes)
     return LabelIds(ids, ignore), len(ids), ""
@@ -190,7 +199,7 @@ def _meaning(
   return LabelIds(None, ignore), number, f", {used.number} of {number:,} ids occur" if few else ""
 
 
-def _refuse_outside(arrays: dict[str, np.ndarray], num_classes: int, ignore: tuple[int, ...]) -> None:
+def _refuse_outside(arrays: Mapping[str, Stored], num_classes: int, ignore: tuple[int, ...]) -> None:
   """Raises InputError that names the first value outside [0, num_classes)."""
   for name, array in arrays.items():
     offset = 0
@@ -204,7 +213,7 @@ def _refuse_outside(arrays: dict[str, np.ndarray], num_classes: int, ignore: tup
 
 
 def _split_streams(
-  arrays: dict[str, np.ndarray], hashed: _Hashed, length: int, splits: Sequence[float | int]
+  arrays: Mapping[str, Stored], hashed: _Hashed, length: int, splits: Sequence[float | int]
 ) -> tuple[dict[str, Split], dict[str, Iterator[np.ndarray]]]:
   """Returns the splits of arrays of one axis and, for the fingerprint, their integers."""
   found: dict[str, Split] = {}
@@ -220,13 +229,17 @@ def _split_streams(
 
 
 def _split_records(
-  arrays: dict[str, np.ndarray], hashed: _Hashed, splits: Sequence[float | int], given: Labels | None
+  arrays: Mapping[str, Stored],
+  hashed: _Hashed,
+  splits: Sequence[float | int],
+  given: Labels | None,
+  recall: Recall,
 ) -> tuple[dict[str, Split], dict[str, Iterator[np.ndarray]], dict[str, np.ndarray] | None]:
   """Returns the splits of arrays of records and, for the fingerprint, their integers and what is given with them."""
   labels = None if given is None else given.numbers
   if "" in arrays:
     single = arrays[""]
-    numbers = record_numbers(len(single), splits, "examples", hashed.contents(single))
+    numbers = record_numbers(len(single), splits, "examples", hashed.contents(single), recall)
     arrays = dict.fromkeys(numbers, single)
     labels = None if labels is None else {name: labels[""][chosen] for name, chosen in numbers.items()}
   else:
@@ -243,14 +256,14 @@ def _split_records(
   return parts, gathered, labels
 
 
-def _gather(array: np.ndarray, chosen: Int[np.ndarray, "records"]) -> Iterator[np.ndarray]:
+def _gather(array: Stored, chosen: Int[np.ndarray, "records"]) -> Iterator[np.ndarray]:
   """Yields the chosen records in blocks."""
   for numbers in blocks(chosen, max(1, BLOCK // max(1, array[0].size))):
     yield array[numbers]
 
 
 def _reader(
-  array: np.ndarray,
+  array: Stored,
   chosen: Int[np.ndarray, "records"],
   meaning: LabelIds,
   labels: Int32[np.ndarray, "records attributes"] | None,

@@ -67,6 +67,15 @@ def label_maps(
   return Known(EventSpec((int(shape[0]), int(shape[1])), num_classes, ignores=bool(ignore)), "pixel")
 
 
+def array_file(
+  *, path: str, num_classes: int | None, length: int | None, relabel: bool, ignore: Sequence[int], **_: Any
+) -> Known | None:
+  """Returns what sequences cut from a stream of integers are; None where the arrays give their size or categories."""
+  if num_classes is None or length is None or relabel or path.endswith(".npz"):
+    return None
+  return Known(EventSpec((length,), num_classes, ignores=bool(ignore)), "value")
+
+
 def stand_in(known: Known, name: str) -> DataSource:
   """Returns a source of examples of zeros in the place of those of the data set `name`, for shapes alone."""
   event = known.event

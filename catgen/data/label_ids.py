@@ -48,6 +48,16 @@ class UsedIds(NamedTuple):
     """How many there are, for messages."""
     return f"more than {MOST_CATEGORIES:,}" if self.ids is None else f"{len(self.ids):,}"
 
+  def packed(self) -> Int64[np.ndarray, "numbers"]:
+    """Returns all of it as one array."""
+    return np.array([self.ids is not None, self.smallest, self.largest, *(() if self.ids is None else self.ids)])
+
+  @classmethod
+  def unpacked(cls, numbers: Int64[np.ndarray, "numbers"]) -> "UsedIds":
+    """Returns what was packed."""
+    known, smallest, largest = numbers[:3].tolist()
+    return cls(numbers[3:] if known else None, smallest, largest)
+
 
 def are_valid(values: Shaped[np.ndarray, "*shape"], ignore: Sequence[int]) -> Bool[np.ndarray, "*shape"]:
   """Returns where integers are none of the ids that are ignored."""

@@ -9,6 +9,7 @@ from jaxtyping import Int32, Shaped
 
 from catgen.data.label_ids import FEW_CATEGORIES, MOST_CATEGORIES, SPARSEST
 from catgen.data.numpy_files import read_arrays
+from catgen.data.shards import Stored
 from catgen.data.splits import NAMES
 from catgen.interfaces import Attribute, InputError
 
@@ -97,7 +98,7 @@ def _checked_labels(path: str, labels: Shaped[np.ndarray, "records attributes"])
   return labels.astype(np.int32)
 
 
-def check_labels(given: Labels, arrays: dict[str, np.ndarray], length: int | None) -> None:
+def check_labels(given: Labels, arrays: Mapping[str, Stored], length: int | None) -> None:
   """Raises InputError unless there is a label for each record."""
   if length is not None:
     raise InputError("a stream that is cut into sequences has no labels; leave out what is given, or length")

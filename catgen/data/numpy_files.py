@@ -36,6 +36,21 @@ def read_arrays(
       return {name: found[name] for name in names}
 
 
+def header_of(file: Any, path: str, size: int) -> tuple[tuple[int, ...], np.dtype]:
+  """Returns shape and dtype of an open .npy file of `size` bytes, which is read up to the first value.
+
+  Raises:
+    InputError: it is none, holds Python objects, is not stored row by row, or is shorter than its header says.
+  """
+  with _reading(path):
+    shape, by_column, dtype = _check_header(file, size)
+    if by_column and len(shape) > 1:
+      raise ValueError("its values are stored by columns; save np.ascontiguousarray(array)")
+    if dtype.hasobject:
+      raise ValueError("Object arrays cannot be loaded")
+    return shape, dtype
+
+
 def memory_bytes() -> int | None:
   """Returns the memory of this machine; None where the system does not tell."""
   try:
@@ -68,18 +83,19 @@ def _check_size(place: str) -> None:
       _check_header(file, size_of(place))
 
 
-def _check_header(file: Any, size: int) -> None:
-  """Raises ValueError where the header of an open .npy file promises more than its `size` bytes."""
+def _check_header(file: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+  """Returns shape, whether columns come first, and dtype; ValueError where they promise more than `size` bytes."""
   start = file.read(12)  # magic, version and, after version 1.0, the length of the header in 4 bytes
   if start[6:8] != b"\1\0" and int.from_bytes(start[8:], "little") > size:
     raise ValueError("its header is longer than the file")
   file.seek(0)
   version = np.lib.format.read_magic(file)
   read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-  shape, _, dtype = read(file)
+  shape, by_column, dtype = read(file)
   needed = math.prod(shape) * dtype.itemsize
   if needed > size or any(side < 0 for side in shape):
     raise ValueError(f"its shape {shape} takes {needed:,} bytes, {size:,} are there")
+  return shape, by_column, dtype
 
 
 @contextlib.contextmanager

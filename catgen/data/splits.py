@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped, UInt32
+from jaxtyping import Bool, Int, Shaped, UInt8, UInt32
 
 from catgen.batches import batch_of
 from catgen.data.codecs import integer_dtype
+from catgen.data.remembered import Recall, afresh
+from catgen.data.shards import Stored
 from catgen.interfaces import Attribute, Batch, DataSource, InputError, Split
 
 NAMES = ("train", "validation", "test")
@@ -49,13 +51,13 @@ def split_bounds(total: int, splits: Sequence[float | int], unit: str) -> dict[s
 
 
 def stream_splits(
-  stream: Shaped[np.ndarray, "positions"],
+  stream: Shaped[Stored, "positions"],
   length: int,
   splits: Sequence[float | int],
   unit: str,
   table: Shaped[np.ndarray, "values"] | None = None,
   read: Callable[[Shaped[np.ndarray, "n length"]], Batch] | None = None,
-) -> tuple[dict[str, Split], dict[str, Shaped[np.ndarray, "_"]]]:
+) -> tuple[dict[str, Split], dict[str, Shaped[Stored, "_"]]]:
   """Cuts a stream into contiguous splits of sequences; returns them and the parts of the stream they read.
 
   Raises InputError where a split is shorter than one sequence of `length`.
@@ -74,20 +76,19 @@ def stream_splits(
 
 
 def stream_split(
-  stream: Shaped[np.ndarray, "positions"],
+  stream: Shaped[Stored, "positions"],
   length: int,
   table: Shaped[np.ndarray, "values"] | None = None,
   read: Callable[[Shaped[np.ndarray, "n length"]], Batch] | None = None,
 ) -> Split:
   """Returns the split of one stream: `examples` are its disjoint chunks (the tail is dropped), `crops` start anywhere.
 
-  `stream` may be memory-mapped; only what is asked for is read. `table` maps its values to categories; `read` makes
-  examples of its values where some are not valid.
+  Only what is asked for is read of a stream on a disk or in a store. `table` maps its values to categories; `read`
+  makes examples of its values where some are not valid.
   """
-  windows = np.lib.stride_tricks.sliding_window_view(stream, length)
 
   def crops(starts: Int[np.ndarray, "n"]) -> Batch:
-    x = windows[starts]
+    x = windows(stream, starts, length)
     if read is not None:
       return read(x)._replace(index=starts)
     return batch_of((x if table is None else table[x]).astype(np.int32), index=starts)
@@ -95,7 +96,17 @@ def stream_split(
   def examples(numbers: Int[np.ndarray, "n"]) -> Batch:
     return crops(numbers * length)._replace(index=numbers)
 
-  return Split(len(stream) // length, examples, len(windows), crops, stride=length, whole=read is None)
+  num_crops = max(0, len(stream) - length + 1)
+  return Split(len(stream) // length, examples, num_crops, crops, stride=length, whole=read is None)
+
+
+def windows(
+  stream: Shaped[Stored, "positions"], starts: Int[np.ndarray, "n"], length: int
+) -> Shaped[np.ndarray, "n length"]:
+  """Returns so many values from each start on."""
+  if not isinstance(stream, np.ndarray):
+    return stream.windows(starts, length)
+  return np.lib.stride_tricks.sliding_window_view(stream, length)[starts]
 
 
 def record_split(
@@ -116,18 +127,26 @@ def record_split(
 
 
 def record_numbers(
-  num_records: int, splits: Sequence[float | int], unit: str, content: Callable[[int], bytes]
+  num_records: int,
+  splits: Sequence[float | int],
+  unit: str,
+  content: Callable[[int], bytes],
+  recall: Recall = afresh,
 ) -> dict[str, Int[np.ndarray, "_"]]:
   """Returns the numbers of the records in each split.
 
   Fractions: the hash of a record's content decides, so that equal records fall into the same split, whatever their
-  order, and sizes are near the fractions. Counts: in the order of the file.
+  order, and sizes are near the fractions; it may be remembered. Counts: in the order of the file.
   """
   if not _are_fractions(splits):
     return {name: np.arange(*bound) for name, bound in split_bounds(num_records, splits, unit).items()}
   _check_splits(splits)
-  fractions = np.fromiter((hash_fraction(content(i)) for i in range(num_records)), np.float64, num_records)
-  owner = split_of(fractions, splits)
+
+  def owners() -> UInt8[np.ndarray, "records"]:
+    fractions = np.fromiter((hash_fraction(content(i)) for i in range(num_records)), np.float64, num_records)
+    return split_of(fractions, splits).astype(np.uint8)
+
+  owner = recall("the split of each record", owners)
   numbers = {name: np.flatnonzero(owner == i) for i, name in enumerate(NAMES) if splits[i] > 0}
   for name, members in numbers.items():
     if not members.size:
@@ -164,11 +183,11 @@ def split_of(fractions: Shaped[np.ndarray, "n"], splits: Sequence[float | int]) 
   return np.searchsorted(stops, fractions, side="right")
 
 
-def blocks(array: Shaped[np.ndarray, "n ..."], size: int = BLOCK) -> Iterator[Shaped[np.ndarray, "_ ..."]]:
+def blocks(array: Shaped[Stored, "n ..."], size: int = BLOCK) -> Iterator[Shaped[np.ndarray, "_ ..."]]:
   """Yields consecutive slices of `array` of about `size` values."""
   step = max(1, size // max(1, int(np.prod(array.shape[1:]))))
   for start in range(0, len(array), step):
-    yield array[start : start + step]
+    yield np.asarray(array[start : start + step])
 
 
 def plain_dtype(num_classes: int) -> np.dtype:

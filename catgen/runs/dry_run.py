@@ -74,7 +74,7 @@ def dry_run(
     step = cost.describe(
       traced.traced, traced.params, traced.state, traced.batch, compile_step=compile_step or found is not None
     )
-  over = _over(step.compiled, found)
+  over = [*findings.too_large(step.compiled.peak_bytes, found.accelerator.memory)] if found and step.compiled else []
   record = DryRun(
     step=step,
     program=program,
@@ -211,14 +211,6 @@ def _least(step: cost.Description, made: Experiment, topology: Topology | None) 
   return least_time(
     topology.accelerator, own, float(step.compiled.traffic_bytes), math.fsum(c.sent_bytes for c in found), across
   )
-
-
-def _over(made: Compiled | None, topology: Topology | None) -> list[str]:
-  """Returns the line that it does not fit; of a GPU the compiler does not say so itself."""
-  if made is None or topology is None or made.peak_bytes <= topology.accelerator.memory:
-    return []
-  room = topology.accelerator.memory / _GIB
-  return [f"out of memory: {made.peak_bytes / _GIB:.2f} GiB are needed on a device that has {room:.2f} GiB"]
 
 
 def _warnings(

@@ -32,6 +32,13 @@ class Placed(NamedTuple):
   updates: int = 0  # arrays as large as the parameters that the optimizer exchanges
 
 
+def too_large(peak_bytes: int, memory: int) -> Iterator[str]:
+  """Yields the line that a program does not fit, in bytes of one device; of a GPU the compiler does not say so."""
+  if peak_bytes > memory:
+    needed, room = peak_bytes / _GIB, memory / _GIB
+    yield f"out of memory: {needed:.2f} GiB are needed on a device that has {room:.2f} GiB"
+
+
 def wide_products(flops: Mapping[str, float], asked: str) -> Iterator[str]:
   """Yields what is multiplied in float32 where bfloat16 was asked for, products of stated precision left out.
 

@@ -267,11 +267,17 @@ def test_b8_what_an_example_of_the_papers_is_needs_no_data(name):
     {"kind": "text_file", "alphabet": "bytes"},
     {"kind": "text_lines", "alphabet": "abc \n", "splits": (2, 1, 1)},
     {"kind": "text_lines", "alphabet": "abc \n", "end": True, "splits": (2, 1, 1)},
+    {"kind": "array_file", "num_classes": 99},
+    {"kind": "array_file", "num_classes": 99, "ignore": (98,)},
   ],
 )
 def test_b8_what_the_keys_say_is_what_the_data_are(keys, tmp_path):
-  path = tmp_path / "x.txt"
-  path.write_text("abc a\nab cab\ncc\nb\n" if keys["kind"] == "text_lines" else "abc a" * 50)
+  path = tmp_path / "x"
+  if keys["kind"] == "array_file":
+    path = path.with_suffix(".npy")
+    np.save(path, np.arange(990) % 99)
+  else:
+    path.write_text("abc a\nab cab\ncc\nb\n" if keys["kind"] == "text_lines" else "abc a" * 50)
   section = {**keys, "path": str(path), "length": 8}
   known, source = make_stand_in(section), make_source(section)
   assert (known.event, known.position) == (source.event, source.position)
@@ -280,7 +286,9 @@ def test_b8_what_the_keys_say_is_what_the_data_are(keys, tmp_path):
 def test_b8_where_only_the_data_say_what_an_example_is_they_are_read():
   for section in (
     {"kind": "text_file", "path": "x"},
-    {"kind": "array_file", "path": "x.npy"},
+    {"kind": "array_file", "path": "x.npy", "num_classes": 5},
+    {"kind": "array_file", "path": "x.npy", "length": 5},
+    {"kind": "array_file", "path": "x.npz", "length": 5, "num_classes": 5},
     {"kind": "label_maps", "path": "x"},
   ):
     assert make_stand_in(section) is None

@@ -11,6 +11,7 @@ from flax import nnx
 
 from catgen.kernels.recurrence import Carry, recur, recur_plainly
 from catgen.networks.parts.lstm import LSTMLayer
+from catgen.training.dry_run import flops_by_dtype
 from tests.parameters import filled
 
 _BATCH, _LENGTH, _INPUTS, _WIDTH = 2, 5, 3, 4
@@ -119,3 +120,16 @@ def test_the_recurrence_and_its_gradient_are_those_of_the_plain_form(reverse: bo
   np.testing.assert_allclose(ours[0], plain[0], rtol=1e-5)
   for one, other in zip(jax.tree.leaves(ours[1]), jax.tree.leaves(plain[1]), strict=True):
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_all_products_have_factors_of_the_dtype_and_states_are_float32(dtype: str) -> None:
+  kernel, driven = jnp.ones((_WIDTH, 4 * _WIDTH)), jnp.ones((_BATCH, _LENGTH, 4 * _WIDTH))
+
+  def both(kernel: Any, driven: Any) -> Any:
+    states, pull = jax.vjp(lambda *told: recur(*told, dtype=jnp.dtype(dtype)), kernel, driven)
+    return states, *pull(states)
+
+  traced = jax.make_jaxpr(both)(kernel, driven)
+  assert set(flops_by_dtype(traced)) == {dtype}
+  assert {value.dtype.name for value in traced.out_avals} == {"float32"}

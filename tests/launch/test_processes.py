@@ -3,6 +3,7 @@
 import json
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -208,3 +209,23 @@ def test_two_processes_evaluate_sample_and_score_as_one(text, tmp_path, fsdp):
     for run in ("alone", "run")
   )
   np.testing.assert_allclose(two, one, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_prove_and_compare_as_one(text, tmp_path):
+  """The first alone speaks and writes."""
+  for seed in (0, 1):
+    run_in_processes(text, tmp_path / f"run{seed}", **SHORT, seed=seed)
+    together(command("evaluate", f"--workdir={tmp_path}/run{seed}", "--max_examples=7", "--num_replicates=2"), 1)
+  said = []
+  for number in (1, 2):
+    table = str(tmp_path / f"table{number}")
+    words = ["compare", f"--workdirs={tmp_path}/run0,{tmp_path}/run1", "--sampling_repeats=1", f"--output={table}"]
+    outputs = [together(command(*words), number)]
+    outputs.append(together(command("check", "--config=quickstart_autoregressive", "--train_steps=20"), number))
+    spoken = [[re.sub(r".*\[Gloo\].*\n", "", each) for each in one] for one in outputs]
+    assert not any(each for one in spoken for each in one[1:])
+    (record,) = json.loads(pathlib.Path(f"{table}.json").read_text())
+    said.append(({**record, "sampling_seconds": None}, spoken[1][0].partition("claim ")[2]))
+  assert said[0] == said[1]
+  assert "7 of 7 claims hold" in said[0][1]

@@ -174,7 +174,8 @@ ROWS = {
   # data: arrays
   "no array at all": (_ARRAY + "empty.npy", "No data left in file"),
   "a text for an array": ("baselines --config=array_file --data={text}", "is no readable .npy"),
-  "a folder for an array": ("baselines --config=array_file --data={shelf}", "is a folder"),
+  "a folder of arrays, one of them cut off": ("baselines --config=array_file --data={shelf}", "cut.npy is no readable"),
+  "a folder without arrays": ("baselines --config=array_file --data={run}", "{run} names no .npy files; give a folder"),
   "an empty path of data": ("baselines --config=array_file --data=", "the path of a file is empty"),
   "a path with a line break": ("baselines --config=array_file --data='a\nb'", "a\\nb does not exist"),
   "Python objects": (_ARRAY + "objects.npy", "Python objects, which are never loaded"),

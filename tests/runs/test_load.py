@@ -10,6 +10,7 @@ import catgen
 from catgen.interfaces import InputError
 from catgen.runs import fit
 from catgen.runs.load import load
+from catgen.training import restoring
 from tests.tiny_run import quiet
 
 
@@ -59,6 +60,19 @@ def test_checkpoints_are_named_or_numbered(workdir):
   assert [load(workdir, step=step, say=quiet).step for step in ("latest", "30", 30)] == [30] * 3
   with pytest.raises(InputError, match="give best, latest, or the number"):
     load(workdir, step="newest")
+
+
+@pytest.mark.parametrize(("ema", "wanted"), [(False, "params"), (True, "average")])
+def test_of_parameters_and_their_average_only_one_is_asked_for(workdir, monkeypatch, ema, wanted):
+  asked = []
+
+  def restore(*arguments, **options):
+    asked.append(options["wanted"])
+    return restoring.restore_params(*arguments, **options)
+
+  monkeypatch.setattr("catgen.runs.load.restore_params", restore)
+  load(workdir, ema=ema, say=quiet)
+  assert asked == [wanted]
 
 
 def test_methods_are_the_functions(text_run, here, tmp_path):

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from catgen.training.dry_run import describe, flops_by_dtype
 from tests import toys
@@ -26,6 +27,15 @@ def test_products_are_counted_twice_their_multiply_adds():
 
   image, kernel = jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 3, 6))
   assert flops(convolve, image, kernel) == 2 * (2 * 8 * 8 * 6) * (3 * 3 * 3)
+
+
+@pytest.mark.parametrize("precision", [None, "high", "highest"])
+def test_products_are_told_apart_by_dtype_and_by_the_precision_that_is_asked_for(precision):
+  suffix = f" {precision}" if precision else ""
+  for dtype in ("float32", "bfloat16"):
+    a, b = jnp.ones((3, 5), dtype), jnp.ones((5, 4), dtype)
+    traced = jax.make_jaxpr(lambda a, b: jnp.matmul(a, b, precision=precision))(a, b)
+    assert flops_by_dtype(traced) == {dtype + suffix: 2.0 * 3 * 5 * 4}
 
 
 def test_loops_count_as_often_as_they_run_and_gradients_count():

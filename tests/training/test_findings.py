@@ -33,6 +33,12 @@ def exchange(kind, shape, runs, members, dtype="f32"):
   return Collective(kind, (ArrayType(dtype, shape),), runs, tuple(members), "jit(step)/somewhere")
 
 
+def test_a_program_fits_into_a_memory_of_its_size_and_into_none_that_is_smaller():
+  assert not list(findings.too_large(2**34, 2**34))
+  (line,) = findings.too_large(2**34 + 2**33, 2**34)
+  assert line == "out of memory: 24.00 GiB are needed on a device that has 16.00 GiB"
+
+
 def test_wide_products_are_named_where_narrow_ones_were_asked_for_and_exact_ones_were_not():
   flops = {"bfloat16": 90.0, "bfloat16 x float32": 8.0, "float32": 1.0, "float32 highest": 50.0}
   (line,) = findings.wide_products(flops, "bfloat16")

@@ -90,7 +90,7 @@ def test_what_was_trained_beyond_the_checkpoint_is_lost_and_all_else_goes_on(clo
   ("hosts", "step", "slow"),
   [
     ([0.1, 0.1, 0.1, 0.5], 1.0, 3),
-    ([0.1, 0.1, 0.1, 0.19], 1.0, None),  # not twice as much
+    ([0.1, 0.1, 0.1, 0.19], 0.5, None),  # not twice as much
     ([0.01, 0.01, 0.01, 0.05], 1.0, None),  # four hundredths of a step
     ([0.01, 0.05, 0.01, 0.01], 0.1, 1),
     ([0.2, 0.2], 0.2, None),

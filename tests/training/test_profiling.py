@@ -43,7 +43,10 @@ def test_a_trace_lasts_from_before_its_first_step_until_its_last_has_been_read(t
 
 @pytest.mark.parametrize("broken", ["start_trace", "stop_trace"])
 def test_a_trace_that_fails_is_one_warning(tmp_path, profiler, monkeypatch, broken):
+  tried = []
+
   def fail(*words):
+    tried.append(words)
     raise RuntimeError("only one profile may be run\nat a time")
 
   monkeypatch.setattr(jax.profiler, broken, fail)
@@ -51,6 +54,7 @@ def test_a_trace_that_fails_is_one_warning(tmp_path, profiler, monkeypatch, brok
   with profiling((3, 5), str(tmp_path), ByProducts(said.append).may_fail, said.append) as profile:
     for step in range(10):
       profile(step)
+  assert len(tried) == 1
   assert said == ["warning: no trace: RuntimeError: only one profile may be run at a time; the work goes on without"]
 
 
