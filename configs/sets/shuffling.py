@@ -2,8 +2,8 @@
 
   python -m launch.train --config=sets/shuffling --workdir=runs/shuffling
 
-Expected: no number yet; not run by this project.
-Cost: about 15 minutes on one CPU core.
+Expected: 2.792 bits per number on 32,768 test rows, an ELBO, where 2.7656 are the least (measured, docs/RESULTS.md).
+Cost: 7 to 18 minutes on two CPU cores.
 """
 
 from ml_collections import ConfigDict

@@ -399,6 +399,7 @@ SLOW = {
   "emission_af_af",
   "emission_af_scf",
   "emission_iaf_af",
+  "emission_iaf_scf",
   "emission_linear",
   "emission_learned",
   "emission_learned_flow",

@@ -16,11 +16,12 @@ from catgen.given import fix_given
 from catgen.interfaces import Batch, EventSpec, InputError, Model, SampleOptions
 from catgen.keys import example_keys
 from catgen.models import MODELS
+from catgen.models.emission import ENCODINGS
 from catgen.networks.conditions import Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.trees import leaves
 from tests.compiling import OPTIMIZED
-from tests.contracts import discrete, exact, flows
+from tests.contracts import discrete, emission, exact, flows
 from tests.contracts.families import (
   as_tree,
   density,
@@ -120,7 +121,32 @@ def flow(kind: str, **options) -> Member:
   return Member(model, events, params, state, codes[:, :K], unused)
 
 
+def latent_emission() -> Member:
+  encoding = ENCODINGS["mixture"](num_channels=1, embedding_width=8)
+  parts = {"encoding": encoding, "density": density("autoregressive", base="logistic")}
+  model = MODELS["latent_emission"].make(event=ONE, **parts)
+  params, state = started(model)
+  events = events_of(ONE)
+  params, latent = trained(model, unlike(events), params, state), model.latent
+  keys = example_keys(jax.random.key(0), jnp.arange(500))
+
+  def log_prob(v, label):
+    return latent.log_prob(params, v, given=jnp.full((len(v), 1), label), state=state)
+
+  def log_likelihood(z):
+    each = [batch_of(jnp.broadcast_to(x, (len(z), 1)), jnp.ones((len(z), 1), bool)) for x in events]
+    return jnp.stack([latent.log_likelihood(params, batch, z, state=state) for batch in each])
+
+  compiled = jax.jit(log_prob, compiler_options=OPTIMIZED)
+  likelihood = jax.jit(log_likelihood, compiler_options=OPTIMIZED)
+  drawn = np.asarray(jax.jit(lambda params: latent.sample(params, keys, state=state)[0])(params))
+  labels = [functools.partial(compiled, label=label) for label in LABELS]
+  probs = np.stack([emission.probabilities(each, likelihood, drawn, events, 16) for each in labels])
+  return Member(model, events, params, state, probs, np.zeros(len(LABELS)))
+
+
 MEMBERS: dict[str, Callable[[], Member]] = {
+  "latent_emission": latent_emission,
   "uniform": functools.partial(diffusion, "uniform", "paper_cosine"),
   "absorbing": functools.partial(diffusion, "absorbing", "linear"),
   "autoregressive": autoregressive,
@@ -132,7 +158,7 @@ MEMBERS: dict[str, Callable[[], Member]] = {
 
 
 # They are told of labels as "absorbing", "autoregressive" and "argmax" are.
-SLOW = {"uniform", "dequantized", "discrete", "denoising"}
+SLOW = {"uniform", "dequantized", "discrete", "denoising", "latent_emission"}
 
 
 @functools.cache

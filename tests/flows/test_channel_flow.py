@@ -109,6 +109,19 @@ def test_a_position_depends_on_those_before_it_and_itself(time):
     np.testing.assert_array_equal(seen, np.tril(np.ones((4, 4), bool)))
 
 
+def test_one_position_has_the_start_of_the_network_as_its_context():
+  sizes = {"num_layers": 1, "hidden_width": 8, "lstm_width": 6, "start_width": 4}
+  graph, state = build_filled(lambda: recurrent_density(2, (1,), **sizes, rngs=nnx.Rngs(0)), 2.0)
+
+  @jax.jit
+  def both(state, v):
+    layer = nnx.merge(graph, state).chain.layers[0]
+    return layer.conditioner(v), layer.conditioner.init_cache(len(v))[-1].hidden
+
+  states, start = both(state, RNG.normal(size=(3, 1, 2)).astype(np.float32))
+  np.testing.assert_array_equal(states[:, 0], start)
+
+
 @pytest.mark.parametrize(
   ("options", "message"),
   [

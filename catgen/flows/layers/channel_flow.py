@@ -126,9 +126,8 @@ class MaskedChannels(nnx.Module):
     base = self._by_degree(self._from_features(features.reshape(len(rows), -1)))
     read, mix = (self._by_degree(gathered(each[...])) for each in (self.channel_kernel, self.hidden_kernel))
     mix, bias = self._by_degree(mix.transpose(1, 2, 0)), self._by_degree(gathered(self.hidden_bias[...])[None])[0]
-    write = self._by_degree(
-      gathered(self.output_kernel[...]).transpose(1, 2, 0)
-    )  # [channels, parameters, units, degrees]
+    # [channels, parameters, units, degrees]
+    write = self._by_degree(gathered(self.output_kernel[...]).transpose(1, 2, 0))
     output_bias = gathered(self.output_bias[...])
 
     def step(channel: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:

@@ -58,12 +58,13 @@ class CausalLSTM(nnx.Module):
   ) -> Float[Array, "batch *event width"]:
     """Returns the states before all positions."""
     h = z if conditions.valid is None else jnp.where(conditions.valid[..., None], z, 0.0)
-    h, code, start = h.reshape(len(z), self.length, -1)[:, :-1], self.code()[1:], self.init_cache(len(z))
+    h, start = h.reshape(len(z), self.length, -1), self.init_cache(len(z))
+    code = jnp.roll(self.code(), -1, axis=0)  # what comes of the last position is not used
     for number, (layer, carry) in enumerate(zip(self.layers, start, strict=True)):
       h = layer(h, carry, code=None if number else code)
       if number + 1 < len(self.layers):
         h = dropout(fold_in(conditions.keys, number), h, self.dropout)
-    states = jnp.concatenate([start[-1].hidden[:, None], h], axis=1)
+    states = jnp.concatenate([start[-1].hidden[:, None], h[:, :-1]], axis=1)
     if self.given is not None:
       states = states + self.given(conditions.given)[:, None]
     return states.reshape(*z.shape[:-1], -1)
