@@ -120,5 +120,5 @@ def _evaluation(workdir: str) -> str | None:
     return None
   record = records[-1]
   value = "not finite" if record["value"] is None else f"{record['value']:.4f} {record['unit']}"
-  protocol = f", {record['protocol']}" if "protocol" in record else ""
+  protocol = f", {record['protocol']}" if results.reads_before(record) and "protocol" in record else ""
   return f"{value} ({record['estimator']}, {record['split']}, step {record['step']}{protocol})"

@@ -56,7 +56,7 @@ def test_a_run_that_goes_on_is_the_one_that_was_never_stopped(run, text, tmp_pat
 def test_two_protocols_give_two_numbers_with_names(run, tmp_path):
   how = {"output": str(tmp_path), "say": quiet, "max_examples": 40}
   alone, carried = evaluate(run, **how).result, evaluate(run, memory=20, segment=5, batch_size=3, **how).result
-  assert "protocol" not in alone
+  assert alone["protocol"] == "chunks of 8 by themselves"
   assert carried["protocol"] == "memory of 20 carried over segments of 5 in 3 streams"
   assert carried["num_positions"] == alone["num_positions"] == 40 * 8
   assert carried["value"] != alone["value"]
