@@ -9,6 +9,7 @@ from catgen.evaluation import results
 from catgen.interfaces import InputError
 from catgen.runs.evaluate import evaluate, shown
 from catgen.runs.load import load
+from catgen.runs.ls import describe, ls
 from catgen.runs.train import train
 from tests.tiny_run import quiet
 
@@ -62,6 +63,13 @@ def test_two_protocols_give_two_numbers_with_names(run, tmp_path):
   assert carried["value"] != alone["value"]
   assert results.read_results(tmp_path) == [alone, carried]
   assert f"64 examples, {carried['protocol']}\n" in shown(carried)
+
+
+@pytest.mark.slow
+def test_a_list_of_runs_says_that_the_validation_carries_a_memory(run):
+  (listed,) = ls(folder=run.workdir).runs
+  assert listed.carried
+  assert ", memory carried" in describe(ls(folder=run.workdir))
 
 
 @pytest.mark.slow
