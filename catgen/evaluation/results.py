@@ -66,19 +66,25 @@ class Protocol(NamedTuple):
         raise InputError(f"{name} is of a memory that is carried; give --memory, or leave it out")
     return self
 
-  def named(self, streams: int) -> str | None:
-    """Returns how a number that was found so is called; None where examples stand alone.
+  def named(self, length: int, streams: int) -> str:
+    """Returns how a number that was found so is called.
+
+    Args:
+      length: positions of an example.
+      streams: that were read at the same time.
 
     Example:
-      >>> Protocol(memory=2100, segment=80, max_distance=820).named(10)
+      >>> Protocol(memory=2100, segment=80, max_distance=820).named(512, 10)
       'memory of 2100 carried over segments of 80 in 10 streams, distances up to 820'
+      >>> Protocol().named(256, 32)
+      'chunks of 256 by themselves'
     """
     if self.context:
-      return f"windows with {self.context} positions of context"
+      return f"windows of {length} with {self.context} positions of context"
     if not self.memory:
-      return None
+      return f"chunks of {length} by themselves"
     return (
-      f"memory of {self.memory} carried over segments of {self.segment or 'an example'} in {streams} streams"
+      f"memory of {self.memory} carried over segments of {self.segment or length} in {streams} streams"
       + (f", distances up to {self.max_distance}" if self.max_distance else "")
       + (", the same length for all" if self.same_length else "")
     )
@@ -108,7 +114,7 @@ def likelihood_record(
     ema: True where the averaged parameters were evaluated.
     config: the resolved configuration as a JSON-like dict; only its hash is kept.
     invalid: what of the model's samples means no category, for models that can draw such.
-    protocol: what each position was given of those before it; a record does not mention what is none.
+    protocol: what each position was given of those before it, which the record of a stream names.
     streams: that were read at the same time, where a memory was carried.
     history: more that is to be said of the run: where it came from, what changed in it.
   """
@@ -139,8 +145,20 @@ def likelihood_record(
   # left out where they say nothing
   how: dict[str, Any] = {name: value for name, value in protocol._asdict().items() if value}
   how |= {"streams": streams} if protocol.memory else {}
-  more = {**how, "protocol": protocol.named(streams), "given": likelihood.given, "length": length}
+  if split in source.splits and (positions := source.splits[split].stride) is not None:
+    how["protocol"] = protocol.named(positions, streams)
+  more = {**how, "given": likelihood.given, "length": length}
   return without_nan(record | {name: value for name, value in more.items() if value is not None} | dict(history or {}))
+
+
+def reads_before(record: Mapping[str, Any]) -> bool:
+  """Returns whether positions of a record were given some of those before their own example."""
+  return bool(record.get("context") or record.get("memory"))
+
+
+def protocol_of(record: Mapping[str, Any]) -> tuple[Any, ...]:
+  """Returns what decides which positions each one was given, where examples are equal."""
+  return tuple(record.get(name) or 0 for name in _HOW)
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -122,6 +122,7 @@ def _small_config(
     "num_steps": train_steps,
     "num_microbatches": 1,
     "ema_decay": 0.0,
+    "streams": False,  # its examples are records
   }
   optimizer = {"kind": "adamw", "learning_rate": 3e-3, "decay": {"kind": "constant"}}
   mesh = {"data": -1, "fsdp": 1}

@@ -168,15 +168,16 @@ def check_same_estimators(group: Sequence[Evaluations]) -> None:
 
 def check_same_protocol(runs: Sequence[Evaluations]) -> None:
   """Raises InputError where positions were given more of those before them in one evaluation than in another."""
-  found: dict[str, str] = {}
+  found: dict[tuple, str] = {}
   for run in runs:
     for each in run.evaluations.values():
-      found.setdefault(each.record.get("protocol", "examples by themselves"), run.workdir)
+      name = each.record.get("protocol", "examples by themselves")
+      found.setdefault(results.protocol_of(each.record), f"{run.workdir} ({name})")
   if len(found) > 1:
-    first, other = list(found)[:2]
+    first, other = list(found.values())[:2]
     raise InputError(
-      f"{found[first]} was evaluated by another protocol ({first}) than {found[other]} ({other}): their numbers do not "
-      "mean the same; run launch.evaluate on both with the same flags"
+      f"the runs were evaluated by different protocols, {first} and {other}: their numbers do not mean the same; run "
+      "launch.evaluate on both with the same flags"
     )
 
 

@@ -170,7 +170,7 @@ def shown(record: Mapping[str, Any]) -> str:
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
     f" {_MEANINGS[record['estimator']]}, {record['num_draws']} draw(s), {record['num_replicates']} replicate(s),"
     f" {record['num_examples']:,} examples"
-    + (f", {record['protocol']}" if "protocol" in record else "")
+    + (f", {record['protocol']}" if results.reads_before(record) else "")
     + (f", labels given: {record['given']}" if "given" in record else "")
   )
   notes = [f"warning: {line}" for line in record["warnings"]]

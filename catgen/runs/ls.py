@@ -28,6 +28,7 @@ class Listed(NamedTuple):
   origin: str | None  # of its first parameters
   size: int  # bytes
   goodput: float | None = None  # share of the run's seconds that trained it
+  carried: bool = False  # the validation carries a memory through a stream
 
 
 class Listing(NamedTuple):
@@ -66,7 +67,7 @@ def _row(run: Listed) -> list[Any]:
     run.family or "?",
     f"{run.step:,} of {'?' if run.num_steps is None else f'{run.num_steps:,}'}",
     run.state,
-    "" if run.validation is None else f"{run.validation:.4f} {run.unit}",
+    "" if run.validation is None else f"{run.validation:.4f} {run.unit}{', memory carried' * run.carried}",
     run.evaluation or "",
     run.origin or "",
     "" if run.goodput is None else f"{run.goodput:.0%} of the time",
@@ -97,6 +98,7 @@ def _listed(workdir: str) -> Listed:
     ", ".join(f"{each.how} {each.workdir}@{each.step}" for each in record.lineage[-1:]) or None,
     size,
     None if spent is None else goodput(spent),
+    any("validation/carried" in line for line in lines),
   )
 
 
@@ -120,5 +122,5 @@ def _evaluation(workdir: str) -> str | None:
     return None
   record = records[-1]
   value = "not finite" if record["value"] is None else f"{record['value']:.4f} {record['unit']}"
-  protocol = f", {record['protocol']}" if "protocol" in record else ""
+  protocol = f", {record['protocol']}" if results.reads_before(record) and "protocol" in record else ""
   return f"{value} ({record['estimator']}, {record['split']}, step {record['step']}{protocol})"

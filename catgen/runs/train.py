@@ -189,7 +189,8 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
       progress=lambda share: check(),
     )
     terms = {f"terms/{name}": value for name, value in result.terms.items()}
-    return {"bits": result.estimate.bits, "data_error": result.estimate.data_error, **terms}
+    how = {} if carried is None else {"carried": 1.0}  # a memory, so that the number is no other run's by accident
+    return {"bits": result.estimate.bits, "data_error": result.estimate.data_error, **terms, **how}
 
   return validate
 

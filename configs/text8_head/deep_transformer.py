@@ -4,7 +4,7 @@
 
 Windows of 256 characters and nothing carried over; --context=255 of launch.evaluate gives each the 255 before it.
 
-Expected: not run by this project yet; an exact number.
+Expected: fewer bits with --context than without, both exact; not run by this project yet.
 Cost: about 30 minutes on one CPU core.
 """
 

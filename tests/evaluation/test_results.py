@@ -82,8 +82,9 @@ def test_numbers_of_different_protocols_have_names_and_stand_side_by_side(tmp_pa
     results.add_results(tmp_path, {**likelihood, **added})
   stored = results.read_results(tmp_path)
   assert len(stored) == len({results.scores_path(tmp_path, each) for each in stored}) == len(protocols)
-  assert len({protocol.named(4) for protocol in protocols}) == len(protocols)
-  assert len({protocol.named(streams) for protocol in protocols for streams in (1, 2)}) == 2 + 2 * 4
+  assert len({protocol.named(16, 4) for protocol in protocols}) == len(protocols)
+  assert len({results.protocol_of(each) for each in stored}) == len(protocols)
+  assert len({protocol.named(16, streams) for protocol in protocols for streams in (1, 2)}) == 2 + 2 * 4
 
 
 @pytest.mark.parametrize(

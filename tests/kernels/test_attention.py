@@ -151,3 +151,19 @@ def test_the_fused_form_reads_lengths_where_padding_is_at_the_end_and_else_a_mas
   expected = reference(query, key, value, seen | ~seen.any(-1, keepdims=True))
   some = seen.any(-1)
   np.testing.assert_allclose(np.asarray(found)[some], expected[some], rtol=1e-4, atol=1e-5)
+
+
+def test_a_bias_is_added_to_the_scores_and_weights_are_thinned_after_they_are_normalized():
+  random = np.random.default_rng(5)
+  query, key, value = (random.normal(size=(2, length, 3, 4)).astype(np.float32) for length in (5, 7, 7))
+  bias = random.normal(size=(2, 3, 5, 7)).astype(np.float32)
+  bias[:, :, 1, 4:] = kernels.MASKED
+  kept = random.integers(0, 2, size=bias.shape).astype(np.float32)
+  program = jax.jit(
+    lambda *given: kernels.attend(*given[:3], bias=given[3], thin=lambda weights: 2 * weights * given[4])
+  )
+  scores = np.einsum("bqhd,bkhd->bhqk", query, key).astype(np.float64) / 2 + bias
+  weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+  weights = 2 * kept * weights / weights.sum(axis=-1, keepdims=True)
+  expected = np.einsum("bhqk,bkhd->bqhd", weights, value)
+  np.testing.assert_allclose(program(query, key, value, bias, kept), expected, atol=1e-5)

@@ -142,3 +142,11 @@ def test_a_model_without_memory_carries_none():
   )
   assert model.carry is None
   assert MODELS["autoregressive"].make(event=EventSpec((LENGTH,), K), network=TRUNKS["transformer"]()).carry is None
+
+
+@pytest.mark.slow
+def test_in_bfloat16_segments_give_the_whole_to_its_digits():
+  model, params = made(dtype="bfloat16")
+  assert model.carry.empty(jax.device_put(params), 3, size=LENGTH)["trunk"]["inputs"].dtype == "bfloat16"
+  found = in_segments((5, 7), LENGTH, model=model, params=params).sum(axis=0)
+  assert 0 < np.abs(found / in_one_pass() - 1).max() < 0.02

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from catgen.config import fill, make_model, small_section
+from catgen.config import fill, load_config, make_model, small_section
 from catgen.evaluation import proof
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.models import MODELS
@@ -23,6 +23,8 @@ MAPS = {
 SECTIONS = {
   "diffusion": {"kind": "diffusion", "network": {"kind": "transformer", "width": 512, "num_layers": 8}},
   "autoregressive": {"kind": "autoregressive", "network": {"kind": "transformer"}},
+  "deep_transformer": {"kind": "autoregressive", "network": "deep_transformer", "auxiliary_steps": 5},
+  "transformer_xl": {"kind": "autoregressive", "network": "transformer_xl"},
   "argmax_flow": {"kind": "argmax_flow", "base": 2, **TEXT},
   "argmax_flow_coupling": {"kind": "argmax_flow", "base": 2, **TEXT, "density": {"kind": "coupling", **LSTM}},
   "dequantized_flow": {"kind": "dequantized_flow", "noise": "variational", **TEXT},
@@ -78,6 +80,14 @@ def test_every_family_gets_small_and_keeps_its_parts(name):
 @pytest.mark.parametrize("name", MAP_SECTIONS)
 def test_models_of_maps_fit_a_map_of_two_by_two(name):
   check_small(MAP_SECTIONS[name], EventSpec((2, 2), 3), 1_000_000)
+
+
+@pytest.mark.slow
+def test_a_model_that_trains_on_streams_is_proved_on_records():
+  config = load_config("text8_head/transformer_xl").values
+  assert config["training"]["streams"]
+  checked = check(config, train_steps=2, num_draws=50)
+  assert next(claim for claim in checked.claims if "sum to one" in claim.name).passed
 
 
 def test_positions_of_the_made_up_data_depend_on_each_other():

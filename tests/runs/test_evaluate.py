@@ -53,7 +53,7 @@ def test_windows_with_context_score_every_position_once(text_run, here, tmp_path
   assert found.result["num_positions"] == 8 * 16
   assert found.result["num_examples"] == 11  # one window of 16, and 12 more positions in each of ten
   assert found.result["value"] == pytest.approx(np.log2(5.0))
-  assert "11 examples, windows with 4 positions of context\n" in evaluate.shown(found.result)
+  assert "11 examples, windows of 16 with 4 positions of context\n" in evaluate.shown(found.result)
   assert (tmp_path / "scores").is_dir()
 
 

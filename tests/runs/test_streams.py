@@ -9,6 +9,7 @@ from catgen.evaluation import results
 from catgen.interfaces import InputError
 from catgen.runs.evaluate import evaluate, shown
 from catgen.runs.load import load
+from catgen.runs.ls import describe, ls
 from catgen.runs.train import train
 from tests.tiny_run import quiet
 
@@ -56,12 +57,19 @@ def test_a_run_that_goes_on_is_the_one_that_was_never_stopped(run, text, tmp_pat
 def test_two_protocols_give_two_numbers_with_names(run, tmp_path):
   how = {"output": str(tmp_path), "say": quiet, "max_examples": 40}
   alone, carried = evaluate(run, **how).result, evaluate(run, memory=20, segment=5, batch_size=3, **how).result
-  assert "protocol" not in alone
+  assert alone["protocol"] == "chunks of 8 by themselves"
   assert carried["protocol"] == "memory of 20 carried over segments of 5 in 3 streams"
   assert carried["num_positions"] == alone["num_positions"] == 40 * 8
   assert carried["value"] != alone["value"]
   assert results.read_results(tmp_path) == [alone, carried]
   assert f"64 examples, {carried['protocol']}\n" in shown(carried)
+
+
+@pytest.mark.slow
+def test_a_list_of_runs_says_that_the_validation_carries_a_memory(run):
+  (listed,) = ls(folder=run.workdir).runs
+  assert listed.carried
+  assert ", memory carried" in describe(ls(folder=run.workdir))
 
 
 @pytest.mark.slow

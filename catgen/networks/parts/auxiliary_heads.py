@@ -32,7 +32,7 @@ class AuxiliaryHeads(nnx.Module):
       shapes = {"kernels": (number, width, num_outputs), "biases": (number, num_outputs)}
       return nnx.Dict({name: nnx.Param(jnp.zeros(shape)) for name, shape in shapes.items()}) if wanted else None
 
-    self.first = heads(intermediate, num_layers - 1)
+    self.first = heads(intermediate and num_layers > 1, num_layers - 1)
     self.second = heads(second, num_layers if intermediate else 1)
 
   def __call__(
