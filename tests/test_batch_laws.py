@@ -17,6 +17,7 @@ X = np.arange(24, dtype=np.int32).reshape(4, 3, 2)
 @pytest.mark.parametrize("numbers", [slice(None), slice(1, 3), np.array([3, 1]), np.array([2, 2])])
 def test_taking_takes_the_same_examples_of_everything(numbers):
   batch = batch_of(X, X % 2 == 0, index=np.array([9, 7, 5, 3]), given=X[:, 0])._replace(scored=X > 4)
+  batch = batch._replace(continues=np.array([True, False, True, True]))
   found = take(batch, numbers)
   for whole, part in zip(batch, found, strict=True):
     np.testing.assert_array_equal(part, whole[numbers])
