@@ -96,6 +96,7 @@ def same_losses(folder, other):
   np.testing.assert_allclose(losses(folder), losses(other), rtol=2e-4)
 
 
+@pytest.mark.slow  # tests/training/test_train_step.py and tests/evaluation/test_spread.py have it in small
 def test_eight_devices_change_losses_by_rounding(alone, spread):
   same_losses(spread, alone)
 
@@ -143,6 +144,7 @@ def test_four_microbatches(text, alone, tmp_path):
   same_losses(tmp_path / "run", alone)
 
 
+@pytest.mark.slow
 def test_eight_devices_evaluate_as_one_with_parameters_in_shards(spread, tmp_path):
   """Seven examples, of a run whose parameters four devices shared."""
   one, eight = (
