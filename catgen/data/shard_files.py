@@ -40,7 +40,7 @@ def open_shards(paths: Sequence[str]) -> Shards:
   """Returns the files as one array.
 
   Raises:
-    InputError: one cannot be read, is empty, or differs from the first in dtype or in the shape of its records.
+    InputError: one cannot be read or has no axis, or differs from the first in dtype or in the shape of its records.
   """
   files = [_open(path) for path in paths]
   for file in files:

@@ -52,12 +52,12 @@ class Shards:
     if numbers.ndim == 1 and numbers.size and _are_close(numbers):
       start = int(numbers[0])
       return self._read([(start, int(numbers[-1]) + 1)])[0][numbers - start]
-    rows = self._read([(i, i + 1) for i in numbers.reshape(-1).tolist()])
-    return np.concatenate([*rows, np.zeros((0, *self.shape[1:]), self.dtype)]).reshape(*numbers.shape, *self.shape[1:])
+    return self.windows(numbers.reshape(-1), 1).reshape(*numbers.shape, *self.shape[1:])
 
   def windows(self, starts: Int[np.ndarray, "n"], length: int) -> Shaped[np.ndarray, "n length ..."]:
     """Returns so many records from each start on."""
-    return np.stack(self._read([(start, start + length) for start in starts.tolist()]))
+    rows = self._read([(start, start + length) for start in starts.tolist()])
+    return np.stack(rows) if rows else np.zeros((0, length, *self.shape[1:]), self.dtype)
 
   def _read(self, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """Returns the records of ranges, each from as many files as it touches."""

@@ -30,7 +30,8 @@ from catgen.interfaces import (
 from catgen.kinds import Recipe
 from catgen.meshes import spread
 from catgen.models.adapter import Functional, functional
-from catgen.models.auxiliary import Auxiliary, auxiliary_bound, count_update, no_updates, of_logits
+from catgen.models.auxiliary import Auxiliary, auxiliary_bound, of_logits
+from catgen.models.updates import count_update, no_updates
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal
 

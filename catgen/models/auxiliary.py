@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from catgen.batches import scored_positions
 from catgen.distributions import categorical
@@ -23,16 +23,6 @@ class Auxiliary(NamedTuple):
   steps: int
   second_target: float
   num_layers: int
-
-
-def no_updates() -> dict[str, Array]:
-  """Returns the state before the first update."""
-  return {"updates": jnp.zeros((), jnp.int32)}
-
-
-def count_update(state: PyTree, statistics: PyTree, valid: Bool[Array, "batch"]) -> PyTree:
-  """See `Model.update_state`."""
-  return {"updates": state["updates"] + 1}
 
 
 def of_logits(

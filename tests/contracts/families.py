@@ -331,7 +331,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
       decoder=_CONDITIONERS["lstm"],
       num_channels=2,
       noise_base="logistic",
-      posterior_flow=POSTERIOR_FLOWS["exchangeable"](num_layers=1, num_mixtures=2, conditioner=_UNORDERED),
+      posterior_flow=POSTERIOR_FLOWS["map_coupling"](num_layers=1, num_mixtures=2, conditioner=_UNORDERED),
       num_context=2,
     ),
     density=exchangeable(),

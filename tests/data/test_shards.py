@@ -89,6 +89,8 @@ def test_a_slice_reads_nothing_and_numbers_read_their_files_alone(folder, monkey
   monkeypatch.setattr("catgen.remote.ranges", lambda parts: asked.extend(parts) or [bytes(b - a) for _, a, b in parts])
   part = shards[125:900]
   assert (part.shape, part.dtype, len(part[700:9999]), len(part[50:20])) == ((775,), STREAM.dtype, 75, 0)
+  nothing = np.array([], np.int64)
+  assert (part.windows(nothing, 10).shape, part[nothing].shape) == ((0, 10), (0,))
   assert not asked
   part.windows(np.array([0, 600]), 10)
   read = {(path.rpartition("/")[2], (start - 128) // 2, (stop - 128) // 2) for path, start, stop in asked}

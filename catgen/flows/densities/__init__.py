@@ -6,7 +6,7 @@ with (num_channels, event_shape, given), that of a posterior flow with (num_chan
 
 from catgen.flows.densities.autoregressive import autoregressive_density
 from catgen.flows.densities.coupling import coupling_density, coupling_posterior_flow
-from catgen.flows.densities.exchangeable import exchangeable_density, exchangeable_posterior_flow
+from catgen.flows.densities.exchangeable import exchangeable_density
 from catgen.flows.densities.multi_scale import map_posterior_flow, multi_scale_density
 from catgen.flows.densities.pyramid import pyramid_density
 from catgen.flows.densities.recurrent import recurrent_density
@@ -28,6 +28,5 @@ DENSITIES: Registry = {
 }
 POSTERIOR_FLOWS: Registry = {
   "coupling": Kind(coupling_posterior_flow, _CONDITIONER, _COUPLINGS),
-  "exchangeable": Kind(exchangeable_posterior_flow, _CONDITIONER, _COUPLINGS),
   "map_coupling": Kind(map_posterior_flow, _CONDITIONER, _COUPLINGS),
 }

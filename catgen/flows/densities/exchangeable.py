@@ -5,7 +5,7 @@ from functools import partial
 from flax import nnx
 
 from catgen.flows.densities.density import Density
-from catgen.flows.densities.multi_scale import map_posterior_flow, subflows
+from catgen.flows.densities.multi_scale import subflows
 from catgen.flows.layers.chain import Chain
 from catgen.kinds import Recipe
 from catgen.networks.roles import Conditioner
@@ -36,31 +36,3 @@ def exchangeable_density(
   make = partial(Conditioner, conditioner, event_shape, given=given, rngs=rngs)
   chain = Chain(subflows(num_channels, make, num_layers, num_mixtures, rngs=rngs)[::-1])
   return Density(chain, num_channels, event_shape, base)
-
-
-def exchangeable_posterior_flow(
-  num_channels: int,
-  event_shape: tuple[int, ...],
-  num_context: int = 0,
-  *,
-  conditioner: Recipe,
-  rngs: nnx.Rngs,
-  num_layers: int = 4,
-  num_mixtures: int = 8,
-) -> Chain:
-  """Returns the layers of `exchangeable_density` on a context, for noise q(u | x), u [batch, *event, channels].
-
-  Args:
-    conditioner: network that reads half of the channels, and the context, of all positions.
-    num_layers: of triples of ActNorm, matrix and coupling.
-    num_mixtures: logistic components of every channel of a coupling; 0 = affine couplings.
-  """
-  return map_posterior_flow(
-    num_channels,
-    event_shape,
-    num_context,
-    conditioner=conditioner,
-    rngs=rngs,
-    num_layers=num_layers,
-    num_mixtures=num_mixtures,
-  )

@@ -170,8 +170,10 @@ def map_posterior_flow(
 ) -> Chain:
   """Returns subflows on a context, at the resolution of the map (the paper's one level) or, squeezed, at half of it.
 
+  Not squeezed they take events of any shape, and of sets with a conditioner that does not see the order of positions.
+
   Args:
-    conditioner: network that reads half of the channels, and the context, of a whole map.
+    conditioner: network that reads half of the channels, and the context, of a whole example.
     num_layers: subflows.
     num_mixtures: components of mixture-CDF couplings; 0 = affine couplings.
     squeeze: work at half of the resolution, which makes it four times cheaper.

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Int, Key
 from catgen.batches import refuse_scored, seen
 from catgen.distributions import categorical
 from catgen.flows.densities.discrete import DiscreteDensity
-from catgen.flows.layers.rearrangement import joins_positions
-from catgen.interfaces import Batch, Bound, EventSpec, InputError, Model, PyTree, SampleOptions, Samples
+from catgen.interfaces import Batch, Bound, EventSpec, Model, PyTree, SampleOptions, Samples
+from catgen.models.absent import check_ignored, of_those_there
 from catgen.models.adapter import functional
 from catgen.networks.conditions import Conditions
 
@@ -32,21 +32,17 @@ class ExactFlow(nnx.Module):
   ) -> None:
     self.event, self.guided = event, guided
     self.density = density(rngs)
-    if event.ignores and joins_positions(self):
-      raise InputError(
-        "this flow takes blocks of 2 x 2 pixels as one, but these data ignore single pixels; give what is ignored a "
-        "category, or set config.model.num_levels to 0"
-      )
+    check_ignored(event, self, remedy="set config.model.num_levels to 0")
 
   def explain(self, batch: Batch, keys: Key[Array, "batch"] | None) -> Bound:
     """Returns log p(x), and what is raised in training where that is something else."""
     valid = seen(self.event, batch.valid)
     one_hot = jax.nn.one_hot(batch.x, self.event.num_classes)
     log_p, raised = self.density.explain(one_hot, Conditions(valid=valid, keys=keys, given=batch.given))
-    if valid is None:
-      there = batch.valid.reshape(len(log_p), -1).any(axis=1)
-      log_p, raised = jnp.where(there, log_p, 0.0), jnp.where(there, raised, 0.0)
-    return Bound(log_p, {"log_prob": log_p}, objective=log_p + raised if self.guided else None)
+    terms = {"log_prob": log_p, "objective": log_p + raised}
+    terms = terms if valid is not None else of_those_there(batch, terms)
+    objective = terms["objective"] if self.guided else None
+    return Bound(terms["log_prob"], {"log_prob": terms["log_prob"]}, objective=objective)
 
   def sample(self, keys: Key[Array, "batch"], given: Int[Array, "batch attributes"] | None) -> Samples:
     """Returns one draw per key."""

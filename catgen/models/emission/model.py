@@ -12,16 +12,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from catgen.batches import refuse_scored, seen
 from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Latent, Model, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
+from catgen.models.absent import check_ignored, of_those_there
 from catgen.models.adapter import functional
 from catgen.models.emission.weighting import Weighting
-from catgen.models.flow.latent import check_ignored, of_those_there
+from catgen.models.updates import count_update, no_updates
 from catgen.networks.conditions import Conditions
 
 _NAME = "a latent model with an emission"
@@ -97,7 +98,7 @@ def latent_emission(
     init=partial(_init, module.init, weights is not None),
     bound=partial(_bound, bind, weights),
     sample=partial(_sample, bind),
-    update_state=None if weights is None else _update_state,
+    update_state=None if weights is None else count_update,
     log_weight=partial(_log_weight, bind),
     latent=Latent(
       infer=partial(_infer, bind),
@@ -116,12 +117,7 @@ Bind = Callable[[PyTree], LatentEmission]
 def _init(init: Callable, counts: bool, batch: Batch, key: Array) -> tuple[PyTree, PyTree]:
   """See `Model.init`. The state counts updates, where a weighting asks for them."""
   parameter_key, noise_key = jax.random.split(key)
-  return init(parameter_key, batch, noise_key), {"updates": jnp.zeros((), jnp.int32)} if counts else {}
-
-
-def _update_state(state: PyTree, statistics: PyTree, valid: Bool[Array, "batch"]) -> PyTree:
-  """See `Model.update_state`."""
-  return {"updates": state["updates"] + 1}
+  return init(parameter_key, batch, noise_key), no_updates() if counts else {}
 
 
 def _bound(

@@ -16,9 +16,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import refuse_scored, seen
 from catgen.distributions import categorical
-from catgen.flows.layers.rearrangement import joins_positions
-from catgen.interfaces import Batch, Bound, EventSpec, InputError, Latent, Model, PyTree, SampleOptions, Samples
+from catgen.interfaces import Batch, Bound, EventSpec, Latent, Model, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
+from catgen.models.absent import check_ignored, of_those_there
 from catgen.models.adapter import functional
 from catgen.models.flow.surjection import EventSurjection
 from catgen.networks.conditions import Conditions
@@ -69,21 +69,6 @@ class LatentFlow(nnx.Module):
     self.surjection.initialize(batch.x, valid=batch.valid)
     v, _ = self.surjection.inverse(batch.x, valid=batch.valid, keys=jax.random.split(key, len(batch.x)))
     self.density.initialize(v, Conditions(valid=batch.valid, given=batch.given))
-
-
-def check_ignored(event: EventSpec, module: nnx.Module) -> None:
-  """Raises InputError where single positions may be invalid and a module takes several as one."""
-  if event.ignores and joins_positions(module):
-    raise InputError(
-      "this flow takes blocks of 2 x 2 pixels as one, but these data ignore single pixels; give what is ignored a "
-      "category, or take a diffusion or an autoregressive model"
-    )
-
-
-def of_those_there(batch: Batch, terms: dict[str, Float[Array, "batch"]]) -> dict[str, Float[Array, "batch"]]:
-  """Returns terms that were computed as if all examples were whole, 0 for those that are not there at all."""
-  there = batch.valid.reshape(len(batch.x), -1).any(axis=1)
-  return {name: jnp.where(there, term, 0.0) for name, term in terms.items()}
 
 
 def latent_flow(event: EventSpec, make_surjection: Callable, density: Callable, *, has_unused_codes: bool) -> Model:
