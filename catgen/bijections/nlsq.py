@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 NUM_PARAMETERS = 5
 _LARGEST = 8 * math.sqrt(3) / 9 - 0.05  # of kappa; at 8 sqrt(3) / 9 the slope would touch 0
-_FLAT = 1e-6  # of p, below which the cubic has no term in its unknown
+_SMALLEST = 1e-6  # of |p|, which is divided by: taken for it, the root is as good where p is 0 or nearly
 
 
 def forward(
@@ -60,10 +60,8 @@ def _real_root(s: Array, kappa: Array) -> Array:
   """Returns w with w^3 - s w^2 + w + kappa - s = 0, by hyperbolic functions: good in float32 for all signs of p."""
   p = 1.0 - jnp.square(s) / 3.0
   q = -2.0 * s**3 / 27.0 - 2.0 * s / 3.0 + kappa
-  size = jnp.maximum(jnp.abs(p), _FLAT)
+  size = jnp.maximum(jnp.abs(p), _SMALLEST)
   ratio, root = 1.5 * jnp.abs(q) / size * jnp.sqrt(3.0 / size), 2.0 * jnp.sqrt(size / 3.0)
   rising = root * jnp.sinh(jnp.arcsinh(ratio) / 3.0)
   folded = root * jnp.cosh(jnp.arccosh(jnp.maximum(ratio, 1.0)) / 3.0)
-  flat = jnp.cbrt(jnp.abs(q))
-  depressed = jnp.where(jnp.abs(p) < _FLAT, flat, jnp.where(p > 0, rising, folded))
-  return s / 3.0 - jnp.sign(q) * depressed
+  return s / 3.0 - jnp.sign(q) * jnp.where(p > 0, rising, folded)

@@ -1,6 +1,7 @@
 """Layers, priors and densities of one-hot vectors: one to one, of the positions and channels that they say."""
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from catgen.models import MODELS
 from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.networks.roles import Conditioner
+from catgen.trees import leaves
 from tests.flows.layers import build_filled
 from tests.parameters import filled
 
@@ -52,6 +54,27 @@ def denoising(parity):
 def built(make):
   graph, state = build_filled(lambda: make(nnx.Rngs(0)), 2.0)
   return nnx.merge(graph, jax.device_put(state))
+
+
+@pytest.mark.parametrize("num_classes", [4, 6, 7])
+def test_whatever_scale_is_wanted_one_that_can_be_undone_is_taken(num_classes):
+  """Also 0, and those that share a factor with K; of the others the one that is wanted most."""
+  wanted = np.repeat(np.arange(num_classes), num_classes)  # and each with every category
+  x = np.eye(num_classes, dtype=np.float32)[np.tile(np.arange(num_classes), num_classes)]
+  features = np.random.default_rng(0).normal(size=(len(x), 2 * num_classes)).astype(np.float32)
+  features[:, :num_classes] = features[0, :num_classes]
+  features[:, num_classes:] = features[0, num_classes:]
+  features[np.arange(len(x)), num_classes + wanted] += 20
+  transform = ModularTransform(num_classes, scaled=True, temperature=0.1)
+  x, told = jnp.asarray(x), jnp.asarray(features)
+  z, _ = jax.jit(transform.inverse)(x, told)
+  np.testing.assert_array_equal(jax.jit(transform.forward)(z, told)[0], x)
+  numbers = np.asarray(z).argmax(-1).reshape(num_classes, num_classes)
+  assert all(len(set(row)) == num_classes for row in numbers.tolist())
+  undoable = [number for number in range(num_classes) if math.gcd(number, num_classes) == 1]
+  shift = int(features[0, :num_classes].argmax())
+  for scale in undoable:
+    np.testing.assert_array_equal((shift + scale * numbers[scale]) % num_classes, np.arange(num_classes))
 
 
 @pytest.mark.parametrize("parity", [0, 1])
@@ -167,6 +190,26 @@ def test_draws_of_flows_of_categories_have_no_options():
   model = MODELS["discrete_flow"].make(EventSpec((2,), K), conditioner=TRANSFORMER)
   with pytest.raises(InputError, match="draws that mean nothing by themselves: top_k does not apply"):
     model.sample({}, jax.random.split(jax.random.key(0), 2), state={}, options=SampleOptions(top_k=1))
+
+
+def test_a_denoising_flow_trains_its_networks_by_what_they_predict_beside_the_likelihood():
+  model = MODELS["denoising_flow"].make(EventSpec((4,), K), conditioner=TRANSFORMER, num_layers=2)
+  batch = jax.device_put(batch_of(np.random.default_rng(0).integers(0, K, (5, 4)).astype(np.int32)))
+  params = filled(jax.eval_shape(model.init, batch, jax.random.key(0))[0])
+  keys = jax.random.split(jax.random.key(1), 5)
+  module_of = model.bound.args[0]
+  lesson = jax.jit(lambda params, x: module_of(params).density.explain(x, NO_CONDITIONS)[1])(params, one_hot(batch.x))
+
+  def of(params):
+    bound = model.bound(params, batch, keys, state={}, train=True)
+    return bound.objective.sum(), bound
+
+  slopes, bound = jax.jit(jax.grad(of, has_aux=True))(params)
+  assert (np.asarray(lesson) < -0.1).all()
+  np.testing.assert_allclose(bound.objective - bound.nats, lesson, rtol=1e-5)
+  heads = [np.abs(leaf).max() for name, leaf in leaves(slopes) if "head" in name]
+  assert len(heads) == 4  # kernel and bias of both layers
+  assert min(heads) > 1e-3
 
 
 @pytest.mark.slow

@@ -153,6 +153,30 @@ def test_a_set_has_one_probability_in_any_order():
   assert np.abs(log_prob(params, v[:, :, ::-1].copy()) - log_prob(params, v)).max() > 1e-2
 
 
+def test_categories_are_drawn_by_their_probabilities_given_the_latent():
+  """The log-probabilities of what is drawn have the mean of the distributions; those of the most probable ones more."""
+  model, params, state = made()
+
+  @jax.jit
+  def draws(params, keys):
+    v, drawn = model.latent.sample(params, keys, state=state)
+    batch = batch_of(drawn.x, drawn.valid, index=jnp.arange(len(keys)))
+    every = jnp.broadcast_to(jnp.arange(K, dtype=jnp.int32)[:, None, None], (K, len(keys), 4))
+
+    def of_first(x):  # of one position at a time, by hiding the others
+      seen = jnp.zeros(x.shape, bool).at[:, 0].set(True)
+      return model.latent.log_likelihood(params, batch._replace(x=x, valid=seen), v, state=state)
+
+    return of_first(batch.x), jax.lax.map(of_first, every)
+
+  log_p, log_probs = (np.float64(found) for found in draws(params, example_keys(jax.random.key(1), jnp.arange(4000))))
+  probs = np.exp(log_probs)
+  np.testing.assert_allclose(probs.sum(0), 1.0, rtol=1e-4)
+  assert (probs.max(0) < 0.9).mean() > 0.3  # or a draw and the most probable one would be the same
+  excess = log_p - (probs * log_probs).sum(0)
+  assert abs(excess.mean()) < 4.5 * excess.std() / np.sqrt(len(excess))
+
+
 def test_options_restrict_the_draws_of_categories():
   model, params, state = made()
   keys = example_keys(jax.random.key(1), jnp.arange(200))
