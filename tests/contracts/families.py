@@ -231,6 +231,8 @@ def trained(model: Model, batch: Batch, params: dict, state: dict, num_steps: in
   for step in range(1, num_steps + 1):  # by Adam, written out
     slope = np.asarray(gradient_of(model)(values, batch, step, state)[0])
     mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+    if model.update_state is not None:
+      state = model.update_state(state, (), jnp.ones(len(batch.x), bool))
     numbers -= 1e-2 * np.float32(np.sqrt(1 - 0.999**step) / (1 - 0.9**step)) * mean / (np.sqrt(square) + 1e-8)
   return jax.device_put(values)
 
