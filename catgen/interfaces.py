@@ -79,6 +79,10 @@ class SampleOptions(NamedTuple):
   top_p: float = 1.0  # in (0, 1]; only the most probable categories that together have this probability
   forbid: tuple[int, ...] = ()  # categories that are never drawn
   num_frames: int = 0  # > 0: also return that many states of the chain, noise first, sample last
+  # of examples that are given labels: a category has probability p(. | labels)^guidance p(. | none)^(1 - guidance),
+  # normalized; 1: the labels as they are, 0: none, more: exaggerated; see `distributions.categorical.guided`
+  guidance: float = 1.0
+  guidance_interval: tuple[float, float] = (0.0, 1.0)  # of the times in [0, 1], 1 = noise, at which guidance acts
 
 
 class ReadOptions(NamedTuple):

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from catgen.reporting.terminal import say, settled
 
 COMMANDS = (
-  "train", "fork", "ls", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "compare", "check",
-  "baselines", "demo",
+  "train", "fork", "ls", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify", "compare",
+  "check", "baselines", "demo",
 )  # fmt: skip
 
 

@@ -202,25 +202,40 @@ def _complete(
   given: Array | None,
   options: SampleOptions,
 ) -> Samples:
-  """Draws the positions that are not observed, in order, each from its restricted conditional distribution."""
+  """Draws the positions that are not observed, in order, each from its restricted conditional distribution.
+
+  With guidance a second cache reads on without labels.
+  """
   categorical.refuse_options(
-    options, ("num_steps", "num_frames"), "an autoregressive model draws one position after the other"
+    options,
+    ("num_steps", "num_frames", "guidance_interval"),
+    "an autoregressive model draws one position after the other",
   )
   categorical.check_restrictions(options, event.num_classes)
+  categorical.check_guidance(options, given)
   batch_size = x.shape[0]
   flat_x, flat_observed = spread((x.reshape(batch_size, -1), observed.reshape(batch_size, -1)))
 
+  labels = (given,) if options.guidance == 1 else (given, None)
+
   def draw(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], Array]:
-    cache, previous = carry
-    logits, cache = apply(params, cache, previous, position, method="decode", given=given)
+    caches, previous = carry
+    each = [
+      apply(params, cache, previous, position, method="decode", given=label)
+      for cache, label in zip(caches, labels, strict=True)
+    ]
+    logits, caches = each[0][0], tuple(cache for _, cache in each)
+    if len(each) > 1:
+      log_given, log_not_given = (jax.nn.log_softmax(own.astype(jnp.float32)) for own, _ in each)
+      logits = categorical.guided(log_given, log_not_given, options.guidance)
     fresh = jax.vmap(lambda key, row: categorical.sample(jax.random.fold_in(key, position), row))(
       keys, categorical.restrict(logits.astype(jnp.float32), options)
     )
     token = spread(jnp.where(flat_observed[:, position], flat_x[:, position], fresh).astype(jnp.int32))
-    return (cache, token), token
+    return (caches, token), token
 
-  cache = apply(params, batch_size, method="init_cache")
+  caches = tuple(apply(params, batch_size, method="init_cache") for _ in labels)
   start = jnp.full((batch_size,), event.num_classes, jnp.int32)
-  _, tokens = jax.lax.scan(draw, (cache, start), jnp.arange(flat_x.shape[1]))
+  _, tokens = jax.lax.scan(draw, (caches, start), jnp.arange(flat_x.shape[1]))
   result = tokens.T.reshape(x.shape)
   return Samples(result, jnp.ones(result.shape, bool))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from catgen.batches import batch_of, take
 from catgen.data import get_split
 from catgen.evaluation import infilling
-from catgen.interfaces import Batch, InputError
+from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
@@ -19,7 +19,7 @@ from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
-from catgen.runs.sample import check_output, sample_options
+from catgen.runs.sample import check_output, explained_guidance, sample_options
 from catgen.training import distributed
 from catgen.training.signals import catch_signals
 
@@ -57,6 +57,8 @@ def infill(
   top_p: float | None = None,
   forbid: str | Sequence[int] | None = None,
   given: Sequence[str] = (),
+  guidance: float | None = None,
+  guidance_interval: Sequence[float] | None = None,
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
@@ -86,6 +88,9 @@ def infill(
     forbid: categories that are never drawn into a hole: characters of text; of arrays their ids or names, of tokens
       their numbers, with commas between them; default: the run's, or none.
     given: a label that all completions have, name=value; may be repeated.
+    guidance: how strongly labels act: each category is drawn from p(with them)^guidance p(without)^(1 - guidance);
+      default: 1, as they are; 0: not at all; more: exaggerated, at two network calls a step.
+    guidance_interval: two times between 0 (data) and 1 (noise) between which it acts; default: 0,1; diffusion only.
     seed: of the draws.
     output: also write the completions, exactly: .npy (integers); of text also .jsonl, or .txt (one a line, where none
       can have a line break or be empty).
@@ -108,7 +113,15 @@ def infill(
   else:
     pattern = media.parse(text, hole=hole, pad=pad)
   options = sample_options(
-    run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
+    run.record.config,
+    media,
+    num_steps=num_steps,
+    temperature=temperature,
+    top_k=top_k,
+    top_p=top_p,
+    forbid=forbid,
+    guidance=guidance,
+    guidance_interval=guidance_interval,
   )
   with catch_signals() as request, closing(progress(num_samples, unit="completion", title="infill")) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
@@ -140,7 +153,7 @@ def infill(
   return Infilled(
     completed,
     pattern,
-    run.model.infill.explanation,
+    _explanation(run.model.infill.explanation, options),
     _agreement(completed, pattern),
     run.record.position,
     media.shown(batch_of(completed, np.broadcast_to(known, completed.shape))),
@@ -215,6 +228,11 @@ def _array_pattern(
   if not hidden.any():
     raise InputError("the example has no hole; give --region=top,left,height,width or --mask, or mark holes by -1")
   return Pattern(x, ~hidden, None if holes.any() else np.where(valid, x, -1))
+
+
+def _explanation(plain: str, options: SampleOptions) -> str:
+  guided = explained_guidance(options)
+  return plain if guided is None else f"no draws of the model's conditional distribution; {guided}"
 
 
 def _agreement(completed: Int[np.ndarray, "completions *event"], pattern: Pattern) -> float | None:

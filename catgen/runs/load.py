@@ -71,6 +71,12 @@ class Run(NamedTuple):
 
     return score(self, examples, reference=reference, **options)
 
+  def classify(self, examples: Examples, **options: Any) -> Any:
+    """Returns which label examples have, `.probabilities` [examples, labels]; see `runs.classify.classify`."""
+    from catgen.runs.classify import classify
+
+    return classify(self, examples, **options)
+
   def evaluate(self, **options: Any) -> Any:
     """Returns the likelihood of a split, in bits, and adds it to results.json; see `runs.evaluate.evaluate`."""
     from catgen.runs.evaluate import evaluate

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from catgen.batches import batch_of
 from catgen.evaluation.samples import generate
 from catgen.files import check_writable
-from catgen.interfaces import Batch, InputError, SampleOptions
+from catgen.interfaces import Batch, DataSource, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.media import Media
 from catgen.media.medium import chain_labels, evenly, marked
@@ -43,6 +43,7 @@ class Sampled(NamedTuple):
   cut_at: int | None = None  # positions, of those shown and compared: no record of the data is longer
   asked: int = 0  # how many samples were wanted
   exit_code: int = 0  # 128 + the number of the signal that ended it before all were drawn
+  guidance: str | None = None  # what guided samples follow; None: the model's distribution
 
 
 def sample(
@@ -56,6 +57,8 @@ def sample(
   top_p: float | None = None,
   forbid: str | Sequence[int] | None = None,
   given: Sequence[str] = (),
+  guidance: float | None = None,
+  guidance_interval: Sequence[float] | None = None,
   seed: int = 0,
   output: str | None = None,
   chain: bool = False,
@@ -79,6 +82,9 @@ def sample(
     forbid: categories that are never drawn: characters of text; of arrays their ids or names, of tokens their numbers,
       with commas between them; default: the run's, or none.
     given: a label that all samples have, name=value; may be repeated.
+    guidance: how strongly labels act: each category is drawn from p(with them)^guidance p(without)^(1 - guidance);
+      default: 1, as they are; 0: not at all; more: exaggerated, at two network calls a step.
+    guidance_interval: two times between 0 (data) and 1 (noise) between which it acts; default: 0,1; diffusion only.
     seed: of the draws.
     output: write the samples, exactly as drawn: .npy (integers); of text also .jsonl, or .txt (one a line, where no
       sample can have a line break or be empty); default: show them.
@@ -98,7 +104,15 @@ def sample(
     raise InputError(f"there is no picture of a chain of {media.name}; leave --chain out")
   num_samples = settings["num_samples"] if num_samples is None else num_samples
   options = sample_options(
-    run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
+    run.record.config,
+    media,
+    num_steps=num_steps,
+    temperature=temperature,
+    top_k=top_k,
+    top_p=top_p,
+    forbid=forbid,
+    guidance=guidance,
+    guidance_interval=guidance_interval,
   )
   source = run.source() if compare else None
   with catch_signals() as request, closing(progress(num_samples, unit="sample", title="sample")) as bar:
@@ -123,15 +137,7 @@ def sample(
   if output is not None:
     with shown_where_lost(say, lambda: "\n".join(media.shown(as_drawn))):
       distributed.first_does(lambda: media.written(output, as_drawn))
-  sets: dict[str, Batch] = {}
-  if source is not None:
-    most = max(1, _COMPARED_POSITIONS // batch.x[0].size)
-    held_out = first_examples(source, run.record.config["evaluation"]["split"], num_samples)
-    sets = {
-      "samples": batch._replace(valid=batch.valid & reached),
-      "held-out data": held_out,
-      "training data": first_examples(source, "train", most),
-    }
+  sets = {} if source is None else _compared(run, source, batch._replace(valid=batch.valid & reached))
   drawn_pictures: list[str] = []
   with ByProducts(say).may_fail("pictures"):
     drawn_pictures += _draw(run, batch, states, sets) if pictures and jax.process_index() == 0 else []
@@ -147,6 +153,7 @@ def sample(
     cut_at=None if reached.all() else run.record.longest,
     asked=num_samples,
     exit_code=stop.exit_code if len(batch.x) < num_samples else 0,
+    guidance=explained_guidance(options),
   )
 
 
@@ -157,6 +164,7 @@ def describe(sampled: Sampled, *, color: bool = False) -> str:
     lines.append(f"stopped after {len(sampled.x):,} of {sampled.asked:,} samples")
   if sampled.output is not None:
     lines.append(f"{len(sampled.x)} samples written to {sampled.output}")
+  lines += [sampled.guidance] if sampled.guidance else []
   if sampled.cut_at is not None:
     lines.append(
       f"cut after {sampled.cut_at} of {sampled.x.shape[-1]} positions: no record of the data is longer, and the model "
@@ -180,8 +188,37 @@ def sample_options(config: Mapping[str, Any], media: Media, **changes: Any) -> S
   """Returns a configuration's sampling (steps, temperature, ...) with what is given, and not None, put in its place."""
   section = {**config["sampling"], **{name: value for name, value in changes.items() if value is not None}}
   found = {name: section[name] for name in SampleOptions._fields if section.get(name) is not None}
-  forbid = found.get("forbid", ())
-  return SampleOptions(**{**found, "forbid": media.named(forbid) if isinstance(forbid, str) else tuple(forbid)})
+  forbid, interval = found.get("forbid", ()), found.get("guidance_interval", SampleOptions().guidance_interval)
+  if len(interval) != 2:
+    raise InputError(f"guidance_interval has {len(interval)} numbers; give two times, such as 0.2,0.8")
+  if found.get("guidance", 1) != 1 and config["training"]["hidden_given"] == 0:
+    raise InputError(
+      "guidance needs a model that was trained without labels too, and this one always saw them: its"
+      " training.hidden_given is 0; leave --guidance out"
+    )
+  forbid = media.named(forbid) if isinstance(forbid, str) else tuple(forbid)
+  return SampleOptions(**{**found, "forbid": forbid, "guidance_interval": tuple(interval)})
+
+
+def explained_guidance(options: SampleOptions) -> str | None:
+  """Returns what guided examples follow, in a sentence; None where they follow the model's own distribution."""
+  if options.guidance in (0, 1):
+    return None
+  return (
+    f"guidance {options.guidance:g}: each category was drawn from p(with the labels)^{options.guidance:g} times "
+    f"p(without)^{1 - options.guidance:g}, normalized; the examples follow neither p(x given the labels) nor a simple "
+    "power of it, and no likelihood is reported for them"
+  )
+
+
+def _compared(run: Run, source: DataSource, drawn: Batch) -> dict[str, Batch]:
+  """Returns the samples, as many held-out examples, and training data."""
+  most = max(1, _COMPARED_POSITIONS // drawn.x[0].size)
+  return {
+    "samples": drawn,
+    "held-out data": first_examples(source, run.record.config["evaluation"]["split"], len(drawn.x)),
+    "training data": first_examples(source, "train", most),
+  }
 
 
 def check_output(run: Run, path: str | None, *, drawn: bool = False) -> None:

@@ -113,9 +113,9 @@ def score(
   if reference < 0:
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
   distributed.first_does(lambda: check_writable(output))
-  batch = _given(run, examples, input, split, max_examples, given, encoding)
+  batch = examples_of(run, examples, input, split, max_examples, given, encoding)
   measure = partial(
-    _measure, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
+    measured, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
   )
   found = measure(batch, title="score")
   bits, errors = outliers.example_bits(found.nats, found.positions, exact=found.estimator == "exact")
@@ -204,7 +204,7 @@ def _beside(bits: np.ndarray, reference: np.ndarray, unit: str) -> list[str]:
   return lines
 
 
-def _given(
+def examples_of(
   run: Run,
   examples: Examples | None,
   path: str | None,
@@ -213,6 +213,7 @@ def _given(
   labels: Sequence[str],
   encoding: str = "utf-8",
 ) -> Batch:
+  """Returns the examples that are handed in, or those of a file or a split; see `score`."""
   read = reader(run.media, path, encoding)
   if examples is None and (path is None) == (split is None):
     raise InputError("say what to score: either --input=file or --split=test")
@@ -232,7 +233,7 @@ def spread_examples(run: Run, split: str, number: int) -> Batch:
   return chosen.examples(evenly(chosen.num_examples, min(number or chosen.num_examples, chosen.num_examples)))
 
 
-def _measure(
+def measured(
   run: Run,
   batch: Batch,
   *,
@@ -243,6 +244,7 @@ def _measure(
   same_draws: bool,
   progress: OpenProgress,
 ) -> Likelihood:
+  """Returns the likelihood of examples, in batches of the run's size; see `score`."""
   size = run.spread.filled(min(max(1, run.record.config["evaluation"]["batch_size"]), len(batch.x)))
   split = record_split(
     len(batch.x), lambda numbers: take(batch, numbers)._replace(index=numbers), run.record.event.given

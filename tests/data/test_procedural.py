@@ -6,9 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catgen.data import pipeline
+from catgen.data.legends import CATEGORIES
 from catgen.data.procedural import STRIDE, map_source, uniforms
+from catgen.data.sets import squares
+from catgen.data.sets.street_scenes import source as streets
 from catgen.interfaces import InputError, Legend
 
+HUMAN = CATEGORIES.names.index("human")
 LEGEND = Legend(tuple("abc"), ("#000000", "#111111", "#222222"))
 
 
@@ -65,3 +69,28 @@ def test_purposes_and_seeds_draw_other_numbers():
   assert len(np.unique(np.concatenate(drawn))) == 24
   with pytest.raises(InputError, match="seed is -1; it must be at least 0"):
     uniforms(0, -1, numbers, 1)
+
+
+def test_maps_are_given_what_they_show():
+  few = {"splits": (40, 0, 0), "seed": 1}
+  for source, label, value in (
+    (squares.squares(labels=True, **few), "number", lambda x: str(len(set(x.ravel().tolist()) - {0}))),
+    (streets.street_scenes(labels="human", **few), "human", lambda x: ("no", "yes")[int((x == HUMAN).any())]),
+  ):
+    batch = source.splits["train"].examples(np.arange(40))
+    (attribute,) = source.attributes
+    assert attribute.name == label
+    assert source.event.given == source.splits["train"].given == (len(attribute.values),)
+    assert [attribute.values[number] for number in batch.given[:, 0]] == [value(x) for x in batch.x]
+    assert len(set(batch.given[:, 0])) > 1
+
+
+def test_labels_change_no_map_and_are_part_of_the_fingerprint():
+  plain, labelled = (squares.squares(splits=(9, 0, 0), labels=labels) for labels in (False, True))
+  np.testing.assert_array_equal(*(each.splits["train"].examples(np.arange(9)).x for each in (plain, labelled)))
+  assert plain.fingerprint != labelled.fingerprint
+  assert plain.attributes == ()
+  with pytest.raises(InputError, match="leave shift or labels out"):
+    squares.squares(splits=(9, 0, 0), labels=True, shift=(1, 0))
+  with pytest.raises(InputError, match=r"labels is 'humans', which is no category of street scenes; did you mean"):
+    streets.street_scenes(splits=(9, 0, 0), labels="humans")

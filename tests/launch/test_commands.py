@@ -17,7 +17,7 @@ from launch import cli, main
 from tests.tiny_run import OVERRIDES, ROOT
 
 FILES = sorted((ROOT / "launch").glob("*.py"))
-OF_RUNS = ("evaluate", "sample", "infill", "denoise", "spellcheck", "score")
+OF_RUNS = ("evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify")
 OF_CONFIGS = ("train", "check", "baselines")
 BENCHMARKS = tuple(
   f"benchmarks.{name}" for name in ("training", "sampling", "startup", "topologies", "accelerator", "transcription")
@@ -108,6 +108,7 @@ UNREADABLE = {
   "spellcheck": (["--text=the CAT"], "'C'"),
   "denoise": (["--input=/no/file.npy"], "/no/file.npy"),
   "score": (["--input=/no/lines.txt"], "/no/lines.txt"),
+  "classify": (["--input=/no/lines.txt"], "the data of this run have no labels"),
   "sample": (["--output=/no/folder/samples.txt"], "cannot write /no/folder/samples.txt"),
   "evaluate": (["--split=tests"], "split 'tests' does not exist"),
 }

@@ -14,6 +14,7 @@ from catgen.media import media_of
 from catgen.runs.evaluate import evaluate, shown
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord, read_record, write_record
+from catgen.runs.sample import describe as describe_samples
 from tests.evaluation.test_given import EVENT, GIVEN, MODEL, TABLE, X
 
 ATTRIBUTES = (Attribute("color", ("red", "blue")),)
@@ -90,3 +91,16 @@ def test_evaluation_gives_the_labels_of_the_data_or_none(run):
 def test_a_label_that_does_not_exist_is_one_line(run):
   with pytest.raises(InputError, match="color cannot be 'green'; choose one of red, blue"):
     run.sample(1, given=("color=green",))
+
+
+def test_guidance_is_refused_where_no_label_was_ever_hidden_and_said_where_it_acts(run):
+  never_hidden = RECORD._replace(config={**CONFIG, "training": {"hidden_given": 0.0}})
+  with pytest.raises(InputError, match=r"its training.hidden_given is 0; leave --guidance out"):
+    run._replace(record=never_hidden).sample(4, given=("color=red",), guidance=2.0)
+  hidden = run._replace(record=RECORD._replace(config={**CONFIG, "training": {"hidden_given": 0.1}}))
+  with pytest.raises(InputError, match="guidance_interval has 1 numbers; give two times"):
+    hidden.sample(4, given=("color=red",), guidance_interval=(0.5,))
+  guided = hidden.sample(4, given=("color=red",), guidance=2.0)
+  assert "follow neither p(x given the labels) nor" in describe_samples(guided)
+  for guidance in (0.0, 1.0):
+    assert "guidance" not in describe_samples(hidden.sample(4, given=("color=red",), guidance=guidance))

@@ -8,8 +8,8 @@ from jaxtyping import Int, UInt8
 from catgen.data.augment import augmented
 from catgen.data.legends import make_legend
 from catgen.data.pipeline import SQUARES
-from catgen.data.procedural import map_source, uniforms
-from catgen.interfaces import DataSource, InputError
+from catgen.data.procedural import Labelled, map_source, uniforms, unmoved
+from catgen.interfaces import Attribute, DataSource, InputError
 
 
 def squares(
@@ -20,6 +20,7 @@ def squares(
   seed: int = 0,
   flip: bool = False,
   shift: Sequence[int] = (0, 0),
+  labels: bool = False,
 ) -> DataSource:
   """Returns maps of 1 to `num_squares` squares, a later one over those before it, each made when it is read.
 
@@ -34,6 +35,7 @@ def squares(
     splits: how many maps train, validation and test have.
     seed: at least 0; another seed gives other maps.
     flip, shift: augmentation of the training split, see `augmented`.
+    labels: whether each map is given its `number`: how many categories of squares are seen in it.
   """
   if len(shape) != 2 or any(size != int(size) or size < 4 for size in shape):
     raise InputError(f"shape {tuple(shape)} must be (height, width), whole numbers of at least 4 pixels")
@@ -52,8 +54,19 @@ def squares(
     splits=splits,
     legend=make_legend(num_classes, ("background", *(f"square {i}" for i in range(1, num_classes)))),
     description=f"1 to {num_squares} squares in {height} x {width} from seed {seed}",
+    labelled=unmoved(_by_number(min(num_squares, num_classes - 1)), shift) if labels else None,
   )
   return augmented(source, flip=flip, shift=shift)
+
+
+def _by_number(most: int) -> Labelled:
+  """Returns the label of maps by how many categories are seen in them beside the background, 1 to `most`."""
+
+  def numbers(maps: UInt8[np.ndarray, "n height width"]) -> Int[np.ndarray, "n"]:
+    squares_seen = np.array([np.count_nonzero(np.unique(each)) for each in maps], int)
+    return squares_seen - 1
+
+  return Labelled(Attribute("number", tuple(map(str, range(1, most + 1)))), numbers)
 
 
 def _render(draws: np.ndarray, height: int, width: int, num_classes: int) -> UInt8[np.ndarray, "n height width"]:

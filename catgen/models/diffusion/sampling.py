@@ -23,7 +23,8 @@ from catgen.distributions import categorical
 from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.meshes import spread
-from catgen.models.diffusion.spec import Spec, predict
+from catgen.models.diffusion.guidance import predict_guided
+from catgen.models.diffusion.spec import Spec
 from catgen.processes.levels import Span
 from catgen.processes.schedules import sampled, spans
 
@@ -100,6 +101,7 @@ def _run(
 ) -> Samples:
   """Runs the reverse chain from x_T; `constrain(log_p, x_t, span)` may replace the distribution of x_s."""
   _check(options, spec.process.num_classes)
+  categorical.check_guidance(options, spec.given)
   moves, x_last = _moves(spec, options), spread(x_last)
   last_number = len(moves.number) - 1
   frames = jnp.broadcast_to(x_last, (options.num_frames + 1, *x_last.shape))
@@ -107,7 +109,7 @@ def _run(
   def move(carry: tuple[Array, Array], inputs: Any) -> tuple[tuple[Array, Array], None]:
     x_t, chain = carry
     span, time = inputs.span, jnp.broadcast_to(inputs.time, keys.shape)
-    log_x0 = predict(spec, params, x_t, time, None)
+    log_x0 = predict_guided(spec, params, x_t, time, options)
     log_p = spec.process.predictive(x_t, _restricted(spec, x_t, log_x0, span, options), span)
     if spec.literal_last_step:
       log_p = jnp.where(inputs.number == last_number, categorical.restrict(log_x0, options), log_p)

@@ -13,10 +13,11 @@ from jaxtyping import Int, UInt8
 from catgen.data.augment import augmented
 from catgen.data.legends import CATEGORIES
 from catgen.data.pipeline import STREETS
-from catgen.data.procedural import map_source, uniforms
+from catgen.data.procedural import Labelled, map_source, uniforms, unmoved
 from catgen.data.sets.street_scenes import plan
 from catgen.data.sets.street_scenes.geometry import paint, paint_ground
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import Attribute, DataSource, InputError
+from catgen.kinds import nearest
 
 SMALLEST = 16  # pixels of a side
 
@@ -27,6 +28,7 @@ def street_scenes(
   seed: int = 0,
   flip: bool = False,
   shift: Sequence[int] = (0, 0),
+  labels: str | None = None,
 ) -> DataSource:
   """Returns streets, each made when it is read, in about half a millisecond at 32 x 64.
 
@@ -37,6 +39,7 @@ def street_scenes(
     seed: at least 0; another seed gives other streets.
     flip, shift: augmentation of the training split, see `augmented`. A street and its mirror image are equally likely
       as it is.
+    labels: a category, such as "human": each map is given whether it is seen in it, "no" or "yes". None: nothing.
   """
   if len(shape) != 2 or any(size != int(size) or size < SMALLEST for size in shape):
     raise InputError(f"shape {tuple(shape)} must be (height, width), whole numbers of at least {SMALLEST} pixels")
@@ -51,8 +54,19 @@ def street_scenes(
     splits=splits,
     legend=CATEGORIES,
     description=f"street scenes of {height} x {width} from seed {seed}",
+    labelled=None if labels is None else unmoved(_by_presence(labels), shift),
   )
   return augmented(source, flip=flip, shift=shift)
+
+
+def _by_presence(name: str) -> Labelled:
+  """Returns the label of maps by whether a category is seen in them."""
+  if name not in CATEGORIES.names:
+    raise InputError(
+      f"labels is {name!r}, which is no category of street scenes; {nearest(name, dict.fromkeys(CATEGORIES.names))}"
+    )
+  category = CATEGORIES.names.index(name)
+  return Labelled(Attribute(name, ("no", "yes")), lambda maps: (maps == category).any(axis=(1, 2)))
 
 
 def streets(seed: int, numbers: Int[np.ndarray, "n"], height: int, width: int) -> UInt8[np.ndarray, "n height width"]:
