@@ -32,6 +32,9 @@ class EventSpec(NamedTuple):
   # a model only ever meets examples all of whose positions are valid, or none: it is compiled without any mask. What
   # training knows of its data; a model of examples that users type does not know it
   whole: bool = False
+  # categories of each position, in row-major order, where they differ, as the columns of a table do: those of position
+  # d are in [0, sizes[d]), the others have probability 0 there, and the largest number is K; None: K everywhere
+  sizes: tuple[int, ...] | None = None
 
 
 class Batch(NamedTuple):

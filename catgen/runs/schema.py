@@ -1,5 +1,6 @@
 """What a config.json must hold, checked at the door: what a hand has changed is one line with the file and the key."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -123,7 +124,18 @@ def event_of(event: dict[str, Any]) -> EventSpec:
   ignores = event.get("ignores", False)
   if not isinstance(ignores, bool):
     raise InputError(f"event.ignores is {_shown(ignores)}; true or false is needed")
-  return EventSpec(shape, num_classes, given, ignores)
+  return EventSpec(shape, num_classes, given, ignores, sizes=_position_sizes(event, shape, num_classes))
+
+
+def _position_sizes(event: dict[str, Any], shape: tuple[int, ...], num_classes: int) -> tuple[int, ...] | None:
+  if event.get("sizes") is None:
+    return None
+  sizes = _sizes(event, "sizes")
+  if len(sizes) != math.prod(shape) or max(sizes) != num_classes:
+    raise InputError(
+      f"event.sizes must have a number for each of {math.prod(shape)} positions, the largest {num_classes}"
+    )
+  return sizes
 
 
 def _sizes(event: dict[str, Any], name: str) -> tuple[int, ...]:
