@@ -63,7 +63,9 @@ def autoregressive(event: EventSpec, *, network: Recipe, auxiliary_steps: int = 
       raise InputError(f"autoregressive: {name} is {number}; it must be at least 0, and less than 2^31")
   k = event.num_classes
   heads = {"intermediate": auxiliary_steps > 0, "second": second_target > 0}
-  module = functional(lambda rngs: Causal(network, event.shape, k, k, event.given, **heads, rngs=rngs))
+  module = functional(
+    lambda rngs: Causal(network, event.shape, k, k, event.given, **heads, sizes=event.sizes, rngs=rngs)
+  )
   apply = module.apply
   extra = None
   if any(heads.values()):
@@ -122,7 +124,7 @@ def _bound(
 def _carry(module: Functional, event: EventSpec) -> Carry | None:
   """Returns how the model reads streams on, where its network carries a memory."""
   trunk = module.plan.stack.trunk
-  if not trunk.abilities.carries or not trunk.memory_length:
+  if not trunk.abilities.carries or not trunk.memory_length or event.sizes is not None:
     return None
   return Carry(partial(_empty_memory, module.apply), partial(_carried_bound, module.apply, event))
 

@@ -36,6 +36,7 @@ class Denoiser(nnx.Module):
     recipe: of a trunk.
     num_inputs, num_outputs: categories in (with a mask state, one more) and logits out.
     given: categories of each attribute that may condition an example.
+    sizes: categories of each position, where they differ; logits of the others are -inf.
   """
 
   def __init__(
@@ -46,9 +47,10 @@ class Denoiser(nnx.Module):
     num_outputs: int,
     given: tuple[int, ...] = (),
     *,
+    sizes: tuple[int, ...] | None = None,
     rngs: nnx.Rngs,
   ) -> None:
-    ends = Ends(tuple(event_shape), num_inputs, num_outputs, "zeros", timed=True)
+    ends = Ends(tuple(event_shape), num_inputs, num_outputs, "zeros", timed=True, sizes=sizes)
     self.stack = Stack(recipe, "a denoiser", ends, given=given, rngs=rngs)
 
   def __call__(self, x: Int[Array, "batch *event"], conditions: Conditions) -> Float32[Array, "batch *event outputs"]:
@@ -83,12 +85,15 @@ class Causal(nnx.Module):
     *,
     intermediate: bool = False,
     second: bool = False,
+    sizes: tuple[int, ...] | None = None,
     rngs: nnx.Rngs,
   ) -> None:
     self.event_shape, self.start = tuple(event_shape), num_inputs
-    ends = Ends(tuple(event_shape), num_inputs + 1, num_outputs, "zeros", causal=True)
+    ends = Ends(tuple(event_shape), num_inputs + 1, num_outputs, "zeros", causal=True, sizes=sizes)
     self.stack = Stack(recipe, "a causal network", ends, given=given, rngs=rngs)
     trunk, wanted = self.stack.trunk, intermediate or second
+    if wanted and sizes is not None:
+      raise InputError("layers cannot predict too where columns have different sizes; leave what they predict out")
     if wanted and not trunk.abilities.layers:
       kinds = able(lambda each: each.layers)
       raise InputError(
@@ -168,7 +173,7 @@ class Causal(nnx.Module):
       cache: from `init_cache` or from the position before; positions come in order from 0.
       token: the category at position - 1; for position 0 the start token, `num_inputs`.
     """
-    return self.stack.decode(self.stack.read(token), given=given, cache=cache, position=position)
+    return self.stack.decode(self.stack.read(token, position), given=given, cache=cache, position=position)
 
 
 class Encoder(nnx.Module):

@@ -12,6 +12,7 @@ from catgen.kinds import Recipe, name_of
 from catgen.meshes import spread
 from catgen.networks import TRUNKS
 from catgen.networks.conditions import Conditions
+from catgen.networks.parts.columns import ColumnEmbedding, ColumnHead
 from catgen.networks.parts.embedding import Embedding
 from catgen.networks.parts.given import Given
 from catgen.networks.parts.linear import Linear
@@ -41,20 +42,33 @@ class Stack(nnx.Module):
     check(recipe, role, ends)
     key = rngs.params() if ends.categorical else None  # first, so that a seed means the table that it always meant
     self.trunk: Any = recipe(ends, rngs=rngs)
-    width = self.trunk.num_inputs
-    if self.trunk.read_in is not None:
-      self.read_in: Any = None
+    width, self.by_column = self.trunk.num_inputs, ends.sizes is not None
+    if ends.sizes is not None and key is not None:
+      if self.trunk.read_in is not None or self.trunk.head is not None:
+        raise InputError(
+          f"{trunk_name(recipe)} reads categories in a way of its own, which does not know columns of different sizes;"
+          " choose network kind transformer"
+        )
+      self.read_in: Any = ColumnEmbedding(ends.sizes, ends.num_inputs, width, behind=ends.causal, key=key)
+    elif self.trunk.read_in is not None:
+      self.read_in = None
     elif key is not None:
       self.read_in = Embedding(ends.num_inputs, width, key=key)
     else:
       self.read_in = Linear(ends.num_inputs, width, rngs=rngs)
     self.given = Given(given, width) if given else None
     self.time = TimeVector(width, rngs=rngs) if ends.timed and not self.trunk.abilities.time else None
-    own = self.trunk.head is not None
-    self.head: Any = None if own else Linear(self.trunk.num_outputs, ends.num_outputs, init=ends.init, rngs=rngs)
+    if ends.sizes is not None:
+      self.head: Any = ColumnHead(self.trunk.num_outputs, ends.sizes, init=ends.init, rngs=rngs)
+    elif self.trunk.head is not None:
+      self.head = None
+    else:
+      self.head = Linear(self.trunk.num_outputs, ends.num_outputs, init=ends.init, rngs=rngs)
 
-  def read(self, x: Array) -> Float[Array, "*positions inputs"]:
-    """Returns features of what comes in."""
+  def read(self, x: Array, position: Int[Array, ""] | None = None) -> Float[Array, "*positions inputs"]:
+    """Returns features of what comes in. position: of x [batch, ...], in row-major order; None: x has all positions."""
+    if self.by_column:
+      return self.read_in(x, position)
     return (self.trunk.read_in if self.read_in is None else self.read_in)(x)
 
   def __call__(
@@ -77,7 +91,7 @@ class Stack(nnx.Module):
     outputs are computed again. A trunk with a head of its own may look at several positions: its outputs are whole.
     """
     features = self._features(h, conditions)
-    if self.head is None:
+    if self.head is None or self.by_column:
       return cost(self.outputs(features), *states)
     shape = states[0].shape
 
@@ -114,7 +128,7 @@ class Stack(nnx.Module):
   ) -> tuple[Float32[Array, "batch outputs"], Any]:
     """Returns outputs of one position, and the cache for the next."""
     h, cache = self.trunk.decode(self._with_given(h, given), cache=cache, position=position)
-    return self.outputs(h), cache
+    return self.outputs(h, position), cache
 
   def _with_given(self, h: Array, given: Array | None) -> Array:
     if self.given is not None:
@@ -123,8 +137,12 @@ class Stack(nnx.Module):
       raise InputError("attributes are given, but the network was built for none; set EventSpec.given")
     return h
 
-  def outputs(self, h: Float[Array, "*places features"]) -> Float32[Array, "*positions outputs"]:
-    """Returns outputs of the trunk's features."""
+  def outputs(
+    self, h: Float[Array, "*places features"], position: Int[Array, ""] | None = None
+  ) -> Float32[Array, "*positions outputs"]:
+    """Returns outputs of the trunk's features. position: see `read`."""
+    if self.by_column:
+      return self.head(h, position)
     return (self.trunk.head if self.head is None else self.head)(h)
 
 

@@ -26,6 +26,8 @@ class Ends(NamedTuple):
     categorical: categories come in.
     causal: position l is given what came before it, and its features must not depend on what later ones are given.
     timed: the trunk is told a time.
+    sizes: categories of each position where they differ, see `EventSpec.sizes`; the role then reads and answers each
+      position by a table of its own.
   """
 
   event_shape: tuple[int, ...]
@@ -35,6 +37,7 @@ class Ends(NamedTuple):
   categorical: bool = True
   causal: bool = False
   timed: bool = False
+  sizes: tuple[int, ...] | None = None
 
 
 class Abilities(NamedTuple):

@@ -17,6 +17,7 @@ from functools import partial
 
 from jaxtyping import Array, Bool
 
+from catgen.events import refuse_sizes
 from catgen.interfaces import Batch, EventSpec, InputError, Model, PyTree
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
@@ -63,8 +64,12 @@ def diffusion(
   kernel, kept = process(event.num_classes), schedule()
   _check(kernel, kept, num_steps, last_step, time_sampler)
   check_first(kept, 1 / num_steps if num_steps else FIRST_TIME)
+  if not kernel.exact_clamping:
+    refuse_sizes(event, "a uniform process", "set model.process to 'absorbing'")
   module = functional(
-    lambda rngs: Denoiser(network, event.shape, kernel.num_states, event.num_classes, event.given, rngs=rngs)
+    lambda rngs: Denoiser(
+      network, event.shape, kernel.num_states, event.num_classes, event.given, sizes=event.sizes, rngs=rngs
+    )
   )
   spec = make_spec(event, kernel, kept, num_steps, last_step == "literal", module.apply)
   discrete = num_steps > 0

@@ -7,6 +7,7 @@ from functools import partial
 
 from flax import nnx
 
+from catgen.events import refuse_sizes
 from catgen.flows.densities.categorical_priors import Independent, Predicted, Prior
 from catgen.flows.densities.discrete import DiscreteDensity
 from catgen.flows.layer import Layer
@@ -42,6 +43,7 @@ def denoising_flow(
   Raises:
     InputError: no layers, an impossible number of sorted categories, or maps that levels do not halve evenly.
   """
+  refuse_sizes(event, "a denoising flow")
   k = event.num_classes
   if num_layers < 1 or num_levels < 0 or not 0 <= num_sorted <= k:
     raise InputError(

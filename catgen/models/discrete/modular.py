@@ -7,6 +7,7 @@ from functools import partial
 
 from flax import nnx
 
+from catgen.events import refuse_sizes
 from catgen.flows.densities.categorical_priors import Independent, Ordered, Prior
 from catgen.flows.densities.discrete import DiscreteDensity
 from catgen.flows.layer import Layer
@@ -48,6 +49,7 @@ def discrete_flow(
   Raises:
     InputError: an unknown coupling, no layers, or a temperature that is not positive.
   """
+  refuse_sizes(event, "a discrete flow")
   if coupling not in _COUPLINGS:
     raise InputError(f"coupling {coupling!r} is unknown; choose {' or '.join(_COUPLINGS)}")
   if num_layers < 1 or not temperature > 0:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from catgen.batches import refuse_scored, seen
 from catgen.distributions import categorical
-from catgen.events import sum_valid
+from catgen.events import refuse_sizes, sum_valid
 from catgen.interfaces import Batch, Bound, EventSpec, Latent, Model, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.models.absent import check_ignored, of_those_there
@@ -91,6 +91,7 @@ def latent_emission(
     density: p(z).
     weighting: of the terms of the bound in training, by the number of updates; None = as they are.
   """
+  refuse_sizes(event, "a latent model")
   module = functional(lambda rngs: LatentEmission(event, encoding, density, rngs=rngs))
   weights, bind = None if weighting is None else weighting(), module.bind
   return Model(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from catgen.events import refuse_sizes
 from catgen.interfaces import EventSpec, InputError, Model
 from catgen.kinds import Recipe
 from catgen.models.flow.latent import latent_flow
@@ -49,6 +50,7 @@ def argmax_flow(
   Raises:
     InputError: unknown inverse or noise_base, base 1, or flow layers with "gumbel".
   """
+  refuse_sizes(event, "an argmax flow")
   if inverse not in argmax.SURJECTIONS:
     raise InputError(f"inverse {inverse!r} is unknown; choose one of {', '.join(argmax.SURJECTIONS)}")
   conditioned = inverse == "gumbel"

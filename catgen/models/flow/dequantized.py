@@ -11,6 +11,7 @@ from functools import partial
 import jax
 from flax import nnx
 
+from catgen.events import refuse_sizes
 from catgen.interfaces import EventSpec, InputError, Model
 from catgen.kinds import Recipe
 from catgen.models.flow.latent import latent_flow
@@ -49,6 +50,7 @@ def dequantized_flow(
 
   Reference: Theis et al. (2016) for uniform, Ho et al. (2019) for variational noise.
   """
+  refuse_sizes(event, "a dequantized flow")
   if noise not in rounding.SURJECTIONS:
     raise InputError(f"noise {noise!r} is unknown; choose {' or '.join(rounding.SURJECTIONS)}")
   if noise == "uniform":

@@ -42,9 +42,9 @@ class Linear(nnx.Module):
     rngs: nnx.Rngs,
   ) -> None:
     self.dtype = jnp.dtype(dtype)
-    self.kernel = nnx.Param(_draw(init, num_inputs)(rngs.params(), (num_inputs, num_outputs)))
-    bias_init: Init = "uniform" if init in ("uniform", "constant") else "zeros"
-    self.bias = nnx.Param(_draw(bias_init, num_inputs)(rngs.params(), (num_outputs,))) if use_bias else None
+    kernel, bias = initial(init, num_inputs, num_outputs, rngs, use_bias=use_bias)
+    self.kernel = nnx.Param(kernel)
+    self.bias = None if bias is None else nnx.Param(bias)
 
   def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
     """Returns the product in `dtype`; gradients of parameters are summed in float32, over examples and devices."""
@@ -65,6 +65,15 @@ class Linear(nnx.Module):
       return spread(y.reshape(*x.shape[:-1], -1))
 
     return call
+
+
+def initial(
+  init: Init, num_inputs: int, num_outputs: int, rngs: nnx.Rngs, *, use_bias: bool = True
+) -> tuple[Float[Array, "inputs outputs"], Float[Array, "outputs"] | None]:
+  """Returns how a kernel and a bias start; see `Linear`."""
+  kernel = _draw(init, num_inputs)(rngs.params(), (num_inputs, num_outputs))
+  bias_init: Init = "uniform" if init in ("uniform", "constant") else "zeros"
+  return kernel, _draw(bias_init, num_inputs)(rngs.params(), (num_outputs,)) if use_bias else None
 
 
 def _affine(rows: Array, kernel: Array, bias: Array | None, dtype: np.dtype) -> Array:
