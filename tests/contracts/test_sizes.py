@@ -16,7 +16,7 @@ from catgen.models import MODELS
 from catgen.networks.conditions import Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact
-from tests.contracts.families import density, events_of, initial, transformer
+from tests.contracts.families import density, encoder, events_of, initial, transformer
 
 SIZES, T = (2, 3, 1), 4
 EVENT = EventSpec((3,), 3, sizes=SIZES)
@@ -114,7 +114,7 @@ def test_families_that_know_no_columns_say_so():
     ("discrete_flow", {"conditioner": transformer(), "num_layers": 2}),
     ("denoising_flow", {"conditioner": transformer(), "num_layers": 2}),
     ("dequantized_flow", {"density": density("autoregressive")}),
-    ("argmax_flow", {"density": density("autoregressive")}),
+    ("argmax_flow", {"encoder": encoder("per_position"), "density": density("autoregressive")}),
   ):
     with pytest.raises(InputError, match="has the same categories at every position"):
       MODELS[name].make(event=EVENT, **options)
