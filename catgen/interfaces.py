@@ -13,6 +13,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 PyTree = Any
 if TYPE_CHECKING:
+  from catgen.orders import Orders, Sequential
+
   HostOrDevice = Any
 else:
   HostOrDevice = Array | np.ndarray
@@ -79,6 +81,9 @@ class SampleOptions(NamedTuple):
   top_p: float = 1.0  # in (0, 1]; only the most probable categories that together have this probability
   forbid: tuple[int, ...] = ()  # categories that are never drawn
   num_frames: int = 0  # > 0: also return that many states of the chain, noise first, sample last
+  order: str | None = None  # in which positions are drawn, one of the model's `orders`; None = the family's own way
+  positions_per_call: int = 1  # >= 1; of an order: positions that are drawn together, given the same others
+  entropy_budget: float = 0.0  # >= 0; nats, of the order of this name: as many positions together as lose at most this
 
 
 class ReadOptions(NamedTuple):
@@ -329,6 +334,8 @@ class Model(NamedTuple):
   infill: Infill | None = None
   latent: Latent | None = None
   carry: Carry | None = None
+  orders: "Orders | None" = None
+  sequential: "Sequential | None" = None
 
 
 class Split(NamedTuple):
