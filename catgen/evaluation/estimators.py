@@ -82,9 +82,10 @@ def check_law(model: Model, estimator: str, law: SampleOptions) -> None:
   """Raises InputError unless the estimator is of this law of drawing: every one but "order" is of the model's own."""
   if estimator != "order":
     if changed := stated(law):
+      known = "is not known" if model.orders is None else "--estimator=order finds, of an --order"
       raise InputError(
         f"estimator {estimator!r} is of the model's own p(x), and the law of samples by {named(changed)} is another, "
-        "which is known for an order only: take --estimator=order with an --order, or leave them out"
+        f"which {known}; leave them out"
       )
     return
   assert model.orders is not None

@@ -140,14 +140,15 @@ def _order_claims(
     truth, drawn = event_probabilities.of_log_prob(exact), counted(options=law)
     both = _sums_to_one(truth, drawn, num_samples), _frequencies_agree(truth, drawn, num_samples)
     claims += [claim._replace(name=f"{named(stated(law))}: {claim.name}") for claim in both]
-  for name in orders.random if own is not None else ():
-    claim = _frequencies_agree(own, counted(options=SampleOptions(order=name)), num_samples)
-    claims.append(claim._replace(name=f"order {name}: {claim.name}"))
+  for law in [SampleOptions(order=name) for name in orders.random]:
+    if own is not None:
+      claim = _frequencies_agree(own, counted(options=law), num_samples)
+      claims.append(claim._replace(name=f"order {law.order}: {claim.name}"))
   return claims
 
 
 def _laws(orders: Orders) -> list[SampleOptions]:
-  """Returns the orders as they are, and the first one with several positions a call, where there are, and restricted."""
+  """Returns the orders as they are, and the first one restricted, with two positions a call where there are such."""
   restricted = SampleOptions(order=orders.names[0], temperature=0.7, top_k=2)
   plain = [SampleOptions(order=name, entropy_budget=0.5 * (name == "entropy_budget")) for name in orders.names]
   return [*plain, restricted._replace(positions_per_call=min(2, orders.most_together))]
