@@ -13,6 +13,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 PyTree = Any
 if TYPE_CHECKING:
+  from catgen.orders import Orders, Sequential
+
   HostOrDevice = Any
 else:
   HostOrDevice = Array | np.ndarray
@@ -86,6 +88,9 @@ class SampleOptions(NamedTuple):
   # normalized; 1: the labels as they are, 0: none, more: exaggerated; see `distributions.categorical.guided`
   guidance: float = 1.0
   guidance_interval: tuple[float, float] = (0.0, 1.0)  # of the times in [0, 1], 1 = noise, at which guidance acts
+  order: str | None = None  # in which positions are drawn, one of the model's `orders`; None = the family's own way
+  positions_per_call: int = 1  # >= 1; of an order: positions that are drawn together, given the same others
+  entropy_budget: float = 0.0  # >= 0; nats, of the order of this name: as many positions together as lose at most this
 
 
 class ReadOptions(NamedTuple):
@@ -336,6 +341,8 @@ class Model(NamedTuple):
   infill: Infill | None = None
   latent: Latent | None = None
   carry: Carry | None = None
+  orders: "Orders | None" = None
+  sequential: "Sequential | None" = None
 
 
 class Split(NamedTuple):

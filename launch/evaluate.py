@@ -2,13 +2,14 @@
 
   python -m launch.evaluate --workdir=runs/quickstart
   python -m launch.evaluate --workdir=runs/quickstart --estimator=full --split=validation
+  python -m launch.evaluate --workdir=runs/masked --order=margin --positions_per_call=4    # exact, of that sampler
   python -m launch.evaluate --workdir=runs/quickstart --watch      # each new checkpoint of a running job
 
 Data and defaults are those of the run's config.json. Estimators: "exact" (autoregressive), "elbo" (one random time
 step per example and draw), "full" (every time step once), "iwbo" (importance weighted over --num_draws draws:
-latents of a flow, whole trajectories of diffusion). Where a flow can draw codes that mean no category, their share in
-samples is measured too. The score of every example is kept in scores/, for launch.compare. Of label maps a few samples
-are drawn beside held-out ones, samples_beside_SPLIT.png, and TensorBoard shows the pictures.
+latents of a flow, whole trajectories of diffusion), "order" (of the samples of an --order). Where a flow can draw codes
+that mean no category, their share in samples is measured too. The score of every example is kept in scores/, for
+launch.compare. Of label maps a few samples are drawn beside held-out ones, samples_beside_SPLIT.png.
 """
 
 import sys
@@ -27,11 +28,7 @@ def main(words: Sequence[str] | None = None) -> int:
     words,
     Command(evaluate.evaluate, evaluate.describe, devices=True),
     Command(
-      watch.watch,
-      watch.describe_watched,
-      flag="watch",
-      help="evaluate each checkpoint until the run is finished",
-      devices=True,
+      watch.watch, watch.describe_watched, flag="watch", help="evaluate each checkpoint until the end", devices=True
     ),
   )
 

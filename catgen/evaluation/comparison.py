@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from catgen import bounds
+from catgen import bounds, orders
 from catgen.evaluation import results
-from catgen.interfaces import InputError
+from catgen.evaluation.estimators import OWN
+from catgen.interfaces import InputError, SampleOptions
 
 _DIFFERENT_EXAMPLES = (
   "the runs were not evaluated on the same examples, so they cannot be compared; "
@@ -59,9 +60,10 @@ def read_evaluations(
   context: int = 0,
   memory: int = 0,
   given: str = "data",
+  law: SampleOptions = OWN,
 ) -> dict[tuple[str, int], Evaluation]:
   """Returns the last evaluation by each (estimator, num_draws) on a split, with as much context, memory and labels as
-  said.
+  said, and of the same law of drawing; by default of the model's own.
 
   Its scores are in nats, [replicates, examples].
 
@@ -75,11 +77,13 @@ def read_evaluations(
     and estimator in (None, record.get("estimator"))
     and (context, memory) == (record.get("context", 0), record.get("memory", 0))
     and given == record.get("given", given)
+    and orders.of_record(record) == orders.stated(law)
   ]
   if not records:
     by = "" if estimator is None else f" by {estimator}"
     by += f" with context {context}" if context else ""
     by += f" with a memory of {memory}" if memory else ""
+    by += f" of {orders.named(orders.stated(law))}" if law != OWN else ""
     raise InputError(f"{os.fspath(workdir)} has no evaluation of the split {split!r}{by}; run launch.evaluate on it")
   for record in records:
     results.check_has(record, ("estimator", "num_draws", "step", "ema"), workdir)

@@ -4,6 +4,7 @@ exact   log p(x)                                        Model.log_prob
 elbo    one draw of a lower bound (one time step)       Model.bound
 full    the same bound with every time step once        Model.full_bound
 iwbo    the log of an unbiased estimate of p(x)         Model.log_weight
+order   log p(x) of the samples of an order, restricted Model.orders
 
 All are of the scored positions, given what the batch says is given.
 """
@@ -19,11 +20,14 @@ from jaxtyping import Array, Float, Int
 from catgen import meshes
 from catgen.batches import begun, scored_positions
 from catgen.evaluation.spread import ALONE, Spread
-from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree, ReadOptions
+from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree, ReadOptions, SampleOptions
 from catgen.keys import example_keys
+from catgen.orders import named, stated
 
-Name = Literal["exact", "elbo", "full", "iwbo"]
+Name = Literal["exact", "elbo", "full", "iwbo", "order"]
 ESTIMATORS: tuple[Name, ...] = get_args(Name)
+EXACT: tuple[Name, ...] = ("exact", "order")  # nothing is drawn
+OWN = SampleOptions()  # the model's own law
 GOLDEN_RATIO = 2654435769  # 2^32 (sqrt(5) - 1) / 2: multiples of it, modulo 2^32, spread evenly however many there are
 
 
@@ -45,7 +49,13 @@ class Draws(NamedTuple):
 
 def available(model: Model) -> tuple[Name, ...]:
   """Returns the estimators that this model offers."""
-  capabilities = {"exact": model.log_prob, "elbo": model.bound, "full": model.full_bound, "iwbo": model.log_weight}
+  capabilities = {
+    "exact": model.log_prob,
+    "elbo": model.bound,
+    "full": model.full_bound,
+    "iwbo": model.log_weight,
+    "order": model.orders,
+  }
   return tuple(name for name in ESTIMATORS if capabilities[name] is not None)
 
 
@@ -68,6 +78,23 @@ def check_estimator(model: Model, estimator: str) -> None:
     raise InputError(f"this model has no estimator {estimator!r}; it offers: {offered}")
 
 
+def check_law(model: Model, estimator: str, law: SampleOptions) -> None:
+  """Raises InputError unless the estimator is of this law of drawing: every one but "order" is of the model's own."""
+  if estimator != "order":
+    if changed := stated(law):
+      known = "is not known" if model.orders is None else "--estimator=order finds, of an --order"
+      raise InputError(
+        f"estimator {estimator!r} is of the model's own p(x), and the law of samples by {named(changed)} is another, "
+        f"which {known}; leave them out"
+      )
+    return
+  assert model.orders is not None
+  if law.order is None:
+    raise InputError(f"estimator 'order' is of one order: give --order, one of {', '.join(model.orders.names)}")
+  if law.order in model.orders.random:
+    raise InputError(f"order {law.order!r} is drawn, so that p(x) is a mean over orders: bound it by --estimator=iwbo")
+
+
 def walk_strata(
   offset: Float[Array, ""], index: Int[Array, "batch"], draw: Int[Array, ""], num_draws: Int[Array, ""]
 ) -> Float[Array, "batch"]:
@@ -86,7 +113,9 @@ def draws_together(num_draws: int, draws_at_once: int) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def compiled(model: Model, estimator: str, num_at_once: int, spread: Spread = ALONE) -> Callable[..., Draws]:
+def compiled(
+  model: Model, estimator: str, num_at_once: int, spread: Spread = ALONE, law: SampleOptions = OWN
+) -> Callable[..., Draws]:
   """Returns (params, state, batch, key, draws: Int["num_at_once"], num_draws) -> Draws, compiled, remembered.
 
   Args:
@@ -94,10 +123,11 @@ def compiled(model: Model, estimator: str, num_at_once: int, spread: Spread = AL
     estimator: one that the model offers.
     num_at_once: draws computed together; memory grows with it.
     spread: the devices that share the examples.
+    law: of the estimator "order": the order, and what restricts each draw.
 
   `key` is that of one replicate of the whole estimate; example i in draw s uses fold_in(fold_in(., s), i).
   """
-  draw_one = _DRAWS[estimator]
+  draw_one = functools.partial(_order, law) if estimator == "order" else _DRAWS[estimator]
 
   def step(params: PyTree, state: PyTree, batch: Batch, key: Array, draws: Array, num_draws: Array) -> Draws:
     offset_key, draw_key = jax.random.split(key)
@@ -186,6 +216,13 @@ def _sum_losses(profile: Profile, batch: Batch, num_classes: int) -> LossSums:
   by_position = jnp.where(scored_positions(batch), profile.by_position, 0.0)
   by_class = jnp.zeros(num_classes).at[batch.x].add(by_position)
   return LossSums(profile.by_time.sum(axis=0), by_position.sum(axis=0), by_class)
+
+
+def _order(
+  law: SampleOptions, model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array, strata: Array
+) -> Draws:
+  assert model.orders is not None
+  return Draws(model.orders.log_prob(params, batch, state=state, options=law), {}, None)
 
 
 _DRAWS = {"exact": _exact, "elbo": _elbo, "iwbo": _iwbo, "full": _full}

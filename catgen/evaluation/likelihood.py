@@ -17,7 +17,7 @@ from catgen.batches import scored_positions
 from catgen.evaluation import estimators
 from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.events import sum_valid
-from catgen.interfaces import Batch, InputError, Model, PyTree
+from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions
 
 MOST_DRAWS = 2**24  # of one example, and at once; numbers of draws have 32 bits
 _AHEAD = 2  # device calls that are started before an earlier one has ended, so that no device waits for the host
@@ -49,6 +49,7 @@ class Likelihood(NamedTuple):
   anatomy: Anatomy | None
   warnings: tuple[str, ...]
   given: str | None = None  # of a model with labels: whether those of the data were given, "data", or "none"
+  law: SampleOptions = estimators.OWN  # of which samples it is the likelihood
 
 
 def evaluate(
@@ -65,6 +66,7 @@ def evaluate(
   same_draws: bool = False,
   given: str = "data",
   carried: estimators.Carried | None = None,
+  law: SampleOptions = estimators.OWN,
   spread: Spread = ALONE,
   progress: Callable[[float], Any] = lambda share: None,
   done: Sequence["Part"] = (),
@@ -85,6 +87,7 @@ def evaluate(
       scores; by default each has its own, so that the mean over examples is more exact.
     given: "data": examples are scored as p(x | labels), where the batches give any; "none": as p(x), without them.
     carried: how a memory goes from batch to batch, which then read a stream on (`stream_batches`); None: none does.
+    law: for the estimator "order": the order, and what restricts each draw; see `estimators.check_law`.
     spread: the devices that share the examples of a batch.
     progress: called after each device call with the share of a batch it has finished; may raise, to stop.
     done: what an earlier call with the same arguments has scored of the first batches; these are not scored again.
@@ -95,6 +98,7 @@ def evaluate(
   """
   estimator = estimators.default_estimator(model) if estimator is None else estimator
   estimators.check_estimator(model, estimator)
+  estimators.check_law(model, estimator, law)
   for name, number in (("num_draws", num_draws), ("num_replicates", num_replicates), ("draws_at_once", draws_at_once)):
     if not 1 <= number <= MOST_DRAWS:
       raise InputError(f"{name} is {number}; it must be at least 1, and at most {MOST_DRAWS:,}")
@@ -104,9 +108,9 @@ def evaluate(
     estimators.check_carried(model, estimator)
     if done:
       raise ValueError("the memory after what was scored before is not there: begin again")
-  if estimator == "exact":
+  if estimator in estimators.EXACT:
     num_draws = num_replicates = 1
-  walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, spread, carried)
+  walk = _Walk(model, estimator, num_draws, num_replicates, same_draws, key, spread, carried, law)
   at_once = estimators.draws_together(num_draws, draws_at_once)
   labelled = given == "data" and bool(model.event.given)
   ahead = _Ahead(walk, at_once, list(done), progress, keep)
@@ -127,6 +131,7 @@ class _Walk(NamedTuple):
   key: Array
   spread: Spread
   carried: estimators.Carried | None
+  law: SampleOptions
 
 
 class Part(NamedTuple):
@@ -248,7 +253,7 @@ def _summarize(scored: list[Part], walk: _Walk) -> Likelihood:
   sizes = None
   if scored[0].sample_sizes is not None:
     sizes = np.concatenate([np.asarray(part.sample_sizes) for part in scored], axis=1)[:, kept]
-  estimate = bounds.estimate(nats, positions, exact=walk.estimator == "exact")
+  estimate = bounds.estimate(nats, positions, exact=walk.estimator in estimators.EXACT)
   return Likelihood(
     estimate=estimate,
     terms=terms,
@@ -261,6 +266,7 @@ def _summarize(scored: list[Part], walk: _Walk) -> Likelihood:
     effective_sample_size=None if sizes is None else float(np.median(sizes)),
     anatomy=_dissect(scored) if scored[0].losses is not None else None,
     warnings=tuple(_warnings(nats, sizes, walk.num_draws)),
+    law=walk.law,
   )
 
 
@@ -295,7 +301,7 @@ def _warnings(nats: np.ndarray, sizes: np.ndarray | None, num_draws: int) -> lis
 def _calls(walk: _Walk, at_once: int) -> Callable[..., estimators.Draws]:
   """Returns what one call of the devices is; see `estimators.compiled`. A memory goes from each to the next."""
   if walk.carried is None:
-    return estimators.compiled(walk.model, walk.estimator, at_once, walk.spread)
+    return estimators.compiled(walk.model, walk.estimator, at_once, walk.spread, walk.law)
   begin, step = estimators.reading_on(walk.model, walk.carried, walk.spread)
   memories: list[PyTree] = []
 

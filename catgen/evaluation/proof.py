@@ -24,6 +24,7 @@ from catgen.evaluation.samples import generate
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions
 from catgen.keys import example_keys
+from catgen.orders import Orders, named, stated
 
 MAX_EVENTS = 1000
 LEAST_DRAWS = 16
@@ -59,6 +60,8 @@ def prove(
   2. The weights average to p(x); 3. no event's ELBO exceeds log p(x); 4. the full bound and the bound agree.
   5. Importance-weighted bounds do not fall from S to 2S of the same draws, and stay below log p(x).
   6. Samples occur as often as p(x) says.
+  7. For each order of drawing, one or two positions at a time, restricted or not: its probabilities sum to one, and its
+  samples occur as often as they say. 8. So do samples of a random order by p(x) itself.
   p(x) is `Model.log_prob`, else the average of the weights; that of a flow is found from draws of q(v | x) and of p(v)
   (`event_probabilities.of_both_sides`). A model that has neither can only show 4 and that its bounds do not claim more
   than probability one.
@@ -108,7 +111,47 @@ def prove(
   if truth is not None:
     drawn = _count_samples(model, params, state, keys[2], num_samples, options, spread)
     claims = [_sums_to_one(truth, drawn, num_samples), *claims, _frequencies_agree(truth, drawn, num_samples)]
+  if model.orders is not None:
+    counted = functools.partial(_count_samples, model, params, state, keys[2], num_samples, spread=spread)
+    claims += _order_claims(model.orders, drawn_of, counted, truth, keys[4], num_samples)
   return claims
+
+
+def _order_claims(
+  orders: Orders,
+  drawn_of: Callable[..., Callable[[Array], np.ndarray]],
+  counted: Callable[..., np.ndarray],
+  own: EventProbabilities | None,
+  key: Array,
+  num_samples: int,
+) -> list[Claim]:
+  """Returns what holds of samples by each order.
+
+  Args:
+    orders: of the model.
+    drawn_of: (function, number) -> key -> what it gives of every event.
+    counted: (options=...) -> how often each event is drawn.
+    own: p(x) of the model, which random orders follow.
+  """
+  claims = []
+  for law in _laws(orders):
+    log_prob = functools.partial(orders.log_prob, options=law)
+    exact = drawn_of(lambda p, b, k, s, log_prob=log_prob: log_prob(p, b, state=s), 1)(key)[0]
+    truth, drawn = event_probabilities.of_log_prob(exact), counted(options=law)
+    both = _sums_to_one(truth, drawn, num_samples), _frequencies_agree(truth, drawn, num_samples)
+    claims += [claim._replace(name=f"{named(stated(law))}: {claim.name}") for claim in both]
+  for law in [SampleOptions(order=name) for name in orders.random]:
+    if own is not None:
+      claim = _frequencies_agree(own, counted(options=law), num_samples)
+      claims.append(claim._replace(name=f"order {law.order}: {claim.name}"))
+  return claims
+
+
+def _laws(orders: Orders) -> list[SampleOptions]:
+  """Returns the orders as they are, and the first one restricted, with two positions a call where there are such."""
+  restricted = SampleOptions(order=orders.names[0], temperature=0.7, top_k=2)
+  plain = [SampleOptions(order=name, entropy_budget=0.5 * (name == "entropy_budget")) for name in orders.names]
+  return [*plain, restricted._replace(positions_per_call=min(2, orders.most_together))]
 
 
 def check_size(shape: Sequence[int], num_classes: int, num_draws: int) -> None:

@@ -17,6 +17,7 @@ from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.samples import Invalid
 from catgen.files import DAMAGED_ARRAYS, from_json, on_disk, read_bytes, replacing, rewrite
 from catgen.interfaces import DataSource, InputError
+from catgen.orders import LAW, stated
 from catgen.paths import join, size_of
 
 FILE_NAME = "results.json"
@@ -40,9 +41,16 @@ _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "same_length": bool,
   "streams": int,
   "protocol": str,
+  "order": str,
+  "positions_per_call": int,
+  "entropy_budget": (int, float),
+  "temperature": (int, float),
+  "top_k": int,
+  "top_p": (int, float),
+  "forbid": list,
 }
 _HOW = ("context", "memory", "segment", "max_distance", "same_length", "streams")  # what a protocol adds to a record
-IDENTITY = ("split", "step", "ema", "estimator", "num_draws", *_HOW, "given", "config_hash", "data_fingerprint")
+IDENTITY = ("split", "step", "ema", "estimator", "num_draws", *_HOW, *LAW, "given", "config_hash", "data_fingerprint")
 
 
 class Protocol(NamedTuple):
@@ -147,6 +155,7 @@ def likelihood_record(
   how |= {"streams": streams} if protocol.memory else {}
   if split in source.splits and (positions := source.splits[split].stride) is not None:
     how["protocol"] = protocol.named(positions, streams)
+  how |= stated(likelihood.law)
   more = {**how, "given": likelihood.given, "length": length}
   return without_nan(record | {name: value for name, value in more.items() if value is not None} | dict(history or {}))
 
@@ -157,8 +166,8 @@ def reads_before(record: Mapping[str, Any]) -> bool:
 
 
 def protocol_of(record: Mapping[str, Any]) -> tuple[Any, ...]:
-  """Returns what decides which positions each one was given, where examples are equal."""
-  return tuple(record.get(name) or 0 for name in _HOW)
+  """Returns what decides which positions each one was given, and of which samples it is the law."""
+  return tuple(record.get(name) or 0 for name in _HOW) + tuple(str(record.get(name)) for name in LAW)
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -236,6 +245,7 @@ def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> s
   """Returns where the scores of single examples (in nats) belong that `record` summarizes."""
   averaged = "_ema" if record["ema"] else ""
   how = "".join(f"_{name.replace('_', '')}{record[name]}" for name in _HOW if name in record)
+  how += "".join(f"_{name.replace('_', '')}{_file_name(record[name])}" for name in LAW if name in record)
   how += "_given_none" if record.get("given") == "none" else ""
   name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}{how}.npz"
   if pathlib.PurePath(name).name != name:  # a record that was changed by hand must not name a file elsewhere
@@ -274,7 +284,11 @@ def read_kept(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _identity(record: Mapping[str, Any]) -> tuple[Any, ...]:
-  return tuple(record.get(name) for name in IDENTITY)
+  return tuple(str(record[name]) if name in LAW and name in record else record.get(name) for name in IDENTITY)
+
+
+def _file_name(value: Any) -> str:
+  return ".".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def without_nan(value: Any) -> Any:

@@ -5,7 +5,7 @@ Events of any shape are read in row-major order. It is the reference row of ever
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,10 +31,14 @@ from catgen.kinds import Recipe
 from catgen.meshes import spread
 from catgen.models.adapter import Functional, functional
 from catgen.models.auxiliary import Auxiliary, auxiliary_bound, of_logits
+from catgen.models.rules import check_order
 from catgen.models.updates import count_update, no_updates
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal
+from catgen.orders import Orders, Sequential
 
+_ORDER = "left_to_right"
+_REFUSED = ("num_steps", "num_frames", "positions_per_call", "entropy_budget", "guidance_interval")
 _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
 
 
@@ -80,6 +84,9 @@ def autoregressive(event: EventSpec, *, network: Recipe, auxiliary_steps: int = 
     log_weight=partial(_log_weight, apply, event),
     infill=Infill(partial(_infill, apply, event), True, _EXPLANATION, prefix_only=True),
     carry=_carry(module, event),
+    orders=Orders((_ORDER,), (), 1, partial(_order_log_prob, apply, event)),
+    # what is invalid is masked where all positions are read at once, and not where each is read after the other
+    sequential=None if event.ignores else Sequential(partial(_start, apply, event), partial(_decode, apply), _observe),
   )
 
 
@@ -89,7 +96,14 @@ def _init(init_network: Callable, extra: Auxiliary | None, batch: Batch, key: Ar
 
 
 def _log_prob(
-  apply: Callable, event: EventSpec, params: PyTree, batch: Batch, *, state: PyTree, keys: Array | None = None
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  batch: Batch,
+  *,
+  state: PyTree,
+  keys: Array | None = None,
+  of_logits: Callable[[Array, Array], Array] = of_logits,
 ) -> Float[Array, "batch"]:
   """See `Model.log_prob`. Positions that are not scored are read, as context of those after them, and not counted."""
   conditions = Conditions(valid=seen(event, batch.valid), keys=keys, given=batch.given)
@@ -99,6 +113,28 @@ def _log_prob(
   else:
     nats = apply(params, batch.x, conditions, of_logits, batch.x, pieces=pieces, method="costs")
   return sum_valid(nats, scored_positions(batch))
+
+
+def _order_log_prob(
+  apply: Callable, event: EventSpec, params: PyTree, batch: Batch, *, state: PyTree, options: SampleOptions
+) -> Float[Array, "batch"]:
+  """See `Orders.log_prob`. The order of the model itself, each position restricted as in sampling."""
+  _check(event, options)
+  categorical.refuse_options(options, categorical.GUIDANCE, "guided samples have no likelihood here")
+
+  def restricted(logits: Array, x: Array) -> Array:
+    return of_logits(categorical.restrict(logits.astype(jnp.float32), options), x)
+
+  return _log_prob(apply, event, params, batch, state=state, of_logits=restricted)
+
+
+def _check(event: EventSpec, options: SampleOptions) -> None:
+  """Raises InputError where an option cannot be honored."""
+  reason = "an autoregressive model draws one position after the other"
+  categorical.refuse_options(options, _REFUSED, reason)
+  if options.order is not None:
+    check_order(options, (_ORDER,), 1)
+  categorical.check_restrictions(options, event.num_classes)
 
 
 def _bound(
@@ -208,12 +244,7 @@ def _complete(
 
   With guidance a second cache reads on without labels.
   """
-  categorical.refuse_options(
-    options,
-    ("num_steps", "num_frames", "guidance_interval"),
-    "an autoregressive model draws one position after the other",
-  )
-  categorical.check_restrictions(options, event.num_classes)
+  _check(event, options)
   categorical.check_guidance(options, given)
   batch_size = x.shape[0]
   flat_x, flat_observed = spread((x.reshape(batch_size, -1), observed.reshape(batch_size, -1)))
@@ -241,3 +272,38 @@ def _complete(
   _, tokens = jax.lax.scan(draw, (caches, start), jnp.arange(flat_x.shape[1]))
   result = tokens.T.reshape(x.shape)
   return Samples(result, jnp.ones(result.shape, bool))
+
+
+class _Reading(NamedTuple):
+  """What a causal network keeps of the positions before, and the category of the last one."""
+
+  cache: Any
+  previous: Int[Array, "batch"]
+  given: Int[Array, "batch attributes"] | None
+
+
+def _start(
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  valid: Bool[Array, "batch *event"],
+  *,
+  given: Int[Array, "batch attributes"] | None = None,
+  state: PyTree,
+) -> _Reading:
+  """See `Sequential.start`."""
+  token = jnp.full(len(valid), event.num_classes, jnp.int32)
+  return _Reading(apply(params, len(valid), method="init_cache"), token, given)
+
+
+def _decode(
+  apply: Callable, params: PyTree, carry: _Reading, position: Int[Array, ""] | int
+) -> tuple[Float[Array, "batch classes"], _Reading]:
+  """See `Sequential.log_probs`. One cached call of the network."""
+  logits, cache = apply(params, carry.cache, carry.previous, jnp.asarray(position), method="decode", given=carry.given)
+  return jax.nn.log_softmax(logits.astype(jnp.float32)), carry._replace(cache=cache)
+
+
+def _observe(carry: _Reading, position: Int[Array, ""] | int, category: Int[Array, "batch"]) -> _Reading:
+  """See `Sequential.observe`."""
+  return carry._replace(previous=category.astype(jnp.int32))

@@ -12,12 +12,12 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from catgen import paths
+from catgen import orders, paths
 from catgen.batches import batch_of
 from catgen.evaluation import comparison, estimators, results
 from catgen.evaluation.comparison import Evaluation
 from catgen.files import replacing
-from catgen.interfaces import Batch, InputError
+from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.paths import join
 from catgen.reporting import charts, terminal
 from catgen.reporting.progress import OpenProgress, no_progress
@@ -62,6 +62,13 @@ def compare(
   context: int = 0,
   memory: int = 0,
   given: Literal["data", "none"] = "data",
+  order: str | None = None,
+  positions_per_call: int = 1,
+  entropy_budget: float = 0.0,
+  temperature: float = 1.0,
+  top_k: int | None = None,
+  top_p: float = 1.0,
+  forbid: tuple[int, ...] = (),
   sampling_repeats: int = 3,
   num_maps: int = 6,
   output: str = "comparison",
@@ -81,6 +88,14 @@ def compare(
     context: only evaluations with so many positions of context.
     memory: only evaluations that carried a memory of so many positions.
     given: of models with labels only evaluations that were given those of the data, or none.
+    order: only evaluations of samples by this order, restricted by exactly what is given below; by default those of the
+      models' own p(x).
+    positions_per_call: see order.
+    entropy_budget: see order.
+    temperature: see order.
+    top_k: see order.
+    top_p: see order.
+    forbid: see order; categories by their numbers, as results.json has them.
     sampling_repeats: samples that are timed for each model; 0 = none.
     num_maps: samples of each model in a picture, where examples can be pictured; 0 = none.
     data: where the data of the runs are now; see `load`.
@@ -91,11 +106,20 @@ def compare(
   Raises:
     InputError: there is nothing to compare, or the runs were not evaluated alike.
   """
+  law = SampleOptions(
+    temperature=temperature,
+    top_k=top_k,
+    top_p=top_p,
+    forbid=forbid,
+    order=order,
+    positions_per_call=positions_per_call,
+    entropy_budget=entropy_budget,
+  )
   groups: dict[str, list[Evaluations]] = {}
   for workdir in expanded(workdirs):
     record = read_record(workdir)
     found = comparison.read_evaluations(
-      workdir, split=split, estimator=estimator, context=context, memory=memory, given=given
+      workdir, split=split, estimator=estimator, context=context, memory=memory, given=given, law=law
     )
     for each in found.values():
       results.check_has(each.record, NEEDED, workdir)
@@ -130,6 +154,7 @@ def describe(compared: Compared) -> str:
   header += ["estimator", "examples", "less the first", f"training {position}s", "training s", "s a sample"]
   lines = [terminal.table(header, [_cells(row, first=row is rows[0]) for row in rows])]
   lines += [f"all {rows[0]['unit']}: {rows[0]['protocol']}"] if rows[0]["protocol"] else []
+  lines += [f"all {rows[0]['unit']}: of samples by {rows[0]['law']}"] if rows[0]["law"] else []
   for row in rows:
     if row["invalid"] is not None:
       lines.append(f"{row['name']}: {row['invalid']['positions']:.2%} of sampled {position}s mean no category")
@@ -254,6 +279,7 @@ def _row(group: Sequence[Evaluations], how: tuple[str, int], evaluations: Sequen
     **{key: first[key] for key in ("num_replicates", "unit", "split", "num_examples")},
     "invalid": first.get("invalid"),
     "protocol": first.get("protocol"),
+    "law": orders.named(orders.of_record(first)),
     **comparison.summarize(evaluations)._asdict(),
   }
 
@@ -289,7 +315,7 @@ def _draw(rows: Sequence[Mapping[str, Any]], path: str) -> None:
 
 def _cells(row: Mapping[str, Any], *, first: bool) -> list[str]:
   """Returns a row of the table as text."""
-  draws = "" if row["estimator"] == "exact" else f", {row['num_draws']} x {row['num_replicates']}"
+  draws = "" if row["estimator"] in estimators.EXACT else f", {row['num_draws']} x {row['num_replicates']}"
   sampling = row["sampling_seconds"]
   return [
     row["name"],

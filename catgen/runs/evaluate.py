@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
+from catgen import orders
 from catgen.batches import batch_of
 from catgen.evaluation import estimators, likelihood, results, samples
 from catgen.evaluation.likelihood import Likelihood
@@ -22,6 +23,7 @@ from catgen.runs.load import Run
 from catgen.runs.owners import InUse
 from catgen.runs.partial import Partial
 from catgen.runs.record import definition, history_of
+from catgen.runs.sample import sample_options
 from catgen.training import distributed
 from catgen.training.signals import Stopped, catch_signals
 
@@ -31,6 +33,7 @@ _MEANINGS = {
   "elbo": "upper bound by random time steps or latents (ELBO)",
   "full": "upper bound by the sum over all time steps (ELBO)",
   "iwbo": "upper bound, importance weighted (IWBO)",
+  "order": "exact log-likelihood of samples by",
 }
 
 
@@ -64,6 +67,13 @@ def evaluate(
   max_distance: int = 0,
   same_length: bool = False,
   given: Literal["data", "none"] = "data",
+  order: str | None = None,
+  positions_per_call: int = 1,
+  entropy_budget: float = 0.0,
+  temperature: float = 1.0,
+  top_k: int | None = None,
+  top_p: float = 1.0,
+  forbid: str | Sequence[int] = "",
   pictures: bool = True,
   output: str | None = None,
   seed: int = 0,
@@ -92,6 +102,14 @@ def evaluate(
     max_distance: with memory, larger distances are taken for this one; 0 = none are.
     same_length: with memory, each position sees itself and as many before it as the memory has, and no more.
     given: whether a model with labels is given those of the data, or none.
+    order: in which positions are drawn, see `sample`: the number is of samples by it (--estimator=order), exact.
+    positions_per_call: with order, positions that are drawn together.
+    entropy_budget: nats, with the order of this name.
+    temperature: with order, of each draw, and likewise top_k, top_p and forbid: the number is of samples that are
+      restricted so. The run's own sampling does not count here.
+    top_k: draws are among so many of the most probable categories.
+    top_p: draws are among the most probable categories that together have so much probability.
+    forbid: categories that are never drawn, as of `sample`.
     pictures: draw a few samples, where examples can be pictured, for a picture of them beside held-out ones.
     output: folder for results.json, scores/ and pictures; default: the work directory.
     seed: of the draws.
@@ -115,9 +133,14 @@ def evaluate(
     "invalid_samples": invalid_samples,
   }
   settings = {**run.record.config["evaluation"], **{key: value for key, value in options.items() if value is not None}}
+  restrictions = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
+  of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
+  law = sample_options({"sampling": {}}, run.media, **of_order, **restrictions)
+  settings["estimator"] = "order" if order is not None and estimator is None else settings["estimator"]
   source = run.source()
   protocol = results.Protocol(context, memory, segment, max_distance, same_length).checked()
   how = {**settings, "batch_size": run.spread.filled(settings["batch_size"]), **protocol._asdict(), "given": given}
+  how["law"] = law
   scored_before = _partial(run, {**how, "seed": seed}, folder)
   with _alone(scored_before, say):
     found = _measure(run, how, protocol, seed, scored_before, progress)
@@ -168,7 +191,7 @@ def shown(record: Mapping[str, Any]) -> str:
   ]
   heading = (
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
-    f" {_MEANINGS[record['estimator']]}, {record['num_draws']} draw(s), {record['num_replicates']} replicate(s),"
+    f" {_meaning(record)}, {record['num_draws']} draw(s), {record['num_replicates']} replicate(s),"
     f" {record['num_examples']:,} examples"
     + (f", {record['protocol']}" if results.reads_before(record) else "")
     + (f", labels given: {record['given']}" if "given" in record else "")
@@ -181,6 +204,11 @@ def shown(record: Mapping[str, Any]) -> str:
       f"and {invalid['examples']:.0%} of the examples, in {invalid['num_samples']} samples"
     )
   return "\n".join([heading, terminal.table(["unit", "value", "meaning"], rows), *notes])
+
+
+def _meaning(record: Mapping[str, Any]) -> str:
+  law = orders.of_record(record)
+  return f"{_MEANINGS[record['estimator']]}{f' {orders.named(law)}' if law else ''}"
 
 
 def _shown(value: float | None) -> str:
@@ -265,6 +293,7 @@ def _measure(
         draws_at_once=how["draws_at_once"],
         given=how["given"],
         carried=carried,
+        law=how["law"],
         spread=run.spread,
         progress=advance,
         done=done,

@@ -56,6 +56,9 @@ def infill(
   top_k: int | None = None,
   top_p: float | None = None,
   forbid: str | Sequence[int] | None = None,
+  order: str | None = None,
+  positions_per_call: int = 1,
+  entropy_budget: float = 0.0,
   given: Sequence[str] = (),
   guidance: float | None = None,
   guidance_interval: Sequence[float] | None = None,
@@ -87,6 +90,11 @@ def infill(
     top_p: draw among the most probable categories that together have so much probability; default: the run's, or 1.
     forbid: categories that are never drawn into a hole: characters of text; of arrays their ids or names, of tokens
       their numbers, with commas between them; default: the run's, or none.
+    order: of a masked model, in which positions are drawn, chosen before they are: left_to_right, max_probability,
+      margin (between the two most probable categories), low_entropy, entropy_budget, or in continuous time
+      first_hitting (at random, the process itself in a call for each position); default: the time steps of the model.
+    positions_per_call: with order, positions that are drawn together.
+    entropy_budget: with the order of this name, nats that positions drawn together may lose.
     given: a label that all completions have, name=value; may be repeated.
     guidance: how strongly labels act: each category is drawn from p(with them)^guidance p(without)^(1 - guidance);
       default: 1, as they are; 0: not at all; more: exaggerated, at two network calls a step.
@@ -112,17 +120,10 @@ def infill(
     raise InputError('nothing to complete; give --text="a pat____"')
   else:
     pattern = media.parse(text, hole=hole, pad=pad)
-  options = sample_options(
-    run.record.config,
-    media,
-    num_steps=num_steps,
-    temperature=temperature,
-    top_k=top_k,
-    top_p=top_p,
-    forbid=forbid,
-    guidance=guidance,
-    guidance_interval=guidance_interval,
-  )
+  of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
+  restrictions = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
+  guiding = {"guidance": guidance, "guidance_interval": guidance_interval}
+  options = sample_options(run.record.config, media, num_steps=num_steps, **restrictions, **of_order, **guiding)
   with catch_signals() as request, closing(progress(num_samples, unit="completion", title="infill")) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
     drawn = infilling.infill(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from catgen import orders
 from catgen.evaluation import results
 from catgen.interfaces import InputError
 from catgen.paths import expanded, folders_with, is_folder, join, sizes_below
@@ -123,4 +124,5 @@ def _evaluation(workdir: str) -> str | None:
   record = records[-1]
   value = "not finite" if record["value"] is None else f"{record['value']:.4f} {record['unit']}"
   protocol = f", {record['protocol']}" if results.reads_before(record) and "protocol" in record else ""
-  return f"{value} ({record['estimator']}, {record['split']}, step {record['step']}{protocol})"
+  how = orders.named(orders.of_record(record)) or record["estimator"]
+  return f"{value} ({how}, {record['split']}, step {record['step']}{protocol})"

@@ -56,6 +56,9 @@ def sample(
   top_k: int | None = None,
   top_p: float | None = None,
   forbid: str | Sequence[int] | None = None,
+  order: str | None = None,
+  positions_per_call: int = 1,
+  entropy_budget: float = 0.0,
   given: Sequence[str] = (),
   guidance: float | None = None,
   guidance_interval: Sequence[float] | None = None,
@@ -81,6 +84,11 @@ def sample(
     top_p: draw among the most probable categories that together have so much probability; default: the run's, or 1.
     forbid: categories that are never drawn: characters of text; of arrays their ids or names, of tokens their numbers,
       with commas between them; default: the run's, or none.
+    order: of a masked model, in which positions are drawn, chosen before they are: left_to_right, max_probability,
+      margin (between the two most probable categories), low_entropy, entropy_budget, or in continuous time
+      first_hitting (at random, the process itself in a call for each position); default: the time steps of the model.
+    positions_per_call: with order, positions that are drawn together.
+    entropy_budget: with the order of this name, nats that positions drawn together may lose.
     given: a label that all samples have, name=value; may be repeated.
     guidance: how strongly labels act: each category is drawn from p(with them)^guidance p(without)^(1 - guidance);
       default: 1, as they are; 0: not at all; more: exaggerated, at two network calls a step.
@@ -103,17 +111,10 @@ def sample(
   if chain and media.pictured.chain is None:
     raise InputError(f"there is no picture of a chain of {media.name}; leave --chain out")
   num_samples = settings["num_samples"] if num_samples is None else num_samples
-  options = sample_options(
-    run.record.config,
-    media,
-    num_steps=num_steps,
-    temperature=temperature,
-    top_k=top_k,
-    top_p=top_p,
-    forbid=forbid,
-    guidance=guidance,
-    guidance_interval=guidance_interval,
-  )
+  of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
+  restrictions = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
+  guiding = {"guidance": guidance, "guidance_interval": guidance_interval}
+  options = sample_options(run.record.config, media, num_steps=num_steps, **restrictions, **of_order, **guiding)
   source = run.source() if compare else None
   with catch_signals() as request, closing(progress(num_samples, unit="sample", title="sample")) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
@@ -185,8 +186,12 @@ def describe(sampled: Sampled, *, color: bool = False) -> str:
 
 
 def sample_options(config: Mapping[str, Any], media: Media, **changes: Any) -> SampleOptions:
-  """Returns a configuration's sampling (steps, temperature, ...) with what is given, and not None, put in its place."""
-  section = {**config["sampling"], **{name: value for name, value in changes.items() if value is not None}}
+  """Returns a configuration's sampling (steps, temperature, ...) with what is given, and not None, put in its place.
+
+  An order has no steps: those of the configuration do not count then.
+  """
+  own = {} if changes.get("order") is None else {"num_steps": None}
+  section = {**config["sampling"], **own, **{name: value for name, value in changes.items() if value is not None}}
   found = {name: section[name] for name in SampleOptions._fields if section.get(name) is not None}
   forbid, interval = found.get("forbid", ()), found.get("guidance_interval", SampleOptions().guidance_interval)
   if len(interval) != 2:

@@ -110,6 +110,8 @@ def score(
   """
   if top < 0:
     raise InputError(f"--top is {top}; give a number of examples to print, or 0 for none")
+  if estimator == "order":
+    raise InputError("scores are of the model's own p(x); --estimator=order is for evaluate, which takes an --order")
   if reference < 0:
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
   distributed.first_does(lambda: check_writable(output))

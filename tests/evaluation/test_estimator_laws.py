@@ -9,6 +9,7 @@ from catgen.batches import batch_of
 from catgen.evaluation import estimators
 from catgen.evaluation.likelihood import evaluate
 from catgen.interfaces import Bound, EventSpec, InputError, Model, Profile
+from catgen.orders import Orders
 
 LENGTH, K, TIMES = 3, 4, 2
 X = np.array([[0, 1, 1], [3, 0, 1], [2, 2, 2], [0, 0, 0], [1, 3, 0]], np.int32)
@@ -44,7 +45,9 @@ def refuse(*arguments, **keywords):
 
 
 MODEL = Model(EventSpec((LENGTH,), K), refuse, bound, refuse, log_weight=log_weight, full_bound=full_bound)
-EXACT = MODEL._replace(log_prob=lambda params, batch, *, state: -1.0 * batch.valid.sum(axis=1))
+EXACT = MODEL._replace(
+  log_prob=lambda params, batch, *, state: -1.0 * batch.valid.sum(axis=1), orders=Orders(("one",), (), 1, refuse)
+)
 
 
 def batch(numbers=slice(None)):

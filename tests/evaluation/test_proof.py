@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from catgen.evaluation import event_probabilities, proof
 from catgen.evaluation.proof import enumerate_events, prove
-from catgen.interfaces import InputError, Model
+from catgen.interfaces import InputError, Model, SampleOptions
+from catgen.orders import Orders
 from tests.evaluation.mixtures import make_parameters, mixture
 
 PARAMS = make_parameters(np.random.default_rng(11))
@@ -86,6 +88,57 @@ def test_weights_too_spread_to_tell_prove_nothing():
 
 def test_a_sampler_with_another_temperature_is_found():
   assert failures(mixture(), temperature=1.3) == {"samples occur as often as p(x) says"}
+
+
+ORDERS = Orders(("one",), ("any",), 2, lambda *told, state, options: options)
+P = np.random.default_rng(3).dirichlet(np.ones(9))
+ONE = "order one, positions_per_call 1"
+TWO = "order one, positions_per_call 2, temperature 0.7, top_k 2"
+
+
+def order_claims(scored=lambda law: P, drawn=lambda law: P):
+  """Returns the claims of orders that fail, where so much is said of each event, and so often each is drawn."""
+
+  def drawn_of(function, number):
+    return lambda key: np.log(scored(function(None, None, None, None)))[None]
+
+  def counted(options):
+    p = drawn(options)
+    return np.random.default_rng(0).multinomial(20_000, p / p.sum())
+
+  own = event_probabilities.of_log_prob(np.log(P))
+  claims = proof._order_claims(ORDERS, drawn_of, counted, own, jax.random.key(0), 20_000)
+  assert len(claims) == 5
+  return {claim.name for claim in claims if not claim.passed}
+
+
+def test_every_order_is_proved_and_what_is_not_its_law_is_found():
+  sums, occur = "probabilities sum to one", "samples occur as often as p(x) says"
+  assert order_claims() == set()
+  assert order_claims(drawn=lambda law: P**0.9 if law.top_k else P) == {f"{TWO}: {occur}"}
+  assert order_claims(drawn=lambda law: P**0.9 if law.order == "any" else P) == {f"order any: {occur}"}
+  larger = order_claims(scored=lambda law: P * (1.1 if law.positions_per_call == 1 else 1))
+  assert f"{ONE}: {sums}" in larger
+  assert not [name for name in larger if name.startswith((TWO, "order any"))]
+
+
+@pytest.mark.slow
+def test_orders_of_a_model_are_proved_with_the_rest():
+  """An "order" that draws as the model does; one that takes no notice of a temperature is not what it says it is."""
+  model = mixture()
+
+  def log_prob(params, batch, *, state, options):
+    return model.log_prob(params, batch, state=state)
+
+  def sample(params, keys, *, given=None, state, options):
+    return model.sample(params, keys, state=state, options=SampleOptions())
+
+  ordered = model._replace(orders=Orders(("one",), ("any",), 1, log_prob), sample=sample)
+  claims = prove(ordered, PARAMS, {}, key=jax.random.key(0))
+  assert [claim for claim in claims if not claim.passed] == []
+  assert len(claims) == 8 + 2 * 2 + 1
+  dishonest = ordered._replace(sample=lambda *args, **keywords: model.sample(*args, **keywords))
+  assert failures(dishonest) == {f"{TWO.replace('2', '1', 1)}: samples occur as often as p(x) says"}
 
 
 def test_invalid_samples_that_no_probability_pays_for_are_found():

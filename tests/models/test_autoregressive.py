@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from catgen.batches import batch_of
-from catgen.interfaces import EventSpec
+from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
 from catgen.networks import TRUNKS
 from tests.parameters import filled
@@ -57,3 +57,43 @@ def test_bound_and_weight_count_the_same_positions(params):
   weight = jax.jit(lambda p, b, k: MODEL.log_weight(p, b, k, state={}))(params, batch, KEYS)
   np.testing.assert_array_equal(bound, LOG_PROB(params, batch))
   np.testing.assert_array_equal(weight, bound)
+
+
+def test_restricted_probabilities_are_those_of_the_restricted_sampler(params):
+  """The order is the model's own, so that x has one path, whatever restricts each draw."""
+  events = np.array(list(itertools.product(range(K), repeat=LENGTH)), np.int32)
+  options, greedy = SampleOptions(order="left_to_right", temperature=0.7, top_k=2), SampleOptions(temperature=0.0)
+
+  @jax.jit
+  def all_of(params, batch, keys):
+    own = MODEL.orders.log_prob(params, batch, state={}, options=SampleOptions(order="left_to_right"))
+    drawn = MODEL.sample(params, keys, state={}, options=greedy).x
+    scored = [MODEL.orders.log_prob(params, batch, state={}, options=each) for each in (options, greedy)]
+    return own, jax.numpy.exp(jax.numpy.asarray(scored)), drawn
+
+  own, (colder, surest), drawn = jax.device_get(all_of(params, batch_of(events), KEYS))
+  np.testing.assert_allclose(own, log_prob(params, events), rtol=1e-6)
+  assert colder.sum() == pytest.approx(1, abs=1e-5)
+  assert (colder == 0).sum() == K**LENGTH - 2**LENGTH
+  np.testing.assert_array_equal(drawn, np.repeat(events[surest == 1], len(drawn), axis=0))
+  with pytest.raises(InputError, match="positions_per_call does not apply"):
+    MODEL.orders.log_prob(params, batch_of(X), state={}, options=SampleOptions(positions_per_call=2))
+  with pytest.raises(InputError, match="no order 'margin'; it has: left_to_right"):
+    MODEL.sample(params, KEYS, state={}, options=SampleOptions(order="margin"))
+
+
+def test_one_position_after_another_says_what_all_at_once_say(params):
+  valid = np.broadcast_to(np.arange(LENGTH) < LENGTH - 1, X.shape)
+
+  @jax.jit
+  def log_p(params, batch):
+    carry, total = MODEL.sequential.start(params, batch.valid, state={}), 0.0
+    for position in range(LENGTH):
+      log_probs, carry = MODEL.sequential.log_probs(params, carry, position)
+      carry = MODEL.sequential.observe(carry, position, batch.x[:, position])
+      own = jax.numpy.take_along_axis(log_probs, batch.x[:, position, None], axis=1)[:, 0]
+      total += jax.numpy.where(batch.valid[:, position], own, 0.0)
+    return total
+
+  batch = batch_of(X, valid)
+  np.testing.assert_allclose(log_p(params, batch), LOG_PROB(params, batch), rtol=1e-5)

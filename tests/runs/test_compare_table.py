@@ -27,7 +27,7 @@ ROW = {
   "bits": 1.5, "data_error": 0.01, "monte_carlo_error": math.nan, "seed_error": 0.02, "estimator": "elbo",
   "num_draws": 3, "num_replicates": 4, "num_examples": 5000, "difference": 0.25, "difference_error": 0.03,
   "training_positions": 10**9, "training_seconds": 3600.4, "sampling_seconds": 0.5, "sampling_deviation": None,
-  "invalid": None, "protocol": None,
+  "invalid": None, "protocol": None, "law": "",
 }  # fmt: skip
 
 

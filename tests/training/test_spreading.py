@@ -72,7 +72,8 @@ def test_an_evaluation_gathers_parameters_once_for_each_call_of_the_network_and_
   batch, target, *_ = placed(model, make_mesh(fsdp=8))
   most = 1.5 * num_bytes(target.params)
   for estimator in estimators.available(model):
-    score = estimators.compiled(model, estimator, 2)
+    law = SampleOptions(order=model.orders.names[0]) if estimator == "order" else SampleOptions()
+    score = estimators.compiled(model, estimator, 2, law=law)
     numbers = np.arange(2, dtype=np.int32)
     program = score.lower(target.params, target.model_state, batch, jax.random.key(0), numbers, np.int32(2))
     steps = model.bound.args[0].num_steps if estimator == "full" or (estimator == "iwbo" and model.full_bound) else 1

@@ -24,7 +24,9 @@ from catgen.models.adapter import functional
 from catgen.models.diffusion.bound import FIRST_TIME, continuous_bound, discrete_bound, full_bound
 from catgen.models.diffusion.denoising import denoise
 from catgen.models.diffusion.sampling import make_infill, sample
+from catgen.models.diffusion.sequential import make_sequential
 from catgen.models.diffusion.spec import make_spec
+from catgen.models.diffusion.unmasking import make_orders
 from catgen.models.diffusion.weights import log_weight, order_log_weight
 from catgen.networks.roles import Denoiser
 from catgen.processes import PROCESSES, SCHEDULES, Process, Schedule, time_sampling
@@ -85,6 +87,8 @@ def diffusion(
     full_bound=partial(full_bound, spec) if discrete else None,
     denoise=partial(denoise, spec),
     infill=make_infill(spec),
+    orders=make_orders(spec) if kernel.exact_clamping else None,
+    sequential=make_sequential(spec) if kernel.exact_clamping else None,
   )
 
 

@@ -23,12 +23,13 @@ from catgen.distributions import categorical
 from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.meshes import spread
+from catgen.models.diffusion.chain import check_options, frames_of
 from catgen.models.diffusion.guidance import predict_guided
 from catgen.models.diffusion.spec import Spec
+from catgen.models.diffusion.unmasking import draw
 from catgen.processes.levels import Span
 from catgen.processes.schedules import sampled, spans
 
-MOST_FRAMES = 10_000  # of a chain, each of the size of all samples
 _CONTINUOUS_STEPS = 256  # default number of steps where the model itself has none
 
 
@@ -56,20 +57,9 @@ def _moves(spec: Spec, options: SampleOptions) -> _Moves:
     grid = times / num_moves
     table, told = sampled(spec.schedule.keep, spec.schedule.lost, grid), grid[1:]
   backwards: Span = jax.tree.map(lambda values: values[::-1].copy(), spans(table, times))
-  frame = np.full(num_moves, options.num_frames)
-  if options.num_frames > 1:
-    kept = np.unique(np.round(np.linspace(0, num_moves, options.num_frames)).astype(int))
-    frame[kept[1:] - 1] = options.num_frames - len(kept) + np.arange(1, len(kept))
-  return _Moves(backwards, told[::-1].astype(np.float32), np.arange(num_moves), frame)
-
-
-def _check(options: SampleOptions, num_classes: int) -> None:
-  categorical.check_restrictions(options, num_classes)
-  if not (options.num_frames == 0 or 2 <= options.num_frames <= MOST_FRAMES):
-    raise InputError(
-      f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample) and at most"
-      f" {MOST_FRAMES:,}"
-    )
+  return _Moves(
+    backwards, told[::-1].astype(np.float32), np.arange(num_moves), frames_of(num_moves, options.num_frames)
+  )
 
 
 def sample(
@@ -82,6 +72,9 @@ def sample(
   options: SampleOptions,
 ) -> Samples:
   """See `Model.sample`. Takes `options.num_steps` evenly spaced ones of the T steps, all of them by default."""
+  if options.order is not None:
+    nothing = jnp.zeros((len(keys), *spec.event.shape), jnp.int32)
+    return draw(spec._replace(given=given), params, nothing, nothing != 0, keys, options)
   spec, x_last = spec._replace(given=given), spec.process.prior_sample(_start(keys), spec.event.shape)
   return _run(spec, params, keys, options, lambda log_p, *_: log_p, x_last)
 
@@ -100,7 +93,7 @@ def _run(
   x_last: Int[Array, "batch *event"],
 ) -> Samples:
   """Runs the reverse chain from x_T; `constrain(log_p, x_t, span)` may replace the distribution of x_s."""
-  _check(options, spec.process.num_classes)
+  check_options(options, spec.process.num_classes)
   categorical.check_guidance(options, spec.given)
   moves, x_last = _moves(spec, options), spread(x_last)
   last_number = len(moves.number) - 1
@@ -164,6 +157,8 @@ def _infill_revealed(
   options: Any,
 ) -> Samples:
   """See `Infill.draw`. Observed positions are revealed before all others and stay."""
+  if options.order is not None:
+    return draw(spec._replace(given=given), params, x, observed, keys, options)
   x_last = jnp.where(observed, x, spec.process.prior_sample(_start(keys), spec.event.shape))
   return _run(spec._replace(given=given), params, keys, options, lambda log_p, *_: log_p, x_last)
 
@@ -180,6 +175,8 @@ def _infill_noised(
   options: Any,
 ) -> Samples:
   """See `Infill.draw`. Observed positions follow q(x_s | x_t, x): the network sees the noise it was trained on."""
+  if options.order is not None:
+    return draw(spec, params, x, observed, keys, options)  # which refuses it
   moves = _moves(spec, options)
   noisy = spec.process.corrupt(fold_in(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t))
   x_last = jnp.where(observed, noisy, spec.process.prior_sample(_start(keys), spec.event.shape))

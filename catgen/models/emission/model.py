@@ -160,9 +160,8 @@ def _sample(
   options: SampleOptions,
 ) -> Samples:
   """See `Model.sample`. The options restrict p(x | z)."""
-  categorical.refuse_options(
-    options, ("num_steps", "num_frames", *categorical.GUIDANCE), f"{_NAME} draws a latent once, and then categories"
-  )
+  of_steps = ("num_steps", "num_frames", "order", "positions_per_call", "entropy_budget", *categorical.GUIDANCE)
+  categorical.refuse_options(options, of_steps, f"{_NAME} draws a latent once, and then categories")
   model = bind(params)
   categorical.check_restrictions(options, model.event.num_classes)
   return model.sample(keys, given, options)[1]
