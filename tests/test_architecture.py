@@ -18,7 +18,7 @@ WORDS = (*SHARED, *FILES_LAYER)
 CORE = {f"catgen.{name}" for name in WORDS}
 PURE = {*CORE, "catgen.distributions", "catgen.kernels"}
 MODULES = {*PURE, "catgen.bijections", "catgen.surjections", "catgen.processes", "catgen.networks", "catgen.flows"}
-NAMELESS = {*CORE, "catgen.data", "catgen.training", "catgen.evaluation", "catgen.reporting"}
+NAMELESS = {*CORE, "catgen.coding", "catgen.data", "catgen.training", "catgen.evaluation", "catgen.reporting"}
 ALLOWED = {  # what a folder may import of catgen, besides itself
   "catgen/distributions": CORE,
   "catgen/bijections": {*CORE, "catgen.distributions"},
@@ -32,6 +32,7 @@ ALLOWED = {  # what a folder may import of catgen, besides itself
   "catgen/training": CORE,
   "catgen/evaluation": CORE,
   "catgen/reporting": CORE,
+  "catgen/coding": CORE,
   "catgen/media": {*CORE, "catgen.data", "catgen.evaluation", "catgen.reporting"},
   "catgen/config": {*CORE, "catgen.data", "catgen.models", "catgen.training"},
   "catgen/runs": {*NAMELESS, "catgen.media", "catgen.config"},
@@ -41,6 +42,7 @@ DOORS = {
   "flax": ("catgen/networks/", "catgen/flows/", "catgen/models/"),
   "optax": ("catgen/training/optimizer.py", "catgen/training/step.py", "catgen/training/state.py"),
   "orbax": ("catgen/training/checkpoint.py", "catgen/training/stored.py", "catgen/training/managers.py"),
+  "constriction": ("catgen/coding/",),
   "fsspec": ("catgen/remote.py",),
   "grain": ("catgen/data/",),
   "tensorflow_datasets": ("catgen/data/",),

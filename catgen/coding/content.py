@@ -1,0 +1,148 @@
+"""What is compressed, in parts that each fit a block: text, bytes, or arrays of integers."""
+
+import io
+from collections.abc import Iterator
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int32
+
+from catgen.interfaces import Codec, EventSpec, InputError
+
+
+class Part(NamedTuple):
+  """A stretch of the content: its bytes, and the same as examples where the model has all its categories."""
+
+  raw: bytes
+  x: Int32[np.ndarray, "rows *event"] | None
+  valid: Bool[np.ndarray, "rows *event"] | None
+  num_symbols: int
+
+
+class Content(NamedTuple):
+  """How a file is cut into examples, and made of them again.
+
+  Attributes:
+    about: what a header says of it (JSON).
+    num_rows: examples of a part.
+  """
+
+  about: dict[str, Any]
+  codec: Codec
+  event: EventSpec
+  num_rows: int
+
+  def parts(self, file: IO[bytes]) -> Iterator[Part]:
+    """Yields the parts of a file that is read in order.
+
+    Raises:
+      InputError: it is no text in its encoding.
+    """
+    if self.about["kind"] == "array":
+      yield from self._array_parts(file)
+      return
+    size = self.num_rows * self.event.shape[0]
+    if self.about["kind"] == "bytes":
+      while raw := file.read(size):
+        yield self._sequence(raw, raw)
+      return
+    reader = io.TextIOWrapper(file, self.about["encoding"], newline="")
+    try:
+      while text := reader.read(size):
+        yield self._sequence(text, text.encode(self.about["encoding"]))
+    except UnicodeError as error:
+      encoding = self.about["encoding"]
+      raise InputError(f"the text is not in {encoding} ({error}); give its --encoding") from error
+    finally:
+      reader.detach()
+
+  def begin(self) -> bytes:
+    """Returns what a file begins with, before its parts."""
+    return bytes.fromhex(self.about.get("head", ""))
+
+  def raw(self, x: Int32[np.ndarray, "rows *event"], num_symbols: int) -> bytes:
+    """Returns the bytes of a part whose examples were decoded."""
+    if self.about["kind"] == "array":
+      rows = x[: num_symbols // x[0].size]
+      return b"".join(np.asarray(self.codec.decode(row)).astype(self.about["dtype"]).tobytes() for row in rows)
+    ids = x.reshape(-1)[:num_symbols]
+    if self.about["kind"] == "bytes":
+      return ids.astype(np.uint8).tobytes()
+    return self.codec.decode(ids).encode(self.about["encoding"])
+
+  def valid(self, num_symbols: int) -> Bool[np.ndarray, "rows *event"]:
+    """Returns which positions of a part's examples hold its symbols."""
+    shape = (self.num_rows, *self.event.shape)
+    return (np.arange(np.prod(shape)) < num_symbols).reshape(shape)
+
+  def _sequence(self, text: str | bytes, raw: bytes) -> Part:
+    try:
+      ids = self.codec.encode(text)
+    except InputError:  # a character that the model does not have
+      return Part(raw, None, None, len(text))
+    return self._part(raw, ids)
+
+  def _array_parts(self, file: IO[bytes]) -> Iterator[Part]:
+    _read_layout(file)
+    dtype = np.dtype(self.about["dtype"])
+    size = self.num_rows * int(np.prod(self.event.shape)) * dtype.itemsize
+    while raw := file.read(size):
+      rows = np.frombuffer(raw, dtype).reshape(-1, *self.event.shape)
+      try:
+        x = np.stack([self.codec.encode(row) for row in rows])
+      except InputError:
+        x = np.full(rows.shape, -1, np.int32)
+      yield Part(raw, None, None, rows.size) if (x < 0).any() else self._part(raw, x.reshape(-1))
+
+  def _part(self, raw: bytes, ids: Int32[np.ndarray, "symbols"]) -> Part:
+    valid = self.valid(len(ids))
+    x = np.zeros(valid.size, np.int32)
+    x[: len(ids)] = ids
+    return Part(raw, x.reshape(valid.shape), valid, len(ids))
+
+
+def about(file: IO[bytes], codec: Codec, event: EventSpec, encoding: str, path: str) -> dict[str, Any]:
+  """Returns what a header says of the content of a file; see `Content.about`.
+
+  Raises:
+    InputError: a model of other examples than text, bytes and integers, or a file that holds no such.
+  """
+  kind = codec.spec["kind"]
+  if codec.end is not None or kind not in ("alphabet", "bytes", "integers"):
+    raise InputError(
+      "compression is for models of characters, of bytes or of arrays of integers whose examples have no end, and this"
+      " is none"
+    )
+  if kind == "bytes":
+    return {"kind": "bytes"}
+  if kind == "alphabet":
+    _check_encoding(encoding)
+    return {"kind": "text", "encoding": encoding}
+  try:
+    shape, fortran, dtype = _read_layout(file)
+  except ValueError as error:
+    raise InputError(f"{path} is no .npy file ({error}); a model of arrays compresses those") from error
+  fits = event.shape in (shape, shape[1:])
+  if not fits or fortran or dtype.kind not in "iub":
+    raise InputError(
+      f"{path} holds {dtype} of shape {shape}; integers of shape {event.shape} are needed, or several such arrays in C"
+      " order"
+    )
+  end = file.tell()
+  file.seek(0)
+  return {"kind": "array", "dtype": dtype.str, "head": file.read(end).hex()}
+
+
+def _read_layout(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+  version = np.lib.format.read_magic(file)
+  read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+  return read(file)
+
+
+def _check_encoding(encoding: str) -> None:
+  try:
+    parts = "a".encode(encoding) + "b".encode(encoding)
+  except LookupError as error:
+    raise InputError(f"there is no encoding {encoding!r}; try utf-8, latin-1 or cp1252") from error
+  if parts != "ab".encode(encoding):
+    raise InputError(f"{encoding} marks the beginning of a text; name it with its byte order, such as utf-16-le")

@@ -1,0 +1,127 @@
+"""Range coding of examples, one position after another, many examples at a time in one stream.
+
+Both directions run the same two compiled programs on arrays of the same shapes, position by position: encoding by the
+parallel pass that evaluates a likelihood would give other last digits, and one is enough to decode something else.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float32, Int, Int32, UInt32
+
+from catgen.bounds import bits_per_position
+from catgen.interfaces import EventSpec, InputError, Model, PyTree
+
+Words = UInt32[np.ndarray, "words"]
+
+
+class Coded(NamedTuple):
+  """Examples as a stream."""
+
+  words: Words
+  bits: float  # -log2 of the probability of what was coded
+
+
+class Coder(NamedTuple):
+  """A model and its parameters, as what a range coder needs of them."""
+
+  model: Model
+  params: PyTree
+  state: PyTree
+  num_rows: int  # examples of a stream
+
+  @property
+  def num_positions(self) -> int:
+    """Positions of an example."""
+    return math.prod(self.model.event.shape)
+
+  def encode(self, x: Int[np.ndarray, "rows *event"], valid: Bool[np.ndarray, "rows *event"]) -> Coded:
+    """Returns the stream of `num_rows` examples; invalid positions are left out."""
+    encoder, total = _library().stream.queue.RangeEncoder(), 0.0
+    walk = self._walk(valid)
+    symbols, rows, probs = None, None, next(walk, None)
+    flat = x.reshape(self.num_rows, -1).astype(np.int32)
+    while probs is not None:
+      position, rows, table = probs
+      symbols = flat[rows, position]
+      if table.shape[1] > 1 and rows.any():
+        encoder.encode(symbols, _categorical(), table[rows])
+        total -= float(bits_per_position(np.log(table[rows, symbols].astype(np.float64)).sum(), 1))
+      probs = _sent(walk, flat[:, position])
+    return Coded(encoder.get_compressed(), total)
+
+  def decode(self, words: Words, valid: Bool[np.ndarray, "rows *event"]) -> Int32[np.ndarray, "rows *event"]:
+    """Returns the examples of a stream; invalid positions hold 0. A stream of something else gives other examples."""
+    decoder = _library().stream.queue.RangeDecoder(words)
+    flat, walk = np.zeros((self.num_rows, self.num_positions), np.int32), self._walk(valid)
+    probs = next(walk, None)
+    while probs is not None:
+      position, rows, table = probs
+      if table.shape[1] > 1 and rows.any():
+        flat[rows, position] = decoder.decode(_categorical(), table[rows])
+      probs = _sent(walk, flat[:, position])
+    return flat.reshape(valid.shape)
+
+  def _walk(self, valid: Bool[np.ndarray, "rows *event"]) -> Iterator[Any]:
+    """Yields (position, which rows have it, probabilities [rows, categories]), and is sent the categories there."""
+    first, following = _programs(self.model)
+    flat, sizes = valid.reshape(self.num_rows, -1), _sizes(self.model.event)
+    log_probs, carry = first(self.params, self.state, jnp.asarray(valid))
+    for position in range(self.num_positions):
+      table = np.exp(np.asarray(log_probs))[:, : sizes[position]]
+      categories = yield position, flat[:, position], table
+      if position + 1 < self.num_positions:
+        log_probs, carry = following(self.params, carry, jnp.int32(position), jnp.asarray(categories, jnp.int32))
+
+
+def _sent(walk: Any, categories: Int32[np.ndarray, "rows"]) -> Any:
+  try:
+    return walk.send(categories)
+  except StopIteration:
+    return None
+
+
+@functools.lru_cache(maxsize=4)
+def _programs(model: Model) -> tuple[Callable, Callable]:
+  """Returns (params, state, valid) -> log-probabilities of position 0 and a carry; and (params, carry, position,
+  categories there) -> those of the next position, and the carry."""
+  sequential = model.sequential
+  if sequential is None:
+    raise InputError(
+      "this model has no order of positions in which its probabilities are exact; compress by an autoregressive or a "
+      "masked diffusion model"
+    )
+
+  @jax.jit
+  def first(params: PyTree, state: PyTree, valid: Array) -> tuple[Float32[Array, "rows classes"], PyTree]:
+    return sequential.log_probs(params, sequential.start(params, valid, state=state), 0)
+
+  @jax.jit
+  def following(
+    params: PyTree, carry: PyTree, position: Array, categories: Array
+  ) -> tuple[Float32[Array, "rows classes"], PyTree]:
+    return sequential.log_probs(params, sequential.observe(carry, position, categories), position + 1)
+
+  return first, following
+
+
+def _sizes(event: EventSpec) -> tuple[int, ...]:
+  return event.sizes or (event.num_classes,) * math.prod(event.shape)
+
+
+def _library() -> Any:
+  try:
+    import constriction
+  except ImportError as error:
+    raise InputError("files are compressed by the package constriction: pip install 'catgen[compress]'") from error
+  return constriction
+
+
+@functools.lru_cache(maxsize=1)
+def _categorical() -> Any:
+  return _library().stream.model.Categorical(perfect=False)

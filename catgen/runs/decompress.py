@@ -1,0 +1,129 @@
+"""Files again, of what `compress` made of them."""
+
+import hashlib
+import time
+import zlib
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from catgen import files
+from catgen.coding import container
+from catgen.coding.container import Block, Damage, Kind
+from catgen.coding.content import Content
+from catgen.coding.symbols import Coder
+from catgen.interfaces import InputError
+from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.compress import ENDING, coder_of, identity, opened
+from catgen.runs.load import Run
+
+
+class Decompressed(NamedTuple):
+  """What was made of a compressed file."""
+
+  output: str
+  num_bytes: int
+  num_blocks: int
+  missing: tuple[str, ...]  # what is damaged, a line each; then the content is not whole
+  seconds: float
+
+  @property
+  def exit_code(self) -> int:
+    """1 where something is missing."""
+    return 1 if self.missing else 0
+
+
+def decompress(
+  run: Run,
+  *,
+  input: str | None = None,
+  output: str | None = None,
+  recover: bool = False,
+  progress: OpenProgress = no_progress,
+) -> Decompressed:
+  """Makes the file again that was compressed with the same model, and checks it by its SHA-256.
+
+  Args:
+    run: the model.
+    input: a file that compress wrote.
+    output: where to; default: --input without its .cg.
+    recover: of a damaged file, write all blocks that are whole, one after the other, and say what is missing.
+    progress: opens the bar.
+
+  Raises:
+    InputError: it is no such file, is damaged, was compressed by another model, or cannot be decoded on this machine.
+  """
+  if input is None:
+    raise InputError("--input is not set; give the file to decompress")
+  if output is None and not input.endswith(ENDING):
+    raise InputError(f"--input does not end in {ENDING}, so that its name does not say the other one; give --output")
+  output, started = output or input.removesuffix(ENDING), time.monotonic()
+  with opened(input) as file:
+    packed = file.read()
+  header, begin = container.read_header(packed, input)
+  found = list(container.read_blocks(packed, begin))
+  blocks, missing = _checked(found)
+  if missing and not recover:
+    raise InputError(f"{input} is damaged: {'; '.join(missing)}. --recover writes what is whole")
+  files.check_writable(output)
+  coder = coder_of(run, header["num_rows"])
+  _check_identity(header, identity(run, coder), input)
+  content = Content(header["content"], run.record.codec, run.model.event, header["num_rows"])
+  digest = hashlib.sha256()
+  with (
+    files.replacing(output, remedy="choose another --output") as target,
+    closing(progress(max(1, len(blocks)), unit="block", title="decompress")) as bar,
+  ):
+    num_bytes = target.write(content.begin())
+    digest.update(content.begin())
+    for block in blocks:
+      if block.kind != Kind.END:
+        raw = _raw(coder, content, block)
+        digest.update(raw)
+        num_bytes += target.write(raw)
+      elif not missing and block.payload != digest.digest():
+        raise InputError(f"{input} was decoded to something else than what was compressed, though no block is damaged")
+      bar.update(1)
+  return Decompressed(output, num_bytes, len(blocks), tuple(missing), time.monotonic() - started)
+
+
+def describe(decompressed: Decompressed) -> str:
+  """Returns what was written, and what is missing."""
+  lines = [f"{decompressed.num_bytes:,} bytes written to {decompressed.output} in {decompressed.seconds:.1f} s"]
+  if decompressed.missing:
+    return "\n".join([*lines, *(f"missing: {line}" for line in decompressed.missing)])
+  return "\n".join([*lines, "its SHA-256 is that of what was compressed"])
+
+
+def _raw(coder: Coder, content: Content, block: Block) -> bytes:
+  if block.kind == Kind.STORED:
+    return zlib.decompress(block.payload)
+  words = np.frombuffer(block.payload, "<u4").astype(np.uint32)
+  return content.raw(coder.decode(words, content.valid(block.num_symbols)), block.num_symbols)
+
+
+def _checked(found: list[Block | Damage]) -> tuple[list[Block], list[str]]:
+  """Returns the blocks, and a line for each stretch that is missing."""
+  blocks = [each for each in found if isinstance(each, Block)]
+  lines = [f"{each.reason} after block {each.after}" for each in found if isinstance(each, Damage)]
+  for expected, block in enumerate(blocks):
+    if block.number != expected:
+      lines.append(f"block {expected} is not there")
+      break
+  if not blocks or blocks[-1].kind != Kind.END:
+    lines.append("its end is not there")
+  return blocks, lines
+
+
+def _check_identity(header: dict[str, Any], here: dict[str, Any], path: str) -> None:
+  if header["model"] != here["model"]:
+    raise InputError(
+      f"{path} was compressed by another model (SHA-256 {header['model'][:12]}, step {header['step']}) than this one "
+      f"({here['model'][:12]}, step {here['step']}); give its --workdir, and --step"
+    )
+  if header["probe"] != here["probe"]:
+    raise InputError(
+      f"{path} cannot be decoded here: the model's probabilities differ in their last digits from those of the machine"
+      f" that wrote it ({header['machine']}; here {here['machine']}); decode it there, or with the same versions"
+    )

@@ -1,0 +1,74 @@
+"""Files of blocks: what is damaged is found, wherever it is, and all other blocks are read."""
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catgen.coding import container
+from catgen.coding.container import Block, Damage, Kind
+from catgen.interfaces import InputError
+
+BLOCKS = [Block(i, Kind.CODED if i % 2 else Kind.STORED, 7 * i, bytes(range(10 * i))) for i in range(5)]
+BLOCKS.append(Block(5, Kind.END, 0, b"\x00" * 32))
+
+
+def packed() -> tuple[bytes, int]:
+  file = io.BytesIO()
+  begin = container.write_header(file, {"format": 1})
+  for block in BLOCKS:
+    container.write_block(file, block)
+  return file.getvalue(), begin
+
+
+def test_blocks_come_back():
+  content, begin = packed()
+  assert container.read_header(content, "x.cg") == ({"format": 1}, begin)
+  assert list(container.read_blocks(content, begin)) == BLOCKS
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_changed_byte_costs_its_block_and_no_other(data):
+  content, begin = packed()
+  place = data.draw(st.integers(begin, len(content) - 1))
+  bit = data.draw(st.integers(0, 7))
+  changed = bytearray(content)
+  changed[place] ^= 1 << bit
+  found = list(container.read_blocks(bytes(changed), begin))
+  blocks = [each for each in found if isinstance(each, Block)]
+  (damage,) = [each for each in found if isinstance(each, Damage)]
+  assert len(blocks) == len(BLOCKS) - 1
+  assert all(block in BLOCKS for block in blocks)
+  assert BLOCKS[damage.after + 1] not in blocks
+
+
+@settings(max_examples=100, deadline=None)
+@given(size=st.integers(0, 400), rest=st.binary(max_size=40))
+def test_a_file_that_ends_early_or_goes_on_is_read_as_far_as_it_goes(size, rest):
+  content, begin = packed()
+  cut = content[begin:][:size]
+  blocks = [each for each in container.read_blocks(cut + rest, 0) if isinstance(each, Block)]
+  assert blocks == BLOCKS[: len(blocks)]
+  whole = content[begin:]
+  assert len(blocks) == sum(end <= size for end in ends(whole))
+
+
+def ends(content: bytes) -> list[int]:
+  sizes = [28 + len(block.payload) for block in BLOCKS]
+  assert sum(sizes) == len(content)
+  return [sum(sizes[: i + 1]) for i in range(len(sizes))]
+
+
+def test_what_is_no_such_file_is_a_line():
+  content, begin = packed()
+  for damaged, message in (
+    (b"\x89PNG", "was not written by compress"),
+    (b"", "was not written by compress"),
+    (content[:7] + b"\x02" + content[8:], "another version of catgen, which wrote format 2"),
+    (content[: begin - 1], "the header of x.cg is damaged"),
+    (content[: begin - 6] + b"?" + content[begin - 5 :], "the header of x.cg is damaged"),
+  ):
+    with pytest.raises(InputError, match=message):
+      container.read_header(damaged, "x.cg")

@@ -1,0 +1,74 @@
+"""Streams of examples: every event of tiny spaces comes back, in as many bits as its probability says."""
+
+import functools
+import itertools
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from catgen.batches import batch_of
+from catgen.coding.symbols import Coder
+from catgen.interfaces import EventSpec, InputError
+from catgen.models import MODELS
+from catgen.processes import PROCESSES, SCHEDULES
+from tests.contracts.families import initial, transformer
+
+PLAIN, COLUMNS = EventSpec((3,), 3), EventSpec((3,), 3, sizes=(2, 3, 1))
+MASKED = {"process": PROCESSES["absorbing"](), "schedule": SCHEDULES["linear"](), "num_steps": 0}
+CASES = {
+  "autoregressive": ("autoregressive", PLAIN, {}),
+  "columns": ("autoregressive", COLUMNS, {}),
+  "masked": ("diffusion", PLAIN, MASKED),
+}
+
+
+@functools.cache
+def coder(name: str) -> Coder:
+  kind, event, options = CASES[name]
+  model = MODELS[kind].make(event=event, network=transformer(), **options)
+  return Coder(model, *initial(model), num_rows=27)
+
+
+def every_event(name: str) -> np.ndarray:
+  event = coder(name).model.event
+  found = np.array(list(itertools.product(*map(range, event.sizes or (3, 3, 3)))), np.int32)
+  return np.concatenate([found, np.zeros((27 - len(found), 3), np.int32)])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_event_comes_back_in_the_bits_of_its_probability(name):
+  own, x = coder(name), every_event(name)
+  valid = np.ones(x.shape, bool)
+  coded = own.encode(x, valid)
+  np.testing.assert_array_equal(own.decode(coded.words, valid), x)
+  if name != "masked":
+    log_p = np.asarray(jax.jit(own.model.log_prob)(own.params, batch_of(x), state=own.state), np.float64)
+    assert coded.bits == pytest.approx(-log_p.sum() / math.log(2), rel=1e-5)
+  assert coded.bits - 64 <= 32 * len(coded.words) <= coded.bits * 1.001 + 64
+
+
+def test_invalid_positions_take_no_bits_and_come_back_as_nothing():
+  own, x = coder("autoregressive"), every_event("autoregressive")
+  valid = np.arange(3) < np.arange(27)[:, None] % 4
+  coded = own.encode(x, valid)
+  np.testing.assert_array_equal(own.decode(coded.words, valid), np.where(valid, x, 0))
+  other = own.encode(np.where(valid, x, 2), valid)
+  np.testing.assert_array_equal(coded.words, other.words)
+  assert own.encode(x, np.zeros_like(valid)).bits == 0
+
+
+def test_random_examples_come_back():
+  own, rng = coder("autoregressive"), np.random.default_rng(0)
+  for _ in range(40):
+    x, valid = rng.integers(0, 3, (27, 3), np.int32), rng.random((27, 3)) < rng.random()
+    valid = np.logical_and.accumulate(valid, axis=1)  # padding is at the end
+    np.testing.assert_array_equal(own.decode(own.encode(x, valid).words, valid), np.where(valid, x, 0))
+
+
+def test_a_model_without_an_order_of_positions_is_refused():
+  model = MODELS["diffusion"].make(event=PLAIN, network=transformer())
+  uniform = Coder(model, {}, {}, 2)
+  with pytest.raises(InputError, match="compress by an autoregressive or a masked diffusion model"):
+    uniform.encode(np.zeros((2, 3), np.int32), np.ones((2, 3), bool))
