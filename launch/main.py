@@ -10,7 +10,7 @@ from catgen.reporting.terminal import say, settled
 
 COMMANDS = (
   "train", "fork", "ls", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "compare", "check",
-  "baselines", "demo",
+  "baselines", "bench_sampler", "demo",
 )  # fmt: skip
 
 
