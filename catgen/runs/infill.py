@@ -148,13 +148,24 @@ def infill(
   return Infilled(
     completed,
     pattern,
-    run.model.infill.explanation,
+    _explanation(run, order),
     _agreement(completed, pattern),
     run.record.position,
     media.shown(batch_of(completed, np.broadcast_to(known, completed.shape))),
     output,
     tuple(paths),
     stop.exit_code if len(completed) < num_samples else 0,
+  )
+
+
+def _explanation(run: Run, order: str | None) -> str:
+  """Returns in a sentence what completions follow."""
+  assert run.model.infill is not None
+  if order is None or run.model.infill.prefix_only or run.model.orders is None or order in run.model.orders.random:
+    return run.model.infill.explanation
+  return (
+    f"drawn by order {order}, observed positions first: they follow that order, and not the model's own p(x) given "
+    "what is observed"
   )
 
 
