@@ -23,6 +23,14 @@ class OrderLogProbFn(Protocol):
   ) -> Float[Array, "batch"]: ...
 
 
+class OrderCallsFn(Protocol):
+  """Returns how often the network is called to draw each x by the same options."""
+
+  def __call__(
+    self, params: PyTree, batch: Batch, /, *, state: PyTree, options: SampleOptions
+  ) -> Int[Array, "batch"]: ...
+
+
 class Orders(NamedTuple):
   """Orders in which positions are drawn, chosen before what is drawn there: `SampleOptions.order`.
 
@@ -33,6 +41,7 @@ class Orders(NamedTuple):
   random: tuple[str, ...]  # to draw by only: p(x) is the mean over many paths
   most_together: int  # positions of a call
   log_prob: OrderLogProbFn
+  num_calls: OrderCallsFn
 
 
 class StartFn(Protocol):

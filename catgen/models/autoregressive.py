@@ -84,7 +84,7 @@ def autoregressive(event: EventSpec, *, network: Recipe, auxiliary_steps: int = 
     log_weight=partial(_log_weight, apply, event),
     infill=Infill(partial(_infill, apply, event), True, _EXPLANATION, prefix_only=True),
     carry=_carry(module, event),
-    orders=Orders((_ORDER,), (), 1, partial(_order_log_prob, apply, event)),
+    orders=Orders((_ORDER,), (), 1, partial(_order_log_prob, apply, event), _num_calls),
     # what is invalid is masked where all positions are read at once, and not where each is read after the other
     sequential=None if event.ignores else Sequential(partial(_start, apply, event), partial(_decode, apply), _observe),
   )
@@ -126,6 +126,11 @@ def _order_log_prob(
     return of_logits(categorical.restrict(logits.astype(jnp.float32), options), x)
 
   return _log_prob(apply, event, params, batch, state=state, of_logits=restricted)
+
+
+def _num_calls(params: PyTree, batch: Batch, *, state: PyTree, options: SampleOptions) -> Int[Array, "batch"]:
+  """See `Orders.num_calls`. One for each position, whether it is valid or not."""
+  return jnp.full(len(batch.x), batch.x[0].size, jnp.int32)
 
 
 def _check(event: EventSpec, options: SampleOptions) -> None:

@@ -137,6 +137,30 @@ def comparison(
   save(figure, path)
 
 
+def bits_and_calls(
+  curves: Mapping[str, Sequence[tuple[float, float, float]]], path: str | os.PathLike[str], *, unit: str
+) -> None:
+  """Draws a line for each order of drawing: its bits, with standard errors, against calls of the network.
+
+  Args:
+    curves: name -> (calls, bits, standard error) of each number of positions a call.
+    path: picture to write; its ending says the format.
+    unit: "bits per character".
+  """
+  figure, (axis,) = new_figure(1, (8.0, 4.6))
+  colors, marks = (BLUE, ORANGE, GREEN, GRAY, "#CC79A7", "#E69F00"), "osD^vP"
+  for number, (name, points) in enumerate(curves.items()):
+    calls, bits, errors = zip(*sorted(points), strict=True)
+    style = {"color": colors[number % len(colors)], "marker": marks[number % len(marks)], "label": name}
+    axis.errorbar(calls, bits, yerr=errors, markersize=5, capsize=2, linewidth=1.2, **style)
+  axis.set_xscale("log", base=2)
+  axis.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
+  axis.set(xlabel="calls of the network for an example", ylabel=unit, title="Bits and calls, exact (lower is better)")
+  if curves:
+    axis.legend(facecolor="white", edgecolor="none", framealpha=1.0)
+  save(figure, path)
+
+
 def smooth(values: Float[np.ndarray, "steps"]) -> Float[np.ndarray, "steps"]:
   """Returns Gaussian means around each point, which unlike a running average do not lag behind a falling curve.
 

@@ -154,13 +154,27 @@ def infill(
   return Infilled(
     completed,
     pattern,
-    _explanation(run.model.infill.explanation, options),
+    _explanation(run, options),
     _agreement(completed, pattern),
     run.record.position,
     media.shown(batch_of(completed, np.broadcast_to(known, completed.shape))),
     output,
     tuple(paths),
     stop.exit_code if len(completed) < num_samples else 0,
+  )
+
+
+def _explanation(run: Run, options: SampleOptions) -> str:
+  """Returns in a sentence what completions follow."""
+  assert run.model.infill is not None
+  order, guided = options.order, explained_guidance(options)
+  if guided is not None:
+    return f"no draws of the model's conditional distribution; {guided}"
+  if order is None or run.model.infill.prefix_only or run.model.orders is None or order in run.model.orders.random:
+    return run.model.infill.explanation
+  return (
+    f"drawn by order {order}, observed positions first: they follow that order, and not the model's own p(x) given "
+    "what is observed"
   )
 
 
@@ -229,11 +243,6 @@ def _array_pattern(
   if not hidden.any():
     raise InputError("the example has no hole; give --region=top,left,height,width or --mask, or mark holes by -1")
   return Pattern(x, ~hidden, None if holes.any() else np.where(valid, x, -1))
-
-
-def _explanation(plain: str, options: SampleOptions) -> str:
-  guided = explained_guidance(options)
-  return plain if guided is None else f"no draws of the model's conditional distribution; {guided}"
 
 
 def _agreement(completed: Int[np.ndarray, "completions *event"], pattern: Pattern) -> float | None:

@@ -46,7 +46,8 @@ def refuse(*arguments, **keywords):
 
 MODEL = Model(EventSpec((LENGTH,), K), refuse, bound, refuse, log_weight=log_weight, full_bound=full_bound)
 EXACT = MODEL._replace(
-  log_prob=lambda params, batch, *, state: -1.0 * batch.valid.sum(axis=1), orders=Orders(("one",), (), 1, refuse)
+  log_prob=lambda params, batch, *, state: -1.0 * batch.valid.sum(axis=1),
+  orders=Orders(("one",), (), 1, refuse, refuse),
 )
 
 

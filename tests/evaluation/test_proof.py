@@ -90,7 +90,7 @@ def test_a_sampler_with_another_temperature_is_found():
   assert failures(mixture(), temperature=1.3) == {"samples occur as often as p(x) says"}
 
 
-ORDERS = Orders(("one",), ("any",), 2, lambda *told, state, options: options)
+ORDERS = Orders(("one",), ("any",), 2, lambda *told, state, options: options, None)
 P = np.random.default_rng(3).dirichlet(np.ones(9))
 ONE = "order one, positions_per_call 1"
 TWO = "order one, positions_per_call 2, temperature 0.7, top_k 2"
@@ -133,7 +133,7 @@ def test_orders_of_a_model_are_proved_with_the_rest():
   def sample(params, keys, *, given=None, state, options):
     return model.sample(params, keys, state=state, options=SampleOptions())
 
-  ordered = model._replace(orders=Orders(("one",), ("any",), 1, log_prob), sample=sample)
+  ordered = model._replace(orders=Orders(("one",), ("any",), 1, log_prob, None), sample=sample)
   claims = prove(ordered, PARAMS, {}, key=jax.random.key(0))
   assert [claim for claim in claims if not claim.passed] == []
   assert len(claims) == 8 + 2 * 2 + 1

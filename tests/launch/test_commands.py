@@ -17,7 +17,9 @@ from launch import cli, main
 from tests.tiny_run import OVERRIDES, ROOT
 
 FILES = sorted((ROOT / "launch").glob("*.py"))
-OF_RUNS = ("evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify")
+OF_RUNS = (
+  "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify", "bench_sampler", "compress", "decompress",
+)  # fmt: skip
 OF_CONFIGS = ("train", "check", "baselines")
 BENCHMARKS = tuple(
   f"benchmarks.{name}" for name in ("training", "sampling", "startup", "topologies", "accelerator", "transcription")

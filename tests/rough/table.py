@@ -143,6 +143,23 @@ ROWS = {
   "a batch without an end": (f"evaluate --workdir={{run}} --batch_size={_BIG}", f"batch size {_BIG}"),
   "a negative number of examples": ("evaluate --workdir={run} --max_examples=-1", "max_examples is -1"),
   "an estimator that it lacks": ("evaluate --workdir={run} --estimator=exact", "it offers: elbo, full, iwbo"),
+  "a temperature of a bound": (
+    "evaluate --workdir={run} --temperature=0.5",
+    "by temperature 0.5 is another, which is not",
+  ),
+  "an order that it lacks": ("evaluate --workdir={run} --order=margin", "this model has no estimator 'order'"),
+  "an order of samples": ("sample --workdir={run} --order=margin", "only masked models draw a position once"),
+  "an order of holes": ("infill --workdir={run} --text=a_ --order=margin", "only masked models draw a position once"),
+  "positions a call of no order": (
+    "sample --workdir={run} --positions_per_call=2",
+    "without an order: positions_per_call",
+  ),
+  "scores by an order": ("score --workdir={run} --split=test --estimator=order", "--estimator=order is for evaluate"),
+  "an order that nobody evaluated": (
+    "compare --workdirs={run} --order=margin",
+    "of order margin, positions_per_call 1",
+  ),
+  "orders of what has none": ("bench_sampler --workdir={run}", "without a mask has no orders of drawing"),
   "context of records": ("evaluate --workdir={maps} --context=2", "separate records without neighbors"),
   "context as long as a window": ("evaluate --workdir={run} --context=16", "context is 16; it must be 0 to 15"),
   "results into a file": ("evaluate --workdir={run} --output={text}", "cannot write"),

@@ -25,7 +25,7 @@ def log_prob(params, batch, *, state, options):
 
 @pytest.fixture
 def run(text_run, here):
-  orders = Orders(("margin", "left_to_right"), ("first_hitting",), 16, log_prob)
+  orders = Orders(("margin", "left_to_right"), ("first_hitting",), 16, log_prob, None)
   model = text_run.model._replace(orders=orders, log_prob=partial(log_prob, options=SampleOptions()))
   return here(text_run._replace(model=model))
 

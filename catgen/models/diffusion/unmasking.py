@@ -51,6 +51,7 @@ class _Walk(NamedTuple):
   masked: Bool[Array, "batch *event"]  # positions that are still to be drawn
   lost: Float[Array, "batch"]  # 1 - alpha_bar at the last call
   nats: Float[Array, "batch"]  # log p of what was drawn
+  calls: Int[Array, "batch"]  # that drew something of the example
   number: Int[Array, ""]  # calls so far
   chain: Int[Array, "frames batch *event"] | None
 
@@ -58,17 +59,29 @@ class _Walk(NamedTuple):
 def make_orders(spec: Spec) -> Orders:
   """Returns the orders of a masked model."""
   random = () if spec.num_steps else (FIRST_HITTING,)
-  return Orders(tuple(RULES), random, math.prod(spec.event.shape), partial(log_prob, spec))
+  return Orders(tuple(RULES), random, math.prod(spec.event.shape), partial(log_prob, spec), partial(num_calls, spec))
 
 
 def log_prob(
   spec: Spec, params: PyTree, batch: Batch, *, state: PyTree, options: SampleOptions
 ) -> Float[Array, "batch"]:
   """See `Orders.log_prob`. -inf where the restrictions leave an x no probability."""
+  return _walk_to(spec, params, batch, options).nats
+
+
+def num_calls(
+  spec: Spec, params: PyTree, batch: Batch, *, state: PyTree, options: SampleOptions
+) -> Int[Array, "batch"]:
+  """See `Orders.num_calls`."""
+  return _walk_to(spec, params, batch, options).calls
+
+
+def _walk_to(spec: Spec, params: PyTree, batch: Batch, options: SampleOptions) -> _Walk:
+  """Returns the walk to the examples of a batch."""
   spec = for_batch(spec, batch)
   check(spec, options, exact=True)
   start = jnp.full_like(batch.x, spec.process.num_classes)
-  return _unmask(spec, params, start, batch.valid, batch.valid, options, lambda log_p, number: batch.x).nats
+  return _unmask(spec, params, start, batch.valid, batch.valid, options, lambda log_p, number: batch.x)
 
 
 def draw(
@@ -130,7 +143,7 @@ def _unmask(
   frames = jnp.broadcast_to(x, (options.num_frames + 1, *x.shape)) if options.num_frames else None
 
   def call(walk: _Walk) -> _Walk:
-    flat, chosen = walk.masked.reshape(len(x), size), walk.masked
+    flat = chosen = walk.masked.reshape(len(x), size)
     if random:
       assert keys is not None
       chosen, lost = _first_hit(fold_in(fold_in(keys, 2), walk.number), flat, walk.lost)
@@ -147,9 +160,11 @@ def _unmask(
     if chain is not None:
       chain = jax.lax.dynamic_update_index_in_dim(chain, after, jnp.asarray(slots)[walk.number], 0)
     nats = walk.nats + sum_valid(categorical.take(log_p, drawn), here)
-    return _Walk(after, walk.masked & ~here, lost, nats, walk.number + 1, chain)
+    calls = walk.calls + chosen.any(axis=1)
+    return _Walk(after, walk.masked & ~here, lost, nats, calls, walk.number + 1, chain)
 
-  start = _Walk(x, masked, jnp.ones(len(x)), jnp.zeros(len(x)), jnp.int32(0), frames)
+  lost, nothing = jnp.ones(len(x)), jnp.zeros(len(x))
+  start = _Walk(x, masked, lost, nothing, nothing.astype(jnp.int32), jnp.int32(0), frames)
   return jax.lax.while_loop(lambda walk: walk.masked.any(), call, start)
 
 

@@ -1,0 +1,85 @@
+"""What orders of drawing cost and give: bits against calls of the network, and samples beside a reference."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from catgen.bounds import bits_per_position
+from catgen.interfaces import InputError, SampleOptions
+from catgen.orders import Orders
+
+
+class Mean(NamedTuple):
+  """A mean over independent examples, and its standard error; NaN with one."""
+
+  value: float
+  error: float
+
+
+class Distance(NamedTuple):
+  """How far a law is from frequencies, both of all events there are."""
+
+  total_variation: float  # in [0, 1]
+  bits: float  # KL(frequencies || law), per position; inf where the law excludes what occurs
+
+
+def laws_of(
+  orders: Orders,
+  names: Sequence[str],
+  together: Sequence[int],
+  budgets: Sequence[float],
+  restrictions: SampleOptions,
+) -> list[SampleOptions]:
+  """Returns the laws of the named orders (none: all), each with as many positions a call, or nats, as the model can.
+
+  Raises:
+    InputError: an order that the model has not.
+  """
+  for name in names:
+    if name not in orders.names:
+      raise InputError(f"this model has no order {name!r} with an exact likelihood; it has: {', '.join(orders.names)}")
+  found = []
+  for order in names or orders.names:
+    if order == "entropy_budget":
+      found += [restrictions._replace(order=order, entropy_budget=budget) for budget in budgets]
+    else:
+      sizes = [number for number in together if number <= orders.most_together]
+      found += [restrictions._replace(order=order, positions_per_call=number) for number in sizes]
+  return found
+
+
+def divergence(
+  own: Float[np.ndarray, "samples"],
+  reference: Float[np.ndarray, "samples"],
+  positions: Int[np.ndarray, "samples"],
+) -> Mean:
+  """Returns an unbiased estimate of KL(law || reference) in bits per position, of samples of the law.
+
+  Args:
+    own, reference: log p of each sample by both, in nats; positions: of each.
+
+  Where samples have as many positions each the error is that of a mean; otherwise a ratio's, by linearization.
+  """
+  difference = bits_per_position((own - reference).astype(np.float64), 1.0)
+  counts = positions.astype(np.float64)
+  value, number = float(difference.sum() / counts.sum()), len(counts)
+  residual = difference - value * counts
+  error = np.sqrt(number / (number - 1) * (residual**2).sum()) / counts.sum() if number > 1 else np.nan
+  return Mean(value, float(error))
+
+
+def distance(log_p: Float[np.ndarray, "events"], counts: Int[np.ndarray, "events"], num_positions: int) -> Distance:
+  """Returns how far a law, of which log p of every event is known in nats, is from how often events occur."""
+  frequencies, seen = counts / counts.sum(), counts > 0
+  with np.errstate(invalid="ignore"):
+    nats = float((frequencies[seen] * (np.log(frequencies[seen]) - log_p[seen])).sum())
+  return Distance(float(np.abs(np.exp(log_p) - frequencies).sum() / 2), bits_per_position(nats, num_positions))
+
+
+def count_events(x: Int[np.ndarray, "examples *event"], num_classes: int) -> Int[np.ndarray, "events"]:
+  """Returns how often each event occurs, in the sequence of `proof.enumerate_events`."""
+  flat = x.reshape(len(x), -1)
+  places = num_classes ** np.arange(flat.shape[1])[::-1]
+  return np.bincount(flat @ places, minlength=num_classes ** flat.shape[1])
