@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.interfaces import Batch, Bound, Denoised, EventSpec, Infill, InputError, Model, PyTree, Samples
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
-from catgen.models.diffusion import learned_bound
+from catgen.models.diffusion import learned_bound, learned_weights
 from catgen.models.diffusion.denoising import denoise
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.models.diffusion.spec import Spec, make_spec
@@ -33,6 +33,7 @@ from catgen.processes.levels import over_events
 from catgen.processes.masking_rates import Rates, process
 
 _ONE = 0.5413248546129181  # softplus of this is 1: ln(e - 1)
+_HEADROOM = 2.0  # of the events of an importance weight: more is less noise, and as many more calls of the network
 _LEARNED = ("class", "position")
 
 
@@ -93,6 +94,7 @@ def learned_masking(event: EventSpec, *, network: Recipe, rates: str = "class") 
     init=lambda batch, key: (module.init(key), {}),
     bound=partial(_bound, rated),
     sample=partial(_sample, rated),
+    log_weight=partial(_log_weight, rated, _HEADROOM if by_class else 1.0),
     denoise=partial(_denoise, rated),
     infill=Infill(partial(_infill, rated), not by_class, _explanation(by_class)),
   )
@@ -123,6 +125,14 @@ def _bound(
 def _sample(rated: Callable, params: PyTree, keys: Key[Array, "batch"], **told: Any) -> Samples:
   """See `Model.sample`. Times are spaced evenly, and the sampler is that of `diffusion`."""
   return sample(rated(params)[0], params, keys, **told)
+
+
+def _log_weight(
+  rated: Callable, headroom: float, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
+) -> Float[Array, "batch"]:
+  """See `Model.log_weight`."""
+  spec, rates = rated(params)
+  return learned_weights.log_weight(spec, params, rates, headroom * rates.by_class.max(), batch, keys)
 
 
 def _infill(

@@ -52,7 +52,7 @@ def order_log_weight(
   flat_valid = batch.valid.reshape(batch.valid.shape[0], -1)
   num_positions = flat_valid.shape[1]
   uniforms = jax.vmap(lambda key: jax.random.uniform(key, (num_positions,)))(keys)
-  times = _inverse_lost(spec, uniforms)
+  times = inverse_lost(spec, uniforms)
   order = jnp.argsort(jnp.where(flat_valid, -times, 1.0), axis=-1)  # latest first, padding last
 
   def reveal(carry: tuple[Array, Array], rank: Array) -> tuple[tuple[Array, Array], None]:
@@ -70,7 +70,7 @@ def order_log_weight(
   return total
 
 
-def _inverse_lost(spec: Spec, uniforms: Float[Array, "batch length"]) -> Float[Array, "batch length"]:
+def inverse_lost(spec: Spec, uniforms: Float[Array, "batch length"]) -> Float[Array, "batch length"]:
   """Returns the times t with 1 - alpha_bar(t) = u, by 40 bisections (the schedules increase strictly)."""
 
   def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
