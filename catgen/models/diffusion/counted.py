@@ -38,6 +38,19 @@ def counted_bound(
   key_number, key_noise, key_network = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
   uniforms = jax.vmap(jax.random.uniform)(key_number) if strata is None else strata
   scores = jax.vmap(lambda key: jax.random.uniform(key, batch.x.shape[1:]))(key_noise)
+  nats = nats_of(spec, params, batch, uniforms, scores, key_network if train else None)
+  return Bound(nats, {"diffusion": nats, "prior": jnp.zeros_like(nats)})
+
+
+def nats_of(
+  spec: Spec,
+  params: PyTree,
+  batch: Batch,
+  uniforms: Float[Array, "batch"],
+  scores: Float[Array, "batch *event"],
+  keys: Key[Array, "batch"] | None = None,
+) -> Float[Array, "batch"]:
+  """Returns the bound of the masks that `masks` makes of random numbers."""
   masked, lost, weight = masks(uniforms, scores, batch.valid)
   time = jnp.maximum(inverse_lost(spec, lost[:, None])[:, 0], FIRST_TIME)
   one = jnp.ones(())
@@ -46,8 +59,7 @@ def counted_bound(
     return spec.process.kl_rate(x_t, x, log_x0, Level(one - 1.0, one), weight)
 
   x_t = jnp.where(masked, spec.process.num_classes, batch.x)
-  nats = -sum_valid(costs(spec, params, batch, x_t, time, cost, key_network if train else None), batch.valid)
-  return Bound(nats, {"diffusion": nats, "prior": jnp.zeros_like(nats)})
+  return -sum_valid(costs(spec, params, batch, x_t, time, cost, keys), batch.valid)
 
 
 def masks(

@@ -51,7 +51,7 @@ class RatedDenoiser(Denoiser):
     rngs: nnx.Rngs,
   ) -> None:
     super().__init__(recipe, event_shape, num_classes + 1, num_classes, given, rngs=rngs)
-    self.rates = nnx.Param(jnp.full(rates_shape, _ONE))
+    self.rates = nnx.Param(jnp.full(rates_shape, _ONE, jnp.float32))
 
 
 def masking_rates(params: PyTree) -> Float[Array, "..."]:
