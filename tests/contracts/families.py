@@ -418,6 +418,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
   "absorbing_continuous_counted",  # tests/models/test_counted_masks.py enumerates it
+  "learned_class_continuous",  # tests/models/test_learned_masking.py enumerates them
   "learned_position_continuous",
   "emission_af_af",
   "emission_af_scf",

@@ -4,7 +4,7 @@ Category k is masked by time t with probability t^w_k (see `processes.masking_ra
 the model like all others: what is hard to tell from its surroundings can be masked early or late. With one schedule for
 everything the bound in continuous time does not depend on it; with several it does.
 
-  rates = masking_rates(run.params)          # of a run from `catgen.load`: which categories are masked early
+  masking_rates(catgen.load("runs/genmd4").params)      # what is learned: which categories are masked early
 
 Optimizers update `rates` as they do a bias: Muon leaves it to Adam, and no weight decay reaches it. The noise of its
 gradient is part of the norm that `clip_norm` sees.
