@@ -129,13 +129,12 @@ def _learned(name: str, rates: str) -> Family:
   predict = _predictions(model, params, model.sample.args[0].args[0])
   logits = np.asarray(params["rates"], np.float64)
   learned = np.log1p(np.exp(logits)).reshape((1, K) if rates == "class" else (D, 1))
-  probs, sample_probs = (
-    exact.rated(
-      np.broadcast_to(learned, (D, K)), np.arange(n + 1) / n, lambda s, t, n=n, b=back: predict(s, (t - b) / n)
-    )
-    for n, back in ((2000, 0.5), (CONTINUOUS_STEPS, 0.0))
+  exactly, steps = partial(exact.rated, np.broadcast_to(learned, (D, K))), np.arange(2001) / 2000
+  coarse = (np.arange(CONTINUOUS_STEPS + 1) / CONTINUOUS_STEPS) ** (1 / learned.min())
+  probs = exactly(steps, lambda s, t: predict(s, (t - 0.5) / 2000))
+  return Family(
+    name, model, events_of(EVENT), params, state, probs, exactly(coarse, lambda s, t: predict(s, coarse[t]))
   )
-  return Family(name, model, events_of(EVENT), params, state, probs, sample_probs)
 
 
 def _autoregressive(

@@ -16,7 +16,7 @@ from catgen.models.diffusion.bound import continuous_bound
 from catgen.models.diffusion.learned_bound import Times
 from catgen.models.diffusion.sampling import sample
 from catgen.networks import TRUNKS
-from catgen.processes.masking_rates import Rates, process
+from catgen.processes.masking_rates import Rates
 from catgen.training.optimizer import kernel_mask, muon_dimensions
 from tests.contracts import exact
 from tests.models.stubs import keys_of, keys_up_to, spec_of, table, whole
@@ -205,17 +205,17 @@ def test_weights_average_to_p_and_samples_follow_the_chain(name):
 
   @jax.jit
   def draw(params, rates, batch, keys, most):
-    made = spec()._replace(process=process(rates))
     return (
-      learned_weights.log_weight(made, params, rates, most, batch, keys),
-      sample(made, params, keys, state={}, options=options).x,
+      learned_weights.log_weight(spec(), params, rates, most, batch, keys),
+      sample(learned.clocked(spec(), rates)[0], params, keys, state={}, options=options).x,
     )
 
   log_w, x = draw(TABLE, rates, batch, keys_of(batch), most)
   weights = np.exp(np.asarray(log_w, np.float64)).reshape(len(EVENTS), number)
   np.testing.assert_array_less(np.abs(weights.mean(1) - truth(name)), 4.5 * weights.std(1) / np.sqrt(number) + 1e-4)
   assert weights.std(1).max() > 0.01
-  probs = exact.rated(full(*RATES[name]), np.arange(steps + 1) / steps, lambda _, t: predicted(t / steps))
+  grid = (np.arange(steps + 1) / steps) ** (1 / full(*RATES[name]).min())  # what is masked longest has even steps
+  probs = exact.rated(full(*RATES[name]), grid, lambda _, t: predicted(grid[t]))
   counts = np.bincount(np.asarray(x) @ [K, 1], minlength=len(EVENTS))
   assert scipy.stats.chisquare(counts, probs * len(x)).pvalue > 1e-4
 
@@ -224,7 +224,8 @@ def test_weights_average_to_p_and_samples_follow_the_chain(name):
 def test_the_law_of_samples_nears_p_as_steps_get_more(name):
   error = []
   for steps in (8, 32, 128, 512):
-    probs = exact.rated(full(*RATES[name]), np.arange(steps + 1) / steps, lambda _, t, n=steps: predicted(t / n))
+    grid = (np.arange(steps + 1) / steps) ** (1 / full(*RATES[name]).min())
+    probs = exact.rated(full(*RATES[name]), grid, lambda _, t, grid=grid: predicted(grid[t]))
     error.append(np.abs(probs - truth(name)).max())
   error = np.array(error)
   assert np.all(error[1:] < error[:-1] / 2)

@@ -101,10 +101,24 @@ def learned_masking(event: EventSpec, *, network: Recipe, rates: str = "class") 
 
 
 def _rated(spec: Spec, by_class: bool, params: PyTree) -> tuple[Spec, Rates]:
-  """Returns the spec with the process that these parameters make, and its rates."""
+  """Returns the spec and the rates that these parameters make."""
   learned = masking_rates(params)
-  rates = Rates(learned, jnp.ones(())) if by_class else Rates(jnp.ones(spec.process.num_classes), learned)
-  return spec._replace(process=process(rates)), rates
+  return spec, Rates(learned, jnp.ones(())) if by_class else Rates(jnp.ones(spec.process.num_classes), learned)
+
+
+def clocked(spec: Spec, rates: Rates) -> tuple[Spec, Rates]:
+  """Returns the same model by a clock of which the smallest rate is 1, with its process: for steps of equal length.
+
+  So nothing is masked longer than by the linear schedule, and rates of one size have its steps. The network is told the
+  time t = s^(1 / smallest rate) of its own clock.
+  """
+  smallest = rates.by_class.min() * rates.by_position.min()
+  own = Rates(rates.by_class / rates.by_class.min(), rates.by_position / rates.by_position.min())
+
+  def network(params: PyTree, x_t: Array, conditions: Conditions) -> Array:
+    return spec.network(params, x_t, conditions._replace(time=jnp.asarray(conditions.time) ** (1.0 / smallest)))
+
+  return spec._replace(process=process(own), network=network), own
 
 
 def _bound(
@@ -123,8 +137,8 @@ def _bound(
 
 
 def _sample(rated: Callable, params: PyTree, keys: Key[Array, "batch"], **told: Any) -> Samples:
-  """See `Model.sample`. Times are spaced evenly, and the sampler is that of `diffusion`."""
-  return sample(rated(params)[0], params, keys, **told)
+  """See `Model.sample`. The sampler is that of `diffusion`, in steps of equal length by the clock of `clocked`."""
+  return sample(clocked(*rated(params))[0], params, keys, **told)
 
 
 def _log_weight(
@@ -144,7 +158,7 @@ def _infill(
   **told: Any,
 ) -> Samples:
   """See `Infill.draw`. Observed positions are revealed before all others and stay."""
-  return make_infill(rated(params)[0]).draw(params, x, observed, keys, **told)
+  return make_infill(clocked(*rated(params))[0]).draw(params, x, observed, keys, **told)
 
 
 def _explanation(by_class: bool) -> str:
@@ -168,7 +182,7 @@ def _denoise(
   **told: Any,
 ) -> Denoised:
   """See `Model.denoise` and `diffusion.denoising`. What a mask says by itself, t^w_k, is taken out of predictions."""
-  spec, rates = rated(params)
+  spec, rates = clocked(*rated(params))
 
   def network(params: PyTree, x_t: Array, conditions: Conditions) -> Array:
     said = rates.table(x_t) * over_events(jnp.log(jnp.asarray(conditions.time)), x_t.ndim + 1)
