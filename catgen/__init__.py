@@ -32,6 +32,7 @@ _HOMES = {
   "dequantized_flow": "catgen.models.flow.dequantized",
   "diffusion": "catgen.models.diffusion",
   "discrete_flow": "catgen.models.discrete.modular",
+  "learned_masking": "catgen.models.diffusion",
   "latent_emission": "catgen.models.emission.model",
   # the words that all share
   "Batch": "catgen.interfaces",

@@ -118,6 +118,8 @@ def marked(name):
     "text8_head/denoising_flow",  # as on the ring
     "text8_head/diffusion",  # as quickstart
     "text8_head/discrete_flow",
+    "text8_head/genmd4",  # its family's steps are traced in tests/models and tests/contracts
+    "text8_head/masked_continuous",  # as quickstart_absorbing
     "text8_head/deep_transformer",
     "paper/text8_deep_transformer_12",  # as of 64 layers, which are scanned
     "paper/text8_transformer_xl_12",  # as of 24 layers, which are scanned

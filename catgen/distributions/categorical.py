@@ -195,7 +195,10 @@ def refuse_options(options: SampleOptions, names: Sequence[str], reason: str) ->
 
 
 def bernoulli_each(
-  keys: Key[Array, "batch"], probability: Float[Array, "batch"], shape: tuple[int, ...]
+  keys: Key[Array, "batch"], probability: Float[Array, "batch ..."], shape: tuple[int, ...]
 ) -> Bool[Array, "batch *event"]:
-  """Draws booleans of the given event shape, one success probability and one key per example (high precision)."""
+  """Draws booleans of the given event shape by one key per example (high precision).
+
+  Each example has one success probability, or one of each position, by the same random numbers.
+  """
   return jax.vmap(lambda key, p: jax.random.bernoulli(key, p, shape, mode="high"))(keys, probability)

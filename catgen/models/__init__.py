@@ -3,7 +3,7 @@
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.kinds import Kind, Registry
 from catgen.models.autoregressive import autoregressive
-from catgen.models.diffusion import diffusion
+from catgen.models.diffusion import diffusion, learned_masking
 from catgen.models.discrete.denoising import denoising_flow
 from catgen.models.discrete.modular import discrete_flow
 from catgen.models.emission import ENCODINGS, WEIGHTINGS
@@ -18,6 +18,7 @@ MODELS: Registry = {
   "diffusion": Kind(
     diffusion, parts={"network": TRUNKS, "process": PROCESSES, "schedule": SCHEDULES}, small={"num_steps": 8}
   ),
+  "learned_masking": Kind(learned_masking, parts={"network": TRUNKS}),
   "argmax_flow": Kind(argmax_flow, parts=_FLOW),
   "dequantized_flow": Kind(dequantized_flow, parts=_FLOW),
   "latent_emission": Kind(

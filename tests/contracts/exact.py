@@ -56,6 +56,25 @@ def diffusion(
   return p[np.all(states < num_classes, axis=1)]
 
 
+def rated(rates: np.ndarray, times: np.ndarray, predict) -> np.ndarray:
+  """Returns p(x) of a masked chain that goes back from times[-1] = 1 to times[0] = 0.
+
+  A category at a position is masked by time t with probability t to its rate in [positions, classes];
+  predict(states, move) -> log_x0 for the move times[move] -> times[move - 1].
+  """
+  num_positions, num_classes = rates.shape
+  states = events(num_classes + 1, num_positions)
+  masked, p = states == num_classes, np.all(states == num_classes, axis=1).astype(float)
+  for move in range(len(times) - 1, 0, -1):
+    predicted = np.exp(np.asarray(predict(states, move), np.float64))
+    stays = (times[move - 1] / times[move]) ** rates * predicted / predicted.sum(-1, keepdims=True)
+    shows = predicted / predicted.sum(-1, keepdims=True) - stays
+    to = np.where(masked[..., None], np.concatenate([shows, stays.sum(-1, keepdims=True)], -1), 0.0)
+    to += np.where(masked[..., None], 0.0, np.eye(num_classes + 1)[states])
+    p = p @ np.prod([to[:, d][:, states[:, d]] for d in range(num_positions)], axis=0)
+  return p[~masked.any(axis=1)]
+
+
 def masked_in_continuous_time(num_classes: int, times: np.ndarray, predict) -> np.ndarray:
   """Returns p(x) of two positions, the mean over both reveal times: `times` are midpoint quantiles."""
   states = events(num_classes + 1, 2)

@@ -82,9 +82,9 @@ def initial(model: Model, **options: Any) -> tuple[dict, dict]:
   return jax.device_put((filled(shapes, **options), jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)))
 
 
-def _predictions(model: Model, params: dict) -> Callable:
+def _predictions(model: Model, params: dict, parts: Any = None) -> Callable:
   """Returns (states, time) -> log_x0, all of positions in a row: the network, reached through the model's own parts."""
-  parts = model.sample.args[0]
+  parts = model.sample.args[0] if parts is None else parts
 
   @jax.jit
   def predict(states, time):
@@ -120,6 +120,21 @@ def _diffusion(
     times = np.interp(quantiles, kept.lost(np.linspace(0, 1, 10_001), np), np.linspace(0, 1, 10_001))
     return made(exact.masked_in_continuous_time(event.num_classes, times, predict), stepped)
   return made(exactly(kept.table(2000).keep, lambda s, t: predict(s, (t - 0.5) / 2000)), stepped)
+
+
+def _learned(name: str, rates: str) -> Family:
+  model = MODELS["learned_masking"].make(event=EVENT, network=transformer(), rates=rates)
+  params, state = initial(model)
+  params["rates"] = np.linspace(-0.8, 2.0, len(params["rates"]), dtype=np.float32)  # rates from 0.4 to 2.1
+  predict = _predictions(model, params, model.sample.args[0].args[0])
+  logits = np.asarray(params["rates"], np.float64)
+  learned = np.log1p(np.exp(logits)).reshape((1, K) if rates == "class" else (D, 1))
+  exactly, steps = partial(exact.rated, np.broadcast_to(learned, (D, K))), np.arange(2001) / 2000
+  coarse = (np.arange(CONTINUOUS_STEPS + 1) / CONTINUOUS_STEPS) ** (1 / learned.min())
+  probs = exactly(steps, lambda s, t: predict(s, (t - 0.5) / 2000))
+  return Family(
+    name, model, events_of(EVENT), params, state, probs, exactly(coarse, lambda s, t: predict(s, coarse[t]))
+  )
 
 
 def _autoregressive(
@@ -283,6 +298,9 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "uniform_continuous": partial(_diffusion, num_steps=0),
   "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
+  "absorbing_continuous_counted": partial(_diffusion, num_steps=0, process="absorbing", time_sampler="fixed_count"),
+  "learned_class_continuous": partial(_learned, rates="class"),
+  "learned_position_continuous": partial(_learned, rates="position"),
   "autoregressive": _autoregressive,
   "autoregressive_raster": partial(_autoregressive, event=EventSpec((2, 2), K)),
   "autoregressive_pixel_cnn": partial(_autoregressive, event=EventSpec((2, 2), K), network=pixel_cnn, scale=2.0),
@@ -398,6 +416,9 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 }
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
+  "absorbing_continuous_counted",  # tests/models/test_counted_masks.py enumerates it
+  "learned_class_continuous",  # tests/models/test_learned_masking.py enumerates them
+  "learned_position_continuous",
   "emission_af_af",
   "emission_af_scf",
   "emission_iaf_af",

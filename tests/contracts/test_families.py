@@ -41,8 +41,8 @@ def log_p(member) -> np.ndarray:
 
 def test_every_family_is_under_contract():
   flows = {"argmax_flow", "dequantized_flow", "discrete_flow", "denoising_flow"}
-  assert set(MODELS) == {"diffusion", "autoregressive", "latent_emission", *flows}
-  first = {"uniform", "absorbing", "autoregressive", "emission"} | {kind.split("_")[0] for kind in flows}
+  assert set(MODELS) == {"diffusion", "learned_masking", "autoregressive", "latent_emission", *flows}
+  first = {"uniform", "absorbing", "learned", "autoregressive", "emission"} | {kind.split("_")[0] for kind in flows}
   assert {name.split("_")[0] for name in NAMES} == first
 
 

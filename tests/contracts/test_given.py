@@ -77,6 +77,26 @@ def diffusion(process: str, schedule: str) -> Member:
   return Member(model, events_of(PAIR), params, state, np.stack(probs))
 
 
+def learned_masking() -> Member:
+  model = MODELS["learned_masking"].make(event=PAIR, network=transformer())
+  params, state = started(model)
+  params["rates"] = np.float32([-0.2, 0.5, 1.2])
+  (spec, _), num_steps = model.sample.args[0](params), 1000
+
+  @jax.jit
+  def log_x0(params, states, time, given):
+    told = Conditions(given=given, time=jnp.full(len(states), time))
+    return jax.nn.log_softmax(spec.network(params, states, told))
+
+  def predict(label, states, move):
+    return log_x0(params, states, np.float32((move - 0.5) / num_steps), constant(label, len(states)))
+
+  rates = np.broadcast_to(np.log1p(np.exp(np.float64(params["rates"]))), (2, K))
+  grid = np.arange(num_steps + 1) / num_steps
+  probs = [exact.rated(rates, grid, functools.partial(predict, label)) for label in LABELS]
+  return Member(model, events_of(PAIR), params, state, np.stack(probs))
+
+
 def autoregressive() -> Member:
   model = MODELS["autoregressive"].make(event=PAIR, network=transformer())
   params, state = started(model)
@@ -149,6 +169,7 @@ MEMBERS: dict[str, Callable[[], Member]] = {
   "latent_emission": latent_emission,
   "uniform": functools.partial(diffusion, "uniform", "paper_cosine"),
   "absorbing": functools.partial(diffusion, "absorbing", "linear"),
+  "learned_masking": learned_masking,
   "autoregressive": autoregressive,
   "discrete": functools.partial(discrete_flow, "discrete_flow"),
   "denoising": functools.partial(discrete_flow, "denoising_flow"),
@@ -158,7 +179,7 @@ MEMBERS: dict[str, Callable[[], Member]] = {
 
 
 # They are told of labels as "absorbing", "autoregressive" and "argmax" are.
-SLOW = {"uniform", "dequantized", "discrete", "denoising", "latent_emission"}
+SLOW = {"learned_masking", "uniform", "dequantized", "discrete", "denoising", "latent_emission"}
 
 
 @functools.cache
@@ -216,7 +237,7 @@ def drawn(name: str) -> tuple[np.ndarray, ...]:
 
 def test_every_family_is_here():
   flows = {"argmax_flow", "dequantized_flow", "discrete_flow", "denoising_flow"}
-  assert set(MODELS) == {"diffusion", "autoregressive", "latent_emission", *flows}
+  assert set(MODELS) == {"diffusion", "learned_masking", "autoregressive", "latent_emission", *flows}
 
 
 def test_each_label_has_its_own_distribution(member):

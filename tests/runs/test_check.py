@@ -22,6 +22,7 @@ MAPS = {
 }
 SECTIONS = {
   "diffusion": {"kind": "diffusion", "network": {"kind": "transformer", "width": 512, "num_layers": 8}},
+  "learned_masking": {"kind": "learned_masking", "network": {"kind": "transformer", "width": 512}},
   "autoregressive": {"kind": "autoregressive", "network": {"kind": "transformer"}},
   "deep_transformer": {"kind": "autoregressive", "network": "deep_transformer", "auxiliary_steps": 5},
   "transformer_xl": {"kind": "autoregressive", "network": "transformer_xl"},

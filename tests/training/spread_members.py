@@ -64,6 +64,7 @@ MEMBERS: dict[str, Callable[[], Model]] = {
   "transformer, scanned, bfloat16": lambda: diffusion(trunk("transformer", scan_layers=True, dtype="bfloat16")),
   "transformer, absorbing": lambda: diffusion(trunk("transformer"), process=PROCESSES["absorbing"]()),
   "transformer, importance": lambda: diffusion(trunk("transformer"), time_sampler="importance"),
+  "transformer, learned rates": lambda: MODELS["learned_masking"].make(event=TEXT, network=trunk("transformer")),
   "transformer, pieces": lambda: diffusion(trunk("transformer", scan_layers=True), MANY),
   "causal transformer": lambda: autoregressive(trunk("transformer", conv_width=3)),
   "causal transformer, scanned": lambda: autoregressive(trunk("transformer", scan_layers=True)),

@@ -22,6 +22,7 @@ from catgen.interfaces import Batch, EventSpec, InputError, Model, PyTree
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
 from catgen.models.diffusion.bound import FIRST_TIME, continuous_bound, discrete_bound, full_bound
+from catgen.models.diffusion.counted import counted_bound
 from catgen.models.diffusion.denoising import denoise
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.models.diffusion.sequential import make_sequential
@@ -54,8 +55,9 @@ def diffusion(
     schedule: how much of the data is kept at each time.
     num_steps: T >= 1, or 0 for continuous time.
     last_step: from x_1 to the data: "posterior", or "literal" (uniform process in discrete time only).
-    time_sampler: how a training example gets its step: "uniform", "stratified" over the batch, or "importance"
-      (loss-aware, discrete time only; its history is the model's state).
+    time_sampler: how a training example gets its step: "uniform", "stratified" over the batch, "importance"
+      (loss-aware, discrete time only; its history is the model's state), or "fixed_count", by its number of masks
+      (absorbing process in continuous time only): the same bound with less noise.
 
   Raises:
     InputError: for unknown names and for combinations that have no valid bound, such as the absorbing process with a
@@ -75,12 +77,12 @@ def diffusion(
   )
   spec = make_spec(event, kernel, kept, num_steps, last_step == "literal", module.apply)
   discrete = num_steps > 0
-  bound = discrete_bound if discrete else continuous_bound
+  bound = partial(discrete_bound if discrete else continuous_bound, spec, time_sampler)
   weight = log_weight if discrete else order_log_weight if kernel.exact_clamping else None
   return Model(
     event=event,
     init=partial(_init, module.init, num_steps if time_sampler == "importance" else None),
-    bound=partial(bound, spec, time_sampler),
+    bound=partial(counted_bound, spec) if time_sampler == "fixed_count" else bound,
     sample=partial(sample, spec),
     update_state=_update_state if time_sampler == "importance" else None,
     log_weight=partial(weight, spec) if weight else None,
@@ -95,7 +97,7 @@ def diffusion(
 def _check(process: Process, schedule: Schedule, num_steps: int, last_step: str, time_sampler: str) -> None:
   choices = {
     "last_step": (last_step, ("posterior", "literal")),
-    "time_sampler": (time_sampler, ("uniform", "stratified", "importance")),
+    "time_sampler": (time_sampler, ("uniform", "stratified", "importance", "fixed_count")),
   }
   for name, (value, known) in choices.items():
     if value not in known:
@@ -104,6 +106,11 @@ def _check(process: Process, schedule: Schedule, num_steps: int, last_step: str,
     raise InputError(f"diffusion: num_steps is {num_steps}; use at least 1, or 0 for continuous time")
   if num_steps == 0 and time_sampler == "importance":
     raise InputError("diffusion: importance sampling of time steps needs discrete time; set num_steps or time_sampler")
+  if time_sampler == "fixed_count" and (num_steps or not process.exact_clamping):
+    raise InputError(
+      "diffusion: time_sampler 'fixed_count' counts masks, of the absorbing process in continuous time; set process to"
+      " 'absorbing' and num_steps to 0, or take time_sampler 'stratified'"
+    )
   if num_steps == 0 and schedule.slope is None:
     raise InputError(f"diffusion: schedule {schedule.name!r} exists for discrete time only; use 'cosine'")
   if last_step == "literal" and (num_steps == 0 or process.needs_zero_end):
