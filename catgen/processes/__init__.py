@@ -6,13 +6,16 @@ of the clean category, K the number of categories.
 """
 
 from catgen.kinds import Kind, Registry
-from catgen.processes import absorbing, uniform
+from catgen.processes import absorbing, interpolating, uniform
 from catgen.processes.process import Process
 from catgen.processes.schedules import SCHEDULES, Schedule
 
 PROCESSES: Registry = {
   "uniform": Kind(uniform.process),
   "absorbing": Kind(absorbing.process),
+  "prior": Kind(interpolating.prior, small={"weights": (3.0, 2.0, 1.0)}),
+  "unigram": Kind(interpolating.unigram),
+  "hybrid": Kind(interpolating.hybrid),
 }
 
 __all__ = ["PROCESSES", "SCHEDULES", "Process", "Schedule"]

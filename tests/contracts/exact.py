@@ -9,13 +9,38 @@ def events(num_classes: int, num_positions: int) -> np.ndarray:
   return np.array(list(itertools.product(range(num_classes), repeat=num_positions)), np.int32)
 
 
-def _kernel(process: str, num_classes: int, keep: float) -> np.ndarray:
+UNIFORM_SHARE = 0.2  # of the hybrid process: replaced, where half of the data is kept
+
+
+def weights(num_classes: int) -> tuple[float, ...]:
+  """Returns the law of the noise of the process "prior", not normalized."""
+  return tuple(float(each) for each in range(1, num_classes + 1))
+
+
+def has_mask(process: str) -> bool:
+  return process in ("absorbing", "hybrid")
+
+
+def kernel(process: str, num_classes: int, keep: float, since: float = 1.0) -> np.ndarray:
+  """Returns the row-stochastic matrix of a move, from the definition: of what there was at alpha_bar = `since`, `keep`
+  is kept."""
   if process == "uniform":
     return keep * np.eye(num_classes) + (1 - keep) / num_classes
+  if process == "prior":
+    law = np.array(weights(num_classes))
+    return keep * np.eye(num_classes) + (1 - keep) * law / law.sum()
+  if process == "hybrid":  # what is at hand at the end of the move less what was there before, as far as it is kept
+    noise = _hybrid_noise(num_classes, keep * since) - keep * _hybrid_noise(num_classes, since)
+    return keep * np.eye(num_classes + 1) + noise
   matrix = np.zeros((num_classes + 1, num_classes + 1))
   matrix[:num_classes, :num_classes] = keep * np.eye(num_classes)
   matrix[:num_classes, -1], matrix[-1, -1] = 1 - keep, 1.0
   return matrix
+
+
+def _hybrid_noise(num_classes: int, alpha_bar: float) -> np.ndarray:
+  replaced = 4 * UNIFORM_SHARE * alpha_bar * (1 - alpha_bar)
+  return np.append(np.full(num_classes, replaced / num_classes), 1 - alpha_bar - replaced)
 
 
 def reverse_move(
@@ -23,7 +48,7 @@ def reverse_move(
 ) -> np.ndarray:
   """Transition matrix p(x_s | x_t) between all joint states, from predictions log_x0 [states, positions, classes]."""
   num_classes = log_x0.shape[-1]
-  to_s, s_to_t = _kernel(process, num_classes, keep_s)[:num_classes], _kernel(process, num_classes, step)
+  to_s, s_to_t = kernel(process, num_classes, keep_s)[:num_classes], kernel(process, num_classes, step, keep_s)
   per_position = np.zeros((*states.shape, s_to_t.shape[0]))
   for row, state in enumerate(states):
     for d, value in enumerate(state):
@@ -44,11 +69,8 @@ def diffusion(
   process: str, num_classes: int, num_positions: int, kept: np.ndarray, predict, literal: bool = False
 ) -> np.ndarray:
   """Returns p(x) over `events` by propagating the prior; predict(states, move) -> log_x0 for the move t -> t - 1."""
-  states = events(num_classes + (process == "absorbing"), num_positions)
-  if process == "absorbing":
-    p = np.all(states == num_classes, axis=1).astype(float)
-  else:
-    p = np.full(len(states), 1 / len(states))
+  states = events(num_classes + has_mask(process), num_positions)
+  p = kernel(process, num_classes, 0.0)[0][states].prod(axis=1)
   for t in range(len(kept) - 1, 0, -1):
     log_x0 = np.asarray(predict(states, t), np.float64)
     log_x0 -= np.log(np.exp(log_x0).sum(-1, keepdims=True))
