@@ -32,6 +32,8 @@ class EventSpec(NamedTuple):
   # a model only ever meets examples all of whose positions are valid, or none: it is compiled without any mask. What
   # training knows of its data; a model of examples that users type does not know it
   whole: bool = False
+  # of the categories in the training data, each above 0; None: nobody has asked, as most models do not
+  frequencies: tuple[float, ...] | None = None
 
 
 class Batch(NamedTuple):
@@ -79,6 +81,7 @@ class SampleOptions(NamedTuple):
   top_p: float = 1.0  # in (0, 1]; only the most probable categories that together have this probability
   forbid: tuple[int, ...] = ()  # categories that are never drawn
   num_frames: int = 0  # > 0: also return that many states of the chain, noise first, sample last
+  correction: float = 0.0  # in [0, 1]; share of the positions that a diffusion model draws anew at every move
 
 
 class ReadOptions(NamedTuple):

@@ -204,7 +204,7 @@ def _complete(
 ) -> Samples:
   """Draws the positions that are not observed, in order, each from its restricted conditional distribution."""
   categorical.refuse_options(
-    options, ("num_steps", "num_frames"), "an autoregressive model draws one position after the other"
+    options, ("num_steps", "num_frames", "correction"), "an autoregressive model draws one position after the other"
   )
   categorical.check_restrictions(options, event.num_classes)
   batch_size = x.shape[0]

@@ -56,6 +56,7 @@ def infill(
   top_k: int | None = None,
   top_p: float | None = None,
   forbid: str | Sequence[int] | None = None,
+  correction: float | None = None,
   given: Sequence[str] = (),
   seed: int = 0,
   output: str | None = None,
@@ -85,6 +86,8 @@ def infill(
     top_p: draw among the most probable categories that together have so much probability; default: the run's, or 1.
     forbid: categories that are never drawn into a hole: characters of text; of arrays their ids or names, of tokens
       their numbers, with commas between them; default: the run's, or none.
+    correction: share of the positions that a diffusion model draws anew at every move, in [0, 1], which mends mistakes;
+      default: the run's, or 0.
     given: a label that all completions have, name=value; may be repeated.
     seed: of the draws.
     output: also write the completions, exactly: .npy (integers); of text also .jsonl, or .txt (one a line, where none
@@ -108,7 +111,14 @@ def infill(
   else:
     pattern = media.parse(text, hole=hole, pad=pad)
   options = sample_options(
-    run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
+    run.record.config,
+    media,
+    num_steps=num_steps,
+    temperature=temperature,
+    top_k=top_k,
+    top_p=top_p,
+    forbid=forbid,
+    correction=correction,
   )
   with catch_signals() as request, closing(progress(num_samples, unit="completion", title="infill")) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
@@ -140,7 +150,7 @@ def infill(
   return Infilled(
     completed,
     pattern,
-    run.model.infill.explanation,
+    run.model.infill.explanation if not options.correction else _corrected(options.correction),
     _agreement(completed, pattern),
     run.record.position,
     media.shown(batch_of(completed, np.broadcast_to(known, completed.shape))),
@@ -157,6 +167,10 @@ def _check_kind(run: Run, given: Mapping[str, Any]) -> None:
     if value is not None and (name == "text") != of_text:
       needed = 'give --text="a pat____"' if of_text else "give --input=file.npy, or --split=test --index=3"
       raise InputError(f"--{name} means nothing to a model of {run.media.name}; {needed}")
+
+
+def _corrected(correction: float) -> str:
+  return f"drawn with a correction of {correction:g}, which leaves the model's conditional distribution"
 
 
 def describe(infilled: Infilled) -> str:

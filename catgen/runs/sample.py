@@ -27,6 +27,7 @@ from catgen.training.signals import catch_signals
 
 _COMPARED_POSITIONS = 10_240_000  # of the training split, about
 _SHOWN_FRAMES = 12
+_NOT_THE_BOUND = "they follow another law than the p(x) that the bits of the model are stated of"
 
 
 class Sampled(NamedTuple):
@@ -43,6 +44,7 @@ class Sampled(NamedTuple):
   cut_at: int | None = None  # positions, of those shown and compared: no record of the data is longer
   asked: int = 0  # how many samples were wanted
   exit_code: int = 0  # 128 + the number of the signal that ended it before all were drawn
+  correction: float = 0.0  # see `SampleOptions`
 
 
 def sample(
@@ -55,6 +57,7 @@ def sample(
   top_k: int | None = None,
   top_p: float | None = None,
   forbid: str | Sequence[int] | None = None,
+  correction: float | None = None,
   given: Sequence[str] = (),
   seed: int = 0,
   output: str | None = None,
@@ -78,6 +81,8 @@ def sample(
     top_p: draw among the most probable categories that together have so much probability; default: the run's, or 1.
     forbid: categories that are never drawn: characters of text; of arrays their ids or names, of tokens their numbers,
       with commas between them; default: the run's, or none.
+    correction: share of the positions that a diffusion model draws anew at every move, in [0, 1], which mends mistakes;
+      default: the run's, or 0.
     given: a label that all samples have, name=value; may be repeated.
     seed: of the draws.
     output: write the samples, exactly as drawn: .npy (integers); of text also .jsonl, or .txt (one a line, where no
@@ -98,7 +103,14 @@ def sample(
     raise InputError(f"there is no picture of a chain of {media.name}; leave --chain out")
   num_samples = settings["num_samples"] if num_samples is None else num_samples
   options = sample_options(
-    run.record.config, media, num_steps=num_steps, temperature=temperature, top_k=top_k, top_p=top_p, forbid=forbid
+    run.record.config,
+    media,
+    num_steps=num_steps,
+    temperature=temperature,
+    top_k=top_k,
+    top_p=top_p,
+    forbid=forbid,
+    correction=correction,
   )
   source = run.source() if compare else None
   with catch_signals() as request, closing(progress(num_samples, unit="sample", title="sample")) as bar:
@@ -147,6 +159,7 @@ def sample(
     cut_at=None if reached.all() else run.record.longest,
     asked=num_samples,
     exit_code=stop.exit_code if len(batch.x) < num_samples else 0,
+    correction=options.correction,
   )
 
 
@@ -157,6 +170,8 @@ def describe(sampled: Sampled, *, color: bool = False) -> str:
     lines.append(f"stopped after {len(sampled.x):,} of {sampled.asked:,} samples")
   if sampled.output is not None:
     lines.append(f"{len(sampled.x)} samples written to {sampled.output}")
+  if sampled.correction:
+    lines.append(f"drawn with a correction of {sampled.correction:g}: {_NOT_THE_BOUND}")
   if sampled.cut_at is not None:
     lines.append(
       f"cut after {sampled.cut_at} of {sampled.x.shape[-1]} positions: no record of the data is longer, and the model "

@@ -44,7 +44,13 @@ def _hybrid_noise(num_classes: int, alpha_bar: float) -> np.ndarray:
 
 
 def reverse_move(
-  process: str, log_x0: np.ndarray, states: np.ndarray, keep_s: float, step: float, literal: bool
+  process: str,
+  log_x0: np.ndarray,
+  states: np.ndarray,
+  keep_s: float,
+  step: float,
+  literal: bool = False,
+  correction: float = 0.0,
 ) -> np.ndarray:
   """Transition matrix p(x_s | x_t) between all joint states, from predictions log_x0 [states, positions, classes]."""
   num_classes = log_x0.shape[-1]
@@ -59,6 +65,10 @@ def reverse_move(
       else:
         joint = (np.exp(log_x0[row, d]) @ to_s) * s_to_t[:, value]
         per_position[row, d] = joint / joint.sum()
+      if correction and keep_s < 1:
+        clean = np.exp(log_x0[row, d]) * (to_s @ s_to_t)[:, value]
+        clean = np.eye(num_classes)[value] if process == "absorbing" and value < num_classes else clean / clean.sum()
+        per_position[row, d] = (1 - correction) * per_position[row, d] + correction * (clean @ to_s)
   matrix = np.ones((len(states), len(states)))
   for d in range(states.shape[1]):
     matrix *= per_position[:, d][:, states[:, d]]
@@ -66,7 +76,13 @@ def reverse_move(
 
 
 def diffusion(
-  process: str, num_classes: int, num_positions: int, kept: np.ndarray, predict, literal: bool = False
+  process: str,
+  num_classes: int,
+  num_positions: int,
+  kept: np.ndarray,
+  predict,
+  literal: bool = False,
+  correction: float = 0.0,
 ) -> np.ndarray:
   """Returns p(x) over `events` by propagating the prior; predict(states, move) -> log_x0 for the move t -> t - 1."""
   states = events(num_classes + has_mask(process), num_positions)
@@ -74,7 +90,8 @@ def diffusion(
   for t in range(len(kept) - 1, 0, -1):
     log_x0 = np.asarray(predict(states, t), np.float64)
     log_x0 -= np.log(np.exp(log_x0).sum(-1, keepdims=True))
-    p = p @ reverse_move(process, log_x0, states, kept[t - 1], kept[t] / kept[t - 1], literal and t == 1)
+    step = kept[t] / kept[t - 1]
+    p = p @ reverse_move(process, log_x0, states, kept[t - 1], step, literal and t == 1, correction)
   return p[np.all(states < num_classes, axis=1)]
 
 

@@ -159,7 +159,8 @@ def _sample(
   options: SampleOptions,
 ) -> Samples:
   """See `Model.sample`. The options restrict p(x | z)."""
-  categorical.refuse_options(options, ("num_steps", "num_frames"), f"{_NAME} draws a latent once, and then categories")
+  several = ("num_steps", "num_frames", "correction")
+  categorical.refuse_options(options, several, f"{_NAME} draws a latent once, and then categories")
   model = bind(params)
   categorical.check_restrictions(options, model.event.num_classes)
   return model.sample(keys, given, options)[1]
