@@ -17,6 +17,11 @@ def weights(num_classes: int) -> tuple[float, ...]:
   return tuple(float(each) for each in range(1, num_classes + 1))
 
 
+def options(process: str, num_classes: int) -> dict:
+  """Returns the keys of the process whose moves `kernel` has."""
+  return {"prior": {"weights": weights(num_classes)}, "hybrid": {"uniform": UNIFORM_SHARE}}.get(process, {})
+
+
 def has_mask(process: str) -> bool:
   return process in ("absorbing", "hybrid")
 
@@ -64,10 +69,10 @@ def reverse_move(
         per_position[row, d, value] = 1.0
       else:
         joint = (np.exp(log_x0[row, d]) @ to_s) * s_to_t[:, value]
-        per_position[row, d] = joint / joint.sum()
+        per_position[row, d] = joint / (joint.sum() or 1.0)  # or what cannot be
       if correction and keep_s < 1:
         clean = np.exp(log_x0[row, d]) * (to_s @ s_to_t)[:, value]
-        clean = np.eye(num_classes)[value] if process == "absorbing" and value < num_classes else clean / clean.sum()
+        clean = np.eye(num_classes)[value] if process == "absorbing" and value < num_classes else clean / (clean.sum() or 1.0)
         per_position[row, d] = (1 - correction) * per_position[row, d] + correction * (clean @ to_s)
   matrix = np.ones((len(states), len(states)))
   for d in range(states.shape[1]):

@@ -104,7 +104,8 @@ def _diffusion(
   scale: float = 1.0,
   **options,
 ) -> Family:
-  chosen = {"process": PROCESSES[process](), "schedule": SCHEDULES[schedule]()}
+  chosen = {"process": PROCESSES[process](**exact.options(process, event.num_classes))}
+  chosen["schedule"] = SCHEDULES[schedule]()
   model = MODELS["diffusion"].make(event=event, network=network(), **chosen, **options)
   params, state = initial(model, scale=scale)
   predict, made = _predictions(model, params), partial(Family, name, model, events_of(event), params, state)
@@ -283,6 +284,10 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "uniform_continuous": partial(_diffusion, num_steps=0),
   "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
+  "prior": partial(_diffusion, num_steps=T, process="prior"),
+  "prior_continuous": partial(_diffusion, num_steps=0, process="prior"),
+  "hybrid": partial(_diffusion, num_steps=T, process="hybrid", schedule="linear"),
+  "hybrid_continuous": partial(_diffusion, num_steps=0, process="hybrid"),
   "autoregressive": _autoregressive,
   "autoregressive_raster": partial(_autoregressive, event=EventSpec((2, 2), K)),
   "autoregressive_pixel_cnn": partial(_autoregressive, event=EventSpec((2, 2), K), network=pixel_cnn, scale=2.0),

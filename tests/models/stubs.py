@@ -11,9 +11,9 @@ from catgen.batches import batch_of
 from catgen.interfaces import Batch, EventSpec
 from catgen.keys import example_keys
 from catgen.models.diffusion.spec import Spec, make_spec
-from catgen.processes import PROCESSES, SCHEDULES
+from catgen.processes import SCHEDULES
 from tests.contracts import exact
-from tests.processes.test_processes import divergence, kernel, normalized
+from tests.processes.test_processes import divergence, kernel, make, normalized
 
 _KEYS = jax.jit(example_keys)
 
@@ -33,7 +33,7 @@ def spec_of(
   def network(params, x_t, conditions):
     return logits(params, x_t, conditions.time)
 
-  chosen = PROCESSES[process].make(num_classes), SCHEDULES[schedule].make()
+  chosen = make(process, num_classes), SCHEDULES[schedule].make()
   return make_spec(EventSpec(shape, num_classes), *chosen, num_steps, literal, network)
 
 

@@ -29,8 +29,7 @@ def kernel(name: str, keep: float, num_classes: int = K, since: float = 1.0) -> 
 
 def make(name: str, num_classes: int = K):
   """Returns the process whose moves `kernel` has."""
-  options = {"prior": {"weights": exact.weights(num_classes)}, "hybrid": {"uniform": exact.UNIFORM_SHARE}}
-  return PROCESSES[name](**options.get(name, {}))(num_classes)
+  return PROCESSES[name](**exact.options(name, num_classes))(num_classes)
 
 
 def move(name: str, s: int, t: int, num_classes: int = K) -> tuple[np.ndarray, np.ndarray]:
