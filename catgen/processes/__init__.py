@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from catgen.interfaces import EventSpec
 from catgen.kinds import Kind, Registry, takes
-from catgen.processes import absorbing, interpolating, uniform
+from catgen.processes import absorbing, interpolating, ordinal, uniform
 from catgen.processes.process import Process
 from catgen.processes.schedules import SCHEDULES, Schedule
 
@@ -19,6 +19,7 @@ PROCESSES: Registry = {
   "prior": Kind(interpolating.prior, small={"weights": (3.0, 2.0, 1.0)}),
   "unigram": Kind(interpolating.unigram),
   "hybrid": Kind(interpolating.hybrid),
+  "kernel": Kind(ordinal.process),
 }
 
 __all__ = ["PROCESSES", "SCHEDULES", "Process", "Schedule", "make_process"]

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import scipy.linalg
 
 
 def events(num_classes: int, num_positions: int) -> np.ndarray:
@@ -37,6 +38,11 @@ def kernel(process: str, num_classes: int, keep: float, since: float = 1.0) -> n
   if process == "hybrid":  # what is at hand at the end of the move less what was there before, as far as it is kept
     noise = _hybrid_noise(num_classes, keep * since) - keep * _hybrid_noise(num_classes, since)
     return keep * np.eye(num_classes + 1) + noise
+  if process == "kernel":  # neighbors in a row; alpha_bar is what is kept of the slowest difference
+    rates = np.eye(num_classes, k=1) + np.eye(num_classes, k=-1)
+    generator = rates - np.diag(rates.sum(1))
+    gap = np.sort(np.linalg.eigvalsh(-generator))[1]
+    return scipy.linalg.expm(np.log(max(keep, 1e-300)) / -gap * generator)
   matrix = np.zeros((num_classes + 1, num_classes + 1))
   matrix[:num_classes, :num_classes] = keep * np.eye(num_classes)
   matrix[:num_classes, -1], matrix[-1, -1] = 1 - keep, 1.0
@@ -72,7 +78,9 @@ def reverse_move(
         per_position[row, d] = joint / (joint.sum() or 1.0)  # or what cannot be
       if correction and keep_s < 1:
         clean = np.exp(log_x0[row, d]) * (to_s @ s_to_t)[:, value]
-        clean = np.eye(num_classes)[value] if process == "absorbing" and value < num_classes else clean / (clean.sum() or 1.0)
+        clean = (
+          np.eye(num_classes)[value] if process == "absorbing" and value < num_classes else clean / (clean.sum() or 1.0)
+        )
         per_position[row, d] = (1 - correction) * per_position[row, d] + correction * (clean @ to_s)
   matrix = np.ones((len(states), len(states)))
   for d in range(states.shape[1]):

@@ -413,6 +413,10 @@ SLOW = {
   "emission_map",
   "autoregressive_xl",
   "autoregressive_deep",  # the same family; its auxiliary predictions are seen in tests/models/test_auxiliary.py
+  "prior",  # tests/processes has its laws
+  "prior_continuous",
+  "hybrid",  # tests/models/test_diffusion_bounds.py enumerates it
+  "hybrid_continuous",
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
   "autoregressive_raster",
   "autoregressive_pixel_cnn",

@@ -97,7 +97,8 @@ def enumerated(process: str, schedule: str, num_classes: int, num_steps: int, li
   prior = np.exp(np.asarray(spec.process.prior_log_prob(jnp.arange(spec.process.num_states)), np.float64))
   elbo = -divergence(kernel(process, kept[-1], num_classes)[events], prior).sum(axis=1)
   for t in range(1, num_steps + 1):
-    to_s, step = kernel(process, kept[t - 1], num_classes), kernel(process, kept[t] / kept[t - 1], num_classes)
+    to_s = kernel(process, kept[t - 1], num_classes)
+    step = kernel(process, kept[t] / kept[t - 1], num_classes, since=kept[t - 1])
     predicted = np.exp(predict(states, t))
     with np.errstate(invalid="ignore"):  # of states that cannot be
       p = normalized((predicted @ to_s[:num_classes]) * step.T[states])

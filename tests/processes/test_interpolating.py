@@ -10,6 +10,7 @@ import pytest
 from catgen.interfaces import EventSpec, InputError
 from catgen.processes import PROCESSES, SCHEDULES, interpolating, make_process
 from catgen.processes.interpolating import Noise
+from catgen.processes.levels import Level
 from catgen.processes.schedules import continuous_level, levels, spans
 from tests.processes.test_processes import divergence, kernel, make, normalized, pairs, predictions
 
@@ -43,7 +44,7 @@ def test_uniform_and_masked_diffusion_are_special_cases(name):
   for s, t in ((0, 1), (2, 5), (5, 6)):
     move = jax.tree.map(lambda a: np.full(len(x), a[0]), spans(KEPT, np.array([s, t])))
     slope = np.full(len(x), 0.7, np.float32)
-    level = jax.tree.map(lambda a, len=len(x), t=min(t, 5): np.full(len, a[t]), levels(KEPT))
+    level = Level(*(np.full(len(x), each[min(t, 5)]) for each in levels(KEPT)))
     of_special, of_general = (each(x_t, x, log_x0, level, slope, move) for each in said)
     possible = kernel(name, KEPT.keep[t])[x, x_t][:, 0] > 0
     assert possible.any()
@@ -82,7 +83,7 @@ def losses(name):
   )
 
 
-@pytest.mark.parametrize("name", ["prior", "hybrid"])
+@pytest.mark.parametrize("name", ["prior", "hybrid", "kernel"])
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_a_constant_prediction_loses_exactly_its_code_length(name, schedule):
   """Of every category, in every number of steps, and in continuous time: then the model is the data's own law."""
