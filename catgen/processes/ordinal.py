@@ -205,13 +205,21 @@ def kl(
 ) -> Float[Array, "batch *event"]:
   """Returns KL(q(x_s | x_t, x) || p(x_s | x_t)) in nats per position; at s = 0, -log p(x_0 = x | x_t).
 
-  Numerics: a sum of terms r - 1 - ln r, r = p / q.
+  Numerics: a sum of terms r - 1 - ln r, r = p / q. It means nothing where x_t comes from x with less than 1e-37.
   """
   at_s = matrix(span.s, kernel)
   comes, true, (mixed, log_mixed) = _rows(matrix(span.step, kernel), x_t), _rows(at_s, x), _mixed(log_x0, at_s)
-  z, log_zp = (comes * true).sum(-1, keepdims=True), jax.nn.logsumexp(_log(comes) + log_mixed, axis=-1, keepdims=True)
+  z, log_zp = (
+    _chance((comes * true).sum(-1, keepdims=True)),
+    jax.nn.logsumexp(_log(comes) + log_mixed, axis=-1, keepdims=True),
+  )
   q, p = comes * true / z, jnp.exp(_log(comes) + log_mixed - log_zp)
   return _cost(q, p, mixed, true, log_mixed, jnp.log(z), log_zp)
+
+
+def _chance(values: Array) -> Array:
+  """Returns probabilities that can be divided by: what is so improbable is never drawn."""
+  return jnp.maximum(values, 1e-37)
 
 
 def _cost(q: Array, p: Array, mixed: Array, true: Array, log_mixed: Array, log_z: Array, log_zp: Array) -> Array:
@@ -240,6 +248,7 @@ def kl_rate(
   true, (mixed, log_mixed) = _rows(at_t, x), _mixed(log_x0, at_t)
   here = x_t[..., None]
   q_u, log_pu = (jnp.take_along_axis(each, here, axis=-1) for each in (true, log_mixed))
+  q_u = _chance(q_u)
   rates = jnp.asarray(kernel.rates, jnp.float32)[x_t]
   q, p = rates * true / q_u, rates * jnp.exp(log_mixed - log_pu)
   beta = over_events(slope, x.ndim) / over_events(level.keep, x.ndim)

@@ -48,8 +48,14 @@ def test_every_entry_of_a_matrix_keeps_its_digits_however_small(shape):
     np.testing.assert_allclose(each[counted], expected[counted], rtol=2e-5)
 
 
-def test_neighbors_come_first():
-  marginal = np.exp(make("kernel", 27).marginal(jnp.array([13]), Level(np.float32(0.999), np.float32(1e-3))))[0]
+def test_neighbors_come_first_and_what_is_far_costs_a_number():
+  process, x = make("kernel", 27), jnp.full(27, 13)
+  level, early = Level(np.float32(0.999), np.float32(1e-3)), spans(SCHEDULES["cosine"].make().table(1000), np.arange(3))
+  log_x0, first = jnp.asarray(predictions(27, 27)), jax.tree.map(lambda a: a[0], early)
+  marginal, losses = jax.jit(lambda x_t: (jnp.exp(process.marginal(x, level))[0], process.kl(x_t, x, log_x0, first)))(
+    jnp.arange(27)
+  )
+  assert np.isfinite(losses).all()
   assert np.all(np.diff(marginal[13:]) < 0)
   np.testing.assert_allclose(marginal[12], marginal[14], rtol=1e-5)
   np.testing.assert_allclose(marginal, exact.kernel("kernel", 27, 0.999)[13], rtol=1e-4, atol=1e-9)
