@@ -288,6 +288,8 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "prior_continuous": partial(_diffusion, num_steps=0, process="prior"),
   "hybrid": partial(_diffusion, num_steps=T, process="hybrid", schedule="linear"),
   "hybrid_continuous": partial(_diffusion, num_steps=0, process="hybrid"),
+  "kernel": partial(_diffusion, num_steps=T, process="kernel"),
+  "kernel_continuous": partial(_diffusion, num_steps=0, process="kernel"),
   "autoregressive": _autoregressive,
   "autoregressive_raster": partial(_autoregressive, event=EventSpec((2, 2), K)),
   "autoregressive_pixel_cnn": partial(_autoregressive, event=EventSpec((2, 2), K), network=pixel_cnn, scale=2.0),
@@ -417,6 +419,8 @@ SLOW = {
   "prior_continuous",
   "hybrid",  # tests/models/test_diffusion_bounds.py enumerates it
   "hybrid_continuous",
+  "kernel",
+  "kernel_continuous",
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
   "autoregressive_raster",
   "autoregressive_pixel_cnn",

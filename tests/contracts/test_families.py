@@ -18,7 +18,7 @@ from catgen.models import MODELS
 from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, as_tree, family, gradient_of, uneven
 
 NAMES = sorted(FAMILIES)
-DIFFUSION = ("uniform", "absorbing", "prior", "hybrid")
+DIFFUSION = ("uniform", "absorbing", "prior", "hybrid", "kernel")
 DRAWS, EVERY = 2000, 4  # EVERY: of as many draws, one is a bound over all steps, which has less variance
 
 
@@ -145,7 +145,7 @@ def test_full_bound_is_the_mean_of_bounds(member):
 
 def test_weights_average_to_the_probability(member):
   if member.model.log_weight is None:
-    assert member.name in ("uniform_continuous", "prior_continuous", "hybrid_continuous")
+    assert member.name in {f"{name}_continuous" for name in DIFFUSION} - {"absorbing_continuous"}
     return
   weights = np.exp(by_event(drawn(member.name).log_weight))
   error = weights.std(1) / np.sqrt(DRAWS)
