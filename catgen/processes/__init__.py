@@ -9,16 +9,16 @@ from collections.abc import Callable
 
 from catgen.interfaces import EventSpec
 from catgen.kinds import Kind, Registry, takes
-from catgen.processes import absorbing, interpolating, ordinal, uniform
+from catgen.processes import absorbing, noises, ordinal, uniform
 from catgen.processes.process import Process
 from catgen.processes.schedules import SCHEDULES, Schedule
 
 PROCESSES: Registry = {
   "uniform": Kind(uniform.process),
   "absorbing": Kind(absorbing.process),
-  "prior": Kind(interpolating.prior, small={"weights": (3.0, 2.0, 1.0)}),
-  "unigram": Kind(interpolating.unigram),
-  "hybrid": Kind(interpolating.hybrid),
+  "prior": Kind(noises.prior, small={"weights": (3.0, 2.0, 1.0)}),
+  "unigram": Kind(noises.unigram),
+  "hybrid": Kind(noises.hybrid),
   "kernel": Kind(ordinal.process),
 }
 

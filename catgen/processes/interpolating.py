@@ -10,7 +10,8 @@ with two laws over states, `final` and `early`, and a share p in [0, 1]. Then, w
   b_(t|s) = b_t - (alpha_bar_t / alpha_bar_s) b_s = lost_(t|s) [(1 - p alpha_bar_s alpha_bar_t) final + ... early],
 
 so that x_T has the law `final`, and moves compose. Uniform and masked diffusion are final = 1 / K and final = mask with
-p = 0: here they are written once, and their own modules have the same numbers in fewer operations.
+p = 0: here they are written once, and their own modules have the same numbers in fewer operations. What is offered by
+name is in `noises`.
 """
 
 from functools import partial
@@ -22,12 +23,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.distributions import categorical
-from catgen.interfaces import InputError
-from catgen.processes.costs import HUGE, LOG_HUGE, cost_of, log_mixed
+from catgen.processes.costs import HUGE, LOG_HUGE, cost_of, is_near, log_mixed
 from catgen.processes.levels import Level, Span, align, over_events
 from catgen.processes.process import Process
-
-_MOST_UNIFORM = 0.25  # of all positions, where half of the data is kept
 
 
 class Noise(NamedTuple):
@@ -43,66 +41,6 @@ class _Amounts(NamedTuple):
 
   final: Array
   early: Array | None
-
-
-def prior(num_classes: int, /, *, weights: tuple[float, ...]) -> Process:
-  """Returns the process whose noise is drawn from a given law: b_t = (1 - alpha_bar_t) pi.
-
-  Args:
-    weights: of the K categories, in their order, each > 0; their sum does not matter.
-
-  Raises:
-    InputError: there are not K, or one is not positive.
-
-  Reference: Vignac et al. (2023), DiGress, arXiv:2209.14734, section 4.1, for marginals of the data.
-  """
-  values = np.asarray(weights, np.float64)
-  if values.shape != (num_classes,):
-    raise InputError(
-      f"process 'prior': there are {values.size} weights and {num_classes} categories; give one for each"
-    )
-  if not (np.isfinite(values) & (values > 0)).all():
-    raise InputError("process 'prior': a weight is not a number above 0; give a small one where nothing is known")
-  return process(num_classes, Noise(values / values.sum()))
-
-
-def unigram(num_classes: int, frequencies: tuple[float, ...] | None, /) -> Process:
-  """Returns the process whose noise has the frequencies of the training data, `EventSpec.frequencies`.
-
-  Raises:
-    InputError: they are not known.
-
-  Reference: see `prior`.
-  """
-  if frequencies is None:
-    raise InputError(
-      "process 'unigram' needs the frequencies of the categories, which a run takes from its training split:"
-      " EventSpec.frequencies is None; use process 'prior' with a list of weights where there is no run"
-    )
-  return prior(num_classes, weights=frequencies)
-
-
-def hybrid(num_classes: int, /, *, uniform: float = 0.1) -> Process:
-  """Returns the process that masks categories and, while some data are left, also replaces them uniformly.
-
-  alpha_bar (1 - alpha_bar) 4 `uniform` of all positions have been replaced, the others that are lost are masked, and at
-  the end all are.
-
-  Args:
-    uniform: share of the positions that are replaced where it is largest, which is where half of the data is kept; in
-      (0, 0.25].
-
-  Raises:
-    InputError: another share.
-
-  Reference: the idea of von Rütte et al. (2025), GIDD, arXiv:2503.04482; there the share follows another curve, which
-  also decides alpha_bar. Here alpha_bar is that of any schedule.
-  """
-  if not 0 < uniform <= _MOST_UNIFORM:
-    raise InputError(f"process 'hybrid': uniform is {uniform}; it must be above 0, up to {_MOST_UNIFORM}")
-  mask, even = np.zeros(num_classes + 1), np.full(num_classes + 1, 1 / num_classes)
-  mask[-1], even[-1] = 1.0, 0.0
-  return process(num_classes, Noise(mask, even, uniform / _MOST_UNIFORM))
 
 
 def process(num_classes: int, noise: Noise) -> Process:
@@ -279,13 +217,12 @@ def _kl(x_t: Array, x: Array, log_x0: Array, span: Span, noise: Noise) -> Array:
   numbers = _Others(
     keep=s_keep,
     rest=rest[..., :num_classes],
-    spread=spread,
     chance=beta / z,
     ratio=ratio,
     start=jnp.where(same, 0.0, per_noise),
     shift=jnp.where(same, more, d_u),
   )
-  total = of_x + jnp.where(same, 0.0, of_x_t) + _cost_of_others(log_x0, x, x_t, numbers)
+  total = of_x + jnp.where(same, 0.0, of_x_t) + _cost_of_others(log_x0, spread, x, x_t, numbers)
   if rest.shape[-1] == num_classes:
     return total
   mask = rest[..., num_classes]  # of which nothing is predicted
@@ -304,10 +241,9 @@ class _Others(NamedTuple):
   """Numbers that say, for the categories j other than x and x_t, what is predicted of them and is true."""
 
   keep: Array
-  rest: Array  # [..., classes]: p_j = spread (keep prediction_j + rest_j)
-  spread: Array
-  chance: Array  # q_j = chance rest_j
-  # what follows from these, without the rounding that it would take to compute it from them:
+  rest: Array  # [..., classes]
+  chance: Array  # q_j = chance rest_j; p_j = spread (keep prediction_j + rest_j)
+  # what follows from these and from spread, without the rounding that it would take to compute it from them:
   # p_j / q_j = ratio (keep prediction_j + rest_j) / rest_j,
   # p_j / q_j - 1 = ratio keep (prediction_j / rest_j - start) + shift
   ratio: Array
@@ -315,22 +251,38 @@ class _Others(NamedTuple):
   shift: Array
 
 
-def _cost_of_others(log_x0: Array, x: Array, x_t: Array, numbers: _Others) -> Float[Array, "batch *event"]:
-  """Returns the sum of `cost_of` over all categories but x and x_t."""
+@jax.custom_jvp
+def _cost_of_others(log_x0: Array, spread: Array, x: Array, x_t: Array, numbers: _Others) -> Array:
+  """Returns the sum of `cost_of` over all categories but x and x_t, [batch, *event].
+
+  Its derivative is written out, (1 - q / p) dp, so that a gradient keeps few arrays over classes. Levels are taken for
+  constants.
+  """
+  return _others(log_x0, spread, x, x_t, numbers)[0]
+
+
+@_cost_of_others.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+  (_, spread, x, _, numbers), (d_log_x0, d_spread, *_) = primals, tangents
+  cost, weight, predicted, mixed = _others(*primals)
+  moved = (weight * predicted * d_log_x0).sum(-1)
+  return cost, jnp.broadcast_to(spread * numbers.keep, x.shape) * moved + d_spread * (weight * mixed).sum(-1)
+
+
+def _others(log_x0: Array, spread: Array, x: Array, x_t: Array, numbers: _Others) -> tuple[Array, Array, Array, Array]:
+  """Returns the sum of costs, and over classes their derivatives by p, predictions, and p / spread."""
   num_classes, rest = log_x0.shape[-1], numbers.rest
-  keep, spread, chance, ratio, start, shift = _columns(numbers, x)
+  of_positions = (each for name, each in numbers._asdict().items() if name != "rest")
+  keep, chance, ratio, start, shift = (jnp.broadcast_to(each, x.shape)[..., None] for each in of_positions)
   predicted, true = jnp.exp(log_x0), jnp.where(rest > 0, rest, 1.0)
   mixed, scale = keep * predicted + rest, jnp.minimum(ratio / true, HUGE)
+  q, p = chance * rest, spread[..., None] * mixed
   r, d = scale * mixed, scale * keep * (predicted - rest * start) + shift
   log_r = jnp.log(jnp.where(r > 0, r, 1.0))  # it is 0 only where the truth is
+  near = is_near(q, d)
+  weight = jnp.where(near, d / jnp.where(near, 1.0 + d, 1.0), 1.0 - q / jnp.where(p > 0, p, 1.0))
   counted = ~(categorical.indicator(x, num_classes) | categorical.indicator(x_t, num_classes))
-  return jnp.where(counted, cost_of(chance * rest, spread * mixed, d, log_r), 0.0).sum(-1)
-
-
-def _columns(numbers: _Others, x: Array) -> tuple[Array, ...]:
-  """Returns the numbers of each position with an axis for categories, all but `rest`, which has it."""
-  of_positions = (each for name, each in numbers._asdict().items() if name != "rest")
-  return tuple(jnp.broadcast_to(each, x.shape)[..., None] for each in of_positions)
+  return jnp.where(counted, cost_of(q, p, d, log_r), 0.0).sum(-1), jnp.where(counted, weight, 0.0), predicted, mixed
 
 
 def kl_rate(
@@ -369,10 +321,10 @@ def _rate(x_t: Array, x: Array, log_x0: Array, level: Level, slope: Array, noise
   q_x, log_px = keep + b_x, log_mixed(log_x, keep, b_x)
   of_x = cost_of(q_x, jnp.exp(log_px), jnp.expm1(log_x) * keep / q_x, log_px - jnp.log(q_x))
   nothing, rest = jnp.zeros(x.shape), _of_all(amounts, noise)[..., :num_classes]
-  numbers = _Others(keep, rest, spread=one, chance=one, ratio=one, start=nothing, shift=nothing)
+  numbers = _Others(keep, rest, chance=one, ratio=one, start=nothing, shift=nothing)
   drawn = _amounts(noise, slope / keep, keep**2, level.lost * (1.0 + keep))
   rate = _of_states(drawn, noise, x_t) / q_u
-  return rate * (of_x_t + of_x + _cost_of_others(log_x0, x, x, numbers))
+  return rate * (of_x_t + of_x + _cost_of_others(log_x0, one, x, x, numbers))
 
 
 def prior_sample(
