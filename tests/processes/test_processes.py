@@ -97,6 +97,17 @@ def value_and_slope(name: str):
   return jax.jit(jax.value_and_grad(total))
 
 
+def test_every_process_is_here():
+  assert set(PROCESSES) == {*NAMES, "unigram"}  # a prior that is known from the data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_likelihood_of_a_state_is_a_column_of_the_kernel(name):
+  process = process_of(name)
+  found = np.exp(process.likelihood(categories(process.num_states), level_of(3)))
+  np.testing.assert_allclose(found, kernel(name, SCHEDULED.keep[3])[:K].T, atol=2e-7)
+
+
 @pytest.mark.parametrize(("name", "num_classes"), SIZES)
 def test_steps_compose_to_the_marginal(name, num_classes):
   process, product = process_of(name, num_classes), np.eye(process_of(name, num_classes).num_states)
