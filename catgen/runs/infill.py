@@ -110,16 +110,8 @@ def infill(
     raise InputError('nothing to complete; give --text="a pat____"')
   else:
     pattern = media.parse(text, hole=hole, pad=pad)
-  options = sample_options(
-    run.record.config,
-    media,
-    num_steps=num_steps,
-    temperature=temperature,
-    top_k=top_k,
-    top_p=top_p,
-    forbid=forbid,
-    correction=correction,
-  )
+  asked = {"num_steps": num_steps, "temperature": temperature, "top_k": top_k, "top_p": top_p, "correction": correction}
+  options = sample_options(run.record.config, media, forbid=forbid, **asked)
   with catch_signals() as request, closing(progress(num_samples, unit="completion", title="infill")) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
     drawn = infilling.infill(

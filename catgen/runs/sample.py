@@ -102,16 +102,8 @@ def sample(
   if chain and media.pictured.chain is None:
     raise InputError(f"there is no picture of a chain of {media.name}; leave --chain out")
   num_samples = settings["num_samples"] if num_samples is None else num_samples
-  options = sample_options(
-    run.record.config,
-    media,
-    num_steps=num_steps,
-    temperature=temperature,
-    top_k=top_k,
-    top_p=top_p,
-    forbid=forbid,
-    correction=correction,
-  )
+  asked = {"num_steps": num_steps, "temperature": temperature, "top_k": top_k, "top_p": top_p, "correction": correction}
+  options = sample_options(run.record.config, media, forbid=forbid, **asked)
   source = run.source() if compare else None
   with catch_signals() as request, closing(progress(num_samples, unit="sample", title="sample")) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
