@@ -107,6 +107,11 @@ def test_of_two_positions_what_a_move_changes_is_of_second_order_in_its_length_a
 
 LAWS = {"masked": ("absorbing", 4, 0.8), "multinomial": ("uniform", 4, 1.0), "hybrid, continuous": ("hybrid", 0, 0.5)}
 
+LAW_CASES = [
+  pytest.param(*case, id=name, marks=[pytest.mark.slow] if name.startswith("hybrid") else [])
+  for name, case in LAWS.items()
+]
+
 
 @functools.cache
 def draw_of(process, num_steps, correction):
@@ -115,7 +120,7 @@ def draw_of(process, num_steps, correction):
   return spec, jax.jit(lambda params, keys: sample(spec, params, keys, state={}, options=options).x)
 
 
-@pytest.mark.parametrize(("process", "num_steps", "correction"), LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize(("process", "num_steps", "correction"), LAW_CASES)
 def test_samples_follow_the_product_of_corrected_moves(process, num_steps, correction):
   spec, draw = draw_of(process, num_steps, correction)
   params, draws = table(spec.process.num_states, K), 8000

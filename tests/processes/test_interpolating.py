@@ -100,7 +100,7 @@ def test_a_constant_prediction_loses_exactly_its_code_length(name, schedule):
   np.testing.assert_allclose(found, -np.log(RHO), rtol=1e-3 if name == "hybrid" else 1e-4)
 
 
-@pytest.mark.parametrize("name", ["prior", "hybrid"])
+@pytest.mark.parametrize("name", [pytest.param("prior", marks=pytest.mark.slow), "hybrid"])
 def test_slopes_of_the_divergence_are_those_of_float64(name):
   process, moves = make(name), ((0, 1), (2, 3), (4, 6))
   x_t, x = pairs(process.num_states)
