@@ -51,6 +51,9 @@ def test_a_corrected_move_of_one_position_preserves_the_marginals(name):
     for correction in (0.3, 1.0):
       plain, rows = (np.asarray(each) for each in move_of(name)(x_t, log_x0, span_of(kept_s, kept_t), correction))
       np.testing.assert_allclose(np.where(before > 0, before, 0.0) @ np.nan_to_num(rows), after, atol=1e-6)
+      told = (name, np.float64(log_x0)[:, None], x_t[:, None], kept_s, kept_t / kept_s)
+      expected = exact.reverse_move(*told, correction=correction)
+      np.testing.assert_allclose(rows[before > 0], expected[before > 0], atol=1e-6)
       assert np.abs(rows - plain)[before > 0].max() > 0.03 or kept_s != 0.5
 
 
