@@ -37,6 +37,8 @@ class EventSpec(NamedTuple):
   # categories of each position, in row-major order, where they differ, as the columns of a table do: those of position
   # d are in [0, sizes[d]), the others have probability 0 there, and the largest number is K; None: K everywhere
   sizes: tuple[int, ...] | None = None
+  # of the categories in the training data, each above 0; None: nobody has asked, as most models do not
+  frequencies: tuple[float, ...] | None = None
 
 
 class Batch(NamedTuple):
@@ -91,6 +93,7 @@ class SampleOptions(NamedTuple):
   order: str | None = None  # in which positions are drawn, one of the model's `orders`; None = the family's own way
   positions_per_call: int = 1  # >= 1; of an order: positions that are drawn together, given the same others
   entropy_budget: float = 0.0  # >= 0; nats, of the order of this name: as many positions together as lose at most this
+  correction: float = 0.0  # in [0, 1]; share of the positions that a diffusion model draws anew at every move
 
 
 class ReadOptions(NamedTuple):

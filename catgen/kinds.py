@@ -65,6 +65,13 @@ def keys(make: Callable[..., Any]) -> dict[str, inspect.Parameter]:
   return {name: each for name, each in free.items() if name not in ("self", "rngs")}
 
 
+def takes(make: Callable[..., Any], name: str) -> bool:
+  """Returns whether code supplies a factory, or that of a recipe, with a positional parameter of this name."""
+  make = make.make if isinstance(make, Recipe) else make
+  parameters = inspect.signature(make).parameters
+  return name in parameters and parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY
+
+
 def name_of(make: Callable[..., Any]) -> str:
   """Returns how a factory is called in messages."""
   return getattr(make, "__name__", type(make).__name__)

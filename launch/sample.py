@@ -5,6 +5,7 @@
   python -m launch.sample --workdir=runs/quickstart --top_p=0.9 --forbid=q     # --temperature=0: greedy
   python -m launch.sample --workdir=runs/quickstart --num_steps=100     # fewer network calls
   python -m launch.sample --workdir=runs/masked --order=margin --positions_per_call=4   # see docs/NUMBERS.md
+  python -m launch.sample --workdir=runs/quickstart --correction=0.05   # a part is drawn anew at every call
   python -m launch.sample --workdir=runs/quickstart --chain             # how they emerge: chain.png and chain.gif
   python -m launch.sample --workdir=runs/quickstart --num_samples=64 --compare   # statistics beside those of the data
 

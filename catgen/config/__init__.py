@@ -5,7 +5,7 @@ make_model(config["model"], event)                           # objects from sect
 """
 
 from catgen.config.files import Configuration, from_values, like, load_config, names
-from catgen.config.make import make_model, make_source, make_stand_in, make_training_optimizer
+from catgen.config.make import make_model, make_source, make_stand_in, make_training_optimizer, model_takes
 from catgen.config.overrides import apply_overrides
 from catgen.config.printing import describe
 from catgen.config.sections import fill, flat, resolve
@@ -24,6 +24,7 @@ __all__ = [
   "make_source",
   "make_stand_in",
   "make_training_optimizer",
+  "model_takes",
   "names",
   "resolve",
   "small_section",

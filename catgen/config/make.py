@@ -4,9 +4,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from catgen.config.registry import make_recipe
+from catgen.config.registry import as_section, choose, make_recipe
 from catgen.data import SOURCES, known
 from catgen.interfaces import DataSource, EventSpec, Model
+from catgen.kinds import Part, takes
 from catgen.models import MODELS
 from catgen.training.optimizer import OPTIMIZERS, Optimizer
 
@@ -34,6 +35,18 @@ def make_stand_in(section: Mapping[str, Any]) -> DataSource | None:
 def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:
   """Returns the model of a configuration's section `model` for batches [batch, *event] of the given events."""
   return make_recipe(MODELS, section, "model")(event)
+
+
+def model_takes(section: Mapping[str, Any], name: str) -> bool:
+  """Returns whether a factory of the section `model`, or of a section within it, is supplied with something by name."""
+  return _takes(MODELS, section, name)
+
+
+def _takes(part: Part, section: Mapping[str, Any], name: str) -> bool:
+  section = as_section(section, part, "model")
+  kind, _ = choose(part, section, "model")
+  inner = ((each, section.get(key)) for key, each in kind.parts.items())
+  return takes(kind.make, name) or any(_takes(each, found, name) for each, found in inner if found is not None)
 
 
 def make_training_optimizer(config: Mapping[str, Any]) -> Optimizer:

@@ -113,6 +113,7 @@ class Sampling:
     top_k: draws are among so many of the most probable categories; None = all.
     top_p: draws are among the most probable categories that together have so much probability; 1 = all.
     forbid: categories that are never drawn, as of `sample --forbid`; none by default.
+    correction: share of the positions that a diffusion model draws anew at every move, in [0, 1].
   """
 
   num_samples: int = 4
@@ -122,6 +123,7 @@ class Sampling:
   top_k: int | None = SampleOptions().top_k
   top_p: float = SampleOptions().top_p
   forbid: str = ""
+  correction: float = SampleOptions().correction
 
 
 _ADAMW = OPTIMIZERS["adamw"]()

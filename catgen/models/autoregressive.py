@@ -38,7 +38,7 @@ from catgen.networks.roles import Causal
 from catgen.orders import Orders, Sequential
 
 _ORDER = "left_to_right"
-_REFUSED = ("num_steps", "num_frames", "positions_per_call", "entropy_budget", "guidance_interval")
+_REFUSED = ("num_steps", "num_frames", "positions_per_call", "entropy_budget", "guidance_interval", "correction")
 _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
 
 

@@ -32,6 +32,8 @@ def process(num_classes: int, /) -> Process:
     prior_log_prob=bind(prior_log_prob),
     prior_kl=prior_kl,
     exact_clamping=True,
+    likelihood=bind(likelihood),
+    keep_at=jnp.ones_like,  # none ever is
   )
 
 
@@ -53,6 +55,15 @@ def corrupt(
   """Draws x_t ~ q(x_t | x): each position is masked with probability 1 - alpha_bar."""
   lost = jnp.broadcast_to(level.lost, x.shape[:1])
   return jnp.where(categorical.bernoulli_each(keys, lost, x.shape[1:]), num_classes, x)
+
+
+def likelihood(
+  x_t: Int[Array, "batch *event"], level: Level, *, num_classes: int
+) -> Float[Array, "batch *event classes"]:
+  """Returns log q(x_t | x) for each category x: a mask says nothing, and what is visible all."""
+  keep, lost = align(level, x_t.ndim + 1)
+  visible = _point_masses(x_t, num_classes) + jnp.log(keep)
+  return jnp.where((x_t == num_classes)[..., None], jnp.log(lost), visible)
 
 
 def posterior(

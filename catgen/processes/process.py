@@ -23,3 +23,5 @@ class Process(NamedTuple):
   prior_log_prob: Callable  # (x_T) -> log p(x_T)
   prior_kl: Callable  # (x, level) -> KL(q(x_T | x) || p(x_T))
   exact_clamping: bool  # True: revealing observed positions first is exact conditioning
+  likelihood: Callable  # (x_t, level) -> log q(x_t | x) for each category x
+  keep_at: Callable  # share of the visible categories that are wrong -> alpha_bar at which as many are

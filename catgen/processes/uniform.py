@@ -21,12 +21,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.distributions import categorical
+from catgen.processes.costs import HUGE, LOG_HUGE, cost_of, is_near, log_mixed
 from catgen.processes.levels import Level, Span, align
 from catgen.processes.process import Process
-
-_HUGE = 1e37  # ratios beyond it belong to classes of no weight
-_LOG_HUGE = math.log(_HUGE)
-_ARTANH = (1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3)  # (artanh(z) - z) / z^3 by powers of z^2, for |z| <= 1/3
 
 
 def process(num_classes: int, /) -> Process:
@@ -46,6 +43,8 @@ def process(num_classes: int, /) -> Process:
     prior_log_prob=bind(prior_log_prob),
     prior_kl=bind(prior_kl),
     exact_clamping=False,
+    likelihood=bind(marginal),  # resampling is symmetric
+    keep_at=lambda wrong: 1 - wrong * num_classes / (num_classes - 1),
   )
 
 
@@ -94,12 +93,7 @@ def predictive(
 def _mixed(log_x0: Float[Array, "batch *event classes"], level: Level) -> Float[Array, "batch *event classes"]:
   """Returns log(alpha_bar exp(log_x0) + (1 - alpha_bar) / K)."""
   keep, lost = align(level, log_x0.ndim)
-  return _log_mixed(log_x0, keep, lost / log_x0.shape[-1])
-
-
-def _log_mixed(log_values: Array, keep: Array, rest: Array) -> Array:
-  """Returns log(keep exp(log_values) + rest), where any of them may be zero and the exponential may underflow."""
-  return jnp.logaddexp(jnp.log(rest), jnp.log(keep) + log_values)
+  return log_mixed(log_x0, keep, lost / log_x0.shape[-1])
 
 
 def kl(
@@ -125,24 +119,24 @@ def kl(
   (s_keep, s_lost), (t_keep, t_lost), (keep, lost) = (align(level, x.ndim) for level in span[:3])
   same, k = x == x_t, num_classes
   log_x, log_u = categorical.take(log_x0, x), categorical.take(log_x0, x_t)
-  log_mx, log_mu = (_log_mixed(each, s_keep, s_lost / k) for each in (log_x, log_u))
-  z, log_zp = t_lost / k + jnp.where(same, t_keep, 0.0), _log_mixed(log_u, t_keep, t_lost / k)
+  log_mx, log_mu = (log_mixed(each, s_keep, s_lost / k) for each in (log_x, log_u))
+  z, log_zp = t_lost / k + jnp.where(same, t_keep, 0.0), log_mixed(log_u, t_keep, t_lost / k)
   log_ratio = jnp.log(z) - log_zp
-  ratio = jnp.exp(jnp.minimum(log_ratio, _LOG_HUGE))  # Z_q / Z_p
+  ratio = jnp.exp(jnp.minimum(log_ratio, LOG_HUGE))  # Z_q / Z_p
   spread = jnp.exp(jnp.log(lost / k) - log_zp)  # c_j / Z_p of the classes j other than x_t
   true_m = jnp.where(s_lost > 0, s_lost, 1.0) / k  # m_j of x; where it is 0, so is q_j
-  scale = jnp.minimum(ratio / true_m, _HUGE)
+  scale = jnp.minimum(ratio / true_m, HUGE)
 
   m_x, c_x = s_keep + s_lost / k, lost / k + jnp.where(same, keep, 0.0)
   missing = -jnp.expm1(log_x) * s_keep / m_x
   d_x = -jnp.where(same, missing * spread, missing * ratio + jnp.exp(jnp.log(t_keep) + log_u - log_zp))
   p_x = c_x * jnp.exp(log_mx - log_zp)
-  of_x = _cost(c_x * m_x / z, p_x, d_x, log_mx - jnp.log(m_x) + log_ratio)
+  of_x = cost_of(c_x * m_x / z, p_x, d_x, log_mx - jnp.log(m_x) + log_ratio)
 
   c_u, d_u = keep + lost / k, scale * s_keep * jnp.exp(log_u) * (lost / t_lost)
-  of_x_t = _cost(c_u * s_lost / k / z, c_u * jnp.exp(log_mu - log_zp), d_u, log_mu - jnp.log(true_m) + log_ratio)
+  of_x_t = cost_of(c_u * s_lost / k / z, c_u * jnp.exp(log_mu - log_zp), d_u, log_mu - jnp.log(true_m) + log_ratio)
 
-  more = jnp.exp(jnp.minimum(jnp.log(t_keep) - log_zp, _LOG_HUGE)) * -jnp.expm1(log_u)
+  more = jnp.exp(jnp.minimum(jnp.log(t_keep) - log_zp, LOG_HUGE)) * -jnp.expm1(log_u)
   numbers = _Others(
     keep=s_keep,
     rest=s_lost / k,
@@ -175,7 +169,7 @@ def _cost_of_others(
   x_t: Int[Array, "batch *event"],
   numbers: _Others,
 ) -> Float[Array, "batch *event"]:
-  """Returns the sum of `_cost` over all classes but two.
+  """Returns the sum of `cost_of` over all classes but two.
 
   Its derivative is written out, (1 - q / p) dp - ln(p / q) dq, so that a gradient keeps one array over classes.
   """
@@ -205,27 +199,11 @@ def _others(log_x0: Array, x: Array, x_t: Array, numbers: _Others) -> tuple[Arra
   mixed = keep * predicted + rest
   p, r, d = spread * mixed, scale * mixed, scale * keep * (predicted - start) + shift
   log_r = jnp.log(jnp.where(r > 0, r, 1.0))  # it is 0 only where q is
-  near = _is_near(true, d)
+  near = is_near(true, d)
   weight = jnp.where(near, d / jnp.where(near, 1.0 + d, 1.0), 1.0 - true / jnp.where(p > 0, p, 1.0))
-  cost = _cost(true, p, d, log_r)
+  cost = cost_of(true, p, d, log_r)
   cost, weight, log_r = (jnp.where(counted, each, 0.0) for each in (cost, weight, log_r))
   return cost, weight, predicted, log_r
-
-
-def _is_near(q: Array, d: Array) -> Array:
-  return (q > 0) & (jnp.abs(d) < 0.5)
-
-
-def _cost(q: Array, p: Array, d: Array, log_r: Array) -> Array:
-  """Returns q (d - ln(1 + d)) with 1 + d = p / q, all of them known; it is p where q is zero.
-
-  Numerics: ln(1 + d) = 2 artanh(z) with z = d / (2 + d), by its series where |d| < 1/2.
-  """
-  near = _is_near(q, d)
-  small = jnp.where(near, d, 0.0)
-  z = small / (2.0 + small)
-  series = jnp.polyval(jnp.asarray(_ARTANH), z * z)
-  return jnp.where(near, q * z * (small - 2.0 * z * z * series), p - q - q * jnp.where(q > 0, log_r, 0.0))
 
 
 def kl_rate(
@@ -248,13 +226,13 @@ def kl_rate(
   keep, lost = align(level, x.ndim)
   k, same = num_classes, x == x_t
   log_x, log_u = categorical.take(log_x0, x), categorical.take(log_x0, x_t)
-  q_u, log_pu = lost / k + jnp.where(same, keep, 0.0), _log_mixed(log_u, keep, lost / k)
+  q_u, log_pu = lost / k + jnp.where(same, keep, 0.0), log_mixed(log_u, keep, lost / k)
   log_keep, one = jnp.log(keep), jnp.ones(x.shape)
   excess = jnp.where(same, jnp.exp(log_keep - log_pu) * -jnp.expm1(log_u), -jnp.exp(log_keep + log_u - log_pu))
-  of_x_t = _cost(one, 1.0 + excess, excess, jnp.log(q_u) - log_pu)
+  of_x_t = cost_of(one, 1.0 + excess, excess, jnp.log(q_u) - log_pu)
 
-  q_x, log_px = keep + lost / k, _log_mixed(log_x, keep, lost / k)
-  of_x = _cost(q_x, jnp.exp(log_px), jnp.expm1(log_x) * keep / q_x, log_px - jnp.log(q_x))
+  q_x, log_px = keep + lost / k, log_mixed(log_x, keep, lost / k)
+  of_x = cost_of(q_x, jnp.exp(log_px), jnp.expm1(log_x) * keep / q_x, log_px - jnp.log(q_x))
   nothing = jnp.zeros(x.shape)
   numbers = _Others(keep, lost / k, spread=one, true=lost / k, scale=k / lost, start=nothing, shift=nothing)
   beta = align(Level(slope, slope), x.ndim).keep / keep
@@ -281,6 +259,6 @@ def prior_kl(x: Int[Array, "batch *event"], level: Level, *, num_classes: int) -
   keep, lost = align(level, x.ndim)
   k = num_classes
   more, uniform, safe = (k - 1) * keep, jnp.full_like(keep, 1 / k), jnp.where(lost > 0, lost, 1.0)
-  of_x = _cost((1 + more) / k, uniform, -more / (1 + more), -jnp.log1p(more))
-  of_other = _cost(lost / k, uniform, keep / safe, -jnp.log(safe))
+  of_x = cost_of((1 + more) / k, uniform, -more / (1 + more), -jnp.log1p(more))
+  of_other = cost_of(lost / k, uniform, keep / safe, -jnp.log(safe))
   return jnp.broadcast_to(of_x + (k - 1) * of_other, x.shape)

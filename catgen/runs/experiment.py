@@ -9,8 +9,9 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
-from catgen.config import make_model, make_source, make_training_optimizer
+from catgen.config import make_model, make_source, make_training_optimizer, model_takes
 from catgen.data import context_batches, get_split, prefetch, stream_batches, train_batch
+from catgen.data.frequencies import frequencies_of
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, DataSource, InputError, Model
 from catgen.keys import root_key
@@ -42,7 +43,7 @@ def make_experiment(
   Raises:
     InputError: anything in the config that does not fit, by name.
   """
-  source = make_source(config["data"]) if source is None else source
+  source = _asked(config, make_source(config["data"]) if source is None else source)
   model = model_for(config, source)
   optimizer, learning_rate = make_training_optimizer(config)
   settings = config["training"]
@@ -68,6 +69,14 @@ def make_experiment(
     return create(sharding.place(example, mesh), jax.random.fold_in(root, 0))
 
   return Experiment(config, source, model, mesh, target, init, step, example, jax.random.fold_in(root, 1))
+
+
+def _asked(config: Mapping[str, Any], source: DataSource) -> DataSource:
+  """Returns a data set that says what the model asks of it beyond its shape, which is read from the training split."""
+  if not model_takes(config["model"], "frequencies"):
+    return source
+  frequencies = frequencies_of(get_split(source, "train"), source.event.num_classes)
+  return source._replace(event=source.event._replace(frequencies=frequencies))
 
 
 def model_for(config: Mapping[str, Any], source: DataSource) -> Model:

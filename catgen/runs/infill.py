@@ -59,6 +59,7 @@ def infill(
   order: str | None = None,
   positions_per_call: int = 1,
   entropy_budget: float = 0.0,
+  correction: float | None = None,
   given: Sequence[str] = (),
   guidance: float | None = None,
   guidance_interval: Sequence[float] | None = None,
@@ -95,6 +96,8 @@ def infill(
       first_hitting (at random, the process itself in a call for each position); default: the time steps of the model.
     positions_per_call: with order, positions that are drawn together.
     entropy_budget: with the order of this name, nats that positions drawn together may lose.
+    correction: share of the positions that a diffusion model draws anew at every move, in [0, 1], which mends mistakes;
+      default: the run's, or 0.
     given: a label that all completions have, name=value; may be repeated.
     guidance: how strongly labels act: each category is drawn from p(with them)^guidance p(without)^(1 - guidance);
       default: 1, as they are; 0: not at all; more: exaggerated, at two network calls a step.
@@ -120,10 +123,10 @@ def infill(
     raise InputError('nothing to complete; give --text="a pat____"')
   else:
     pattern = media.parse(text, hole=hole, pad=pad)
+  asked = {"num_steps": num_steps, "temperature": temperature, "top_k": top_k, "top_p": top_p, "correction": correction}
   of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
-  restrictions = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
   guiding = {"guidance": guidance, "guidance_interval": guidance_interval}
-  options = sample_options(run.record.config, media, num_steps=num_steps, **restrictions, **of_order, **guiding)
+  options = sample_options(run.record.config, media, forbid=forbid, **asked, **of_order, **guiding)
   with catch_signals() as request, closing(progress(num_samples, unit="completion", title="infill")) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
     drawn = infilling.infill(
@@ -170,6 +173,8 @@ def _explanation(run: Run, options: SampleOptions) -> str:
   order, guided = options.order, explained_guidance(options)
   if guided is not None:
     return f"no draws of the model's conditional distribution; {guided}"
+  if options.correction:
+    return _corrected(options.correction)
   if order is None or run.model.infill.prefix_only or run.model.orders is None or order in run.model.orders.random:
     return run.model.infill.explanation
   return (
@@ -185,6 +190,10 @@ def _check_kind(run: Run, given: Mapping[str, Any]) -> None:
     if value is not None and (name == "text") != of_text:
       needed = 'give --text="a pat____"' if of_text else "give --input=file.npy, or --split=test --index=3"
       raise InputError(f"--{name} means nothing to a model of {run.media.name}; {needed}")
+
+
+def _corrected(correction: float) -> str:
+  return f"drawn with a correction of {correction:g}, which leaves the model's conditional distribution"
 
 
 def describe(infilled: Infilled) -> str:

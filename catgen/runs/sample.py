@@ -27,6 +27,7 @@ from catgen.training.signals import catch_signals
 
 _COMPARED_POSITIONS = 10_240_000  # of the training split, about
 _SHOWN_FRAMES = 12
+_NOT_THE_BOUND = "they follow another law than the p(x) that the bits of the model are stated of"
 
 
 class Sampled(NamedTuple):
@@ -44,6 +45,7 @@ class Sampled(NamedTuple):
   asked: int = 0  # how many samples were wanted
   exit_code: int = 0  # 128 + the number of the signal that ended it before all were drawn
   guidance: str | None = None  # what guided samples follow; None: the model's distribution
+  correction: float = 0.0  # see `SampleOptions`
 
 
 def sample(
@@ -59,6 +61,7 @@ def sample(
   order: str | None = None,
   positions_per_call: int = 1,
   entropy_budget: float = 0.0,
+  correction: float | None = None,
   given: Sequence[str] = (),
   guidance: float | None = None,
   guidance_interval: Sequence[float] | None = None,
@@ -89,6 +92,8 @@ def sample(
       first_hitting (at random, the process itself in a call for each position); default: the time steps of the model.
     positions_per_call: with order, positions that are drawn together.
     entropy_budget: with the order of this name, nats that positions drawn together may lose.
+    correction: share of the positions that a diffusion model draws anew at every move, in [0, 1], which mends mistakes;
+      default: the run's, or 0.
     given: a label that all samples have, name=value; may be repeated.
     guidance: how strongly labels act: each category is drawn from p(with them)^guidance p(without)^(1 - guidance);
       default: 1, as they are; 0: not at all; more: exaggerated, at two network calls a step.
@@ -111,10 +116,10 @@ def sample(
   if chain and media.pictured.chain is None:
     raise InputError(f"there is no picture of a chain of {media.name}; leave --chain out")
   num_samples = settings["num_samples"] if num_samples is None else num_samples
+  asked = {"num_steps": num_steps, "temperature": temperature, "top_k": top_k, "top_p": top_p, "correction": correction}
   of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
-  restrictions = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
   guiding = {"guidance": guidance, "guidance_interval": guidance_interval}
-  options = sample_options(run.record.config, media, num_steps=num_steps, **restrictions, **of_order, **guiding)
+  options = sample_options(run.record.config, media, forbid=forbid, **asked, **of_order, **guiding)
   source = run.source() if compare else None
   with catch_signals() as request, closing(progress(num_samples, unit="sample", title="sample")) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
@@ -155,6 +160,7 @@ def sample(
     asked=num_samples,
     exit_code=stop.exit_code if len(batch.x) < num_samples else 0,
     guidance=explained_guidance(options),
+    correction=options.correction,
   )
 
 
@@ -166,6 +172,8 @@ def describe(sampled: Sampled, *, color: bool = False) -> str:
   if sampled.output is not None:
     lines.append(f"{len(sampled.x)} samples written to {sampled.output}")
   lines += [sampled.guidance] if sampled.guidance else []
+  if sampled.correction:
+    lines.append(f"drawn with a correction of {sampled.correction:g}: {_NOT_THE_BOUND}")
   if sampled.cut_at is not None:
     lines.append(
       f"cut after {sampled.cut_at} of {sampled.x.shape[-1]} positions: no record of the data is longer, and the model "

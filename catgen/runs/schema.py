@@ -124,7 +124,8 @@ def event_of(event: dict[str, Any]) -> EventSpec:
   ignores = event.get("ignores", False)
   if not isinstance(ignores, bool):
     raise InputError(f"event.ignores is {_shown(ignores)}; true or false is needed")
-  return EventSpec(shape, num_classes, given, ignores, sizes=_position_sizes(event, shape, num_classes))
+  sizes = _position_sizes(event, shape, num_classes)
+  return EventSpec(shape, num_classes, given, ignores, sizes=sizes, frequencies=_frequencies(event, num_classes))
 
 
 def _position_sizes(event: dict[str, Any], shape: tuple[int, ...], num_classes: int) -> tuple[int, ...] | None:
@@ -136,6 +137,18 @@ def _position_sizes(event: dict[str, Any], shape: tuple[int, ...], num_classes: 
       f"event.sizes must have a number for each of {math.prod(shape)} positions, the largest {num_classes}"
     )
   return sizes
+
+
+def _frequencies(event: dict[str, Any], num_classes: int) -> tuple[float, ...] | None:
+  found = event.get("frequencies")
+  if found is None:
+    return None
+  numbers = isinstance(found, list) and all(type(each) in (int, float) and 0 < each <= 1 for each in found)
+  if not numbers or len(found) != num_classes:
+    raise InputError(
+      f"event.frequencies is {_shown(found)}; {num_classes} numbers above 0, up to 1, are needed, or null"
+    )
+  return tuple(map(float, found))
 
 
 def _sizes(event: dict[str, Any], name: str) -> tuple[int, ...]:

@@ -3,27 +3,69 @@
 import itertools
 
 import numpy as np
+import scipy.linalg
 
 
 def events(num_classes: int, num_positions: int) -> np.ndarray:
   return np.array(list(itertools.product(range(num_classes), repeat=num_positions)), np.int32)
 
 
-def _kernel(process: str, num_classes: int, keep: float) -> np.ndarray:
+UNIFORM_SHARE = 0.2  # of the hybrid process: replaced, where half of the data is kept
+
+
+def weights(num_classes: int) -> tuple[float, ...]:
+  """Returns the law of the noise of the process "prior", not normalized."""
+  return tuple(float(each) for each in range(1, num_classes + 1))
+
+
+def options(process: str, num_classes: int) -> dict:
+  """Returns the keys of the process whose moves `kernel` has."""
+  return {"prior": {"weights": weights(num_classes)}, "hybrid": {"uniform": UNIFORM_SHARE}}.get(process, {})
+
+
+def has_mask(process: str) -> bool:
+  return process in ("absorbing", "hybrid")
+
+
+def kernel(process: str, num_classes: int, keep: float, since: float = 1.0) -> np.ndarray:
+  """Returns the row-stochastic matrix of a move, from the definition: of what there was at alpha_bar = `since`, `keep`
+  is kept."""
   if process == "uniform":
     return keep * np.eye(num_classes) + (1 - keep) / num_classes
+  if process == "prior":
+    law = np.array(weights(num_classes))
+    return keep * np.eye(num_classes) + (1 - keep) * law / law.sum()
+  if process == "hybrid":  # what is at hand at the end of the move less what was there before, as far as it is kept
+    noise = _hybrid_noise(num_classes, keep * since) - keep * _hybrid_noise(num_classes, since)
+    return keep * np.eye(num_classes + 1) + noise
+  if process == "kernel":  # neighbors in a row; alpha_bar is what is kept of the slowest difference
+    rates = np.eye(num_classes, k=1) + np.eye(num_classes, k=-1)
+    generator = rates - np.diag(rates.sum(1))
+    gap = np.sort(np.linalg.eigvalsh(-generator))[1]
+    return scipy.linalg.expm(np.log(max(keep, 1e-300)) / -gap * generator)
   matrix = np.zeros((num_classes + 1, num_classes + 1))
   matrix[:num_classes, :num_classes] = keep * np.eye(num_classes)
   matrix[:num_classes, -1], matrix[-1, -1] = 1 - keep, 1.0
   return matrix
 
 
+def _hybrid_noise(num_classes: int, alpha_bar: float) -> np.ndarray:
+  replaced = 4 * UNIFORM_SHARE * alpha_bar * (1 - alpha_bar)
+  return np.append(np.full(num_classes, replaced / num_classes), 1 - alpha_bar - replaced)
+
+
 def reverse_move(
-  process: str, log_x0: np.ndarray, states: np.ndarray, keep_s: float, step: float, literal: bool
+  process: str,
+  log_x0: np.ndarray,
+  states: np.ndarray,
+  keep_s: float,
+  step: float,
+  literal: bool = False,
+  correction: float = 0.0,
 ) -> np.ndarray:
   """Transition matrix p(x_s | x_t) between all joint states, from predictions log_x0 [states, positions, classes]."""
   num_classes = log_x0.shape[-1]
-  to_s, s_to_t = _kernel(process, num_classes, keep_s)[:num_classes], _kernel(process, num_classes, step)
+  to_s, s_to_t = kernel(process, num_classes, keep_s)[:num_classes], kernel(process, num_classes, step, keep_s)
   per_position = np.zeros((*states.shape, s_to_t.shape[0]))
   for row, state in enumerate(states):
     for d, value in enumerate(state):
@@ -33,7 +75,13 @@ def reverse_move(
         per_position[row, d, value] = 1.0
       else:
         joint = (np.exp(log_x0[row, d]) @ to_s) * s_to_t[:, value]
-        per_position[row, d] = joint / joint.sum()
+        per_position[row, d] = joint / (joint.sum() or 1.0)  # or what cannot be
+      if correction and keep_s < 1:
+        clean = np.exp(log_x0[row, d]) * (to_s @ s_to_t)[:, value]
+        clean = (
+          np.eye(num_classes)[value] if process == "absorbing" and value < num_classes else clean / (clean.sum() or 1.0)
+        )
+        per_position[row, d] = (1 - correction) * per_position[row, d] + correction * (clean @ to_s)
   matrix = np.ones((len(states), len(states)))
   for d in range(states.shape[1]):
     matrix *= per_position[:, d][:, states[:, d]]
@@ -41,18 +89,22 @@ def reverse_move(
 
 
 def diffusion(
-  process: str, num_classes: int, num_positions: int, kept: np.ndarray, predict, literal: bool = False
+  process: str,
+  num_classes: int,
+  num_positions: int,
+  kept: np.ndarray,
+  predict,
+  literal: bool = False,
+  correction: float = 0.0,
 ) -> np.ndarray:
   """Returns p(x) over `events` by propagating the prior; predict(states, move) -> log_x0 for the move t -> t - 1."""
-  states = events(num_classes + (process == "absorbing"), num_positions)
-  if process == "absorbing":
-    p = np.all(states == num_classes, axis=1).astype(float)
-  else:
-    p = np.full(len(states), 1 / len(states))
+  states = events(num_classes + has_mask(process), num_positions)
+  p = kernel(process, num_classes, 0.0)[0][states].prod(axis=1)
   for t in range(len(kept) - 1, 0, -1):
     log_x0 = np.asarray(predict(states, t), np.float64)
     log_x0 -= np.log(np.exp(log_x0).sum(-1, keepdims=True))
-    p = p @ reverse_move(process, log_x0, states, kept[t - 1], kept[t] / kept[t - 1], literal and t == 1)
+    step = kept[t] / kept[t - 1]
+    p = p @ reverse_move(process, log_x0, states, kept[t - 1], step, literal and t == 1, correction)
   return p[np.all(states < num_classes, axis=1)]
 
 

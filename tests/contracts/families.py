@@ -104,7 +104,8 @@ def _diffusion(
   scale: float = 1.0,
   **options,
 ) -> Family:
-  chosen = {"process": PROCESSES[process](), "schedule": SCHEDULES[schedule]()}
+  chosen = {"process": PROCESSES[process](**exact.options(process, event.num_classes))}
+  chosen["schedule"] = SCHEDULES[schedule]()
   model = MODELS["diffusion"].make(event=event, network=network(), **chosen, **options)
   params, state = initial(model, scale=scale)
   predict, made = _predictions(model, params), partial(Family, name, model, events_of(event), params, state)
@@ -301,6 +302,12 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "absorbing_continuous_counted": partial(_diffusion, num_steps=0, process="absorbing", time_sampler="fixed_count"),
   "learned_class_continuous": partial(_learned, rates="class"),
   "learned_position_continuous": partial(_learned, rates="position"),
+  "prior": partial(_diffusion, num_steps=T, process="prior"),
+  "prior_continuous": partial(_diffusion, num_steps=0, process="prior"),
+  "hybrid": partial(_diffusion, num_steps=T, process="hybrid", schedule="linear"),
+  "hybrid_continuous": partial(_diffusion, num_steps=0, process="hybrid"),
+  "kernel": partial(_diffusion, num_steps=T, process="kernel"),
+  "kernel_continuous": partial(_diffusion, num_steps=0, process="kernel"),
   "autoregressive": _autoregressive,
   "autoregressive_raster": partial(_autoregressive, event=EventSpec((2, 2), K)),
   "autoregressive_pixel_cnn": partial(_autoregressive, event=EventSpec((2, 2), K), network=pixel_cnn, scale=2.0),
@@ -429,6 +436,12 @@ SLOW = {
   "emission_map",
   "autoregressive_xl",
   "autoregressive_deep",  # the same family; its auxiliary predictions are seen in tests/models/test_auxiliary.py
+  "prior",  # tests/processes has its laws
+  "prior_continuous",
+  "hybrid",  # tests/models/test_diffusion_bounds.py enumerates it
+  "hybrid_continuous",
+  "kernel",
+  "kernel_continuous",
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
   "autoregressive_raster",
   "autoregressive_pixel_cnn",

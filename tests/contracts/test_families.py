@@ -18,6 +18,7 @@ from catgen.models import MODELS
 from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, as_tree, family, gradient_of, uneven
 
 NAMES = sorted(FAMILIES)
+DIFFUSION = ("uniform", "absorbing", "prior", "hybrid", "kernel")
 DRAWS, EVERY = 2000, 4  # EVERY: of as many draws, one is a bound over all steps, which has less variance
 
 
@@ -42,7 +43,7 @@ def log_p(member) -> np.ndarray:
 def test_every_family_is_under_contract():
   flows = {"argmax_flow", "dequantized_flow", "discrete_flow", "denoising_flow"}
   assert set(MODELS) == {"diffusion", "learned_masking", "autoregressive", "latent_emission", *flows}
-  first = {"uniform", "absorbing", "learned", "autoregressive", "emission"} | {kind.split("_")[0] for kind in flows}
+  first = {*DIFFUSION, "learned", "autoregressive", "emission"} | {kind.split("_")[0] for kind in flows}
   assert {name.split("_")[0] for name in NAMES} == first
 
 
@@ -131,7 +132,7 @@ def test_terms_add_up_and_draws_repeat(member):
 
 def test_full_bound_is_the_mean_of_bounds(member):
   if member.model.full_bound is None:
-    assert not member.name.startswith(("uniform", "absorbing")) or "continuous" in member.name
+    assert not member.name.startswith(DIFFUSION) or "continuous" in member.name
     return
   full, profile = drawn(member.name).full
   one, all_steps = by_event(drawn(member.name).bound.nats), by_event(full.nats, DRAWS // EVERY)
@@ -144,7 +145,7 @@ def test_full_bound_is_the_mean_of_bounds(member):
 
 def test_weights_average_to_the_probability(member):
   if member.model.log_weight is None:
-    assert member.name == "uniform_continuous"
+    assert member.name in {f"{name}_continuous" for name in DIFFUSION} - {"absorbing_continuous"}
     return
   weights = np.exp(by_event(drawn(member.name).log_weight))
   error = weights.std(1) / np.sqrt(DRAWS)

@@ -11,9 +11,9 @@ from catgen.batches import batch_of
 from catgen.interfaces import Batch, EventSpec
 from catgen.keys import example_keys
 from catgen.models.diffusion.spec import Spec, make_spec
-from catgen.processes import PROCESSES, SCHEDULES
+from catgen.processes import SCHEDULES
 from tests.contracts import exact
-from tests.processes.test_processes import divergence, kernel, normalized
+from tests.processes.test_processes import divergence, kernel, make, normalized
 
 _KEYS = jax.jit(example_keys)
 
@@ -33,7 +33,7 @@ def spec_of(
   def network(params, x_t, conditions):
     return logits(params, x_t, conditions.time)
 
-  chosen = PROCESSES[process].make(num_classes), SCHEDULES[schedule].make()
+  chosen = make(process, num_classes), SCHEDULES[schedule].make()
   return make_spec(EventSpec(shape, num_classes), *chosen, num_steps, literal, network)
 
 
@@ -97,7 +97,8 @@ def enumerated(process: str, schedule: str, num_classes: int, num_steps: int, li
   prior = np.exp(np.asarray(spec.process.prior_log_prob(jnp.arange(spec.process.num_states)), np.float64))
   elbo = -divergence(kernel(process, kept[-1], num_classes)[events], prior).sum(axis=1)
   for t in range(1, num_steps + 1):
-    to_s, step = kernel(process, kept[t - 1], num_classes), kernel(process, kept[t] / kept[t - 1], num_classes)
+    to_s = kernel(process, kept[t - 1], num_classes)
+    step = kernel(process, kept[t] / kept[t - 1], num_classes, since=kept[t - 1])
     predicted = np.exp(predict(states, t))
     with np.errstate(invalid="ignore"):  # of states that cannot be
       p = normalized((predicted @ to_s[:num_classes]) * step.T[states])

@@ -16,6 +16,7 @@ DRAWS = 3000
 CASES = {
   "multinomial": ("uniform", "paper_cosine", 2, 2),
   "masked": ("absorbing", "linear", 3, 2),
+  "hybrid": ("hybrid", "linear", 2, 3),
 }
 
 

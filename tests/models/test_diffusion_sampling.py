@@ -9,10 +9,12 @@ import pytest
 import scipy.stats
 
 from catgen.interfaces import InputError, SampleOptions
+from catgen.models.diffusion.sampling import _restricted as restricted
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.processes import SCHEDULES
 from tests.contracts import exact
 from tests.models.stubs import keys_up_to, neighbor, own, spec_of, table
+from tests.processes.test_processes import kernel
 
 KEYS = keys_up_to(8, seed=1)
 DRAWS = 8000
@@ -70,6 +72,19 @@ def test_what_masked_diffusion_has_revealed_stays():
   for earlier, later in itertools.pairwise(chain):
     np.testing.assert_array_equal(later[earlier < 3], earlier[earlier < 3])
   np.testing.assert_allclose((chain == 3).mean(axis=(1, 2)), np.linspace(1, 0, 11), atol=0.15)  # the linear schedule
+
+
+def test_a_temperature_is_that_of_the_clean_category_where_noise_is_not_symmetric():
+  """In the last move, which draws it: (prediction * q(x_1 | x_0))^2, normalized."""
+  spec, x_t = spec_of(own, process="prior", num_steps=4), np.arange(3, dtype=np.int32)
+  log_x0, first = np.log(np.float32([[0.2, 0.5, 0.3]] * 3)), jax.tree.map(lambda values: values[0], spec.spans)
+
+  def move(x_t, log_x0):
+    allowed = restricted(spec, x_t, log_x0, first, SampleOptions(temperature=0.5))
+    return jnp.exp(spec.process.predictive(x_t, allowed, first))
+
+  expected = (np.exp(log_x0) * kernel("prior", 0.75).T) ** 2
+  np.testing.assert_allclose(jax.jit(move)(x_t, log_x0), expected / expected.sum(-1, keepdims=True), rtol=1e-5)
 
 
 @pytest.mark.parametrize("process", ["uniform", "absorbing"])

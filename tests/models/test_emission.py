@@ -186,8 +186,8 @@ def test_options_restrict_the_draws_of_categories():
     return np.asarray(jax.jit(sample)(params, keys).x)
 
   assert set(np.unique(drawn(forbid=(0, 2)))) == {1, 3, 4}
-  with pytest.raises(InputError, match="num_steps does not apply"):
-    drawn(num_steps=3)
+  with pytest.raises(InputError, match="num_steps, correction do not apply"):
+    drawn(num_steps=3, correction=0.1)
   with pytest.raises(InputError, match="top_k is 9"):
     drawn(top_k=9)
 

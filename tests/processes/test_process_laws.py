@@ -11,7 +11,7 @@ from catgen.keys import example_keys
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.processes.levels import Level, Span
 from catgen.processes.schedules import continuous_level, levels, spans
-from tests.processes.test_processes import NAMES, kernel, pairs
+from tests.processes.test_processes import SPECIAL, kernel, pairs
 
 K = 4
 made = functools.cache(lambda name, num_classes=K: PROCESSES[name].make(num_classes))
@@ -43,7 +43,7 @@ def states(x):
   return jnp.asarray(np.asarray(x, np.int32))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SPECIAL)
 def test_renaming_the_categories_renames_all_laws(name):
   process, names = made(name), np.random.default_rng(1).permutation(K)
   all_names = np.append(names, K)  # a mask keeps its name
@@ -62,7 +62,7 @@ def test_renaming_the_categories_renames_all_laws(name):
   np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SPECIAL)
 def test_one_step_over_all_noise_leaves_the_prediction(name):
   """T = 1: p(x_0 | x_1) is the prediction itself, and its loss the negative logarithm of it."""
   num_classes = 2
@@ -78,7 +78,7 @@ def test_one_step_over_all_noise_leaves_the_prediction(name):
   np.testing.assert_allclose(before[:, :num_classes], np.eye(num_classes), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SPECIAL)
 def test_each_example_is_corrupted_at_its_own_level_with_its_own_key(name):
   x, keys = states(np.ones((4, 3000))), jax.jit(example_keys)(jax.random.key(2), np.arange(4))
   drawn = np.asarray(compiled(name, "corrupt")(keys, x, level(0.9, 0.5, 0.1, 0.5)))
@@ -88,7 +88,7 @@ def test_each_example_is_corrupted_at_its_own_level_with_its_own_key(name):
   assert np.any(drawn[1] != drawn[3])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SPECIAL)
 def test_losses_of_all_moves_add_up_to_no_less_than_the_entropy_and_for_masks_to_the_code_length(name):
   """Of a prediction of the data's own frequencies, by enumeration of the states at the end of every move."""
   num_states = made(name).num_states

@@ -11,31 +11,31 @@ import scipy.special
 
 from catgen.processes import PROCESSES
 from catgen.processes.schedules import SCHEDULES, continuous_level, levels, spans
+from tests.contracts import exact
 
 K = 3
 T = 6
-NAMES = sorted(PROCESSES)
-SIZES = [(name, num_classes) for name in NAMES for num_classes in (2, 3, 27)]
+SPECIAL = ["absorbing", "uniform"]  # with a module of their own
+NAMES = [*SPECIAL, "hybrid", "kernel", "prior"]
+SIZES = [(name, size) for name in NAMES for size in ((2, 3, 27) if name in SPECIAL else (3,))]
 MOVES = [(0, 1), (0, T), (1, 2), (2, 5), (T - 1, T)]
 SCHEDULED = SCHEDULES["cosine"].make().table(T)
 
 
-def kernel(name: str, keep: float, num_classes: int = K) -> np.ndarray:
+def kernel(name: str, keep: float, num_classes: int = K, since: float = 1.0) -> np.ndarray:
   """Row-stochastic matrix of one move, written from the definition."""
-  k = num_classes
-  if name == "uniform":
-    return keep * np.eye(k) + (1 - keep) * np.ones((k, k)) / k
-  matrix = np.zeros((k + 1, k + 1))
-  matrix[:k, :k] = keep * np.eye(k)
-  matrix[:k, k] = 1 - keep
-  matrix[k, k] = 1.0
-  return matrix
+  return exact.kernel(name, num_classes, keep, since)
+
+
+def make(name: str, num_classes: int = K):
+  """Returns the process whose moves `kernel` has."""
+  return PROCESSES[name](**exact.options(name, num_classes))(num_classes)
 
 
 def move(name: str, s: int, t: int, num_classes: int = K) -> tuple[np.ndarray, np.ndarray]:
   """Returns the kernels from step 0 to s and from s to t."""
   kept = SCHEDULED.keep
-  return kernel(name, kept[s], num_classes), kernel(name, kept[t] / kept[s], num_classes)
+  return kernel(name, kept[s], num_classes), kernel(name, kept[t] / kept[s], num_classes, kept[s])
 
 
 def span_of(s: int, t: int):
@@ -73,8 +73,8 @@ def predictions(rows: int, num_classes: int, scale: float = 1.0) -> np.ndarray:
 @functools.cache
 def process_of(name: str, num_classes: int = K):
   """Returns a process whose functions are compiled, once for all tests."""
-  process = PROCESSES[name].make(num_classes)
-  own = ("marginal", "posterior", "predictive", "kl", "kl_rate", "prior_kl", "prior_log_prob")
+  process = make(name, num_classes)
+  own = ("marginal", "likelihood", "posterior", "predictive", "kl", "kl_rate", "prior_kl", "prior_log_prob")
   return process._replace(**{each: jax.jit(getattr(process, each)) for each in own})
 
 
@@ -97,9 +97,20 @@ def value_and_slope(name: str):
   return jax.jit(jax.value_and_grad(total))
 
 
+def test_every_process_is_here():
+  assert set(PROCESSES) == {*NAMES, "unigram"}  # a prior that is known from the data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_likelihood_of_a_state_is_a_column_of_the_kernel(name):
+  process = process_of(name)
+  found = np.exp(process.likelihood(categories(process.num_states), level_of(3)))
+  np.testing.assert_allclose(found, kernel(name, SCHEDULED.keep[3])[:K].T, atol=2e-7)
+
+
 @pytest.mark.parametrize(("name", "num_classes"), SIZES)
 def test_steps_compose_to_the_marginal(name, num_classes):
-  process, product = process_of(name, num_classes), np.eye(num_classes + (name == "absorbing"))
+  process, product = process_of(name, num_classes), np.eye(process_of(name, num_classes).num_states)
   x = categories(num_classes)
   for t in range(1, T + 1):
     product = product @ move(name, t - 1, t, num_classes)[1]
@@ -223,7 +234,7 @@ def test_rate_is_the_limit_of_many_steps(name, num_classes, schedule):
 
   def by_steps(time):
     kept = chosen.keep(np.array([time - 1 / steps, time]), np)
-    to_s, s_to_t = kernel(name, kept[0], num_classes), kernel(name, kept[1] / kept[0], num_classes)
+    to_s, s_to_t = kernel(name, kept[0], num_classes), kernel(name, kept[1] / kept[0], num_classes, kept[0])
     q, p = to_s[x] * s_to_t[:, x_t].T, (probs @ to_s[:num_classes]) * s_to_t[:, x_t].T
     possible = q.sum(-1) > 0
     return steps * divergence(normalized(q[possible]), normalized(p[possible])), possible

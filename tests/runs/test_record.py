@@ -37,7 +37,7 @@ def changed(**keys):
 def test_what_is_read_was_written(tmp_path):
   labels = (Attribute("a", tuple("vwxyz")), Attribute("b", ("", "1")))
   full = RECORD._replace(
-    event=EventSpec((2, 2), 3, given=(5, 2), ignores=True),
+    event=EventSpec((2, 2), 3, given=(5, 2), ignores=True, frequencies=(0.1, 0.2, 0.7)),
     longest=3,
     attributes=labels,
     changes=(Change(3, "training.num_steps", 10, 20),),
@@ -48,6 +48,22 @@ def test_what_is_read_was_written(tmp_path):
     folder = str(tmp_path / str(number))
     write_record(folder, each)
     assert without_functions(read_record(folder)) == without_functions(each)
+
+
+def test_a_record_of_before_there_were_frequencies_has_none(tmp_path):
+  write_record(str(tmp_path), RECORD)
+  path = tmp_path / "config.json"
+  content = json.loads(path.read_text())
+  del content["event"]["frequencies"]
+  path.write_text(json.dumps(content))
+  assert read_record(str(tmp_path)).event == RECORD.event
+
+
+@pytest.mark.parametrize("found", [[0.5, 0.5], [0.5, 0.5, 0], [0.5, "a", 0.2], 3])
+def test_frequencies_that_are_none_are_refused(tmp_path, found):
+  write_record(str(tmp_path), RECORD._replace(event=RECORD.event._replace(frequencies=found)))
+  with pytest.raises(InputError, match=r"event\.frequencies is .* 3 numbers above 0"):
+    read_record(str(tmp_path))
 
 
 @pytest.mark.parametrize(("recorded", "meant"), [(True, "full"), (False, "none"), ("dots", "dots")])

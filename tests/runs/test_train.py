@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catgen.config import make_model, model_takes
 from catgen.interfaces import InputError
 from catgen.runs.dry_run import describe, dry_run
 from catgen.runs.experiment import make_experiment
+from catgen.runs.record import check_definition, definition, read_record, record_of, write_record
 from catgen.runs.train import make_sampler, train
 from catgen.training.checkpoint import checkpoint_steps
 from tests.reporting.test_writers import events
@@ -72,6 +74,23 @@ def test_a_full_disk_is_one_line_and_loses_nothing(workdir, text, tmp_path, monk
 def test_training_pictures_samples_at_validations(map_workdir):
   assert shown(map_workdir) == [(50, "validation_samples"), (100, "validation_samples")]
   assert Image.open(pathlib.Path(map_workdir) / "validation_samples.png").size[0] > 300
+
+
+def test_a_model_that_asks_for_frequencies_has_them_of_the_training_data_and_in_its_record(text, tmp_path):
+  assert not model_takes(tiny_config(text)["model"], "frequencies")
+  config = tiny_config(text, **{"model.process": "unigram"})
+  made = make_experiment(config)
+  x = made.source.splits["train"].examples(np.arange(made.source.splits["train"].num_examples)).x
+  counts = np.bincount(x.reshape(-1), minlength=made.source.event.num_classes) + 1
+  np.testing.assert_allclose(made.source.event.frequencies, counts / counts.sum(), rtol=1e-12)
+  record = record_of(config, made.source)
+  write_record(str(tmp_path), record)
+  again = read_record(str(tmp_path))
+  check_definition(again, json.loads(json.dumps(definition(record))), 1, str(tmp_path))
+  make_model(again.config["model"], again.event)  # without the data
+  other = again._replace(event=again.event._replace(frequencies=None))
+  with pytest.raises(InputError, match=r"event\.frequencies differs"):
+    check_definition(other, json.loads(json.dumps(definition(record))), 1, str(tmp_path))
 
 
 def test_mistakes_with_pictures_in_training_are_found_before_it(text, maps):

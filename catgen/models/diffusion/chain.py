@@ -23,6 +23,8 @@ def check_options(options: SampleOptions, num_classes: int) -> None:
   if options.order is None:
     categorical.refuse_options(options, ("positions_per_call", "entropy_budget"), "without an order")
   categorical.check_restrictions(options, num_classes)
+  if not 0 <= options.correction <= 1:
+    raise InputError(f"correction is {options.correction}; give a share of the positions, from 0 (none) to 1")
   if not (options.num_frames == 0 or 2 <= options.num_frames <= MOST_FRAMES):
     raise InputError(
       f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample) and at most"

@@ -25,17 +25,16 @@ def denoise(
   """See `Model.denoise`. `noise_level` e is the probability that a category of x is wrong, 0 <= e < (K - 1) / K.
 
   The prediction answers from the other positions only (see the module `diffusion`), so the posterior multiplies it by
-  the likelihood of what is written, 1 - e for the category itself and e / (K - 1) for each other one. For the uniform
-  process e selects the step whose alpha_bar is nearest to 1 - e K / (K - 1); e = 0 means the first step. A masked
-  model has learned nothing at visible positions: groups of positions are masked in turn, at the noise level that
-  masks as many.
+  the likelihood of what is written, 1 - e for the category itself and e / (K - 1) for each other one. e selects the
+  step whose alpha_bar is nearest to `Process.keep_at`, for the uniform process 1 - e K / (K - 1); e = 0 means the first
+  step. A masked model has learned nothing at visible positions: groups of positions are masked in turn, at the noise
+  level that masks as many.
   """
   spec = spec._replace(given=given)
   if spec.process.exact_clamping:
     prediction = _predict_masked(spec, params, x, valid)
   else:
-    k = spec.process.num_classes
-    prediction = predict(spec, params, x, _nearest_time(spec, 1 - noise_level * k / (k - 1), x.shape[0]), valid)
+    prediction = predict(spec, params, x, _nearest_time(spec, spec.process.keep_at(noise_level), x.shape[0]), valid)
   return Denoised(_with_own_category(prediction, x, noise_level), prediction)
 
 

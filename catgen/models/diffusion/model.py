@@ -30,7 +30,7 @@ from catgen.models.diffusion.spec import make_spec
 from catgen.models.diffusion.unmasking import make_orders
 from catgen.models.diffusion.weights import log_weight, order_log_weight
 from catgen.networks.roles import Denoiser
-from catgen.processes import PROCESSES, SCHEDULES, Process, Schedule, time_sampling
+from catgen.processes import PROCESSES, SCHEDULES, Process, Schedule, make_process, time_sampling
 from catgen.processes.schedules import check_first
 
 _UNIFORM, _COSINE = PROCESSES["uniform"](), SCHEDULES["cosine"]()
@@ -40,7 +40,7 @@ def diffusion(
   event: EventSpec,
   *,
   network: Recipe,
-  process: Callable[[int], Process] = _UNIFORM,
+  process: Callable[..., Process] = _UNIFORM,
   schedule: Callable[[], Schedule] = _COSINE,
   num_steps: int = 1000,
   last_step: str = "posterior",
@@ -51,10 +51,11 @@ def diffusion(
   Args:
     event: shape and number of classes K of one example.
     network: that predicts the clean categories, as a `Denoiser`.
-    process: K -> how categories are corrupted: uniformly (multinomial diffusion) or absorbing (masked diffusion).
+    process: K -> how categories are corrupted: uniformly (multinomial diffusion), absorbing (masked diffusion), with
+      the frequencies of the data (unigram) or a given prior, both masked and replaced (hybrid).
     schedule: how much of the data is kept at each time.
     num_steps: T >= 1, or 0 for continuous time.
-    last_step: from x_1 to the data: "posterior", or "literal" (uniform process in discrete time only).
+    last_step: from x_1 to the data: "posterior", or "literal" (in discrete time, without masks).
     time_sampler: how a training example gets its step: "uniform", "stratified" over the batch, "importance"
       (loss-aware, discrete time only; its history is the model's state), or "fixed_count", by its number of masks
       (absorbing process in continuous time only): the same bound with less noise.
@@ -65,7 +66,7 @@ def diffusion(
 
   Reference: arXiv:2102.05379, section 4; Austin et al., arXiv:2107.03006; Shi et al., arXiv:2406.04329.
   """
-  kernel, kept = process(event.num_classes), schedule()
+  kernel, kept = make_process(process, event), schedule()
   _check(kernel, kept, num_steps, last_step, time_sampler)
   check_first(kept, 1 / num_steps if num_steps else FIRST_TIME)
   if not kernel.exact_clamping:
@@ -114,10 +115,10 @@ def _check(process: Process, schedule: Schedule, num_steps: int, last_step: str,
   if num_steps == 0 and schedule.slope is None:
     raise InputError(f"diffusion: schedule {schedule.name!r} exists for discrete time only; use 'cosine'")
   if last_step == "literal" and (num_steps == 0 or process.needs_zero_end):
-    raise InputError("diffusion: last_step 'literal' is for the uniform process in discrete time; use 'posterior'")
+    raise InputError("diffusion: last_step 'literal' is for processes without masks in discrete time; use 'posterior'")
   if process.needs_zero_end and not schedule.ends_at_zero:
     raise InputError(
-      f"the absorbing process needs a schedule that ends at exactly zero, and {schedule.name!r} keeps alpha_bar_T > 0"
+      f"a process with masks needs a schedule that ends at exactly zero, and {schedule.name!r} keeps alpha_bar_T > 0"
       " (the bound would be infinite); use schedule 'cosine', 'linear' or 'polynomial'"
     )
 

@@ -24,6 +24,7 @@ from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.meshes import spread
 from catgen.models.diffusion.chain import check_options, frames_of
+from catgen.models.diffusion.correction import corrected
 from catgen.models.diffusion.guidance import predict_guided
 from catgen.models.diffusion.spec import Spec
 from catgen.models.diffusion.unmasking import draw
@@ -103,9 +104,12 @@ def _run(
     x_t, chain = carry
     span, time = inputs.span, jnp.broadcast_to(inputs.time, keys.shape)
     log_x0 = predict_guided(spec, params, x_t, time, options)
-    log_p = spec.process.predictive(x_t, _restricted(spec, x_t, log_x0, span, options), span)
+    allowed = _restricted(spec, x_t, log_x0, span, options)
+    log_p = spec.process.predictive(x_t, allowed, span)
     if spec.literal_last_step:
       log_p = jnp.where(inputs.number == last_number, categorical.restrict(log_x0, options), log_p)
+    if options.correction:
+      log_p = corrected(spec.process, x_t, allowed, log_p, span, options.correction)
     log_p = constrain(log_p, x_t, span)
     x_s = spread(categorical.sample_each(fold_in(fold_in(keys, 1), inputs.number), log_p).astype(x_t.dtype))
     return (x_s, jax.lax.dynamic_update_index_in_dim(chain, x_s, inputs.frame, 0)), None
@@ -126,7 +130,7 @@ def _restricted(
     return log_x0
   if spec.process.exact_clamping:  # drawn where x_t is masked, which says nothing
     return jax.nn.log_softmax(categorical.restrict(log_x0, options))
-  own = spec.process.marginal(x_t, span.t)  # log q(x_t | x_0), since resampling is symmetric
+  own = spec.process.likelihood(x_t, span.t)
   return jax.nn.log_softmax(categorical.restrict(log_x0 + own, options) - own)
 
 
@@ -160,7 +164,13 @@ def _infill_revealed(
   if options.order is not None:
     return draw(spec._replace(given=given), params, x, observed, keys, options)
   x_last = jnp.where(observed, x, spec.process.prior_sample(_start(keys), spec.event.shape))
-  return _run(spec._replace(given=given), params, keys, options, lambda log_p, *_: log_p, x_last)
+
+  def constrain(log_p: Array, x_t: Array, span: Span) -> Array:
+    if not options.correction:  # what is revealed stays by itself
+      return log_p
+    return jnp.where(observed[..., None], spec.process.posterior(x_t, x, span), log_p)
+
+  return _run(spec._replace(given=given), params, keys, options, constrain, x_last)
 
 
 def _infill_noised(

@@ -118,7 +118,7 @@ def check(spec: Spec, options: SampleOptions, *, exact: bool = False) -> None:
   check_order(options, names, math.prod(spec.event.shape))
   check_options(options, spec.process.num_classes)
   categorical.check_guidance(options, spec.given)
-  categorical.refuse_options(options, ("num_steps",), f"order {options.order!r} says what each call draws")
+  categorical.refuse_options(options, ("num_steps", "correction"), f"order {options.order!r} says what each call draws")
   if exact:
     categorical.refuse_options(options, categorical.GUIDANCE, "guided samples have no likelihood here")
   if options.order == "entropy_budget":

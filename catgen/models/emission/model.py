@@ -160,8 +160,9 @@ def _sample(
   options: SampleOptions,
 ) -> Samples:
   """See `Model.sample`. The options restrict p(x | z)."""
-  of_steps = ("num_steps", "num_frames", "order", "positions_per_call", "entropy_budget", *categorical.GUIDANCE)
-  categorical.refuse_options(options, of_steps, f"{_NAME} draws a latent once, and then categories")
+  of_steps = ("num_steps", "num_frames", "correction", "order", "positions_per_call", "entropy_budget")
+  reason = f"{_NAME} draws a latent once, and then categories"
+  categorical.refuse_options(options, (*of_steps, *categorical.GUIDANCE), reason)
   model = bind(params)
   categorical.check_restrictions(options, model.event.num_classes)
   return model.sample(keys, given, options)[1]
