@@ -19,7 +19,20 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from catgen.interfaces import Batch, Bound, Denoised, EventSpec, Infill, InputError, Model, PyTree, Samples
+from catgen.distributions import categorical
+from catgen.events import refuse_sizes
+from catgen.interfaces import (
+  Batch,
+  Bound,
+  Denoised,
+  EventSpec,
+  Infill,
+  InputError,
+  Model,
+  PyTree,
+  SampleOptions,
+  Samples,
+)
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
 from catgen.models.diffusion import learned_bound, learned_weights
@@ -79,6 +92,7 @@ def learned_masking(event: EventSpec, *, network: Recipe, rates: str = "class") 
 
   Reference: Shi et al. (2024), arXiv:2406.04329, where rates belong to classes (GenMD4).
   """
+  refuse_sizes(event, "a model with learned rates of masking")
   if rates not in _LEARNED:
     raise InputError(f"learned_masking: rates is {rates!r}; choose one of {', '.join(_LEARNED)}")
   by_class = rates == "class"
@@ -136,8 +150,12 @@ def _bound(
   return learned_bound.bound(spec, params, rates, batch, keys, train=train, strata=strata)
 
 
-def _sample(rated: Callable, params: PyTree, keys: Key[Array, "batch"], **told: Any) -> Samples:
+def _sample(
+  rated: Callable, params: PyTree, keys: Key[Array, "batch"], *, options: SampleOptions, **told: Any
+) -> Samples:
   """See `Model.sample`. The sampler is that of `diffusion`, in steps of equal length by the clock of `clocked`."""
+  _refuse_orders(options)
+  told["options"] = options
   return sample(clocked(*rated(params))[0], params, keys, **told)
 
 
@@ -155,10 +173,19 @@ def _infill(
   x: Int[Array, "batch *event"],
   observed: Bool[Array, "batch *event"],
   keys: Key[Array, "batch"],
+  *,
+  options: SampleOptions,
   **told: Any,
 ) -> Samples:
   """See `Infill.draw`. Observed positions are revealed before all others and stay."""
+  _refuse_orders(options)
+  told["options"] = options
   return make_infill(clocked(*rated(params))[0]).draw(params, x, observed, keys, **told)
+
+
+def _refuse_orders(options: SampleOptions) -> None:
+  of_order = ("order", "positions_per_call", "entropy_budget")
+  categorical.refuse_options(options, of_order, "with learned rates the time of each position is part of what is drawn")
 
 
 def _explanation(by_class: bool) -> str:
