@@ -16,6 +16,7 @@ from catgen.models.diffusion.bound import continuous_bound
 from catgen.models.diffusion.learned_bound import Times
 from catgen.models.diffusion.sampling import sample
 from catgen.networks import TRUNKS
+from catgen.networks.conditions import Conditions
 from catgen.processes.masking_rates import Rates
 from catgen.training.optimizer import kernel_mask, muon_dimensions
 from tests.contracts import exact
@@ -230,6 +231,24 @@ def test_the_law_of_samples_nears_p_as_steps_get_more(name):
   error = np.array(error)
   assert np.all(error[1:] < error[:-1] / 2)
   assert error[-1] < 0.005
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_another_clock_masks_as_much_and_tells_the_network_its_own_time(name):
+  """By the time s of the sampler, a share s^own is masked; at t, which the network is told, t^rate."""
+
+  def clock(params, x_t, time):
+    return jnp.broadcast_to(time[:, None, None], (*x_t.shape, K))
+
+  @jax.jit
+  def told(rates, x, time):
+    made, own = learned.clocked(spec(clock), rates)
+    return made.network(None, x, Conditions(time=time))[:, 0, 0], own.of(x), rates.of(x)
+
+  s = np.float32([0.0, 0.2, 0.7, 1.0])
+  t, own, rates = (np.asarray(each) for each in told(rated(*RATES[name]), EVENTS, s))
+  np.testing.assert_allclose(own.min(), 1.0, rtol=1e-6)
+  np.testing.assert_allclose(s[:, None] ** own, t[:, None] ** rates, rtol=1e-5)
 
 
 def with_rates(rates, num_classes, shape, logits=timed):
