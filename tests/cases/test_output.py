@@ -561,6 +561,9 @@ def test_d4_flags_reach_the_sampler(text_run, monkeypatch):
   letters = tuple(map(int, text_run.encode("at")))
   draw_samples(text_run, num_samples=1, forbid="at", top_k=5, top_p=0.9, temperature=0.0)
   assert asked == [SampleOptions(temperature=0.0, top_k=5, top_p=0.9, forbid=letters)]
+  corrected = draw_samples(text_run, num_samples=1, correction=0.3)
+  assert asked[1:] == [SampleOptions(correction=0.3)]
+  assert "drawn with a correction of 0.3: they follow another law" in sampling.describe(corrected)
 
 
 @pytest.mark.parametrize("name", ["num_samples", "batch_size"])
