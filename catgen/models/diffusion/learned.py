@@ -184,7 +184,7 @@ def _infill(
 
 
 def _refuse_orders(options: SampleOptions) -> None:
-  of_order = ("order", "positions_per_call", "entropy_budget")
+  of_order = ("order", "positions_per_call", "entropy_budget", "correction")
   categorical.refuse_options(options, of_order, "with learned rates the time of each position is part of what is drawn")
 
 
