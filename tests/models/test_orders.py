@@ -240,7 +240,9 @@ def test_observed_positions_stay_and_the_chain_shows_each_call(order):
   np.testing.assert_array_equal(drawn.chain[-1], drawn.x)
 
 
-@pytest.mark.parametrize("valid", [np.ones(D, bool), VALID], ids=["whole", "padded"])
+@pytest.mark.parametrize(
+  "valid", [pytest.param(np.ones(D, bool), marks=pytest.mark.slow), VALID], ids=["whole", "padded"]
+)
 def test_one_position_after_another_is_the_order_from_left_to_right(valid):
   spec, valid = SPECS[0], np.broadcast_to(valid, EVENTS.shape)
   reading = make_sequential(spec)
