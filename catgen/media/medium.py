@@ -55,7 +55,8 @@ class Media(NamedTuple):
 
   name: str  # of several examples: "sequences", "maps", "arrays"
   typed: Callable[..., Batch]  # (examples): what a user hands in, strings or arrays; raises InputError
-  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them. Of text (path, encoding)
+  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them. Where `encoded` or of text
+  # (path, encoding)
   read: Callable[..., Batch]
   shown: Callable[[Batch], list[str]]  # lines for the terminal, one an example where `line_each`
   written: Callable[[str, Batch], None]  # (path, batch): a file of examples, which `read` gives back as they are
@@ -70,6 +71,9 @@ class Media(NamedTuple):
   parse: Callable[..., Pattern] | None = None  # (text, *, hole, pad): a typed pattern
   read_holes: Callable[..., Batch] | None = None  # (path): as `read`, but x may be HOLE
   typed_holes: Callable[..., Batch] | None = None  # (examples): as `typed`, but x may be HOLE
+  # what stands for a hole is a cell that users choose: `read_holes` and `typed_holes` also take hole=
+  names_holes: bool = False
+  encoded: bool = False  # files that are read have an encoding, which `read` takes
   frames: Callable[..., list[str]] | None = None  # (states [frames, *event]): a sampler's states as lines
   corrections: Callable[..., str] | None = None  # (typed, corrected, probability, *, color): changes, one by one
 
@@ -174,7 +178,7 @@ def reader(media: Media, path: str | None, encoding: str) -> Callable[..., Batch
   """Returns what reads a file of examples in a declared encoding. Raises InputError where there is no text to read."""
   if encoding == "utf-8":
     return media.read
-  if path is None or media.parse is None:
+  if path is None or not (media.encoded or media.parse):
     raise InputError(f"--encoding={encoding} says how the text of --input is stored, and there is none; leave it out")
   return partial(media.read, encoding=encoding)
 
