@@ -10,7 +10,7 @@ from catgen.reporting.terminal import say, settled
 
 COMMANDS = (
   "train", "fork", "ls", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify", "compare",
-  "check", "baselines", "demo",
+  "check", "baselines", "columns", "demo",
 )  # fmt: skip
 
 

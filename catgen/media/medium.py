@@ -55,8 +55,8 @@ class Media(NamedTuple):
 
   name: str  # of several examples: "sequences", "maps", "arrays"
   typed: Callable[..., Batch]  # (examples): what a user hands in, strings or arrays; raises InputError
-  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them. Where `encoded` or of text
-  # (path, encoding)
+  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them. Of text, and
+  # where `encoded`, (path, encoding)
   read: Callable[..., Batch]
   shown: Callable[[Batch], list[str]]  # lines for the terminal, one an example where `line_each`
   written: Callable[[str, Batch], None]  # (path, batch): a file of examples, which `read` gives back as they are
@@ -71,8 +71,10 @@ class Media(NamedTuple):
   parse: Callable[..., Pattern] | None = None  # (text, *, hole, pad): a typed pattern
   read_holes: Callable[..., Batch] | None = None  # (path): as `read`, but x may be HOLE
   typed_holes: Callable[..., Batch] | None = None  # (examples): as `typed`, but x may be HOLE
-  # what stands for a hole is a cell that users choose: `read_holes` and `typed_holes` also take hole=
-  names_holes: bool = False
+  # (path or examples, rows, x, *, hole, output): lines of examples whose holes are filled by x, all else being as it
+  # was typed, or a file of them; rows: the example that each is of. Only where holes are cells that users choose: then
+  # `read_holes` and `typed_holes` take hole= too
+  filled: Callable[..., list[str]] | None = None
   encoded: bool = False  # files that are read have an encoding, which `read` takes
   frames: Callable[..., list[str]] | None = None  # (states [frames, *event]): a sampler's states as lines
   corrections: Callable[..., str] | None = None  # (typed, corrected, probability, *, color): changes, one by one

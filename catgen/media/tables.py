@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from catgen.data.tabular.codec import (
   cells_of,
   checked_categories,
   encoded_grid,
-  records,
   table_of,
+  values_of,
   written_cells,
 )
 from catgen.data.tabular.columns import Column
@@ -32,6 +33,7 @@ from catgen.paths import ending_of
 from catgen.reporting import terminal
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".npy")
+ARRAYS = (".npy", ".npz")
 HOLE_CELL = "_"
 _COLUMNS, _CHARACTERS = 12, 24  # that are shown of a row, and of a cell
 
@@ -67,7 +69,7 @@ def tables_media(event: EventSpec, codec: Codec, position: str) -> Media:
     line_each=False,
     read_holes=read_holes,
     typed_holes=typed_holes,
-    names_holes=True,
+    filled=partial(_filled, table),
     encoded=True,
   )
 
@@ -76,33 +78,67 @@ def _typed(table: Table, examples: Any, hole: str | None) -> Int[np.ndarray, "ro
   """Returns the categories of rows that are handed in: a data frame, a dict of columns, rows, or categories."""
   if isinstance(examples, np.ndarray) and examples.dtype.kind in "biu":
     return checked_categories(np.atleast_2d(examples), table)
+  if all(isinstance(row, np.ndarray) and row.dtype.kind in "biu" for row in examples) and len(examples):
+    return checked_categories(np.stack(list(examples)), table)
+  return encoded_grid(_grid_of_rows(table, examples, hole), table, hole)
+
+
+def _grid_of_rows(table: Table, examples: Any, hole: str | None) -> Grid:
   columns = columns_of_frame(examples)
   if columns is None:
-    if all(isinstance(row, np.ndarray) and row.dtype.kind in "biu" for row in examples) and len(examples):
-      return checked_categories(np.stack(list(examples)), table)
     rows = [cells_of(row, table, "" if hole is None else hole) for row in examples]
     columns = {name: [row[i] for row in rows] for i, name in enumerate(table.names)}
-  return encoded_grid(read_columns("the rows", columns, _layout(table)), table, hole)
+  return read_columns("the rows", columns, Layout(table.missing, most=None))
 
 
 def _read(table: Table, path: str, encoding: str, hole: str | None) -> Int[np.ndarray, "rows columns"]:
+  if ending_of(path.lower()) not in ARRAYS:
+    return encoded_grid(_grid_of_file(table, path, encoding, hole), table, hole)
+  array = np.atleast_2d(read_array(path))
+  holes = (array == HOLE) & (hole is not None)
+  try:
+    return np.where(holes, HOLE, checked_categories(np.where(holes, 0, array), table))
+  except InputError as error:
+    raise InputError(f"{path}: {error}") from error
+
+
+def _grid_of_file(table: Table, path: str, encoding: str, hole: str | None) -> Grid:
   ending = ending_of(path.lower())
-  if ending in (".npy", ".npz"):
-    array = np.atleast_2d(read_array(path))
-    holes = (array == HOLE) & (hole is not None)
-    try:
-      return np.where(holes, HOLE, checked_categories(np.where(holes, 0, array), table))
-    except InputError as error:
-      raise InputError(f"{path}: {error}") from error
   if ending in (".jsonl", ".ndjson"):
-    return encoded_grid(_json_grid(table, path, encoding, hole), table, hole)
-  separator = "\t" if ending == ".tsv" else table.separator
-  grid = read_table(path, _layout(table), separator=separator, header=table.header, encoding=encoding, decimal=".")
-  return encoded_grid(grid, table, hole)
+    return _json_grid(table, path, encoding, hole)
+  separator, layout = "\t" if ending == ".tsv" else table.separator, Layout(table.missing, most=None)
+  return read_table(path, layout, separator=separator, header=table.header, encoding=encoding, decimal=".")
 
 
-def _layout(table: Table) -> Layout:
-  return Layout(table.missing, most=None)
+def _filled(
+  table: Table,
+  given: Any,
+  rows: Int[np.ndarray, "completions"],
+  x: Int[np.ndarray, "completions columns"],
+  *,
+  hole: str,
+  output: str | None,
+) -> list[str]:
+  """Returns rows of which the holes are filled as lines, or writes them to a file; see `Media.filled`.
+
+  All other cells, and columns that the model does not know, are as they were.
+  """
+  of_file = isinstance(given, str)
+  if (of_file and ending_of(given.lower()) in ARRAYS) or (not of_file and isinstance(given[0], np.ndarray)):
+    if output is not None:
+      _write(table, output, x)
+    return _shown(table, x)
+  grid = _grid_of_file(table, given, "utf-8", hole) if of_file else _grid_of_rows(table, given, hole)
+  holes, drawn = encoded_grid(grid, table, hole) == HOLE, written_cells(table, x)
+  cells = [[texts[code] for code in codes[rows].tolist()] for texts, codes, *_ in grid.columns]
+  places = {name: i for i, name in enumerate(grid.names if table.header else table.names)}
+  for i, name in enumerate(table.names):
+    choices = zip(holes[rows, i], drawn[i], cells[places[name]], strict=True)
+    cells[places[name]] = [new if is_hole else old for is_hole, new, old in choices]
+  if output is None:
+    return _lines_of(grid.names, cells)
+  _write_cells(table, output, x, grid.names, cells)
+  return []
 
 
 def _json_grid(table: Table, path: str, encoding: str, hole: str | None) -> Grid:
@@ -121,7 +157,8 @@ def _json_grid(table: Table, path: str, encoding: str, hole: str | None) -> Grid
     rows.append([found.get(name, absent) for name in table.names])
     lines.append(number)
   columns = {name: [row[i] for row in rows] for i, name in enumerate(table.names)}
-  return read_columns(path, columns, _layout(table))._replace(place=lambda row: f"line {lines[row]}")
+  grid = read_columns(path, columns, Layout(table.missing, most=None))
+  return grid._replace(place=lambda row: f"line {lines[row]}")
 
 
 def _check_output(path: str, *, invalid: bool) -> None:
@@ -129,35 +166,44 @@ def _check_output(path: str, *, invalid: bool) -> None:
 
 
 def _write(table: Table, path: str, x: Int[np.ndarray, "rows columns"]) -> None:
+  _write_cells(table, path, x, table.names, written_cells(table, x))
+
+
+def _write_cells(
+  table: Table, path: str, x: Int[np.ndarray, "rows columns"], names: Sequence[str], cells: Sequence[Sequence[str]]
+) -> None:
   """Writes rows: as cells in the form of the training file, as objects of JSON, or as categories."""
   ending = chosen_ending(path, ENDINGS, for_pipes=ENDINGS[0])
   with writing(path) as file:
     if ending == ".npy":
       file.write(npy_bytes(x))
     elif ending == ".jsonl":
-      file.writelines(f"{json.dumps(row, ensure_ascii=False)}\n".encode() for row in records(table, x))
+      file.writelines(f"{json.dumps(row, ensure_ascii=False)}\n".encode() for row in values_of(table, names, cells))
     else:
-      file.writelines(piece.encode() for piece in _lines(table, x, "\t" if ending == ".tsv" else table.separator))
+      separator = "\t" if ending == ".tsv" else table.separator
+      rows = zip(*cells, strict=True)
+      file.writelines(_csv_lines([names, *rows] if table.header else rows, separator))
 
 
-def _lines(table: Table, x: Int[np.ndarray, "rows columns"], separator: str) -> Iterator[str]:
+def _csv_lines(rows: Iterable[Sequence[str]], separator: str) -> Iterator[bytes]:
   line = io.StringIO()
   writer = csv.writer(line, delimiter=separator, lineterminator="\n")
-  rows = zip(*written_cells(table, x), strict=True)
-  for cells in [table.names, *rows] if table.header else rows:
+  for cells in rows:
     writer.writerow(cells)
-    yield line.getvalue()
+    yield line.getvalue().encode()
     line.seek(0)
     line.truncate()
 
 
 def _shown(table: Table, x: Int[np.ndarray, "rows columns"]) -> list[str]:
+  return _lines_of(table.names, written_cells(table, x))
+
+
+def _lines_of(names: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
   """Returns rows as a table of lines, with a line for the columns that have no room."""
-  some = table._replace(columns=table.columns[:_COLUMNS])
-  columns = written_cells(table, x)[:_COLUMNS]
-  rows = [[_short(cell) for cell in row] for row in zip(*columns, strict=True)]
-  lines = terminal.table([_short(name) for name in some.names], rows).split("\n")
-  more = len(table.columns) - _COLUMNS
+  rows = [[_short(cell) for cell in row] for row in zip(*columns[:_COLUMNS], strict=True)]
+  lines = terminal.table([_short(name) for name in names[:_COLUMNS]], rows).split("\n")
+  more = len(names) - _COLUMNS
   return [*lines, f"({more:,} more columns; --output=rows.csv writes all)"] if more > 0 else lines
 
 

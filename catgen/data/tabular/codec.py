@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float64, Int, Int32, Integer
 
 from catgen.data.tabular.cells import is_missing, spelled
-from catgen.data.tabular.columns import RULES, UNKNOWN, Column, category_of, decode, typed
+from catgen.data.tabular.columns import CATEGORICAL, RULES, UNKNOWN, Column, category_of, decode, typed
 from catgen.data.tabular.grid import Grid, shortened
 from catgen.data.tabular.schema import column_of, to_object
 from catgen.interfaces import Codec, InputError
@@ -54,7 +54,7 @@ def table_codec(table: Table) -> Codec:
   ) -> dict[str, Any]:
     x = np.asarray(x)
     known = np.where(True if valid is None else np.asarray(valid), x, UNKNOWN)
-    return records(table, known[None])[0]
+    return values_of(table, table.names, written_cells(table, known[None]))[0]
 
   spec = {
     "kind": KIND,
@@ -189,13 +189,21 @@ def written_cells(table: Table, x: Int[np.ndarray, "rows columns"]) -> list[list
   return [decode(column, x[:, i], uniforms[:, i]) for i, column in enumerate(table.columns)]
 
 
-def records(table: Table, x: Int[np.ndarray, "rows columns"]) -> list[dict[str, Any]]:
-  """Returns rows as values by the names of their columns; see `table_codec`."""
+def values_of(table: Table, names: Sequence[str], cells: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+  """Returns rows as values by the names of their columns; see `table_codec`.
+
+  Args:
+    table: what the columns that it has are; others are texts.
+    names: of columns.
+    cells: column by column, as `written_cells` gives them.
+  """
+  known = {column.name: column for column in table.columns}
   columns = []
-  for i, (column, cells) in enumerate(zip(table.columns, written_cells(table, x), strict=True)):
-    there = (x[:, i] >= 0) & (x[:, i] < column.size - (column.missing is not None))
-    columns.append(typed(column, cells, there))
-  return [dict(zip(table.names, row, strict=True)) for row in zip(*columns, strict=True)]
+  for name, texts in zip(names, cells, strict=True):
+    column = known.get(name, Column(name, CATEGORICAL))
+    there = np.array([not is_missing(text, table.missing) and text != column.missing for text in texts], bool)
+    columns.append(typed(column, texts, there))
+  return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def listed(names: Sequence[str]) -> str:

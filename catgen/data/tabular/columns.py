@@ -240,6 +240,18 @@ def decode(column: Column, categories: Int[np.ndarray, "rows"], uniforms: Float6
   ]
 
 
+def decode_known(column: Column, number: int) -> list[str]:
+  """Returns so many values of a column and its last one: of numbers the lower ends of bins, and the end of the last."""
+  places = np.arange(min(number, column.known))
+  found = decode(column, places, np.zeros(len(places)))
+  if column.known <= number:
+    return found
+  last = decode(column, np.array([column.known - 1]), np.zeros(1))
+  if column.bins.number:
+    last = decode(column, np.array([column.bins.number - 1]), np.array([1.0 - 2.0**-53]))
+  return [*found, "...", *last]
+
+
 def typed(column: Column, cells: Sequence[str], there: Bool[np.ndarray, "rows"]) -> list[Any]:
   """Returns cells that `decode` gave as values: whole numbers, floats, true or false, None where nothing is."""
   if column.form is not None and column.form.date is None:

@@ -1,6 +1,8 @@
 """Tables of Parquet files, and data frames in memory: columns of values that have types."""
 
+import csv
 import importlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -87,6 +89,23 @@ def columns_of_frame(frame: Any) -> dict[str, list[Any]] | None:
   columns = [place[:, i] for i in range(len(titles))] if place is not None else [frame[name] for name in names]
   found = [_listed(column) for column in columns]
   return {name: each for name, each in zip(titles, found, strict=True) if each is not None}
+
+
+def csv_of(columns: Mapping[str, Sequence[Any]], order: Sequence[int] | None = None) -> bytes:
+  """Returns the CSV file of columns in memory, its rows in another order where one is given."""
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator="\n")
+  writer.writerow(columns)
+  cells = [[spelled(value) for value in values] for values in columns.values()]
+  for name, column in zip(columns, cells, strict=True):
+    if len(column) != len(cells[0]):
+      raise InputError(f"column {name!r} has {len(column)} cells, others {len(cells[0])}; make them equal")
+  try:
+    for row in range(len(cells[0]) if cells else 0) if order is None else order:
+      writer.writerow([column[row] for column in cells])
+    return text.getvalue().encode()
+  except (UnicodeEncodeError, csv.Error) as error:
+    raise InputError(f"the data frame has a text that no file can hold ({error}); correct it") from error
 
 
 def _listed(column: Any) -> list[Any] | None:
