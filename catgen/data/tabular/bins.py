@@ -63,7 +63,7 @@ def learned(
   total = np.cumsum(many)
   cuts = np.searchsorted(total, total[-1] * np.arange(1, num_bins) / num_bins)
   cuts = np.unique(cuts[cuts < len(others) - 1])
-  inner = [_between(others[i], others[i + 1], form) for i in cuts.tolist()]
+  inner = [_between(float(others[i]), float(others[i + 1]), form) for i in cuts.tolist()]
   return Bins((float(others[0]), *inner, _above(float(others[-1]), form)), points)
 
 

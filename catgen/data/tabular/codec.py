@@ -90,12 +90,19 @@ def cells_of(values: Any, table: Table, absent: str = "") -> list[str]:
     strange = [name for name in row if name not in set(table.names)]
     if strange:
       raise InputError(f"the row has {strange[0]!r}, which is no column; the columns are {listed(table.names)}")
-    return [spelled(row[name]).strip() if name in row else absent for name in table.names]
+    return [cell_of(row[column.name], column) if column.name in row else absent for column in table.columns]
   if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
     raise InputError(f"a row is a {type(values).__name__}; give a dict by the names of the columns, or a list of cells")
   if len(values) != len(table.columns):
     raise InputError(f"the row has {len(values)} cells, the table {len(table.columns)} columns: {listed(table.names)}")
-  return [spelled(value).strip() for value in values]
+  return [cell_of(value, column) for value, column in zip(values, table.columns, strict=True)]
+
+
+def cell_of(value: Any, column: Column) -> str:
+  """Returns a value that a user hands in as a cell: a number with the column's decimal sign."""
+  text = spelled(value).strip()
+  by_comma = column.form is not None and column.form.decimal == ","
+  return text.replace(".", ",") if by_comma and not isinstance(value, str) else text
 
 
 def _as_mapping(values: Any) -> Any:
@@ -117,8 +124,6 @@ def encoded_grid(grid: Grid, table: Table, hole: str | None = None) -> Int32[np.
     InputError: a column is missing, or a cell is none of its column's, with its place.
   """
   places = {name: i for i, name in enumerate(grid.names)}
-  if not table.header and len(grid.names) == len(table.columns):
-    places = {name: i for i, name in enumerate(table.names)}
   lacking = [name for name in table.names if name not in places]
   if lacking:
     raise InputError(f"{grid.path} has no column {lacking[0]!r}; it has {listed(grid.names)}")

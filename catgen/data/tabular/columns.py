@@ -104,7 +104,9 @@ def learn(
     return _numeric(name, values, times, form, nothing, rules, given)
   order = sorted(known, key=lambda text: (-known[text], text))  # of spellings of one number the most frequent is shown
   shown = {value: text for text in reversed(order) if (value := number_of(text, form)) is not None}
-  return Column(name, ORDINAL, tuple(shown[value] for value in sorted(shown)), Bins(), form, nothing, rules.unknown)
+  ranks = tuple(shown[value] for value in sorted(shown))
+  own = numbers_of(list(ranks), form)
+  return Column(name, ORDINAL, ranks, Bins(), form if own is None else own[1], nothing, rules.unknown)
 
 
 def _numeric(
@@ -190,7 +192,7 @@ def category_of(column: Column, texts: Sequence[str], missing: frozenset[str]) -
     absent = absent | (exact >= 0)
   rest = np.flatnonzero(~absent)
   by_number = _by_number(column)
-  truths = {value.lower(): i for value, i in places.items() if value.lower() in TRUTH} if len(places) == 2 else {}
+  truths = _truths(column)
   inside: dict[int, float] = {}
   for i in rest.tolist():
     number = None if column.form is None else number_of(texts[i], column.form)
@@ -202,6 +204,12 @@ def category_of(column: Column, texts: Sequence[str], missing: frozenset[str]) -
       found[i] = by_number.get(number, found[i])
   found[list(inside)] = binning.categories(np.array(list(inside.values())), column.bins)
   return found
+
+
+def _truths(column: Column) -> dict[str, int]:
+  """Returns the categories of true and false, where each has one spelling."""
+  found = {value.lower(): i for i, value in enumerate(column.values) if value.lower() in TRUTH}
+  return found if len(found) == sum(value.lower() in TRUTH for value in column.values) else {}
 
 
 def _by_number(column: Column) -> dict[float, int]:
@@ -257,7 +265,7 @@ def typed(column: Column, cells: Sequence[str], there: Bool[np.ndarray, "rows"])
   if column.form is not None and column.form.date is None:
     form, whole = column.form, column.form.decimals == 0
     return [_number(cell, form, whole=whole) if known else None for cell, known in zip(cells, there, strict=True)]
-  if 0 < len(column.values) <= 2 and all(value.lower() in TRUTH for value in column.values):
+  if column.values and len(_truths(column)) == len(column.values):
     truths = {value: value.lower() == TRUTH[0] for value in column.values}
     return [truths.get(cell, cell) if known else None for cell, known in zip(cells, there, strict=True)]
   return [cell if known else None for cell, known in zip(cells, there, strict=True)]

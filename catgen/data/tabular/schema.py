@@ -126,7 +126,7 @@ def _bins(name: str, found: Mapping[str, Any]) -> Bins | None:
   return Bins(tuple(map(float, edges)), tuple(map(float, points)))
 
 
-def _finite(value: float) -> bool:
+def _finite(value: int | float) -> bool:
   try:
     return math.isfinite(float(value))
   except OverflowError:
