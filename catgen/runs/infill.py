@@ -95,7 +95,7 @@ def infill(
     guidance_interval: two times between 0 (data) and 1 (noise) between which it acts; default: 0,1; diffusion only.
     seed: of the draws.
     output: also write the completions, exactly: .npy (integers); of text also .jsonl, or .txt (one a line, where none
-      can have a line break or be empty).
+      can have a line break or be empty); of tables .csv, .tsv and .jsonl, all other cells as they were.
     pictures: leave pictures in the work directory, where examples can be pictured.
     say: receives a line where a picture cannot be written.
     progress: opens the bar.

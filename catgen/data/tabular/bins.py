@@ -71,9 +71,10 @@ def categories(numbers: Float64[np.ndarray, "n"], bins: Bins) -> Int64[np.ndarra
   """Returns the category of each number: of those beyond the edges the first or the last bin, and where there are no
   bins that of the nearest point, of two as near the larger."""
   points = np.array(bins.points)
-  if not bins.number:
-    return np.searchsorted((points[1:] + points[:-1]) / 2, numbers, side="right")
-  found = np.searchsorted(np.array(bins.edges[1:-1]), numbers, side="right")
+  if bins.number:
+    found = np.searchsorted(np.array(bins.edges[1:-1]), numbers, side="right")
+  else:
+    found = np.searchsorted(points[1:] / 2 + points[:-1] / 2, numbers, side="right")
   if not points.size:
     return found
   nearest = np.minimum(np.searchsorted(points, numbers), len(points) - 1)

@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ _POINT = r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.([0-9]*))?|\.([0-9]+))([eE][+-]?[0-9]{1
 _GROUPED = r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.([0-9]*))?"
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _DAY = 86400
+_MIDNIGHT = " 00:00:00"
 _PARTS = {"Y": "[0-9]{4}", "m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}", "M": "[0-9]{2}", "S": "[0-9]{2}"}
 _BEYOND = 1e300  # no number of a table
 _LARGEST = 2**53  # below it a float holds every whole number
@@ -48,12 +49,20 @@ def spelled(value: Any) -> str:
   if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
     return TRUTH[0] if value else TRUTH[1]
   if isinstance(value, datetime.datetime):
-    text = value.isoformat(sep=" ", timespec="seconds" if not value.microsecond else "auto")
-    return text.removesuffix(" 00:00:00")
+    return value.isoformat(sep=" ", timespec="auto" if value.microsecond else "seconds")
   if isinstance(value, float) or type(value).__name__ in ("float16", "float32", "float64"):
     number = float(str(value))
     return str(int(number)) if number.is_integer() and abs(number) < _LARGEST else repr(number)
   return str(value)
+
+
+def spelled_all(values: Sequence[Any]) -> list[str]:
+  """Returns the values of a column as cells; times that are all midnight as dates."""
+  cells = list(map(spelled, values))
+  timed = [cell for cell, value in zip(cells, values, strict=True) if isinstance(value, datetime.datetime) and cell]
+  if timed and all(cell.endswith(_MIDNIGHT) for cell in timed):
+    return [cell.removesuffix(_MIDNIGHT) for cell in cells]
+  return cells
 
 
 def number_of(text: str, form: Form) -> float | None:

@@ -83,7 +83,8 @@ def learn(
   counts = np.bincount(cells.codes[rows], minlength=len(cells.texts))
   texts = {text: int(count) for text, count in zip(cells.texts, counts, strict=True) if count}
   absent = {text: count for text, count in texts.items() if is_missing(text, rules.missing)}
-  known = {text: count for text, count in texts.items() if text not in absent}
+  strange = {OTHER} if rules.unknown == "other" else set()  # as a file that was written by a model may have it
+  known = {text: count for text, count in texts.items() if text not in absent and text not in strange}
   often = min(absent, key=lambda text: (-absent[text], text)) if absent else None
   nothing = _nothing(often, given, rules)
   if given.values is not None:
@@ -273,4 +274,6 @@ def typed(column: Column, cells: Sequence[str], there: Bool[np.ndarray, "rows"])
 
 def _number(cell: str, form: Form, *, whole: bool) -> Any:
   number = number_of(cell, form)
-  return cell if number is None else int(number) if whole else number
+  if number is None:
+    return cell
+  return int(number) if whole and abs(number) < 2**53 else number  # beyond, digits would be made up

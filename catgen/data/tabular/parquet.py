@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from catgen.data.reading import existing_file
-from catgen.data.tabular.cells import spelled
+from catgen.data.tabular.cells import spelled, spelled_all
 from catgen.data.tabular.grid import Chunk, Grid, Layout, read_grid, unique_names
 from catgen.files import on_disk
 from catgen.interfaces import InputError
@@ -66,9 +66,11 @@ def read_columns(title: str, columns: Mapping[str, Sequence[Any]], layout: Layou
   if not columns:
     raise InputError(f"{title} has no columns; bring at least one")
 
+  cells = [spelled_all(values) for values in columns.values()]
+
   def chunks() -> Iterator[Chunk]:
     for start in range(0, next(iter(lengths.values())), _CHUNK):
-      yield Chunk([list(map(spelled, values[start : start + _CHUNK])) for values in columns.values()])
+      yield Chunk([column[start : start + _CHUNK] for column in cells])
 
   return read_grid(title, unique_names(list(columns)), chunks(), layout, _row)
 
@@ -96,7 +98,7 @@ def csv_of(columns: Mapping[str, Sequence[Any]], order: Sequence[int] | None = N
   text = io.StringIO()
   writer = csv.writer(text, lineterminator="\n")
   writer.writerow(columns)
-  cells = [[spelled(value) for value in values] for values in columns.values()]
+  cells = [spelled_all(values) for values in columns.values()]
   for name, column in zip(columns, cells, strict=True):
     if len(column) != len(cells[0]):
       raise InputError(f"column {name!r} has {len(column)} cells, others {len(cells[0])}; make them equal")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catgen.data.tabular import bins as binning
-from catgen.data.tabular.cells import DATES, TIMES, Form, form_of, number_of, spelled, written
+from catgen.data.tabular.cells import DATES, TIMES, Form, form_of, number_of, spelled, spelled_all, written
 from catgen.data.tabular.codec import Table, table_codec, table_of, uniforms_of, written_cells
 from catgen.data.tabular.columns import Column, Given, Rules, category_of, learn
 from catgen.data.tabular.grid import Cells
@@ -147,12 +147,18 @@ def test_the_form_of_cells(texts, form):
     (np.bool_(False), "false"),
     (10**20, str(10**20)),
     (datetime.date(2020, 1, 31), "2020-01-31"),
-    (datetime.datetime(2020, 1, 31), "2020-01-31"),
+    (datetime.datetime(2020, 1, 31), "2020-01-31 00:00:00"),
     (datetime.datetime(2020, 1, 31, 12, 5), "2020-01-31 12:05:00"),
   ],
 )
 def test_values_are_spelled_as_cells(value, cell):
   assert spelled(value) == cell
+
+
+def test_times_that_are_all_midnight_are_dates():
+  days = [datetime.datetime(2020, 1, day) for day in (1, 2)]
+  assert spelled_all([*days, None]) == ["2020-01-01", "2020-01-02", ""]
+  assert spelled_all([*days, datetime.datetime(2020, 1, 3, 9)])[0] == "2020-01-01 00:00:00"
 
 
 COLUMNS = (
