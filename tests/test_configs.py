@@ -108,6 +108,7 @@ def marked(name):
     "text8_head/iaf_scf",
     "sets/summation",
     "label_maps",  # as quickstart_maps
+    "table",  # as array_file
     "paper/cityscapes_",  # the diffusion model as quickstart_maps
     "paper/enwik8",
     "paper/text8_argmax_base",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int, Int64
 
-from catgen.data.tabular.cells import Form
+from catgen.data.tabular.cells import Form, first_day, last_day
 
 _WHOLE = 2.0**53  # below it a float holds every whole number
 
@@ -88,13 +88,34 @@ def drawn(category: int, uniform: float, bins: Bins, form: Form) -> float:
   low, high = bins.edges[category], bins.edges[category + 1]
   if form.decimals is None:
     return min(max((1 - uniform) * low + uniform * high, low), math.nextafter(high, -math.inf))
-  unit = 10**form.decimals
-  first, stop = _units(low, unit), _units(_below(high, unit), unit)
-  inside = [_units(point, unit) for point in bins.points if low <= point < high]
+  unit, (first, stop, inside) = 10**form.decimals, _numbers_of(category, bins, 10**form.decimals)
   chosen = first + min(int(uniform * (stop - first + 1 - len(inside))), stop - first - len(inside))
   for point in sorted(inside):
     chosen += chosen >= point
   return chosen / unit if unit > 1 else float(chosen)
+
+
+def check(bins: Bins, form: Form) -> None:
+  """Raises ValueError unless edges and points are numbers of a form, and each bin has one beside the points."""
+  numbers = (*bins.edges, *bins.points)
+  if form.date is not None and not all(first_day(form) <= number <= last_day(form) for number in numbers):
+    raise ValueError("edges and points are numbers of days, or of seconds, that no calendar has")
+  if form.decimals is None:
+    return
+  unit = 10**form.decimals
+  for number in numbers:
+    if abs(number) * unit < _WHOLE and _units(number, unit) / unit != number:
+      raise ValueError(f"{number} has more than {form.decimals} decimals; round edges and points, or change decimals")
+  for category in range(bins.number):
+    first, stop, inside = _numbers_of(category, bins, unit)
+    if stop - first + 1 <= len(inside):
+      raise ValueError(f"the bin that begins at {bins.edges[category]} has no number beside the points; widen it")
+
+
+def _numbers_of(category: int, bins: Bins, unit: int) -> tuple[int, int, list[int]]:
+  """Returns the first and the last number of a bin, and the points in it, in units of the last decimal."""
+  low, high = bins.edges[category], bins.edges[category + 1]
+  return _units(low, unit), _units(_below(high, unit), unit), [_units(p, unit) for p in bins.points if low <= p < high]
 
 
 def _between(low: float, high: float, form: Form) -> float:

@@ -162,6 +162,16 @@ def seconds_of(text: str, date: str) -> float | None:
   return None if found is None else found * (1 if "%H" in date else _DAY)
 
 
+def first_day(form: Form) -> float:
+  """Returns the number of the first day that there is, or of its first second."""
+  return float((1 - _EPOCH) * (_DAY if "%H" in (form.date or "") else 1))
+
+
+def last_day(form: Form) -> float:
+  """Returns the number behind the last day that there is, or its last second."""
+  return float((datetime.date.max.toordinal() - _EPOCH + 1) * (_DAY if "%H" in (form.date or "") else 1))
+
+
 def check_date(date: str) -> None:
   """Raises ValueError unless a form of dates has a day, a month and a year, each once, and nothing that is unknown."""
   parts = re.findall("%(.)", date)

@@ -122,6 +122,10 @@ def _numeric(
   found = given.bins
   if found is None:
     found = binning.learned(values, counts, form, num_bins=rules.num_bins, spike=rules.spike)
+  try:
+    binning.check(found, form)
+  except ValueError as error:
+    raise InputError(f"column {name!r}: {error}") from error
   return Column(name, NUMERIC, (), found, form, nothing, rules.unknown)
 
 

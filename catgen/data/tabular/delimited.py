@@ -3,7 +3,6 @@
 import csv
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -31,6 +30,7 @@ class Opened(NamedTuple):
   """A table of which the first rows were read."""
 
   names: list[str]
+  nameless: list[int]  # places of the columns without a name in a first row of names
   rows: Iterator[Row]
   separator: str
   decimal: str
@@ -59,7 +59,7 @@ def read_delimited(
     return f"line {numbers[row]}"
 
   grid = read_grid(path, opened.names, chunks(), layout._replace(decimal=opened.decimal), place, opened.separator)
-  return _without_nameless(grid)
+  return _without_empty(grid, opened.nameless)
 
 
 def _opened(file: FileBytes, separator: str | None, *, header: bool, decimal: str | None) -> Opened:
@@ -87,7 +87,8 @@ def _opened(file: FileBytes, separator: str | None, *, header: bool, decimal: st
   checked = (_fitted(file.path, row, width, separator) for row in itertools.chain(begun, rows))
   ahead = list(itertools.islice(checked, len(begun)))
   sign = decimal or _decimal_of(file.path, ahead)
-  return Opened(unique_names(names), itertools.chain(ahead, checked), separator, sign)
+  nameless = [i for i, name in enumerate(names) if header and not name.strip()]
+  return Opened(unique_names(names), nameless, itertools.chain(ahead, checked), separator, sign)
 
 
 def _separator_of(sample: Sequence[str], path: str) -> str:
@@ -167,21 +168,10 @@ def _decimal_of(path: str, rows: Sequence[Row]) -> str:
   return "."
 
 
-def _without_nameless(grid: Grid) -> Grid:
+def _without_empty(grid: Grid, nameless: Sequence[int]) -> Grid:
   """Returns a table without the columns that have neither a name nor anything in them, as a last separator makes."""
-  empty = [
-    i
-    for i, (name, cells) in enumerate(zip(grid.names, grid.columns, strict=True))
-    if name == f"column_{i + 1}" and not any(cells.texts) and cells.numbers is None
-  ]
+  empty = [i for i in nameless if grid.columns[i].numbers is None and not any(grid.columns[i].texts)]
   keep = [i for i in range(len(grid.names)) if i not in empty]
   if not keep:
     raise InputError(f"{grid.path} has only empty cells; bring a column with something in it")
   return grid._replace(names=tuple(grid.names[i] for i in keep), columns=[grid.columns[i] for i in keep])
-
-
-def names_once(path: str, names: Sequence[str]) -> None:
-  """Raises InputError where a name is there twice."""
-  twice = [name for name, number in Counter(names).items() if number > 1]
-  if twice:
-    raise InputError(f"{path} has several columns {twice[0]!r}; give each one name")

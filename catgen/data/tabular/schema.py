@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from catgen.data.reading import read_text
-from catgen.data.tabular.bins import Bins
+from catgen.data.tabular.bins import Bins, check
 from catgen.data.tabular.cells import Form, check_date
 from catgen.data.tabular.columns import CATEGORICAL, KINDS, NUMERIC, ORDINAL, Column, Given
 from catgen.files import from_json
@@ -75,6 +75,11 @@ def column_of(found: Any, unknown: str) -> Column:
   given = given_of(found)
   if given is None or given.kind is None or (given.kind == NUMERIC and (given.bins is None or given.form is None)):
     raise InputError(f"the column {_shown(found)} is not whole")
+  if given.bins is not None and given.form is not None:
+    try:
+      check(given.bins, given.form)
+    except ValueError as error:
+      raise InputError(f"column {found['name']!r}: {error}") from error
   if given.kind in (CATEGORICAL, ORDINAL) and given.values is None:
     raise InputError(f"column {found['name']!r} has no values")
   return Column(found["name"], given.kind, given.values or (), given.bins or Bins(), given.form, given.missing, unknown)

@@ -302,6 +302,15 @@ def test_a_schema_changes_kinds_orders_and_what_is_left_out(tmp_path):
     ('{"columns": [{"name": "a", "kind": "ordinal", "values": ["x", "x"]}]}', "there twice"),
     ('{"columns": [{"name": "b", "kind": "numeric", "edges": [2, 1]}]}', "each larger than the one before"),
     ('{"columns": [{"name": "b", "kind": "numeric", "edges": [1]}]}', "one edge"),
+    ('{"columns": [{"name": "b", "kind": "numeric", "edges": [0, 1.5]}]}', "1.5 has more than 0 decimals; round"),
+    (
+      '{"columns": [{"name": "b", "kind": "numeric", "edges": [0, 1], "points": [0]}]}',
+      "begins at 0.0 has no number",
+    ),
+    (
+      '{"columns": [{"name": "c", "kind": "numeric", "edges": [0, 9e99], "date": "%Y-%m-%d"}]}',
+      "no calendar has",
+    ),
     ('{"columns": [{"name": "b", "date": "%Y"}]}', "'%Y' is no form of dates"),
     ('{"columns": [{"name": "a", "kind": "numeric"}]}', "column 'a' has numbers, but in line 2 'x'"),
     ('{"columns": [{"name": "a", "kind": "ordinal", "values": ["x"]}]}', "column 'a' has 'y' in line 3, of the train"),
@@ -310,7 +319,7 @@ def test_a_schema_changes_kinds_orders_and_what_is_left_out(tmp_path):
 def test_mistakes_in_a_schema_are_a_line(schema, message, tmp_path):
   path = write(tmp_path, schema, "schema.json")
   with pytest.raises(InputError, match=message):
-    read(tmp_path, "a,b\nx,1\ny,2\n", schema=path)
+    read(tmp_path, "a,b,c\nx,1,2020-01-01\ny,2,2020-01-02\n", schema=path)
 
 
 def test_tables_may_be_wide(tmp_path):
