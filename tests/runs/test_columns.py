@@ -8,7 +8,7 @@ import pytest
 from catgen.batches import batch_of
 from catgen.config import load_config
 from catgen.data.tabular.cells import Form
-from catgen.data.tabular.codec import Table, table_codec
+from catgen.data.tabular.codec import Table, table_codec, table_of
 from catgen.data.tabular.columns import Column
 from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of
@@ -16,10 +16,12 @@ from catgen.runs.choose import choose
 from catgen.runs.columns import columns, describe
 from catgen.runs.infill import describe as described
 from catgen.runs.infill import infill
-from catgen.runs.load import Run
+from catgen.runs.load import Run, load
 from catgen.runs.record import RunRecord
+from catgen.runs.sample import sample
+from catgen.runs.score import score
 from tests.evaluation.mixtures import make_parameters, mixture
-from tests.tiny_run import quiet
+from tests.tiny_run import SIZES, quiet, trained
 
 CONTENT = "age,job,ok\n" + "".join(f"{i},{'clerk' if i % 3 else ''},{i % 2 == 0}\n" for i in range(90))
 
@@ -129,3 +131,25 @@ def test_a_frame_is_kept_as_a_table_and_its_rows_come_back(number, tmp_path):
   assert lines[0] == "n,t"
   assert sorted(lines[1:-1]) == sorted(f'{i},"x, y"' if i % 2 else f"{i}," for i in range(number))
   assert choose(frame, tmp_path).config == chosen.config
+
+
+@pytest.mark.slow
+def test_a_table_is_trained_on_sampled_scored_and_completed(tmp_path):
+  sizes = {key: value for key, value in SIZES.items() if key not in ("data.length", "model.num_steps")}
+  config = table_config(tmp_path, **{**sizes, "data.splits": (70, 10, 10), "data.unknown": "other"})
+  run = load(trained(config, tmp_path / "run"), say=quiet)
+  assert run.record.event.sizes == tuple(column.size for column in table_of(run.record.codec.spec).columns)
+  output = str(tmp_path / "synthetic.csv")
+  drawn = sample(run, num_samples=6, num_steps=3, output=output, compare=True, say=quiet)
+  assert (tmp_path / "synthetic.csv").read_text().split("\n")[0] == "age,job,ok"
+  assert drawn.statistics[1][0] == "rows"
+  if (drawn.x < run.record.event.sizes).all():  # models that know the sizes of columns draw nothing else
+    np.testing.assert_array_equal(run.media.read(output).x, drawn.x)
+  scored = score(run, input=str(tmp_path / "people.csv"), reference=0, num_draws=1, say=quiet)
+  assert len(scored.bits) == 90
+  (tmp_path / "gaps.csv").write_text("age,job,ok\n_,clerk,True\n12.,,_\n")
+  filled = str(tmp_path / "filled.csv")
+  infill(run, input=str(tmp_path / "gaps.csv"), output=filled, num_steps=3, say=quiet)
+  first, second = (line.split(",") for line in (tmp_path / "filled.csv").read_text().split("\n")[1:3])
+  assert first[1:] == ["clerk", "True"]
+  assert second[:2] == ["12.", ""]
