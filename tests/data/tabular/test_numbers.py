@@ -199,6 +199,14 @@ def test_uniform_numbers_follow_from_the_rows_and_differ_between_equal_ones():
 
 
 @pytest.mark.parametrize(
+  ("values", "found"), [(("False", "True"), [1, 0]), (("TRUE", "True"), [-1, -1]), (("no", "true", "x"), [1, -1])]
+)
+def test_true_and_false_have_no_case_where_each_has_one_spelling(values, found):
+  cells = category_of(Column("a", "categorical", values), ["tRUE", "false"], frozenset())
+  np.testing.assert_array_equal(cells, found)
+
+
+@pytest.mark.parametrize(
   ("row", "message"),
   [
     (

@@ -61,6 +61,7 @@ CASES = {
   "no line break at the end": ("a,b\nx,1\ny,2", {"b": [1, 2]}),
   "semicolons and decimal commas": ("a;b\n1,5;x\n2,25;y\n", {"a": [1.5, 2.25], "b": ["x", "y"]}),
   "thousands beside decimal commas": ("a;b\n1.234,5;x\n2,25;y\n", {"a": [1234.5, 2.25]}),
+  "thousands alone beside decimal commas": ("a;b\n1.234;x\n2,5;y\n", {"a": [1234.0, 2.5]}),
   "thousands beside points": ('a,b\n"1,234.5",x\n2.25,y\n', {"a": [1234.5, 2.25]}),
   "tabs": ("a\tb\nx, y\t1\nz\t2\n", {"a": ["x, y", "z"], "b": [1, 2]}),
   "bars": ("a|b\nx;y|1\nz|2\n", {"a": ["x;y", "z"]}),
