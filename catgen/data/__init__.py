@@ -12,6 +12,7 @@ from catgen.data.sets.sets import sets
 from catgen.data.sets.squares import squares
 from catgen.data.sets.stdlib_docs import stdlib_docs
 from catgen.data.sets.street_scenes.source import street_scenes
+from catgen.data.sets.table_file import table_file
 from catgen.data.sets.text_file import text_file
 from catgen.data.sets.text_folder import text_folder
 from catgen.data.sets.text_lines import text_lines
@@ -33,6 +34,7 @@ SOURCES: Registry = {
   "squares": Kind(squares),
   "stdlib_docs": Kind(stdlib_docs),
   "street_scenes": Kind(street_scenes),
+  "table_file": Kind(table_file),
   "text8": Kind(text8, known=known.text8),
   "text_file": Kind(text_file, known=known.text),
   "text_folder": Kind(text_folder),

@@ -161,11 +161,15 @@ def from_spec(spec: dict[str, Any]) -> Codec:
     from catgen.data.tokens import token_codec  # it builds on this module
 
     return token_codec(json.dumps(spec["tokenizer"]))
+  if kind == "table":
+    from catgen.data.tabular.codec import table_codec, table_of  # they too
+
+    return table_codec(table_of(spec))
   if kind == "integers":
     legend = spec.get("legend")
     known = legend and Legend(**{name: tuple(values) for name, values in legend.items()})
     return integer_codec(spec["num_classes"], tuple(spec["shape"]), known, label_ids.from_spec(spec))
-  raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes, tokens and integers")
+  raise InputError(f"codec kind {kind!r} is unknown; the kinds are alphabet, bytes, tokens, table and integers")
 
 
 def _without_end(spec: dict[str, Any]) -> dict[str, Any]:

@@ -99,6 +99,43 @@ def infill(
 ) -> Samples:
   """Returns `num_samples` completions of one pattern, equal to x where observed; given: labels, None = none is given.
 
+  See `infill_each`; the number of completions is at least 1.
+  """
+  if num_samples < 1:
+    raise InputError(f"num_samples is {num_samples}; it must be at least 1")
+  patterns = [np.broadcast_to(array[None], (num_samples, *array.shape)) for array in (x, observed)]
+  return infill_each(
+    model,
+    params,
+    state,
+    *patterns,
+    key=key,
+    batch_size=batch_size,
+    given=given,
+    options=options,
+    progress=progress,
+    stop=stop,
+    spread=spread,
+  )
+
+
+def infill_each(
+  model: Model,
+  params: PyTree,
+  state: PyTree,
+  x: Int[np.ndarray, "patterns *event"],
+  observed: Bool[np.ndarray, "patterns *event"],
+  *,
+  key: Array,
+  batch_size: int = 64,
+  given: Int[np.ndarray, "attributes"] | None = None,
+  options: SampleOptions = DEFAULT_OPTIONS,
+  progress: Callable[[int], Any] = lambda count: None,
+  stop: Callable[[], Any] = lambda: False,
+  spread: Spread = ALONE,
+) -> Samples:
+  """Returns a completion of each pattern, equal to x where observed; given: labels of all, None = none is given.
+
   They are drawn `batch_size` at a time, over the devices of `spread`, which changes none of them.
   `model.infill.exact` and `.explanation` say whether they follow the model's conditional distribution.
 
@@ -109,25 +146,35 @@ def infill(
   if model.infill is None:
     raise InputError("this model cannot complete patterns: take a diffusion or an autoregressive model")
   shape, num_classes = model.event.shape, model.event.num_classes
-  if x.shape != shape or observed.shape != shape:
-    raise InputError(f"the pattern has shape {x.shape} (observed: {observed.shape}), the model's examples have {shape}")
+  if x.shape[1:] != shape or observed.shape != x.shape:
+    raise InputError(
+      f"the pattern has shape {x.shape[1:]} (observed: {observed.shape[1:]}), the model's examples have {shape}"
+    )
   if ((x < 0) | (x >= num_classes))[observed].any():
     raise InputError(f"an observed category lies outside [0, {num_classes})")
-  seen = observed.reshape(-1)
-  if model.infill.prefix_only and (seen[1:] & ~seen[:-1]).any():
-    raise InputError(
-      f"this model can only continue a beginning, but position {int(np.flatnonzero(~seen)[0]) + 1} is a hole before "
-      "an observed position; take a diffusion model"
-    )
-  known = np.where(observed, x, 0).astype(np.int32)
-  draw = _compiled(model, options, spread)
+  if model.infill.prefix_only:
+    _check_prefixes(observed)
+  draw, last = _compiled(model, options, spread), len(x) - 1
 
   def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
-    patterns, flags = (np.broadcast_to(array[None], (len(numbers), *shape)) for array in (known, observed))
+    chosen = np.minimum(numbers, last)  # the last batch is filled up
+    flags = observed[chosen]
+    patterns = np.where(flags, x[chosen], 0).astype(np.int32)
     labels = None if given is None else labels_of_each(model.event, given, len(numbers))
     return draw(params, *spread.put((patterns, flags)), keys, spread.put(labels), state)
 
-  return in_batches(draw_some, num_samples, batch_size, key, progress, stop, spread)
+  return in_batches(draw_some, len(x), batch_size, key, progress, stop, spread)
+
+
+def _check_prefixes(observed: Bool[np.ndarray, "patterns *event"]) -> None:
+  seen = observed.reshape(len(observed), observed[0].size)
+  late = seen[:, 1:] & ~seen[:, :-1]
+  if late.any():
+    first = seen[late.any(axis=1)][0]
+    raise InputError(
+      f"this model can only continue a beginning, but position {int(np.flatnonzero(~first)[0]) + 1} is a hole before "
+      "an observed position; take a diffusion model"
+    )
 
 
 @functools.lru_cache(maxsize=16)

@@ -55,7 +55,8 @@ class Media(NamedTuple):
 
   name: str  # of several examples: "sequences", "maps", "arrays"
   typed: Callable[..., Batch]  # (examples): what a user hands in, strings or arrays; raises InputError
-  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them. Of text (path, encoding)
+  # (path): examples of a file, not valid where HOLE; `index` is how a user would number them. Of text, and
+  # where `encoded`, (path, encoding)
   read: Callable[..., Batch]
   shown: Callable[[Batch], list[str]]  # lines for the terminal, one an example where `line_each`
   written: Callable[[str, Batch], None]  # (path, batch): a file of examples, which `read` gives back as they are
@@ -70,6 +71,11 @@ class Media(NamedTuple):
   parse: Callable[..., Pattern] | None = None  # (text, *, hole, pad): a typed pattern
   read_holes: Callable[..., Batch] | None = None  # (path): as `read`, but x may be HOLE
   typed_holes: Callable[..., Batch] | None = None  # (examples): as `typed`, but x may be HOLE
+  # (path or examples, rows, x, *, hole, output): lines of examples whose holes are filled by x, all else being as it
+  # was typed, or a file of them; rows: the example that each is of. Only where holes are cells that users choose: then
+  # `read_holes` and `typed_holes` take hole= too
+  filled: Callable[..., list[str]] | None = None
+  encoded: bool = False  # files that are read have an encoding, which `read` takes
   frames: Callable[..., list[str]] | None = None  # (states [frames, *event]): a sampler's states as lines
   corrections: Callable[..., str] | None = None  # (typed, corrected, probability, *, color): changes, one by one
 
@@ -174,7 +180,7 @@ def reader(media: Media, path: str | None, encoding: str) -> Callable[..., Batch
   """Returns what reads a file of examples in a declared encoding. Raises InputError where there is no text to read."""
   if encoding == "utf-8":
     return media.read
-  if path is None or media.parse is None:
+  if path is None or not (media.encoded or media.parse):
     raise InputError(f"--encoding={encoding} says how the text of --input is stored, and there is none; leave it out")
   return partial(media.read, encoding=encoding)
 

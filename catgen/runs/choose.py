@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from catgen import files
+from catgen.data.tabular.parquet import columns_of_frame, csv_of
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
 from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, size_of, sizes_below
@@ -21,6 +22,7 @@ STREAM_LENGTH = 64  # positions of a sequence of a stream
 SHORTEST_SPLIT = 24  # a stream is so many times longer than its sequences, so that a twentieth of it holds one
 _FASTA = re.compile(r"\.(fa|fasta|fna|faa)(\.(gz|xz|bz2))?$")
 _TABLE = re.compile(r"\.(csv|tsv|jsonl)(\.(gz|xz|bz2))?$")
+_PARQUET = (".parquet", ".pq")
 _TEXTS = (".txt", ".txt.gz", ".txt.xz", ".txt.bz2", ".md", ".rst", ".tex")
 _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
@@ -39,7 +41,7 @@ class _Source(NamedTuple):
   """A section `data`, and what decides about family and size."""
 
   section: dict[str, Any]
-  medium: str  # "text", "values" or "maps"
+  medium: str  # "text", "values", "rows" of a table or "maps"
   shape: tuple[int, ...]  # of an event
   reason: str
   content: bytes | None = None  # of data in memory: of the file that the section names
@@ -93,6 +95,8 @@ _MODELS: dict[str, dict[str, Any]] = {
 def _source(data: Data, workdir: str | os.PathLike[str], seed: int) -> _Source:
   if isinstance(data, str | os.PathLike):
     return _of_path(expanded(data))
+  if (columns := columns_of_frame(data)) is not None:
+    return _of_columns(columns, workdir, seed)
   if isinstance(data, np.ndarray):
     return _in_memory(data, workdir, seed)
   texts = list(data)
@@ -105,7 +109,8 @@ def _source(data: Data, workdir: str | os.PathLike[str], seed: int) -> _Source:
   if array.dtype.kind in "biu":
     return _in_memory(array, workdir, seed)
   raise InputError(
-    f"data are a {type(data).__name__} of {array.dtype}; give a list of strings, a path, or an array of integers"
+    f"data are a {type(data).__name__} of {array.dtype}; give a list of strings, a path, an array of integers or a "
+    "data frame"
   )
 
 
@@ -125,11 +130,34 @@ def _of_path(path: str) -> _Source:
     )
   if _FASTA.search(path):
     return _of_sequences(path)
+  if path.endswith(_PARQUET):
+    return _of_table({"kind": "table_file", "path": path, "unknown": "other"}, path)
   return _stream(path, size_of(path), f"{path}: one stream of characters{_hint(path)}")
 
 
+def _of_columns(columns: dict[str, list[Any]], workdir: str | os.PathLike[str], seed: int) -> _Source:
+  """Returns what is chosen for a data frame, which is kept as a CSV file."""
+  number = max(map(len, columns.values()), default=0)
+  order = np.random.default_rng(seed).permutation(number) if number < FEW_RECORDS else None
+  content = csv_of(columns, None if order is None else order.tolist())
+  keys = {"separator": ",", "decimal": ".", "unknown": "other", **_splits(number)}
+  section = {"kind": "table_file", "path": join(workdir, "data.csv"), **keys}
+  reason = f"{number:,} rows of {len(columns)} columns: a table"
+  return _Source(section, "rows", (len(columns),), reason, content)
+
+
+def _of_table(section: dict[str, Any], path: str) -> _Source:
+  from catgen.config import make_source
+
+  section = _dealt(section)
+  event = make_source(section).event
+  return _Source(section, "rows", event.shape, f"{path}: a table of {event.shape[0]} columns")
+
+
 def _hint(path: str) -> str:
-  return "; for a column of a table train with the kind of data text_table" if _TABLE.search(path) else ""
+  if not _TABLE.search(path):
+    return ""
+  return "; for a column of a table train with the kind of data text_table, for all its columns with table_file"
 
 
 def _of_sequences(path: str) -> _Source:
@@ -256,6 +284,6 @@ def _network(source: _Source, family: str, is_unet: bool) -> tuple[dict[str, Any
     patch = 2 if all(size % 8 == 0 for size in source.shape) else 1
     sizes = {"kind": "unet", "widths": (32, 64, 96), "patch_size": patch, "num_layers": 3}
     return sizes, "a U-Net of widths 32, 64, 96"
-  taps = {"conv_width": 5} if len(source.shape) == 1 else {}
+  taps = {"conv_width": 5} if len(source.shape) == 1 and source.medium != "rows" else {}
   sizes = {"kind": "transformer", "width": 128, "num_layers": 4, "num_heads": 4, **taps}
   return sizes, "a transformer of 4 layers, 128 wide"

@@ -66,16 +66,17 @@ def fit(
   - **Data.** A list of strings of one length, up to 512: a record each. Strings of different lengths: one stream of
     characters with line breaks between them (blank lines, if they have line breaks themselves), so that the model
     learns where they end. A path: a folder of texts is one of documents, any other folder one of label maps; .npy and
-    .npz are arrays; .fa, .fasta, .fna and .faa hold sequences; any other file is a stream of characters. An array of
-    integers: one axis is a stream, two are records, three are label maps, the first axis numbering the examples. A
-    twentieth each is for validation and for the test.
-  - **Family.** Text: autoregressive, which reads best. Records and streams of integers: masked diffusion, which
+    .npz are arrays; .fa, .fasta, .fna and .faa hold sequences; .parquet is a table; any other file is a stream of
+    characters. A data frame (pandas, polars), or a dict of columns: a table. An array of integers: one axis is a
+    stream, two are records, three are label maps, the first axis numbering the examples. A twentieth each is for
+    validation and for the test.
+  - **Family.** Text: autoregressive, which reads best. Tables, records and streams of integers: masked diffusion, which
     completes holes anywhere, exactly. Label maps: multinomial diffusion.
   - **Size.** A transformer of 4 layers, 128 wide; for maps whose height and width are multiples of 4 a U-Net of widths
     32, 64, 96. As many steps as the time allows, measured on this machine after compilation.
 
   Args:
-    data: see above. Data in memory are kept as data.txt or data.npy in the work directory.
+    data: see above. Data in memory are kept as data.txt, data.csv or data.npy in the work directory.
     workdir: folder of the run.
     minutes: of the whole call, about; compiling alone takes most of one on small machines.
     family: "autoregressive", "masked" or "multinomial" instead of the choice above.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -47,10 +48,10 @@ def infill(
   pad: bool = True,
   input: str | None = None,
   split: str | None = None,
-  index: int = 0,
+  index: int | None = None,
   region: Sequence[str] = (),
   mask: str | None = None,
-  num_samples: int = 4,
+  num_samples: int | None = None,
   num_steps: int | None = None,
   temperature: float | None = None,
   top_k: int | None = None,
@@ -76,14 +77,15 @@ def infill(
     example: a text with holes, or an array in which holes are as in a file, instead of what the flags name.
     text: the pattern, where examples are text; `hole` stands for each missing position: a character or, in a model
       of bytes, a byte.
-    hole: one character that stands for a missing position.
+    hole: one character that stands for a missing position; of tables a cell that is to be completed.
     pad: continue a short pattern by holes; otherwise its length must be the model's.
-    input: arrays: a .npy file of one example, or of several (see --index); -1 (or one below negative ids) = a hole.
+    input: arrays: a .npy file of one example, or of several (see --index); -1 (or one below negative ids) = a hole. Of
+      tables a file of rows, .csv, .tsv, .jsonl or .npy, all of which are completed where no --index is given.
     split: arrays: take an example of the run's data: train, validation or test.
-    index: number of the example in --input or --split.
+    index: number of the example in --input or --split, from 0; default: 0, and of a file of rows all.
     region: maps: a hole, top,left,height,width in rows and columns; may be repeated.
     mask: arrays: a .npy file, True where there is a hole.
-    num_samples: how many completions.
+    num_samples: how many completions; default: 4, and 1 of each row of a file.
     num_steps: network calls of an iterative sampler; default: the run's, or all time steps.
     temperature: below 1: more probable categories, 0: the most probable one; above 1: more variety; default: the
       run's.
@@ -104,7 +106,7 @@ def infill(
     guidance_interval: two times between 0 (data) and 1 (noise) between which it acts; default: 0,1; diffusion only.
     seed: of the draws.
     output: also write the completions, exactly: .npy (integers); of text also .jsonl, or .txt (one a line, where none
-      can have a line break or be empty).
+      can have a line break or be empty); of tables .csv, .tsv and .jsonl, all other cells as they were.
     pictures: leave pictures in the work directory, where examples can be pictured.
     say: receives a line where a picture cannot be written.
     progress: opens the bar.
@@ -117,38 +119,35 @@ def infill(
   _check_kind(run, {"text": text, "input": input, "split": split, "mask": mask, "region": region or None})
   check_output(run, output)
   media, text = run.media, example if isinstance(example, str) else text
-  if media.parse is None:
-    pattern = _array_pattern(run, example, input, split, index, region, mask)
-  elif text is None:
-    raise InputError('nothing to complete; give --text="a pat____"')
-  else:
-    pattern = media.parse(text, hole=hole, pad=pad)
-  asked = {"num_steps": num_steps, "temperature": temperature, "top_k": top_k, "top_p": top_p, "correction": correction}
+  asked = _asked(run, example, text, hole, input, split, index, region, mask, num_samples, pad=pad)
+  drawing = {
+    "num_steps": num_steps,
+    "temperature": temperature,
+    "top_k": top_k,
+    "top_p": top_p,
+    "correction": correction,
+  }
   of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
-  guiding = {"guidance": guidance, "guidance_interval": guidance_interval}
-  options = sample_options(run.record.config, media, forbid=forbid, **asked, **of_order, **guiding)
-  with catch_signals() as request, closing(progress(num_samples, unit="completion", title="infill")) as bar:
+  guiding = {"guidance": guidance, "guidance_interval": guidance_interval, "correction": correction}
+  options = sample_options(run.record.config, media, num_steps=num_steps, **limits, **of_order, **guiding)
+  with catch_signals() as request, closing(progress(len(asked.x), unit="completion", title="infill")) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
-    drawn = infilling.infill(
+    drawn = infilling.infill_each(
       run.model,
       run.params,
       run.state,
-      pattern.x,
-      pattern.observed,
+      asked.x,
+      asked.observed,
       key=root_key(seed),
       given=numbers_of(run.record, given),
-      num_samples=num_samples,
       batch_size=run.record.config["sampling"]["batch_size"],
       options=options,
       progress=bar.update,
       stop=stop,
       spread=run.spread,
     )
-  completed, known = np.asarray(drawn.x), pattern.observed | reached_positions(run.record)
-  if output is not None:
-    whole = batch_of(completed, np.broadcast_to(_up_to_last(known), completed.shape))
-    with shown_where_lost(say, lambda: "\n".join(media.shown(whole))):
-      distributed.first_does(lambda: media.written(output, whole))
+  completed, pattern = np.asarray(drawn.x), asked.pattern
+  lines = _told(run, asked, input if example is None else [example], completed, hole, output, say)
   paths: list[str] = []
   if pictures and media.pictured.completions is not None and jax.process_index() == 0:
     with ByProducts(say).may_fail("pictures"):
@@ -160,10 +159,10 @@ def infill(
     _explanation(run, options),
     _agreement(completed, pattern),
     run.record.position,
-    media.shown(batch_of(completed, np.broadcast_to(known, completed.shape))),
+    lines,
     output,
     tuple(paths),
-    stop.exit_code if len(completed) < num_samples else 0,
+    stop.exit_code if len(completed) < len(asked.x) else 0,
   )
 
 
@@ -181,6 +180,106 @@ def _explanation(run: Run, options: SampleOptions) -> str:
     f"drawn by order {order}, observed positions first: they follow that order, and not the model's own p(x) given "
     "what is observed"
   )
+
+
+class _Asked(NamedTuple):
+  """What is to be completed."""
+
+  pattern: Pattern  # with a first axis of rows where a file of rows is completed
+  x: Int[np.ndarray, "completions *event"]  # the pattern of each completion
+  observed: Bool[np.ndarray, "completions *event"]
+  rows: Int[np.ndarray, "completions"] | None  # which of the rows that were handed in each is of; None: it is of none
+
+
+def _asked(
+  run: Run,
+  example: Any,
+  text: str | None,
+  hole: str,
+  path: str | None,
+  split: str | None,
+  index: int | None,
+  regions: Sequence[str],
+  mask: str | None,
+  num_samples: int | None,
+  *,
+  pad: bool,
+) -> _Asked:
+  """Returns the pattern of each completion: all rows of a file of a table, or one example of whatever kind."""
+  of_rows = run.media.filled is not None
+  if of_rows and path is not None and index is None:
+    pattern, number = _rows(run, path, hole, mask), _number(num_samples, 1)
+    rows = np.repeat(np.arange(len(pattern.x)), number)
+    return _Asked(pattern, pattern.x[rows], pattern.observed[rows], rows)
+  if run.media.parse is None:
+    pattern = _array_pattern(run, example, path, split, index or 0, regions, mask, hole)
+  elif text is None:
+    raise InputError('nothing to complete; give --text="a pat____"')
+  else:
+    pattern = run.media.parse(text, hole=hole, pad=pad)
+  number = _number(num_samples, 4)
+  x, observed = (np.repeat(array[None], number, axis=0) for array in pattern[:2])
+  return _Asked(pattern, x, observed, np.full(number, index or 0) if of_rows and split is None else None)
+
+
+def _told(
+  run: Run,
+  asked: _Asked,
+  given: Any,
+  completed: Int[np.ndarray, "completions *event"],
+  hole: str,
+  output: str | None,
+  say: Callable[[str], None],
+) -> list[str]:
+  """Returns completions as lines for the terminal, and writes them where an output is named."""
+  media = run.media
+  if media.filled is not None and asked.rows is not None:
+    return _filled(run, given, asked.rows[: len(completed)], completed, hole, output)
+  known = asked.observed[0] | reached_positions(run.record)
+  if output is not None:
+    whole = batch_of(completed, np.broadcast_to(_up_to_last(known), completed.shape))
+    with shown_where_lost(say, lambda: "\n".join(media.shown(whole))):
+      distributed.first_does(lambda: media.written(output, whole))
+  return media.shown(batch_of(completed, np.broadcast_to(known, completed.shape)))
+
+
+def _filled(
+  run: Run,
+  given: Any,
+  numbers: Int[np.ndarray, "completions"],
+  completed: Int[np.ndarray, "completions *event"],
+  hole: str,
+  output: str | None,
+) -> list[str]:
+  """Returns rows of a table as lines, their holes filled; writes them where an output is named, and then shows none."""
+  assert run.media.filled is not None
+  fill = partial(run.media.filled, given, numbers, completed, hole=hole)
+  if output is None:
+    return fill(output=None)
+
+  def write() -> None:
+    fill(output=output)
+
+  distributed.first_does(write)
+  return []
+
+
+def _number(given: int | None, default: int) -> int:
+  number = default if given is None else given
+  if number < 1:
+    raise InputError(f"num_samples is {number}; it must be at least 1")
+  return number
+
+
+def _rows(run: Run, path: str, hole: str, mask: str | None) -> Pattern:
+  """Returns all rows of a file of a table, with their holes: its arrays have a first axis of rows."""
+  if mask is not None:
+    raise InputError("--mask hides cells of one row; say which by --index, or mark holes in the file")
+  assert run.media.read_holes is not None
+  x = np.asarray(run.media.read_holes(path, hole=hole).x)
+  if (x != HOLE).all():
+    raise InputError(f"{path} has no hole; write {hole!r} in each cell that is to be completed, or give another --hole")
+  return Pattern(x, x != HOLE)
 
 
 def _check_kind(run: Run, given: Mapping[str, Any]) -> None:
@@ -229,16 +328,25 @@ def one_example(run: Run, *, path: str | None, split: str, index: int, read: Any
 
 
 def _array_pattern(
-  run: Run, example: Any, path: str | None, split: str | None, index: int, regions: Sequence[str], mask: str | None
+  run: Run,
+  example: Any,
+  path: str | None,
+  split: str | None,
+  index: int,
+  regions: Sequence[str],
+  mask: str | None,
+  hole: str,
 ) -> Pattern:
   """Returns an example that was handed in, of a file or a split, with the holes of regions, of a mask and of -1."""
+  assert run.media.typed_holes is not None
+  assert run.media.read_holes is not None
+  named = {"hole": hole} if run.media.filled is not None else {}
   if example is not None:
-    assert run.media.typed_holes is not None
-    given = run.media.typed_holes([example])
+    given = run.media.typed_holes([example], **named)
   elif path is None and split is None:
     raise InputError("nothing to complete; give --input=file.npy, or --split=test --index=3")
   else:
-    given, _ = one_example(run, path=path, split=split or "", index=index, read=run.media.read_holes)
+    given, _ = one_example(run, path=path, split=split or "", index=index, read=partial(run.media.read_holes, **named))
   x, shape = np.asarray(given.x[0]), run.record.event.shape
   holes, valid = x == HOLE, given.valid[0]
   hidden = holes | ~valid
@@ -250,7 +358,8 @@ def _array_pattern(
       raise InputError(f"--mask has shape {masked.shape}, the example has {shape}; make them equal")
     hidden = hidden | (masked != 0)
   if not hidden.any():
-    raise InputError("the example has no hole; give --region=top,left,height,width or --mask, or mark holes by -1")
+    how = "give --region=top,left,height,width or --mask, or mark holes by -1"
+    raise InputError(f"the example has no hole; {f'write {hole!r} in each cell to fill' if named else how}")
   return Pattern(x, ~hidden, None if holes.any() else np.where(valid, x, -1))
 
 

@@ -100,7 +100,7 @@ def sample(
     guidance_interval: two times between 0 (data) and 1 (noise) between which it acts; default: 0,1; diffusion only.
     seed: of the draws.
     output: write the samples, exactly as drawn: .npy (integers); of text also .jsonl, or .txt (one a line, where no
-      sample can have a line break or be empty); default: show them.
+      sample can have a line break or be empty); of tables .csv, .tsv and .jsonl; default: show them.
     chain: also show how samples emerge from noise, with a PNG and a GIF in the work directory.
     num_frames: states of the chain that are kept.
     compare: also set statistics of the samples beside those of the data.

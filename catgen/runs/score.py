@@ -91,7 +91,8 @@ def score(
   Args:
     run: the model.
     examples: texts or arrays.
-    input: a file as `sample` writes them: .npy of one example or several; of text also .jsonl, or one example a line.
+    input: a file as `sample` writes them: .npy of one example or several; of text also .jsonl, or one example a line;
+      of tables .csv, .tsv, .parquet and .jsonl too.
     encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
     split: score examples of the run's data: train, validation or test.
     max_examples: how many of --split, evenly spread over it; 0 = all.

@@ -85,7 +85,7 @@ def test_padding_is_dropped_and_unknown_positions_are_marked(codec):
     (lambda: integer_codec(4, (2,)).encode([-1, 0]), ["-1", "(0,)"]),
     (lambda: integer_codec(4, (2,)).encode([1, 2, 3]), ["(2,)", "(3,)"]),
     (lambda: integer_codec(4, (2,)).encode([0.5, 1]), ["float64"]),
-    (lambda: from_spec({"kind": "morse"}), ["'morse'", "alphabet, bytes, tokens and integers"]),
+    (lambda: from_spec({"kind": "morse"}), ["'morse'", "alphabet, bytes, tokens, table and integers"]),
   ],
 )
 def test_what_cannot_be_encoded_is_named_on_one_line(make, names):

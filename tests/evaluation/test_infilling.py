@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from catgen.evaluation.infilling import infill, parse_pattern, parse_regions
+from catgen.evaluation.infilling import infill, infill_each, parse_pattern, parse_regions
 from catgen.interfaces import InputError
 from tests.evaluation.mixtures import make_parameters, mixture
 
@@ -52,6 +52,19 @@ def test_a_hole_is_one_byte_where_positions_are_bytes():
 def test_bad_patterns_are_named(text, keywords, message):
   with pytest.raises(InputError, match=message):
     parse_pattern(text, encode, length=4, **keywords)
+
+
+def test_each_pattern_has_its_own_completion_and_its_number_its_key():
+  """Patterns that are alike are completed as one pattern is that often; others where they are observed, as they are."""
+  x, observed = np.array([0, 2, 1, 0], np.int32), np.array([False, True, True, False])
+  one = infill(MODEL, PARAMS, {}, x, observed, key=KEY, num_samples=7, batch_size=4)
+  many = infill_each(MODEL, PARAMS, {}, np.tile(x, (7, 1)), np.tile(observed, (7, 1)), key=KEY, batch_size=4)
+  np.testing.assert_array_equal(one.x, many.x)
+  patterns, known = np.tile(x, (7, 1)), np.tile(observed, (7, 1))
+  patterns[3], known[3] = [1, 1, 1, 1], [True, True, True, False]
+  changed = infill_each(MODEL, PARAMS, {}, patterns, known, key=KEY, batch_size=4)
+  np.testing.assert_array_equal(np.delete(changed.x, 3, axis=0), np.delete(one.x, 3, axis=0))
+  assert (changed.x[3, :3] == 1).all()
 
 
 def test_completions_follow_the_conditional_distribution():

@@ -25,11 +25,16 @@ from catgen.data.labels import load_labels
 from catgen.data.map_folders import labels_of_files
 from catgen.data.sets.array_file import array_file
 from catgen.data.sets.fasta import fasta
+from catgen.data.sets.table_file import table_file
 from catgen.data.sets.text_file import text_file
 from catgen.data.sets.text_folder import text_folder
 from catgen.data.sets.text_lines import text_lines
 from catgen.data.sets.text_table import text_table
 from catgen.data.tables import read_rows
+from catgen.data.tabular.cells import Form
+from catgen.data.tabular.codec import Table, table_codec
+from catgen.data.tabular.columns import Column
+from catgen.data.tabular.schema import read_schema
 from catgen.evaluation import comparison, infilling
 from catgen.evaluation.results import check_has, read_results
 from catgen.files import from_json
@@ -53,6 +58,8 @@ ALPHABET = from_spec({"kind": "alphabet", "alphabet": " acehmnost"})
 TEXT = media_of(EventSpec((16,), 10), ALPHABET, "character")
 BYTES = media_of(EventSpec((16,), 256), from_spec({"kind": "bytes"}), "byte")
 VALUES = media_of(EventSpec((8, 8), 3), from_spec({"kind": "integers", "num_classes": 3, "shape": [8, 8]}), "pixel")
+COLUMNS = (Column("a", "ordinal", ("1", "2"), form=Form(0), missing=""), Column("b", "categorical", ("x",), missing=""))
+ROWS = media_of(EventSpec((2,), 3, sizes=(3, 2)), table_codec(Table(COLUMNS, frozenset())), "column")
 ATTRIBUTES = (Attribute("color", ("red", "green")),)
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-32-be", "latin-1", "cp1252", "utf-7", "shift_jis", "unicode_escape")
 TOKENIZER = {
@@ -157,6 +164,11 @@ def _read_holes(path: str) -> Any:
   return VALUES.read(path), VALUES.read_holes(path)
 
 
+def _rows(path: str) -> Any:
+  assert ROWS.read_holes is not None
+  return ROWS.read_holes(path), ROWS.read(path)
+
+
 def _override(text: str) -> Any:
   _, changes = split_overrides(text.split("\n"), "config")
   return apply_overrides({"data": {"kind": "text_file", "path": "a"}, "model": {"kind": "diffusion"}}, changes)
@@ -244,6 +256,16 @@ def _readers(folder: pathlib.Path) -> dict[str, Reader]:
     "rows without names": Reader(
       at("a.tsv", lambda path: text_table(path, "0", ["-1"], splits=SPLITS, alphabet="bytes")), (b"the\ta\ncat\tb\n",)
     ),
+    "tables of all columns": Reader(
+      at("a.csv", lambda path: table_file(path, splits=SPLITS, unknown="other", labels=["label"])),
+      (table, b'a;label;c\n1,5;x;2020-01-31\n;"y\nz";31.01.2020\n'),
+    ),
+    "schemas of tables": Reader(
+      at("a.json", read_schema),
+      (b'{"columns": [{"name": "a", "kind": "numeric", "edges": [0, 1.5], "points": [], "decimals": 1}]}',),
+    ),
+    "rows of tables": Reader(at("a.csv", _rows), (b"a,b\n1,x\n2,\n",)),
+    "JSON lines of rows": Reader(at("a.jsonl", _rows), (b'{"a": 1, "b": "x"}\n{"a": null}\n',)),
     "objects": Reader(
       at("a.jsonl", lambda path: text_table(path, labels=["label"], splits=SPLITS)),
       (b'{"text": "the", "label": 1}\n{"text": "cat"}\n',),

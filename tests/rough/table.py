@@ -23,6 +23,7 @@ _ARRAY = "baselines --config=array_file --data={shelf}/"
 _TEXT = "baselines --config=text_file --data={shelf}/"
 _MANY = "baselines --config=array_file --data={data} --config.data.splits=(500,50,50) "
 _TABLE = "baselines --config=text_lines --config.data=text_table --data={shelf}/"
+_COLUMNS = "columns --data={shelf}/"
 _FASTA = "baselines --config=text_lines --config.data=fasta --data={shelf}/"
 _TOKENS = "baselines --config=text_file --config.data=tokenized_text --data={text} --data=tokenizer={shelf}/"
 _LABELS = "baselines --config=label_maps:multinomial --data={shelf}/"
@@ -244,6 +245,12 @@ ROWS = {
   "a list for an object": (_TABLE + "list.jsonl", "line 1 is no object"),
   "lines nested too deeply": (_TABLE + "deep.jsonl", "line 1 is no JSON"),
   "half a character in JSON": (_TABLE + "half.jsonl", "half a character"),
+  "a table whose rows differ in width": (_COLUMNS + "ragged.csv", "line 2 has 2 cells, the first row 1"),
+  "quotes of a table without end": (_COLUMNS + "unclosed.csv", "is no row"),
+  "no table of columns": (_COLUMNS + "number.jsonl", "is no table that can be read; give a .csv"),
+  "a table of blank lines": (_COLUMNS + "blank.csv", "has only blank lines"),
+  "a schema that is none": (_COLUMNS + "semicolons.csv --data=schema={shelf}/list.json", "has no list of columns"),
+  "columns of no table": ("columns --config=text_file --data={text}", "have no columns; take table_file"),
   "a table that is none": (_TABLE + "latin.txt", "is no table that can be read"),
   "no header": (_FASTA + "headless.fasta", "'ACGT' comes before a header"),
   "a sequence of nothing": (_FASTA + "hollow.fasta", "the sequence 'a' (line 1) has no letters"),

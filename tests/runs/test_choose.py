@@ -216,7 +216,7 @@ def test_the_same_data_go_on_and_others_are_refused(tmp_path):
 @pytest.mark.parametrize(
   ("data", "message"),
   [
-    ([], "data are a list of float64; give a list of strings, a path, or an array of integers"),
+    ([], "data are a list of float64; give a list of strings, a path, an array of integers or a data frame"),
     ([0.5, 1.0], "data are a list of float64"),
     (["a", 1], "data are a list of <U"),
     ([[1, 2], [3]], "data are examples of different shapes; bring all to one, or give a list of strings"),

@@ -205,7 +205,7 @@ def _fields(file: FileBytes, separator: str, quote: str) -> Iterator[tuple[int, 
   reader = csv.reader(lines_of(file), delimiter=separator, strict=True, **quoting)
   while True:
     try:
-      with _fields_of_any_size():
+      with fields_of_any_size():
         fields = next(reader, None)
     except csv.Error as error:
       raise InputError(
@@ -218,7 +218,7 @@ def _fields(file: FileBytes, separator: str, quote: str) -> Iterator[tuple[int, 
 
 
 @contextlib.contextmanager
-def _fields_of_any_size() -> Iterator[None]:
+def fields_of_any_size() -> Iterator[None]:
   """Lifts the limit of the csv module, 131,072 characters, which all that read tables share."""
   before = csv.field_size_limit(sys.maxsize)
   try:

@@ -1,0 +1,1 @@
+"""Tables with columns of all kinds: read into columns, each of which becomes a category, and written again."""

@@ -1,0 +1,248 @@
+"""Rows of tables: examples are dicts, lists of cells or data frames, and tables in files and in the terminal."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from catgen.batches import batch_of
+from catgen.data.reading import read_text
+from catgen.data.sets.table_file import read_table
+from catgen.data.tabular.codec import (
+  Table,
+  cell_of,
+  cells_of,
+  checked_categories,
+  encoded_grid,
+  table_of,
+  values_of,
+  written_cells,
+)
+from catgen.data.tabular.columns import Column
+from catgen.data.tabular.grid import Grid, Layout
+from catgen.data.tabular.parquet import columns_of_frame, read_columns
+from catgen.evaluation import samples
+from catgen.files import from_json, writing
+from catgen.interfaces import Batch, Codec, EventSpec, InputError
+from catgen.media.medium import HOLE, Examples, Media, chosen_ending, marked, npy_bytes, read_array
+from catgen.paths import ending_of
+from catgen.reporting import terminal
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".npy")
+ARRAYS = (".npy", ".npz")
+HOLE_CELL = "_"
+_COLUMNS, _CHARACTERS = 12, 24  # that are shown of a row, and of a cell
+
+
+def tables_media(event: EventSpec, codec: Codec, position: str) -> Media:
+  """Returns how rows of a table are typed, shown, written and counted."""
+  table = table_of(codec.spec)
+
+  def typed(examples: Examples) -> Batch:
+    return batch_of(_typed(table, examples, None))
+
+  def typed_holes(examples: Examples, hole: str = HOLE_CELL) -> Batch:
+    return batch_of(_typed(table, examples, hole))
+
+  def read(path: str, encoding: str = "utf-8") -> Batch:
+    return batch_of(_read(table, path, encoding, None))
+
+  def read_holes(path: str, hole: str = HOLE_CELL) -> Batch:
+    return batch_of(_read(table, path, "utf-8", hole))
+
+  def compared(sets: Mapping[str, Batch]) -> list[list[str]]:
+    return _statistics(table, sets, position)
+
+  return Media(
+    name="tables",
+    typed=typed,
+    read=read,
+    shown=lambda batch: _shown(table, marked(batch)),
+    written=lambda path, batch: _write(table, path, marked(batch)),
+    check_output=_check_output,
+    named=_named,
+    compared=compared,
+    line_each=False,
+    read_holes=read_holes,
+    typed_holes=typed_holes,
+    filled=partial(_filled, table),
+    encoded=True,
+  )
+
+
+def _typed(table: Table, examples: Any, hole: str | None) -> Int[np.ndarray, "rows columns"]:
+  """Returns the categories of rows that are handed in: a data frame, a dict of columns, rows, or categories."""
+  if isinstance(examples, np.ndarray) and examples.dtype.kind in "biu":
+    return checked_categories(np.atleast_2d(examples), table)
+  if all(isinstance(row, np.ndarray) and row.dtype.kind in "biu" for row in examples) and len(examples):
+    return checked_categories(np.stack(list(examples)), table)
+  return encoded_grid(_grid_of_rows(table, examples, hole), table, hole)
+
+
+def _grid_of_rows(table: Table, examples: Any, hole: str | None) -> Grid:
+  columns = columns_of_frame(examples)
+  if columns is None:
+    rows = [cells_of(row, table, "" if hole is None else hole) for row in examples]
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(table.names)}
+  return _grid_of_columns(table, "the rows", columns)
+
+
+def _grid_of_columns(table: Table, title: str, columns: Mapping[str, Sequence[Any]]) -> Grid:
+  """Returns columns of values as a table of texts, numbers with the decimal signs of their columns."""
+  known = {column.name: column for column in table.columns}
+  cells = {
+    name: [cell_of(value, known[name]) for value in values] if name in known else values
+    for name, values in columns.items()
+  }
+  return read_columns(title, cells, Layout(table.missing, most=None))
+
+
+def _read(table: Table, path: str, encoding: str, hole: str | None) -> Int[np.ndarray, "rows columns"]:
+  if ending_of(path.lower()) not in ARRAYS:
+    return encoded_grid(_grid_of_file(table, path, encoding, hole), table, hole)
+  array = np.atleast_2d(read_array(path))
+  holes = (array == HOLE) & (hole is not None)
+  try:
+    return np.where(holes, HOLE, checked_categories(np.where(holes, 0, array), table))
+  except InputError as error:
+    raise InputError(f"{path}: {error}") from error
+
+
+def _grid_of_file(table: Table, path: str, encoding: str, hole: str | None) -> Grid:
+  ending = ending_of(path.lower())
+  if ending in (".jsonl", ".ndjson"):
+    return _json_grid(table, path, encoding, hole)
+  separator, layout = "\t" if ending == ".tsv" else table.separator, Layout(table.missing, most=None)
+  return read_table(path, layout, separator=separator, header=table.header, encoding=encoding, decimal=".")
+
+
+def _filled(
+  table: Table,
+  given: Any,
+  rows: Int[np.ndarray, "completions"],
+  x: Int[np.ndarray, "completions columns"],
+  *,
+  hole: str,
+  output: str | None,
+) -> list[str]:
+  """Returns rows of which the holes are filled as lines, or writes them to a file; see `Media.filled`.
+
+  All other cells, and columns that the model does not know, are as they were.
+  """
+  of_file = isinstance(given, str)
+  if (of_file and ending_of(given.lower()) in ARRAYS) or (not of_file and isinstance(given[0], np.ndarray)):
+    if output is not None:
+      _write(table, output, x)
+    return _shown(table, x)
+  grid = _grid_of_file(table, given, "utf-8", hole) if of_file else _grid_of_rows(table, given, hole)
+  holes, drawn = encoded_grid(grid, table, hole) == HOLE, written_cells(table, x)
+  cells = [[texts[code] for code in codes[rows].tolist()] for texts, codes, *_ in grid.columns]
+  places = {name: i for i, name in enumerate(grid.names)}
+  for i, name in enumerate(table.names):
+    choices = zip(holes[rows, i], drawn[i], cells[places[name]], strict=True)
+    cells[places[name]] = [new if is_hole else old for is_hole, new, old in choices]
+  if output is None:
+    return _lines_of(grid.names, cells)
+  _write_cells(table, output, x, grid.names, cells)
+  return []
+
+
+def _json_grid(table: Table, path: str, encoding: str, hole: str | None) -> Grid:
+  """Returns the table of JSON lines, an object each; what an object lacks is missing, or a hole where there are any."""
+  rows, lines = [], []
+  for number, line in enumerate(read_text(path, encoding).split("\n"), 1):
+    if not line.strip():
+      continue
+    try:
+      found = from_json(line)
+    except (ValueError, RecursionError) as error:
+      raise InputError(f"{path}, line {number}: {error}; give one object a line") from error
+    if not isinstance(found, dict) or any(isinstance(value, dict | list) for value in found.values()):
+      raise InputError(f"{path}, line {number}: an object of texts and numbers is needed, by the names of the columns")
+    absent = "" if hole is None else hole
+    rows.append([found.get(name, absent) for name in table.names])
+    lines.append(number)
+  columns = {name: [row[i] for row in rows] for i, name in enumerate(table.names)}
+  grid = _grid_of_columns(table, path, columns)
+  return grid._replace(place=lambda row: f"line {lines[row]}")
+
+
+def _check_output(path: str, *, invalid: bool) -> None:
+  chosen_ending(path, ENDINGS, for_pipes=ENDINGS[0])
+
+
+def _write(table: Table, path: str, x: Int[np.ndarray, "rows columns"]) -> None:
+  _write_cells(table, path, x, table.names, written_cells(table, x))
+
+
+def _write_cells(
+  table: Table, path: str, x: Int[np.ndarray, "rows columns"], names: Sequence[str], cells: Sequence[Sequence[str]]
+) -> None:
+  """Writes rows: as cells in the form of the training file, as objects of JSON, or as categories."""
+  ending = chosen_ending(path, ENDINGS, for_pipes=ENDINGS[0])
+  with writing(path) as file:
+    if ending == ".npy":
+      file.write(npy_bytes(x))
+    elif ending == ".jsonl":
+      file.writelines(f"{json.dumps(row, ensure_ascii=False)}\n".encode() for row in values_of(table, names, cells))
+    else:
+      separator = "\t" if ending == ".tsv" else table.separator
+      rows = zip(*cells, strict=True)
+      file.writelines(_csv_lines([names, *rows] if table.header else rows, separator))
+
+
+def _csv_lines(rows: Iterable[Sequence[str]], separator: str) -> Iterator[bytes]:
+  line = io.StringIO()
+  writer = csv.writer(line, delimiter=separator, lineterminator="\n")
+  for cells in rows:
+    writer.writerow(cells)
+    yield line.getvalue().encode()
+    line.seek(0)
+    line.truncate()
+
+
+def _shown(table: Table, x: Int[np.ndarray, "rows columns"]) -> list[str]:
+  return _lines_of(table.names, written_cells(table, x))
+
+
+def _lines_of(names: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
+  """Returns rows as a table of lines, with a line for the columns that have no room."""
+  rows = [[_short(cell) for cell in row] for row in zip(*columns[:_COLUMNS], strict=True)]
+  lines = terminal.table([_short(name) for name in names[:_COLUMNS]], rows).split("\n")
+  more = len(names) - _COLUMNS
+  return [*lines, f"({more:,} more columns; --output=rows.csv writes all)"] if more > 0 else lines
+
+
+def _short(cell: str) -> str:
+  plain = terminal.visible(cell)
+  return plain if len(plain) <= _CHARACTERS else f"{plain[: _CHARACTERS - 3]}..."
+
+
+def _named(text: str) -> tuple[int, ...]:
+  if not text.strip():
+    return ()
+  raise InputError("each column of a table has categories of its own; leave --forbid out")
+
+
+def _statistics(table: Table, sets: Mapping[str, Batch], position: str) -> list[list[str]]:
+  """Returns the number of rows, and the mean over columns of entropies and of divergences from the last set."""
+  found = {name: [_shares(column, each, i) for i, column in enumerate(table.columns)] for name, each in sets.items()}
+  *_, reference = found.values()
+  entropies = (np.mean([samples.entropy(shares) for shares in each]) for each in found.values())
+  apart = (np.mean([samples.divergence(p, q) for p, q in zip(each, reference, strict=True)]) for each in found.values())
+  return [
+    ["rows", *(f"{len(each.x):,}" for each in sets.values())],
+    [f"entropy of a {position}, mean, bits", *(f"{value:.3f}" for value in entropies)],
+    [f"{position}s: mean divergence from training, bits", *(f"{value:.4f}" for value in apart)],
+  ]
+
+
+def _shares(column: Column, batch: Batch, number: int) -> np.ndarray:
+  chosen = batch.x[:, number][batch.valid[:, number]]
+  counts = np.bincount(chosen[chosen >= 0], minlength=column.size)[: column.size]
+  return counts / max(1, counts.sum())
