@@ -16,10 +16,10 @@ from catgen.bounds import bits_per_position
 from catgen.config import make_source
 from catgen.evaluation import likelihood
 from catgen.evaluation.likelihood import Likelihood
-from catgen.interfaces import DataSource
 from catgen.keys import root_key
 from catgen.reporting import charts
 from catgen.runs.experiment import Experiment, batches, evaluation_batches
+from catgen.sources import DataSource
 from catgen.training.sharding import place
 from catgen.training.state import TrainState
 

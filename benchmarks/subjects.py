@@ -11,9 +11,10 @@ from catgen.batches import batch_of
 from catgen.config import load_config
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split, stream_split
-from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
 from catgen.kinds import nearest
 from catgen.runs.experiment import Experiment, make_experiment
+from catgen.sources import DataSource
 
 Dtype = Literal["float32", "bfloat16"]
 _CLASSES = {"text8": 27, "enwik8": 256, "stdlib_docs": 27, "text_file": 27, "cityscapes": 8, "street_scenes": 8}

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from catgen.interfaces import Attribute, Batch, EventSpec, InputError, Model
+from catgen.interfaces import Batch, EventSpec, InputError, Model
 from catgen.keys import fold_in
+from catgen.sources import Attribute
 
 _HIDING = 2**31 - 1  # apart from the small numbers that models fold into an example's key
 

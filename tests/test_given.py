@@ -9,8 +9,9 @@ import pytest
 
 from catgen.batches import batch_of
 from catgen.given import check_given, fix_given, hide, label_numbers, labels_of_each, sizes_of
-from catgen.interfaces import Attribute, Bound, Denoised, EventSpec, Infill, InputError, Latent, Model, Samples
+from catgen.interfaces import Bound, Denoised, EventSpec, Infill, InputError, Latent, Model, Samples
 from catgen.keys import example_keys
+from catgen.sources import Attribute
 
 SIZES = (3, 2)
 ATTRIBUTES = (Attribute("color", ("red", "green", "blue")), Attribute("size", ("small", "large")))

@@ -31,7 +31,7 @@ COINS = '''
 import numpy as np
 
 from catgen.data.arrays import array_source
-from catgen.interfaces import DataSource
+from catgen.sources import DataSource
 
 
 def coins(pairs: int = 4, number: int = 64) -> DataSource:

@@ -7,7 +7,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from catgen.interfaces import Codec, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
+from catgen.sources import Codec
 
 
 class Part(NamedTuple):

@@ -6,9 +6,10 @@ from typing import Any
 
 from catgen.config.registry import as_section, choose, make_recipe
 from catgen.data import SOURCES, known
-from catgen.interfaces import DataSource, EventSpec, Model
+from catgen.interfaces import EventSpec, Model
 from catgen.kinds import Part, takes
 from catgen.models import MODELS
+from catgen.sources import DataSource
 from catgen.training.optimizer import OPTIMIZERS, Optimizer
 
 

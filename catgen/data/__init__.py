@@ -20,8 +20,8 @@ from catgen.data.sets.text_table import text_table
 from catgen.data.sets.tokenized_text import tokenized_text
 from catgen.data.sets.wikipedia.source import enwik8, text8
 from catgen.data.splits import SPLIT_RULES, get_split
-from catgen.interfaces import DataSource
 from catgen.kinds import Kind, Registry
+from catgen.sources import DataSource
 
 SOURCES: Registry = {
   "array_file": Kind(array_file, known=known.array_file),

@@ -36,7 +36,8 @@ from catgen.data.splits import (
   stream_splits,
 )
 from catgen.given import sizes_of
-from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Legend, Split
+from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.sources import DataSource, Legend, Split
 
 Ids = Int64[np.ndarray, "classes"]
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from catgen.interfaces import Batch, DataSource, InputError, Split
+from catgen.interfaces import Batch, InputError
+from catgen.sources import DataSource, Split
 
 
 def augmented(source: DataSource, *, flip: bool, shift: Sequence[int]) -> DataSource:

@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Int32, Integer, Shaped
 
 from catgen.data import label_ids
 from catgen.data.label_ids import PLAIN, LabelIds, are_valid, to_categories, to_ids, to_spec
-from catgen.interfaces import Codec, InputError, Legend
+from catgen.interfaces import InputError
+from catgen.sources import Codec, Legend
 
 TEXT8_ALPHABET = " abcdefghijklmnopqrstuvwxyz"
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # shown for an invalid position and for a number that is no category

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from catgen.interfaces import Split
+from catgen.sources import Split
 
 _MOST_POSITIONS = 20_000_000  # that are read, spread evenly over the split
 _AT_ONCE = 1_000_000

@@ -12,7 +12,8 @@ from jaxtyping import Int
 from catgen.batches import batch_of
 from catgen.data.codecs import TEXT8_ALPHABET, integer_codec
 from catgen.data.sets.cityscapes.source import check_keys
-from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Split
+from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.sources import DataSource, Split
 
 _EXAMPLES = 2**20  # of a stand-in; none exists
 

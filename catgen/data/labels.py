@@ -11,7 +11,8 @@ from catgen.data.label_ids import FEW_CATEGORIES, MOST_CATEGORIES, SPARSEST
 from catgen.data.numpy_files import read_arrays
 from catgen.data.shards import Stored
 from catgen.data.splits import NAMES
-from catgen.interfaces import Attribute, InputError
+from catgen.interfaces import InputError
+from catgen.sources import Attribute
 
 ALIASES = {"val": "validation", "valid": "validation"}
 GIVEN = re.compile(rf"given(?:_({'|'.join((*NAMES, *ALIASES))}))?")

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from catgen.interfaces import InputError, Legend
+from catgen.interfaces import InputError
+from catgen.sources import Legend
 
 
 class Label(NamedTuple):

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Bool, Int, Int64, UInt64
 
-from catgen.interfaces import Batch, InputError, Split
+from catgen.interfaces import Batch, InputError
+from catgen.sources import Split
 
 CROPS, ORDER, STREETS, SQUARES, RING, SETS = range(6)  # purposes of random numbers, so that they are independent
 NUM_ROUNDS = 8

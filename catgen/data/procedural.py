@@ -11,7 +11,8 @@ from catgen.data.codecs import integer_codec
 from catgen.data.label_ids import PLAIN, LabelIds
 from catgen.data.pipeline import seed_sequence
 from catgen.data.splits import NAMES, blocks, fingerprint, record_split
-from catgen.interfaces import Attribute, Batch, Codec, DataSource, EventSpec, InputError, Legend, Split
+from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.sources import Attribute, Codec, DataSource, Legend, Split
 
 STRIDE = 2**40  # between the first numbers of two splits, which so have no example in common
 HASHED = 2**19  # pixels of every split that the fingerprint covers: 256 maps of 32 x 64

@@ -20,7 +20,8 @@ from catgen.data.labels import Labels
 from catgen.data.reading import FileBytes, byte_counts, decoded, inferred_alphabet, present_characters, room_for
 from catgen.data.splits import blocks, check_split_rule, fingerprint, record_numbers, record_split
 from catgen.given import sizes_of
-from catgen.interfaces import Batch, Codec, DataSource, EventSpec, InputError, Split
+from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.sources import Codec, DataSource, Split
 
 RECORDS_AT_ONCE = 4096
 LONGER = ("refuse", "cut", "drop", "windows")

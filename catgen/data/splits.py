@@ -12,7 +12,8 @@ from catgen.batches import batch_of
 from catgen.data.codecs import integer_dtype
 from catgen.data.remembered import Recall, afresh
 from catgen.data.shards import Stored
-from catgen.interfaces import Attribute, Batch, DataSource, InputError, Split
+from catgen.interfaces import Batch, InputError
+from catgen.sources import Attribute, DataSource, Split
 
 NAMES = ("train", "validation", "test")
 # What of a record fractions hash. 1: its bytes as they are stored (until commit 7d560fe). 2: its integers in the fewest

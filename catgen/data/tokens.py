@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Int32, Integer
 
 from catgen.data.codecs import UNKNOWN
-from catgen.interfaces import Codec, InputError
+from catgen.interfaces import InputError
+from catgen.sources import Codec
 
 
 def token_codec(tokenizer: str) -> Codec:

@@ -17,7 +17,8 @@ from jaxtyping import Float, Int, UInt64
 
 from catgen import bounds
 from catgen.evaluation import ngrams
-from catgen.interfaces import Batch, InputError, Split
+from catgen.interfaces import Batch, InputError
+from catgen.sources import Split
 
 NEIGHBORS = {"left": (0, -1), "above": (-1, 0), "above left": (-1, -1), "above right": (-1, 1)}  # the nearest first
 MAX_ORDER = len(NEIGHBORS) + 1

@@ -22,7 +22,8 @@ from jaxtyping import Float, Int, Shaped, UInt64
 
 from catgen import bounds
 from catgen.batches import batch_of, scored_positions
-from catgen.interfaces import Batch, InputError, Split
+from catgen.interfaces import Batch, InputError
+from catgen.sources import Split
 
 
 class Table(NamedTuple):

@@ -16,9 +16,10 @@ import numpy as np
 from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.samples import Invalid
 from catgen.files import DAMAGED_ARRAYS, from_json, on_disk, read_bytes, replacing, rewrite
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import InputError
 from catgen.orders import LAW, stated
 from catgen.paths import join, size_of
+from catgen.sources import DataSource
 
 FILE_NAME = "results.json"
 SCORES_FOLDER = "scores"

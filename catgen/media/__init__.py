@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from catgen.interfaces import Codec, EventSpec
+from catgen.interfaces import EventSpec
 from catgen.media.maps import maps_media
 from catgen.media.medium import Media
 from catgen.media.tables import tables_media
 from catgen.media.text import text_media
 from catgen.media.values import values_media
+from catgen.sources import Codec
 
 __all__ = ["Media", "media_of"]
 

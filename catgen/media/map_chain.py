@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from catgen.interfaces import InputError, Legend
+from catgen.interfaces import InputError
 from catgen.media.map_pictures import legend_entries
 from catgen.reporting.colors import colored
 from catgen.reporting.drawing import progress_bar, save_animation, save_image
 from catgen.reporting.tiles import MARGIN, Block, best_columns, draw_sheet
+from catgen.sources import Legend
 
 _GIF_WIDTH = 700
 

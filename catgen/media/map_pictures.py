@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from catgen.bounds import bits_per_position
-from catgen.interfaces import Legend
 from catgen.reporting.colors import BLANK, colored, is_blank
 from catgen.reporting.drawing import INK, PAPER, QUIET, save_image
 from catgen.reporting.tiles import WIDTH, Block, Entry, Sheet, best_columns, draw_sheet
+from catgen.sources import Legend
 
 _MAX_ENTRIES = 40  # of a legend
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from catgen.interfaces import InputError, Legend
+from catgen.interfaces import InputError
 from catgen.reporting.charts import BLUE, GRAY, GREEN, ORANGE, new_figure, save, styled
+from catgen.sources import Legend
 
 _SETS = (GRAY, BLUE, ORANGE, GREEN)
 _NAMED_ROWS, _NAMED_BARS = 16, 48  # with more categories these have numbers now and then

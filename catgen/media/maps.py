@@ -7,13 +7,14 @@ from jaxtyping import Float, Int
 
 from catgen.data import get_split
 from catgen.evaluation import neighbor_counts, samples
-from catgen.interfaces import Batch, Codec, DataSource, EventSpec, Legend
+from catgen.interfaces import Batch, EventSpec
 from catgen.media import map_chain, map_pictures, map_statistics
 from catgen.media.medium import Counted, Media, Pattern, Pictures, chain_labels, evenly, marked, statistics
 from catgen.media.values import values_media
 from catgen.paths import join
 from catgen.reporting.colors import legend_or_numbers
 from catgen.reporting.tiles import WIDTH
+from catgen.sources import Codec, DataSource, Legend
 
 _MOST = 64  # maps in a grid
 _BESIDE = 12  # maps of each set

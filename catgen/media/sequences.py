@@ -2,8 +2,9 @@
 
 from catgen.data import get_split
 from catgen.evaluation import ngrams
-from catgen.interfaces import Batch, DataSource
+from catgen.interfaces import Batch
 from catgen.media.medium import Counted
+from catgen.sources import DataSource
 
 _LONGEST, _NAMES = 5, {1: "unigram", 2: "bigram"}
 

@@ -28,10 +28,11 @@ from catgen.data.tabular.grid import Grid, Layout
 from catgen.data.tabular.parquet import columns_of_frame, read_columns
 from catgen.evaluation import samples
 from catgen.files import from_json, writing
-from catgen.interfaces import Batch, Codec, EventSpec, InputError
+from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.media.medium import HOLE, Examples, Media, chosen_ending, marked, npy_bytes, read_array
 from catgen.paths import ending_of
 from catgen.reporting import terminal
+from catgen.sources import Codec
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".npy")
 ARRAYS = (".npy", ".npz")

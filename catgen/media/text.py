@@ -12,7 +12,7 @@ from catgen.batches import batch_of, concatenate
 from catgen.data.codecs import end_of, without_end
 from catgen.data.reading import read_text
 from catgen.evaluation import infilling, samples
-from catgen.interfaces import Batch, Codec, EventSpec, InputError
+from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.media import sequences, text_chain, text_files
 from catgen.media.medium import (
   HOLE,
@@ -28,6 +28,7 @@ from catgen.media.medium import (
 )
 from catgen.paths import join
 from catgen.reporting import terminal
+from catgen.sources import Codec
 
 _END = "\N{END OF PROOF}"  # where a text ends, in what shows every position
 _CHAIN_FRAMES = 12  # in a still picture

@@ -14,9 +14,10 @@ from jaxtyping import Int
 from catgen.data.codecs import UNKNOWN
 from catgen.data.reading import read_text
 from catgen.files import writing
-from catgen.interfaces import Batch, Codec, InputError
+from catgen.interfaces import Batch, InputError
 from catgen.media.medium import HOLE, check_categories, chosen_ending, marked, npy_bytes, read_array
 from catgen.paths import ending_of
+from catgen.sources import Codec
 
 ENDINGS = (".txt", ".jsonl", ".npy")
 _NO_PART_OF_A_LINE = "\n\r\ufeff"  # the last is a byte order mark where a file begins with it

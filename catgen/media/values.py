@@ -8,7 +8,7 @@ import numpy as np
 from catgen.batches import batch_of
 from catgen.data import label_ids
 from catgen.files import writing
-from catgen.interfaces import Batch, Codec, EventSpec, InputError
+from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.media import sequences
 from catgen.media.medium import (
   HOLE,
@@ -20,6 +20,7 @@ from catgen.media.medium import (
   read_array,
   statistics,
 )
+from catgen.sources import Codec
 
 ENDING = ".npy"  # of files
 

@@ -3,8 +3,9 @@
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from catgen.interfaces import InputError, Legend
+from catgen.interfaces import InputError
 from catgen.reporting.charts import BLUE, GREEN, ORANGE
+from catgen.sources import Legend
 
 # Okabe and Ito, whose first three are those of all figures
 _FEW = (BLUE, ORANGE, GREEN, "#F0E442", "#56B4E9", "#CC79A7", "#E69F00", "#000000")

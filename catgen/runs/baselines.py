@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 from catgen.bounds import Estimate
 from catgen.config import make_source
 from catgen.data import get_split
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import InputError
 from catgen.media import media_of
 from catgen.reporting import terminal
 from catgen.runs.experiment import first_examples
+from catgen.sources import DataSource
 
 
 class Baselines(NamedTuple):

@@ -15,11 +15,12 @@ from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
 from catgen.evaluation import proof
 from catgen.evaluation.proof import Claim
-from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
 from catgen.keys import checked_seed, root_key
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.experiment import batches, make_experiment, spread_of
+from catgen.sources import DataSource
 from catgen.training.sharding import place
 
 _BATCH = 64  # examples of a training step, at least

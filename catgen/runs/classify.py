@@ -11,7 +11,7 @@ from catgen.evaluation import classification, estimators
 from catgen.evaluation.classification import Posterior, Quality
 from catgen.evaluation.results import without_nan
 from catgen.files import check_writable, writing
-from catgen.interfaces import Attribute, Batch, InputError
+from catgen.interfaces import Batch, InputError
 from catgen.kinds import nearest
 from catgen.media.medium import Examples
 from catgen.reporting import terminal
@@ -19,6 +19,7 @@ from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import shown_where_lost
 from catgen.runs.load import Run
 from catgen.runs.score import examples_of, measured, spread_examples
+from catgen.sources import Attribute
 from catgen.training import distributed
 
 _COUNTED = 10_000  # training examples, for the frequencies of labels

@@ -8,8 +8,9 @@ from catgen.data.tabular.codec import KIND, table_of
 from catgen.data.tabular.columns import Column, decode_known
 from catgen.data.tabular.schema import schema_text
 from catgen.files import check_writable, writing
-from catgen.interfaces import Attribute, InputError
+from catgen.interfaces import InputError
 from catgen.reporting import terminal
+from catgen.sources import Attribute
 
 _EXAMPLES, _CHARACTERS = 4, 48
 

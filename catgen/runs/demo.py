@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from catgen.config import make_source
 from catgen.data.codecs import without_end
-from catgen.interfaces import Codec
 from catgen.paths import join
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
@@ -15,6 +14,7 @@ from catgen.runs.baselines import Baselines
 from catgen.runs.evaluate import Evaluated
 from catgen.runs.load import load
 from catgen.runs.train import Trained, train
+from catgen.sources import Codec
 from catgen.training.signals import Stopped
 
 

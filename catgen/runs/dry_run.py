@@ -10,10 +10,10 @@ import jax
 from catgen.config import make_stand_in
 from catgen.data import summary
 from catgen.files import check_writable, writing
-from catgen.interfaces import DataSource
 from catgen.reporting import terminal
 from catgen.runs import memory, programs
 from catgen.runs.experiment import Experiment, make_experiment
+from catgen.sources import DataSource
 from catgen.training import dry_run as cost
 from catgen.training import findings
 from catgen.training.accelerators import LeastTime, least_time

@@ -13,9 +13,10 @@ from catgen.config import make_model, make_source, make_training_optimizer, mode
 from catgen.data import context_batches, get_split, prefetch, stream_batches, train_batch
 from catgen.data.frequencies import frequencies_of
 from catgen.evaluation.spread import ALONE, Spread
-from catgen.interfaces import Batch, DataSource, InputError, Model
+from catgen.interfaces import Batch, InputError, Model
 from catgen.keys import root_key
 from catgen.meshes import BATCH_AXES
+from catgen.sources import DataSource
 from catgen.training import sharding
 from catgen.training.state import TrainState
 from catgen.training.step import abstract_state, make_init, make_train_step

@@ -120,13 +120,7 @@ def infill(
   check_output(run, output)
   media, text = run.media, example if isinstance(example, str) else text
   asked = _asked(run, example, text, hole, input, split, index, region, mask, num_samples, pad=pad)
-  drawing = {
-    "num_steps": num_steps,
-    "temperature": temperature,
-    "top_k": top_k,
-    "top_p": top_p,
-    "correction": correction,
-  }
+  limits = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
   of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
   guiding = {"guidance": guidance, "guidance_interval": guidance_interval, "correction": correction}
   options = sample_options(run.record.config, media, num_steps=num_steps, **limits, **of_order, **guiding)

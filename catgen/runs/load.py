@@ -13,12 +13,13 @@ from jax.sharding import Mesh, SingleDeviceSharding
 from catgen.batches import take
 from catgen.config import make_model
 from catgen.evaluation.spread import ALONE, Spread, fetch
-from catgen.interfaces import DataSource, Denoised, InputError, Model, PyTree
+from catgen.interfaces import Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.media.medium import Examples
 from catgen.paths import expanded
 from catgen.runs.experiment import spread_of
 from catgen.runs.record import RunRecord, check_definition, read_record, source_of
+from catgen.sources import DataSource
 from catgen.training import sharding
 from catgen.training.restoring import restore_params
 from catgen.training.state import TrainState

@@ -18,10 +18,11 @@ from catgen.data import SPLIT_RULES
 from catgen.evaluation.results import code_version
 from catgen.files import write_text
 from catgen.given import label_numbers
-from catgen.interfaces import Attribute, Batch, Codec, DataSource, EventSpec, InputError
+from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.paths import exists, expanded, join, matching
 from catgen.runs.changes import Change, changes_between, compared, merged
 from catgen.runs.schema import FILE_NAME, FORMAT, event_of, read_content
+from catgen.sources import Attribute, Codec, DataSource
 
 
 class Ancestor(NamedTuple):

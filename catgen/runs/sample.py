@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from catgen.batches import batch_of
 from catgen.evaluation.samples import generate
 from catgen.files import check_writable
-from catgen.interfaces import Batch, DataSource, InputError, SampleOptions
+from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.media import Media
 from catgen.media.medium import chain_labels, evenly, marked
@@ -22,6 +22,7 @@ from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
+from catgen.sources import DataSource
 from catgen.training import distributed
 from catgen.training.signals import catch_signals
 

@@ -8,8 +8,9 @@ from catgen.config import resolve
 from catgen.data import from_spec
 from catgen.files import from_json, read_bytes
 from catgen.given import sizes_of
-from catgen.interfaces import Attribute, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
 from catgen.paths import join, size_of
+from catgen.sources import Attribute
 
 FILE_NAME = "config.json"
 FORMAT = 3  # of config.json and of the names of parameters; 1 had no number, 2 no changes and no lineage

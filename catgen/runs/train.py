@@ -13,7 +13,7 @@ from catgen.data import summary
 from catgen.evaluation import likelihood
 from catgen.evaluation.estimators import Carried
 from catgen.evaluation.samples import generate
-from catgen.interfaces import Batch, DataSource, InputError, PyTree, ReadOptions
+from catgen.interfaces import Batch, InputError, PyTree, ReadOptions
 from catgen.keys import root_key
 from catgen.media import Media, media_of
 from catgen.paths import exists, join
@@ -34,6 +34,7 @@ from catgen.runs.record import (
   write_record,
 )
 from catgen.runs.sample import sample_options
+from catgen.sources import DataSource
 from catgen.training import clusters, distributed, loop
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
 from catgen.training.ledger import Ledger, described, measured

@@ -24,13 +24,14 @@ from catgen.data.sets.text_lines import text_lines
 from catgen.data.sets.text_table import text_table
 from catgen.evaluation import ngrams, results
 from catgen.evaluation.likelihood import Likelihood
-from catgen.interfaces import Attribute, EventSpec, Infill, InputError, Model, Samples
+from catgen.interfaces import EventSpec, Infill, InputError, Model, Samples
 from catgen.media import media_of
 from catgen.media.medium import reader
 from catgen.media.text import read_lines
 from catgen.runs import infill, sample
 from catgen.runs.load import Run
 from catgen.runs.record import record_of
+from catgen.sources import Attribute
 
 LINES = ["Zoë", "naïve", "", "Œuvre", "e\u0301te\u0301", "a\x0bb\x0cc\x85d\u2028e"]
 

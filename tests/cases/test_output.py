@@ -21,7 +21,7 @@ from catgen.batches import batch_of
 from catgen.data.codecs import alphabet_codec, byte_codec, integer_codec
 from catgen.distributions import categorical
 from catgen.evaluation import samples
-from catgen.interfaces import EventSpec, InputError, Legend, SampleOptions, Samples
+from catgen.interfaces import EventSpec, InputError, SampleOptions, Samples
 from catgen.media import media_of
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.processes import SCHEDULES
@@ -34,6 +34,7 @@ from catgen.runs.demo import beginning, demo
 from catgen.runs.infill import infill
 from catgen.runs.sample import sample as draw_samples
 from catgen.runs.sample import sample_options
+from catgen.sources import Legend
 from launch import cli
 from tests.contracts import exact
 from tests.models import test_autoregressive_chain as chain

@@ -16,11 +16,12 @@ from catgen.data.label_ids import LabelIds
 from catgen.data.sets.array_file import array_file
 from catgen.data.sets.text_lines import text_lines
 from catgen.data.tokens import num_tokens, token_codec
-from catgen.interfaces import EventSpec, Legend, SampleOptions
+from catgen.interfaces import EventSpec, SampleOptions
 from catgen.media import media_of, text_files
 from catgen.reporting import terminal
 from catgen.runs import infill, sample, score
 from catgen.runs.demo import beginning
+from catgen.sources import Legend
 from tests.cases.test_data_of_text import refused, run_of, words, write
 from tests.models import test_autoregressive_chain as chain
 

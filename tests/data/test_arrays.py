@@ -10,7 +10,8 @@ from catgen.data.arrays import array_source, check_shape, load_arrays
 from catgen.data.labels import Labels, check_labels, load_labels, numbered
 from catgen.data.sets.array_file import array_file
 from catgen.data.sets.label_maps import label_maps
-from catgen.interfaces import Attribute, InputError
+from catgen.interfaces import InputError
+from catgen.sources import Attribute
 
 MAPS = np.random.default_rng(0).integers(0, 5, (60, 3, 4))
 

@@ -10,7 +10,8 @@ from catgen.data.legends import CATEGORIES
 from catgen.data.procedural import STRIDE, map_source, uniforms
 from catgen.data.sets import squares
 from catgen.data.sets.street_scenes import source as streets
-from catgen.interfaces import InputError, Legend
+from catgen.interfaces import InputError
+from catgen.sources import Legend
 
 HUMAN = CATEGORIES.names.index("human")
 LEGEND = Legend(tuple("abc"), ("#000000", "#111111", "#222222"))

@@ -19,7 +19,8 @@ from catgen.data.splits import (
   stream_split,
   stream_splits,
 )
-from catgen.interfaces import Attribute, InputError
+from catgen.interfaces import InputError
+from catgen.sources import Attribute
 
 FRACTIONS = [(0.9, 0.05, 0.05), (1 / 3, 1 / 3, 1 / 3), (0.7, 0.2, 0.1), (0.1, 0.2, 0.7), (0.5, 0.0, 0.5), (1, 0, 0)]
 

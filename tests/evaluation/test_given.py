@@ -8,7 +8,8 @@ import pytest
 from catgen.batches import batch_of
 from catgen.evaluation import infilling, results, samples, spelling
 from catgen.evaluation.likelihood import evaluate
-from catgen.interfaces import Codec, DataSource, Denoised, EventSpec, Infill, InputError, Model, Samples
+from catgen.interfaces import Denoised, EventSpec, Infill, InputError, Model, Samples
+from catgen.sources import Codec, DataSource
 from tests.evaluation.mixtures import walk
 
 EVENT = EventSpec((3,), 4, (2,))

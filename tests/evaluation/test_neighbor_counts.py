@@ -7,7 +7,8 @@ import pytest
 
 from catgen.batches import batch_of
 from catgen.evaluation import neighbor_counts, ngrams
-from catgen.interfaces import InputError, Split
+from catgen.interfaces import InputError
+from catgen.sources import Split
 
 
 def split_of(x, valid=None):

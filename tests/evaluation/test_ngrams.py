@@ -9,7 +9,8 @@ import pytest
 
 from catgen.batches import batch_of
 from catgen.evaluation import ngrams
-from catgen.interfaces import InputError, Split
+from catgen.interfaces import InputError
+from catgen.sources import Split
 
 
 def chain(rng, length, num_classes, peak=0.85):

@@ -10,8 +10,9 @@ import pytest
 
 from catgen.evaluation import results
 from catgen.evaluation.likelihood import evaluate
-from catgen.interfaces import Codec, DataSource, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
 from catgen.orders import LAW
+from catgen.sources import Codec, DataSource
 from tests.evaluation.mixtures import make_parameters, mixture, walk
 
 SOURCE = DataSource(

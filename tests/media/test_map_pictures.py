@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catgen.interfaces import InputError, Legend
+from catgen.interfaces import InputError
 from catgen.media import map_chain, map_pictures, map_statistics
 from catgen.reporting import colors, tiles
+from catgen.sources import Legend
 
 LEGEND = Legend(("sky", "road", "car"), ("#4682B4", "#804080", "#00008E"))
 MAPS = np.random.default_rng(0).integers(0, 3, (5, 4, 8))

@@ -8,9 +8,10 @@ from PIL import Image
 
 from catgen.batches import batch_of
 from catgen.data.codecs import UNKNOWN, alphabet_codec, byte_codec, integer_codec
-from catgen.interfaces import EventSpec, InputError, Legend
+from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of
 from catgen.media.medium import Pattern, chain_labels, evenly, marked, read_array
+from catgen.sources import Legend
 
 ALPHABET = "ab\n\\ n"
 MEMBERS = {

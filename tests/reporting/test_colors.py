@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catgen.interfaces import InputError, Legend
+from catgen.interfaces import InputError
 from catgen.reporting.colors import BLANK, colored, is_blank, legend_or_numbers, rgb
+from catgen.sources import Legend
 
 
 @settings(max_examples=50, deadline=None)

@@ -39,7 +39,7 @@ from catgen.evaluation import comparison, infilling
 from catgen.evaluation.results import check_has, read_results
 from catgen.files import from_json
 from catgen.given import label_numbers
-from catgen.interfaces import Attribute, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of
 from catgen.reporting import writers
 from catgen.runs import lock
@@ -48,6 +48,7 @@ from catgen.runs.initial import split_step
 from catgen.runs.partial import Partial
 from catgen.runs.record import RunRecord, check_definition, definition, read_record, write_record
 from catgen.runs.sample import sample
+from catgen.sources import Attribute
 from catgen.training import nonfinite, ranking
 from launch.parsing import parse
 from tests.rough.damage import evaluated

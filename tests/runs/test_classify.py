@@ -7,10 +7,11 @@ import pytest
 
 from catgen.batches import batch_of
 from catgen.data.splits import record_split
-from catgen.interfaces import Attribute, InputError
+from catgen.interfaces import InputError
 from catgen.media import media_of
 from catgen.runs.classify import classify, describe
 from catgen.runs.load import Run
+from catgen.sources import Attribute
 from tests.evaluation.test_given import EVENT, GIVEN, MODEL, X
 from tests.runs.test_given import CODEC, RECORD, log_probs, source
 

@@ -9,12 +9,13 @@ from catgen.batches import batch_of
 from catgen.config import load_config
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
-from catgen.interfaces import Attribute, DataSource, InputError
+from catgen.interfaces import InputError
 from catgen.media import media_of
 from catgen.runs.evaluate import evaluate, shown
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord, read_record, write_record
 from catgen.runs.sample import describe as describe_samples
+from catgen.sources import Attribute, DataSource
 from tests.evaluation.test_given import EVENT, GIVEN, MODEL, TABLE, X
 
 ATTRIBUTES = (Attribute("color", ("red", "blue")),)

@@ -8,11 +8,12 @@ import pytest
 
 from catgen.config import load_config
 from catgen.data import from_spec
-from catgen.interfaces import Attribute, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
 from catgen.runs import changes, record
 from catgen.runs.changes import Change, changes_between, merged, rule_of
 from catgen.runs.record import Ancestor, RunRecord, continued, read_record, write_record
 from catgen.runs.schema import FORMAT, READABLE
+from catgen.sources import Attribute
 
 SPEC = {"kind": "alphabet", "alphabet": "abc"}
 CONFIG = load_config("quickstart").values

@@ -11,8 +11,8 @@ from catgen.data.reading import existing_file
 from catgen.data.remembered import of_files
 from catgen.data.shard_files import find_shards, open_shards
 from catgen.data.splits import SPLIT_RULE
-from catgen.interfaces import DataSource, Legend
 from catgen.paths import expanded, is_file, is_folder
+from catgen.sources import DataSource, Legend
 
 
 def array_file(

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Int64, UInt8
 from catgen.data.reading import FileBytes, kept, open_text
 from catgen.data.records import Records, record_source
 from catgen.data.splits import blocks
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import InputError
+from catgen.sources import DataSource
 
 _SPACE = np.isin(np.arange(256), list(b" \t\r\n\v\f"))
 _UPPER = np.frombuffer(bytes(range(256)).upper(), np.uint8)

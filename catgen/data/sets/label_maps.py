@@ -24,8 +24,9 @@ from catgen.data.legends import make_legend
 from catgen.data.map_folders import find_files, labels_of_files
 from catgen.data.reading import contents, existing_file, open_bytes, room_for
 from catgen.data.splits import SPLIT_RULE
-from catgen.interfaces import DataSource, InputError, Legend
+from catgen.interfaces import InputError
 from catgen.paths import expanded, is_folder
+from catgen.sources import DataSource, Legend
 
 Map = Shaped[np.ndarray, "height width"]
 

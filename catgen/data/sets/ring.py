@@ -16,7 +16,8 @@ from jaxtyping import Float64, Int, UInt8
 from catgen.bounds import bits_per_position
 from catgen.data.pipeline import RING
 from catgen.data.procedural import uniforms, value_source
-from catgen.interfaces import DataSource, EventSpec
+from catgen.interfaces import EventSpec
+from catgen.sources import DataSource
 
 NUM_COMPONENTS, RADIUS, DEVIATION = 8, 2.0, 0.1
 HALF, PER_UNIT = 45, 20  # categories on either side of the middle one; of one unit of a coordinate

@@ -14,7 +14,8 @@ from catgen.bounds import bits_per_position
 from catgen.data.label_ids import LabelIds
 from catgen.data.pipeline import SETS
 from catgen.data.procedural import uniforms, value_source
-from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
+from catgen.sources import DataSource
 
 TASKS = ("shuffling", "summation")
 Numbers = Int[np.ndarray, "n"]

@@ -9,7 +9,8 @@ from catgen.data.augment import augmented
 from catgen.data.legends import make_legend
 from catgen.data.pipeline import SQUARES
 from catgen.data.procedural import Labelled, map_source, uniforms, unmoved
-from catgen.interfaces import Attribute, DataSource, InputError
+from catgen.interfaces import InputError
+from catgen.sources import Attribute, DataSource
 
 
 def squares(

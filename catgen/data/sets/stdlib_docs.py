@@ -17,7 +17,8 @@ import numpy as np
 
 from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec, reduce_to_text8
 from catgen.data.splits import NAMES, fingerprint, hash_fraction, split_of, stream_split
-from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
+from catgen.sources import DataSource
 
 FRACTIONS = (0.9, 0.05, 0.05)
 SMALLEST = 200_000  # characters; below, something is missing from this Python

@@ -18,8 +18,9 @@ from catgen.data.tabular.columns import NUMERIC, RULES, UNKNOWN, Column, Given, 
 from catgen.data.tabular.grid import Cells, Grid, Layout, contents
 from catgen.data.tabular.schema import read_schema
 from catgen.given import sizes_of
-from catgen.interfaces import Batch, DataSource, EventSpec, InputError, Split
+from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.paths import ending_of
+from catgen.sources import DataSource, Split
 
 _SHOWN = 12  # columns in the description
 _ROWS = 4096  # at a time

@@ -25,7 +25,8 @@ from catgen.data.reading import (
   room_for,
 )
 from catgen.data.splits import blocks, fingerprint, stream_splits
-from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
+from catgen.sources import DataSource
 
 
 class CharacterStream(NamedTuple):

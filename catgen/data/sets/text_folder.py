@@ -7,8 +7,9 @@ import numpy as np
 
 from catgen.data.reading import FileBytes, decoded, kept, open_text
 from catgen.data.records import Records, record_source
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import InputError
 from catgen.paths import expanded, is_folder, join, matching, size_of
+from catgen.sources import DataSource
 
 
 def text_folder(

@@ -8,7 +8,8 @@ from catgen.data.labels import numbered
 from catgen.data.reading import FileBytes, as_utf8, byte_counts, open_bytes
 from catgen.data.records import Records, record_source
 from catgen.data.splits import BLOCK, blocks
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import InputError
+from catgen.sources import DataSource
 
 
 def text_lines(

@@ -14,8 +14,9 @@ import numpy as np
 from catgen.data.labels import Labels, numbered
 from catgen.data.reading import FileBytes, kept, lines_of, open_text
 from catgen.data.records import Records, record_source
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import InputError
 from catgen.paths import ending_of
+from catgen.sources import DataSource
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _JSON_LINES = (".jsonl", ".ndjson")

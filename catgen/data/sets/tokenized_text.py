@@ -10,7 +10,8 @@ from catgen.data.codecs import integer_dtype
 from catgen.data.reading import FileBytes, kept, lines_of, open_text, read_text
 from catgen.data.splits import blocks, fingerprint, stream_splits
 from catgen.data.tokens import made, num_tokens, token_codec, tokenize
-from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
+from catgen.sources import DataSource
 
 PIECE = 2**18  # characters that are tokenized together, at least, as far as the text has so many
 

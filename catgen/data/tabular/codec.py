@@ -11,7 +11,8 @@ from catgen.data.tabular.cells import is_missing, spelled
 from catgen.data.tabular.columns import CATEGORICAL, RULES, UNKNOWN, Column, category_of, decode, typed
 from catgen.data.tabular.grid import Grid, shortened
 from catgen.data.tabular.schema import column_of, to_object
-from catgen.interfaces import Codec, InputError
+from catgen.interfaces import InputError
+from catgen.sources import Codec
 
 KIND = "table"
 

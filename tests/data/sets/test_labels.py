@@ -9,7 +9,8 @@ from PIL import Image
 from catgen.data.sets.array_file import array_file
 from catgen.data.sets.label_maps import label_maps
 from catgen.data.sets.text_lines import text_lines
-from catgen.interfaces import Attribute, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
+from catgen.sources import Attribute
 
 WORDS = ["red", "blue", "", "red", "green", "blue"]
 NUMBERS = [[2], [0], [3], [2], [1], [0]]  # blue, green, red; 3 = not given

@@ -15,7 +15,8 @@ from catgen.data.augment import augmented
 from catgen.data.legends import CATEGORIES, CLASSES, LABELS
 from catgen.data.prepared import prepare
 from catgen.data.sets.cityscapes.edition import LICENSE_PLATE, OFFICIAL, Edition
-from catgen.interfaces import DataSource, InputError
+from catgen.interfaces import InputError
+from catgen.sources import DataSource
 
 SIZES = ((32, 64), (128, 256))
 

@@ -16,8 +16,9 @@ from catgen.data.pipeline import STREETS
 from catgen.data.procedural import Labelled, map_source, uniforms, unmoved
 from catgen.data.sets.street_scenes import plan
 from catgen.data.sets.street_scenes.geometry import paint, paint_ground
-from catgen.interfaces import Attribute, DataSource, InputError
+from catgen.interfaces import InputError
 from catgen.kinds import nearest
+from catgen.sources import Attribute, DataSource
 
 SMALLEST = 16  # pixels of a side
 

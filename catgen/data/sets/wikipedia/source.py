@@ -11,7 +11,8 @@ from catgen.data.prepared import prepare
 from catgen.data.reading import open_bytes
 from catgen.data.sets.wikipedia.corpus import ENWIK8, FRACTIONS, TEXT8, Corpus, verify
 from catgen.data.splits import blocks, fingerprint, stream_splits
-from catgen.interfaces import DataSource, EventSpec, InputError
+from catgen.interfaces import EventSpec, InputError
+from catgen.sources import DataSource
 
 
 def text8(
