@@ -1,8 +1,8 @@
-"""The words that all of catgen shares: events, batches, bounds, models and data, as records.
+"""The words that all of catgen shares: events, batches, bounds and models, as records; those of data are in `sources`.
 
-Every family of models is a `Model`, every data set a `DataSource` (in `sources`). Both are records of pure functions, whose
-signatures stand before them as protocols; a capability that a family lacks is `None`, so a caller tests a value and
-never a class. Order of arguments everywhere: parameters, data, keys, then keyword-only.
+Every family of models is a `Model`, every data set a `DataSource`. Both are records of pure functions, whose signatures
+stand before them as protocols; a capability that a family lacks is `None`, so a caller tests a value and never a class.
+Order of arguments everywhere: parameters, data, keys, then keyword-only.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
