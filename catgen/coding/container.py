@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import IO, Any, NamedTuple
 
+from catgen.files import from_json
 from catgen.interfaces import InputError
 
 MAGIC, BLOCK = b"catgen\x00\x01", b"cgB\n"
@@ -69,7 +70,10 @@ def read_header(content: bytes, path: str) -> tuple[dict[str, Any], int]:
   found = content[begin:end]
   if size > _LARGEST_HEADER or content[end : end + 4] != _NUMBER.pack(zlib.crc32(found)):
     raise InputError(f"the header of {path} is damaged, and without it nothing can be decoded")
-  return json.loads(found), end + _NUMBER.size
+  try:
+    return from_json(found), end + _NUMBER.size
+  except ValueError as error:
+    raise InputError(f"the header of {path} says nothing that catgen knows: {error}") from error
 
 
 def write_block(file: IO[bytes], block: Block) -> int:

@@ -63,7 +63,7 @@ def infill(
   correction: float | None = None,
   given: Sequence[str] = (),
   guidance: float | None = None,
-  guidance_interval: Sequence[float] | None = None,
+  guidance_interval: tuple[float, ...] | None = None,
   seed: int = 0,
   output: str | None = None,
   pictures: bool = True,
