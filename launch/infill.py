@@ -10,7 +10,8 @@ text shorter than the model's sequences is continued by holes; where positions a
 array a hole is -1, or lies in a --region (top,left,height,width), or where --mask is True. For maps infill.png in the
 work directory shows what was given, a completion, the truth where it is known, and how unsure each pixel is;
 infill_completions.png shows all completions. Of a table all rows of --input are completed, a hole being a cell "_"
-(--hole), or a missing one where the column has no category for that; see docs/TABLES.md. --output takes the endings that those of launch.sample may have.
+(--hole), or a missing one where the column has no category for that; see docs/TABLES.md. --output takes the endings
+that those of launch.sample may have.
 """
 
 import operator
