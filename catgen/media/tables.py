@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Int
 
 from catgen.batches import batch_of
+from catgen.bounds import estimate
+from catgen.data import get_split
 from catgen.data.reading import read_text
 from catgen.data.sets.table_file import read_table
 from catgen.data.tabular.codec import (
@@ -26,10 +28,16 @@ from catgen.data.tabular.codec import (
 from catgen.data.tabular.columns import Column
 from catgen.data.tabular.grid import Grid, Layout
 from catgen.data.tabular.parquet import columns_of_frame, read_columns
-from catgen.evaluation import samples
+from catgen.evaluation import ngrams, samples
 from catgen.files import from_json, writing
+<<<<<<< HEAD
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.media.medium import HOLE, Examples, Media, chosen_ending, marked, npy_bytes, read_array
+=======
+from catgen.interfaces import (Batch, EventSpec, InputError)
+from catgen.sources import (Codec, DataSource)
+from catgen.media.medium import HOLE, Counted, Examples, Media, chosen_ending, marked, npy_bytes, read_array
+>>>>>>> p-tables
 from catgen.paths import ending_of
 from catgen.reporting import terminal
 from catgen.sources import Codec
@@ -69,6 +77,7 @@ def tables_media(event: EventSpec, codec: Codec, position: str) -> Media:
     named=_named,
     compared=compared,
     line_each=False,
+    baselines=partial(_baselines, table),
     read_holes=read_holes,
     typed_holes=typed_holes,
     filled=partial(_filled, table),
@@ -241,6 +250,17 @@ def _statistics(table: Table, sets: Mapping[str, Batch], position: str) -> list[
     [f"entropy of a {position}, mean, bits", *(f"{value:.3f}" for value in entropies)],
     [f"{position}s: mean divergence from training, bits", *(f"{value:.4f}" for value in apart)],
   ]
+
+
+def _baselines(table: Table, source: DataSource, batch: Batch) -> Counted:
+  """Returns the cross-entropy of counts of each column by itself, every category having been seen once more."""
+  rows = ngrams.training_rows(get_split(source, "train"))
+  nats = np.zeros(len(batch.x))
+  for i, column in enumerate(table.columns):
+    counts = np.bincount(rows.x[:, i], minlength=column.size) + 1.0
+    nats += np.log(counts / counts.sum())[batch.x[:, i]]
+  found = estimate(nats[None], batch.valid.sum(axis=1), exact=True)
+  return Counted({"columns by themselves": found}, f"counted on {len(rows.x):,} training rows")
 
 
 def _shares(column: Column, batch: Batch, number: int) -> np.ndarray:

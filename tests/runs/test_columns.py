@@ -12,6 +12,7 @@ from catgen.data.tabular.codec import Table, table_codec, table_of
 from catgen.data.tabular.columns import Column
 from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of
+from catgen.runs.baselines import baselines
 from catgen.runs.choose import choose
 from catgen.runs.columns import columns, describe
 from catgen.runs.infill import describe as described
@@ -50,6 +51,14 @@ def test_columns_of_no_table_are_a_line(tmp_path):
   (tmp_path / "a.txt").write_text("abc" * 400)
   with pytest.raises(InputError, match="data of kind 'text_file' have no columns; take table_file"):
     columns(load_config("text_file", {"data.path": str(tmp_path / "a.txt"), "data.length": 8}).values)
+
+
+def test_the_rival_of_a_table_is_its_columns_by_themselves(tmp_path):
+  """Four rows (x, x, x, y) to train on: p(x) = 4/6 and p(y) = 2/6, each having been seen once more."""
+  (tmp_path / "a.csv").write_text("a,b\nx,1\nx,2\nx,1\ny,2\ny,1\n")
+  config = load_config("table", {"data.path": str(tmp_path / "a.csv"), "data.splits": (4, 0, 1)}).values
+  found = baselines(config | {"evaluation": {**config["evaluation"], "split": "test"}})
+  assert found.bits == {"columns by themselves": pytest.approx(-np.log2(1 / 3 * 1 / 2) / 2)}
 
 
 COLUMNS = (
