@@ -30,17 +30,11 @@ from catgen.data.tabular.grid import Grid, Layout
 from catgen.data.tabular.parquet import columns_of_frame, read_columns
 from catgen.evaluation import ngrams, samples
 from catgen.files import from_json, writing
-<<<<<<< HEAD
 from catgen.interfaces import Batch, EventSpec, InputError
-from catgen.media.medium import HOLE, Examples, Media, chosen_ending, marked, npy_bytes, read_array
-=======
-from catgen.interfaces import (Batch, EventSpec, InputError)
-from catgen.sources import (Codec, DataSource)
 from catgen.media.medium import HOLE, Counted, Examples, Media, chosen_ending, marked, npy_bytes, read_array
->>>>>>> p-tables
 from catgen.paths import ending_of
 from catgen.reporting import terminal
-from catgen.sources import Codec
+from catgen.sources import Codec, DataSource
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".npy")
 ARRAYS = (".npy", ".npz")
