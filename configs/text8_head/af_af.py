@@ -5,7 +5,7 @@
 The optimizer and the number of training characters are those of argmax_autoregressive.py; the weight of the KL
 divergence rises to 1 in the first fifth of the steps.
 
-Expected: no number yet; not run by this project.
+Expected: 3.06 bits per character on the test part, an ELBO (measured, docs/RESULTS.md).
 Cost: 7 to 13 minutes on one CPU core.
 """
 

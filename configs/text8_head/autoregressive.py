@@ -4,7 +4,7 @@
 
 The network and optimizer of diffusion.py, causal, on as many training characters as the flows see.
 
-Expected: no number yet.
+Expected: 2.06 bits per character on the test part, exact (measured, docs/RESULTS.md).
 Cost: about 15 minutes on one CPU core.
 """
 

@@ -2,7 +2,7 @@
 
   python -m launch.train --config=text8_head/deep_transformer --workdir=runs/a --config.data.path=text8_head
 
-Windows of 256 characters and nothing carried over; --context=255 of launch.evaluate gives each the 255 before it.
+Chunks of 128 characters and nothing carried over; --context=127 of launch.evaluate gives each the 127 before it.
 
 Expected: fewer bits with --context than without, both exact; not run by this project yet.
 Cost: about 30 minutes on one CPU core.
@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
   return ConfigDict(
     {
-      "data": {"kind": "text_file", "alphabet": "text8", "splits": (10_500_000, 600_000, 647_521)},
+      "data": {"kind": "text_file", "length": 128, "alphabet": "text8", "splits": (10_500_000, 600_000, 647_521)},
       "model": {
         "kind": "autoregressive",
         "auxiliary_steps": 500,
@@ -22,6 +22,6 @@ def get_config() -> ConfigDict:
         "network": {"kind": "deep_transformer", "num_layers": 8},
       },
       "optimizer": {"kind": "adam", "learning_rate": 1e-3, "warmup_steps": 200, "clip_norm": 1.0},
-      "training": {"batch_size": 16, "num_steps": 1000, "validate_every": 500},
+      "training": {"num_steps": 1000, "validate_every": 500},
     }
   )

@@ -4,7 +4,7 @@
 
 Four layers, exact, and as many training characters as the flows beside it.
 
-Expected: less than the 4.12 bits per character of counting, as discrete_flow.py has it; not run by this project.
+Expected: 3.10 bits per character on the test part, exact (measured, docs/RESULTS.md); single characters need 4.12.
 Cost: about 8 minutes on two CPU cores.
 """
 

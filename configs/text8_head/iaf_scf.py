@@ -4,7 +4,7 @@
 
 The LSTM over positions reads the noise of those before it, so that training goes in turn; all else is as in af_scf.py.
 
-Expected: no number yet; not run by this project.
+Expected: 3.15 bits per character on the test part, an ELBO (measured, docs/RESULTS.md).
 Cost: 7 to 13 minutes on one CPU core.
 """
 
