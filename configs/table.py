@@ -5,7 +5,7 @@
 What the columns are is found, by the rules of docs/TABLES.md: `python -m launch.columns --data=people.csv` lists them,
 `--output=schema.json` writes them for --config.data.schema=schema.json. Labels: --config.data.labels=income.
 
-Expected: bits per column below those of the columns by themselves; not run by this project.
+Expected: no number yet; not run by this project.
 Cost: about 2 minutes on two CPU cores where the table has 15 columns, in proportion where it has others.
 """
 

@@ -6,7 +6,7 @@ parallel pass that evaluates a likelihood would give other last digits, and one 
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -42,48 +42,41 @@ class Coder(NamedTuple):
 
   def encode(self, x: Int[np.ndarray, "rows *event"], valid: Bool[np.ndarray, "rows *event"]) -> Coded:
     """Returns the stream of `num_rows` examples; invalid positions are left out."""
-    encoder, total = _library().stream.queue.RangeEncoder(), 0.0
-    walk = self._walk(valid)
-    symbols, rows, probs = None, None, next(walk, None)
-    flat = x.reshape(self.num_rows, -1).astype(np.int32)
-    while probs is not None:
-      position, rows, table = probs
-      symbols = flat[rows, position]
-      if table.shape[1] > 1 and rows.any():
-        encoder.encode(symbols, _categorical(), table[rows])
-        total -= float(bits_per_position(np.log(table[rows, symbols].astype(np.float64)).sum(), 1))
-      probs = _sent(walk, flat[:, position])
-    return Coded(encoder.get_compressed(), total)
+    encoder, flat, bits = _library().stream.queue.RangeEncoder(), x.reshape(self.num_rows, -1).astype(np.int32), []
+
+    def put(position: int, rows: np.ndarray, probs: np.ndarray) -> np.ndarray:
+      categories = flat[rows, position]
+      if len(categories) and probs.shape[1] > 1:
+        encoder.encode(categories, _categorical(), probs[rows])
+        bits.append(bits_per_position(-np.log(probs[rows, categories].astype(np.float64)).sum(), 1))
+      return flat[:, position]
+
+    self._walk(valid, put)
+    return Coded(encoder.get_compressed(), float(sum(bits)))
 
   def decode(self, words: Words, valid: Bool[np.ndarray, "rows *event"]) -> Int32[np.ndarray, "rows *event"]:
     """Returns the examples of a stream; invalid positions hold 0. A stream of something else gives other examples."""
-    decoder = _library().stream.queue.RangeDecoder(words)
-    flat, walk = np.zeros((self.num_rows, self.num_positions), np.int32), self._walk(valid)
-    probs = next(walk, None)
-    while probs is not None:
-      position, rows, table = probs
-      if table.shape[1] > 1 and rows.any():
-        flat[rows, position] = decoder.decode(_categorical(), table[rows])
-      probs = _sent(walk, flat[:, position])
+    decoder, flat = _library().stream.queue.RangeDecoder(words), np.zeros((self.num_rows, self.num_positions), np.int32)
+
+    def take(position: int, rows: np.ndarray, probs: np.ndarray) -> np.ndarray:
+      if rows.any() and probs.shape[1] > 1:
+        flat[rows, position] = decoder.decode(_categorical(), probs[rows])
+      return flat[:, position]
+
+    self._walk(valid, take)
     return flat.reshape(valid.shape)
 
-  def _walk(self, valid: Bool[np.ndarray, "rows *event"]) -> Iterator[Any]:
-    """Yields (position, which rows have it, probabilities [rows, categories]), and is sent the categories there."""
+  def _walk(
+    self, valid: Bool[np.ndarray, "rows *event"], code: Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+  ) -> None:
+    """Calls code(position, rows that have it, probabilities [rows, categories]) -> categories there, in order."""
     first, following = _programs(self.model)
     flat, sizes = valid.reshape(self.num_rows, -1), _sizes(self.model.event)
     log_probs, carry = first(self.params, self.state, jnp.asarray(valid))
     for position in range(self.num_positions):
-      table = np.exp(np.asarray(log_probs))[:, : sizes[position]]
-      categories = yield position, flat[:, position], table
+      categories = code(position, flat[:, position], np.exp(np.asarray(log_probs))[:, : sizes[position]])
       if position + 1 < self.num_positions:
         log_probs, carry = following(self.params, carry, jnp.int32(position), jnp.asarray(categories, jnp.int32))
-
-
-def _sent(walk: Any, categories: Int32[np.ndarray, "rows"]) -> Any:
-  try:
-    return walk.send(categories)
-  except StopIteration:
-    return None
 
 
 @functools.lru_cache(maxsize=4)

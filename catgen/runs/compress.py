@@ -93,9 +93,7 @@ def compress(
     files.replacing(output, remedy="choose another --output") as target,
     closing(progress(max(1, size_of(input)), unit="byte", title="compress")) as bar,
   ):
-    written = container.write_header(
-      target, {"format": 1, "content": what, "num_rows": num_rows, **identity(run, coder)}
-    )
+    written = container.write_header(target, {"content": what, "num_rows": num_rows, **identity(run, coder)})
     for number, part in enumerate(content.parts(file)):
       digest.update(part.raw)
       block, size = _block(coder, part, number)

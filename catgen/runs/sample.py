@@ -216,7 +216,8 @@ def sample_options(config: Mapping[str, Any], media: Media, **changes: Any) -> S
 
 def explained_guidance(options: SampleOptions) -> str | None:
   """Returns what guided examples follow, in a sentence; None where they follow the model's own distribution."""
-  if options.guidance in (0, 1):
+  everywhere = options.guidance_interval == SampleOptions().guidance_interval
+  if options.guidance == 1 or (options.guidance == 0 and everywhere):
     return None
   return (
     f"guidance {options.guidance:g}: each category was drawn from p(with the labels)^{options.guidance:g} times "

@@ -2,12 +2,13 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from catgen.batches import batch_of
 from catgen.data.splits import record_split
-from catgen.interfaces import InputError
+from catgen.interfaces import Bound, InputError
 from catgen.media import media_of
 from catgen.runs.classify import classify, describe
 from catgen.runs.load import Run
@@ -45,6 +46,17 @@ def test_labels_are_found_by_bayes_rule(run):
   by_counts = run.classify(X)
   np.testing.assert_allclose(by_counts.probabilities, bayes(X, (COUNTS + 1) / (COUNTS.sum() + 2)), rtol=1e-5)
   assert not by_counts.posterior.errors.any()  # exact
+
+
+def test_labels_share_the_draws_of_a_bound(run):
+  def noisy(params, batch, keys, *, state, train, strata=None):
+    noise = 3.0 * jax.vmap(jax.random.normal)(keys)
+    return Bound(run.model.log_prob(params, batch, state=state) + noise, {})
+
+  model = run.model._replace(log_prob=None, bound=noisy)
+  found = run._replace(model=model).classify(X, prior="uniform", num_draws=2)
+  np.testing.assert_allclose(found.probabilities, bayes(X, np.array([0.5, 0.5])), rtol=1e-4)
+  np.testing.assert_allclose(found.posterior.errors, 0.0, atol=1e-4)
 
 
 def test_known_labels_say_how_often_that_is_right_and_hidden_ones_do_not_count(run, tmp_path):

@@ -103,5 +103,7 @@ def test_guidance_is_refused_where_no_label_was_ever_hidden_and_said_where_it_ac
     hidden.sample(4, given=("color=red",), guidance_interval=(0.5,))
   guided = hidden.sample(4, given=("color=red",), guidance=2.0)
   assert "follow neither p(x given the labels) nor" in describe_samples(guided)
+  within = hidden.sample(4, given=("color=red",), guidance=0.0, guidance_interval=(0.0, 0.5))
+  assert "guidance 0:" in describe_samples(within)
   for guidance in (0.0, 1.0):
     assert "guidance" not in describe_samples(hidden.sample(4, given=("color=red",), guidance=guidance))

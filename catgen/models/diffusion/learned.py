@@ -155,8 +155,7 @@ def _sample(
 ) -> Samples:
   """See `Model.sample`. The sampler is that of `diffusion`, in steps of equal length by the clock of `clocked`."""
   _refuse_orders(options)
-  told["options"] = options
-  return sample(clocked(*rated(params))[0], params, keys, **told)
+  return sample(clocked(*rated(params))[0], params, keys, options=options, **told)
 
 
 def _log_weight(
@@ -179,8 +178,7 @@ def _infill(
 ) -> Samples:
   """See `Infill.draw`. Observed positions are revealed before all others and stay."""
   _refuse_orders(options)
-  told["options"] = options
-  return make_infill(clocked(*rated(params))[0]).draw(params, x, observed, keys, **told)
+  return make_infill(clocked(*rated(params))[0]).draw(params, x, observed, keys, options=options, **told)
 
 
 def _refuse_orders(options: SampleOptions) -> None:

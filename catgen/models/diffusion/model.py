@@ -70,7 +70,7 @@ def diffusion(
   _check(kernel, kept, num_steps, last_step, time_sampler)
   check_first(kept, 1 / num_steps if num_steps else FIRST_TIME)
   if not kernel.exact_clamping:
-    refuse_sizes(event, "a uniform process", "set model.process to 'absorbing'")
+    refuse_sizes(event, "noise other than masks", "set model.process to 'absorbing'")
   module = functional(
     lambda rngs: Denoiser(
       network, event.shape, kernel.num_states, event.num_classes, event.given, sizes=event.sizes, rngs=rngs
