@@ -88,12 +88,20 @@ def step_row(name: str, program: Program, seconds: float, rate: float | None, no
   )
 
 
-def training_step(subject: Subject, timing: Timing, *, fused: bool = True, least: float = 5.0) -> Measurement:
+def training_step(
+  subject: Subject,
+  timing: Timing,
+  *,
+  fused: bool = True,
+  then: Callable[[Program], Sequence[Row]] | None = None,
+  least: float = 5.0,
+) -> Measurement:
   """Measures whole training steps: draws, forward, backward, optimizer.
 
   Args:
     subject, timing: what, and how long.
     fused: False: attention by products, where it would have gone to a fused kernel.
+    then: what else is measured of the compiled step.
     least: see `Measurement`.
   """
   name = f"train {subject.name} {subject.dtype}" + ("" if fused else ", attention not fused")
@@ -107,7 +115,8 @@ def training_step(subject: Subject, timing: Timing, *, fused: bool = True, least
     run, wait = stepping(program, metrics)
     seconds = float(np.median(steady(run, wait, window=timing.window, repeats=timing.repeats)))
     note = subject.shape(program.made) + (", NOT FINITE" if bool(metrics[-1]["non_finite"]) else "")
-    return [step_row(name, program, seconds, timing.rates.get(subject.dtype), note)]
+    more = then(program._replace(state=program.made.init())) if then else []  # a step gives its old state away
+    return [step_row(name, program, seconds, timing.rates.get(subject.dtype), note), *more]
 
   return Measurement(name, trace, compiled_step, measure, least)
 
