@@ -62,10 +62,14 @@ def divergence(
 
   Where samples have as many positions each the error is that of a mean; otherwise a ratio's, by linearization.
   """
-  difference = bits_per_position((own - reference).astype(np.float64), 1.0)
-  counts = positions.astype(np.float64)
-  value, number = float(difference.sum() / counts.sum()), len(counts)
-  residual = difference - value * counts
+  return ratio(bits_per_position((own - reference).astype(np.float64), 1.0), positions)
+
+
+def ratio(values: Float[np.ndarray, "samples"], counts: Int[np.ndarray, "samples"]) -> Mean:
+  """Returns the sum of values over the sum of counts, and its standard error over samples, by linearization."""
+  counts = counts.astype(np.float64)
+  value, number = float(values.sum() / counts.sum()), len(counts)
+  residual = values - value * counts
   error = np.sqrt(number / (number - 1) * (residual**2).sum()) / counts.sum() if number > 1 else np.nan
   return Mean(value, float(error))
 

@@ -148,17 +148,46 @@ def bits_and_calls(
     unit: "bits per character".
   """
   figure, (axis,) = new_figure(1, (8.0, 4.6))
+  _lines_by_calls(axis, curves)
+  axis.set(ylabel=unit, title="Bits and calls, exact (lower is better)")
+  save(figure, path)
+
+
+def against_calls(
+  panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]],
+  levels: Mapping[str, float],
+  path: str | os.PathLike[str],
+  *,
+  level: str,
+) -> None:
+  """Draws, of each quantity, a line for each way of drawing against calls of the network.
+
+  Args:
+    panels: quantity -> name of the way -> (calls, value, standard error).
+    levels: quantity -> what samples should reach.
+    path: picture to write; its ending says the format.
+    level: what the levels are of.
+  """
+  figure, axes = new_figure(len(panels), (4.2 * len(panels), 3.8))
+  for axis, (title, curves) in zip(axes, panels.items(), strict=True):
+    if title in levels:
+      axis.axhline(levels[title], color=GRAY, linestyle=(0, (4, 3)), linewidth=1.2, label=level)
+    _lines_by_calls(axis, curves, legend=axis is axes[0])
+    axis.set_title(title, fontsize=10)
+  save(figure, path)
+
+
+def _lines_by_calls(axis: Any, curves: Mapping[str, Sequence[tuple[float, float, float]]], legend: bool = True) -> None:
   colors, marks = (BLUE, ORANGE, GREEN, GRAY, "#CC79A7", "#E69F00"), "osD^vP"
-  for number, (name, points) in enumerate(curves.items()):
-    calls, bits, errors = zip(*sorted(points), strict=True)
+  for number, (name, points) in enumerate((name, points) for name, points in curves.items() if points):
+    calls, values, errors = zip(*sorted(points), strict=True)
     style = {"color": colors[number % len(colors)], "marker": marks[number % len(marks)], "label": name}
-    axis.errorbar(calls, bits, yerr=errors, markersize=5, capsize=2, linewidth=1.2, **style)
+    axis.errorbar(calls, values, yerr=errors, markersize=5, capsize=2, linewidth=1.2, **style)
   axis.set_xscale("log", base=2)
   axis.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
-  axis.set(xlabel="calls of the network for an example", ylabel=unit, title="Bits and calls, exact (lower is better)")
-  if curves:
+  axis.set_xlabel("calls of the network for an example")
+  if legend and axis.get_legend_handles_labels()[0]:
     axis.legend(facecolor="white", edgecolor="none", framealpha=1.0)
-  save(figure, path)
 
 
 def smooth(values: Float[np.ndarray, "steps"]) -> Float[np.ndarray, "steps"]:

@@ -18,8 +18,8 @@ from tests.tiny_run import OVERRIDES, ROOT
 
 FILES = sorted((ROOT / "launch").glob("*.py"))
 OF_RUNS = (
-  "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify", "bench_sampler", "compress",
-  "decompress",
+  "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify", "bench_sampler", "bench_steps",
+  "compress", "decompress",
 )  # fmt: skip
 OF_CONFIGS = ("train", "check", "baselines")
 BENCHMARKS = tuple(

@@ -172,6 +172,7 @@ ROWS = {
   "a text to decompress": ("decompress --workdir={run} --input={text} --output=new", "was not written by compress"),
   "a name without its ending": ("decompress --workdir={run} --input={text}", "does not end in .cg"),
   "orders of what has none": ("bench_sampler --workdir={run}", "without a mask has no orders of drawing"),
+  "no step": ("bench_steps --workdir={run} --num_steps=0", "num_steps is 0, but this model has T"),
   "context of records": ("evaluate --workdir={maps} --context=2", "separate records without neighbors"),
   "context as long as a window": ("evaluate --workdir={run} --context=16", "context is 16; it must be 0 to 15"),
   "results into a file": ("evaluate --workdir={run} --output={text}", "cannot write"),

@@ -1,0 +1,93 @@
+"""Judges samples whose own probabilities nobody knows: by counts of the training split, its pairs and its words.
+
+None of these numbers is a likelihood of the model, and each can be had by samples that are worthless: the most probable
+sequence, repeated, has a low cross-entropy. So cross-entropy stands beside entropy, and all of it beside held-out data.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from catgen.bounds import bits_per_position
+from catgen.evaluation import neighbor_counts, ngrams
+from catgen.evaluation.order_curves import Mean, ratio
+from catgen.evaluation.samples import Frequencies, divergence, entropy, frequencies, whole_words
+from catgen.interfaces import Batch, EventSpec, InputError
+from catgen.sources import Codec, Split
+
+_LONGEST = 5  # n-grams
+_POSITIONS = 4_000_000  # of the training split, about, for pairs, words, and the neighbors of pixels
+
+
+class Judge(NamedTuple):
+  """What the training split says of examples."""
+
+  counts: str  # what cross-entropies are of: "5-grams", "neighbors that came before"
+  nats: Callable[[Batch], Float[np.ndarray, "examples *event"]]  # log p of each valid position, 0 elsewhere
+  frequencies: Frequencies
+  vocabulary: frozenset[str] | None  # None: examples are no text
+  texts: Callable[[Batch], Sequence[str]]
+
+
+class Judgement(NamedTuple):
+  """What is seen of a set of examples; errors are standard errors over examples."""
+
+  cross_entropy: Mean  # bits per position, under the counts
+  entropy: float  # of a single position, in bits: low where samples repeat themselves
+  pairs: float  # Jensen-Shannon divergence of neighboring pairs from training, bits, the mean over axes; few raise it
+  words: Mean | None  # share of the words that training has
+
+
+def judge_of(train: Split, event: EventSpec, codec: Codec) -> Judge:
+  """Returns the judge that the training split of sequences or maps makes.
+
+  Raises:
+    InputError: events have another number of axes, or there is nothing to count.
+  """
+  axes = len(event.shape)
+  if axes not in (1, 2):
+    raise InputError(f"events have shape {event.shape}; only sequences and maps can be judged by counts")
+  number = min(train.num_examples, max(1, _POSITIONS // int(np.prod(event.shape))))
+  seen = train.examples(np.arange(number))
+  found = frequencies(seen, event.num_classes)
+  if axes == 2:
+    longest = neighbor_counts.longest_order(event.num_classes)
+    maps = neighbor_counts.fit(train, num_classes=event.num_classes, max_maps=number)
+    words = f"pixels given {longest - 1} neighbors"
+    return Judge(words, lambda batch: neighbor_counts.log_prob(maps, batch, longest), found, None, lambda batch: ())
+  longest = min(_LONGEST, ngrams.largest_order(event.num_classes))
+  grams = ngrams.fit(ngrams.training_rows(train), order=longest, num_classes=event.num_classes)
+
+  def texts(batch: Batch) -> list[str]:
+    return [codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
+
+  is_text = isinstance(codec.decode(seen.x[0], seen.valid[0]), str)
+  vocabulary = frozenset(word for text in texts(seen) for word in whole_words(text)) if is_text else None
+  return Judge(f"{longest}-grams", lambda batch: ngrams.log_prob(grams, batch, order=longest), found, vocabulary, texts)
+
+
+def judged(judge: Judge, examples: Batch) -> Judgement:
+  """Returns what the judge says of some examples."""
+  flat = judge.nats(examples).reshape(len(examples.x), -1).sum(axis=1)
+  positions = examples.valid.reshape(len(examples.x), -1).sum(axis=1)
+  own, trained = frequencies(examples, judge.frequencies.pairs.num_classes), judge.frequencies
+  apart = [divergence(own.pairs, trained.pairs)]
+  if own.pairs_below is not None and trained.pairs_below is not None:
+    apart.append(divergence(own.pairs_below, trained.pairs_below))
+  return Judgement(
+    ratio(bits_per_position(-flat, 1.0), positions),
+    entropy(own.classes),
+    float(np.mean(apart)),
+    _words(judge, examples),
+  )
+
+
+def _words(judge: Judge, examples: Batch) -> Mean | None:
+  if judge.vocabulary is None:
+    return None
+  words = [whole_words(text) for text in judge.texts(examples)]
+  counts = np.array([len(each) for each in words])
+  known = np.array([sum(word in judge.vocabulary for word in each) for each in words], np.float64)
+  return ratio(known, counts) if counts.sum() else Mean(float("nan"), float("nan"))
