@@ -22,6 +22,7 @@ REQUIRED = [
   "fsspec>=2026.9",
   "ml_collections>=1.1,<2",
   "numpy>=1.26",
+  "safetensors>=0.5,<0.9",
   "jaxtyping>=0.3",
   "tensorboardX>=2.6.5",
   "tqdm>=4.66",
@@ -55,6 +56,7 @@ setup(
   python_requires=">=3.11",
   packages=find_packages(include=["catgen", "catgen.*"]) + INSIDE,
   package_dir={"catgen.launch": "launch", "catgen.configs": "configs"},
+  package_data={"catgen": ["pretrained/*/*"]},
   entry_points={"console_scripts": ["catgen = catgen.launch.main:main"]},
   install_requires=REQUIRED,
   extras_require={

@@ -132,11 +132,15 @@ def _sent(path: Path, remedy: str) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def drawn(path: Path) -> Iterator[str | IO[bytes]]:
-  """Gives what a library draws a picture to: a local path as it is, or for a store a file, sent when the block ends."""
+  """Gives what a library draws a picture to: a local path as it is, or for a store a file, sent when the block ends.
+
+  The folder is made where there is none.
+  """
   if remote.is_remote(path):
     with _sent(path, "choose another work directory") as content:
       yield content
   else:
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     yield os.fspath(path)
 
 

@@ -1,5 +1,6 @@
 """Trees of arrays: the paths of their leaves in words."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -36,3 +37,36 @@ def num_elements(tree: PyTree) -> int:
     16
   """
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def nested(named: Mapping[str, Any]) -> PyTree:
+  """Returns leaves, by their paths as of `leaves`, as nested dictionaries. Raises ValueError where one lies in another.
+
+  Example:
+    >>> nested({"layers/0/kernel": 1, "layers/1/kernel": 2, "scale": 3})
+    {'layers': {0: {'kernel': 1}, 1: {'kernel': 2}}, 'scale': 3}
+  """
+  tree: dict[str, Any] = {}
+  for path, leaf in named.items():
+    *folders, name = path.split("/")
+    place = tree
+    for folder in folders:
+      place = place.setdefault(folder, {})
+      if not isinstance(place, dict):
+        raise ValueError(f"{path} lies in another leaf")
+    if place.setdefault(name, leaf) is not leaf:
+      raise ValueError(f"other leaves lie in {path}")
+  return number_keys(tree)
+
+
+def number_keys(tree: PyTree) -> PyTree:
+  """Returns nested dictionaries with integers for keys where all keys of a dictionary are numbers in words.
+
+  Example:
+    >>> number_keys({"0": {"a": 1}, "1": {"0": 2, "b": 3}})
+    {0: {'a': 1}, 1: {'0': 2, 'b': 3}}
+  """
+  if not isinstance(tree, dict):
+    return tree
+  numbers = all(isinstance(key, str) and key.isdecimal() for key in tree)
+  return {int(key) if numbers else key: number_keys(value) for key, value in tree.items()}

@@ -35,7 +35,7 @@ ALLOWED = {  # what a folder may import of catgen, besides itself
   "catgen/coding": CORE,
   "catgen/media": {*CORE, "catgen.data", "catgen.evaluation", "catgen.reporting"},
   "catgen/config": {*CORE, "catgen.data", "catgen.models", "catgen.training"},
-  "catgen/runs": {*NAMELESS, "catgen.media", "catgen.config"},
+  "catgen/runs": {*NAMELESS, "catgen.media", "catgen.config", "catgen.__version__"},
   "launch": {"catgen.config", "catgen.interfaces", "catgen.reporting", "catgen.runs"},
 }
 DOORS = {
@@ -43,6 +43,7 @@ DOORS = {
   "optax": ("catgen/training/optimizer.py", "catgen/training/step.py", "catgen/training/state.py"),
   "orbax": ("catgen/training/checkpoint.py", "catgen/training/stored.py", "catgen/training/managers.py"),
   "constriction": ("catgen/coding/",),
+  "safetensors": ("catgen/runs/tensors.py",),
   "fsspec": ("catgen/remote.py",),
   "grain": ("catgen/data/",),
   "tensorflow_datasets": ("catgen/data/",),

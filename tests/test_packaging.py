@@ -12,6 +12,7 @@ import sysconfig
 import pytest
 import setuptools
 
+from catgen.runs.export import export
 from launch import main
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -43,8 +44,15 @@ def test_the_console_command_is_there(metadata):
   assert callable(main.main)
 
 
+def test_trained_models_are_installed(metadata):
+  (patterns,) = metadata["package_data"].values()
+  there = {path for path in (ROOT / "catgen" / "pretrained").rglob("*") if path.is_file()}
+  assert there == {path for pattern in patterns for path in (ROOT / "catgen").glob(pattern)}
+  assert sum(path.stat().st_size for path in there) < 30e6
+
+
 @pytest.mark.slow
-def test_the_wheel_runs_from_any_folder(tmp_path):
+def test_the_wheel_runs_from_any_folder(text_run, tmp_path):
   """Installed into an environment of its own, beside a folder `configs` of the user's that shadows nothing."""
   wheels, environment, folder = tmp_path / "wheels", tmp_path / "environment", tmp_path / "elsewhere"
   pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
@@ -53,6 +61,7 @@ def test_the_wheel_runs_from_any_folder(tmp_path):
     shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
   for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
     shutil.copy(ROOT / name, source)
+  export(text_run, output=str(source / "catgen" / "pretrained" / "tiny"), dtype="bfloat16")
   build = ["wheel", "--no-deps", f"--wheel-dir={wheels}", str(source)]
   subprocess.run([*pip, *build], check=True)
   subprocess.run([sys.executable, "-m", "venv", environment], check=True)
@@ -72,5 +81,7 @@ def test_the_wheel_runs_from_any_folder(tmp_path):
   small.append("--config.optimizer.warmup_steps=0")
   done = run([environment / "bin" / "catgen", "train", "--config=quickstart", "--workdir=run", *small])
   assert done.returncode == 0, done.stderr
-  sampled = run([environment / "bin" / "catgen", "sample", "--workdir=run", "--num_samples=1", "--num_steps=2"])
-  assert sampled.returncode == 0, sampled.stderr
+  for name in ("run", "pretrained/tiny"):
+    sampled = run([environment / "bin" / "catgen", "sample", f"--workdir={name}", "--num_samples=1", "--num_steps=2"])
+    assert sampled.returncode == 0, sampled.stderr
+  assert not (folder / "pretrained").exists()

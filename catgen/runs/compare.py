@@ -24,6 +24,7 @@ from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.reporting.writers import FILE_NAME as METRICS_FILE
 from catgen.reporting.writers import read_metrics
 from catgen.runs.experiment import first_examples
+from catgen.runs.exported import located, written_in
 from catgen.runs.load import Run, load
 from catgen.runs.record import RunRecord, identity_without_seed, read_record
 from catgen.training import distributed
@@ -119,7 +120,13 @@ def compare(
   for workdir in expanded(workdirs):
     record = read_record(workdir)
     found = comparison.read_evaluations(
-      workdir, split=split, estimator=estimator, context=context, memory=memory, given=given, law=law
+      written_in(workdir),
+      split=split,
+      estimator=estimator,
+      context=context,
+      memory=memory,
+      given=given,
+      law=law,
     )
     for each in found.values():
       results.check_has(each.record, NEEDED, workdir)
@@ -169,7 +176,7 @@ def expanded(patterns: Iterable[str]) -> list[str]:
   """
   found: list[str] = []
   for pattern in patterns:
-    pattern = paths.expanded(pattern)
+    pattern = located(pattern)
     names = paths.matching_folders(pattern) if glob.has_magic(pattern) and not paths.is_folder(pattern) else [pattern]
     folders = [name for name in names if paths.is_folder(name)]
     if not folders:
@@ -224,8 +231,10 @@ def labels_of(groups: Sequence[Sequence[Evaluations]]) -> list[str]:
 def training_seconds(each: Evaluations) -> float:
   """Returns how long the steps up to the evaluated one took, by the rates in metrics.jsonl.
 
-  These leave compilation, validation and pauses out.
+  These leave compilation, validation and pauses out. Not a number, where an exported model does not say it.
   """
+  if each.record.exported is not None:
+    return each.record.exported.training_seconds or math.nan
   last, seconds = 0, 0.0
   for line in read_metrics(join(each.workdir, METRICS_FILE)):
     if line["step"] <= each.step and line.get("train/positions_per_second"):

@@ -40,6 +40,11 @@ def fork(workdir: str, *, origin: str) -> Forked:
   if has_record(workdir) or checkpoint_steps(workdir):
     raise InputError(f"{workdir} holds a run already; give a new --workdir")
   record = read_record(other)
+  if record.exported is not None:
+    raise InputError(
+      f"{other} holds an exported model, without its optimizer; begin from its parameters by launch.train "
+      f"--init_from={origin}"
+    )
   restored = restore_params(other, "latest" if asked == "best" else asked)
   check_definition(record, restored.identity, restored.step, other)
   step, ancestor = restored.step, Ancestor("fork", absolute(other), restored.step)

@@ -10,9 +10,10 @@ import numpy as np
 from catgen.config import make_training_optimizer
 from catgen.interfaces import InputError, PyTree
 from catgen.paths import absolute, expanded
+from catgen.runs import exported
 from catgen.runs.record import Ancestor, RunRecord
 from catgen.training.checkpoint import checkpoint_steps
-from catgen.training.restoring import Restored, restore_params
+from catgen.training.restoring import Restored
 from catgen.training.state import TrainState
 from catgen.trees import leaves
 
@@ -27,14 +28,15 @@ def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tupl
 
   Args:
     state: at step 0.
-    init_from: a work directory, "runs/other", for its best checkpoint, or with a step, "runs/other@3000".
+    init_from: a work directory, "runs/other", for its best checkpoint, or with a step, "runs/other@3000"; or an
+      exported model, "pretrained/NAME".
     say: receives what was taken and what was not.
 
   Raises:
     InputError: there is no such checkpoint, or nothing in it fits.
   """
   workdir, step = split_step(init_from)
-  found = restore_params(workdir, step, wanted="average", say=say)
+  found = exported.restored(workdir, step, wanted="average", say=say)
   theirs, ours = dict(leaves(_averaged(found))), dict(leaves(state.params))
   fitting = [name for name, leaf in ours.items() if name in theirs and theirs[name].shape == leaf.shape]
   if not fitting:
@@ -58,6 +60,9 @@ def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tupl
 def check_there(init_from: str) -> None:
   """Raises InputError where there are no checkpoints to begin from: before a work directory is made."""
   workdir, step = split_step(init_from)
+  if exported.is_exported(workdir):
+    exported.restored(workdir, step, wanted="average")
+    return
   there = checkpoint_steps(workdir)
   if not there or step not in ("best", *there):
     what = "no checkpoint" if step == "best" else f"no checkpoint of step {step}"
@@ -77,8 +82,8 @@ def split_step(text: str) -> tuple[str, str | int]:
   """Returns the work directory and the checkpoint that "workdir@step" means; without a step "best"."""
   workdir, at, step = expanded(text).rpartition("@")
   if at and re.fullmatch("[0-9]{1,18}", step):
-    return workdir, int(step)
-  return expanded(text), "best"
+    return exported.located(workdir), int(step)
+  return exported.located(text), "best"
 
 
 def changed_rates(before: Mapping[str, Any], after: Mapping[str, Any], step: int) -> Iterator[str]:

@@ -16,12 +16,11 @@ from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.media.medium import Examples
-from catgen.paths import expanded
+from catgen.runs import exported, schema
 from catgen.runs.experiment import spread_of
 from catgen.runs.record import RunRecord, check_definition, read_record, source_of
 from catgen.sources import DataSource
 from catgen.training import sharding
-from catgen.training.restoring import restore_params
 from catgen.training.state import TrainState
 
 
@@ -38,11 +37,12 @@ class Run(NamedTuple):
   state: PyTree
   record: RunRecord
   media: Media
-  workdir: str
+  workdir: str  # where what is made of it is written: of an exported model another folder than its own
   step: int
   uses_ema: bool
   source: Callable[[], DataSource]  # loads the data set, once; nothing but evaluation and comparisons needs it
   spread: Spread = ALONE  # the devices, over which `params` lie as in training
+  folder: str = ""  # that it was read from
 
   @property
   def encode(self) -> Callable:
@@ -140,7 +140,7 @@ def load(
   the devices have a divisor in common. Of parameters and their average only one is read.
 
   Args:
-    workdir: where training wrote.
+    workdir: where training wrote, a folder that `launch.export` wrote, or "pretrained/NAME", a model of the package.
     devices: that it is used on; default: all there are, of all processes.
     step: checkpoint: best (by validation; the newest where nothing was validated), latest, or a number.
     ema: take the moving average of the parameters where the run kept one.
@@ -149,19 +149,22 @@ def load(
     say: receives one line if the newest checkpoint is corrupt and an older one is taken.
 
   Raises:
-    InputError: the directory holds no run or no such checkpoint, or its record describes another model.
+    InputError: the directory holds no run or no such checkpoint, its record describes another model, or the files of
+      an exported model are not those that were written.
   """
-  workdir, data = expanded(workdir), [data] if isinstance(data, str) else data
-  record = read_record(workdir)
+  folder, data = exported.located(workdir), [data] if isinstance(data, str) else data
+  if exported.is_exported(folder):
+    exported.verify(folder, [schema.FILE_NAME])
+  record = read_record(folder)
   mesh = _mesh(record, devices)
-  restored = restore_params(
-    workdir,
+  restored = exported.restored(
+    folder,
     _checkpoint(step),
     wanted="average" if ema else "params",
     layout=functools.partial(_layout, mesh),
     say=say,
   )
-  check_definition(record, restored.identity, restored.step, workdir)
+  check_definition(record, restored.identity, restored.step, folder)
   averaged = ema and restored.ema is not None
   return Run(
     model=make_model(record.config["model"], record.event),
@@ -169,11 +172,12 @@ def load(
     state=restored.model_state,
     record=record,
     media=media_of(record.event, record.codec, record.position),
-    workdir=workdir,
+    workdir=exported.written_in(folder),
     step=restored.step,
     uses_ema=averaged,
     source=functools.cache(functools.partial(source_of, record, data)),
     spread=spread_of(mesh),
+    folder=folder,
   )
 
 

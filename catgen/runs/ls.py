@@ -22,7 +22,7 @@ class Listed(NamedTuple):
   family: str | None
   step: int  # of the newest checkpoint; 0 = there is none
   num_steps: int | None
-  state: str  # "running", "finished", "stopped", "not saved yet", or why it cannot be read
+  state: str  # "running", "finished", "stopped", "not saved yet", "exported", or why it cannot be read
   unit: str  # "bits per character"
   validation: float | None  # in that unit, the last one
   evaluation: str | None  # the last one
@@ -84,9 +84,11 @@ def _listed(workdir: str) -> Listed:
     record = read_record(workdir)
   except InputError as error:
     return Listed(workdir, None, step, None, str(error), "", None, None, None, size)
+  step = step if record.exported is None else record.exported.step
   last, lines = record.config["training"]["num_steps"], _lines(workdir)
   spent = last_of(lines)
   state = "finished" if step >= last else "stopped" if steps else "not saved yet"
+  state = state if record.exported is None else "exported"
   return Listed(
     workdir,
     record.config["model"]["kind"],

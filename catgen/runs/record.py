@@ -21,7 +21,7 @@ from catgen.given import label_numbers
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.paths import exists, expanded, join, matching
 from catgen.runs.changes import Change, changes_between, compared, merged
-from catgen.runs.schema import FILE_NAME, FORMAT, event_of, read_content
+from catgen.runs.schema import FILE_NAME, FORMAT, Exported, event_of, read_content
 from catgen.sources import Attribute, Codec, DataSource
 
 
@@ -49,6 +49,7 @@ class RunRecord(NamedTuple):
   lineage: tuple[Ancestor, ...] = ()  # the oldest first
   started_in: str = ""  # the folder that relative paths of the data started from
   longest: int | None = None  # see `DataSource.longest`
+  exported: Exported | None = None  # of a model that was exported from its run
 
 
 def record_of(config: Mapping[str, Any], source: DataSource) -> RunRecord:
@@ -73,6 +74,8 @@ def write_record(workdir: str, record: RunRecord) -> None:
   content = {"format": FORMAT, **record._asdict(), "codec": record.codec.spec, "event": record.event._asdict()}
   for name in ("attributes", "changes", "lineage"):
     content[name] = [each._asdict() for each in content[name]]
+  exported = content.pop("exported")
+  content |= {} if exported is None else {"exported": exported._asdict()}
   write_text(join(workdir, FILE_NAME), json.dumps(content, indent=1))
 
 

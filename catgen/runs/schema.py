@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from catgen.config import resolve
 from catgen.data import from_spec
@@ -17,6 +17,18 @@ FORMAT = 3  # of config.json and of the names of parameters; 1 had no number, 2 
 READABLE = (2, 3)
 LARGEST = 2**28  # bytes; a record with a tokenizer has some millions
 _TEXTS = ("position", "fingerprint", "description", "code_version")
+
+
+class Exported(NamedTuple):
+  """What the record of an exported model says besides: which parameters of a run they are, and how they are stored."""
+
+  format: int  # of the folder, see docs/MODELS.md
+  catgen: str  # the version that wrote it
+  step: int
+  averaged: bool  # the moving average of the parameters
+  dtype: str  # of the matrices in the file: "float32" or "bfloat16"
+  num_parameters: int
+  training_seconds: float  # that its steps took; 0 = unknown
 
 
 def read_content(workdir: str) -> dict[str, Any]:
@@ -78,7 +90,15 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
     "lineage": _objects(content, "lineage", ("how", "workdir", "step")),
     "longest": _longest(content),
     "started_in": _text(content, "started_in") if "started_in" in content else "",
+    "exported": None if content.get("exported") is None else _exported(_object(content, "exported")),
   }
+
+
+def _exported(found: Mapping[str, Any]) -> Exported:
+  for name, kind in Exported.__annotations__.items():
+    if type(found.get(name)) is not kind:
+      raise InputError(f"exported.{name} is {_shown(found.get(name))}; a value of type {kind.__name__} is needed")
+  return Exported(**{name: found[name] for name in Exported._fields})
 
 
 def _longest(content: Mapping[str, Any]) -> int | None:

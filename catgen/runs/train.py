@@ -19,7 +19,7 @@ from catgen.media import Media, media_of
 from catgen.paths import exists, join
 from catgen.reporting import charts, terminal, writers
 from catgen.reporting.progress import OpenProgress, duration, no_progress, train_progress
-from catgen.runs import initial, lock
+from catgen.runs import exported, initial, lock
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment, spread_of
 from catgen.runs.record import (
@@ -89,6 +89,7 @@ def train(
   first = jax.process_index() == 0
   say = say if first else terminal.silent
   ledger, profiled = Ledger(), None if profile is None else steps_of(profile)
+  exported.check_trainable(workdir)
   config, source = joined(config, workdir)
   made = make_experiment(config, source, devices=devices)
   say(summary(made.source))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 from catgen.files import from_json
+from catgen.interfaces import InputError
 from catgen.reporting import terminal
 from catgen.runs.evaluate import Evaluated, UnderWay, describe, evaluate
 from catgen.runs.load import load
@@ -92,7 +93,10 @@ def new_checkpoints(workdir: str, seconds: float, again: Container[int] = ()) ->
   seen: set[int] = set()
 
   def look() -> bytes:
-    last = read_record(workdir).config["training"]["num_steps"]
+    record = read_record(workdir)
+    if record.exported is not None:
+      raise InputError(f"{workdir} holds an exported model, to which no checkpoint is added; leave --watch out")
+    last = record.config["training"]["num_steps"]
     return json.dumps([last, checkpoint_steps(workdir)]).encode()
 
   while True:

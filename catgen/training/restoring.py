@@ -13,6 +13,7 @@ from catgen.files import from_json
 from catgen.interfaces import InputError, PyTree
 from catgen.training import distributed, ranking, stored
 from catgen.training.checkpoint import checkpoint_steps, directory_of, fetched
+from catgen.trees import number_keys
 
 _LOOKS, _LOOK_SECONDS = 5, 0.2  # at a checkpoint that cannot be read, which may be about to be deleted
 
@@ -126,7 +127,7 @@ def _model_at(place: str, step: int, wanted: Wanted, layout: Callable[[PyTree], 
   restored = stored.read(place, step, {"model": layout(shapes)}, unwanted)
   if isinstance(restored, str):
     return restored
-  model = _number_keys(restored["model"])
+  model = number_keys(restored["model"])  # Orbax gives keys back as texts unless it is shown the tree
   identity = stored.identity_of(place, step)
   return Restored(model.get("params"), model.get("ema"), model.get("model_state", {}), int(model["step"]), identity)
 
@@ -138,11 +139,3 @@ def _is_gone(workdir: str | os.PathLike, step: int) -> bytes:
       return b"gone"
     time.sleep(_LOOK_SECONDS)
   return b""
-
-
-def _number_keys(tree: PyTree) -> PyTree:
-  """Orbax gives back the keys of a dictionary as strings unless it is shown the tree."""
-  if not isinstance(tree, dict):
-    return tree
-  numbers = all(isinstance(key, str) and key.isdigit() for key in tree)
-  return {int(key) if numbers else key: _number_keys(value) for key, value in tree.items()}

@@ -42,12 +42,13 @@ from catgen.given import label_numbers
 from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of
 from catgen.reporting import writers
-from catgen.runs import lock
+from catgen.runs import exported, lock
 from catgen.runs.compare import NEEDED
 from catgen.runs.initial import split_step
 from catgen.runs.partial import Partial
 from catgen.runs.record import RunRecord, check_definition, definition, read_record, write_record
 from catgen.runs.sample import sample
+from catgen.runs.tensors import packed, unpacked
 from catgen.sources import Attribute
 from catgen.training import nonfinite, ranking
 from launch.parsing import parse
@@ -222,6 +223,12 @@ def _readers(folder: pathlib.Path) -> dict[str, Reader]:
     ),
     "scores": Reader(_scores, (scores,)),
     "unfinished scores": Reader(_partial, (npz(count=1, **part),)),
+    "model.safetensors": Reader(
+      lambda content, _: unpacked(content), (packed({"layers": {0: {"a": np.ones((2, 3), np.float32)}}}, {}),)
+    ),
+    "SHA256SUMS": Reader(
+      inside("SHA256SUMS", lambda path: exported.sums_of(str(path))), (exported.sealed({"a": b"", "b": b"x"}),)
+    ),
     "lock.json": Reader(inside("lock.json", lock.owner_of), (json.dumps({**owner, "pid": 3}).encode(),)),
     "nonfinite": Reader(
       inside("nonfinite/3/metrics.json", lambda path: nonfinite.skipped_steps(str(path), before=9)),

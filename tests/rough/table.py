@@ -57,6 +57,25 @@ ROWS = {
   "fork of a step that is not there": ("fork --workdir=new --origin={run}@31", "no checkpoint of step 31"),
   "fork of a step that is no number": ("fork --workdir=new --origin={run}@²", "@² holds no run"),
   "fork into a file": ("fork --workdir={text}/new --origin={run}", "cannot write"),
+  # exported models
+  "an export to nowhere": ("export --workdir={run}", "--output is not set"),
+  "an export over a run": ("export --workdir={run} --output={run}", "holds no exported model; choose another --output"),
+  "an export over a file": (
+    "export --workdir={run} --output={text}",
+    "holds no exported model; choose another --output",
+  ),
+  "an export without a name": ("export --workdir={run} --output=/", "is no name of a new folder"),
+  "an export below a file": ("export --workdir={run} --output={text}/new", "cannot write"),
+  "an export in other numbers": ("export --workdir={run} --output=new --dtype=float16", "--dtype=float16"),
+  "a card of nothing": ("export --workdir={run} --output=new --card={shelf}/empty.txt", "empty.txt is empty"),
+  "a card of bytes": ("export --workdir={run} --output=new --card={shelf}/latin.txt", "is no text in UTF-8"),
+  "a card that is not there": (
+    "export --workdir={run} --output=new --card=/no/card.md",
+    "cannot read --card=/no/card.md",
+  ),
+  "no such model": ("sample --workdir=pretrained/nosuch", "there is no model pretrained/nosuch"),
+  "no such model to compare": ("compare --workdirs=pretrained/nosuch", "there is no model pretrained/nosuch"),
+  "no such model to begin from": (_TRAIN + "--init_from=pretrained/nosuch", "there is no model pretrained/nosuch"),
   # addresses
   "a protocol of nobody's": ("sample --workdir=nowhere://b/run", "nowhere:// is no protocol that is known"),
   "training at nobody's": ("train --config=text_file --data={text} --workdir=nowhere://b/run", "nowhere:// is no"),
@@ -415,6 +434,13 @@ DAMAGED = {
     "top_k is 0",
   ),
   "a checkpoint in superscript": (written("checkpoints/²"), _SAMPLE + " --top_k=0", "top_k is 0"),
+  # files of exported models
+  "an exported model without sums": (written("model.safetensors"), _SAMPLE, "SHA256SUMS is missing from {damaged}"),
+  "sums that are none": (written("SHA256SUMS", "x"), _SAMPLE, "SHA256SUMS is no list of SHA-256 sums"),
+  "sums of no file": (written("SHA256SUMS"), _SAMPLE, "SHA256SUMS does not name config.json"),
+  "sums of another file": (written("SHA256SUMS", "0" * 64 + "  config.json\n"), _SAMPLE, "is not what was exported"),
+  "an exported model that is a number": _config("exported", 3, "exported is 3"),
+  "an exported model of no step": _config("exported", {"format": 1, "catgen": "a"}, "exported.step is None"),
   # results.json and scores/
   "results.json of nothing": (written("results.json"), _COMPARE, "cannot read {damaged}/results.json"),
   "results.json nested too deeply": (written("results.json", DEEP), _COMPARE, "it is nested too deeply"),

@@ -70,7 +70,7 @@ def test_of_parameters_and_their_average_only_one_is_asked_for(workdir, monkeypa
     asked.append(options["wanted"])
     return restoring.restore_params(*arguments, **options)
 
-  monkeypatch.setattr("catgen.runs.load.restore_params", restore)
+  monkeypatch.setattr("catgen.runs.exported.restore_params", restore)
   load(workdir, ema=ema, say=quiet)
   assert asked == [wanted]
 

@@ -1,0 +1,185 @@
+"""A trained model as a folder that says all that is needed to use it: to keep, to give away, to read elsewhere."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from catgen import __version__
+from catgen.evaluation import results
+from catgen.files import read_bytes, replacing, write_error
+from catgen.interfaces import InputError, PyTree
+from catgen.paths import (
+  exists,
+  expanded,
+  is_folder,
+  join,
+  move_folder,
+  name_of,
+  names_in,
+  normal,
+  parent_of,
+  remove_folder,
+)
+from catgen.reporting import writers
+from catgen.runs import cards, exported
+from catgen.runs.load import Run
+from catgen.runs.record import RunRecord, write_record
+from catgen.runs.schema import FILE_NAME, Exported
+from catgen.runs.tensors import packed
+from catgen.training.ledger import TRAINING, last_of
+from catgen.trees import num_elements
+
+CARD = "card.md"
+_REMEDY = "free space or choose another --output"
+
+
+class ExportedModel(NamedTuple):
+  """What was written."""
+
+  output: str  # the folder
+  sizes: dict[str, int]  # bytes of its files, by their names
+  step: int
+  averaged: bool
+  num_parameters: int
+
+
+def export(
+  run: Run,
+  *,
+  output: str,
+  dtype: Literal["float32", "bfloat16"] = "float32",
+  card: str | None = None,
+  force: bool = False,
+  say: Callable[[str], None] = print,
+) -> ExportedModel:
+  """Writes a model into a folder that is taken wherever a work directory is, and needs no data; see docs/MODELS.md.
+
+  Args:
+    run: the model: the moving average of its parameters where there is one, unless it was loaded without.
+    output: the folder to write, which must not be there; it is there whole or not at all.
+    dtype: float32 keeps every bit; bfloat16 takes half the room, keeps 8 binary digits of each matrix, and all of
+      vectors and of what is no parameter.
+    card: a text in Markdown: licence of the data, command, hardware, what the model is good and bad at; it stands at
+      the top of card.md.
+    force: replace an exported model that is there.
+    say: receives a line where records of the run that belong into the card cannot be read.
+
+  Raises:
+    InputError: the folder is there, or cannot be written.
+  """
+  output = normal(expanded(output))
+  _check_free(output, force)
+  said = cards.written_by_hand(card)
+  found = _told(say, lambda: results.read_results(run.folder), [])
+  seconds = _told(say, lambda: _seconds(run.folder), None)
+  record = _record(run, dtype, seconds)
+  state = {"model_state": run.state} if jax.tree.leaves(run.state) else {}
+  metadata = {"format": "catgen", "version": str(exported.FORMAT)}
+  contents = {
+    exported.MODEL: packed({"params": _stored(run.params, dtype), **_arrays(state)}, metadata),
+    CARD: cards.card(name_of(output), said, record, seconds, found).encode(),
+  }
+  if found:
+    contents[results.FILE_NAME] = f"{json.dumps(found, indent=2, allow_nan=False)}\n".encode()
+  sizes = _write(output, record, contents)
+  return ExportedModel(output, sizes, run.step, run.uses_ema, num_elements(run.params))
+
+
+def describe(found: ExportedModel) -> str:
+  """Returns what was written, and how it is used."""
+  files = ", ".join(f"{name} {size:,}" for name, size in found.sizes.items())
+  kept = "averaged parameters" if found.averaged else "parameters"
+  return (
+    f"{found.num_parameters:,} {kept} of step {found.step:,} written to {found.output} (bytes: {files}); python -m "
+    f"launch.sample --workdir={found.output} draws samples"
+  )
+
+
+def _check_free(output: str, force: bool) -> None:
+  if not name_of(output):
+    raise InputError(f"--output={output} is no name of a new folder; give one")
+  if not exists(output) or (is_folder(output) and not names_in(output)):
+    return
+  if not exported.is_exported(output):
+    raise InputError(f"{output} is there already, and holds no exported model; choose another --output")
+  if not force:
+    raise InputError(f"{output} holds an exported model already; choose another --output, or --force replaces it")
+
+
+def _record(run: Run, dtype: str, seconds: Mapping[str, float] | None) -> RunRecord:
+  """Returns the record of the exported model, which names no folders of the machine that it was trained on."""
+  config, record = run.record.config, run.record
+  trained = 0.0 if seconds is None else round(seconds[TRAINING], 1)
+  trained = trained if record.exported is None else record.exported.training_seconds
+  size = num_elements(run.params)
+  about = Exported(exported.FORMAT, __version__, run.step, run.uses_ema, dtype, size, trained)
+  data = {key: _without_folders(value) if key != "kind" else value for key, value in config["data"].items()}
+  lineage = tuple(each._replace(workdir=name_of(each.workdir)) for each in record.lineage)
+  return record._replace(config={**config, "data": data}, lineage=lineage, started_in="", exported=about)
+
+
+def _without_folders(value: Any) -> Any:
+  """Returns a text that is an absolute path, or one below home, as the name of its file."""
+  return name_of(value) if isinstance(value, str) and value.startswith(("/", "~")) else value
+
+
+def _arrays(tree: PyTree) -> PyTree:
+  return jax.tree.map(np.asarray, tree)
+
+
+def _stored(params: PyTree, dtype: str) -> PyTree:
+  """Returns parameters as they are stored: matrices of float32 perhaps in bfloat16, rounded to the nearest."""
+
+  def stored(leaf: jax.Array) -> np.ndarray:
+    array = np.asarray(leaf)
+    narrow = dtype == "bfloat16" and array.ndim > 1 and array.dtype == np.float32
+    return array.astype(jnp.bfloat16) if narrow else array
+
+  return jax.tree.map(stored, params)
+
+
+def _seconds(workdir: str) -> dict[str, float] | None:
+  path = join(workdir, writers.FILE_NAME)
+  return last_of(writers.read_metrics(path)) if exists(path) else None
+
+
+def _told(say: Callable[[str], None], read: Callable[[], Any], otherwise: Any) -> Any:
+  try:
+    return read()
+  except InputError as error:
+    say(f"warning: {error}; the card goes without")
+    return otherwise
+
+
+def _write(output: str, record: RunRecord, contents: Mapping[str, bytes]) -> dict[str, int]:
+  """Writes the folder beside its place, then moves it there; returns the sizes of its files."""
+  beside = join(parent_of(output), f".{name_of(output)}.{os.getpid()}")
+  fresh, old = f"{beside}.tmp", f"{beside}.old"
+  contents = dict(contents)
+  try:
+    write_record(fresh, record)
+    contents[FILE_NAME] = read_bytes(join(fresh, FILE_NAME))
+    contents[exported.SUMS] = exported.sealed(contents)
+    for name, content in contents.items():
+      if name != FILE_NAME:
+        with replacing(join(fresh, name), remedy=_REMEDY) as file:
+          file.write(content)
+    if exists(output):
+      move_folder(output, old)
+    try:
+      move_folder(fresh, output)
+    except BaseException:
+      if exists(old):
+        move_folder(old, output)
+      raise
+  except OSError as error:
+    raise write_error(output, error, remedy=_REMEDY) from error
+  finally:
+    remove_folder(fresh)
+    remove_folder(old)
+  return {name: len(content) for name, content in sorted(contents.items())}
