@@ -158,10 +158,20 @@ class LogWeightFn(Protocol):
 
 
 class FullBoundFn(Protocol):
-  """Returns the bound with every time step once, and where its nats are lost."""
+  """Returns the bound with every time step once, and where its nats are lost.
+
+  options: of which samples the bound is; num_steps and correction count, and no other may be set.
+  """
 
   def __call__(
-    self, params: PyTree, batch: Batch, keys: Key[Array, "batch"], /, *, state: PyTree
+    self,
+    params: PyTree,
+    batch: Batch,
+    keys: Key[Array, "batch"],
+    /,
+    *,
+    state: PyTree,
+    options: SampleOptions = SampleOptions(),  # noqa: B008
   ) -> tuple[Bound, Profile]: ...
 
 

@@ -1,6 +1,6 @@
 """Positions one after another, or some at a time: what a model says along an order, and how such a law is named.
 
-A law of drawing is what `SampleOptions` say, but for how many calls and states of a chain: the order, and what
+A law of drawing is what `SampleOptions` say, but for guidance and states of a chain: the order, or the moves, and what
 restricts each draw.
 """
 
@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float, Int
 from catgen.interfaces import Batch, PyTree, SampleOptions
 
 _PLAIN = SampleOptions()
-LAW = ("order", "positions_per_call", "entropy_budget", "temperature", "top_k", "top_p", "forbid")
+MOVES = ("num_steps", "correction")  # what says by which moves a chain draws
+LAW = ("order", "positions_per_call", "entropy_budget", "temperature", "top_k", "top_p", "forbid", *MOVES)
 
 
 class OrderLogProbFn(Protocol):
@@ -88,7 +89,7 @@ def stated(options: SampleOptions) -> dict[str, Any]:
   """Returns what the options say of the law, as JSON has it: what is as by default is left out.
 
   Example:
-    >>> stated(SampleOptions(order="margin", temperature=0.5, forbid=(1,), num_steps=3))
+    >>> stated(SampleOptions(order="margin", temperature=0.5, forbid=(1,), num_frames=3))
     {'order': 'margin', 'positions_per_call': 1, 'temperature': 0.5, 'forbid': [1]}
   """
   values = {name: getattr(options, name) for name in LAW if getattr(options, name) != getattr(_PLAIN, name)}

@@ -22,7 +22,7 @@ from catgen.batches import begun, scored_positions
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, Bound, InputError, Model, Profile, PyTree, ReadOptions, SampleOptions
 from catgen.keys import example_keys
-from catgen.orders import named, stated
+from catgen.orders import MOVES, named, stated
 
 Name = Literal["exact", "elbo", "full", "iwbo", "order"]
 ESTIMATORS: tuple[Name, ...] = get_args(Name)
@@ -79,9 +79,15 @@ def check_estimator(model: Model, estimator: str) -> None:
 
 
 def check_law(model: Model, estimator: str, law: SampleOptions) -> None:
-  """Raises InputError unless the estimator is of this law of drawing: every one but "order" is of the model's own."""
+  """Raises InputError unless the estimator is of this law: but for "order" and "full" each is of the model's own."""
+  of_moves = {name: value for name, value in stated(law).items() if name in MOVES}
   if estimator != "order":
-    if changed := stated(law):
+    if of_moves and estimator != "full":
+      raise InputError(
+        f"estimator {estimator!r} is of the model's own p(x), and samples by {named(of_moves)} follow another law: "
+        "--estimator=full bounds it, of diffusion in discrete time"
+      )
+    if changed := {name: value for name, value in stated(law).items() if name not in of_moves}:
       known = "is not known" if model.orders is None else "--estimator=order finds, of an --order"
       raise InputError(
         f"estimator {estimator!r} is of the model's own p(x), and the law of samples by {named(changed)} is another, "
@@ -89,6 +95,8 @@ def check_law(model: Model, estimator: str, law: SampleOptions) -> None:
       )
     return
   assert model.orders is not None
+  if of_moves:
+    raise InputError(f"an order has no moves: leave {named(of_moves)} out")
   if law.order is None:
     raise InputError(f"estimator 'order' is of one order: give --order, one of {', '.join(model.orders.names)}")
   if law.order in model.orders.random:
@@ -123,11 +131,11 @@ def compiled(
     estimator: one that the model offers.
     num_at_once: draws computed together; memory grows with it.
     spread: the devices that share the examples.
-    law: of the estimator "order": the order, and what restricts each draw.
+    law: of the estimator "order": the order, and what restricts each draw; of "full": moves and correction.
 
   `key` is that of one replicate of the whole estimate; example i in draw s uses fold_in(fold_in(., s), i).
   """
-  draw_one = functools.partial(_order, law) if estimator == "order" else _DRAWS[estimator]
+  draw_one = functools.partial(_OF_LAWS[estimator], law) if estimator in _OF_LAWS else _DRAWS[estimator]
 
   def step(params: PyTree, state: PyTree, batch: Batch, key: Array, draws: Array, num_draws: Array) -> Draws:
     offset_key, draw_key = jax.random.split(key)
@@ -206,9 +214,12 @@ def _iwbo(model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array
   return Draws(model.log_weight(params, batch, keys, state=state), {}, None)
 
 
-def _full(model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array, strata: Array) -> Draws:
+def _full(
+  law: SampleOptions, model: Model, params: PyTree, state: PyTree, batch: Batch, keys: Array, strata: Array
+) -> Draws:
   assert model.full_bound is not None
-  bound, profile = model.full_bound(params, batch, keys, state=state)
+  options = {} if law == OWN else {"options": law}
+  bound, profile = model.full_bound(params, batch, keys, state=state, **options)
   return _bounded(bound, _sum_losses(profile, batch, model.event.num_classes))
 
 
@@ -225,4 +236,5 @@ def _order(
   return Draws(model.orders.log_prob(params, batch, state=state, options=law), {}, None)
 
 
-_DRAWS = {"exact": _exact, "elbo": _elbo, "iwbo": _iwbo, "full": _full}
+_DRAWS = {"exact": _exact, "elbo": _elbo, "iwbo": _iwbo}
+_OF_LAWS = {"full": _full, "order": _order}

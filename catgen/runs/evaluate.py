@@ -70,6 +70,8 @@ def evaluate(
   order: str | None = None,
   positions_per_call: int = 1,
   entropy_budget: float = 0.0,
+  num_steps: int | None = None,
+  correction: float = 0.0,
   temperature: float = 1.0,
   top_k: int | None = None,
   top_p: float = 1.0,
@@ -105,6 +107,8 @@ def evaluate(
     order: in which positions are drawn, see `sample`: the number is of samples by it (--estimator=order), exact.
     positions_per_call: with order, positions that are drawn together.
     entropy_budget: nats, with the order of this name.
+    num_steps: of samples by so many moves of a diffusion model (--estimator=full); default: all its time steps.
+    correction: of samples that correct themselves, see `sample`: a bound on their own likelihood (--estimator=full).
     temperature: with order, of each draw, and likewise top_k, top_p and forbid: the number is of samples that are
       restricted so. The run's own sampling does not count here.
     top_k: draws are among so many of the most probable categories.
@@ -135,8 +139,10 @@ def evaluate(
   settings = {**run.record.config["evaluation"], **{key: value for key, value in options.items() if value is not None}}
   restrictions = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
   of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
-  law = sample_options({"sampling": {}}, run.media, **of_order, **restrictions)
-  settings["estimator"] = "order" if order is not None and estimator is None else settings["estimator"]
+  of_moves = {"num_steps": num_steps, "correction": correction}
+  law = sample_options({"sampling": {}}, run.media, **of_order, **of_moves, **restrictions)
+  if estimator is None and (order is not None or num_steps is not None or correction):
+    settings["estimator"] = "full" if order is None else "order"
   source = run.source()
   protocol = results.Protocol(context, memory, segment, max_distance, same_length).checked()
   how = {**settings, "batch_size": run.spread.filled(settings["batch_size"]), **protocol._asdict(), "given": given}

@@ -10,13 +10,14 @@ import pytest
 import scipy.stats
 
 from catgen.interfaces import InputError, SampleOptions
+from catgen.models.diffusion.bound import full_bound
 from catgen.models.diffusion.correction import corrected
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.processes import SCHEDULES
 from catgen.processes.levels import Level
 from catgen.processes.schedules import spans
 from tests.contracts import exact
-from tests.models.stubs import keys_up_to, neighbor, spec_of, table
+from tests.models.stubs import keys_up_to, neighbor, spec_of, table, whole
 from tests.processes.test_processes import kernel, make
 
 K = 3
@@ -138,6 +139,84 @@ def test_samples_follow_the_product_of_corrected_moves(process, num_steps, corre
   counts = np.bincount(np.asarray(draw(params, keys_up_to(draws, seed=3))) @ [K, 1], minlength=K * K)
   assert scipy.stats.chisquare(counts, law / law.sum() * draws).pvalue > 1e-4
   assert scipy.stats.chisquare(plain * draws, law / law.sum() * draws).pvalue < 1e-4  # which is another law
+
+
+def posterior_rows(name, kept_s, kept_t, correction):
+  """Returns q_c(x_s | x_t, x_0) and q(x_t | x_0) of one position in float64, by Bayes' rule from the kernels."""
+  before, after = kernel(name, kept_s)[:K], kernel(name, kept_t)[:K]
+  between = kernel(name, kept_t / kept_s)
+  joint = before[:, None, :] * between.T[None]  # [x_0, x_t, x_s]
+  with np.errstate(invalid="ignore"):
+    plain = np.nan_to_num(joint / joint.sum(-1, keepdims=True))
+  own = 0.0 if kept_s == 1 else correction
+  return (1 - own) * plain + own * before[:, None, :], after
+
+
+def log_mean(values):
+  return np.log(np.where(values > 0, values, 1.0))
+
+
+@pytest.mark.parametrize(("process", "correction"), [("absorbing", 0.6), ("uniform", 0.6), ("uniform", 0.0)])
+def test_the_bound_of_corrected_moves_is_its_sum_and_below_their_likelihood(process, correction):
+  """Every event's bound, in mean over draws, is the sum over all x_t; and at most log p_c(x), which is enumerated.
+
+  Nothing is kept at the end of the linear schedule, so that the prior costs nothing.
+  """
+  spec, moves = spec_of(neighbor, process=process, num_steps=4), 2
+  params, draws = table(spec.process.num_states, K), 1500
+  logits, kept = np.asarray(params, np.float64), SCHEDULES["linear"].make().table(4).keep[::2]
+  events, states = exact.events(K, 2), exact.events(spec.process.num_states, 2)
+
+  def predict(x_t, t):  # moves end at steps 2 and 4, of which the network is told (t - 1) / 4
+    scaled = logits[x_t[:, ::-1]] * (1 + (2 * t - 1) / 4)
+    return scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True)
+
+  law = exact.diffusion(process, K, 2, kept, predict, correction=correction)
+  expected = np.zeros(len(events))
+  for t in (1, 2):
+    rows, noise = posterior_rows(process, kept[t - 1], kept[t], correction)
+    log_x0 = predict(states, t)
+    reverse = exact.reverse_move(process, log_x0, states, kept[t - 1], kept[t] / kept[t - 1], correction=correction)
+    for number, x in enumerate(events):
+      weight = noise[x[0], states[:, 0]] * noise[x[1], states[:, 1]]
+      both = rows[x[0], states[:, 0]][:, :, None] * rows[x[1], states[:, 1]][:, None, :]
+      both = both.reshape(len(states), -1)
+      reached = (both > 0) & (weight > 0)[:, None]
+      kl = np.where(reached, both * (log_mean(both) - log_mean(np.where(reached, reverse, 1.0))), 0.0).sum(axis=1)
+      expected[number] += weight @ kl
+
+  options = SampleOptions(num_steps=moves, correction=correction)
+  batch = whole(np.repeat(events, draws, axis=0))
+  bound, profile = jax.jit(lambda p, b, k: full_bound(spec, p, b, k, state={}, options=options))(
+    params, batch, keys_up_to(len(batch.x), seed=5)
+  )
+  nats = np.asarray(bound.nats).reshape(len(events), draws)
+  error = nats.std(axis=1, ddof=1) / np.sqrt(draws)
+  assert np.all(np.abs(-nats.mean(axis=1) - expected) < 4.5 * error + 1e-4)
+  assert np.all(-expected <= np.log(law) + 1e-9)
+  assert np.exp(-expected).sum() < 1
+  assert profile.by_time.shape == (len(batch.x), moves)
+  np.testing.assert_allclose(-profile.by_time.sum(axis=1), bound.nats, rtol=1e-4, atol=1e-4)
+
+
+def test_without_options_it_is_the_plain_bound():
+  """Of all T moves without a correction the expectations agree, and so do the terms of one position's last move."""
+  spec, draws = spec_of(neighbor, process="uniform", num_steps=3), 4000
+  batch, params = whole(np.tile([[2, 1]], (draws, 1))), table(K, K)
+
+  def bound_of(options, seed):
+    run = jax.jit(lambda p, b, k: full_bound(spec, p, b, k, state={}, options=options)[0].nats)
+    return np.asarray(run(params, batch, keys_up_to(draws, seed=seed)))
+
+  plain, by_moves = bound_of(SampleOptions(), 1), bound_of(SampleOptions(num_steps=3), 2)
+  error = np.hypot(plain.std(), by_moves.std()) / np.sqrt(draws)
+  assert abs(plain.mean() - by_moves.mean()) < 4.5 * error
+
+
+def test_no_bound_is_known_of_other_options():
+  spec, options = spec_of(neighbor, num_steps=3), SampleOptions(temperature=0.5)
+  with pytest.raises(InputError, match="no bound is known of samples with temperature; only with num_steps"):
+    full_bound(spec, table(K, K), whole(np.array([[2, 1]])), keys_up_to(1), state={}, options=options)
 
 
 def test_what_is_observed_stays():

@@ -107,6 +107,30 @@ def test_an_order_leaves_out_the_steps_of_the_configuration(run):
 
 
 def test_names_say_all_that_differs():
-  options = SampleOptions(order="entropy_budget", entropy_budget=0.5, top_k=3, forbid=(1, 2), num_steps=4)
+  options = SampleOptions(order="entropy_budget", entropy_budget=0.5, top_k=3, forbid=(1, 2), num_frames=4)
   assert named(stated(options)) == "order entropy_budget, entropy_budget 0.5, top_k 3, forbid 1 2"
-  assert stated(SampleOptions(num_steps=4)) == {}
+  assert named(stated(SampleOptions(num_steps=4, correction=0.1))) == "num_steps 4, correction 0.1"
+  assert stated(SampleOptions(num_frames=4)) == {}
+
+
+def test_a_bound_of_moves_is_another_number_than_the_plain_one(map_run, here, tmp_path):
+  run = here(map_run)
+  of_moves, plain = evaluate.evaluate(run, num_steps=2, correction=0.5, **HOW), {"estimator": "full", **HOW}
+  record = of_moves.result
+  assert (record["estimator"], record["num_steps"], record["correction"]) == ("full", 2, 0.5)
+  assert "num_steps 2, correction 0.5" in evaluate.shown(record)
+  assert record["value"] != evaluate.evaluate(run, **plain).result["value"]
+  assert len(results.read_results(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+  ("law", "estimator", "line"),
+  [
+    ({"num_steps": 2}, "elbo", r"follow another law: --estimator=full bounds it"),
+    ({"num_steps": 2, "order": "margin"}, "order", "an order has no moves: leave num_steps 2 out"),
+    ({"num_steps": 2, "temperature": 0.5}, "full", "samples by temperature 0.5 is another"),
+  ],
+)
+def test_moves_are_of_the_estimator_that_bounds_them(run, law, estimator, line):
+  with pytest.raises(InputError, match=line):
+    estimators.check_law(run.model, estimator, SampleOptions(**law))

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from catgen.events import sum_valid
-from catgen.interfaces import Batch, Bound, Profile, PyTree
+from catgen.interfaces import Batch, Bound, Profile, PyTree, SampleOptions
 from catgen.keys import fold_in
+from catgen.models.diffusion.moves_bound import moves_bound
 from catgen.models.diffusion.spec import Spec, add_terms, costs, for_batch
 from catgen.processes import time_sampling
 from catgen.processes.schedules import continuous_level
@@ -80,9 +81,17 @@ def continuous_bound(
 
 
 def full_bound(
-  spec: Spec, params: PyTree, batch: Batch, keys: Key[Array, "batch"], *, state: PyTree
+  spec: Spec,
+  params: PyTree,
+  batch: Batch,
+  keys: Key[Array, "batch"],
+  *,
+  state: PyTree,
+  options: SampleOptions = SampleOptions(),  # noqa: B008
 ) -> tuple[Bound, Profile]:
-  """See `Model.full_bound`. T network calls; each step has its own x_t."""
+  """See `Model.full_bound`. T network calls, or one a move; each has its own x_t."""
+  if options != SampleOptions():
+    return moves_bound(spec, params, batch, keys, options=options)
   spec = for_batch(spec, batch)
 
   def step(by_position: Array, t: Array) -> tuple[Array, Array]:

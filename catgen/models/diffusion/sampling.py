@@ -34,7 +34,7 @@ from catgen.processes.schedules import sampled, spans
 _CONTINUOUS_STEPS = 256  # default number of steps where the model itself has none
 
 
-class _Moves(NamedTuple):
+class Moves(NamedTuple):
   """The moves of a sampler, noise first: noise levels, the time the network is told, a number, the frame to store."""
 
   span: Span
@@ -43,7 +43,8 @@ class _Moves(NamedTuple):
   frame: Int[np.ndarray, "moves"]  # slot of the chain after the move; the last slot is a dummy
 
 
-def _moves(spec: Spec, options: SampleOptions) -> _Moves:
+def moves_of(spec: Spec, options: SampleOptions) -> Moves:
+  """Returns the moves from noise to data. Raises InputError if there cannot be so many."""
   default = spec.num_steps or _CONTINUOUS_STEPS
   num_moves = default if options.num_steps is None else options.num_steps
   if spec.num_steps:
@@ -58,9 +59,7 @@ def _moves(spec: Spec, options: SampleOptions) -> _Moves:
     grid = times / num_moves
     table, told = sampled(spec.schedule.keep, spec.schedule.lost, grid), grid[1:]
   backwards: Span = jax.tree.map(lambda values: values[::-1].copy(), spans(table, times))
-  return _Moves(
-    backwards, told[::-1].astype(np.float32), np.arange(num_moves), frames_of(num_moves, options.num_frames)
-  )
+  return Moves(backwards, told[::-1].astype(np.float32), np.arange(num_moves), frames_of(num_moves, options.num_frames))
 
 
 def sample(
@@ -96,7 +95,7 @@ def _run(
   """Runs the reverse chain from x_T; `constrain(log_p, x_t, span)` may replace the distribution of x_s."""
   check_options(options, spec.process.num_classes)
   categorical.check_guidance(options, spec.given)
-  moves, x_last = _moves(spec, options), spread(x_last)
+  moves, x_last = moves_of(spec, options), spread(x_last)
   last_number = len(moves.number) - 1
   frames = jnp.broadcast_to(x_last, (options.num_frames + 1, *x_last.shape))
 
@@ -187,7 +186,7 @@ def _infill_noised(
   """See `Infill.draw`. Observed positions follow q(x_s | x_t, x): the network sees the noise it was trained on."""
   if options.order is not None:
     return draw(spec, params, x, observed, keys, options)  # which refuses it
-  moves = _moves(spec, options)
+  moves = moves_of(spec, options)
   noisy = spec.process.corrupt(fold_in(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t))
   x_last = jnp.where(observed, noisy, spec.process.prior_sample(_start(keys), spec.event.shape))
 
