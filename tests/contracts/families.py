@@ -63,6 +63,11 @@ def transformer_xl():
   return TRUNKS["transformer_xl"](width=16, num_layers=2, num_heads=2, hidden_width=24)
 
 
+def per_position():
+  """A network that compiles quickly, for what does not depend on the network."""
+  return TRUNKS["per_position"](width=16, output_width=16)
+
+
 def unet():
   sizes = {"widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8}
   return TRUNKS["unet"](**sizes)
@@ -295,7 +300,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "uniform": partial(_diffusion, num_steps=T, schedule="paper_cosine"),
   # Its last step is the prediction alone: from a network that is surer of what is wrong, the bound says nothing.
   "uniform_literal": partial(_diffusion, num_steps=T, last_step="literal", scale=0.7),
-  "uniform_importance": partial(_diffusion, num_steps=T, time_sampler="importance"),
+  "uniform_importance": partial(_diffusion, num_steps=T, time_sampler="importance", network=per_position),
   "uniform_continuous": partial(_diffusion, num_steps=0),
   "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
@@ -330,7 +335,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   ),
   "argmax_thresholding_bits": partial(_three, base=2, inverse="gumbel_thresholding"),
   "argmax_posterior_flow": partial(_flow, refined=2, base=2, posterior_flow=posterior_flow(), num_context=4),
-  "dequantized_uniform": partial(_flow, kind="dequantized_flow", encoder=None, density=density("coupling")),
+  "dequantized_uniform": partial(_three, kind="dequantized_flow", encoder=None, density=density("coupling")),
   "dequantized_variational": partial(_three, kind="dequantized_flow", noise="variational"),
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, encoder=None),
   "emission_mixture": partial(
@@ -389,6 +394,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     for time in ("af", "iaf")
     for channels in ("af", "scf")
   },
+  "argmax_gumbel_three": partial(_three, inverse="gumbel", encoder=encoder("none")),
   "argmax_softplus_classes": _four,
   "argmax_softplus_base3": partial(_five, base=3),
   "argmax_gumbel_classes": partial(_four, refined=2, inverse="gumbel"),
@@ -464,6 +470,8 @@ SLOW = {
   "dequantized_bits",
   "argmax_thresholding_base3",
   "argmax_gumbel_classes",
+  "argmax_gumbel_bits",  # "argmax_thresholding_bits" has digits, "argmax_gumbel_three" the noise
+  "argmax_softplus_classes",  # "argmax_softplus_bits" has the noise, "argmax_gumbel_three" a channel for each category
   "argmax_gumbel_base3",
   "argmax_thresholding_classes",
   "argmax_softplus_base3",
