@@ -19,7 +19,7 @@ from catgen.runs.record import read_record, record_of, source_of
 from catgen.runs.train import train
 from catgen.training.checkpoint import checkpoint_steps
 from catgen.training.restoring import restore_params
-from tests.tiny_run import quiet, tiny_config
+from tests.tiny_run import plain_config, quiet, tiny_config
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def edited(workdir, **keys):
 def test_b1_what_the_message_advises_is_possible_and_recorded(text, tmp_path):
   steps = {"training.num_steps": 8, "training.validate_every": 4}
   with pytest.raises(InputError, match=r"is not finite .*; start again with a lower optimizer\.learning_rate"):
-    go_on(tiny_config(text, **steps, **{"optimizer.learning_rate": 1e38}), tmp_path)
+    go_on(plain_config(text, **steps, **{"optimizer.learning_rate": 1e38}), tmp_path)
   begun = checkpoint_steps(tmp_path)
   advised = {"optimizer.learning_rate": 1e-4, "optimizer.warmup_steps": 1, "optimizer.clip_norm": 1.0}
   # where nothing was saved yet, the run is at step 0
-  said = go_on(tiny_config(text, **steps, **advised), tmp_path)
+  said = go_on(plain_config(text, **steps, **advised), tmp_path)
   record = read_record(str(tmp_path))
   assert checkpoint_steps(tmp_path)[-1] == 8
   assert record.config["optimizer"]["learning_rate"] == 1e-4
@@ -69,21 +69,22 @@ def test_b1_what_the_message_advises_is_possible_and_recorded(text, tmp_path):
   assert any(line.startswith("config.optimizer.learning_rate changed from 1e+38 to 0.0001") for line in said)
 
 
-def test_b3_a_finished_run_is_extended_and_says_what_else_changes(copied, text):
+def test_b3_a_finished_run_is_extended_and_says_what_else_changes(plain_workdir, text, tmp_path):
+  copied = shutil.copytree(plain_workdir, tmp_path / "run")
   constant = {"optimizer.decay": "constant", "training.num_steps": 32}
-  said = go_on(tiny_config(text, **constant), copied)
+  said = go_on(plain_config(text, **constant), copied)
   assert checkpoint_steps(copied)[-1] == 32
   assert "config.training.num_steps changed from 30 to 32 at step 30" in said
   assert any(line.startswith("the learning rate of step 30 is ") for line in said)  # it was decayed to nothing
-  said = go_on(tiny_config(text, **{**constant, "training.num_steps": 33}), copied)
+  said = go_on(plain_config(text, **{**constant, "training.num_steps": 33}), copied)
   assert "config.training.num_steps changed from 32 to 33 at step 32" in said
   assert not any("learning rate" in line for line in said)
 
 
-def test_b4_parameters_of_another_run_by_name_and_shape(workdir, text, tmp_path):
-  config = tiny_config(text, **{"data.alphabet": "bytes", "training.num_steps": 2, "optimizer.learning_rate": 1e-30})
-  said = go_on(config, tmp_path / "new", init_from=f"{workdir}@30")
-  old, new = (restore_params(folder, step) for folder, step in ((workdir, 30), (tmp_path / "new", 2)))
+def test_b4_parameters_of_another_run_by_name_and_shape(plain_workdir, text, tmp_path):
+  config = plain_config(text, **{"data.alphabet": "bytes", "training.num_steps": 2, "optimizer.learning_rate": 1e-30})
+  said = go_on(config, tmp_path / "new", init_from=f"{plain_workdir}@30")
+  old, new = (restore_params(folder, step) for folder, step in ((plain_workdir, 30), (tmp_path / "new", 2)))
   taken = old.params if old.ema is None else old.ema
   kept, fresh = 0, 0
   for (path, theirs), ours in zip(jax.tree_util.tree_leaves_with_path(taken), jax.tree.leaves(new.params), strict=True):
@@ -96,7 +97,7 @@ def test_b4_parameters_of_another_run_by_name_and_shape(workdir, text, tmp_path)
   assert any(f"took {kept} of {kept + fresh} arrays" in line for line in said)
   assert any("left as they were drawn" in line and "(10, 16) there, (256, 16) here" in line for line in said)
   (ancestor,) = read_record(str(tmp_path / "new")).lineage
-  assert ancestor == ("init_from", os.path.abspath(workdir), 30)
+  assert ancestor == ("init_from", os.path.abspath(plain_workdir), 30)
   with pytest.raises(InputError, match="did not begin from"):
     go_on(config, tmp_path / "new", init_from=str(tmp_path))
 
@@ -202,24 +203,24 @@ def test_b10_a_record_with_a_wrong_part_names_the_file_and_the_key(workdir, tmp_
   assert "\n" not in str(caught.value)
 
 
-def test_a_fork_begins_with_all_of_the_other_run_and_says_so(workdir, text, tmp_path):
-  first = checkpoint_steps(workdir)[0]
-  made = fork(str(tmp_path / "fork"), origin=f"{workdir}@{first}")
+def test_a_fork_begins_with_all_of_the_other_run_and_says_so(plain_workdir, text, tmp_path):
+  first = checkpoint_steps(plain_workdir)[0]
+  made = fork(str(tmp_path / "fork"), origin=f"{plain_workdir}@{first}")
   assert made.step == first
   record, lines = read_record(made.workdir), (tmp_path / "fork" / "metrics.jsonl").read_text().splitlines()
-  assert record.lineage == (("fork", os.path.abspath(workdir), first),)
+  assert record.lineage == (("fork", os.path.abspath(plain_workdir), first),)
   assert max(json.loads(line)["step"] for line in lines) == first
-  go_on(tiny_config(text), made.workdir)
+  go_on(plain_config(text), made.workdir)
   jax.tree.map(  # what was forked and not changed ends as the other run did, bit by bit
-    np.testing.assert_array_equal, restore_params(made.workdir, 30).params, restore_params(workdir, 30).params
+    np.testing.assert_array_equal, restore_params(made.workdir, 30).params, restore_params(plain_workdir, 30).params
   )
   run = load(made.workdir, step=30, say=quiet)
   evaluated = run.evaluate(max_examples=8, num_replicates=1, say=quiet)
   assert evaluated.result["lineage"] == [record.lineage[0]._asdict()]
   with pytest.raises(InputError, match="holds a run already"):
-    fork(made.workdir, origin=workdir)
+    fork(made.workdir, origin=plain_workdir)
   with pytest.raises(InputError, match="no checkpoint of step 7"):
-    fork(str(tmp_path / "other"), origin=f"{workdir}@7")
+    fork(str(tmp_path / "other"), origin=f"{plain_workdir}@7")
   assert not (tmp_path / "other").exists()
 
 
