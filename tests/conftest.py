@@ -42,6 +42,7 @@ _LONGEST = (
   "launch/",
   "contracts/",
   "runs/",
+  "cases/",
   "training/",
   "flows/",
   "networks/",
