@@ -63,11 +63,6 @@ def transformer_xl():
   return TRUNKS["transformer_xl"](width=16, num_layers=2, num_heads=2, hidden_width=24)
 
 
-def per_position():
-  """A network that compiles quickly, for what does not depend on the network."""
-  return TRUNKS["per_position"](width=16, output_width=16)
-
-
 def unet():
   sizes = {"widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8}
   return TRUNKS["unet"](**sizes)
@@ -300,7 +295,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "uniform": partial(_diffusion, num_steps=T, schedule="paper_cosine"),
   # Its last step is the prediction alone: from a network that is surer of what is wrong, the bound says nothing.
   "uniform_literal": partial(_diffusion, num_steps=T, last_step="literal", scale=0.7),
-  "uniform_importance": partial(_diffusion, num_steps=T, time_sampler="importance", network=per_position),
+  "uniform_importance": partial(_diffusion, num_steps=T, time_sampler="importance"),
   "uniform_continuous": partial(_diffusion, num_steps=0),
   "absorbing": partial(_diffusion, num_steps=T, process="absorbing", schedule="linear"),
   "absorbing_continuous": partial(_diffusion, num_steps=0, process="absorbing"),
@@ -394,7 +389,6 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     for time in ("af", "iaf")
     for channels in ("af", "scf")
   },
-  "argmax_gumbel_three": partial(_three, inverse="gumbel", encoder=encoder("none")),
   "argmax_softplus_classes": _four,
   "argmax_softplus_base3": partial(_five, base=3),
   "argmax_gumbel_classes": partial(_four, refined=2, inverse="gumbel"),
@@ -470,8 +464,6 @@ SLOW = {
   "dequantized_bits",
   "argmax_thresholding_base3",
   "argmax_gumbel_classes",
-  "argmax_gumbel_bits",  # "argmax_thresholding_bits" has digits, "argmax_gumbel_three" the noise
-  "argmax_softplus_classes",  # "argmax_softplus_bits" has the noise, "argmax_gumbel_three" a channel for each category
   "argmax_gumbel_base3",
   "argmax_thresholding_classes",
   "argmax_softplus_base3",

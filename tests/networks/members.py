@@ -112,7 +112,8 @@ def untrained(member: Member) -> Any:
     return state
 
   with drawn_by_numpy():
-    return nnx.merge(*graphs, jax.jit(draw)())
+    state = jax.jit(draw)()
+  return nnx.merge(graphs[0], state)
 
 
 def untrained_part(part: Callable[[Any], Any], member: Member, **sizes: Any) -> Any:
