@@ -81,10 +81,10 @@ def test_b3_a_finished_run_is_extended_and_says_what_else_changes(plain_workdir,
   assert not any("learning rate" in line for line in said)
 
 
-def test_b4_parameters_of_another_run_by_name_and_shape(plain_workdir, text, tmp_path):
-  config = plain_config(text, **{"data.alphabet": "bytes", "training.num_steps": 2, "optimizer.learning_rate": 1e-30})
-  said = go_on(config, tmp_path / "new", init_from=f"{plain_workdir}@30")
-  old, new = (restore_params(folder, step) for folder, step in ((plain_workdir, 30), (tmp_path / "new", 2)))
+def test_b4_parameters_of_another_run_by_name_and_shape(workdir, text, tmp_path):
+  config = tiny_config(text, **{"data.alphabet": "bytes", "training.num_steps": 2, "optimizer.learning_rate": 1e-30})
+  said = go_on(config, tmp_path / "new", init_from=f"{workdir}@30")
+  old, new = (restore_params(folder, step) for folder, step in ((workdir, 30), (tmp_path / "new", 2)))
   taken = old.params if old.ema is None else old.ema
   kept, fresh = 0, 0
   for (path, theirs), ours in zip(jax.tree_util.tree_leaves_with_path(taken), jax.tree.leaves(new.params), strict=True):
@@ -97,7 +97,7 @@ def test_b4_parameters_of_another_run_by_name_and_shape(plain_workdir, text, tmp
   assert any(f"took {kept} of {kept + fresh} arrays" in line for line in said)
   assert any("left as they were drawn" in line and "(10, 16) there, (256, 16) here" in line for line in said)
   (ancestor,) = read_record(str(tmp_path / "new")).lineage
-  assert ancestor == ("init_from", os.path.abspath(plain_workdir), 30)
+  assert ancestor == ("init_from", os.path.abspath(workdir), 30)
   with pytest.raises(InputError, match="did not begin from"):
     go_on(config, tmp_path / "new", init_from=str(tmp_path))
 
