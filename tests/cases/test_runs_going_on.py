@@ -203,24 +203,24 @@ def test_b10_a_record_with_a_wrong_part_names_the_file_and_the_key(workdir, tmp_
   assert "\n" not in str(caught.value)
 
 
-def test_a_fork_begins_with_all_of_the_other_run_and_says_so(plain_workdir, text, tmp_path):
-  first = checkpoint_steps(plain_workdir)[0]
-  made = fork(str(tmp_path / "fork"), origin=f"{plain_workdir}@{first}")
+def test_a_fork_begins_with_all_of_the_other_run_and_says_so(workdir, text, tmp_path):
+  first = checkpoint_steps(workdir)[0]
+  made = fork(str(tmp_path / "fork"), origin=f"{workdir}@{first}")
   assert made.step == first
   record, lines = read_record(made.workdir), (tmp_path / "fork" / "metrics.jsonl").read_text().splitlines()
-  assert record.lineage == (("fork", os.path.abspath(plain_workdir), first),)
+  assert record.lineage == (("fork", os.path.abspath(workdir), first),)
   assert max(json.loads(line)["step"] for line in lines) == first
-  go_on(plain_config(text), made.workdir)
+  go_on(tiny_config(text), made.workdir)
   jax.tree.map(  # what was forked and not changed ends as the other run did, bit by bit
-    np.testing.assert_array_equal, restore_params(made.workdir, 30).params, restore_params(plain_workdir, 30).params
+    np.testing.assert_array_equal, restore_params(made.workdir, 30).params, restore_params(workdir, 30).params
   )
   run = load(made.workdir, step=30, say=quiet)
   evaluated = run.evaluate(max_examples=8, num_replicates=1, say=quiet)
   assert evaluated.result["lineage"] == [record.lineage[0]._asdict()]
   with pytest.raises(InputError, match="holds a run already"):
-    fork(made.workdir, origin=plain_workdir)
+    fork(made.workdir, origin=workdir)
   with pytest.raises(InputError, match="no checkpoint of step 7"):
-    fork(str(tmp_path / "other"), origin=f"{plain_workdir}@7")
+    fork(str(tmp_path / "other"), origin=f"{workdir}@7")
   assert not (tmp_path / "other").exists()
 
 
