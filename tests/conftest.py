@@ -25,7 +25,16 @@ ROOMS = "bijections data distributions evaluation flows kernels models networks 
 CORE = "batches bounds events given interfaces keys meshes orders trees"
 install_import_hook([f"catgen.{name}" for name in f"{ROOMS} {CORE}".split()], "beartype.beartype")
 
-from tests.tiny_run import here, map_run, map_workdir, maps, text, text_run, workdir  # noqa: E402, F401 (fixtures)
+from tests.tiny_run import (  # noqa: E402, F401 (fixtures)
+  here,
+  map_run,
+  map_workdir,
+  maps,
+  plain_workdir,
+  text,
+  text_run,
+  workdir,
+)
 
 _LONGEST = (
   "contracts/test_families",
@@ -33,6 +42,7 @@ _LONGEST = (
   "launch/",
   "contracts/",
   "runs/",
+  "cases/",
   "training/",
   "flows/",
   "networks/",

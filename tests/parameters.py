@@ -12,19 +12,24 @@ import numpy as np
 from flax import nnx
 
 
+def _as_jax(values: np.ndarray, dtype: Any) -> jax.Array:
+  """Returns values as an array of JAX; told no dtype, `jnp.asarray` would compile a program for each shape."""
+  return jnp.asarray(values.astype(dtype), dtype)
+
+
 @contextlib.contextmanager
 def drawn_by_numpy() -> Iterator[None]:
   """Has initializers draw by NumPy, so that neither draws nor their keys are traced or compiled for."""
   random = np.random.default_rng(0)
 
   def normal(key: Any, shape: Any = (), dtype: Any = np.float32) -> jax.Array:
-    return jnp.asarray(random.normal(size=shape).astype(dtype))
+    return _as_jax(random.normal(size=shape), dtype)
 
   def uniform(key: Any, shape: Any = (), dtype: Any = np.float32, minval: Any = 0.0, maxval: Any = 1.0) -> jax.Array:
-    return jnp.asarray(random.uniform(minval, maxval, size=shape).astype(dtype))
+    return _as_jax(random.uniform(minval, maxval, size=shape), dtype)
 
   def orthogonal(key: Any, n: int) -> jax.Array:
-    return jnp.asarray(np.linalg.qr(random.normal(size=(n, n)))[0].astype(np.float32))
+    return _as_jax(np.linalg.qr(random.normal(size=(n, n)))[0], np.float32)
 
   with (
     mock.patch.multiple(jax.random, normal=normal, uniform=uniform, orthogonal=orthogonal),

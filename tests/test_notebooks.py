@@ -22,8 +22,10 @@ SMALL = {
   "your_own_data": """
 def _small(data, workdir, *, minutes, own=catgen.fit):
   is_maps = getattr(data, "ndim", 1) == 3
-  sizes = {"widths": (8,), "num_layers": 1} if is_maps else {"width": 32, "num_layers": 1}
-  sizes = {f"model.network.{key}": value for key, value in {**sizes, "num_heads": 2, "time_width": 16}.items()}
+  sizes = {"widths": (8,), "num_layers": 1, "num_heads": 2, "time_width": 16} if is_maps else {"width": 32}
+  sizes = {f"model.network.{key}": value for key, value in sizes.items()}
+  if not is_maps:
+    sizes = {"model.network": "per_position", **sizes}
   training = {"training.num_steps": 30, "training.validation_examples": 64}
   adam = {"optimizer.kind": "adam"} if is_maps else {}
   return own(data, workdir, minutes=minutes, overrides={**training, **sizes, **adam})
@@ -47,7 +49,7 @@ def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> None:
       kernel_name="python3", kernel_spec_manager=specs, connection_file=os.path.join(scratch, "kernel.json")
     )
     client = NotebookClient(notebook, km=manager, timeout=600, resources={"metadata": {"path": str(folder)}})
-    client.execute(env=_environment(scratch))
+    client.execute(env=_environment(scratch), cleanup_kc=True)  # a manager that is given would be left running
 
 
 def _environment(scratch: str) -> dict[str, str]:

@@ -37,6 +37,8 @@ MAP_SIZES = {
   "training.validation_samples": 4,
   "optimizer.learning_rate": 0.02,
 }
+PLAIN = {"model": "autoregressive", "model.network": "per_position"}
+PLAIN |= {"model.network.width": 16, "model.network.output_width": 16}
 OVERRIDES = [f"--config.{key}={value}" for key, value in SIZES.items()]
 
 
@@ -53,6 +55,12 @@ def tiny_map_config(path, **changes):
   """Uniform diffusion on the maps of a .npy file, 600 of them, trained until it corrects more than it breaks."""
   sizes = {key: value for key, value in SIZES.items() if key != "data.length"}
   return _config("array_file", {"data.path": str(path), **sizes, **MAP_SIZES, **changes})
+
+
+def plain_config(text, **changes):
+  """The model of the same text whose programs are the smallest, for what training does with any model."""
+  sizes = {key: value for key, value in SIZES.items() if not key.startswith("model.")}
+  return _config("text_file", {"data.path": str(text), **PLAIN, **sizes, **changes})
 
 
 def trained(config, folder):
@@ -127,6 +135,12 @@ def workdir(text, tmp_path_factory):
 def map_workdir(maps, tmp_path_factory):
   """The work directory of a run of maps; do not change it."""
   return _trained_once(tiny_map_config(maps), "map_run", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def plain_workdir(text, tmp_path_factory):
+  """The work directory of a run of `plain_config`, which goes on in a second or two; do not change it."""
+  return _trained_once(plain_config(text), "plain_run", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from catgen.runs.record import read_record, record_of, source_of
 from catgen.runs.train import train
 from catgen.training.checkpoint import checkpoint_steps
 from catgen.training.restoring import restore_params
-from tests.tiny_run import quiet, tiny_config
+from tests.tiny_run import plain_config, quiet, tiny_config
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def edited(workdir, **keys):
 def test_b1_what_the_message_advises_is_possible_and_recorded(text, tmp_path):
   steps = {"training.num_steps": 8, "training.validate_every": 4}
   with pytest.raises(InputError, match=r"is not finite .*; start again with a lower optimizer\.learning_rate"):
-    go_on(tiny_config(text, **steps, **{"optimizer.learning_rate": 1e38}), tmp_path)
+    go_on(plain_config(text, **steps, **{"optimizer.learning_rate": 1e38}), tmp_path)
   begun = checkpoint_steps(tmp_path)
   advised = {"optimizer.learning_rate": 1e-4, "optimizer.warmup_steps": 1, "optimizer.clip_norm": 1.0}
   # where nothing was saved yet, the run is at step 0
-  said = go_on(tiny_config(text, **steps, **advised), tmp_path)
+  said = go_on(plain_config(text, **steps, **advised), tmp_path)
   record = read_record(str(tmp_path))
   assert checkpoint_steps(tmp_path)[-1] == 8
   assert record.config["optimizer"]["learning_rate"] == 1e-4
@@ -69,13 +69,14 @@ def test_b1_what_the_message_advises_is_possible_and_recorded(text, tmp_path):
   assert any(line.startswith("config.optimizer.learning_rate changed from 1e+38 to 0.0001") for line in said)
 
 
-def test_b3_a_finished_run_is_extended_and_says_what_else_changes(copied, text):
+def test_b3_a_finished_run_is_extended_and_says_what_else_changes(plain_workdir, text, tmp_path):
+  copied = shutil.copytree(plain_workdir, tmp_path / "run")
   constant = {"optimizer.decay": "constant", "training.num_steps": 32}
-  said = go_on(tiny_config(text, **constant), copied)
+  said = go_on(plain_config(text, **constant), copied)
   assert checkpoint_steps(copied)[-1] == 32
   assert "config.training.num_steps changed from 30 to 32 at step 30" in said
   assert any(line.startswith("the learning rate of step 30 is ") for line in said)  # it was decayed to nothing
-  said = go_on(tiny_config(text, **{**constant, "training.num_steps": 33}), copied)
+  said = go_on(plain_config(text, **{**constant, "training.num_steps": 33}), copied)
   assert "config.training.num_steps changed from 32 to 33 at step 32" in said
   assert not any("learning rate" in line for line in said)
 

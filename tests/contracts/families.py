@@ -330,7 +330,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   ),
   "argmax_thresholding_bits": partial(_three, base=2, inverse="gumbel_thresholding"),
   "argmax_posterior_flow": partial(_flow, refined=2, base=2, posterior_flow=posterior_flow(), num_context=4),
-  "dequantized_uniform": partial(_flow, kind="dequantized_flow", encoder=None, density=density("coupling")),
+  "dequantized_uniform": partial(_three, kind="dequantized_flow", encoder=None, density=density("coupling")),
   "dequantized_variational": partial(_three, kind="dequantized_flow", noise="variational"),
   "dequantized_bits": partial(_flow, kind="dequantized_flow", base=2, encoder=None),
   "emission_mixture": partial(

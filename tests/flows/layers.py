@@ -113,7 +113,13 @@ LAYERS = {
 
 
 # In the default suite each layer is seen once, with any network; tests/networks/test_roles.py shows what networks do.
-SLOW = {"autoregressive_af_of_noise", "coupling_lstm", "coupling_channelwise_of_one", "autoregressive_transformer"}
+SLOW = {
+  "autoregressive_af_of_noise",
+  "coupling_lstm",
+  "coupling_densenet",
+  "coupling_channelwise_of_one",
+  "autoregressive_transformer",
+}
 
 
 def build_filled(build, scale=1.0):

@@ -103,9 +103,17 @@ def build_member(member: Member) -> Any:
 
 @functools.cache
 def untrained(member: Member) -> Any:
-  """Returns a network as `build_member` does, but as its initializers make it."""
+  """Returns a network as `build_member` does, but as its initializers make it, by one program."""
+  graphs = []
+
+  def draw() -> Any:
+    graph, state = nnx.split(_initialized(*member, None, _given(member), ()))
+    graphs.append(graph)
+    return state
+
   with drawn_by_numpy():
-    return _initialized(*member, None, _given(member), ())
+    state = jax.jit(draw)()
+  return nnx.merge(graphs[0], state)
 
 
 def untrained_part(part: Callable[[Any], Any], member: Member, **sizes: Any) -> Any:

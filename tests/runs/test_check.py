@@ -10,7 +10,7 @@ from catgen.evaluation import proof
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.models import MODELS
 from catgen.runs.check import check, describe, made_up_source
-from tests.tiny_run import tiny_config
+from tests.tiny_run import plain_config, tiny_config
 
 LSTM, DENSENET = {"conditioner": {"kind": "lstm"}}, {"conditioner": {"kind": "densenet"}}
 TEXT = {"encoder": {"kind": "lstm"}, "density": {"kind": "autoregressive", **LSTM}}
@@ -105,9 +105,9 @@ def test_the_claims_of_a_small_model_are_told(text, monkeypatch):
     return [proof.Claim("one", True, "1"), proof.Claim("two", None, "2"), proof.Claim("three", False, "3")]
 
   monkeypatch.setattr(proof, "prove", prove)
-  found = check(tiny_config(text), shape=(2, 2), train_steps=1, num_draws=200)
+  found = check(plain_config(text), shape=(2, 2), train_steps=1, num_draws=200)
   shown = describe(found)
-  assert shown.startswith("diffusion on 3^4 = 81 events, after 1 training steps\n")
+  assert shown.startswith("autoregressive on 3^4 = 81 events, after 1 training steps\n")
   assert shown.endswith("1 of 3 claims hold, 1 cannot be told from these draws")
   assert [line.split()[1] for line in shown.splitlines()[3:6]] == ["yes", "unclear", "NO"]
   assert found.exit_code == 1

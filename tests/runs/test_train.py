@@ -18,7 +18,7 @@ from catgen.runs.record import check_definition, definition, read_record, record
 from catgen.runs.train import make_sampler, train
 from catgen.training.checkpoint import checkpoint_steps
 from tests.reporting.test_writers import events
-from tests.tiny_run import quiet, tiny_config, tiny_map_config
+from tests.tiny_run import plain_config, quiet, tiny_config, tiny_map_config
 
 
 def shown(folder):
@@ -46,14 +46,14 @@ def test_another_run_is_refused_and_settings_that_change_nothing_are_not(workdir
   assert (again.step, again.interrupted, again.exit_code) == (30, False, 0)
 
 
-def test_a_corrupt_newest_checkpoint_falls_back(workdir, text, tmp_path):
+def test_a_corrupt_newest_checkpoint_falls_back(plain_workdir, text, tmp_path):
   copy, said = tmp_path / "copy", []
-  shutil.copytree(workdir, copy)
+  shutil.copytree(plain_workdir, copy)
   newest = checkpoint_steps(copy)[-1]
   for path in (copy / "checkpoints" / str(newest)).rglob("*"):
     if path.is_file() and path.stat().st_size > 200:
       path.write_bytes(path.read_bytes()[:100])
-  assert train(tiny_config(text), str(copy), devices=jax.devices()[:1], say=said.append).step == 30
+  assert train(plain_config(text), str(copy), devices=jax.devices()[:1], say=said.append).step == 30
   assert any("corrupt" in line for line in said)
 
 
