@@ -4,9 +4,11 @@ What is drawn is what `samples.generate` and `infilling.infill_each` draw by the
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
@@ -58,7 +60,7 @@ def watch(
     raise InputError(f"num_states is {num_states}; give at least 2, noise and samples")
   if pattern is not None:
     infilling.check_patterns(model, pattern.x, pattern.observed)
-  put = spread.put((None if pattern is None else Observed(np.where(pattern.observed, pattern.x, 0), pattern.observed)))
+  put = None if pattern is None else spread.put(_known(pattern))
   labels = spread.put(given)
   if model.chain is None or options.order is not None:
     yield _at_once(model, params, state, keys, put, labels, options, spread)
@@ -68,9 +70,13 @@ def watch(
   carry = start(params, keys, put, labels, state)
   places = np.unique(np.round(np.linspace(0, num_moves, num_states)).astype(np.int32))
   yield _shown(model.chain, carry, 0, num_moves)
-  for first, last in zip(places[:-1], places[1:], strict=True):
+  for first, last in itertools.pairwise(places):
     carry = go_on(params, carry, keys, first, last, put, labels, state)
     yield _shown(model.chain, carry, int(last), num_moves)
+
+
+def _known(pattern: infilling.Pattern) -> Observed:
+  return Observed(jnp.asarray(np.where(pattern.observed, pattern.x, 0), jnp.int32), jnp.asarray(pattern.observed))
 
 
 def _at_once(

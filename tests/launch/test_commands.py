@@ -19,7 +19,7 @@ from tests.tiny_run import OVERRIDES, ROOT
 FILES = sorted((ROOT / "launch").glob("*.py"))
 OF_RUNS = (
   "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify", "bench_sampler", "compress",
-  "decompress",
+  "decompress", "serve",
 )  # fmt: skip
 OF_CONFIGS = ("train", "check", "baselines")
 BENCHMARKS = tuple(
