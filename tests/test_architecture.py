@@ -13,21 +13,8 @@ CATGEN = [path for path in FILES if path.is_relative_to(ROOT / "catgen")]
 LAUNCH = [path for path in FILES if path.is_relative_to(ROOT / "launch")]
 
 FILES_LAYER = ("files", "paths", "cache", "remote")
-SHARED = (
-  "interfaces",
-  "batches",
-  "bounds",
-  "chains",
-  "events",
-  "given",
-  "keys",
-  "meshes",
-  "orders",
-  "sources",
-  "trees",
-  "kinds",
-)
-WORDS = (*SHARED, *FILES_LAYER)
+SHARED = ("interfaces", "batches", "bounds", "events", "given", "keys", "meshes", "orders", "sources", "trees", "kinds")
+WORDS = (*SHARED, "chains", *FILES_LAYER)
 CORE = {f"catgen.{name}" for name in WORDS}
 PURE = {*CORE, "catgen.distributions", "catgen.kernels"}
 MODULES = {*PURE, "catgen.bijections", "catgen.surjections", "catgen.processes", "catgen.networks", "catgen.flows"}

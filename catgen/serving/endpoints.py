@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import catgen
 from catgen.serving.fields import Field, Fields, choice, integer, object_schema, several, text
+from catgen.serving.served import NUM_STEPS
 
 MOST_SAMPLES, MOST_LINES = 16, 64  # of one request
 MOST_CHARACTERS = 20_000  # of one text
@@ -19,7 +20,7 @@ _LABELS = Field(several(text(500), 0, 64), 'labels that are given, each "name=va
 # Each combination of what follows is a program of its own: so there are few values.
 _OPTIONS: Fields = {
   "num_steps": Field(
-    choice("integer", 1, 8, 16, 32, 64, 128, 250, 500, 1000),
+    choice("integer", *NUM_STEPS),
     "network calls of a sampler; default: the run's",
   ),
   "temperature": Field(

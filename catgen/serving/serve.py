@@ -6,18 +6,22 @@ import importlib.util
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from catgen.interfaces import InputError
 from catgen.runs.compiling import keep_programs
 from catgen.runs.load import load
-from catgen.serving.endpoints import MOST_LINES, MOST_SAMPLES
+from catgen.serving.endpoints import ENDPOINTS, MOST_LINES, MOST_SAMPLES
+from catgen.serving.fields import checked
 from catgen.serving.guard import App, is_loopback
-from catgen.serving.served import Served, names_of, served
-from catgen.serving.worker import Worker
+from catgen.serving.requests import asked
+from catgen.serving.served import Served, defaults, names_of, served
+from catgen.serving.worker import Full, Told, Worker
 from catgen.training.signals import Request, catch_signals
 
 _NEEDED = ("starlette", "uvicorn")
@@ -43,6 +47,7 @@ def serve(
   token: str | None = None,
   queue: int = 64,
   batching: bool = True,
+  warm: bool = True,
   say: Callable[[str], None] = print,
 ) -> Ended:
   """Serves trained models until Ctrl-C or SIGTERM.
@@ -57,6 +62,7 @@ def serve(
     token: that endpoints ask for; default: made at random where one is needed.
     queue: requests that may wait; more are told to come again.
     batching: do requests of the same shape in one call of the device.
+    warm: compile what the page asks for first before anybody does.
     say: receives the address, and lines about what fails.
 
   Raises:
@@ -77,6 +83,8 @@ def serve(
 
   app = application({model.name: model for model in models}, worker, host=host, names=names, token=token)
   say(f"serving {', '.join(model.name for model in models)} at {_address(listening, host, token)} (Ctrl-C ends)")
+  if warm:
+    warm_up(models, worker)
   started = time.monotonic()
   with catch_signals() as request:
     asyncio.run(run_until(app, listening, worker, request))
@@ -108,6 +116,26 @@ def load_models(
 def new_worker(*, queue: int = 64, batching: bool = True, say: Callable[[str], None] = print) -> Worker:
   """Returns the worker of a server, at work."""
   return Worker(most_waiting=queue, most_rows=max(MOST_SAMPLES, MOST_LINES), batching=batching, say=say)
+
+
+def warm_up(models: Sequence[Served], worker: Worker) -> None:
+  """Hands jobs to the worker, one at a time, that compile what the page asks for first; others take turns with them."""
+  known, left = {model.name: model for model in models}, deque[tuple[str, dict[str, Any]]]()
+  for model in models:
+    left.append(("sample", {"model": model.name, **defaults(model.run), "temperature": 1}))
+    if model.kind == "text":
+      word = model.run.decode(np.zeros(1, np.int32))
+      left.append(("correct", {"model": model.name, "example": word}))
+      left.append(("score", {"model": model.name, "examples": [word] * 4}))
+
+  def go_on(number: int, told: Told) -> None:
+    while told.last and left and not worker.closing:
+      name, content = left.popleft()
+      with contextlib.suppress(InputError, Full):  # what a model cannot do needs no program
+        worker.submit(*asked(name, known, checked(ENDPOINTS[name].takes or {}, content), go_on).jobs)
+        return
+
+  go_on(0, Told("done", None))
 
 
 async def run_until(app: App, listening: socket.socket, worker: Worker, request: Request) -> None:

@@ -1,6 +1,7 @@
 """A trained model as clients see it: what it can do, and examples between JSON and batches."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +20,8 @@ from catgen.reporting.colors import legend_or_numbers
 from catgen.runs.load import Run
 from catgen.runs.record import reached_positions
 
+NUM_STEPS = (1, 8, 16, 32, 64, 128, 250, 500, 1000)  # that clients may ask for
+_STEPS = 128
 Kind = Literal["text", "map", "row", "array"]
 ESTIMATORS = ("exact", "elbo")  # those that call the network once for a draw
 
@@ -64,7 +67,7 @@ def described(model: Served) -> dict[str, Any]:
   return {
     "name": model.name,
     "family": record.config["model"]["kind"],
-    "data": record.description,
+    "data": re.sub(r"(?<![\w.])[~/][^\s:,]*/", "", record.description),
     "example": model.kind,
     "shape": list(record.event.shape),
     "num_classes": record.event.num_classes,
@@ -79,6 +82,7 @@ def described(model: Served) -> dict[str, Any]:
     "num_steps": steps if isinstance(steps, int) and steps > 0 else None,
     "iterative": chain is not None and run.model.denoise is not None,
     "sampling": {name: sampling[name] for name in ("num_steps", "temperature", "top_p")},
+    "defaults": defaults(run),
     "can": {
       "watch": chain is not None,
       "infill": infill is not None,
@@ -88,6 +92,16 @@ def described(model: Served) -> dict[str, Any]:
     "estimators": [name for name in estimators.available(run.model) if name in ESTIMATORS],
     "results": _results(run),
   }
+
+
+def defaults(run: Run) -> dict[str, Any]:
+  """Returns what the page draws unless it is asked for something else: few enough network calls to watch it."""
+  own, all_steps = run.record.config["sampling"]["num_steps"], run.record.config["model"].get("num_steps")
+  iterative = run.model.chain is not None and run.model.denoise is not None
+  most = all_steps if isinstance(all_steps, int) and all_steps > 0 else NUM_STEPS[-1]
+  wanted = own if own in NUM_STEPS else _STEPS
+  steps = max((n for n in NUM_STEPS if n <= min(wanted, most)), default=None) if iterative else None
+  return {"num_samples": 4, "num_steps": steps}
 
 
 def _results(run: Run) -> list[dict[str, Any]]:
