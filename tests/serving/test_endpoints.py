@@ -137,7 +137,20 @@ def test_requests_done_together_give_what_each_gives_alone(models):
   }
   for name, bodies in groups.items():
     together = results(name, bodies)
-    assert together == [results(name, [body])[0] for body in bodies], name
+    assert_near(together, [results(name, [body])[0] for body in bodies])
+
+
+def assert_near(one, other):
+  """JSON that is the same but for the rounding of sums in calls of other sizes."""
+  if isinstance(one, dict):
+    assert list(one) == list(other)
+    one, other = list(one.values()), list(other.values())
+  if isinstance(one, list):
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+      assert_near(a, b)
+  else:
+    assert one == (pytest.approx(other, rel=1e-4) if isinstance(other, float) else other)
 
 
 def test_calls_have_few_sizes():

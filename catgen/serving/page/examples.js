@@ -126,8 +126,12 @@ export class Player {
     this.output = el("output", { for: this.slider.id });
     this.button = el("button", { type: "button", class: "small", onclick: () => this.play() }, "Play");
     this.timeline = el("div", { class: "timeline", hidden: true }, this.button, this.slider, this.output);
-    this.node = el("div", { class: "player" }, this.list, this.timeline);
-    this.slider.addEventListener("input", () => { this.pause(); this.render(Number(this.slider.value)); });
+    this.node = el("div", { class: "player" }, this.timeline, this.list);
+    this.slider.addEventListener("input", () => {
+      this.pause();
+      this.render(Math.min(Number(this.slider.value), this.frames.length - 1));
+    });
+    this.states = 24;
     this.timer = null;
     this.clear();
   }
@@ -173,7 +177,7 @@ export class Player {
       if (last || !this.frames.length) each.settle(this.final[i], this.given);
       else each.show(this.frames[index].examples[i], this.frames[index - 1]?.examples[i]);
     });
-    this.slider.max = Math.max(0, this.frames.length - 1);
+    this.slider.max = Math.max(0, this.final ? this.frames.length - 1 : Math.max(this.states, this.frames.length) - 1);
     this.slider.value = Math.max(0, index);
     const share = this.frames[index]?.share ?? 1;
     this.output.textContent = share === 0 ? "noise" : share === 1 ? "sample" : `${Math.round(100 * share)} % of the way`;

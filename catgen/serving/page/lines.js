@@ -12,7 +12,7 @@ export function correctPanel(model) {
   const note = el("p", { class: "hint", id: hint }), error = errorLine();
   const text = el("p", { class: "text" }), told = el("p", { class: "line" });
   const result = el("div", { class: "result", role: "region", "aria-label": "Corrected", "aria-live": "polite" }, text);
-  const rate = choice("How many letters may be wrong", [[0.01, "1 in 100"], [0.02, "2 in 100"], [0.05, "5 in 100"], [0.1, "10 in 100"], [0.2, "20 in 100"]], 0.05);
+  const rate = choice("How many letters may be wrong", [[0.01, "1 in 100"], [0.02, "2 in 100"], [0.05, "5 in 100"], [0.1, "10 in 100"], [0.2, "20 in 100"]], 0.1);
   let controller = null;
   async function run() {
     controller?.abort();
