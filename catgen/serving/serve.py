@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import importlib.util
 import secrets
+import signal
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -136,6 +138,35 @@ def warm_up(models: Sequence[Served], worker: Worker) -> None:
         return
 
   go_on(0, Told("done", None))
+
+
+@contextlib.contextmanager
+def serving_at(
+  models: Sequence[Served],
+  *,
+  queue: int = 64,
+  batching: bool = True,
+  token: str | None = None,
+  say: Callable[[str], None] = print,
+) -> Iterator[int]:
+  """Serves models in a thread, at a free port of 127.0.0.1, which is yielded: for measures and tests."""
+  check_packages()
+  from catgen.serving.app import application
+
+  worker, listening, request = (
+    new_worker(queue=queue, batching=batching, say=say),
+    _listening("127.0.0.1", 0),
+    Request(),
+  )
+  app = application({model.name: model for model in models}, worker, host="127.0.0.1", token=token)
+  thread = threading.Thread(target=lambda: asyncio.run(run_until(app, listening, worker, request)), daemon=True)
+  thread.start()
+  try:
+    yield listening.getsockname()[1]
+  finally:
+    request.signal = signal.SIGINT
+    thread.join()
+    worker.close()
 
 
 async def run_until(app: App, listening: socket.socket, worker: Worker, request: Request) -> None:
