@@ -44,7 +44,8 @@ export function correctPanel(model) {
       return el("ins", { title: `was ${JSON.stringify(change.from)}; ${Math.round(100 * change.probability)} % sure` }, shown);
     }));
     const number = found.changes.length;
-    told.textContent = number ? `${plural(number, "change")} in ${found.seconds.toFixed(2)} s. Point at a mark to see what was there.` : "Nothing to change.";
+    const list = found.changes.slice(0, 12).map(({ from, to, probability }) => `${quoted(from)} \u2192 ${quoted(to)} (${Math.round(100 * probability)} % sure)`);
+    told.textContent = number ? `${plural(number, "change")}: ${list.join(", ")}${number > 12 ? ", \u2026" : ""}` : "Nothing to change.";
   }
   const later = debounced(250, run);
   area.addEventListener("input", later);
@@ -58,6 +59,7 @@ export function correctPanel(model) {
   };
 }
 
+const quoted = (character) => (character === " " ? "space" : character);
 const SENTENCES = ["the history of the united states", "colorless green ideas sleep furiously", "hte hsitory fo hte untied staets", "zxq qqz jjx vvw kkq"];
 
 function linesField(model, label) {
@@ -163,7 +165,7 @@ function compareScores(model, other) {
     const found = await post("api/compare", { models: [model.name, rival.name], examples: field.value() }, signal);
     const gap = found.first.scores.map((each, i) => each.bits - found.second.scores[i].bits);
     const most = Math.max(...gap.map(Math.abs), 1e-9);
-    const head = [["Example"], [model.name, "number"], [rival.name, "number"], ["Difference", "number"], ["Fewer bits by"]];
+    const head = [["Example"], [model.name, "number"], [rival.name, "number"], ["Difference", "number"], [`Fewer bits: \u2190 ${model.name}, ${rival.name} \u2192`]];
     const rows = found.first.scores.map((each, i) => {
       const share = Math.abs(gap[i]) / most / 2;
       return [[shown[i], "wide"], [`${bits(each.bits)}${mark(found.first)}`, "number"], [`${bits(found.second.scores[i].bits)}${mark(found.second)}`, "number"],
