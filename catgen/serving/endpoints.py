@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import catgen
+from catgen.evaluation.estimators import ONE_CALL
 from catgen.serving.fields import Field, Fields, choice, integer, object_schema, several, text
 from catgen.serving.served import NUM_STEPS
 
@@ -74,7 +75,7 @@ _SCORING: Fields = {
 }
 SCORE: Fields = {
   "model": _MODEL,
-  "estimator": Field(choice("string", "exact", "elbo"), "default: exact where the model can, otherwise elbo, a bound"),
+  "estimator": Field(choice("string", *ONE_CALL), "default: exact where the model can, otherwise elbo, a bound"),
   **_SCORING,
 }
 COMPARE: Fields = {

@@ -13,7 +13,7 @@ from catgen.runs.record import numbers_of, with_labels
 from catgen.runs.sample import explained_guidance, sample_options
 from catgen.serving import performing
 from catgen.serving.performing import Draw
-from catgen.serving.served import ESTIMATORS, Served, batch_from, pattern_from
+from catgen.serving.served import Served, batch_from, pattern_from
 from catgen.serving.worker import Job, Told
 
 Tell = Callable[[int, Told], None]  # (number of the job, what it tells)
@@ -118,7 +118,7 @@ def _score(models: Mapping[str, Served], values: Mapping[str, Any], tell: Tell) 
 def _scoring(model: Served, values: Mapping[str, Any], estimator: str | None, tell: Callable[[Told], None]) -> Job:
   estimator = estimators.default_estimator(model.run.model) if estimator is None else estimator
   estimators.check_estimator(model.run.model, estimator)
-  if estimator not in ESTIMATORS:
+  if estimator not in estimators.ONE_CALL:
     raise InputError(f"estimator {estimator!r} takes too long here; run launch.score")
   batch = with_labels(batch_from(model, values["examples"]), model.run.record, values["labels"] or ())
   num_draws, seed = (1, 0) if estimator == "exact" else (values["num_draws"], values["seed"])
@@ -138,7 +138,7 @@ def _compare(models: Mapping[str, Served], values: Mapping[str, Any], tell: Tell
       jobs.append(_scoring(model, values, None, partial(tell, number)))
     except InputError as error:
       raise InputError(f"{model.name}: {error}") from error
-  first, second = (job.content.valid.reshape(job.rows, -1).sum(axis=1).tolist() for job in jobs)
+  first, second = ([int(valid.sum()) for valid in job.content.valid] for job in jobs)
   if first != second or len({model.run.record.position for model in pair}) > 1:
     raise InputError("the two models count positions differently, so that bits per position cannot be compared")
 

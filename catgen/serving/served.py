@@ -23,7 +23,6 @@ from catgen.runs.record import reached_positions
 NUM_STEPS = (1, 8, 16, 32, 64, 128, 250, 500, 1000)  # that clients may ask for
 _STEPS = 128
 Kind = Literal["text", "map", "row", "array"]
-ESTIMATORS = ("exact", "elbo")  # those that call the network once for a draw
 
 
 class Served(NamedTuple):
@@ -89,7 +88,7 @@ def described(model: Served) -> dict[str, Any]:
       "prefix_only": infill is not None and infill.prefix_only,
       "correct": run.model.denoise is not None,
     },
-    "estimators": [name for name in estimators.available(run.model) if name in ESTIMATORS],
+    "estimators": [name for name in estimators.available(run.model) if name in estimators.ONE_CALL],
     "results": _results(run),
   }
 
