@@ -13,7 +13,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
@@ -23,7 +23,12 @@ import numpy as np
 from benchmarks.subjects import describe_machine
 from catgen.reporting import terminal
 from catgen.runs.command import Command
+from catgen.serving.endpoints import ENDPOINTS
+from catgen.serving.fields import checked
+from catgen.serving.performing import SIZES
+from catgen.serving.requests import asked
 from catgen.serving.serve import load_models, serving_at
+from catgen.serving.served import Served
 from launch import cli
 
 _ASKED: dict[str, dict[str, Any]] = {
@@ -71,8 +76,8 @@ def serving(
   for together in {"both": (True, False), "on": (True,), "off": (False,)}[batching]:
     with serving_at(models, queue=queue, batching=together, say=say) as port:
       for name in endpoints:
-        for number in sorted(clients, reverse=True):  # the largest group first, so that all sizes are compiled
-          _load(port, name, number, number)
+        _compile(models, name, max(clients) if together else 1)
+        for number in clients:
           rows.append([name, "on" if together else "off", *_row(port, name, number, requests)])
           say("  ".join(rows[-1]))
   return Load(rows, describe_machine())
@@ -82,6 +87,16 @@ def describe(load: Load) -> str:
   """Returns the table."""
   header = ["endpoint", "batching", "clients", "requests", "requests/s", "median ms", "95 % ms", "most ms", "refused"]
   return f"{load.heading}\n{terminal.table([*header, 'failed'], load.rows)}"
+
+
+def _compile(models: Sequence[Served], name: str, most: int) -> None:
+  """Has programs compiled for all sizes of groups of at most so many requests."""
+  known = {model.name: model for model in models}
+  values = checked(ENDPOINTS[name].takes or {}, _ASKED[name])
+  for size in [each for each in SIZES if each < most] + [most]:
+    jobs = [asked(name, known, values, lambda number, told: None).jobs[0] for _ in range(size)]
+    for _ in jobs[0].perform(jobs):
+      pass
 
 
 def _row(port: int, name: str, clients: int, requests: int) -> list[str]:
