@@ -53,6 +53,7 @@ def test_they_end_where_one_call_ends(made):
   assert all(program._cache_size() == 1 for program in _compiled(model, OPTIONS, samples.ALONE))
 
 
+@pytest.mark.slow
 def test_states_are_those_of_the_chain(made):
   name, model, params = made
   if name == "autoregressive":  # a position more at each move, and what is drawn stays

@@ -130,8 +130,8 @@ def test_requests_done_together_give_what_each_gives_alone(models):
     return [{key: value for key, value in answer.items() if key != "seconds"} for answer in answers]
 
   groups = {
-    "sample": [{"num_samples": n, "seed": seed, **FAST} for n, seed in ((1, 7), (3, 8), (2, 7))],
-    "infill": [{"example": text, "num_samples": 2, "seed": 1, **FAST} for text in ("the _at", "___ cat", "a")],
+    "sample": [{"num_samples": n, "seed": seed, **FAST} for n, seed in ((1, 7), (1, 8), (2, 7))],
+    "infill": [{"example": text, "num_samples": 1, "seed": 1, **FAST} for text in ("the _at", "___ cat", "a")],
     "score": [{"examples": LINES}, {"examples": ["mat on a cat"]}],
     "correct": [{"example": text} for text in ("the cet", "sat on", "a mat")],
   }
