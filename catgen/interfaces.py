@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 PyTree = Any
 if TYPE_CHECKING:
+  from catgen.chains import Chain
   from catgen.orders import Orders, Sequential
 
   HostOrDevice = Any
@@ -353,5 +354,6 @@ class Model(NamedTuple):
   infill: Infill | None = None
   latent: Latent | None = None
   carry: Carry | None = None
+  chain: "Chain | None" = None
   orders: "Orders | None" = None
   sequential: "Sequential | None" = None

@@ -22,7 +22,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Shapes are checked where there are arrays; configurations, commands and reports would be the slower for it.
 ROOMS = "bijections data distributions evaluation flows kernels models networks processes surjections training"
-CORE = "batches bounds events given interfaces keys meshes orders trees"
+CORE = "batches bounds chains events given interfaces keys meshes orders trees"
 install_import_hook([f"catgen.{name}" for name in f"{ROOMS} {CORE}".split()], "beartype.beartype")
 
 from tests.tiny_run import (  # noqa: E402, F401 (fixtures)

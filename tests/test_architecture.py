@@ -14,7 +14,7 @@ LAUNCH = [path for path in FILES if path.is_relative_to(ROOT / "launch")]
 
 FILES_LAYER = ("files", "paths", "cache", "remote")
 SHARED = ("interfaces", "batches", "bounds", "events", "given", "keys", "meshes", "orders", "sources", "trees", "kinds")
-WORDS = (*SHARED, *FILES_LAYER)
+WORDS = (*SHARED, "chains", *FILES_LAYER)
 CORE = {f"catgen.{name}" for name in WORDS}
 PURE = {*CORE, "catgen.distributions", "catgen.kernels"}
 MODULES = {*PURE, "catgen.bijections", "catgen.surjections", "catgen.processes", "catgen.networks", "catgen.flows"}
@@ -36,7 +36,8 @@ ALLOWED = {  # what a folder may import of catgen, besides itself
   "catgen/media": {*CORE, "catgen.data", "catgen.evaluation", "catgen.reporting"},
   "catgen/config": {*CORE, "catgen.data", "catgen.models", "catgen.training"},
   "catgen/runs": {*NAMELESS, "catgen.media", "catgen.config", "catgen.__version__"},
-  "launch": {"catgen.config", "catgen.interfaces", "catgen.reporting", "catgen.runs"},
+  "catgen/serving": {*NAMELESS, "catgen.media", "catgen.runs", "catgen"},
+  "launch": {"catgen.config", "catgen.interfaces", "catgen.reporting", "catgen.runs", "catgen.serving"},
 }
 DOORS = {
   "flax": ("catgen/networks/", "catgen/flows/", "catgen/models/"),
@@ -51,6 +52,8 @@ DOORS = {
   "absl": ("launch/",),
   "matplotlib": ("catgen/reporting/", "catgen/media/"),
   "PIL": ("catgen/reporting/", "catgen/media/", "catgen/data/label_images.py"),
+  "starlette": ("catgen/serving/app.py",),
+  "uvicorn": ("catgen/serving/serve.py",),
   "tensorboardX": ("catgen/reporting/",),
 }
 # What is on a disk by its nature, or does there, behind a test for URLs, what no store has: locks, appending, maps.

@@ -27,6 +27,7 @@ from catgen.orders import MOVES, named, stated
 Name = Literal["exact", "elbo", "full", "iwbo", "order"]
 ESTIMATORS: tuple[Name, ...] = get_args(Name)
 EXACT: tuple[Name, ...] = ("exact", "order")  # nothing is drawn
+ONE_CALL: tuple[Name, ...] = ("exact", "elbo")  # those that call the network once for a draw
 OWN = SampleOptions()  # the model's own law
 GOLDEN_RATIO = 2654435769  # 2^32 (sqrt(5) - 1) / 2: multiples of it, modulo 2^32, spread evenly however many there are
 

@@ -143,6 +143,23 @@ def infill_each(
     InputError: the model cannot complete, the wrong shape, a category out of range, or a hole before an observed
       position in a model that can only continue.
   """
+  check_patterns(model, x, observed)
+  draw, last = compiled(model, options, spread), len(x) - 1
+
+  def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
+    chosen = np.minimum(numbers, last)  # the last batch is filled up
+    flags = observed[chosen]
+    patterns = np.where(flags, x[chosen], 0).astype(np.int32)
+    labels = None if given is None else labels_of_each(model.event, given, len(numbers))
+    return draw(params, *spread.put((patterns, flags)), keys, spread.put(labels), state)
+
+  return in_batches(draw_some, len(x), batch_size, key, progress, stop, spread)
+
+
+def check_patterns(
+  model: Model, x: Int[np.ndarray, "patterns *event"], observed: Bool[np.ndarray, "patterns *event"]
+) -> None:
+  """Raises InputError where a model cannot complete patterns; see `infill_each`."""
   if model.infill is None:
     raise InputError("this model cannot complete patterns: take a diffusion or an autoregressive model")
   shape, num_classes = model.event.shape, model.event.num_classes
@@ -154,16 +171,6 @@ def infill_each(
     raise InputError(f"an observed category lies outside [0, {num_classes})")
   if model.infill.prefix_only:
     _check_prefixes(observed)
-  draw, last = _compiled(model, options, spread), len(x) - 1
-
-  def draw_some(numbers: Int[np.ndarray, "some"], keys: Array) -> Samples:
-    chosen = np.minimum(numbers, last)  # the last batch is filled up
-    flags = observed[chosen]
-    patterns = np.where(flags, x[chosen], 0).astype(np.int32)
-    labels = None if given is None else labels_of_each(model.event, given, len(numbers))
-    return draw(params, *spread.put((patterns, flags)), keys, spread.put(labels), state)
-
-  return in_batches(draw_some, len(x), batch_size, key, progress, stop, spread)
 
 
 def _check_prefixes(observed: Bool[np.ndarray, "patterns *event"]) -> None:
@@ -178,7 +185,9 @@ def _check_prefixes(observed: Bool[np.ndarray, "patterns *event"]) -> None:
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(model: Model, options: SampleOptions, spread: Spread) -> Callable[..., Samples]:
+def compiled(model: Model, options: SampleOptions, spread: Spread) -> Callable[..., Samples]:
+  """Returns (params, x, observed, keys, given, state) -> Samples, compiled, remembered; see `Infill.draw`."""
+
   def draw(params: PyTree, x: Array, observed: Array, keys: Array, given: Array | None, state: PyTree) -> Samples:
     assert model.infill is not None
     x, observed, keys, given = meshes.spread((x, observed, keys, given))

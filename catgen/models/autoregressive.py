@@ -3,6 +3,7 @@
 Events of any shape are read in row-major order. It is the reference row of every comparison (the paper's Table 3).
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import scored_positions, seen
+from catgen.chains import Chain, Observed
 from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import (
@@ -84,6 +86,9 @@ def autoregressive(event: EventSpec, *, network: Recipe, auxiliary_steps: int = 
     log_weight=partial(_log_weight, apply, event),
     infill=Infill(partial(_infill, apply, event), True, _EXPLANATION, prefix_only=True),
     carry=_carry(module, event),
+    chain=Chain(
+      partial(_num_moves, event), partial(_begin, apply, event), partial(_go_on, apply, event), partial(_shown, event)
+    ),
     orders=Orders((_ORDER,), (), 1, partial(_order_log_prob, apply, event), _num_calls),
     # what is invalid is masked where all positions are read at once, and not where each is read after the other
     sequential=None if event.ignores else Sequential(partial(_start, apply, event), partial(_decode, apply), _observe),
@@ -251,9 +256,24 @@ def _complete(
   """
   _check(event, options)
   categorical.check_guidance(options, given)
-  batch_size = x.shape[0]
-  flat_x, flat_observed = spread((x.reshape(batch_size, -1), observed.reshape(batch_size, -1)))
+  rows = x.reshape(len(x), -1)
+  draw = _drawer(apply, params, Observed(rows, observed.reshape(rows.shape)), keys, given, options)
+  _, tokens = jax.lax.scan(draw, _unread(apply, event, params, len(x), options), jnp.arange(rows.shape[1]))
+  result = tokens.T.reshape(x.shape)
+  return Samples(result, jnp.ones(result.shape, bool))
 
+
+def _unread(apply: Callable, event: EventSpec, params: PyTree, batch_size: int, options: SampleOptions) -> Any:
+  """Returns what is kept of no position: caches, and a category that stands for the beginning."""
+  caches = tuple(apply(params, batch_size, method="init_cache") for _ in range(1 if options.guidance == 1 else 2))
+  return caches, jnp.full((batch_size,), event.num_classes, jnp.int32)
+
+
+def _drawer(
+  apply: Callable, params: PyTree, pattern: Observed, keys: Array, given: Array | None, options: SampleOptions
+) -> Callable[[Any, Array], tuple[Any, Array]]:
+  """Returns (what is kept of the positions before, position) -> the same with this one, and its category."""
+  flat_x, flat_observed = spread((pattern.x, pattern.observed))
   labels = (given,) if options.guidance == 1 else (given, None)
 
   def draw(carry: tuple[Any, Array], position: Array) -> tuple[tuple[Any, Array], Array]:
@@ -272,11 +292,63 @@ def _complete(
     token = spread(jnp.where(flat_observed[:, position], flat_x[:, position], fresh).astype(jnp.int32))
     return (caches, token), token
 
-  caches = tuple(apply(params, batch_size, method="init_cache") for _ in labels)
-  start = jnp.full((batch_size,), event.num_classes, jnp.int32)
-  _, tokens = jax.lax.scan(draw, (caches, start), jnp.arange(flat_x.shape[1]))
-  result = tokens.T.reshape(x.shape)
-  return Samples(result, jnp.ones(result.shape, bool))
+  return draw
+
+
+def _num_moves(event: EventSpec, options: SampleOptions) -> int:
+  """See `Chain.num_moves`. One for each position."""
+  _check(event, options)
+  return math.prod(event.shape)
+
+
+def _begin(
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  keys: Key[Array, "batch"],
+  *,
+  pattern: Observed | None = None,
+  given: Int[Array, "batch attributes"] | None = None,
+  state: PyTree,
+  options: SampleOptions,
+) -> Any:
+  """See `Chain.start`. Nothing is drawn: all positions have the category K."""
+  _check(event, options)
+  categorical.check_guidance(options, given)
+  drawn = jnp.full((len(keys), math.prod(event.shape)), event.num_classes, jnp.int32)
+  return _unread(apply, event, params, len(keys), options), drawn
+
+
+def _go_on(
+  apply: Callable,
+  event: EventSpec,
+  params: PyTree,
+  carry: Any,
+  keys: Key[Array, "batch"],
+  first: Int[Array, ""],
+  last: Int[Array, ""],
+  *,
+  pattern: Observed | None = None,
+  given: Int[Array, "batch attributes"] | None = None,
+  state: PyTree,
+  options: SampleOptions,
+) -> Any:
+  """See `Chain.moves`."""
+  if pattern is None:
+    pattern = Observed(jnp.zeros(carry[1].shape, jnp.int32), jnp.zeros(carry[1].shape, bool))
+  rows = Observed(*(each.reshape(carry[1].shape) for each in pattern))
+  draw = _drawer(apply, params, rows, keys, given, options)
+
+  def move(position: Array, carry: Any) -> Any:
+    reading, token = draw(carry[0], position)
+    return reading, carry[1].at[:, position].set(token)
+
+  return jax.lax.fori_loop(first, last, move, carry)
+
+
+def _shown(event: EventSpec, carry: Any) -> Int[Array, "batch *event"]:
+  """See `Chain.shown`."""
+  return carry[1].reshape(-1, *event.shape)
 
 
 class _Reading(NamedTuple):

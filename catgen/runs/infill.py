@@ -150,7 +150,7 @@ def infill(
   return Infilled(
     completed,
     pattern,
-    _explanation(run, options),
+    explained(run, options),
     _agreement(completed, pattern),
     run.record.position,
     lines,
@@ -160,7 +160,7 @@ def infill(
   )
 
 
-def _explanation(run: Run, options: SampleOptions) -> str:
+def explained(run: Run, options: SampleOptions) -> str:
   """Returns in a sentence what completions follow."""
   assert run.model.infill is not None
   order, guided = options.order, explained_guidance(options)

@@ -19,11 +19,12 @@ from tests.tiny_run import OVERRIDES, ROOT
 FILES = sorted((ROOT / "launch").glob("*.py"))
 OF_RUNS = (
   "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify", "bench_sampler", "bench_steps",
-  "compress", "decompress", "export",
+  "compress", "decompress", "export", "serve",
 )  # fmt: skip
 OF_CONFIGS = ("train", "check", "baselines")
 BENCHMARKS = tuple(
-  f"benchmarks.{name}" for name in ("training", "sampling", "startup", "topologies", "accelerator", "transcription")
+  f"benchmarks.{name}"
+  for name in ("training", "sampling", "startup", "topologies", "accelerator", "transcription", "serving")
 )
 
 

@@ -220,6 +220,12 @@ ROWS = {
   "an array beyond K": ("score --workdir={maps} --input={shelf}/nine.npy", "category 9 at index (0, 0)"),
   "an array of 64 bits": ("score --workdir={maps} --input={shelf}/unsigned.npy", "holds 9223372036854775808"),
   "several arrays": ("score --workdir={maps} --input={shelf}/several.npz", "a, b"),
+  # serve
+  "nothing to serve": ("serve", "--workdir is not set"),
+  "a port of nobody's": ("serve --workdir={run} --port=70000", "--port is 70000; give 1 to 65535"),
+  "a host of nobody's": ("serve --workdir={run} --host=no.such.host.invalid", "cannot listen at no.such.host.invalid"),
+  "a queue of none": ("serve --workdir={run} --queue=0", "--queue is 0; give 1 to 10,000 requests"),
+  "a run and nothing": ("serve --workdir={run},/nowhere", "/nowhere holds no run"),
   # data: arrays
   "no array at all": (_ARRAY + "empty.npy", "No data left in file"),
   "a text for an array": ("baselines --config=array_file --data={text}", "is no readable .npy"),

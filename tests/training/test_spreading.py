@@ -91,7 +91,7 @@ def test_drawing_gathers_parameters_and_nothing_else(name):
   draws = [samples.compiled(model, options).lower(target.params, keys, None, target.model_state)]
   if model.infill is not None:
     x, observed = np.asarray(batch.x), np.ones(batch.x.shape, bool)
-    draw = infilling._compiled(model, options, ALONE)
+    draw = infilling.compiled(model, options, ALONE)
     draws.append(draw.lower(target.params, x, observed, keys, None, target.model_state))
   for program in draws:
     assert exchanged(program) <= 1.5 * num_bytes(target.params) * (options.num_steps or 1)

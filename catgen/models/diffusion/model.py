@@ -24,7 +24,7 @@ from catgen.models.adapter import functional
 from catgen.models.diffusion.bound import FIRST_TIME, continuous_bound, discrete_bound, full_bound
 from catgen.models.diffusion.counted import counted_bound
 from catgen.models.diffusion.denoising import denoise
-from catgen.models.diffusion.sampling import make_infill, sample
+from catgen.models.diffusion.sampling import make_chain, make_infill, sample
 from catgen.models.diffusion.sequential import make_sequential
 from catgen.models.diffusion.spec import make_spec
 from catgen.models.diffusion.unmasking import make_orders
@@ -90,6 +90,7 @@ def diffusion(
     full_bound=partial(full_bound, spec) if discrete else None,
     denoise=partial(denoise, spec),
     infill=make_infill(spec),
+    chain=make_chain(spec),
     orders=make_orders(spec) if kernel.exact_clamping else None,
     sequential=make_sequential(spec) if kernel.exact_clamping else None,
   )

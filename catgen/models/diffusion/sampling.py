@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.chains import Chain, Observed
 from catgen.distributions import categorical
 from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
@@ -75,32 +76,80 @@ def sample(
   if options.order is not None:
     nothing = jnp.zeros((len(keys), *spec.event.shape), jnp.int32)
     return draw(spec._replace(given=given), params, nothing, nothing != 0, keys, options)
-  spec, x_last = spec._replace(given=given), spec.process.prior_sample(_start(keys), spec.event.shape)
-  return _run(spec, params, keys, options, lambda log_p, *_: log_p, x_last)
+  return _run(spec._replace(given=given), params, keys, options, None)
 
 
-def _start(keys: Key[Array, "batch"]) -> Key[Array, "batch"]:
-  """Returns the keys of x_T, apart from those of all moves."""
-  return fold_in(fold_in(keys, 0), 0)
+def make_chain(spec: Spec) -> Chain:
+  """Returns the sampler, some moves at a time; a carry is the state x_t."""
+  return Chain(
+    lambda options: len(moves_of(spec, options).number), partial(_begin, spec), partial(_go_on, spec), _state
+  )
 
 
-def _run(
+def _begin(
   spec: Spec,
   params: PyTree,
   keys: Key[Array, "batch"],
+  *,
+  pattern: Observed | None = None,
+  given: Int[Array, "batch attributes"] | None = None,
+  state: PyTree,
   options: SampleOptions,
-  constrain: Callable[..., Array],
-  x_last: Int[Array, "batch *event"],
-) -> Samples:
-  """Runs the reverse chain from x_T; `constrain(log_p, x_t, span)` may replace the distribution of x_s."""
+) -> Array:
+  """See `Chain.start`."""
   check_options(options, spec.process.num_classes)
-  categorical.check_guidance(options, spec.given)
-  moves, x_last = moves_of(spec, options), spread(x_last)
-  last_number = len(moves.number) - 1
-  frames = jnp.broadcast_to(x_last, (options.num_frames + 1, *x_last.shape))
+  categorical.check_guidance(options, given)
+  if options.order is not None:
+    raise InputError(f"order {options.order!r} has no chain that can be watched; leave order out")
+  return _noise(spec, keys, options, pattern)
 
-  def move(carry: tuple[Array, Array], inputs: Any) -> tuple[tuple[Array, Array], None]:
-    x_t, chain = carry
+
+def _go_on(
+  spec: Spec,
+  params: PyTree,
+  carry: Array,
+  keys: Key[Array, "batch"],
+  first: Int[Array, ""],
+  last: Int[Array, ""],
+  *,
+  pattern: Observed | None = None,
+  given: Int[Array, "batch attributes"] | None = None,
+  state: PyTree,
+  options: SampleOptions,
+) -> Array:
+  """See `Chain.moves`."""
+  moves, move = _mover(spec._replace(given=given), params, keys, options, pattern)
+  table = jax.tree.map(jnp.asarray, moves)
+  return jax.lax.fori_loop(first, last, lambda i, x_t: move(x_t, jax.tree.map(lambda v: v[i], table)), spread(carry))
+
+
+def _state(carry: Array) -> Array:
+  """See `Chain.shown`."""
+  return carry
+
+
+def _noise(spec: Spec, keys: Key[Array, "batch"], options: SampleOptions, pattern: Observed | None) -> Array:
+  """Returns x_T: noise, and what is observed of it, as it is where that is never noisy, else with its own noise."""
+  x_last = spec.process.prior_sample(fold_in(fold_in(keys, 0), 0), spec.event.shape)  # keys apart from those of moves
+  if pattern is None:
+    return spread(x_last)
+  known = pattern.x
+  if not spec.process.exact_clamping:
+    first = jax.tree.map(lambda values: jnp.asarray(values[0]), moves_of(spec, options).span.t)
+    known = spec.process.corrupt(fold_in(keys, 2), pattern.x, first)
+  return spread(jnp.where(pattern.observed, known, x_last))
+
+
+def _mover(
+  spec: Spec, params: PyTree, keys: Key[Array, "batch"], options: SampleOptions, pattern: Observed | None
+) -> tuple[Moves, Callable[[Array, Any], Array]]:
+  """Returns the moves of the reverse chain, and (x_t, a move) -> x_s."""
+  moves = moves_of(spec, options)
+  last_number = len(moves.number) - 1
+  # what is revealed stays by itself
+  held = None if spec.process.exact_clamping and not options.correction else pattern
+
+  def move(x_t: Array, inputs: Any) -> Array:
     span, time = inputs.span, jnp.broadcast_to(inputs.time, keys.shape)
     log_x0 = predict_guided(spec, params, x_t, time, options)
     allowed = _restricted(spec, x_t, log_x0, span, options)
@@ -109,11 +158,31 @@ def _run(
       log_p = jnp.where(inputs.number == last_number, categorical.restrict(log_x0, options), log_p)
     if options.correction:
       log_p = corrected(spec.process, x_t, allowed, log_p, span, options.correction)
-    log_p = constrain(log_p, x_t, span)
-    x_s = spread(categorical.sample_each(fold_in(fold_in(keys, 1), inputs.number), log_p).astype(x_t.dtype))
-    return (x_s, jax.lax.dynamic_update_index_in_dim(chain, x_s, inputs.frame, 0)), None
+    if held is not None:
+      log_p = jnp.where(held.observed[..., None], spec.process.posterior(x_t, held.x, span), log_p)
+    return spread(categorical.sample_each(fold_in(fold_in(keys, 1), inputs.number), log_p).astype(x_t.dtype))
 
-  (x, chain), _ = jax.lax.scan(move, (x_last, frames), jax.tree.map(jnp.asarray, moves))
+  return moves, move
+
+
+def _run(
+  spec: Spec,
+  params: PyTree,
+  keys: Key[Array, "batch"],
+  options: SampleOptions,
+  pattern: Observed | None,
+) -> Samples:
+  """Runs the reverse chain from x_T to the end."""
+  check_options(options, spec.process.num_classes)
+  categorical.check_guidance(options, spec.given)
+  x_last, (moves, move) = _noise(spec, keys, options, pattern), _mover(spec, params, keys, options, pattern)
+  frames = jnp.broadcast_to(x_last, (options.num_frames + 1, *x_last.shape))
+
+  def step(carry: tuple[Array, Array], inputs: Any) -> tuple[tuple[Array, Array], None]:
+    x_s = move(carry[0], inputs)
+    return (x_s, jax.lax.dynamic_update_index_in_dim(carry[1], x_s, inputs.frame, 0)), None
+
+  (x, chain), _ = jax.lax.scan(step, (x_last, frames), jax.tree.map(jnp.asarray, moves))
   return Samples(x, jnp.ones(x.shape, bool), chain[:-1] if options.num_frames else None)
 
 
@@ -140,15 +209,15 @@ def make_infill(spec: Spec) -> Infill:
       "exact for masked diffusion in the order 'observed positions first', which is one of the orders that the model is"
       " trained on; positions revealed in the same step are drawn independently, as in sampling"
     )
-    return Infill(partial(_infill_revealed, spec), True, explanation)
+    return Infill(partial(_infill, spec), True, explanation)
   explanation = (
     "an approximation for uniform diffusion: observed positions follow their own noise process, and the others are not"
     " reweighted by how well they explain it"
   )
-  return Infill(partial(_infill_noised, spec), False, explanation)
+  return Infill(partial(_infill, spec), False, explanation)
 
 
-def _infill_revealed(
+def _infill(
   spec: Spec,
   params: PyTree,
   x: Array,
@@ -159,38 +228,8 @@ def _infill_revealed(
   state: PyTree,
   options: Any,
 ) -> Samples:
-  """See `Infill.draw`. Observed positions are revealed before all others and stay."""
+  """See `Infill.draw`. Observed positions are revealed before all others and stay; where the process has no masks they
+  follow q(x_s | x_t, x), so that the network sees the noise it was trained on."""
   if options.order is not None:
     return draw(spec._replace(given=given), params, x, observed, keys, options)
-  x_last = jnp.where(observed, x, spec.process.prior_sample(_start(keys), spec.event.shape))
-
-  def constrain(log_p: Array, x_t: Array, span: Span) -> Array:
-    if not options.correction:  # what is revealed stays by itself
-      return log_p
-    return jnp.where(observed[..., None], spec.process.posterior(x_t, x, span), log_p)
-
-  return _run(spec._replace(given=given), params, keys, options, constrain, x_last)
-
-
-def _infill_noised(
-  spec: Spec,
-  params: PyTree,
-  x: Array,
-  observed: Bool[Array, "batch *event"],
-  keys: Array,
-  *,
-  given: Array | None = None,
-  state: PyTree,
-  options: Any,
-) -> Samples:
-  """See `Infill.draw`. Observed positions follow q(x_s | x_t, x): the network sees the noise it was trained on."""
-  if options.order is not None:
-    return draw(spec, params, x, observed, keys, options)  # which refuses it
-  moves = moves_of(spec, options)
-  noisy = spec.process.corrupt(fold_in(keys, 2), x, jax.tree.map(lambda values: jnp.asarray(values[0]), moves.span.t))
-  x_last = jnp.where(observed, noisy, spec.process.prior_sample(_start(keys), spec.event.shape))
-
-  def constrain(log_p: Array, x_t: Array, span: Span) -> Array:
-    return jnp.where(observed[..., None], spec.process.posterior(x_t, x, span), log_p)
-
-  return _run(spec._replace(given=given), params, keys, options, constrain, x_last)
+  return _run(spec._replace(given=given), params, keys, options, Observed(x, observed))

@@ -1,0 +1,103 @@
+"""States of a sampler on their way: they end where one call ends, stay where something is observed, and can be left."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from catgen.batches import batch_of
+from catgen.evaluation import infilling, samples
+from catgen.evaluation.watching import _compiled, watch
+from catgen.interfaces import EventSpec, InputError, SampleOptions
+from catgen.keys import example_keys, root_key
+from catgen.models import MODELS
+from catgen.networks import TRUNKS
+from tests.parameters import filled
+
+LENGTH, K = 6, 3
+NETWORK = TRUNKS["transformer"](width=8, num_layers=1, num_heads=2)
+KINDS = {
+  "masked": ("diffusion", {"process": "absorbing", "schedule": "linear", "num_steps": 7}),
+  "uniform": ("diffusion", {"num_steps": 7}),
+  "autoregressive": ("autoregressive", {}),
+}
+KEYS = example_keys(root_key(5), jnp.arange(4))
+OPTIONS = SampleOptions(temperature=0.7)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def made(request):
+  from catgen.processes import PROCESSES, SCHEDULES
+
+  kind, more = KINDS[request.param]
+  more = {**more, **({"process": PROCESSES[more["process"]]()} if "process" in more else {})}
+  more = {**more, **({"schedule": SCHEDULES[more["schedule"]]()} if "schedule" in more else {})}
+  model = MODELS[kind].make(event=EventSpec((LENGTH,), K), network=NETWORK, **more)
+  params = filled(jax.eval_shape(model.init, batch_of(np.zeros((2, LENGTH), np.int32)), jax.random.key(0))[0])
+  return request.param, model, params
+
+
+def test_they_end_where_one_call_ends(made):
+  _, model, params = made
+  whole = samples.generate(model, params, {}, num_samples=4, batch_size=4, key=root_key(5), options=OPTIONS).x
+  for num_states in (2, 4, 99):
+    states = list(watch(model, params, {}, KEYS, options=OPTIONS, num_states=num_states))
+    np.testing.assert_array_equal(states[-1].x, whole)
+    assert (states[-1].x < K).all()
+    assert [state.moves for state in states] == sorted({state.moves for state in states})
+    assert states[0].moves == 0
+    assert states[-1].moves == states[-1].num_moves
+    assert len(states) == min(num_states, states[-1].num_moves + 1)
+  assert all(program._cache_size() == 1 for program in _compiled(model, OPTIONS, samples.ALONE))
+
+
+@pytest.mark.slow
+def test_states_are_those_of_the_chain(made):
+  name, model, params = made
+  if name == "autoregressive":  # a position more at each move, and what is drawn stays
+    states = [state.x for state in watch(model, params, {}, KEYS, options=OPTIONS, num_states=99)]
+    for i, (before, after) in enumerate(itertools.pairwise(states)):
+      assert (before[:, i:] == K).all()
+      np.testing.assert_array_equal(after[:, :i], before[:, :i])
+    return
+  options = OPTIONS._replace(num_frames=8)
+  chain = samples.compiled(model, options)(params, KEYS, None, {}).chain
+  states = [state.x for state in watch(model, params, {}, KEYS, options=OPTIONS, num_states=8)]
+  np.testing.assert_array_equal(np.stack(states), chain)
+
+
+def test_completions_are_those_of_one_call(made):
+  name, model, params = made
+  x = np.random.default_rng(0).integers(0, K, (4, LENGTH)).astype(np.int32)
+  observed = np.zeros(x.shape, bool)
+  observed[:, :2] = True
+  observed[:, 4] = name != "autoregressive"
+  whole = infilling.infill_each(model, params, {}, x, observed, key=root_key(5), options=OPTIONS)
+  states = list(watch(model, params, {}, KEYS, pattern=infilling.Pattern(x, observed), options=OPTIONS))
+  np.testing.assert_array_equal(states[-1].x, whole.x)
+  np.testing.assert_array_equal(states[-1].x[observed], x[observed])
+
+
+def test_what_has_no_chain_comes_as_one_move(made):
+  name, model, params = made
+  order = OPTIONS._replace(order="left_to_right")
+  if name == "uniform":
+    model, order = model._replace(chain=None), OPTIONS
+  (state,) = watch(model, params, {}, KEYS, options=order)
+  assert (state.moves, state.num_moves) == (1, 1)
+  assert (state.x < K).all()
+
+
+def test_what_cannot_be_is_refused(made):
+  name, model, params = made
+  with pytest.raises(InputError, match="num_states is 1"):
+    next(watch(model, params, {}, KEYS, num_states=1))
+  with pytest.raises(InputError, match="top_k is 9"):
+    next(watch(model, params, {}, KEYS, options=SampleOptions(top_k=9)))
+  with pytest.raises(InputError):
+    model.chain.num_moves(SampleOptions(num_steps=8))
+  if name != "autoregressive":
+    with pytest.raises(InputError, match="has no chain"):
+      model.chain.start(params, KEYS, state={}, options=SampleOptions(order="margin"))
