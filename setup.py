@@ -58,9 +58,8 @@ setup(
   license="Apache-2.0",
   python_requires=">=3.11",
   packages=find_packages(include=["catgen", "catgen.*"]) + INSIDE,
-  package_data={"catgen.serving": ["page/*"]},
   package_dir={"catgen.launch": "launch", "catgen.configs": "configs"},
-  package_data={"catgen": ["pretrained/*/*"]},
+  package_data={"catgen": ["pretrained/*/*"], "catgen.serving": ["page/*"]},
   entry_points={"console_scripts": ["catgen = catgen.launch.main:main"]},
   install_requires=REQUIRED,
   extras_require={
