@@ -221,7 +221,7 @@ def test_the_card_has_what_is_said_and_what_is_known(text_run, workdir, tmp_path
   export(text_run._replace(folder=str(tmp_path)), output=str(tmp_path / "a"), card=str(tmp_path / "said.md"))
   card = (tmp_path / "a" / "card.md").read_text()
   assert card.startswith("# a\n\nGood at cats.\n")
-  assert text_run.record.description in card
+  assert text_run.record.description.rpartition("/")[2] in card
   assert "| test | 1.2500 bits per character |" in card
   assert "seconds in all" in card
   assert on_one_device(tmp_path / "a").record.exported.training_seconds > 0
@@ -242,11 +242,16 @@ def test_a_record_that_cannot_be_read_costs_its_part_of_the_card(text_run, tmp_p
 def test_no_folder_of_the_machine_is_told(text_run, tmp_path):
   config = {**text_run.record.config, "data": {**text_run.record.config["data"], "path": "/home/me/secret/text.txt"}}
   lineage = (Ancestor("fork", "/home/me/secret/runs/a", 3),)
-  record = text_run.record._replace(config=config, lineage=lineage, started_in="/home/me/secret")
-  export(text_run._replace(record=record), output=str(tmp_path / "a"), say=quiet)
+  record = text_run.record._replace(
+    config=config, lineage=lineage, started_in="/home/me/secret", description="/home/me/secret/text.txt: 9 characters"
+  )
+  (tmp_path / "results.json").write_text(json.dumps([{"split": "test", "lineage": [lineage[0]._asdict()]}]))
+  export(text_run._replace(record=record, folder=str(tmp_path)), output=str(tmp_path / "a"), say=quiet)
   assert not [path for path in (tmp_path / "a").iterdir() if b"secret" in path.read_bytes()]
   found = on_one_device(tmp_path / "a").record
   assert (found.config["data"]["path"], found.lineage[0].workdir, found.started_in) == ("text.txt", "a", "")
+  assert found.description == "text.txt: 9 characters"
+  assert json.loads((tmp_path / "a" / "results.json").read_text())[0]["lineage"][0]["workdir"] == "a"
 
 
 def flipped(path):
@@ -443,8 +448,8 @@ def test_programs_run_without_catgen(text_run, tmp_path):
   assert (found["x"] == run.sample(3, seed=5).x).mean() > 0.9
   batch = batch_of(found["x"][:2], found["valid"][:2])
   keys = example_keys(jax.random.key(7), jnp.arange(2))
-  bound = jax.jit(lambda params: run.model.bound(params, batch, keys, state=run.state, train=False).nats)
-  np.testing.assert_allclose(found["nats"], bound(run.params), rtol=1e-4)
+  bound = jax.jit(lambda batch, keys: run.model.bound(run.params, batch, keys, state=run.state, train=False).nats)
+  np.testing.assert_allclose(found["nats"], bound(batch, keys), rtol=1e-4)
 
 
 @pytest.mark.slow
