@@ -33,6 +33,7 @@ SERVE = ["starlette>=1.0", "uvicorn>=0.40"]
 TEST = [
   "beartype>=0.19",
   "constriction>=0.5,<0.6",
+  "flatbuffers>=24.3",
   "hypothesis>=6.100",
   "ipykernel>=6.29",
   "mypy>=1.11",
@@ -69,6 +70,7 @@ setup(
     "compress": ["constriction>=0.5,<0.6"],
     "serve": SERVE,
     "browser": ["playwright>=1.60"],
+    "programs": ["flatbuffers>=24.3"],
     "parquet": ["pyarrow>=16"],
     "tokenizers": ["tokenizers>=0.21"],
     "gcs": ["gcsfs>=2026.9"],

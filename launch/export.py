@@ -2,6 +2,7 @@
 
   python -m launch.export --workdir=runs/a --output=models/a                               # every bit
   python -m launch.export --workdir=runs/a --output=models/a --dtype=bfloat16 --card=a.md  # half the size, with a card
+  python -m launch.export --workdir=runs/a --output=models/b --program                     # runs without catgen too
   python -m launch.sample --workdir=models/a        # likewise score, infill, denoise, compress, evaluate ...
 
 The folder holds model.safetensors, config.json, card.md, results.json where the run was evaluated, and SHA256SUMS,

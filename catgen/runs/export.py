@@ -30,7 +30,8 @@ from catgen.runs import cards, exported
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord, write_record
 from catgen.runs.schema import FILE_NAME, Exported
-from catgen.runs.tensors import packed
+from catgen.runs.standalone import programs
+from catgen.runs.tensors import flat, packed
 from catgen.training.ledger import TRAINING, last_of
 from catgen.trees import num_elements
 
@@ -55,6 +56,7 @@ def export(
   dtype: Literal["float32", "bfloat16"] = "float32",
   card: str | None = None,
   force: bool = False,
+  program: bool = False,
   say: Callable[[str], None] = print,
 ) -> ExportedModel:
   """Writes a model into a folder that is taken wherever a work directory is, and needs no data; see docs/MODELS.md.
@@ -67,21 +69,24 @@ def export(
     card: a text in Markdown: licence of the data, command, hardware, what the model is good and bad at; it stands at
       the top of card.md.
     force: replace an exported model that is there.
+    program: also write the sampler and the scorer as programs that run without catgen, by JAX alone.
     say: receives a line where records of the run that belong into the card cannot be read.
 
   Raises:
-    InputError: the folder is there, or cannot be written.
+    InputError: the folder is there, or cannot be written, or the model cannot be made a program.
   """
   output = normal(expanded(output))
   _check_free(output, force)
   said = cards.written_by_hand(card)
-  found = _told(say, lambda: results.read_results(run.folder), [])
+  found = _told(say, lambda: _results(run.folder), [])
   seconds = _told(say, lambda: _seconds(run.folder), None)
   record = _record(run, dtype, seconds)
   state = {"model_state": run.state} if jax.tree.leaves(run.state) else {}
   metadata = {"format": "catgen", "version": str(exported.FORMAT)}
+  tensors = flat({"params": _stored(run.params, dtype), **state})
   contents = {
-    exported.MODEL: packed({"params": _stored(run.params, dtype), **_arrays(state)}, metadata),
+    **(programs(run, tensors) if program else {}),
+    exported.MODEL: packed(tensors, metadata),
     CARD: cards.card(name_of(output), said, record, seconds, found).encode(),
   }
   if found:
@@ -118,18 +123,15 @@ def _record(run: Run, dtype: str, seconds: Mapping[str, float] | None) -> RunRec
   trained = trained if record.exported is None else record.exported.training_seconds
   size = num_elements(run.params)
   about = Exported(exported.FORMAT, __version__, run.step, run.uses_ema, dtype, size, trained)
-  data = {key: _without_folders(value) if key != "kind" else value for key, value in config["data"].items()}
+  places = [each for each in config["data"].values() if isinstance(each, str) and each.startswith(("/", "~"))]
+  data = {key: name_of(value) if value in places else value for key, value in config["data"].items()}
+  description = record.description
+  for place in places:
+    description = description.replace(expanded(place), name_of(place)).replace(place, name_of(place))
   lineage = tuple(each._replace(workdir=name_of(each.workdir)) for each in record.lineage)
-  return record._replace(config={**config, "data": data}, lineage=lineage, started_in="", exported=about)
-
-
-def _without_folders(value: Any) -> Any:
-  """Returns a text that is an absolute path, or one below home, as the name of its file."""
-  return name_of(value) if isinstance(value, str) and value.startswith(("/", "~")) else value
-
-
-def _arrays(tree: PyTree) -> PyTree:
-  return jax.tree.map(np.asarray, tree)
+  return record._replace(
+    config={**config, "data": data}, description=description, lineage=lineage, started_in="", exported=about
+  )
 
 
 def _stored(params: PyTree, dtype: str) -> PyTree:
@@ -141,6 +143,18 @@ def _stored(params: PyTree, dtype: str) -> PyTree:
     return array.astype(jnp.bfloat16) if narrow else array
 
   return jax.tree.map(stored, params)
+
+
+def _results(workdir: str) -> list[dict[str, Any]]:
+  """Returns the evaluations of a run, which name no folders of the machine that it was trained on."""
+  found = results.read_results(workdir)
+  for each in found:
+    ancestors = each.get("lineage")
+    if isinstance(ancestors, list):
+      each["lineage"] = [
+        {**one, "workdir": name_of(str(one.get("workdir", "")))} for one in ancestors if isinstance(one, dict)
+      ]
+  return found
 
 
 def _seconds(workdir: str) -> dict[str, float] | None:

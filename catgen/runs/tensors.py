@@ -1,6 +1,7 @@
 """Trees of arrays as bytes in the format of safetensors, which other programs read too, and back: no pickle."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,12 +29,8 @@ _TYPES = {
 }
 
 
-def packed(tree: PyTree, metadata: Mapping[str, str]) -> bytes:
-  """Returns a tree of arrays as the bytes of a safetensors file, whose names are the paths of the leaves.
-
-  Args:
-    tree: nested dictionaries; keys that are integers are those of lists.
-    metadata: texts for the file's header.
+def flat(tree: PyTree) -> dict[str, np.ndarray]:
+  """Returns the arrays of a tree of nested dictionaries by their paths; keys that are integers are those of lists.
 
   Raises:
     InputError: another tree would be read back: one with lists, with a dictionary of nothing, or a slash in a key.
@@ -41,7 +38,17 @@ def packed(tree: PyTree, metadata: Mapping[str, str]) -> bytes:
   named = {path: np.require(leaf, requirements="C") for path, leaf in leaves(tree)}
   if [jax.tree.structure(nested(named))] != [jax.tree.structure(tree)]:
     raise InputError("the parameters of this model are no nested dictionaries of arrays; they cannot be exported")
-  return safetensors.numpy.save(named, dict(metadata))
+  return named
+
+
+def packed(named: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+  """Returns arrays as the bytes of a safetensors file, with texts for its header."""
+  return safetensors.numpy.save(dict(named), dict(metadata))
+
+
+def widened(array: Any) -> Any:
+  """Returns an array of NumPy or JAX as the model takes it: bfloat16, which only files have, as float32."""
+  return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
 
 
 def unpacked(content: bytes) -> PyTree:
@@ -58,8 +65,7 @@ def unpacked(content: bytes) -> PyTree:
   for name, each in found:
     if each["dtype"] not in _TYPES:
       raise InputError(f"has {name} of type {each['dtype']}, which no array of a model has")
-    array = np.frombuffer(each["data"], _TYPES[each["dtype"]]).reshape(each["shape"])
-    named[name] = array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
+    named[name] = widened(np.frombuffer(each["data"], _TYPES[each["dtype"]]).reshape(each["shape"]))
   try:
     return nested(named)
   except ValueError as error:

@@ -224,7 +224,7 @@ def _readers(folder: pathlib.Path) -> dict[str, Reader]:
     "scores": Reader(_scores, (scores,)),
     "unfinished scores": Reader(_partial, (npz(count=1, **part),)),
     "model.safetensors": Reader(
-      lambda content, _: unpacked(content), (packed({"layers": {0: {"a": np.ones((2, 3), np.float32)}}}, {}),)
+      lambda content, _: unpacked(content), (packed({"layers/0/a": np.ones((2, 3), np.float32)}, {}),)
     ),
     "SHA256SUMS": Reader(
       inside("SHA256SUMS", lambda path: exported.sums_of(str(path))), (exported.sealed({"a": b"", "b": b"x"}),)

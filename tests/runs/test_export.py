@@ -4,16 +4,20 @@ import json
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import catgen
+from catgen.batches import batch_of
 from catgen.config import fill, load_config, make_model, small_section
 from catgen.interfaces import Batch, InputError
+from catgen.keys import example_keys
 from catgen.media import media_of
 from catgen.models import MODELS
 from catgen.runs import export as export_module
@@ -27,13 +31,14 @@ from catgen.runs.initial import check_there, split_step
 from catgen.runs.load import Run, load
 from catgen.runs.ls import ls
 from catgen.runs.record import Ancestor, record_of
-from catgen.runs.tensors import packed, unpacked
+from catgen.runs.standalone import programs
+from catgen.runs.tensors import flat, packed, unpacked
 from catgen.runs.train import train
 from catgen.runs.watch import new_checkpoints
 from catgen.trees import leaves
 from tests.parameters import filled
 from tests.runs.test_check import MAP_SECTIONS, SECTIONS
-from tests.tiny_run import quiet, tiny_config
+from tests.tiny_run import environment, quiet, tiny_config
 
 WORDS = ["the cat sat on a", "tac tac"]
 FAMILIES = {name: (section, (2,)) for name, section in SECTIONS.items()}
@@ -216,7 +221,7 @@ def test_the_card_has_what_is_said_and_what_is_known(text_run, workdir, tmp_path
   export(text_run._replace(folder=str(tmp_path)), output=str(tmp_path / "a"), card=str(tmp_path / "said.md"))
   card = (tmp_path / "a" / "card.md").read_text()
   assert card.startswith("# a\n\nGood at cats.\n")
-  assert text_run.record.description in card
+  assert text_run.record.description.rpartition("/")[2] in card
   assert "| test | 1.2500 bits per character |" in card
   assert "seconds in all" in card
   assert on_one_device(tmp_path / "a").record.exported.training_seconds > 0
@@ -237,11 +242,16 @@ def test_a_record_that_cannot_be_read_costs_its_part_of_the_card(text_run, tmp_p
 def test_no_folder_of_the_machine_is_told(text_run, tmp_path):
   config = {**text_run.record.config, "data": {**text_run.record.config["data"], "path": "/home/me/secret/text.txt"}}
   lineage = (Ancestor("fork", "/home/me/secret/runs/a", 3),)
-  record = text_run.record._replace(config=config, lineage=lineage, started_in="/home/me/secret")
-  export(text_run._replace(record=record), output=str(tmp_path / "a"), say=quiet)
+  record = text_run.record._replace(
+    config=config, lineage=lineage, started_in="/home/me/secret", description="/home/me/secret/text.txt: 9 characters"
+  )
+  (tmp_path / "results.json").write_text(json.dumps([{"split": "test", "lineage": [lineage[0]._asdict()]}]))
+  export(text_run._replace(record=record, folder=str(tmp_path)), output=str(tmp_path / "a"), say=quiet)
   assert not [path for path in (tmp_path / "a").iterdir() if b"secret" in path.read_bytes()]
   found = on_one_device(tmp_path / "a").record
   assert (found.config["data"]["path"], found.lineage[0].workdir, found.started_in) == ("text.txt", "a", "")
+  assert found.description == "text.txt: 9 characters"
+  assert json.loads((tmp_path / "a" / "results.json").read_text())[0]["lineage"][0]["workdir"] == "a"
 
 
 def flipped(path):
@@ -287,10 +297,10 @@ def test_a_newer_format_names_the_version_that_reads_it(copy):
   ("content", "shown"),
   [
     (b"", "is no file of safetensors"),
-    (packed({"a": np.zeros(2)}, {}), "holds no parameters"),
+    (packed(flat({"a": np.zeros(2)}), {}), "holds no parameters"),
     (
       safetensors.numpy.save({"params/a": np.zeros(2), "params/a/b": np.zeros(2)}),
-      "names that do not go together .* params/a",
+      "names that do not go together .*params/a",
     ),
     (safetensors.numpy.save({"params/a": np.zeros(2, np.complex64)}), "of type C64, which no array of a model has"),
   ],
@@ -399,6 +409,74 @@ def test_models_of_the_package_are_whole():
 def test_trees_that_would_come_back_as_others_are_refused():
   for tree in ({"a": [np.zeros(2)]}, {"a": {}, "b": np.zeros(2)}, {"a/b": np.zeros(2), "c": {}}):
     with pytest.raises(InputError, match="cannot be exported"):
-      packed(tree, {})
+      flat(tree)
   scalar = {"a": {0: np.float32(3), 1: np.zeros((2, 0), np.int32)}, "0": np.asarray(True)}
-  same(unpacked(packed(scalar, {})), scalar)
+  same(unpacked(packed(flat(scalar), {})), scalar)
+
+
+WITHOUT_CATGEN = """
+import sys
+
+sys.modules["catgen"] = None  # whoever imports it fails
+
+import json
+import jax.export
+import numpy as np
+import safetensors.flax
+
+tensors = safetensors.flax.load_file("model.safetensors")
+said = json.load(open("programs.json"))
+sampler, scorer = (jax.export.deserialize(open(said[name]["file"], "rb").read()) for name in ("sampler", "scorer"))
+assert sampler.platforms == ("cpu", "cuda", "tpu")
+x, valid = sampler.call(tensors, np.uint32(5), np.arange(3, dtype=np.int32))
+nats = scorer.call(tensors, np.uint32(7), np.asarray(x)[:2], np.asarray(valid)[:2])
+np.savez("found.npz", x=x, valid=valid, nats=nats)
+"""
+
+
+def test_programs_run_without_catgen(text_run, tmp_path):
+  """Of any number of examples: three are drawn, two are scored. Alone, an example has other last digits."""
+  output = tmp_path / "model"
+  export(text_run, output=str(output), dtype="bfloat16", program=True, say=quiet)
+  assert {"sampler.stablehlo", "scorer.stablehlo", "programs.json"} < set(exported.sums_of(str(output)))
+  done = subprocess.run(
+    [sys.executable, "-c", WITHOUT_CATGEN], cwd=output, env=environment(), capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stderr
+  found, run = dict(np.load(output / "found.npz")), like(on_one_device(output), text_run)
+  assert found["x"].shape == found["valid"].shape == (3, 16)
+  assert (found["x"] == run.sample(3, seed=5).x).mean() > 0.9
+  batch = batch_of(found["x"][:2], found["valid"][:2])
+  keys = example_keys(jax.random.key(7), jnp.arange(2))
+  bound = jax.jit(lambda batch, keys: run.model.bound(run.params, batch, keys, state=run.state, train=False).nats)
+  np.testing.assert_allclose(found["nats"], bound(batch, keys), rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_has_programs(name, tmp_path):
+  """For any number of examples, and for CPUs, GPUs and TPUs."""
+  run = made_up_run(*FAMILIES[name], tmp_path)
+  files = programs(run, flat({"params": run.params} | ({"model_state": run.state} if run.state else {})))
+  for each in ("sampler", "scorer"):
+    made = jax.export.deserialize(files[f"{each}.stablehlo"])
+    assert str(made.out_avals[0].shape[0]) == "b"
+    assert made.platforms == ("cpu", "cuda", "tpu")
+
+
+def test_a_missing_package_for_programs_is_one_line(text_run, tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, "flatbuffers", None)
+  with pytest.raises(InputError, match=r"flatbuffers: pip install 'catgen\[programs\]'"):
+    export(text_run, output=str(tmp_path / "a"), program=True)
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_has_no_such_program_is_one_line(text_run, tmp_path):
+  def sample(*_, **__):
+    raise NotImplementedError("no rule\nfor this")
+
+  run = text_run._replace(model=text_run.model._replace(sample=sample))
+  with pytest.raises(
+    InputError, match=r"the sampler of this model cannot be made a program \(no rule\); leave --program"
+  ):
+    export(run, output=str(tmp_path / "a"), program=True)
