@@ -23,7 +23,8 @@ OF_RUNS = (
 )  # fmt: skip
 OF_CONFIGS = ("train", "check", "baselines")
 BENCHMARKS = tuple(
-  f"benchmarks.{name}" for name in ("training", "sampling", "startup", "topologies", "accelerator", "transcription")
+  f"benchmarks.{name}"
+  for name in ("training", "sampling", "startup", "tables", "topologies", "accelerator", "transcription")
 )
 
 
