@@ -77,7 +77,8 @@ class Sequential(NamedTuple):
   """One position after another, numbered in row-major order: for each from 0 on `log_probs`, then `observe`.
 
   What is said of invalid positions means nothing, and what is observed there changes nothing that is said of valid
-  ones. `log_probs` calls the network, once.
+  ones. `log_probs` calls the network, once. Where `Model.infill` is exact for holes anywhere, positions may
+  come in any order.
   """
 
   start: StartFn

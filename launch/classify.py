@@ -2,6 +2,7 @@
 
   python -m launch.classify --workdir=runs/reviews --input=lines.txt          # a line each; .jsonl, .npy
   python -m launch.classify --workdir=runs/squares --split=test               # and how often that is right
+  python -m launch.classify --workdir=runs/people --input=people.csv --column=income   # a column of a table
   python -m launch.classify --workdir=runs/squares --split=test --prior=uniform --num_draws=64 --output=labels.jsonl
 
 No classifier is trained: p(label | x) is proportional to p(label) p(x | label). It is exact where the likelihood is.

@@ -2,6 +2,7 @@
 
   python -m launch.compress --workdir=runs/a --input=book.txt                  # writes book.txt.cg
   python -m launch.compress --workdir=runs/maps --input=maps.npy --compare     # beside gzip, bzip2 and xz
+  python -m launch.compress --workdir=runs/people --input=people.csv           # rows of a table
   python -m launch.decompress --workdir=runs/a --input=book.txt.cg --output=book_again.txt
 
 For autoregressive models, and masked diffusion models, which are read from left to right in a call for each position.

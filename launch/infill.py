@@ -3,6 +3,7 @@
   python -m launch.infill --workdir=runs/quickstart --text="the ______ of a list"
   python -m launch.infill --workdir=runs/maps --split=test --index=3 --region=8,20,12,16 --num_samples=16
   python -m launch.infill --workdir=runs/people --input=gaps.csv --output=filled.csv
+  python -m launch.infill --workdir=runs/people --where=job=clerk --num_samples=100 --output=clerks.csv
   python -m launch.infill --workdir=runs/maps --input=map.npy --mask=unknown.npy --output=completions.npy
 
 Each hole is drawn from the model given the rest; the program says whether that is exact for this model. A pattern of

@@ -45,6 +45,7 @@ DOORS = {
   "orbax": ("catgen/training/checkpoint.py", "catgen/training/stored.py", "catgen/training/managers.py"),
   "constriction": ("catgen/coding/",),
   "safetensors": ("catgen/runs/tensors.py",),
+  "sklearn": ("catgen/evaluation/table_trees.py",),
   "fsspec": ("catgen/remote.py",),
   "grain": ("catgen/data/",),
   "tensorflow_datasets": ("catgen/data/",),

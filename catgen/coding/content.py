@@ -1,5 +1,6 @@
 """What is compressed, in parts that each fit a block: text, bytes, or arrays of integers."""
 
+import contextlib
 import io
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
@@ -18,6 +19,7 @@ class Part(NamedTuple):
   x: Int32[np.ndarray, "rows *event"] | None
   valid: Bool[np.ndarray, "rows *event"] | None
   num_symbols: int
+  left: bytes | None = None  # what examples leave open; None: nothing ever does
 
 
 class Content(NamedTuple):
@@ -47,22 +49,16 @@ class Content(NamedTuple):
       while raw := file.read(size):
         yield self._sequence(raw, raw)
       return
-    reader = io.TextIOWrapper(file, self.about["encoding"], newline="")
-    try:
+    with readable(file, self.about["encoding"]) as reader:
       while text := reader.read(size):
         yield self._sequence(text, text.encode(self.about["encoding"]))
-    except UnicodeError as error:
-      encoding = self.about["encoding"]
-      raise InputError(f"the text is not in {encoding} ({error}); give its --encoding") from error
-    finally:
-      reader.detach()
 
   def begin(self) -> bytes:
     """Returns what a file begins with, before its parts."""
     return bytes.fromhex(self.about.get("head", ""))
 
-  def raw(self, x: Int32[np.ndarray, "rows *event"], num_symbols: int) -> bytes:
-    """Returns the bytes of a part whose examples were decoded."""
+  def raw(self, x: Int32[np.ndarray, "rows *event"], num_symbols: int, left: bytes = b"") -> bytes:
+    """Returns the bytes of a part whose examples were decoded; they leave nothing open."""
     if self.about["kind"] == "array":
       rows = x[: num_symbols // x[0].size]
       return b"".join(np.asarray(self.codec.decode(row)).astype(self.about["dtype"]).tobytes() for row in rows)
@@ -102,6 +98,31 @@ class Content(NamedTuple):
     return Part(raw, x.reshape(valid.shape), valid, len(ids))
 
 
+@contextlib.contextmanager
+def readable(file: IO[bytes], encoding: str) -> Iterator[io.TextIOWrapper]:
+  """Gives the text of a file, line breaks as they are. Raises InputError where it is in no or another encoding."""
+  reader = io.TextIOWrapper(file, encoding, newline="")
+  try:
+    yield reader
+  except UnicodeError as error:
+    raise InputError(f"the text is not in {encoding} ({error}); give its --encoding") from error
+  finally:
+    reader.detach()
+
+
+def joined(left: bytes | None, stream: bytes) -> bytes:
+  """Returns the payload of a part: its stream, behind what its examples leave open if they ever do."""
+  return stream if left is None else len(left).to_bytes(4, "little") + left + stream
+
+
+def parted(payload: bytes, *, leaves: bool) -> tuple[bytes, bytes]:
+  """Returns what examples leave open, if they do, and the stream of a payload."""
+  if not leaves:
+    return b"", payload
+  end = 4 + int.from_bytes(payload[:4], "little")
+  return payload[4:end], payload[end:]
+
+
 def about(file: IO[bytes], codec: Codec, event: EventSpec, encoding: str, path: str) -> dict[str, Any]:
   """Returns what a header says of the content of a file; see `Content.about`.
 
@@ -111,13 +132,13 @@ def about(file: IO[bytes], codec: Codec, event: EventSpec, encoding: str, path: 
   kind = codec.spec["kind"]
   if codec.end is not None or kind not in ("alphabet", "bytes", "integers"):
     raise InputError(
-      "compression is for models of characters, of bytes or of arrays of integers whose examples have no end, and this"
-      " is none"
+      "compression is for models of characters, of bytes, of arrays of integers, or of rows of tables, whose examples"
+      " have no end, and this is none"
     )
   if kind == "bytes":
     return {"kind": "bytes"}
   if kind == "alphabet":
-    _check_encoding(encoding)
+    check_encoding(encoding)
     return {"kind": "text", "encoding": encoding}
   try:
     shape, fortran, dtype = _read_layout(file)
@@ -140,7 +161,8 @@ def _read_layout(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
   return read(file)
 
 
-def _check_encoding(encoding: str) -> None:
+def check_encoding(encoding: str) -> None:
+  """Raises InputError unless a text is the sum of its parts in an encoding, which has to exist."""
   try:
     parts = "a".encode(encoding) + "b".encode(encoding)
   except LookupError as error:

@@ -7,6 +7,9 @@ of the clean category, K the number of categories.
 
 from collections.abc import Callable
 
+import numpy as np
+
+from catgen.events import refuse_sizes
 from catgen.interfaces import EventSpec
 from catgen.kinds import Kind, Registry, takes
 from catgen.processes import absorbing, noises, ordinal, uniform
@@ -26,6 +29,15 @@ __all__ = ["PROCESSES", "SCHEDULES", "Process", "Schedule", "make_process"]
 
 
 def make_process(process: Callable[..., Process], event: EventSpec) -> Process:
-  """Returns the process of a factory K -> process, or (K, frequencies) -> process, for the categories of an event."""
+  """Returns the process of a factory K -> process, (K, frequencies) -> or (K, columns) -> process for an event.
+
+  Raises:
+    InputError: the process has the same categories at every position, and those of the event differ.
+  """
+  if takes(process, "columns"):
+    return process(event.num_classes, None if event.sizes is None else np.array(event.sizes).reshape(event.shape))
   told = (event.frequencies,) if takes(process, "frequencies") else ()
-  return process(event.num_classes, *told)
+  made = process(event.num_classes, *told)
+  if not made.exact_clamping:
+    refuse_sizes(event, "this noise", "set model.process to 'absorbing' or 'uniform'")
+  return made

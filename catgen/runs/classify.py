@@ -16,6 +16,7 @@ from catgen.kinds import nearest
 from catgen.media.medium import Examples
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs import classify_column
 from catgen.runs.by_products import shown_where_lost
 from catgen.runs.load import Run
 from catgen.runs.score import examples_of, measured, spread_examples
@@ -58,6 +59,7 @@ def classify(
   split: str | None = None,
   max_examples: int = 512,
   attribute: str | None = None,
+  column: str | None = None,
   prior: Literal["data", "uniform"] = "data",
   estimator: estimators.Name | None = None,
   given: Sequence[str] = (),
@@ -78,6 +80,8 @@ def classify(
     split: classify examples of the run's data, train, validation or test, and say how often that is right.
     max_examples: how many of --split, evenly spread over it; 0 = all.
     attribute: which label, where examples have several.
+    column: of tables: tell this column from all others, instead of a label; a cell _ is not known. A masked model takes
+      any holes and needs a call of the network, others a likelihood for each value.
     prior: p(label): "data", its frequencies among 10,000 training examples, or "uniform", which reads no data.
     estimator: of the likelihood; default: exact where the model can, otherwise elbo.
     given: another label of all examples that are handed in, name=value; may be repeated.
@@ -91,6 +95,9 @@ def classify(
   Raises:
     InputError: the data of the run have no labels, or there is nothing to classify.
   """
+  if column is not None:
+    asked = classify_column.Asked(examples, input, split, max_examples)
+    return _column(run, column, asked, prior, num_draws, seed, top, output, say, progress)
   place = _place(run.record.attributes, attribute)
   chosen = run.record.attributes[place]
   if top < 0:
@@ -136,10 +143,58 @@ def classify(
     top=top,
     output=output,
   )
+  return _written(classified, say)
+
+
+def _written(classified: Classified, say: Callable[[str], None]) -> Classified:
+  """Returns what was found, and writes it where an output is named."""
+  output = classified.output
   if output is not None:
     with shown_where_lost(say, lambda: describe(classified)):
       distributed.first_does(lambda: _write(classified, output))
   return classified
+
+
+def _column(
+  run: Run,
+  name: str,
+  asked: classify_column.Asked,
+  prior: str,
+  num_draws: int,
+  seed: int,
+  top: int,
+  output: str | None,
+  say: Callable[[str], None],
+  progress: OpenProgress,
+) -> Classified:
+  """Returns a column of a table, told from the others; see `classify`."""
+  place, chosen = classify_column.column_of(run, name)
+  distributed.first_does(lambda: check_writable(output))
+  batch = classify_column.rows_of(run, asked)
+  size = len(chosen.values)
+  posterior, estimator, replicates, warnings = classify_column.told(
+    run, batch, place, chosen.values, num_draws=num_draws, seed=seed, progress=progress
+  )
+  labels = classify_column.truth(batch, place, size)
+  known, log_prior = labels < size, np.full(size, -np.log(size))
+  if known.any() and prior == "data":
+    log_prior = classify_column.log_prior(run, place, size, _COUNTED)
+  classified = Classified(
+    attribute=chosen,
+    posterior=posterior,
+    log_prior=log_prior,
+    names=np.asarray(batch.index),
+    shown=[],
+    labels=labels,
+    quality=classification.quality(posterior.log_probs[known], labels[known], log_prior) if known.any() else None,
+    estimator=estimator,
+    num_draws=num_draws,
+    num_replicates=replicates,
+    warnings=warnings,
+    top=top,
+    output=output,
+  )
+  return _written(classified, say)
 
 
 def _place(attributes: Sequence[Attribute], name: str | None) -> int:

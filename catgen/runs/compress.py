@@ -19,14 +19,15 @@ import numpy as np
 from catgen import files
 from catgen.coding import container
 from catgen.coding.container import Block, Kind
-from catgen.coding.content import Content, Part, about
+from catgen.coding.content import Content, Part, about, joined
 from catgen.coding.symbols import Coder
 from catgen.interfaces import InputError
 from catgen.paths import size_of
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.load import Run
-from catgen.runs.record import definition
+from catgen.runs.record import RunRecord, definition
+from catgen.runs.table_content import TableContent, about_table, is_table, table_content
 from catgen.trees import leaves
 
 ENDING = ".cg"
@@ -37,7 +38,7 @@ class BlockSizes(NamedTuple):
 
   num_bytes: int  # of the content
   num_symbols: int  # that the model coded; 0 where the block is stored
-  model_bits: float  # -log2 of the probability of these
+  model_bits: float  # -log2 of the probability of these, and what they leave open of the cells of a table
   stream_bytes: int  # of the stream that holds them
 
 
@@ -67,7 +68,8 @@ def compress(
 
   Args:
     run: an autoregressive model, or a masked one, which is read from left to right.
-    input: a text, any file for a model of bytes, or a .npy file of integers for a model of arrays.
+    input: a text, any file for a model of bytes, a .npy file of integers for a model of arrays, or a text of cells for
+      a model of tables, with the same columns in any order.
     output: where to; default: the name of --input and .cg.
     encoding: of a text: "utf-8", "latin-1", "cp1252" ...
     num_rows: examples that are coded at the same time, in a block: more are faster, and lose more where one is damaged.
@@ -83,9 +85,12 @@ def compress(
     raise InputError(f"--num_rows is {num_rows}; give at least 1")
   output, started = output or f"{input}{ENDING}", time.monotonic()
   with opened(input) as file:
-    what = about(file, run.record.codec, run.model.event, encoding, input)
+    if is_table(run.record.codec):
+      what = about_table(file, run.record.codec, encoding, input)
+    else:
+      what = about(file, run.record.codec, run.model.event, encoding, input)
   files.check_writable(output)
-  content = Content(what, run.record.codec, run.model.event, num_rows)
+  content = content_of(what, run.record, num_rows)
   coder = coder_of(run, num_rows)
   digest, sizes = hashlib.sha256(content.begin()), []
   with (
@@ -136,6 +141,13 @@ def describe(compressed: Compressed) -> str:
   return "\n".join(lines)
 
 
+def content_of(about: dict[str, Any], record: RunRecord, num_rows: int) -> Content | TableContent:
+  """Returns how a file is cut into examples, of which a header says so much."""
+  if is_table(record.codec):
+    return table_content(about, record.codec, num_rows)
+  return Content(about, record.codec, record.event, num_rows)
+
+
 def coder_of(run: Run, num_rows: int) -> Coder:
   """Returns the coder of a run. Raises InputError where several processes share it, or it cannot code."""
   if jax.process_count() > 1:
@@ -167,10 +179,12 @@ def _block(coder: Coder, part: Part, number: int) -> tuple[Block, BlockSizes]:
   stored = zlib.compress(part.raw, 9)
   if part.x is not None and part.valid is not None:
     coded = coder.encode(part.x, part.valid)
-    stream = coded.words.astype("<u4").tobytes()
+    stream = joined(part.left, coded.words.astype("<u4").tobytes())
     if len(stream) < len(stored) and np.array_equal(coder.decode(coded.words, part.valid), part.x):
-      size = BlockSizes(len(part.raw), part.num_symbols, coded.bits, len(stream))
-      return Block(number, Kind.CODED, part.num_symbols, stream), size
+      bits = coded.bits + 8 * len(part.left or b"")
+      return Block(number, Kind.CODED, part.num_symbols, stream), BlockSizes(
+        len(part.raw), part.num_symbols, bits, len(stream)
+      )
   return Block(number, Kind.STORED, part.num_symbols, stored), BlockSizes(len(part.raw), 0, 0.0, 0)
 
 

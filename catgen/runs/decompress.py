@@ -11,12 +11,13 @@ import numpy as np
 from catgen import files
 from catgen.coding import container
 from catgen.coding.container import Block, Damage, Kind
-from catgen.coding.content import Content
+from catgen.coding.content import Content, parted
 from catgen.coding.symbols import Coder
 from catgen.interfaces import InputError
 from catgen.reporting.progress import OpenProgress, no_progress
-from catgen.runs.compress import ENDING, coder_of, identity, opened
+from catgen.runs.compress import ENDING, coder_of, content_of, identity, opened
 from catgen.runs.load import Run
+from catgen.runs.table_content import TableContent
 
 
 class Decompressed(NamedTuple):
@@ -69,7 +70,7 @@ def decompress(
   files.check_writable(output)
   coder = coder_of(run, header["num_rows"])
   _check_identity(header, identity(run, coder), input)
-  content = Content(header["content"], run.record.codec, run.model.event, header["num_rows"])
+  content = content_of(header["content"], run.record, header["num_rows"])
   digest = hashlib.sha256()
   with (
     files.replacing(output, remedy="choose another --output") as target,
@@ -96,11 +97,12 @@ def describe(decompressed: Decompressed) -> str:
   return "\n".join([*lines, "its SHA-256 is that of what was compressed"])
 
 
-def _raw(coder: Coder, content: Content, block: Block) -> bytes:
+def _raw(coder: Coder, content: Content | TableContent, block: Block) -> bytes:
   if block.kind == Kind.STORED:
     return zlib.decompress(block.payload)
-  words = np.frombuffer(block.payload, "<u4").astype(np.uint32)
-  return content.raw(coder.decode(words, content.valid(block.num_symbols)), block.num_symbols)
+  left, stream = parted(block.payload, leaves=isinstance(content, TableContent))
+  words = np.frombuffer(stream, "<u4").astype(np.uint32)
+  return content.raw(coder.decode(words, content.valid(block.num_symbols)), block.num_symbols, left)
 
 
 def _checked(found: list[Block | Damage]) -> tuple[list[Block], list[str]]:

@@ -44,6 +44,7 @@ def infill(
   example: Any = None,
   *,
   text: str | None = None,
+  where: Sequence[str] = (),
   hole: str = "_",
   pad: bool = True,
   input: str | None = None,
@@ -77,6 +78,7 @@ def infill(
     example: a text with holes, or an array in which holes are as in a file, instead of what the flags name.
     text: the pattern, where examples are text; `hole` stands for each missing position: a character or, in a model
       of bytes, a byte.
+    where: of tables, the value of a column, name=value; may be repeated: rows are drawn given these, none is rejected.
     hole: one character that stands for a missing position; of tables a cell that is to be completed.
     pad: continue a short pattern by holes; otherwise its length must be the model's.
     input: arrays: a .npy file of one example, or of several (see --index); -1 (or one below negative ids) = a hole. Of
@@ -118,6 +120,7 @@ def infill(
     raise InputError(f"a model of kind {run.record.config['model']['kind']!r} cannot complete examples")
   _check_kind(run, {"text": text, "input": input, "split": split, "mask": mask, "region": region or None})
   check_output(run, output)
+  example = _observed(run, where, example, input, split) if where else example
   media, text = run.media, example if isinstance(example, str) else text
   asked = _asked(run, example, text, hole, input, split, index, region, mask, num_samples, pad=pad)
   limits = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
@@ -174,6 +177,21 @@ def explained(run: Run, options: SampleOptions) -> str:
     f"drawn by order {order}, observed positions first: they follow that order, and not the model's own p(x) given "
     "what is observed"
   )
+
+
+def _observed(run: Run, where: Sequence[str], *others: Any) -> dict[str, str]:
+  """Returns a row of which these columns are known. Raises InputError unless rows of a table are asked for so alone."""
+  if run.media.filled is None:
+    raise InputError(f"--where is of columns of tables, and this is a model of {run.media.name}; leave it out")
+  if any(each is not None for each in others):
+    raise InputError("--where says all that is known of a row; leave --input and --split out")
+  row: dict[str, str] = {}
+  for each in where:
+    name, equals, value = each.partition("=")
+    if not equals or name in row:
+      raise InputError(f"--where={each} is no column and its value, given once; write --where=name=value")
+    row[name] = value
+  return row
 
 
 class _Asked(NamedTuple):

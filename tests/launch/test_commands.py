@@ -24,7 +24,16 @@ OF_RUNS = (
 OF_CONFIGS = ("train", "check", "baselines")
 BENCHMARKS = tuple(
   f"benchmarks.{name}"
-  for name in ("training", "sampling", "startup", "topologies", "accelerator", "transcription", "serving")
+  for name in (
+    "training",
+    "sampling",
+    "startup",
+    "tables",
+    "topologies",
+    "accelerator",
+    "transcription",
+    "serving",
+  )
 )
 
 

@@ -287,6 +287,11 @@ ROWS = {
   "no table of columns": (_COLUMNS + "number.jsonl", "is no table that can be read; give a .csv"),
   "a table of blank lines": (_COLUMNS + "blank.csv", "has only blank lines"),
   "a schema that is none": (_COLUMNS + "semicolons.csv --data=schema={shelf}/list.json", "has no list of columns"),
+  "no tables to compare": ("compare_tables --output=new", "give two tables: --real=test.csv --synthetic="),
+  "a table of a row to compare": (
+    "compare_tables --output=new --real={shelf}/semicolons.csv --synthetic={shelf}/semicolons.csv",
+    "rows; bring at least 20",
+  ),
   "columns of no table": ("columns --config=text_file --data={text}", "have no columns; take table_file"),
   "a table that is none": (_TABLE + "latin.txt", "is no table that can be read"),
   "no header": (_FASTA + "headless.fasta", "'ACGT' comes before a header"),

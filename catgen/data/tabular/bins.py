@@ -95,6 +95,12 @@ def drawn(category: int, uniform: float, bins: Bins, form: Form) -> float:
   return chosen / unit if unit > 1 else float(chosen)
 
 
+def span(category: int, bins: Bins, decimals: int) -> tuple[int, int]:
+  """Returns the first number of a bin in units of the last decimal, and how many there are, points among them."""
+  first, last, _ = _numbers_of(category, bins, 10**decimals)
+  return first, last - first + 1
+
+
 def check(bins: Bins, form: Form) -> None:
   """Raises ValueError unless edges and points are numbers of a form, and each bin has one beside the points."""
   numbers = (*bins.edges, *bins.points)

@@ -2,10 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from catgen.distributions import categorical
-from catgen.interfaces import Denoised, PyTree
+from catgen.interfaces import Denoised, EventSpec, PyTree
 from catgen.models.diffusion.spec import Spec, predict, step_time
 from catgen.processes.schedules import levels
 
@@ -25,7 +26,8 @@ def denoise(
   """See `Model.denoise`. `noise_level` e is the probability that a category of x is wrong, 0 <= e < (K - 1) / K.
 
   The prediction answers from the other positions only (see the module `diffusion`), so the posterior multiplies it by
-  the likelihood of what is written, 1 - e for the category itself and e / (K - 1) for each other one. e selects the
+  the likelihood of what is written, 1 - e for the category itself and e / (K - 1) for each other one, of a column with
+  its own K. e selects the
   step whose alpha_bar is nearest to `Process.keep_at`, for the uniform process 1 - e K / (K - 1); e = 0 means the first
   step. A masked model has learned nothing at visible positions: groups of positions are masked in turn, at the noise
   level that masks as many.
@@ -35,14 +37,14 @@ def denoise(
     prediction = _predict_masked(spec, params, x, valid)
   else:
     prediction = predict(spec, params, x, _nearest_time(spec, spec.process.keep_at(noise_level), x.shape[0]), valid)
-  return Denoised(_with_own_category(prediction, x, noise_level), prediction)
+  return Denoised(_with_own_category(spec.event, prediction, x, noise_level), prediction)
 
 
-def _with_own_category(prediction: Array, x: Array, noise_level: Array | float) -> Array:
-  k = prediction.shape[-1]
-  error = jnp.asarray(noise_level, jnp.float32)
+def _with_own_category(event: EventSpec, prediction: Array, x: Array, noise_level: Array | float) -> Array:
+  k, error = prediction.shape[-1], jnp.asarray(noise_level, jnp.float32)
+  others = k - 1 if event.sizes is None else np.maximum(np.array(event.sizes).reshape(1, *event.shape, 1) - 1, 1)
   same = categorical.indicator(x, k)
-  return jax.nn.log_softmax(prediction + jnp.where(same, jnp.log1p(-error), jnp.log(error / (k - 1))))
+  return jax.nn.log_softmax(prediction + jnp.where(same, jnp.log1p(-error), jnp.log(error / others)))
 
 
 def _nearest_time(spec: Spec, keep: Array | float, batch_size: int) -> Float[Array, "batch"]:

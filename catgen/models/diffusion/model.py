@@ -17,7 +17,6 @@ from functools import partial
 
 from jaxtyping import Array, Bool
 
-from catgen.events import refuse_sizes
 from catgen.interfaces import Batch, EventSpec, InputError, Model, PyTree
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
@@ -69,8 +68,6 @@ def diffusion(
   kernel, kept = make_process(process, event), schedule()
   _check(kernel, kept, num_steps, last_step, time_sampler)
   check_first(kept, 1 / num_steps if num_steps else FIRST_TIME)
-  if not kernel.exact_clamping:
-    refuse_sizes(event, "noise other than masks", "set model.process to 'absorbing'")
   module = functional(
     lambda rngs: Denoiser(
       network, event.shape, kernel.num_states, event.num_classes, event.given, sizes=event.sizes, rngs=rngs

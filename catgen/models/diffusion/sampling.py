@@ -199,7 +199,8 @@ def _restricted(
   if spec.process.exact_clamping:  # drawn where x_t is masked, which says nothing
     return jax.nn.log_softmax(categorical.restrict(log_x0, options))
   own = spec.process.likelihood(x_t, span.t)
-  return jax.nn.log_softmax(categorical.restrict(log_x0 + own, options) - own)
+  left = categorical.restrict(log_x0 + own, options)
+  return jax.nn.log_softmax(jnp.where(jnp.isneginf(left), -jnp.inf, left - own))  # also where a column lacks it
 
 
 def make_infill(spec: Spec) -> Infill:

@@ -328,6 +328,15 @@ def test_tables_may_be_wide(tmp_path):
   assert wide.event.sizes == (2,) * 200
 
 
+def test_tables_may_have_one_column_a_constant_one_or_rows_of_gaps_alone(tmp_path):
+  assert read(tmp_path, "a\nx\ny\nx\n").event.sizes == (2,)
+  assert read(tmp_path, "a,b\nx,1\nx,2\n").event.sizes == (1, 2)
+  gaps = read(tmp_path, "a,b\nx,1\n,\ny,2\n")
+  assert gaps.event.sizes == (3, 3)
+  assert decoded(gaps)[1] == {"a": None, "b": None}
+  assert read(tmp_path, "a,b\n,1\nNA,2\n").event.sizes == (1, 2)  # nothing but gaps: a category that is missing
+
+
 @pytest.mark.slow
 def test_columns_may_have_many_categories(tmp_path):
   many = read(tmp_path, "a,b\n" + "".join(f"t{i},{i % 2}\n" for i in range(50_000)))

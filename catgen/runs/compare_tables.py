@@ -1,0 +1,330 @@
+"""A synthetic table beside real ones: what is alike, what tells them apart, what is learned from it, what leaks."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from catgen.data.sets.table_file import read_table
+from catgen.data.tabular.cells import MISSING
+from catgen.data.tabular.columns import CATEGORICAL, NUMERIC, ORDINAL, Rules
+from catgen.data.tabular.grid import Layout
+from catgen.data.tabular.numbers import Numbered, numbered
+from catgen.data.tabular.schema import read_schema
+from catgen.evaluation import table_fidelity, table_trees
+from catgen.evaluation.results import without_nan
+from catgen.evaluation.table_fidelity import Alike, Rows
+from catgen.files import check_folder, replacing
+from catgen.interfaces import InputError
+from catgen.paths import join
+from catgen.reporting import terminal
+from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.membership import Membership, membership
+
+RESULTS, REPORT = "results.json", "report.html"
+_REMEDY = "choose another --output"
+_MOST_PAIRS, _FEWEST = 1000, 20
+
+
+class Measure(NamedTuple):
+  """One comparison, of the synthetic table and, in its place, of a held-out real one of the same size."""
+
+  name: str
+  synthetic: float
+  synthetic_error: float
+  real: float
+  real_error: float
+  perfect: str  # where nothing could tell the synthetic table from a real one
+  meaning: str
+
+
+class Tables(NamedTuple):
+  """The tables of a comparison, as numbers, with as many rows of `synthetic` as of `rival`."""
+
+  columns: Numbered
+  target: Rows  # real rows that both are compared with
+  synthetic: Rows
+  rival: Rows  # other real rows
+  train: Rows | None
+  label: int | None  # number of the column that is learned
+
+
+class TablesCompared(NamedTuple):
+  """What was found, and where it is written."""
+
+  measures: list[Measure]
+  tables: Tables
+  synthetic: Alike
+  rival: Alike
+  pairs: list[tuple[int, int]]
+  members: Membership | None
+  notes: list[str]
+  output: str
+
+
+def compare_tables(
+  *,
+  real: str | None = None,
+  synthetic: str | None = None,
+  train: str | None = None,
+  schema: str | None = None,
+  target: str | None = None,
+  drop: tuple[str, ...] = (),
+  missing: tuple[str, ...] = MISSING,
+  workdir: str | None = None,
+  step: str = "best",
+  num_draws: int = 4,
+  max_rows: int = 20_000,
+  max_scored: int = 2000,
+  bootstraps: int = 20,
+  seed: int = 0,
+  output: str = "table_comparison",
+  say: Callable[[str], None] = print,
+  progress: OpenProgress = no_progress,
+) -> TablesCompared:
+  """Compares a synthetic table with real rows that nothing was trained on, and real rows in its place with the same.
+
+  The real rows in its place are rows of --train; without it, half of --real is compared with the other half.
+
+  Args:
+    real: a table that nothing was trained on: .csv, .tsv, .txt or .parquet.
+    synthetic: the table to judge, with the same columns in any order.
+    train: the table that it was made from.
+    schema: a .json file with what columns are, as `launch.columns --output` writes it; what it lacks is found by the
+      rules of data sets, from --train or else --real.
+    target: column that is predicted from the others, after training on each table; default: the last categorical one,
+      else the last of few numbers.
+    drop: columns that are left out, with commas.
+    missing: what a cell says where nothing is known, beside an empty one, with commas.
+    workdir: the run that made the table: also find out whether its own scores tell training rows from --real.
+    step: its checkpoint: best, latest, or a number.
+    num_draws: draws of its bound per row, in each of 4 replicates, where it has no exact likelihood.
+    max_rows: of each table; more are drawn from by chance.
+    max_scored: rows of the training split and of --real that the model scores.
+    bootstraps: how often rows are drawn anew for the standard errors of shape and trend.
+    seed: of all draws.
+    output: folder for results.json and the page report.html.
+    say: receives a line where the newest checkpoint is damaged.
+    progress: opens the bar of scores.
+
+  Raises:
+    InputError: a table cannot be read, lacks a column or has too few rows.
+  """
+  if real is None or synthetic is None:
+    raise InputError("give two tables: --real=test.csv --synthetic=synthetic.csv")
+  if min(max_rows, max_scored) < _FEWEST or bootstraps < 0 or num_draws < 1:
+    raise InputError(f"--max_rows and --max_scored are at least {_FEWEST}, --num_draws 1, --bootstraps 0; correct them")
+  table_trees.library()
+  tables, notes = _tables(real, synthetic, train, schema, target, drop, missing, max_rows, seed)
+  check_folder(output, remedy=_REMEDY)
+  members = None
+  if workdir is not None:
+    files = {"real": real, "synthetic": synthetic, "train": train}
+    members = membership(
+      workdir, files, step=step, num_draws=num_draws, most=max_scored, seed=seed, say=say, progress=progress
+    )
+  pairs = table_fidelity.pairs_of(len(tables.target.names), _MOST_PAIRS, seed)
+  if len(pairs) < math.comb(len(tables.target.names), 2):
+    notes.append(f"trend is the mean over {len(pairs):,} pairs of columns, drawn by chance")
+  by_size = {"bootstraps": bootstraps, "seed": seed}
+  alike = [table_fidelity.alike(tables.target, each, pairs, **by_size) for each in (tables.synthetic, tables.rival)]
+  with table_trees.one_thread():
+    measures = [*_fidelity(*alike), *_trees(tables, seed), *_leaks(tables, members)]
+  found = TablesCompared(measures, tables, alike[0], alike[1], pairs, members, notes, output)
+  _write(found)
+  return found
+
+
+def _tables(
+  real: str,
+  synthetic: str,
+  train: str | None,
+  schema: str | None,
+  target: str | None,
+  drop: Sequence[str],
+  missing: Sequence[str],
+  max_rows: int,
+  seed: int,
+) -> tuple[Tables, list[str]]:
+  """Returns the tables, and what is to be known of them."""
+  layout = Layout(frozenset(missing), most=None)
+  paths = [path for path in (train, real, synthetic) if path is not None]
+  grids = [read_table(path, layout) for path in paths]
+  for grid in grids:
+    if grid.rows < _FEWEST:
+      raise InputError(f"{grid.path} has {grid.rows} rows; bring at least {_FEWEST}, of which something can be said")
+  known = {} if schema is None else read_schema(schema)
+  found = numbered(grids, Rules(layout.missing, grids[0].decimal, 64, 20, 0.05, "other"), known, drop)
+  names = tuple(column.name for column in found.columns)
+  ordered = tuple(column.kind != CATEGORICAL for column in found.columns)
+  rng, all_rows = np.random.default_rng(seed), [Rows(names, found.sizes, ordered, each) for each in found.values]
+  *others, held_out, made = (_some(rows, max_rows, rng) for rows in all_rows)
+  notes = [
+    f"of {grid.path} {max_rows:,} of {grid.rows:,} rows were drawn by chance" for grid in grids if grid.rows > max_rows
+  ]
+  if others:
+    rival = others[0]
+  else:
+    notes.append("without --train one half of --real stands for the real table, the other is compared with")
+    first, second = table_trees.halves(held_out.number, seed)
+    held_out, rival = held_out.take(first), held_out.take(second)
+  number = min(rival.number, made.number)
+  strange = _strangers(found, made)
+  notes += [f"--synthetic has values in {', '.join(strange)} that {grids[0].path} has not; they count as one"] * (
+    len(strange) > 0
+  )
+  train_rows = all_rows[0] if train is not None else None
+  label = _label(found, target)
+  return Tables(found, held_out, _some(made, number, rng), _some(rival, number, rng), train_rows, label), notes
+
+
+def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
+  return rows if rows.number <= most else rows.take(np.sort(rng.permutation(rows.number)[:most]))
+
+
+def _strangers(found: Numbered, rows: Rows) -> list[str]:
+  """Returns the columns in which rows have values that the columns were not learned with."""
+  places = [i for i, column in enumerate(found.columns) if column.kind != NUMERIC]
+  return [found.columns[i].name for i in places if (rows.values[:, i] == found.columns[i].known).any()]
+
+
+def _label(found: Numbered, name: str | None) -> int | None:
+  names = [column.name for column in found.columns]
+  if name is not None:
+    if name not in names:
+      raise InputError(f"there is no column {name!r} to predict; the columns are {', '.join(names[:8])}")
+    return names.index(name)
+  for kind in (CATEGORICAL, ORDINAL):
+    fitting = [i for i, column in enumerate(found.columns) if column.kind == kind and column.known > 1]
+    if fitting:
+      return fitting[-1]
+  return len(names) - 1
+
+
+def _fidelity(synthetic: Alike, rival: Alike) -> list[Measure]:
+  shape = Measure(
+    "shape, mean of columns",
+    synthetic.shape,
+    synthetic.shape_error,
+    rival.shape,
+    rival.shape_error,
+    "1",
+    "how alike each column is by itself: 1 less the Kolmogorov-Smirnov or total variation distance",
+  )
+  trend = Measure(
+    "trend, mean of pairs",
+    synthetic.trend,
+    synthetic.trend_error,
+    rival.trend,
+    rival.trend_error,
+    "1",
+    "how alike pairs of columns are: 1 less half the difference of correlations, or the distance of their tables",
+  )
+  return [shape, trend] if len(synthetic.pairs) else [shape]
+
+
+def _trees(tables: Tables, seed: int) -> list[Measure]:
+  told = [table_trees.told_apart(tables.target, each, seed=seed) for each in (tables.synthetic, tables.rival)]
+  meaning = "how well boosted trees tell the table from real rows that they have not seen: 0.5 = not at all, 1 = always"
+  detection = Measure("detection AUC", told[0].auc, told[0].error, told[1].auc, told[1].error, "0.5", meaning)
+  if tables.label is None or len(tables.target.names) < 2:
+    return [detection]
+  learned = table_trees.learned_from(tables.synthetic, tables.rival, tables.target, tables.label, seed=seed)
+  ahead = terminal.plus_minus(learned.difference, learned.difference_error, 3)
+  return [
+    detection,
+    Measure(
+      f"{learned.target} learned, {learned.measure}",
+      learned.values[0],
+      learned.errors[0],
+      learned.values[1],
+      learned.errors[1],
+      "as real",
+      f"how well boosted trees that learned on the table predict {learned.target} of real rows; "
+      f"{learned.nothing:.3f} without looking; synthetic less real on the same rows: {ahead}",
+    ),
+  ]
+
+
+def _leaks(tables: Tables, members: Membership | None) -> list[Measure]:
+  found = []
+  if tables.train is not None:
+    both = [table_trees.copied(each, tables.train) for each in (tables.synthetic, tables.target)]
+    shares = [(float(each.mean()), math.sqrt(each.var() / len(each))) for each in both]
+    meaning = "share of rows that are, value by value, rows of --train; of real rows: of --real"
+    found.append(Measure("copies of training rows", *shares[0], *shares[1], "as real", meaning))
+  if members is not None:
+    meaning = (
+      f"how well the model's own score tells {members.num_members:,} training rows from {members.num_others:,} of "
+      "--real: 0.5 = not at all, so that nothing of single rows is known; beside it one half of --real and the other"
+    )
+    whole, apart = members.found, members.by_chance
+    found.append(
+      Measure("membership AUC", whole.probability, whole.error, apart.probability, apart.error, "0.5", meaning)
+    )
+  return found
+
+
+def records(found: TablesCompared) -> dict[str, Any]:
+  """Returns all that was found as JSON has it; a number that is unknown is None."""
+  names, tables = found.tables.target.names, found.tables
+  return without_nan(
+    {
+      "measures": [each._asdict() for each in found.measures],
+      "columns": [
+        {"name": name, "kind": column.kind, "synthetic": float(made), "real": float(rival)}
+        for name, column, made, rival in zip(
+          names, tables.columns.columns, found.synthetic.columns, found.rival.columns, strict=True
+        )
+      ],
+      "pairs": [
+        {"columns": [names[a], names[b]], "synthetic": float(made), "real": float(rival)}
+        for (a, b), made, rival in zip(found.pairs, found.synthetic.pairs, found.rival.pairs, strict=True)
+      ],
+      "rows": {
+        "real": tables.target.number,
+        "synthetic": tables.synthetic.number,
+        "real in its place": tables.rival.number,
+      },
+      "notes": found.notes,
+    }
+  )
+
+
+def _write(found: TablesCompared) -> None:
+  from catgen.runs.table_report import report  # it takes what is found here
+
+  contents = {RESULTS: json.dumps(records(found), indent=1, allow_nan=False).encode(), REPORT: report(found)}
+  for name, content in contents.items():
+    with replacing(join(found.output, name), remedy=_REMEDY) as file:
+      file.write(content)
+
+
+def cells_of(found: TablesCompared) -> tuple[list[str], list[list[str]]]:
+  """Returns the header and the rows of the table of measures."""
+  rows = [
+    [
+      terminal.visible(each.name),
+      terminal.plus_minus(each.synthetic, each.synthetic_error, 3),
+      terminal.plus_minus(each.real, each.real_error, 3),
+      each.perfect,
+    ]
+    for each in found.measures
+  ]
+  return ["", "synthetic", "real in its place", "at best"], rows
+
+
+def describe(found: TablesCompared) -> str:
+  """Returns the table of measures, and what each means."""
+  tables = found.tables
+  lines = [
+    f"{tables.synthetic.number:,} synthetic rows, and in their place as many real ones, each beside "
+    f"{tables.target.number:,} real rows; {len(tables.target.names)} columns",
+    terminal.table(*cells_of(found)),
+    *(f"{terminal.visible(each.name)}: {terminal.visible(each.meaning)}" for each in found.measures),
+    *(f"note: {terminal.visible(note)}" for note in found.notes),
+    f"written to {join(found.output, REPORT)} and {join(found.output, RESULTS)}",
+  ]
+  return "\n".join(lines)

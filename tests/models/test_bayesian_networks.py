@@ -1,0 +1,160 @@
+"""Tables of a Bayesian network: likelihoods, completions and probabilities of columns against exact conditionals."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from catgen.batches import batch_of
+from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec
+from catgen.interfaces import EventSpec, InputError, SampleOptions
+from catgen.keys import example_keys
+from catgen.media import media_of
+from catgen.models import MODELS
+from catgen.processes import PROCESSES, SCHEDULES
+from catgen.runs.classify import classify, describe
+from catgen.runs.infill import infill
+from tests.contracts.families import initial, transformer
+from tests.models.bayesian import COLUMNS, EVENT, EVENTS, NAMES, SIZES, VALUES, P, conditional, marginal, oracle, run_of
+
+IN_TURN = SampleOptions(order="left_to_right")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  model = oracle()
+  compiled = model.infill._replace(draw=jax.jit(model.infill.draw, static_argnames="options"))
+  return run_of(model._replace(infill=compiled), {}, str(tmp_path_factory.mktemp("oracle")))
+
+
+def test_a_model_that_knows_every_conditional_has_the_probabilities_of_the_network(run):
+  possible = EVENTS[P > 0]
+  nats = jax.jit(functools.partial(run.model.orders.log_prob, options=IN_TURN))({}, batch_of(possible), state={})
+  np.testing.assert_allclose(np.exp(nats), P[P > 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("observed", [{3: 1}, {0: 2, 2: 3}, {1: 0, 3: 1}, {4: 0}])
+def test_rows_are_completed_by_the_exact_conditional(observed, run):
+  where = [f"{NAMES[d]}={VALUES[d][value]}" for d, value in observed.items()]
+  found = infill(run, where=where, num_samples=2000, order="left_to_right", pictures=False)
+  assert all((found.x[:, d] == value).all() for d, value in observed.items())
+  assert (found.x < SIZES).all()
+  p = conditional(observed)
+  counts = np.zeros(len(EVENTS))
+  np.add.at(counts, np.ravel_multi_index(found.x.T, SIZES), 1)
+  assert not counts[p == 0].any()
+  assert np.abs(counts / 2000 - p).max() < 5 * 0.5 / np.sqrt(2000)
+
+
+@pytest.mark.parametrize("column", NAMES)
+def test_a_masked_model_tells_a_column_from_any_others(column, run):
+  place, rows, expected = NAMES.index(column), [], []
+  rng = np.random.default_rng(place)
+  for event in EVENTS[rng.choice(len(EVENTS), 20, p=P)]:
+    observed = {d: int(event[d]) for d in range(5) if d != place and rng.random() < 0.5}
+    rows.append({NAMES[d]: VALUES[d][value] for d, value in observed.items()})
+    expected.append(marginal(conditional(observed) if observed else P, place))
+  found = classify(run, rows, column=column)
+  assert found.attribute.values == VALUES[place]
+  assert found.quality is None
+  np.testing.assert_allclose(found.probabilities, expected, atol=2e-6)
+  assert "exact probabilities of the model" in describe(found)
+
+
+@functools.cache
+def autoregressive():
+  model = MODELS["autoregressive"].make(event=EVENT, network=transformer())
+  params, state = initial(model)
+  return model._replace(log_prob=jax.jit(model.log_prob)), params, state
+
+
+def test_another_model_tells_a_column_from_all_others_by_bayes_rule(tmp_path):
+  model, params, state = autoregressive()
+  p = np.exp(np.float64(model.log_prob(params, batch_of(EVENTS), state=state))).reshape(SIZES)
+  np.testing.assert_allclose(p.sum(), 1.0, rtol=1e-5)
+  run, event = run_of(model, params, str(tmp_path)), EVENTS[13]
+  found = classify(run, event[None], column="road", prior="uniform")
+  joint = p[event[0], event[1], :, event[3], event[4]]
+  np.testing.assert_allclose(found.probabilities[0], joint / joint.sum(), rtol=1e-4)
+  assert found.quality.num_examples == 1
+  with pytest.raises(InputError, match="row 0 lacks other cells than that of the column"):
+    classify(run, [{"rain": "no"}], column="road")
+
+
+def test_what_cannot_be_told_or_observed_is_one_line(run):
+  text_run = run._replace(media=media_of(EventSpec((8,), 27), alphabet_codec(TEXT8_ALPHABET), "character"))
+  with pytest.raises(InputError, match="there is no column 'wether'"):
+    classify(run, [{}], column="wether")
+  with pytest.raises(InputError, match="either --input=file or --split=test"):
+    classify(run, column="road")
+  with pytest.raises(InputError, match="--column is of tables"):
+    classify(text_run, ["a"], column="road")
+  with pytest.raises(InputError, match="--where is of columns of tables"):
+    infill(text_run, where=["a=b"])
+  with pytest.raises(InputError, match="--where=rain is no column and its value"):
+    infill(run, where=["rain"])
+  with pytest.raises(InputError, match="column 'weather' has 'hail'"):
+    infill(run, where=["weather=hail"])
+  with pytest.raises(InputError, match="leave --input and --split out"):
+    infill(run, where=["rain=no"], input="a.csv")
+
+
+def test_numbers_are_called_by_the_ends_of_their_bins():
+  from catgen.data.tabular.bins import Bins
+  from catgen.data.tabular.cells import Form
+  from catgen.runs.classify_column import _values
+
+  column = COLUMNS[0]._replace(
+    kind="numeric", values=(), bins=Bins((0.0, 20.0, 70.0), (90.0,)), form=Form(0), missing=""
+  )
+  assert _values(column) == ("0 to 19", "20 to 69", "90", "missing")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["autoregressive", "masked", "uniform"])
+def test_training_on_the_whole_law_reaches_it(name):
+  """Full batches of all events, weighted by their probabilities: KL(p || model) to zero, or its bound."""
+  options = {"process": PROCESSES["absorbing" if name == "masked" else "uniform"](), "num_steps": 20}
+  options["schedule"] = SCHEDULES["linear" if name == "masked" else "cosine"]()
+  kind = name if name in MODELS else "diffusion"
+  model = MODELS[kind].make(event=EVENT, network=transformer(), **(options if kind == "diffusion" else {}))
+  params, state = initial(model)
+  batch, weights = batch_of(np.tile(EVENTS, (8, 1))), jnp.asarray(np.tile(P, 8) / 8, jnp.float32)
+  optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, 1500))
+
+  @jax.jit
+  def steps(params, moments, number):
+    def step(i, carry):
+      params, moments = carry
+
+      def loss(params):
+        keys = example_keys(jax.random.fold_in(jax.random.key(0), number + i), jnp.arange(len(batch.x)))
+        bound = model.bound(params, batch, keys, state=state, train=True)
+        return -(weights * jnp.where(weights > 0, bound.nats, 0.0)).sum()
+
+      updates, moments = optimizer.update(jax.grad(loss)(params), moments)
+      return optax.apply_updates(params, updates), moments
+
+    return jax.lax.fori_loop(0, 500, step, (params, moments))
+
+  moments = optimizer.init(params)
+  for number in range(3):
+    params, moments = steps(params, moments, 500 * number)
+  entropy = -np.sum(P[P > 0] * np.log(P[P > 0]))
+  if name == "uniform":
+    many = batch_of(np.repeat(EVENTS, 200, axis=0))
+    keys = example_keys(jax.random.key(1), jnp.arange(len(many.x)))
+    nats = np.asarray(jax.jit(model.full_bound)(params, many, keys, state=state)[0].nats).reshape(len(EVENTS), -1)
+    gap = -np.sum(P[P > 0] * nats.mean(axis=1)[P > 0]) - entropy
+    assert -0.05 < gap < 0.12
+    return
+  if name == "masked":
+    nats = jax.jit(functools.partial(model.orders.log_prob, options=IN_TURN))(params, batch_of(EVENTS), state=state)
+  else:
+    nats = jax.jit(model.log_prob)(params, batch_of(EVENTS), state=state)
+  log_q = np.float64(nats)
+  np.testing.assert_allclose(np.exp(log_q).sum(), 1.0, rtol=1e-4)
+  assert 0 <= np.sum(P[P > 0] * (np.log(P[P > 0]) - log_q[P > 0])) < 0.02
