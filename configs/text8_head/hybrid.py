@@ -3,7 +3,7 @@
   python -m launch.train --config=text8_head/hybrid --workdir=runs/hybrid --config.data.path=text8_head
   python -m launch.sample --workdir=runs/hybrid --correction=0.1      # samples that correct themselves
 
-Expected: more bits than masked text8_head/diffusion; not run by this project.
+Expected: 2.90 bits per character after 2000 steps, an ELBO (measured, docs/RESULTS.md).
 Cost: as text8_head/diffusion, about 54 minutes on one CPU core.
 """
 

@@ -5,7 +5,7 @@
 The network and the optimizer of diffusion.py, a quarter of its steps. Independent masks, the same bound with more
 noise: --config.model.time_sampler=stratified
 
-Expected: no number yet; not run by this project.
+Expected: 2.76 bits per character after 2000 steps, an ELBO (measured, docs/RESULTS.md).
 Cost: about 14 minutes on one CPU core.
 """
 

@@ -2,7 +2,7 @@
 
   python -m launch.train --config=text8_head/unigram --workdir=runs/unigram --config.data.path=text8_head
 
-Expected: bits as of text8_head/diffusion, or a few less; not run by this project.
+Expected: 2.90 bits per character after 2000 steps, an ELBO (measured, docs/RESULTS.md).
 Cost: as text8_head/diffusion, about 54 minutes on one CPU core.
 """
 
