@@ -98,20 +98,20 @@ def _scorer(run: Run) -> Callable[..., Any]:
   def scorer(
     tensors: Mapping[str, Array],
     seed: Int[Array, ""],
-    x: Int[Array, "b *event"],
+    categories: Int[Array, "b *event"],
     valid: Bool[Array, "b *event"],
     given: Int[Array, "b attributes"] | None = None,
   ) -> Float[Array, "b"]:
     tree, key = _tree(tensors), jax.random.key(seed)
     params, state = tree["params"], tree["model_state"]
 
-    def one(x: Array, valid: Array, number: Array, given: Array | None) -> Float[Array, ""]:
-      batch = Batch(x[None], valid[None], number[None], given=None if given is None else given[None])
+    def one(categories: Array, valid: Array, number: Array, given: Array | None) -> Float[Array, ""]:
+      batch = Batch(categories[None], valid[None], number[None], given=None if given is None else given[None])
       if model.log_prob is not None:
         return model.log_prob(params, batch, state=state)[0]
       return model.bound(params, batch, example_keys(key, batch.index), state=state, train=False).nats[0]
 
-    return jax.vmap(one)(x, valid, jnp.arange(x.shape[0]), given)
+    return jax.vmap(one)(categories, valid, jnp.arange(categories.shape[0]), given)
 
   return scorer
 
