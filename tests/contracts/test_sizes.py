@@ -163,27 +163,3 @@ def test_families_that_know_no_columns_say_so():
   ):
     with pytest.raises(InputError, match="has the same categories at every position"):
       MODELS[name].make(event=EVENT, **options)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sizes", [(2,) * 1000, (2, 50_000, 1), (5,)], ids=["wide", "many", "one"])
-@pytest.mark.parametrize("name", FAMILIES)
-def test_tables_of_any_shape_have_finite_bounds_and_gradients(name, sizes):
-  """Of an untrained model the bound has the mean -sum ln K; here of few draws, so that only its size is looked at."""
-  event, kind = EventSpec((len(sizes),), max(sizes), sizes=sizes), name if name in MODELS else "diffusion"
-  model = MODELS[kind].make(event=event, network=transformer(), **FAMILIES[name])
-  params, state = initial(model)
-  nothing = jax.tree.map(jnp.zeros_like, params)
-  batch = batch_of(np.random.default_rng(0).integers(0, sizes, (4, len(sizes))).astype(np.int32))
-
-  @jax.jit
-  def loss(params):
-    nats = model.bound(params, batch, example_keys(jax.random.key(0), jnp.arange(4)), state=state, train=False).nats
-    return -nats.mean()
-
-  value, gradient = jax.value_and_grad(loss)(nothing)
-  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-  expected = sum(map(math.log, sizes))
-  if name == "autoregressive":
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
-  assert 0 <= value < 20 * expected
