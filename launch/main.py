@@ -21,7 +21,7 @@ def main(words: Sequence[str] | None = None) -> int:
   if name in COMMANDS:
     return importlib.import_module(f".{name}", __package__).main(rest)
   if name in ("--help", "-h", "help"):
-    lines = (f"  {name:<14}{summary(name)}" for name in COMMANDS)
+    lines = (f"  {name:<16}{summary(name)}" for name in COMMANDS)
     say("\n".join(["catgen COMMAND --flag=value ...; catgen COMMAND --help says more\n", *lines]))
     return settled(0)
   say(f"error: there is no command {name!r}; the commands are {', '.join(COMMANDS)}", sys.stderr)

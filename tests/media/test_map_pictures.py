@@ -220,8 +220,9 @@ def test_mistakes_are_one_line(tmp_path):
     map_pictures.map_grid(MAPS[:0], tmp_path / "x.png", legend=LEGEND)
   with pytest.raises(InputError, match="no map to draw"):
     map_pictures.maps_beside({}, tmp_path / "x.png", legend=LEGEND)
+  (tmp_path / "file").touch()
   with pytest.raises(InputError, match="cannot write the picture"):
-    map_pictures.map_grid(MAPS, tmp_path / "missing" / "x.png", legend=LEGEND)
+    map_pictures.map_grid(MAPS, tmp_path / "file" / "x.png", legend=LEGEND)
   with pytest.raises(InputError, match="at least one frame"):
     map_chain.map_chain_animation(CHAIN, LABELS[:2], tmp_path / "x.gif", legend=LEGEND)
   shares = {"data": np.full(3, 1 / 3)}

@@ -68,7 +68,7 @@ def test_mistakes_are_one_line(metrics, tmp_path):
   with pytest.raises(InputError, match="no values of 'other'"):
     charts.loss_curve(metrics, tmp_path / "x.png", position="byte", train="other")
   with pytest.raises(InputError, match="cannot write the picture"):
-    charts.loss_curve(metrics, tmp_path / "missing" / "x.png", position="byte")
+    charts.loss_curve(metrics, metrics / "x.png", position="byte")
 
 
 def curve_of(path, *lines):

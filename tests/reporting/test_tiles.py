@@ -110,9 +110,10 @@ def test_a_picture_has_the_format_of_its_ending(tmp_path, name):
     assert image.format == name.rsplit(".")[-1].upper()
 
 
-@pytest.mark.parametrize("name", ["x", "x.nonsense", "missing/x.png", "folder.png"])
+@pytest.mark.parametrize("name", ["x", "x.nonsense", "file/x.png", "folder.png"])
 def test_a_picture_that_cannot_be_written_is_one_line(tmp_path, name):
   (tmp_path / "folder.png").mkdir()
+  (tmp_path / "file").touch()
   image = draw_sheet(CASES["one"], title="").image
   for write in (lambda path: save_image(image, path), lambda path: save_animation([image, image], path, 10)):
     with pytest.raises(InputError, match=f"^cannot write the picture .*{name}: ") as caught:

@@ -13,6 +13,12 @@ from catgen.runs.experiment import first_examples
 from tests.runs.test_sample import Drawn
 
 
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+  """Has few training examples counted."""
+  monkeypatch.setattr(judges, "_POSITIONS", 8_000)
+
+
 def judge_of(source):
   return judges.judge_of(source.splits["train"], source.event, source.codec)
 
@@ -74,7 +80,7 @@ def test_what_cannot_be_measured_is_one_line(text_run, here):
 def test_counts_pairs_and_words_are_those_of_the_training_split(text_run):
   source = text_run.source()
   judge = judge_of(source)
-  training = first_examples(source, "train")
+  training = first_examples(source, "train", 8_000 // source.event.shape[0])
   own = judges.judged(judge, training)
   assert own.pairs == 0
   assert own.words.value == 1

@@ -69,7 +69,7 @@ def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, mo
 
 
 def test_checkpoints_appear_one_after_another(monkeypatch):
-  there, length = [[10], [10, 20], [20, 30]], SimpleNamespace(config={"training": {"num_steps": 30}})
+  there, length = [[10], [10, 20], [20, 30]], SimpleNamespace(config={"training": {"num_steps": 30}}, exported=None)
   monkeypatch.setattr(watch, "read_record", lambda workdir: length)
   monkeypatch.setattr(watch, "checkpoint_steps", lambda workdir: there.pop(0))
   assert list(watch.new_checkpoints("somewhere", 0.0)) == [10, 20, 30]
@@ -111,7 +111,7 @@ def test_the_same_evaluation_twice_at_once_is_refused_and_others_go_on(text_run,
 def test_a_checkpoint_that_cannot_be_read_is_tried_again_at_the_next_looks(workdir, monkeypatch):
   """As when it is under way from another machine; and one that never can be read is left out."""
   tries, said, evaluated = Counter(), [], []
-  load_now, last = watch.load, SimpleNamespace(config={"training": {"num_steps": 30}})
+  load_now, last = watch.load, SimpleNamespace(config={"training": {"num_steps": 30}}, exported=None)
 
   def load_late(folder, *, step, **options):
     tries[step] += 1
