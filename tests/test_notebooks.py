@@ -77,7 +77,7 @@ def test_there_are_notebooks():
 
 
 # What these two assert of formulas and families is tested in tests/bijections, tests/flows, tests/contracts, ... too.
-SLOW = ("argmax_flow", "ring")
+SLOW = ("argmax_flow", "ring", "your_own_data")
 IN_TURN = [pytest.param(path, marks=[pytest.mark.slow] * (path.stem in SLOW)) for path in NOTEBOOKS]
 
 
