@@ -8,7 +8,7 @@ q_c for the posteriors,
   -log p_c(x) <= KL(q(x_T | x) || p(x_T)) + sum over moves of E_{q(x_t | x)} KL(q_c(x_s | x_t, x) || p_c(x_s | x_t)).
 
 Without a correction and in T moves this is the plain bound. With masks it is the bound of Wang et al. (2025), ReMDM,
-arXiv:2503.00307, Eq. 5: the plain terms, with larger weights where masks come back.
+arXiv:2503.00307: the plain terms, with larger weights where masks come back.
 """
 
 import jax
