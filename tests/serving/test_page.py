@@ -71,7 +71,7 @@ def draw(page, panel, text):
 def test_text_is_sampled_filled_in_corrected_scored_and_compared(opened):
   assert opened.evaluate("document.documentElement.dataset.theme") == opened.name.split("-")[1]
   opened.select_option("#panel-sample select >> nth=1", "8")
-  draw(opened, "sample", "Drawn from the model's own p(x)")
+  draw(opened, "sample", "Drawn with num_steps 8")
   samples = opened.locator("#panel-sample .samples .text").all_text_contents()
   assert len(samples) == 4
   assert all(len(text) == 16 for text in samples)
@@ -119,7 +119,7 @@ def test_text_is_sampled_filled_in_corrected_scored_and_compared(opened):
 def test_a_map_is_drawn_painted_and_filled_in(opened):
   opened.select_option("#model", "maps")
   opened.select_option("#panel-sample select >> nth=1", "8")
-  draw(opened, "sample", "Drawn from")
+  draw(opened, "sample", "Drawn ")
   assert "%" in opened.get_attribute("#panel-sample canvas", "aria-label")
   picture(opened, "maps")
   opened.click("#tab-infill")
