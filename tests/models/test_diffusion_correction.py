@@ -17,7 +17,7 @@ from catgen.processes import SCHEDULES
 from catgen.processes.levels import Level
 from catgen.processes.schedules import spans
 from tests.contracts import exact
-from tests.models.stubs import keys_up_to, neighbor, spec_of, table, whole
+from tests.models.stubs import keys_up_to, neighbor, spec_of, table, whole, zeros
 from tests.processes.test_processes import kernel, make
 
 K = 3
@@ -200,7 +200,7 @@ def test_the_bound_of_corrected_moves_is_its_sum_and_below_their_likelihood(proc
 
 
 def test_without_options_it_is_the_plain_bound():
-  """Of all T moves without a correction the expectations agree, and so do the terms of one position's last move."""
+  """Of all T moves without a correction the expectations agree."""
   spec, draws = spec_of(neighbor, process="uniform", num_steps=3), 4000
   batch, params = whole(np.tile([[2, 1]], (draws, 1))), table(K, K)
 
@@ -211,6 +211,31 @@ def test_without_options_it_is_the_plain_bound():
   plain, by_moves = bound_of(SampleOptions(), 1), bound_of(SampleOptions(num_steps=3), 2)
   error = np.hypot(plain.std(), by_moves.std()) / np.sqrt(draws)
   assert abs(plain.mean() - by_moves.mean()) < 4.5 * error
+
+
+def test_terms_add_up_with_a_prior_and_a_literal_last_step_and_holes_cost_nothing():
+  """A network that knows nothing pays ln K for each valid position in the last step, taken literally."""
+  spec = spec_of(zeros, process="uniform", num_steps=4, literal=True)
+  spec = spec._replace(last_level=Level(np.float32(0.5), np.float32(0.5)))
+  batch = whole(np.array([[2, 1], [0, 1]]))._replace(valid=np.array([[True, False], [True, True]]))
+  options = SampleOptions(num_steps=2, correction=0.5)
+  run = jax.jit(lambda batch, keys: full_bound(spec, K, batch, keys, state={}, options=options))
+  bound, profile = run(batch, keys_up_to(2))
+  np.testing.assert_allclose(bound.terms["reconstruction"], [-np.log(K), -2 * np.log(K)], rtol=1e-5)
+  np.testing.assert_allclose(profile.by_time[:, 0], -bound.terms["reconstruction"], rtol=1e-6)
+  kept = kernel("uniform", 0.5)[0]
+  prior = (kept * np.log(kept * K)).sum()
+  np.testing.assert_allclose(bound.terms["prior"], [-prior, -2 * prior], rtol=1e-5)
+  np.testing.assert_allclose(sum(bound.terms.values()), bound.nats, rtol=1e-6)
+  np.testing.assert_allclose(profile.by_position.sum(axis=1), -bound.nats, rtol=1e-5)
+  assert profile.by_position[0, 1] == 0
+
+
+@pytest.mark.parametrize("correction", [-0.1, 1.5])
+def test_no_bound_is_known_of_a_share_that_is_none(correction):
+  options = SampleOptions(num_steps=3, correction=correction)
+  with pytest.raises(InputError, match=re.escape(f"correction is {correction}; give a share")):
+    full_bound(spec_of(zeros, num_steps=3), K, whole(np.array([[2, 1]])), keys_up_to(1), state={}, options=options)
 
 
 def test_no_bound_is_known_of_other_options():

@@ -10,7 +10,7 @@ from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, Profile, PyTree, SampleOptions
 from catgen.keys import fold_in
 from catgen.models.diffusion.moves_bound import moves_bound
-from catgen.models.diffusion.spec import Spec, add_terms, costs, for_batch
+from catgen.models.diffusion.spec import Spec, add_terms, costs, for_batch, walked
 from catgen.processes import time_sampling
 from catgen.processes.schedules import continuous_level
 
@@ -94,20 +94,10 @@ def full_bound(
     return moves_bound(spec, params, batch, keys, options=options)
   spec = for_batch(spec, batch)
 
-  def step(by_position: Array, t: Array) -> tuple[Array, Array]:
-    steps = jnp.broadcast_to(t, keys.shape)
-    nats = jnp.where(batch.valid, spec.step_nats(params, batch, steps, fold_in(keys, t)), 0.0)
-    return by_position + nats, sum_valid(nats, batch.valid)
+  def step(t: Array) -> Array:
+    return spec.step_nats(params, batch, jnp.broadcast_to(t, keys.shape), fold_in(keys, t))
 
-  steps = jnp.arange(1, spec.num_steps + 1)
-  by_position, by_time = jax.lax.scan(step, jnp.zeros(batch.x.shape), steps)
-  prior = jnp.where(batch.valid, spec.process.prior_kl(batch.x, spec.last_level), 0.0)
-  terms = {
-    "reconstruction": -by_time[0],
-    "diffusion": -by_time[1:].sum(0),
-    "prior": -sum_valid(prior, batch.valid),
-  }
-  return Bound(add_terms(terms), terms), Profile(by_time.T, by_position + prior)
+  return walked(spec, batch, step, jnp.arange(1, spec.num_steps + 1))
 
 
 def _uniforms(keys: Key[Array, "batch"], strata: Array | None, time_sampler: str) -> Float[Array, "batch"]:

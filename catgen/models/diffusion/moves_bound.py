@@ -16,12 +16,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.distributions import categorical
-from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, InputError, Profile, PyTree, SampleOptions
 from catgen.keys import fold_in
+from catgen.models.diffusion.chain import check_options
 from catgen.models.diffusion.correction import corrected
 from catgen.models.diffusion.sampling import moves_of
-from catgen.models.diffusion.spec import Spec, add_terms, costs, for_batch
+from catgen.models.diffusion.spec import Spec, costs, for_batch, walked
 from catgen.processes.levels import Span
 
 _HONOURED = ("num_steps", "correction")
@@ -42,13 +42,14 @@ def moves_bound(
   Raises:
     InputError: another option is set, or one is out of range.
   """
+  check_options(options, spec.process.num_classes)
   plain, unknown = SampleOptions(), [name for name in SampleOptions._fields if name not in _HONOURED]
   if changed := [name for name in unknown if getattr(options, name) != getattr(plain, name)]:
     raise InputError(f"no bound is known of samples with {', '.join(changed)}; only with {' and '.join(_HONOURED)}")
   spec, moves = for_batch(spec, batch), moves_of(spec, options)
   last = len(moves.number) - 1
 
-  def move(by_position: Array, inputs: tuple[Span, Array, Array]) -> tuple[Array, Array]:
+  def move(inputs: tuple[Span, Array, Array]) -> Array:
     span, time, number = inputs
     x_t = spec.process.corrupt(fold_in(keys, number), batch.x, span.t)
 
@@ -56,19 +57,10 @@ def moves_bound(
       nats = _kl(spec, x_t, x, log_x0, span, options.correction)
       return jnp.where(number == last, -categorical.take(log_x0, x), nats) if spec.literal_last_step else nats
 
-    each = costs(spec, params, batch, x_t, jnp.broadcast_to(time, keys.shape), cost)
-    nats = jnp.where(batch.valid, each, 0.0)
-    return by_position + nats, sum_valid(nats, batch.valid)
+    return costs(spec, params, batch, x_t, jnp.broadcast_to(time, keys.shape), cost)
 
-  inputs = jax.tree.map(jnp.asarray, (moves.span, moves.time, moves.number))
-  by_position, by_move = jax.lax.scan(move, jnp.zeros(batch.x.shape), inputs)
-  prior = jnp.where(batch.valid, spec.process.prior_kl(batch.x, spec.last_level), 0.0)
-  terms = {
-    "reconstruction": -by_move[-1],
-    "diffusion": -by_move[:-1].sum(0),
-    "prior": -sum_valid(prior, batch.valid),
-  }
-  return Bound(add_terms(terms), terms), Profile(by_move[::-1].T, by_position + prior)
+  from_data = jax.tree.map(lambda values: jnp.asarray(values)[::-1], (moves.span, moves.time, moves.number))
+  return walked(spec, batch, move, from_data)
 
 
 def _kl(

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import refuse_scored, seen
 from catgen.distributions import categorical
-from catgen.interfaces import Batch, EventSpec, PyTree
+from catgen.events import sum_valid
+from catgen.interfaces import Batch, Bound, EventSpec, Profile, PyTree
 from catgen.networks.conditions import Conditions
 from catgen.processes import Process
 from catgen.processes.levels import Level, Span
@@ -124,6 +125,28 @@ def last_step_nats(
   """Returns the losses with that of step 1 replaced by -log prediction, the literal Eq. 14/16."""
   first = (t == 1).reshape(t.shape + (1,) * (x.ndim - 1))
   return jnp.where(first, -categorical.take(log_x0, x), nats)
+
+
+def walked(spec: Spec, batch: Batch, step: Callable[[Any], Array], inputs: PyTree) -> tuple[Bound, Profile]:
+  """Returns the bound of steps that are taken one after another, and where its nats are lost.
+
+  Args:
+    step: (inputs of a step) -> nats of every position.
+    inputs: of all steps, stacked, the one next to the data first.
+  """
+
+  def add(by_position: Array, each: Any) -> tuple[Array, Array]:
+    nats = jnp.where(batch.valid, step(each), 0.0)
+    return by_position + nats, sum_valid(nats, batch.valid)
+
+  by_position, by_time = jax.lax.scan(add, jnp.zeros(batch.x.shape), inputs)
+  prior = jnp.where(batch.valid, spec.process.prior_kl(batch.x, spec.last_level), 0.0)
+  terms = {
+    "reconstruction": -by_time[0],
+    "diffusion": -by_time[1:].sum(0),
+    "prior": -sum_valid(prior, batch.valid),
+  }
+  return Bound(add_terms(terms), terms), Profile(by_time.T, by_position + prior)
 
 
 def add_terms(terms: dict[str, Array]) -> Float[Array, "batch"]:
