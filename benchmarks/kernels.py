@@ -14,7 +14,10 @@ from benchmarks.measurements import Program, stepping
 _STEPS = 5
 _KINDS = (  # what is in a kernel's name, and what it is called here; the first that fits
   ("attention", ("fmha", "flash", "sdpa", "mha", "attention")),
-  ("products", ("gemm", "nvjet", "cutlass", "cublas", "matmul", "dot", "wgrad", "convolv", "conv", "implicit")),
+  (
+    "products",
+    ("gemm", "nvjet", "cutlass", "cublas", "matmul", "dot", "wgrad", "dgrad", "fprop", "convolution", "conv2d"),
+  ),
   ("sums and norms", ("reduce", "norm", "softmax")),
   ("transposes and copies", ("transpose", "copy", "memcpy", "memset", "concatenate", "slice", "pad", "gather")),
   ("elementwise", ("fusion", "loop", "elementwise", "add", "multiply", "select", "convert", "broadcast", "rng")),
