@@ -145,17 +145,21 @@ def _kinds(
     if not values:
       raise InputError(f"nothing to measure: give --{name}, some numbers with commas between them")
   own = {"sampling": {}, "training": run.record.config["training"]}
-  return [
+  kinds = [
     sample_options(own, run.media, num_steps=steps, correction=correction, temperature=temperature, guidance=guidance)
     for correction in corrections
     for steps in num_steps
   ]
+  if run.model.chain is not None:  # refuses what it cannot take, before anything is counted or drawn
+    for options in kinds:
+      run.model.chain.num_moves(options)
+  return kinds
 
 
 def _calls(options: SampleOptions) -> int:
   """Returns how often the network is called for a sample: with guidance also without the labels."""
   assert options.num_steps is not None
-  return options.num_steps * (1 if options.guidance in (0.0, 1.0) else 2)
+  return options.num_steps * (1 if options.guidance == 1 else 2)
 
 
 def _named(options: SampleOptions) -> str:

@@ -2,11 +2,13 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from catgen.evaluation import judges
-from catgen.interfaces import InputError
+from catgen.interfaces import InputError, SampleOptions
+from catgen.keys import root_key
 from catgen.runs import bench_steps as module
 from catgen.runs.bench_steps import bench_steps, describe
 from catgen.runs.experiment import first_examples
@@ -25,12 +27,12 @@ def judge_of(source):
 
 @pytest.fixture
 def drawn(monkeypatch):
-  """Has held-out examples stand for samples, and keeps the options with which they were asked for."""
+  """Has held-out examples stand for samples, and keeps what they were asked for by."""
   asked = []
 
   def generate_from(examples):
-    def generate(*_, options, num_samples, **__):
-      asked.append(options)
+    def generate(*_, options, **keywords):
+      asked.append((options, keywords))
       return Drawn(examples)
 
     monkeypatch.setattr(module, "generate", generate)
@@ -43,10 +45,14 @@ def drawn(monkeypatch):
 def test_samples_like_held_out_data_stand_where_these_stand(name, request, here, drawn, tmp_path):
   run = here(request.getfixturevalue(name))
   asked = drawn(first_examples(run.source(), run.record.config["evaluation"]["split"], 16))
-  found = bench_steps(run, num_steps=(2, 4), corrections=(0.0, 0.5), num_samples=16)
+  found = bench_steps(run, num_steps=(2, 4), corrections=(0.0, 0.5), num_samples=16, batch_size=8, seed=3)
   rows = json.loads((tmp_path / "bench_steps.json").read_text())
   assert rows == found.rows
-  assert [(each.num_steps, each.correction) for each in asked] == [(2, 0.0), (4, 0.0), (2, 0.5), (4, 0.5)]
+  options = [SampleOptions(num_steps=steps, correction=share) for share in (0.0, 0.5) for steps in (2, 4)]
+  assert [each for each, _ in asked] == options
+  for _, keywords in asked:
+    assert (keywords["num_samples"], keywords["batch_size"], keywords["given"]) == (16, 8, None)
+    np.testing.assert_array_equal(jax.random.key_data(keywords["key"]), jax.random.key_data(root_key(3)))
   held_out, training, *samples = rows
   measured = [column for column in held_out if column not in ("name", "calls", "correction")]
   assert all(row[column] == held_out[column] for row in samples for column in measured)
@@ -61,20 +67,23 @@ def test_samples_are_drawn_and_a_label_takes_a_second_call(map_run, here, tmp_pa
   found = bench_steps(here(map_run), num_steps=(3,), corrections=(0.2,), num_samples=2, output=str(tmp_path / "x"))
   assert found.path == str(tmp_path / "x.json")
   assert found.rows[2]["num_examples"] == 2
-  options = module.sample_options(
-    {"sampling": {}, "training": {"hidden_given": 0.1}}, map_run.media, num_steps=3, guidance=2.0
-  )
-  assert module._calls(options) == 6
+  own = {"sampling": {}, "training": {"hidden_given": 0.1}}
+  calls = [
+    module._calls(module.sample_options(own, map_run.media, num_steps=3, guidance=guidance))
+    for guidance in (0.0, 1.0, 2.0)
+  ]
+  assert calls == [6, 3, 6]
 
 
-def test_what_cannot_be_measured_is_one_line(text_run, here):
+def test_what_cannot_be_measured_is_one_line(text_run, here, monkeypatch):
   run = here(text_run)
   with pytest.raises(InputError, match="num_samples is 0"):
     bench_steps(run, num_samples=0)
   with pytest.raises(InputError, match="give --corrections"):
     bench_steps(run, corrections=())
+  monkeypatch.setattr(module.judges, "judge_of", None)  # what is refused is refused before anything is counted
   with pytest.raises(InputError, match="num_steps is 1000000, but this model has T"):
-    bench_steps(run, num_steps=(10**6,))
+    bench_steps(run, num_steps=(2, 10**6))
 
 
 def test_counts_pairs_and_words_are_those_of_the_training_split(text_run):
