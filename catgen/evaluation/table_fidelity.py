@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int, Int64
 
 _DECILES = 10  # that numbers are cut into, beside categories
+_CONSTANT = 1e-13  # of the largest number: what differs by less may be rounding
 _LARGEST_TABLE = 2**20  # cells of a pair's table that are counted one by one
 
 
@@ -143,12 +144,15 @@ def _correlation(values: Float64[np.ndarray, "rows two"], weights: Float64[np.nd
   if not both.any():
     return 0.0
   w, x = weights[both] / weights[both].sum(), values[both]
-  scale = np.abs(x).max(axis=0)
-  x = x / np.where(scale > 0, scale, 1.0)  # so that squares neither overflow nor vanish
+  largest = np.abs(x).max(axis=0)
+  x = x / np.where(largest > 0, largest, 1.0)  # so that nothing overflows
   x = x - w @ x
+  scale = np.abs(x).max(axis=0)
+  if scale.min() <= _CONSTANT:
+    return 0.0
+  x = x / scale  # numbers that are close to one another and far from 0 keep their digits
   covariance = (x * w[:, None]).T @ x
-  spread = covariance[0, 0] * covariance[1, 1]
-  return float(np.clip(covariance[0, 1] / np.sqrt(spread), -1, 1)) if spread > 1e-24 else 0.0
+  return float(np.clip(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]), -1, 1))
 
 
 def _deciles(real: Rows) -> list[Float64[np.ndarray, "_"] | None]:

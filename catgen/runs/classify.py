@@ -81,8 +81,9 @@ def classify(
     max_examples: how many of --split, evenly spread over it; 0 = all.
     attribute: which label, where examples have several.
     column: of tables: tell this column from all others, instead of a label; a cell _ is not known. A masked model takes
-      any holes and needs a call of the network, others a likelihood for each value.
-    prior: p(label): "data", its frequencies among 10,000 training examples, or "uniform", which reads no data.
+      any holes, in a call for each batch of rows with the same ones; others need a likelihood for each value.
+    prior: p(label): "data", its frequencies among 10,000 training examples, or "uniform", which reads no data; of a
+      column only what its probabilities are set beside.
     estimator: of the likelihood; default: exact where the model can, otherwise elbo.
     given: another label of all examples that are handed in, name=value; may be repeated.
     num_draws: draws per example and label, in each of 4 replicates; S of iwbo. All labels share their draws.
@@ -95,13 +96,16 @@ def classify(
   Raises:
     InputError: the data of the run have no labels, or there is nothing to classify.
   """
+  if top < 0:
+    raise InputError(f"--top is {top}; give a number of examples to print, or 0 for none")
   if column is not None:
+    own = {"attribute": attribute, "estimator": estimator, "given": given, "encoding": encoding != "utf-8"}
+    if others := [f"--{name}" for name, value in own.items() if value]:
+      raise InputError(f"a column is told without {', '.join(others)}; leave it out")
     asked = classify_column.Asked(examples, input, split, max_examples)
     return _column(run, column, asked, prior, num_draws, seed, top, output, say, progress)
   place = _place(run.record.attributes, attribute)
   chosen = run.record.attributes[place]
-  if top < 0:
-    raise InputError(f"--top is {top}; give a number of examples to print, or 0 for none")
   distributed.first_does(lambda: check_writable(output))
   batch = examples_of(run, examples, input, split, max_examples, given, encoding)
   labels = _labels(batch, run.record.event.given)

@@ -125,6 +125,7 @@ def compare_tables(
     members = membership(
       workdir, files, step=step, num_draws=num_draws, most=max_scored, seed=seed, say=say, progress=progress
     )
+    notes += [members.note] if members.note else []
   pairs = table_fidelity.pairs_of(len(tables.target.names), _MOST_PAIRS, seed)
   if len(pairs) < math.comb(len(tables.target.names), 2):
     notes.append(f"trend is the mean over {len(pairs):,} pairs of columns, drawn by chance")

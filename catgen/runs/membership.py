@@ -1,6 +1,5 @@
 """Whether a model's own scores tell the rows that it was trained on from others: what it knows of single rows."""
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -30,6 +29,7 @@ class Membership(NamedTuple):
   num_members: int
   num_others: int
   estimator: str
+  note: str | None  # why no synthetic rows were scored
 
 
 def membership(
@@ -62,8 +62,11 @@ def membership(
     raise InputError(f"{workdir} is a model of {run.media.name}; {_NEVER}")
   members = spread_examples(run, "train", most) if files["train"] is None else _read(run, files["train"], most)
   sets = {"training rows": members, "held-out rows": _read(run, files["real"], most)}
-  with contextlib.suppress(InputError):  # of another model, it may have values that this one does not know
+  note = None
+  try:
     sets["synthetic rows"] = _read(run, files["synthetic"], most)
+  except InputError as error:  # of another model, it may have values that this one does not know
+    note = f"the synthetic rows have no scores: {error}"
   bits: dict[str, np.ndarray] = {}
   estimator = ""
   for name, batch in sets.items():
@@ -89,6 +92,7 @@ def membership(
     num_members=len(known),
     num_others=len(others),
     estimator=estimator,
+    note=note,
   )
 
 

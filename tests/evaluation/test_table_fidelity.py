@@ -80,6 +80,17 @@ def test_constant_columns_have_no_correlation_and_large_numbers_do_not_overflow(
   assert compared(table, varied, [(0, 2)]).pairs[0] == pytest.approx(0.5)
 
 
+def test_numbers_far_from_zero_are_correlated_as_they_are_near_it():
+  """Seconds of one hour, counted from 1970: one of two columns follows the other, or does not."""
+  rng = np.random.default_rng(4)
+  near = rows(np.cumsum(rng.uniform(0, 1500, (200, 2)) * [1.0, 1e-3], axis=1), (0, 0))
+  apart = near._replace(values=np.stack([near.values[:, 0], rng.permutation(near.values[:, 1])], axis=1))
+  far, far_apart = (each._replace(values=each.values + 1.7e9) for each in (near, apart))
+  found = compared(far, far_apart, [(0, 1)]).pairs[0]
+  assert found == pytest.approx(compared(near, apart, [(0, 1)]).pairs[0], abs=1e-4)
+  assert found < 0.6
+
+
 def test_very_many_categories_of_a_pair_are_counted_as_few_are():
   rng = np.random.default_rng(0)
   first, second = (rows(rng.integers(0, 40, (300, 2)), (2000, 2000)) for _ in range(2))
