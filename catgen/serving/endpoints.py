@@ -59,7 +59,7 @@ INFILL: Fields = {
 CORRECT: Fields = {
   "model": _MODEL,
   "example": Field(_EXAMPLE, "a text, a map or an array of categories, or a row", required=True),
-  "error_rate": Field(choice("number", 0.01, 0.02, 0.05, 0.1, 0.2), "share of wrong positions that is assumed", 0.05),
+  "error_rate": Field(choice("number", 0.01, 0.02, 0.05, 0.1, 0.2), "share of wrong positions that is assumed", 0.1),
   "method": Field(
     choice("string", "bayes", "paper"),
     "bayes weighs what was seen; paper takes the other positions alone",

@@ -108,8 +108,11 @@ def correct(model: Served, method: str, error_rate: float, jobs: Sequence[Job]) 
 def _correction(model: Served, typed: Batch, found: spelling.Correction, number: int) -> dict[str, Any]:
   valid, x, probability = typed.valid[0], found.x[number], found.probability[number]
   if model.kind != "text":
-    places = np.argwhere(found.changed[number]).tolist()
-    return {"corrected": shown(model, x[None], valid[None])[0], "changes": [{"place": place} for place in places]}
+    changes = [
+      {"place": place, "probability": round(float(probability[tuple(place)]), 4)}
+      for place in np.argwhere(found.changed[number]).tolist()
+    ]
+    return {"corrected": shown(model, x[None], valid[None])[0], "changes": changes}
   end = model.run.record.codec.end
   stop = int(valid.sum()) if end is None else 1 + max(_first(each, end) for each in (typed.x[0], x))
   before, after = (characters(model, each[valid][:stop]) for each in (typed.x[0], x))

@@ -9,6 +9,7 @@ from catgen.evaluation import estimators, spelling
 from catgen.interfaces import InputError, SampleOptions
 from catgen.orders import named, stated
 from catgen.runs.infill import explained
+from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, with_labels
 from catgen.runs.sample import explained_guidance, sample_options
 from catgen.serving import performing
@@ -78,7 +79,7 @@ def _draw(model: Served, options: SampleOptions, values: Mapping[str, Any], tell
   key = ("draw", model.name, options, values["num_states"], pattern is None, given is None)
   perform = partial(performing.draw, model, options, values["num_states"])
   job, started = Job(key, content.number, content, perform, partial(tell, 0)), time.monotonic()
-  law = _law(options) if pattern is None else f"completions are {explained(model.run, options)}"
+  law = _law(model.run, options) if pattern is None else f"completions are {explained(model.run, options)}"
 
   def answer(told: Sequence[Any]) -> dict[str, Any]:
     return {"model": model.name, "examples": told[0], "law": law, "seconds": _since(started)}
@@ -86,9 +87,11 @@ def _draw(model: Served, options: SampleOptions, values: Mapping[str, Any], tell
   return Asked([job], answer)
 
 
-def _law(options: SampleOptions) -> str:
-  """Returns in a sentence what samples follow."""
-  changed = named(stated(options._replace(forbid=())))
+def _law(run: Run, options: SampleOptions) -> str:
+  """Returns in a sentence what samples follow; all the moves that a model has are its own."""
+  if run.model.chain is not None and options.num_steps == run.model.chain.num_moves(options._replace(num_steps=None)):
+    options = options._replace(num_steps=None)
+  changed = named(stated(options))
   told = f"drawn with {changed}: not the model's own p(x)" if changed else "drawn from the model's own p(x)"
   return explained_guidance(options) or told
 

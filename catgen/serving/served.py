@@ -1,5 +1,6 @@
 """A trained model as clients see it: what it can do, and examples between JSON and batches."""
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -48,12 +49,14 @@ def names_of(workdirs: Sequence[str]) -> list[str]:
   Example:
     >>> names_of(["runs/text", "runs/maps", "old/maps"])
     ['text', 'maps', 'maps-2']
+    >>> names_of(["a/m-2", "b/m", "c/m"])
+    ['m-2', 'm', 'm-3']
   """
   found: list[str] = []
   for workdir in workdirs:
     own = name_of(workdir.rstrip("/")) or "model"
-    same = sum(name == own or name.startswith(f"{own}-") for name in found)
-    found.append(f"{own}-{same + 1}" if own in found else own)
+    free = (own if number == 1 else f"{own}-{number}" for number in itertools.count(1))
+    found.append(next(name for name in free if name not in found))
   return found
 
 

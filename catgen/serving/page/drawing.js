@@ -133,7 +133,7 @@ function infillLead(model) {
 function textInput(model) {
   const id = fresh("pattern"), hint = fresh("hint");
   const start = model.example === "text"
-    ? (model.can.prefix_only ? "the history of the " : "the ______ of the world is a _________ in the history of")
+    ? (model.can.prefix_only ? shortened(model, "the history of the ", 1) : shortened(model, "the ______ of the world is a _________ in the history of"))
     : model.example === "row" ? JSON.stringify(Object.fromEntries(model.columns.map((name) => [name, "_"])), null, 1)
       : JSON.stringify(Array(model.shape[0]).fill(-1));
   const area = el("textarea", { id, rows: model.example === "row" ? 10 : 3, spellcheck: "false", "aria-describedby": hint });
@@ -149,6 +149,11 @@ function textInput(model) {
   const node = el("div", { class: "field" }, el("label", { for: id }, model.example === "text" ? "Text with gaps" : "As JSON"), area, note);
   node.style.marginBottom = "1rem";
   return { node, value, set: (example) => { area.value = example; fit(); area.focus(); } };
+}
+
+// A text to begin with, no longer than an example; so many positions are left free.
+export function shortened(model, text, free = 0) {
+  return Array.from(text).slice(0, model.shape[0] - free).join("");
 }
 
 // A text in the alphabet of the model: small letters where it has no capitals, spaces for what it does not know.

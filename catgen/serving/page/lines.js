@@ -2,13 +2,13 @@
 
 import { post } from "./api.js";
 import { choice, debounced, el, errorLine, fresh, plural, runner, say } from "./dom.js";
-import { drawControls, fitNotes, fitted, watch } from "./drawing.js";
-import { legendList, Player, runs } from "./examples.js";
+import { drawControls, fitNotes, fitted, shortened, watch } from "./drawing.js";
+import { legendList, Player } from "./examples.js";
 
 export function correctPanel(model) {
   const id = fresh("typed"), hint = fresh("hint");
   const area = el("textarea", { id, rows: 3, spellcheck: "false", autocapitalize: "off", "aria-describedby": hint });
-  area.value = "the fist battle of the wat was fougt in the summar of the yeat";
+  area.value = shortened(model, "the fist battle of the wat was fougt in the summar of the yeat");
   const note = el("p", { class: "hint", id: hint }), error = errorLine();
   const text = el("p", { class: "text" }), told = el("p", { class: "line" });
   const result = el("div", { class: "result", role: "region", "aria-label": "Corrected", "aria-live": "polite" }, text);
@@ -65,7 +65,7 @@ const SENTENCES = ["the history of the united states", "colorless green ideas sl
 function linesField(model, label) {
   const id = fresh("lines"), hint = fresh("hint");
   const area = el("textarea", { id, rows: 6, spellcheck: "false", "aria-describedby": hint });
-  area.value = model.example === "text" ? SENTENCES.join("\n") : "";
+  area.value = model.example === "text" ? SENTENCES.map((line) => shortened(model, line)).join("\n") : "";
   const lines = () => area.value.split("\n").map((line) => fitted(model, line)).filter((line) => line.trim());
   const value = () => {
     if (model.example === "text") return lines();
@@ -163,13 +163,13 @@ function compareScores(model, other) {
   const run = runner(button, problem, async (signal) => {
     const rival = other(), shown = field.shown();
     const found = await post("api/compare", { models: [model.name, rival.name], examples: field.value() }, signal);
-    const gap = found.first.scores.map((each, i) => each.bits - found.second.scores[i].bits);
-    const most = Math.max(...gap.map(Math.abs), 1e-9);
+    const gap = found.first.scores.map((each, i) => (each.bits === null || found.second.scores[i].bits === null ? null : each.bits - found.second.scores[i].bits));
+    const most = Math.max(...gap.map((each) => Math.abs(each ?? 0)), 1e-9);
     const head = [["Example"], [model.name, "number"], [rival.name, "number"], ["Difference", "number"], [`Fewer bits: \u2190 ${model.name}, ${rival.name} \u2192`]];
     const rows = found.first.scores.map((each, i) => {
-      const share = Math.abs(gap[i]) / most / 2;
+      const share = Math.abs(gap[i] ?? 0) / most / 2;
       return [[shown[i], "wide"], [`${bits(each.bits)}${mark(found.first)}`, "number"], [`${bits(found.second.scores[i].bits)}${mark(found.second)}`, "number"],
-        [(gap[i] > 0 ? "+" : "") + gap[i].toFixed(3), "number"], [bar(share, gap[i] < 0 ? 0.5 - share : 0.5, gap[i] > 0)]];
+        [gap[i] === null ? "not finite" : (gap[i] > 0 ? "+" : "") + gap[i].toFixed(3), "number"], [bar(share, gap[i] < 0 ? 0.5 - share : 0.5, gap[i] > 0)]];
     });
     told.replaceChildren(table(head, rows), el("p", { class: "summary" }, verdict(model, rival, found.difference, found.first.unit)),
       el("p", { class: "line" }, boundNote(model, rival, found)));
@@ -185,6 +185,7 @@ function compareScores(model, other) {
 const mark = (scores) => (scores.bound ? " \u2264" : "");
 
 function verdict(model, rival, difference, unit) {
+  if (difference.bits === null) return "No finite difference: one of the models finds a line impossible.";
   const [better, worse] = difference.bits < 0 ? [model, rival] : [rival, model];
   const size = Math.abs(difference.bits).toFixed(3);
   if (difference.error === null) return `${better.name} needs ${size} ${unit} fewer than ${worse.name} on this one line.`;
