@@ -121,7 +121,7 @@ def test_text_is_sampled_filled_in_corrected_scored_and_compared(opened):
   opened.click("#tab-compare")
   opened.fill("#panel-compare textarea", "the cat sat on a mat")
   opened.click("text=Score by both")
-  opened.wait_for_selector("#panel-compare .error:has-text('example 1')")
+  opened.wait_for_selector("#panel-compare .error:has-text('shape (20,)')")
   noted(opened)
   opened.fill("#panel-compare textarea", "the cat sat\nmat on a")
   opened.click("text=Score by both")
