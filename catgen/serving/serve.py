@@ -62,7 +62,7 @@ def serve(
     port: to listen at; 0: any that is free.
     names: by which the server is reached besides, separated by commas, such as that of a proxy.
     token: that endpoints ask for; default: made at random where one is needed.
-    queue: requests that may wait; more are told to come again.
+    queue: requests that may wait, a comparison counts as two; more are told to come again.
     batching: do requests of the same shape in one call of the device.
     warm: compile what the page asks for first before anybody does.
     say: receives the address, and lines about what fails.
@@ -73,8 +73,8 @@ def serve(
   check_packages()
   if not workdir:
     raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")
-  if not 1 <= queue <= 10_000:
-    raise InputError(f"--queue is {queue}; give 1 to 10,000 requests")
+  if not 2 <= queue <= 10_000:
+    raise InputError(f"--queue is {queue}; give 2 to 10,000 requests, since a comparison takes two places")
   keep_programs()
   models = load_models(workdir, step=step, ema=ema, say=say)
   if token is None and not is_loopback(host):

@@ -1,8 +1,8 @@
 """One thread that owns the device: a queue with a bound, jobs of the same kind together, and turns.
 
-A group of jobs is a generator: it comes back between two calls of the device. So a short job does not wait until a long
-one has ended, and what nobody wants any more is left. While a group is at work, jobs of its kind gather behind it, and
-then form the next one: the more there is to do, the larger the groups.
+A group of jobs is a generator: it comes back between two calls of the device, but for scores, which are one turn. So a
+short job does not wait until a long one has ended, and what nobody wants any more is left. While a group is at work,
+jobs of its kind gather behind it, and then form the next one: the more there is to do, the larger the groups.
 """
 
 import math

@@ -224,7 +224,7 @@ ROWS = {
   "nothing to serve": ("serve", "--workdir is not set"),
   "a port of nobody's": ("serve --workdir={run} --port=70000", "--port is 70000; give 1 to 65535"),
   "a host of nobody's": ("serve --workdir={run} --host=no.such.host.invalid", "cannot listen at no.such.host.invalid"),
-  "a queue of none": ("serve --workdir={run} --queue=0", "--queue is 0; give 1 to 10,000 requests"),
+  "a queue of none": ("serve --workdir={run} --queue=1", "--queue is 1; give 2 to 10,000 requests"),
   "a run and nothing": ("serve --workdir={run},/nowhere", "/nowhere holds no run"),
   # data: arrays
   "no array at all": (_ARRAY + "empty.npy", "No data left in file"),
