@@ -13,11 +13,10 @@ from jaxtyping import Float
 from catgen.bounds import bits_per_position
 from catgen.evaluation import neighbor_counts, ngrams
 from catgen.evaluation.order_curves import Mean, ratio
-from catgen.evaluation.samples import Frequencies, divergence, entropy, frequencies, whole_words
+from catgen.evaluation.samples import Frequencies, divergence, entropy, frequencies, whole_words, word_rate
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.sources import Codec, Split
 
-_LONGEST = 5  # n-grams
 _POSITIONS = 4_000_000  # of the training split, about, for pairs, words, and the neighbors of pixels
 
 
@@ -57,8 +56,8 @@ def judge_of(train: Split, event: EventSpec, codec: Codec) -> Judge:
     maps = neighbor_counts.fit(train, num_classes=event.num_classes, max_maps=number)
     words = f"pixels given {longest - 1} neighbors"
     return Judge(words, lambda batch: neighbor_counts.log_prob(maps, batch, longest), found, None, lambda batch: ())
-  longest = min(_LONGEST, ngrams.largest_order(event.num_classes))
-  grams = ngrams.fit(ngrams.training_rows(train), order=longest, num_classes=event.num_classes)
+  grams = ngrams.of_training(train, event.num_classes)
+  longest = ngrams.longest(event.num_classes)
 
   def texts(batch: Batch) -> list[str]:
     return [codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
@@ -87,7 +86,5 @@ def judged(judge: Judge, examples: Batch) -> Judgement:
 def _words(judge: Judge, examples: Batch) -> Mean | None:
   if judge.vocabulary is None:
     return None
-  words = [whole_words(text) for text in judge.texts(examples)]
-  counts = np.array([len(each) for each in words])
-  known = np.array([sum(word in judge.vocabulary for word in each) for each in words], np.float64)
-  return ratio(known, counts) if counts.sum() else Mean(float("nan"), float("nan"))
+  known, counts = np.array([word_rate([text], judge.vocabulary) for text in judge.texts(examples)]).T
+  return ratio(known.astype(np.float64), counts) if counts.sum() else Mean(float("nan"), float("nan"))

@@ -25,6 +25,8 @@ from catgen.batches import batch_of, scored_positions
 from catgen.interfaces import Batch, InputError
 from catgen.sources import Split
 
+LONGEST = 5  # of what is counted without being asked for an order
+
 
 class Table(NamedTuple):
   """Counts of the n-grams of one order, packed as integers in some base, the oldest category first."""
@@ -64,6 +66,16 @@ def training_rows(split: Split, max_positions: int = 20_000_000) -> Batch:
     for whole, cut in ((first.x, rest.x), (first.valid, rest.valid))
   )
   return batch_of(x, valid)
+
+
+def of_training(split: Split, num_classes: int) -> NGrams:
+  """Returns the models of a training split, of the orders up to `longest`."""
+  return fit(training_rows(split), order=longest(num_classes), num_classes=num_classes)
+
+
+def longest(num_classes: int) -> int:
+  """Returns the order of 5-grams, or with very many categories the largest that fits."""
+  return min(LONGEST, largest_order(num_classes))
 
 
 def fit(rows: Batch, *, order: int, num_classes: int) -> NGrams:

@@ -6,7 +6,7 @@ from catgen.interfaces import Batch
 from catgen.media.medium import Counted
 from catgen.sources import DataSource
 
-_LONGEST, _NAMES = 5, {1: "unigram", 2: "bigram"}
+_NAMES = {1: "unigram", 2: "bigram"}
 
 
 def baselines(source: DataSource, batch: Batch) -> Counted:
@@ -16,10 +16,12 @@ def baselines(source: DataSource, batch: Batch) -> Counted:
   100 MB for each million positions of the training split, of which up to 20 million are counted.
   """
   num_classes = source.event.num_classes
-  longest = min(_LONGEST, ngrams.largest_order(num_classes))
-  model = ngrams.fit(ngrams.training_rows(get_split(source, "train")), order=longest, num_classes=num_classes)
+  model = ngrams.of_training(get_split(source, "train"), num_classes)
+  longest = ngrams.longest(num_classes)
   note = (
-    "" if longest == _LONGEST else f"longer n-grams than {longest} do not fit 63 bits with {num_classes:,} categories"
+    ""
+    if longest == ngrams.LONGEST
+    else f"longer n-grams than {longest} do not fit 63 bits with {num_classes:,} categories"
   )
   orders = {_NAMES.get(order, f"{order}-gram"): order for order in sorted({1, min(2, longest), longest})}
   return Counted({name: ngrams.score(model, batch, order=order) for name, order in orders.items()}, note)

@@ -30,7 +30,6 @@ from catgen.runs.sample import sample_options
 from catgen.training import distributed
 from catgen.training.signals import catch_signals
 
-_LONGEST = 5  # n-grams of the reference
 _COLUMNS = {  # of the table, those of which something is known
   "calls": "calls",
   "bits": "bits",
@@ -161,9 +160,8 @@ def _bench(run: Run, split: str, max_examples: int, num_samples: int, size: int,
   notes = [f"bits of {len(examples.x):,} {split} examples, exact"]
   reference, events, counts = None, None, None
   if num_samples and len(event.shape) == 1:
-    longest = min(_LONGEST, ngrams.largest_order(event.num_classes))
-    rows = ngrams.training_rows(get_split(source, "train"))
-    reference = ngrams.fit(rows, order=longest, num_classes=event.num_classes)
+    reference = ngrams.of_training(get_split(source, "train"), event.num_classes)
+    longest = ngrams.longest(event.num_classes)
     own = ngrams.score(reference, examples, order=longest)
     shown = terminal.plus_minus(own.bits, own.data_error)
     notes.append(
