@@ -242,6 +242,12 @@ def add_results(workdir: str | os.PathLike[str], *records: Mapping[str, Any]) ->
   return path
 
 
+def write_rows(rows: Sequence[Mapping[str, Any]], path: str) -> None:
+  """Writes rows that a command has measured as JSON, null for what is not finite; `--output` has named the file."""
+  with replacing(path, remedy="choose another --output") as file:
+    file.write(f"{json.dumps(without_nan(rows), indent=1, allow_nan=False)}\n".encode())
+
+
 def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> str:
   """Returns where the scores of single examples (in nats) belong that `record` summarizes."""
   averaged = "_ema" if record["ema"] else ""

@@ -1,6 +1,5 @@
 """What a trained model costs and gives by each of its orders: exact bits, calls of the network, samples judged."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -17,7 +16,7 @@ from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.ngrams import NGrams
 from catgen.evaluation.samples import generate
 from catgen.evaluation.spread import fetch
-from catgen.files import check_writable, replacing
+from catgen.files import check_writable
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.orders import named, stated
@@ -109,7 +108,7 @@ def bench_sampler(
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
     for law in laws:
       rows.append(_row(run, bench, law))
-      distributed.first_does(lambda: _write(rows, path))
+      distributed.first_does(lambda: results.write_rows(rows, path))
       bar.update(1)
       if len(rows) < len(laws) and stop():
         break
@@ -249,11 +248,6 @@ def _calls(run: Run, bench: _Bench, law: SampleOptions) -> float:
     for batch in _batches(run, bench, bench.examples)
   ]
   return float(np.concatenate([calls[there] for calls, there in each]).mean())
-
-
-def _write(rows: Sequence[Mapping[str, Any]], path: str) -> None:
-  with replacing(path, remedy="choose another --output") as file:
-    file.write(f"{json.dumps(rows, indent=1, allow_nan=False)}\n".encode())
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], path: str, position: str) -> None:

@@ -1,6 +1,5 @@
 """What samples of a diffusion model are worth by the number of its steps, with and without self-correction."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from catgen.data import get_split
 from catgen.evaluation import judges, results
 from catgen.evaluation.judges import Judge, Judgement
 from catgen.evaluation.samples import generate
-from catgen.files import check_writable, replacing
+from catgen.files import check_writable
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.paths import expanded, join
@@ -108,7 +107,7 @@ def bench_steps(
       )
       samples = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid) & reached)
       rows.append(_row(_named(options), judge, samples, calls=_calls(options), correction=options.correction))
-      distributed.first_does(lambda: _write(rows, path))
+      distributed.first_does(lambda: results.write_rows(rows, path))
       bar.update(1)
       if done < len(kinds) and stop():
         break
@@ -184,11 +183,6 @@ def _row(
   if found.words is not None:
     row |= {"words": found.words.value, "words_error": found.words.error}
   return results.without_nan(row)
-
-
-def _write(rows: Sequence[Mapping[str, Any]], path: str) -> None:
-  with replacing(path, remedy="choose another --output") as file:
-    file.write(f"{json.dumps(rows, indent=1, allow_nan=False)}\n".encode())
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], path: str, position: str, counts: str) -> None:

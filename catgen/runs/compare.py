@@ -2,7 +2,6 @@
 
 import glob
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +15,6 @@ from catgen import orders, paths
 from catgen.batches import batch_of
 from catgen.evaluation import comparison, estimators, results
 from catgen.evaluation.comparison import Evaluation
-from catgen.files import replacing
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.paths import join
 from catgen.reporting import charts, terminal
@@ -311,8 +309,7 @@ def _positions_a_step(record: RunRecord) -> int:
 
 
 def _write(rows: Sequence[Mapping[str, Any]], path: str, picture: str) -> None:
-  with replacing(path, remedy="choose another --output") as file:
-    file.write(json.dumps(results.without_nan(rows), indent=1, allow_nan=False).encode())
+  results.write_rows(rows, path)
   _draw(rows, picture)
 
 
