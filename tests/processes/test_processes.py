@@ -170,8 +170,9 @@ def test_predictive_averages_the_posterior_kernel(name, num_classes):
     joint = (np.exp(np.asarray(log_x0, np.float64)) @ to_s[:num_classes]) * s_to_t[:, x_t].T
     if name == "absorbing":  # visible positions stay, whatever is predicted
       joint[:num_classes] = np.eye(num_classes, num_classes + 1)
+    possible = joint.sum(-1) > 0  # the hybrid ends in masks alone
     got = np.exp(process.predictive(x_t, log_x0, span_of(s, s + 1)))
-    np.testing.assert_allclose(got, normalized(joint), atol=3e-7)
+    np.testing.assert_allclose(got[possible], normalized(joint[possible]), atol=3e-7)
 
 
 @pytest.mark.parametrize(("name", "num_classes"), SIZES)
