@@ -118,6 +118,7 @@ def marked(name):
     "paper/enwik8",
     "paper/text8_argmax_base",
     "paper/text8_discrete_flow",
+    "labelled/",  # as street_scenes/absorbing
     "ring/argmax",
     "ring/autoregressive",
     "ring/diffusion",
@@ -259,9 +260,8 @@ def test_an_untrained_paper_network_needs_log2_k_bits_by_one_step_per_example(na
   assert abs(np.mean(replicates) - expected) < 4 * error
 
 
-@pytest.mark.parametrize(
-  ("name", "expected", "num_calls"), [(*LOG2_K[0], 16), pytest.param(*LOG2_K[1], 40, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "expected", "num_calls"), [(*LOG2_K[0], 16), (*LOG2_K[1], 40)])
 def test_and_to_a_thousandth_by_the_full_sum_of_a_tiny_schedule(name, expected, num_calls):
   network = {"kind": "local_linear_transformer", "width": 8, "num_layers": 1, "num_heads": 2, "window": 8}
   model, params, state, batch = untrained(name, 256, {"model.num_steps": 1, "model.network": network})

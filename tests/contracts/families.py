@@ -423,6 +423,10 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 }
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
+  "uniform_importance",  # the same model; tests/processes has its time steps
+  "argmax_thresholding_bits",  # tests/surjections has its inverse
+  "argmax_softplus_bits",  # its inverse as of classes, its bits as of the two below
+  "dequantized_uniform",  # boxes as of variational noise
   "absorbing_continuous_counted",  # tests/models/test_counted_masks.py enumerates it
   "learned_class_continuous",  # tests/models/test_learned_masking.py enumerates them
   "learned_position_continuous",

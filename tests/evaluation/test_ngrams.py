@@ -21,7 +21,9 @@ def chain(rng, length, num_classes, peak=0.85):
   return np.cumsum(jumps) % num_classes, entropy
 
 
-@pytest.mark.parametrize(("num_classes", "order"), [(2, 5), (3, 4), (27, 5), (256, 5)])
+@pytest.mark.parametrize(
+  ("num_classes", "order"), [(2, 5), (3, 4), pytest.param(27, 5, marks=pytest.mark.slow), (256, 5)]
+)
 def test_every_distribution_sums_to_one(num_classes, order):
   rng = np.random.default_rng(1)
   x = rng.integers(0, num_classes, 3000) * (rng.random(3000) < 0.5)

@@ -115,6 +115,7 @@ LAYERS = {
 # In the default suite each layer is seen once, with any network; tests/networks/test_roles.py shows what networks do.
 SLOW = {
   "autoregressive_af_of_noise",
+  "autoregressive_af",  # the same recurrence as of the one with an LSTM, the same transform as the affine coupling
   "coupling_lstm",
   "coupling_densenet",
   "coupling_channelwise_of_one",

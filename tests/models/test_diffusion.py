@@ -144,7 +144,9 @@ def test_chains_go_from_noise_to_the_sample(process, num_steps, total):
     assert (np.diff(masked) <= 0).all()
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "linear", "paper_cosine"])
+@pytest.mark.parametrize(
+  "schedule", [*(pytest.param(each, marks=pytest.mark.slow) for each in ("cosine", "linear")), "paper_cosine"]
+)
 def test_zero_logits_give_log_k(schedule):
   model = zero_network(num_steps=10, schedule=schedule)
   params, state = start(model)
@@ -155,7 +157,13 @@ def test_zero_logits_give_log_k(schedule):
 
 
 @pytest.mark.parametrize(
-  ("process", "num_steps"), [("uniform", 50), ("absorbing", 50), ("uniform", 0), ("absorbing", 0)]
+  ("process", "num_steps"),
+  [
+    pytest.param("uniform", 50, marks=pytest.mark.slow),
+    ("absorbing", 50),
+    ("uniform", 0),
+    pytest.param("absorbing", 0, marks=pytest.mark.slow),
+  ],
 )
 def test_a_perfect_denoiser_comes_close_to_the_entropy(process, num_steps):
   model = perfect(process, num_steps)

@@ -35,7 +35,7 @@ def test_autoregressive_argmax_flow_has_the_originals_parameters(name, event, bi
 
 @pytest.mark.parametrize(
   ("name", "event", "lstm_width", "original"),
-  [("text8", TEXT8, 512, 81_154_443), ("enwik8", ENWIK8, 768, 182_005_952)],
+  [("text8", TEXT8, 512, 81_154_443), pytest.param("enwik8", ENWIK8, 768, 182_005_952, marks=pytest.mark.slow)],
 )
 def test_coupling_argmax_flow_has_the_originals_parameters(name, event, lstm_width, original):
   second_biases = 8 * 2 * 2 * 4 * lstm_width  # layers, LSTM layers, directions, gates

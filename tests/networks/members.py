@@ -70,10 +70,12 @@ MEMBERS = [Member(kind, role) for kind in TRUNKS for role in ROLES if (kind, rol
 # What takes long and only repeats what the same trunk shows in another role, and other trunks in the same role.
 REPEATED = {
   *(Member("linear_attention_unet", role) for role in ("encoder", "conditioner")),
-  *(Member(kind, "encoder") for kind in ("transformer", "lstm", "densenet")),
+  *(Member(kind, "encoder") for kind in ("transformer", "lstm", "densenet", "unet")),
   *(Member(kind, "conditioner") for kind in ("unet", "local_linear_transformer", "deep_transformer")),
   *(Member(kind, "causal_conditioner") for kind in ("deep_transformer", "transformer_xl")),
   Member("deep_transformer", "encoder"),
+  Member("local_linear_transformer", "encoder"),
+  Member("lstm", "denoiser"),
 }
 
 

@@ -47,7 +47,9 @@ def test_a_pixel_cnn_has_no_blind_spot():
   assert seen[before].min() > 1e-9
 
 
-@pytest.mark.parametrize(("width", "num_layers", "size"), [(32, 8, 3), (64, 10, 3), (128, 15, 5)])
+@pytest.mark.parametrize(
+  ("width", "num_layers", "size"), [(32, 8, 3), (64, 10, 3), pytest.param(128, 15, 5, marks=pytest.mark.slow)]
+)
 def test_a_pixel_cnn_has_the_parameters_of_its_windows(width, num_layers, size):
   recipe = TRUNKS["pixel_cnn"](width=width, num_layers=num_layers, size=size)
   network = nnx.eval_shape(lambda: Causal(recipe, (32, 64), 8, 8, rngs=nnx.Rngs(0)))

@@ -49,7 +49,7 @@ DROPPING = [
   ("densenet", "encoder", {"dropout": 0.5}),
   ("unet", "denoiser", {"dropout": 0.5}),
   ("pixel_cnn", "causal", {"dropout": 0.5}),
-  ("linear_attention_unet", "denoiser", {"dropout": 0.5}),
+  pytest.param("linear_attention_unet", "denoiser", {"dropout": 0.5}, marks=pytest.mark.slow),  # as of the U-Net
 ]
 
 
