@@ -5,8 +5,8 @@
 
 Network, optimizer and number of maps are those of street_scenes/absorbing.py.
 
-Expected: samples of streets without people; no number yet, not run by this project.
-Cost: 4 to 8 minutes on one CPU core.
+Expected: 0.273 bits per pixel given the labels, an ELBO (measured, docs/RESULTS.md); streets without people.
+Cost: 4 to 8 minutes on one CPU core that is not disturbed.
 """
 
 from ml_collections import ConfigDict
