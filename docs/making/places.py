@@ -1,0 +1,78 @@
+"""Where each page of the site is made of, and where it stands in the navigation."""
+
+import pathlib
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+BUILD = ROOT / "build"
+
+# caption -> pages in their order: a file of the repository and its name on the site; files that begin with "made:" are
+# written by the program
+NAVIGATION: dict[str, dict[str, str]] = {
+  "Begin": {
+    "docs/TUTORIAL.md": "tutorial",
+    "docs/COMMANDS.md": "commands",
+    "docs/QUESTIONS.md": "questions",
+  },
+  "How to": {
+    "docs/howto/text.md": "howto/text",
+    "docs/howto/maps.md": "howto/maps",
+    "docs/howto/integers.md": "howto/integers",
+    "docs/TABLES.md": "howto/tables",
+    "docs/howto/labels.md": "howto/labels",
+    "docs/howto/evaluating.md": "howto/evaluating",
+    "docs/howto/resuming.md": "howto/resuming",
+    "docs/MODELS.md": "howto/models",
+    "docs/SERVING.md": "howto/serving",
+    "docs/CLUSTERS.md": "howto/clusters",
+    "docs/REMOTE.md": "howto/remote",
+    "docs/DEVICES.md": "howto/devices",
+    "docs/ACCELERATORS.md": "howto/accelerators",
+    "docs/TROUBLESHOOTING.md": "howto/troubleshooting",
+  },
+  "Explanations": {
+    "docs/NUMBERS.md": "numbers",
+    "docs/TRAPS.md": "traps",
+    "docs/families/multinomial.md": "families/multinomial",
+    "docs/families/masked.md": "families/masked",
+    "docs/families/argmax.md": "families/argmax",
+    "docs/families/discrete.md": "families/discrete",
+    "docs/families/emission.md": "families/emission",
+    "docs/families/autoregressive.md": "families/autoregressive",
+    "docs/PAPER.md": "paper",
+  },
+  "Notebooks": {
+    "notebooks/multinomial_diffusion.ipynb": "notebooks/multinomial_diffusion",
+    "notebooks/argmax_flow.ipynb": "notebooks/argmax_flow",
+    "notebooks/ring.ipynb": "notebooks/ring",
+    "notebooks/your_own_data.ipynb": "notebooks/your_own_data",
+  },
+  "Results": {
+    "docs/RESULTS.md": "results",
+    "made:pretrained": "pretrained",
+  },
+  "Reference": {
+    "made:keys": "reference/keys",
+    "docs/CONFIGURATION.md": "reference/changes",
+    "made:experiments": "reference/experiments",
+    "made:flags": "reference/flags",
+    "made:python": "reference/python",
+  },
+  "Project": {
+    "WORKSPACE.md": "project/workspace",
+    "docs/DECISIONS.md": "project/decisions",
+    "CONTRIBUTING.md": "project/contributing",
+    "CHANGELOG.md": "project/changelog",
+    "SECURITY.md": "project/security",
+  },
+}
+LANDING = "docs/index.md"
+PAGES: dict[str, str] = {
+  LANDING: "index",
+  "README.md": "index",  # the landing page of the repository: links to it lead to that of the site
+} | {source: name for pages in NAVIGATION.values() for source, name in pages.items()}
+
+
+def sources() -> list[tuple[pathlib.Path, str]]:
+  """Returns the pages that are files of the repository, with their names on the site."""
+  listed = {LANDING: "index"} | {source: name for pages in NAVIGATION.values() for source, name in pages.items()}
+  return [(ROOT / source, name) for source, name in listed.items() if not source.startswith("made:")]
