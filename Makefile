@@ -5,6 +5,8 @@
 #   make fuzz       bytes of all kinds for every reader, guided by what they reach, 30 seconds each
 #   make bench      speed of training, sampling and start, as tables; make bench-accelerator: all on one accelerator
 #   make lint       linter, formatting and types (make format mends what can be mended)
+#   make docs       the site of the documentation in build/site, warnings and broken links as errors; make docs-executed: with what the
+#                   notebooks give, a quarter of an hour more at first; make docs-external: asks for every address elsewhere
 #   make wheel      the package as a file in dist/, with the console command `catgen`
 #   make setup      only .venv; make clean removes it
 
@@ -15,7 +17,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/demo
 
-.PHONY: setup demo test test-slow fuzz lint format bench bench-accelerator wheel clean
+.PHONY: setup demo test test-slow fuzz lint format bench bench-accelerator wheel docs docs-executed docs-external clean
 
 setup: $(VENV)/installed
 
@@ -60,6 +62,10 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs docs-executed docs-external: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@$(BIN)/python -m docs.making $(if $(filter docs-executed,$@),--execute) $(if $(filter docs-external,$@),--external)
 
 wheel: setup
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -71,6 +71,7 @@ setup(
     "compress": ["constriction>=0.5,<0.6"],
     "serve": SERVE,
     "browser": ["playwright>=1.60"],
+    "docs": ["furo>=2025.9", "latex2mathml>=3.78", "myst-nb>=1.3", "myst-parser>=4", "sphinx>=8.2", *TEST],
     "programs": ["flatbuffers>=24.3"],
     "parquet": ["pyarrow>=16"],
     "tables": ["scikit-learn>=1.5"],

@@ -10,7 +10,7 @@ from docs.making import checks
 from docs.making.keys import keys_page
 from docs.making.links import BrokenLink, for_site
 from docs.making.notebooks import notebook_for_site
-from docs.making.places import BUILD, LANDING, NAVIGATION, ROOT, sources
+from docs.making.places import BUILD, LANDING, NAVIGATION, ROOT, SHORT, sources
 from docs.making.reference import experiments_page, flags_page, pretrained_page, python_pages
 
 MADE = {"made:keys": keys_page, "made:experiments": experiments_page, "made:flags": flags_page, "made:pretrained": pretrained_page}
@@ -61,8 +61,12 @@ def navigation() -> str:
   """Returns the tables of contents that the landing page holds, one for each caption."""
   lines = []
   for caption, listed in NAVIGATION.items():
-    lines += ["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *listed.values(), "```"]
+    lines += ["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *map(_entry, listed.values()), "```"]
   return "\n".join(lines) + "\n"
+
+
+def _entry(name: str) -> str:
+  return f"{SHORT[name]} <{name}>" if name in SHORT else name
 
 
 def _made() -> list[tuple[str, str]]:

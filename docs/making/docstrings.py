@@ -23,7 +23,7 @@ def module_page(path: pathlib.Path, module: str, source: str, depth: int) -> str
   """
   tree = ast.parse(path.read_text(encoding="utf-8"))
   lines = [f"{'#' * depth} {module}", "", f"```{{py:module}} {module}", "```", ""]
-  lines += [f'<a class="source" href="{source}">{path.name}</a>', "", markdown(ast.get_docstring(tree) or ""), ""]
+  lines += [f'<a class="source" href="{source}">{_escaped([path.name])}</a>', "", markdown(ast.get_docstring(tree) or ""), ""]
   _qualify(tree)
   for node in public(tree.body):
     lines += _described(node, path, source)
@@ -132,7 +132,7 @@ def _described(node: ast.FunctionDef | ast.ClassDef, path: pathlib.Path, source:
   kind = "py:class" if is_class else "py:method" if indent else "py:function"
   fence = "`" * (4 if indent else 5)
   lines = [f"{fence}{{{kind}}} {node.name}{'' if is_class else _signature(node, bool(indent))}", ""]
-  lines += [f'<a class="source" href="{source}#line-{node.lineno}">{path.name}, line {node.lineno}</a>', ""]
+  lines += [f'<a class="source" href="{source}#line-{node.lineno}">{_escaped([path.name])}, line {node.lineno}</a>', ""]
   lines += [markdown(ast.get_docstring(node) or "")]
   if is_class:
     lines += _fields(node, path.read_text(encoding="utf-8").splitlines())

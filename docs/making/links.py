@@ -60,7 +60,7 @@ def moved(text: str, path: pathlib.Path, name: str) -> str:
   lines = []
   for number, line, is_prose in prose(text):
     try:
-      lines.append(_LINK.sub(functools.partial(_moved, path, name), line) if is_prose else line)
+      lines.append(_line_moved(line, path, name) if is_prose else line)
     except BrokenLink as error:
       raise BrokenLink(f"{path.relative_to(ROOT)}:{number}: {error}") from error
   return "\n".join(lines) + "\n"
@@ -111,10 +111,18 @@ def label(kind: str, name: str) -> str:
   return f"{kind}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}"
 
 
-def _moved(path: pathlib.Path, name: str, found: re.Match[str]) -> str:
-  picture, text, target = found.groups()
+def _line_moved(line: str, path: pathlib.Path, name: str) -> str:
+  moved_line, end = "", 0
+  for found in _LINK.finditer(_CODE.sub(_hidden, line)):  # what looks like a link in code is none
+    parts = [line[slice(*found.span(group))] for group in (1, 2, 3)]
+    moved_line += line[end : found.start()] + _moved(path, name, *parts)
+    end = found.end()
+  return moved_line + line[end:]
+
+
+def _moved(path: pathlib.Path, name: str, picture: str, text: str, target: str) -> str:
   if _ELSEWHERE.match(target):
-    return found[0]
+    return f"{picture}[{text}]({target})"
   inside, fragment = resolve(path, target)
   anchor = f"#{fragment}" if fragment else ""
   if picture or inside.endswith((".png", ".gif")):

@@ -4,12 +4,11 @@ import re
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
+from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 _LOG = logging.getLogger(__name__)
-_UNKNOWN = {r"\dots": r"\ldots", r"\big": "", r"\Big": ""}  # to docutils; delimiters keep their size
 
 
 def visit_inline(self: Any, node: nodes.math) -> None:
@@ -31,12 +30,12 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def _made(self: Any, node: nodes.Element, *, as_block: bool) -> str:
-  text = re.sub(r"\\(dots|big|Big)(?![A-Za-z])", lambda found: _UNKNOWN[found[0]], node.astext().strip())
+  text = node.astext().strip()
   text = re.sub(r"\\tag\{(\w+)\}", r"\\qquad\\text{(\1)}", text)
   if as_block and ("&" in text or r"\\" in text) and r"\begin" not in text:
     text = rf"\begin{{aligned}}{text}\end{{aligned}}"
   try:
-    return tex2mathml(text, as_block=as_block)
+    return convert(text, display="block" if as_block else "inline")
   except Exception as error:
     _LOG.warning("this formula cannot be written as MathML: %s: %s", " ".join(str(error).split()), text, location=node)
     return self.encode(text)

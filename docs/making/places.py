@@ -65,6 +65,26 @@ NAVIGATION: dict[str, dict[str, str]] = {
     "SECURITY.md": "project/security",
   },
 }
+SHORT = {  # titles in the navigation, where a page's own is long
+  "tutorial": "Ten minutes",
+  "howto/tables": "Your own tables",
+  "howto/labels": "Labels and guidance",
+  "howto/evaluating": "Evaluation",
+  "howto/models": "Trained models: export and load",
+  "howto/serving": "A server and a page",
+  "howto/remote": "Buckets",
+  "howto/devices": "Devices",
+  "howto/accelerators": "Accelerators, before renting",
+  "howto/troubleshooting": "Troubleshooting",
+  "families/masked": "Masked diffusion and others",
+  "families/argmax": "Argmax and dequantized flows",
+  "families/discrete": "Discrete and denoising flows",
+  "notebooks/multinomial_diffusion": "Multinomial diffusion, derived",
+  "notebooks/argmax_flow": "Argmax flows in two dimensions",
+  "notebooks/ring": "Seven models on a ring",
+  "notebooks/your_own_data": "Your own data",
+  "reference/changes": "What a change means",
+}
 LANDING = "docs/index.md"
 PAGES: dict[str, str] = {
   LANDING: "index",

@@ -38,10 +38,10 @@ def python_pages() -> Iterator[tuple[str, str]]:
   for package, paths in packages().items():
     name = f"reference/python/{package}"
     names.append(name.removeprefix("reference/"))
-    text = [] if len(paths) == 1 else [f"# {package}", ""]
+    text = []
     for path in paths:
       source = os.path.relpath(source_page(path), pathlib.PurePosixPath(name).parent)
-      text.append(module_page(path, module_of(path), source, depth=1 if len(paths) == 1 else 2))
+      text.append(module_page(path, module_of(path), source, depth=1 if path == paths[0] else 2))
     yield name, "\n".join(text)
     summary = (ast.get_docstring(ast.parse(paths[0].read_text(encoding="utf-8"))) or "").splitlines()[0]
     rows.append(f"| [{package}](python/{package}.md) | {escaped(summary)} |")

@@ -1,0 +1,59 @@
+"""The site is made with warnings as errors, and its search finds the page of each question."""
+
+import functools
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.docs.commands import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+  for name in ("sphinx", "furo", "myst_nb", "latex2mathml"):
+    pytest.importorskip(name, reason="the extra docs is not installed: pip install 'catgen[docs]'")
+  folder = tmp_path_factory.mktemp("site")
+  done = subprocess.run(
+    [sys.executable, "-m", "docs.making", f"--output={folder}"], capture_output=True, text=True, cwd=ROOT
+  )
+  assert done.returncode == 0, done.stdout + done.stderr
+  return folder
+
+
+@functools.cache
+def index(site):
+  text = (site / "searchindex.js").read_text(encoding="utf-8")
+  return json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+
+
+def pages_with(site, word):
+  """Returns the pages that the site's search finds for a word: of its stem, in text and titles."""
+  from sphinx.search.en import SearchEnglish
+
+  stem = SearchEnglish({}).stem(word.lower())
+  found = set()
+  for kind in ("terms", "titleterms"):
+    numbers = index(site)[kind].get(stem, [])
+    found |= set(numbers if isinstance(numbers, list) else [numbers])
+  return {index(site)["docnames"][number] for number in found}
+
+
+def test_questions_are_found_in_one_search(site):
+  from docs.making.places import PAGES
+
+  rows = re.findall(r"^\| (.+\?) \| (.+?) \| \[.+\]\((.+)\) \|$", (ROOT / "docs" / "QUESTIONS.md").read_text(), re.MULTILINE)
+  for question, words, target in rows:
+    found = set.intersection(*(pages_with(site, word) for word in words.split()))
+    assert PAGES[f"docs/{target}"] in found, (question, words, found)
+    assert len(found) <= 12, f"{words} finds too much: {sorted(found)}"
+
+
+def test_formulas_need_no_script(site):
+  page = (site / "families" / "multinomial.html").read_text(encoding="utf-8")
+  assert page.count("<math") > 20
+  assert "mathjax" not in page.lower()
