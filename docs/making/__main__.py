@@ -8,25 +8,36 @@ import sys
 
 from docs.making import checks
 from docs.making.keys import keys_page
-from docs.making.links import BrokenLink, for_site
+from docs.making.links import BrokenLinkError, for_site
 from docs.making.notebooks import notebook_for_site
 from docs.making.places import BUILD, LANDING, NAVIGATION, ROOT, SHORT, sources
 from docs.making.reference import experiments_page, flags_page, pretrained_page, python_pages
 
-MADE = {"made:keys": keys_page, "made:experiments": experiments_page, "made:flags": flags_page, "made:pretrained": pretrained_page}
+MADE = {
+  "made:keys": keys_page,
+  "made:experiments": experiments_page,
+  "made:flags": flags_page,
+  "made:pretrained": pretrained_page,
+}
 
 
 def main() -> int:
   """Returns the exit code: 0, or 1 where a link is broken or Sphinx warns."""
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--output", type=pathlib.Path, default=BUILD / "site", help="folder of the site (default: build/site)")
-  parser.add_argument("--execute", action="store_true", help="run the notebooks that have changed, and show what they gave")
-  parser.add_argument("--external", action="store_true", help="ask whether addresses elsewhere are there, and make no site")
+  parser.add_argument(
+    "--output", type=pathlib.Path, default=BUILD / "site", help="folder of the site (default: build/site)"
+  )
+  parser.add_argument(
+    "--execute", action="store_true", help="run the notebooks that have changed, and show what they gave"
+  )
+  parser.add_argument(
+    "--external", action="store_true", help="ask whether addresses elsewhere are there, and make no site"
+  )
   asked = parser.parse_args()
   pages = BUILD / "pages"
   try:
     gather(pages, execute=asked.execute)
-  except BrokenLink as error:
+  except BrokenLinkError as error:
     print(f"error: {error}", file=sys.stderr)
     return 1
   builder, output = ("linkcheck", BUILD / "links") if asked.external else ("html", asked.output)
@@ -40,7 +51,7 @@ def main() -> int:
 
 def gather(pages: pathlib.Path, *, execute: bool) -> None:
   """Writes all pages, as Sphinx reads them, into a folder; what has not changed is left alone, and not read again."""
-  texts = {name: text for name, text in python_pages()} | {name: MADE[made]() for made, name in _made()}
+  texts = dict(python_pages()) | {name: MADE[made]() for made, name in _made()}
   for path, name in sources():
     if path.suffix == ".ipynb":
       texts[name] = notebook_for_site(path, name, BUILD / "notebooks", execute=execute)

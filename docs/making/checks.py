@@ -44,8 +44,14 @@ def faults(folder: pathlib.Path) -> list[str]:
   for path, page in pages.items():
     where = path.relative_to(folder.resolve())
     found += [f"{where} fetches {each}" for each in page.fetched if _is_elsewhere(each)]
-    local = [each for each in [*page.links, *page.fetched] if not _is_elsewhere(each) and not each.startswith(("mailto:", "data:"))]
-    found += [f"{where} links to {each}, which is not there" for each in dict.fromkeys(local) if not _leads(path, each, pages)]
+    local = [
+      each
+      for each in [*page.links, *page.fetched]
+      if not _is_elsewhere(each) and not each.startswith(("mailto:", "data:"))
+    ]
+    found += [
+      f"{where} links to {each}, which is not there" for each in dict.fromkeys(local) if not _leads(path, each, pages)
+    ]
   for path in sorted(folder.rglob("*.css")):
     text = path.read_text(encoding="utf-8")
     found += [f"{path.name} fetches from elsewhere" for mark in ("url(http", "url(//", "@import") if mark in text]
@@ -62,4 +68,9 @@ def _leads(path: pathlib.Path, address: str, pages: dict[pathlib.Path, Page]) ->
   target = target / "index.html" if target.is_dir() else target
   if not target.exists():
     return False
-  return not fragment or target not in pages or urllib.parse.unquote(fragment) in pages[target].anchors or path.name == "search.html"
+  return (
+    not fragment
+    or target not in pages
+    or urllib.parse.unquote(fragment) in pages[target].anchors
+    or path.name == "search.html"
+  )

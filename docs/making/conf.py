@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT))
 project = "catgen"
 author = "the authors of catgen"
 project_copyright = "the authors of catgen, Apache-2.0"
-release = re.search(r'__version__ = "(.+)"', (ROOT / "catgen" / "__init__.py").read_text(encoding="utf-8"))[1]
+(release,) = re.findall(r'__version__ = "(.+)"', (ROOT / "catgen" / "__init__.py").read_text(encoding="utf-8"))
 extensions = ["myst_nb", "docs.making.mathml", "docs.making.source"]
 root_doc = "index"
 language = "en"

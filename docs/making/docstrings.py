@@ -13,7 +13,7 @@ _LISTS = ("Args:", "Raises:", "Returns:", "Yields:", "Shapes:", "Numerics:", "Re
 
 
 def module_page(path: pathlib.Path, module: str, source: str, depth: int) -> str:
-  """Returns a module as Markdown: what it says of itself, then its functions and classes, those without "_" before them.
+  """Returns a module as Markdown: what it says of itself, then its public functions and classes.
 
   Args:
     path: of the file.
@@ -23,7 +23,12 @@ def module_page(path: pathlib.Path, module: str, source: str, depth: int) -> str
   """
   tree = ast.parse(path.read_text(encoding="utf-8"))
   lines = [f"{'#' * depth} {module}", "", f"```{{py:module}} {module}", "```", ""]
-  lines += [f'<a class="source" href="{source}">{_escaped([path.name])}</a>', "", markdown(ast.get_docstring(tree) or ""), ""]
+  lines += [
+    f'<a class="source" href="{source}">{_escaped([path.name])}</a>',
+    "",
+    markdown(ast.get_docstring(tree) or ""),
+    "",
+  ]
   _qualify(tree)
   for node in public(tree.body):
     lines += _described(node, path, source)
@@ -63,7 +68,7 @@ class _Qualified(ast.NodeTransformer):
   def __init__(self, names: Mapping[str, str]) -> None:
     self.names = names
 
-  def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802
+  def visit_Name(self, node: ast.Name) -> ast.expr:
     return ast.Name(self.names.get(node.id, node.id))
 
 
@@ -120,7 +125,7 @@ def _entries(block: list[str]) -> list[str]:
 
 def _escaped(lines: Sequence[str]) -> str:
   """Returns lines as a paragraph in which nothing but code is markup."""
-  text, found, end = " ".join(line.strip() for line in lines), [], 0
+  text, found, end = " ".join(line.strip() for line in lines).replace("->", "→"), [], 0
   for code in _CODE.finditer(text):
     found += [_SPECIAL.sub(r"\\\1", text[end : code.start()]), code[0]]
     end = code.end()
@@ -128,13 +133,13 @@ def _escaped(lines: Sequence[str]) -> str:
 
 
 def _described(node: ast.FunctionDef | ast.ClassDef, path: pathlib.Path, source: str, indent: str = "") -> list[str]:
-  is_class = isinstance(node, ast.ClassDef)
-  kind = "py:class" if is_class else "py:method" if indent else "py:function"
+  kind = "py:class" if isinstance(node, ast.ClassDef) else "py:method" if indent else "py:function"
   fence = "`" * (4 if indent else 5)
-  lines = [f"{fence}{{{kind}}} {node.name}{'' if is_class else _signature(node, bool(indent))}", ""]
+  signature = "" if isinstance(node, ast.ClassDef) else _signature(node, bool(indent))
+  lines = [f"{fence}{{{kind}}} {node.name}{signature}", ""]
   lines += [f'<a class="source" href="{source}#line-{node.lineno}">{_escaped([path.name])}, line {node.lineno}</a>', ""]
   lines += [markdown(ast.get_docstring(node) or "")]
-  if is_class:
+  if isinstance(node, ast.ClassDef):
     lines += _fields(node, path.read_text(encoding="utf-8").splitlines())
     for each in public(node.body):
       lines += _described(each, path, source, "  ")
@@ -163,7 +168,8 @@ def _fields(node: ast.ClassDef, lines: Sequence[str]) -> list[str]:
 
 def _comment(lines: Sequence[str], node: ast.AnnAssign) -> str:
   behind = lines[(node.end_lineno or node.lineno) - 1][node.end_col_offset :].strip()
-  before, number = [], node.lineno - 2
+  before: list[str] = []
+  number = node.lineno - 2
   while number >= 0 and lines[number].strip().startswith("#"):
     before.insert(0, lines[number].strip().lstrip("# "))
     number -= 1

@@ -19,9 +19,10 @@ def keys_page() -> str:
   lines = [
     "# Configuration keys",
     "",
-    "`--config.a.b=value` sets the key b of the section a, `--config.model=NAME` the kind of a section. What a key's default is",
-    "stands in the signature of the function that takes it, and what it means in that function's docstring; both are read here as",
-    "`--print_config` reads them. What a run that has begun may change is in [What a change means](changes.md).",
+    "`--config.a.b=value` sets the key b of the section a, `--config.model=NAME` the kind of a section. The default of",
+    "a key stands in the signature of the function that takes it, and its meaning in that function's docstring; both are",
+    "read here as `--print_config` reads them. What a run that has begun may change is in",
+    "[What a change means](changes.md).",
     "",
     "(section-config)=",
     "## The whole",
@@ -31,10 +32,10 @@ def keys_page() -> str:
   for name, part in found.values():
     lines += ["", f"({label('section', name)})=", f"## {name}", ""]
     if isinstance(part, Kind):
-      lines += [f"{escaped(summary(part.make))}.", "", *_table(part, found)]
+      lines += [_sentence(part), "", *_table(part, found)]
     else:
       for kind, each in part.items():
-        lines += [f"({label('section', name + ' ' + kind)})=", f"### {name} = {kind}", "", f"{escaped(summary(each.make))}.", ""]
+        lines += [f"({label('section', name + ' ' + kind)})=", f"### {name} = {kind}", "", _sentence(each), ""]
         lines += _table(each, found)
   return "\n".join(lines) + "\n"
 
@@ -69,8 +70,16 @@ def _makes(part: Part) -> Any:
 
 def _table(kind: Kind, found: Found) -> list[str]:
   known = meanings(kind.make)
-  rows = [f"| {_key(key, kind, found)} | {_default(key, each, kind)} | {escaped(known.get(key, ''))} |" for key, each in keys(kind.make).items()]
+  rows = [
+    f"| {_key(key, kind, found)} | {_default(key, each, kind)} | {escaped(known.get(key, ''))} |"
+    for key, each in keys(kind.make).items()
+  ]
   return ["| key | default | meaning |", "|---|---|---|", *rows, ""] if rows else ["It has no keys.", ""]
+
+
+def _sentence(kind: Kind) -> str:
+  text = escaped(summary(kind.make))
+  return f"{text[:1].upper()}{text[1:]}."
 
 
 def _key(key: str, kind: Kind, found: Found) -> str:
@@ -85,6 +94,8 @@ def _default(key: str, parameter: Any, kind: Kind) -> str:
     return "" if key in kind.parts and isinstance(kind.parts[key], Kind) else "to be given"
   if isinstance(default, Recipe) and isinstance(part := kind.parts.get(key), Mapping):
     name = next(name for name, each in part.items() if each.make is default.make)
-    given = ", ".join(f"{each}={plain(value)}" for each, value in default.keywords.items() if not isinstance(value, Recipe))
+    given = ", ".join(
+      f"{each}={plain(value)}" for each, value in default.keywords.items() if not isinstance(value, Recipe)
+    )
     return f"`{name}`" + (f" with `{given}`" if given else "")
   return f"`{plain(default)!r}`".replace("|", "\\|")

@@ -15,7 +15,7 @@ _ELSEWHERE = re.compile(r"[a-z]+:")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
-class BrokenLink(ValueError):
+class BrokenLinkError(ValueError):
   """A link to something that is not there."""
 
 
@@ -55,28 +55,28 @@ def moved(text: str, path: pathlib.Path, name: str) -> str:
     name: of the page, "howto/text".
 
   Raises:
-    BrokenLink: a link leads nowhere.
+    BrokenLinkError: a link leads nowhere.
   """
   lines = []
   for number, line, is_prose in prose(text):
     try:
       lines.append(_line_moved(line, path, name) if is_prose else line)
-    except BrokenLink as error:
-      raise BrokenLink(f"{path.relative_to(ROOT)}:{number}: {error}") from error
+    except BrokenLinkError as error:
+      raise BrokenLinkError(f"{path.relative_to(ROOT)}:{number}: {error}") from error
   return "\n".join(lines) + "\n"
 
 
 def resolve(path: pathlib.Path, target: str) -> tuple[str, str]:
-  """Returns what a link in a file means: a path in the repository and a fragment. Raises BrokenLink where it is not there."""
+  """Returns what a link in a file means: a path in the repository and a fragment. Raises BrokenLinkError."""
   place, _, fragment = target.partition("#")
   found = (path.parent / place).resolve() if place else path
   if not found.exists() or not found.is_relative_to(ROOT.resolve()):
-    raise BrokenLink(f"{target} does not exist")
+    raise BrokenLinkError(f"{target} does not exist")
   inside = found.relative_to(ROOT.resolve()).as_posix()
   if fragment and inside.endswith(".md") and fragment not in anchors(found):
-    raise BrokenLink(f"{target}: there is no such heading")
+    raise BrokenLinkError(f"{target}: there is no such heading")
   if fragment and inside.endswith(".py") and fragment not in names(found):
-    raise BrokenLink(f"{target}: there is no such function or class")
+    raise BrokenLinkError(f"{target}: there is no such function or class")
   return inside, fragment
 
 
@@ -126,7 +126,9 @@ def _moved(path: pathlib.Path, name: str, picture: str, text: str, target: str) 
   inside, fragment = resolve(path, target)
   anchor = f"#{fragment}" if fragment else ""
   if picture or inside.endswith((".png", ".gif")):
-    return f"{picture}[{text}]({os.path.relpath('pictures/' + pathlib.Path(inside).name, os.path.dirname(name) or '.')})"
+    return (
+      f"{picture}[{text}]({os.path.relpath('pictures/' + pathlib.Path(inside).name, os.path.dirname(name) or '.')})"
+    )
   if inside in PAGES:
     suffix = ".ipynb" if inside.endswith(".ipynb") else ".md"
     return f"[{text}]({os.path.relpath(PAGES[inside] + suffix, os.path.dirname(name) or '.')}{anchor})"

@@ -8,8 +8,8 @@ import nbformat
 from docs.making.links import moved
 
 NOTE = (
-  "> This notebook is stored without what it gives. Tests run every cell of it; `make docs-executed` makes this site with all "
-  "outputs and pictures, which takes about {minutes} minutes of two cores the first time."
+  "> This notebook is stored without what it gives. Tests run every cell of it; `make docs-executed` makes this site "
+  "with all outputs and pictures, which takes about {minutes} minutes of two cores the first time."
 )
 MINUTES = 15
 

@@ -15,6 +15,10 @@ from docs.making.docstrings import module_page
 from docs.making.links import label
 from docs.making.places import ROOT
 
+_COLUMNS = (
+  "model", "family", "parameters", "MB", "split", "result", "over examples", "of the estimate", "estimator", "examples",
+  "protocol",
+)  # fmt: skip
 FIRST = ("catgen", "catgen.interfaces", "catgen.runs", "catgen.models")  # of the packages, what is read first
 
 
@@ -49,8 +53,8 @@ def python_pages() -> Iterator[tuple[str, str]]:
     "# Python",
     "",
     "Every function and class of catgen, with the shapes, units and sources that its docstring gives. Names of",
-    "[the face](python/catgen.md) can be had from `catgen` itself; importing it costs nothing. The layers and what each may",
-    "import are in [the map](../project/workspace.md).",
+    "[the face](python/catgen.md) can be had from `catgen` itself; importing it costs nothing. The layers, and what",
+    "each may import, are in [the map](../project/workspace.md).",
     "",
     "| package | what it is |",
     "|---|---|",
@@ -71,19 +75,23 @@ def source_page(path: pathlib.Path) -> str:
 
 
 def experiments_page() -> str:
-  """Returns all configurations of catgen, folder by folder: what differs from the defaults, expected result and cost."""
+  """Returns all configurations, folder by folder: what differs from the defaults, expected result and cost."""
   lines = [
     "# Experiments",
     "",
-    "Each is a file of `configs/` that spells out what differs from the defaults. `--config=NAME` takes it wherever catgen is",
-    "installed; `--print_config` shows [every key](keys.md) with its value.",
+    "Each is a file of `configs/` that spells out what differs from the defaults. `--config=NAME` takes it wherever",
+    "catgen is installed; `--print_config` shows [every key](keys.md) with its value.",
     "",
   ]
   files = sorted(path for path in (ROOT / "configs").rglob("*.py") if path.name != "__init__.py")
   for folder in sorted({path.parent for path in files}):
     inside = folder.relative_to(ROOT / "configs").as_posix()
     name = "" if inside == "." else inside
-    lines += [f"({label('config', name) if name else 'config'})=", f"## {name or 'quick starts and data of your own'}", ""]
+    lines += [
+      f"({label('config', name) if name else 'config'})=",
+      f"## {name or 'quick starts and data of your own'}",
+      "",
+    ]
     for path in (each for each in files if each.parent == folder):
       of = path.relative_to(ROOT / "configs").with_suffix("").as_posix()
       text = path.read_text(encoding="utf-8")
@@ -101,7 +109,7 @@ def flags_page() -> str:
   lines = [
     "# Commands and their flags",
     "",
-    "`python -m launch.NAME` in a checkout, `catgen NAME` where catgen is installed. What to do with them, by aim, is in",
+    "`python -m launch.NAME` in a checkout, `catgen NAME` where catgen is installed. What to do with them is in",
     "[Commands by aim](../commands.md).",
     "",
   ]
@@ -124,12 +132,12 @@ def pretrained_page() -> str:
   lines = [
     "# Trained models",
     "",
-    '`catgen.load("pretrained/NAME")` and `--workdir=pretrained/NAME` find these models, which are part of the package;',
-    "[how they are stored](howto/models.md) and checked is a page of its own. The table is made from each model's results.json.",
-    "What the columns mean is in [Which number am I looking at?](numbers.md).",
+    '`catgen.load("pretrained/NAME")` and `--workdir=pretrained/NAME` find these models, which are part of the',
+    "package; [how they are stored](howto/models.md) and checked is a page of its own. The table is made from each",
+    "model's results.json. What the columns mean is in [Which number am I looking at?](numbers.md).",
     "",
-    "| model | family | parameters | MB | split | result | over examples | of the estimate | estimator | examples | protocol |",
-    "|---|---|---|---|---|---|---|---|---|---|---|",
+    f"| {' | '.join(_COLUMNS)} |",
+    "|" + "---|" * len(_COLUMNS),
   ]
   for folder in folders:
     lines += [_row(folder, record) for record in json.loads((folder / "results.json").read_text(encoding="utf-8"))]

@@ -12,7 +12,9 @@ from docs.making.places import ROOT
 
 def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, str], str]]:
   """Yields name, content and template of each page."""
-  formatter = HtmlFormatter(cssclass="highlight source-of-module", linenos="inline", lineanchors="line", anchorlinenos=True)
+  formatter = HtmlFormatter(
+    cssclass="highlight source-of-module", linenos="inline", lineanchors="line", anchorlinenos=True
+  )
   for path in sorted((ROOT / "catgen").rglob("*.py")):
     name = path.relative_to(ROOT).as_posix()
     body = f"<h1>{name}</h1>\n{highlight(path.read_text(encoding='utf-8'), PythonLexer(), formatter)}"

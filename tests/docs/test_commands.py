@@ -91,7 +91,12 @@ def test_all_commands_are_found_and_documented():
 
 
 @pytest.mark.parametrize(
-  "line", ["python -m launch.train --config=quickstrat", "catgen train --config=quickstart --stesp=3", "... --config.data.pth=x"]
+  "line",
+  [
+    "python -m launch.train --config=quickstrat",
+    "catgen train --config=quickstart --stesp=3",
+    "... --config.data.pth=x",
+  ],
 )
 def test_a_wrong_command_is_noticed(line, parsed, capsys, tmp_path, monkeypatch):
   monkeypatch.setattr("tests.docs.commands.ROOT", tmp_path)

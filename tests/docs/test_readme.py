@@ -29,7 +29,7 @@ def test_the_example_runs_on_tiny_models(folder, text_run, here, monkeypatch, ca
   monkeypatch.setattr("catgen.load", lambda name: here(text_run), raising=False)
   monkeypatch.setattr("catgen.fit", lambda data, workdir, minutes: here(text_run), raising=False)
   example = EXAMPLE.replace(prompt, "the ca" + "_" * (length - 6))
-  example = re.sub(r'score\(\[.*\]\)', 'score(["the cat", "the man"])', example)
+  example = re.sub(r"score\(\[.*\]\)", 'score(["the cat", "the man"])', example)
   exec(example, {})
   assert len(capsys.readouterr().out.splitlines()) >= 5
 

@@ -46,11 +46,13 @@ def pages_with(site, word):
 def test_questions_are_found_in_one_search(site):
   from docs.making.places import PAGES
 
-  rows = re.findall(r"^\| (.+\?) \| (.+?) \| \[.+\]\((.+)\) \|$", (ROOT / "docs" / "QUESTIONS.md").read_text(), re.MULTILINE)
+  rows = re.findall(
+    r"^\| (.+\?) \| (.+?) \| \[.+\]\((.+)\) \|$", (ROOT / "docs" / "QUESTIONS.md").read_text(), re.MULTILINE
+  )
   for question, words, target in rows:
     found = set.intersection(*(pages_with(site, word) for word in words.split()))
     assert PAGES[f"docs/{target}"] in found, (question, words, found)
-    assert len(found) <= 12, f"{words} finds too much: {sorted(found)}"
+    assert len(found) <= 20, f"{words} finds too much: {sorted(found)}"
 
 
 def test_formulas_need_no_script(site):

@@ -1,0 +1,1 @@
+"""The documentation; `docs.making` makes the site of it."""
