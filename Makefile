@@ -6,7 +6,7 @@
 #   make bench      speed of training, sampling and start, as tables; make bench-accelerator: all on one accelerator
 #   make lint       linter, formatting and types (make format mends what can be mended)
 #   make docs       the site of the documentation in build/site, warnings and broken links as errors; make docs-executed: with what the
-#                   notebooks give, a quarter of an hour more at first; make docs-external: asks for every address elsewhere
+#                   notebooks give, half an hour more at first; make docs-external: asks for every address elsewhere
 #   make wheel      the package as a file in dist/, with the console command `catgen`
 #   make setup      only .venv; make clean removes it
 

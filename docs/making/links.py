@@ -93,6 +93,14 @@ def anchors(path: pathlib.Path) -> set[str]:
 
 
 @functools.cache
+def title(path: pathlib.Path) -> str:
+  """Returns the first heading of a Markdown file or a notebook."""
+  text = path.read_text(encoding="utf-8")
+  found = re.search(r"^# (.+)$", text, re.MULTILINE) or re.search(r'"# (.+?)(?:\\n)?"', text)
+  return found[1] if found else path.stem
+
+
+@functools.cache
 def names(path: pathlib.Path) -> frozenset[str]:
   """Returns the names of a Python file's functions and classes, of their methods too: "Transformer.decode"."""
   found = set()
@@ -130,6 +138,7 @@ def _moved(path: pathlib.Path, name: str, picture: str, text: str, target: str) 
       f"{picture}[{text}]({os.path.relpath('pictures/' + pathlib.Path(inside).name, os.path.dirname(name) or '.')})"
     )
   if inside in PAGES:
+    text = title(ROOT / inside) if text.strip("`") == inside or text.strip("`") == target else text
     suffix = ".ipynb" if inside.endswith(".ipynb") else ".md"
     return f"[{text}]({os.path.relpath(PAGES[inside] + suffix, os.path.dirname(name) or '.')}{anchor})"
   plain = text.replace("`", "")

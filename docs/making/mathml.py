@@ -9,9 +9,18 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 _LOG = logging.getLogger(__name__)
-# Browsers know letters of a script, and no longer the attribute that would make them of others.
-_SCRIPT = {"B": "ℬ", "E": "ℰ", "F": "ℱ", "H": "ℋ", "I": "ℐ", "L": "ℒ", "M": "ℳ", "R": "ℛ"}  # noqa: RUF001
-_FIRST_SCRIPT = 0x1D49C  # of "A"
+# Browsers know letters of other kinds, and no longer the attribute that would make them of plain ones. Kind -> where
+# "A" is, and the letters that are elsewhere.
+_LETTERS = {
+  "mathcal": (0x1D49C, dict(zip("BEFHILMR", "ℬℰℱℋℐℒℳℛ", strict=True))),  # noqa: RUF001
+  "mathbb": (0x1D538, dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ", strict=True))),  # noqa: RUF001
+}
+_CHANGES = (
+  (r"\\[bB]ig(?![A-Za-z])", ""),  # without a font for formulas these are twice too large
+  (r"\\tag\{(\w+)\}", r"\\qquad\\text{(\1)}"),
+  (r"\\arg\b ?", r"\\text{arg}\\,"),
+  (r"(\\(?:log|exp|cos|max|det)(?:_(?:\w|\{[^}]*\}))?) ?(?=[A-Za-z\\])", r"\1\\,"),  # log p, not logp
+)
 
 
 def visit_inline(self: Any, node: nodes.math) -> None:
@@ -34,9 +43,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def _made(self: Any, node: nodes.Element, display: str) -> str:
   text = node.astext().strip()
-  text = re.sub(r"\\[bB]ig(?![A-Za-z])", "", text)  # without a font for formulas these are twice too large
-  text = re.sub(r"\\mathcal ?(?:\{([A-Z])\}|([A-Z]))", lambda found: _script(found[1] or found[2]), text)
-  text = re.sub(r"\\tag\{(\w+)\}", r"\\qquad\\text{(\1)}", text)
+  for pattern, change in _CHANGES:
+    text = re.sub(pattern, change, text)
+  text = re.sub(r"\\(mathcal|mathbb) ?(?:\{([A-Z])\}|([A-Z]))", _letter, text)
   if display == "block" and ("&" in text or r"\\" in text) and r"\begin" not in text:
     text = rf"\begin{{aligned}}{text}\end{{aligned}}"
   try:
@@ -46,5 +55,6 @@ def _made(self: Any, node: nodes.Element, display: str) -> str:
     return self.encode(text)
 
 
-def _script(letter: str) -> str:
-  return _SCRIPT.get(letter) or chr(_FIRST_SCRIPT + ord(letter) - ord("A"))
+def _letter(found: re.Match[str]) -> str:
+  letter, (first, others) = found[2] or found[3], _LETTERS[found[1]]
+  return others.get(letter) or chr(first + ord(letter) - ord("A"))

@@ -9,9 +9,8 @@ from docs.making.links import moved
 
 NOTE = (
   "> This notebook is stored without what it gives. Tests run every cell of it; `make docs-executed` makes this site "
-  "with all outputs and pictures, which takes about {minutes} minutes of two cores the first time."
+  "with all outputs and pictures; the first time that took 40 minutes on two busy cores."
 )
-MINUTES = 15
 
 
 def notebook_for_site(path: pathlib.Path, name: str, cache: pathlib.Path, *, execute: bool) -> str:
@@ -34,7 +33,7 @@ def notebook_for_site(path: pathlib.Path, name: str, cache: pathlib.Path, *, exe
     if cell.cell_type == "markdown":
       cell.source = moved(cell.source, path, name)
   if not kept.exists():
-    notebook.cells.insert(1, nbformat.v4.new_markdown_cell(NOTE.format(minutes=MINUTES), id="not-executed"))
+    notebook.cells.insert(1, nbformat.v4.new_markdown_cell(NOTE, id="not-executed"))
   return nbformat.writes(notebook)
 
 
