@@ -32,6 +32,7 @@ html_theme = "furo"
 html_title = "catgen"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_search_scorer = str(pathlib.Path(__file__).with_name("scorer.js"))
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

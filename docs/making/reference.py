@@ -15,10 +15,7 @@ from docs.making.docstrings import module_page
 from docs.making.links import label
 from docs.making.places import ROOT
 
-_COLUMNS = (
-  "model", "family", "parameters", "MB", "split", "result", "over examples", "of the estimate", "estimator", "examples",
-  "protocol",
-)  # fmt: skip
+_COLUMNS = ("model", "family", "parameters", "MB", "split", "result", "estimator", "examples")
 FIRST = ("catgen", "catgen.interfaces", "catgen.runs", "catgen.models")  # of the packages, what is read first
 
 
@@ -134,7 +131,8 @@ def pretrained_page() -> str:
     "",
     '`catgen.load("pretrained/NAME")` and `--workdir=pretrained/NAME` find these models, which are part of the',
     "package; [how they are stored](howto/models.md) and checked is a page of its own. The table is made from each",
-    "model's results.json. What the columns mean is in [Which number am I looking at?](numbers.md).",
+    "model's results.json; the first ± is the standard error over examples, the second that of the estimate itself",
+    "([Which number am I looking at?](numbers.md)).",
     "",
     f"| {' | '.join(_COLUMNS)} |",
     "|" + "---|" * len(_COLUMNS),
@@ -156,12 +154,9 @@ def _row(folder: pathlib.Path, record: Mapping[str, Any]) -> str:
     f"{config['exported']['num_parameters']:,}",
     f"{size:.1f}",
     record["split"],
-    f"{record['value']:.4f} {record['unit']}",
-    f"± {record['data_error']:.4f}",
-    f"± {record['monte_carlo_error']:.4f}",
+    f"{record['value']:.4f} ± {record['data_error']:.4f} ± {record['monte_carlo_error']:.4f} {record['unit']}",
     f"`{record['estimator']}`",
-    f"{record['num_examples']:,}",
-    record.get("protocol") or "",
+    f"{record['num_examples']:,} {record.get('protocol') or ''}".strip(),
   ]
   return f"| {' | '.join(cells)} |"
 

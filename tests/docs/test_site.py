@@ -3,11 +3,13 @@
 import functools
 import json
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from docs.making.places import PAGES
 from tests.docs.commands import ROOT
 
 pytestmark = pytest.mark.slow
@@ -43,16 +45,37 @@ def pages_with(site, word):
   return {index(site)["docnames"][number] for number in found}
 
 
-def test_questions_are_found_in_one_search(site):
-  from docs.making.places import PAGES
+def questions():
+  text = (ROOT / "docs" / "QUESTIONS.md").read_text()
+  return re.findall(r"^\| (.+\?) \| (.+?) \| \[.+\]\((.+)\) \|$", text, re.MULTILINE)
 
-  rows = re.findall(
-    r"^\| (.+\?) \| (.+?) \| \[.+\]\((.+)\) \|$", (ROOT / "docs" / "QUESTIONS.md").read_text(), re.MULTILINE
-  )
-  for question, words, target in rows:
+
+def test_questions_are_found_in_one_search(site):
+  for question, words, target in questions():
     found = set.intersection(*(pages_with(site, word) for word in words.split()))
     assert PAGES[f"docs/{target}"] in found, (question, words, found)
     assert len(found) <= 20, f"{words} finds too much: {sorted(found)}"
+
+
+def test_the_page_of_a_question_is_among_the_first_that_a_browser_shows(site):
+  api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'catgen[browser]'")
+  with api.sync_playwright() as playwright:
+    try:
+      path = shutil.which("chromium") or shutil.which("google-chrome")
+      browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    except api.Error as error:
+      pytest.skip(f"no Chromium: {error}")
+    page, said = browser.new_page(), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda asked: asked.url.startswith("file:") or said.append(asked.url))
+    for _, words, target in questions():
+      page.goto(f"file://{site}/search.html?q={words.replace(' ', '+')}")
+      page.wait_for_selector("#search-results .search-summary, #search-results > p:has-text('found')", timeout=60_000)
+      found = page.eval_on_selector_all("#search-results > ul > li > a", "all => all.map(each => each.pathname)")
+      first = [path.removeprefix(f"{site}/").removesuffix(".html") for path in found[:5]]
+      assert PAGES[f"docs/{target}"] in first, (words, first)
+    assert not said
+    browser.close()
 
 
 def test_formulas_need_no_script(site):
