@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "catgen" / "pretrained").rglob("*.md")])
 _START = re.compile(r"python -m (launch|benchmarks)\.[a-z_]+|catgen [a-z_]+(?= |$)|launch\.[a-z_]+(?= --)|\.\.\. --")
 _SPAN = re.compile(r"`([^`]+)`")
+_PLACE, _NUMBER = re.compile(r"(?:^|\s)\.\.\.(?=\s|$)"), re.compile(r"(?<==)[NM]\b")  # what a reader fills in
 _LOOP = re.compile(r"for (\w+) in (.+?); do")
 
 
@@ -48,7 +49,7 @@ def _of(page: str, number: int, text: str, loops: dict[str, list[str]]) -> Itera
     if typed.startswith("..."):  # of training, whatever the data
       usual = "text_file" if "--config.data." in typed else "quickstart"
       name, rest = "launch.train", f"--config={usual} {typed[4:]}"
-    for version in _versions(re.sub(r"(?<==)[NM]\b", "3", rest.replace(" ...", "")), loops):
+    for version in _versions(_PLACE.sub("", _NUMBER.sub("3", rest)), loops):
       yield Command(page, number, (name, *shlex.split(version)))
 
 
