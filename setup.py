@@ -71,6 +71,8 @@ setup(
     "compress": ["constriction>=0.5,<0.6"],
     "serve": SERVE,
     "browser": ["playwright>=1.60"],
+    "wandb": ["wandb>=0.22"],
+    "mlflow": ["mlflow>=3.1"],
     "programs": ["flatbuffers>=24.3"],
     "parquet": ["pyarrow>=16"],
     "tables": ["scikit-learn>=1.5"],
