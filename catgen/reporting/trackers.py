@@ -84,8 +84,9 @@ class _Wandb:
     if about.config and about.known:
       self.run.config.update(dict(about.config), allow_val_change=True)
     self.identity = {"id": own}
-    kept = f"offline; wandb sync {os.path.relpath(os.path.dirname(self.run.dir))}"
-    self.address = kept if self.run.offline else str(self.run.url)
+    self.address = str(self.run.url)
+    if self.run.offline:
+      self.address = f"offline; wandb sync {os.path.relpath(os.path.dirname(self.run.dir))}"
 
   def numbers(self, step: int, values: Mapping[str, float]) -> None:
     self.run.log(dict(values), step=step)

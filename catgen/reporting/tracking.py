@@ -10,6 +10,7 @@ import math
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -82,7 +83,10 @@ class Told:
   def close(self) -> None:
     """Waits until all is sent, some time at most, and ends; safe to call twice."""
     for sender in self._senders:
-      sender.close()
+      sender.put(None)
+    deadline = time.monotonic() + CLOSE_SECONDS
+    for sender in self._senders:
+      sender.join(deadline)
     self._listen()
     self._senders = []
 
@@ -126,11 +130,10 @@ class _Sender:
     except queue.Full:
       self.failure = self.failure or f"{_MOST_WAITING:,} messages are waiting, so it does not answer"
 
-  def close(self) -> None:
-    """Waits for the end."""
-    self.put(None)
+  def join(self, deadline: float) -> None:
+    """Waits for the end until a time of the clock that only grows."""
     if self.failure is None:
-      self._thread.join(CLOSE_SECONDS)
+      self._thread.join(max(0.0, deadline - time.monotonic()))
       if self._thread.is_alive():
         self.failure = f"it did not take what was left within {CLOSE_SECONDS:g} s"
 
