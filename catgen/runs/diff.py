@@ -10,7 +10,7 @@ from catgen.config import flat
 from catgen.evaluation import comparison, results
 from catgen.evaluation.comparison import Evaluation
 from catgen.interfaces import InputError
-from catgen.paths import exists, expanded, join
+from catgen.paths import exists, expanded, join, name_of
 from catgen.reporting import charts, terminal, writers
 from catgen.runs.by_products import ByProducts
 from catgen.runs.compare import expanded as folders_of
@@ -80,8 +80,8 @@ def diff(
   if one.position != other.position:
     unit = "bits per position"
     notes.append(f"positions are {one.position}s there and {other.position}s here: bits per position do not compare")
-  lines = {folder: _lines(folder) for folder in folders}
-  notes += [f"{folder} holds no curves" for folder in folders if not lines[folder]]
+  lines = {name: _lines(folder) for name, folder in zip(_names(folders), folders, strict=True)}
+  notes += [f"{name} holds no curves" for name in lines if not lines[name]]
   picture = None
   with ByProducts(say).may_fail("picture of the curves"):
     path = expanded(output)
@@ -99,7 +99,7 @@ def diff(
 
 def describe(found: Differences) -> str:
   """Returns three tables: keys that differ, facts that differ, and evaluations with errors and differences."""
-  first, second = found.workdirs
+  first, second = _names(found.workdirs)
   parts = []
   for title, settings in (("configuration", found.settings), ("data, code and history", found.facts)):
     rows = [[each.key, _shown(each.first), _shown(each.second)] for each in settings]
@@ -112,6 +112,12 @@ def describe(found: Differences) -> str:
     parts.append("evaluations: none yet; run launch.evaluate on both")
   notes = [*found.notes, *([f"curves: {found.picture}"] if found.picture else [])]
   return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+
+
+def _names(folders: Sequence[str]) -> list[str]:
+  """Returns the last parts of the folders' names, or where these are the same, all of them."""
+  names = [name_of(folder) for folder in folders]
+  return names if len(set(names)) == len(names) else list(folders)
 
 
 def _settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Setting]:

@@ -29,7 +29,9 @@ def folder(workdir, text_run, tmp_path_factory):
 
 
 def told(folder, *names, tmp_path):
-  return diff(workdirs=tuple(str(folder / name) for name in names), output=str(tmp_path / "curves.png"), say=pytest.fail)
+  return diff(
+    workdirs=tuple(str(folder / name) for name in names), output=str(tmp_path / "curves.png"), say=pytest.fail
+  )
 
 
 def test_keys_results_and_curves_of_two_runs(folder, tmp_path):
