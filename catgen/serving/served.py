@@ -65,7 +65,7 @@ def described(model: Served) -> dict[str, Any]:
   run, record = model.run, model.run.record
   legend = legend_or_numbers(record.codec.legend, record.event.num_classes) if model.kind == "map" else None
   infill, chain = run.model.infill, run.model.chain
-  sampling, steps = record.config["sampling"], record.config["model"].get("num_steps")
+  steps = record.config["model"].get("num_steps")
   return {
     "name": model.name,
     "family": record.config["model"]["kind"],
@@ -83,7 +83,6 @@ def described(model: Served) -> dict[str, Any]:
     "step": run.step,
     "num_steps": steps if isinstance(steps, int) and steps > 0 else None,
     "iterative": chain is not None and run.model.denoise is not None,
-    "sampling": {name: sampling[name] for name in ("num_steps", "temperature", "top_p")},
     "defaults": defaults(run),
     "can": {
       "watch": chain is not None,
