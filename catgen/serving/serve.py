@@ -91,9 +91,8 @@ def serve(
   started = time.monotonic()
   with catch_signals() as request:
     asyncio.run(run_until(app, listening, worker, request))
-  gone = not worker.alive()
   worker.close()
-  if gone:
+  if worker.died:
     raise InputError(str(Gone()))
   return Ended(worker.done, time.monotonic() - started)
 

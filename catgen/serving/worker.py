@@ -99,7 +99,7 @@ class Worker:
     self.changed = threading.Condition()
     self.waiting: deque[Job] = deque()
     self.active: deque[_Group] = deque()
-    self.closing = False
+    self.closing, self.died = False, False
     self.done, self.calls, self.seconds = 0, 0, 1.0  # jobs, groups, and seconds a job, lately
     self.thread = threading.Thread(target=self._work, name="catgen-device", daemon=True)
     self.thread.start()
@@ -161,9 +161,10 @@ class Worker:
     try:
       self._take_turns()
     except BaseException as error:  # what `_advance` does not take for the fault of one request
+      self.died = True
       self.say(f"the thread that does the work has ended: {type(error).__name__}: {error}")
     finally:
-      self.stop() if self.closing else self.stop(str(Gone()))
+      self.stop(str(Gone())) if self.died else self.stop()
 
   def _take_turns(self) -> None:
     while True:
