@@ -40,6 +40,7 @@ from catgen.training import clusters, distributed, loop
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
 from catgen.training.ledger import Ledger, described, measured
 from catgen.training.profiling import profiling, steps_of
+from catgen.training.restoring import Restored
 from catgen.training.state import TrainState
 from catgen.training.utilization import Utilization
 
@@ -98,15 +99,14 @@ def train(
   check_kept(keep["keep_latest"])
   tracking = Tracking(**config["tracking"], config=config)
   distributed.first_does(lambda: trackers.check(tracking.trackers))
-  if init_from is not None and not checkpoint_steps(workdir):
-    initial.check_there(init_from)
+  found = None if init_from is None or checkpoint_steps(workdir) else initial.check_there(init_from)
   record, beside = record_of(config, made.source), ByProducts(say)
   with (
     contextlib.ExitStack() as stack,
     _owned(workdir, say) as check_owner,
     _checkpointer(keep, workdir, record, say) as checkpoints,
   ):
-    state, record = _begin(made, record, checkpoints, workdir, init_from, say)
+    state, record = _begin(made, record, checkpoints, workdir, init_from, found, say)
     distributed.first_does(lambda: write_record(workdir, record))
     start = int(state.step)
     say(f"training {workdir} from step {start} to {settings['num_steps']} on {_place_of(made, devices)}")
@@ -274,6 +274,7 @@ def _begin(
   checkpoints: Checkpointer,
   workdir: str,
   init_from: str | None,
+  found: Restored | None,
   say: Callable[[str], None],
 ) -> tuple[TrainState, RunRecord]:
   """Returns the state that training starts from, restored or new, and the record that goes with it."""
@@ -284,7 +285,7 @@ def _begin(
   if state is None:
     state = made.init()
     if init_from is not None:
-      state, ancestor = initial.taken(state, init_from, say)
+      state, ancestor = initial.taken(state, init_from, say, found)
       record = record._replace(lineage=(ancestor,))
     return state, record if old is None else _changed(old, record, 0, workdir, say)
   step = int(state.step)

@@ -17,6 +17,7 @@ from catgen.serving.served import Served, described
 from catgen.serving.worker import FAILED, Full, Gone, Worker
 
 _BODY_SECONDS = 15.0  # that a request may take to arrive
+_MOST_FORGOTTEN = 16 * MOST_BYTES  # of a request that is refused for its size
 _KINDS = {".js": "text/javascript", ".svg": "image/svg+xml", ".css": "text/css", ".html": "text/html; charset=utf-8"}
 _NOT_JSON = "the request is no JSON"
 
@@ -95,16 +96,23 @@ async def _posted(
 
 
 async def _body(request: Any) -> bytes:
-  """Returns what was sent. Raises TooMuch before more than it may be is read."""
+  """Returns what was sent. Raises TooMuch where it is more than it may be.
+
+  Of what is too much some more is read and forgotten: a client that is still sending would miss the answer.
+  """
   line = f"the request has more than {MOST_BYTES:,} bytes; send fewer or smaller examples"
   length = request.headers.get("content-length", "0")
-  if length.isdigit() and int(length) > MOST_BYTES:
+  if length.isdigit() and int(length) > _MOST_FORGOTTEN:
     raise TooMuch(line)
-  found = bytearray()
+  found, seen = bytearray(), 0
   async for part in request.stream():
-    found += part
-    if len(found) > MOST_BYTES:
-      raise TooMuch(line)
+    seen += len(part)
+    if seen <= MOST_BYTES:
+      found += part
+    if seen > _MOST_FORGOTTEN:
+      break
+  if seen > MOST_BYTES:
+    raise TooMuch(line)
   return bytes(found)
 
 
