@@ -182,16 +182,14 @@ def at_even_times(
     minutes: so long; may be a fraction.
     clients: connections at most; a request that finds none free waits, which counts.
   """
-  local, started = threading.local(), time.perf_counter()
+  started = time.perf_counter()
 
   def ask(number: int, due: float) -> Answered:
-    if not hasattr(local, "connection"):
-      local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     name, content = body(number)
     try:
-      status, refused = _answer(local.connection, name, content)
+      with _connection(port) as connection:  # a new one: of those that are idle the server closes some
+        status, refused = _answer(connection, name, content)
     except (OSError, http.client.HTTPException):
-      local.connection.close()
       status, refused = 0, 0
     return Answered(due, time.perf_counter() - started - due, status, refused)
 

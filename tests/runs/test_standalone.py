@@ -64,7 +64,7 @@ def test_programs_of_labels_and_of_exact_scores(tmp_path):
   """Each example has its own labels, and the number of an attribute's values means that it is not given."""
   section = {"kind": "autoregressive", "network": "per_position"}
   run = made_up_run(section, (2,), tmp_path, (Attribute("color", ("red", "blue")), Attribute("size", ("s", "m", "l"))))
-  tensors = flat({"params": run.params})
+  params, tensors = jax.device_put(run.params), flat({"params": run.params})
   files = programs(run, tensors)
   about = json.loads(files["programs.json"])
   assert about["scorer"]["says"] == "log p(x) in nats"
@@ -77,13 +77,13 @@ def test_programs_of_labels_and_of_exact_scores(tmp_path):
     labels = np.tile(np.array(given, np.int32), (9, 1))
     found[given] = np.asarray(scorer.call(tensors, np.uint32(0), x, valid, labels))
     batch = batch_of(jnp.asarray(x), jnp.asarray(valid))._replace(given=jnp.asarray(labels))
-    np.testing.assert_allclose(found[given], run.model.log_prob(run.params, batch, state={}), rtol=1e-5)
+    np.testing.assert_allclose(found[given], run.model.log_prob(params, batch, state={}), rtol=1e-5)
     np.testing.assert_allclose(np.exp(found[given]).sum(), 1.0, rtol=1e-5)
     numbers = np.arange(6, dtype=np.int32)
     drawn, _ = sampler.call(tensors, np.uint32(4), numbers, labels[:6])
     keys = example_keys(jax.random.key(4), jnp.asarray(numbers))
     options = sample_options(run.record.config, run.media)
-    ours = run.model.sample(run.params, keys, given=jnp.asarray(labels[:6]), state={}, options=options)
+    ours = run.model.sample(params, keys, given=jnp.asarray(labels[:6]), state={}, options=options)
     np.testing.assert_array_equal(drawn, ours.x)
   assert len({tuple(np.round(nats, 4)) for nats in found.values()}) == 3
 
