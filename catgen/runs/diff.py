@@ -14,7 +14,7 @@ from catgen.paths import exists, expanded, join, name_of
 from catgen.reporting import charts, terminal, writers
 from catgen.runs.by_products import ByProducts
 from catgen.runs.compare import expanded as folders_of
-from catgen.runs.exported import is_exported, written_in
+from catgen.runs.exported import evaluations, written_in
 from catgen.runs.record import RunRecord, read_record
 
 # What evaluations of two runs need not share to be set side by side.
@@ -162,11 +162,8 @@ def _outcomes(first: str, second: str) -> Iterator[Outcome]:
 
 def _evaluated(workdir: str) -> dict[tuple[str, ...], dict[str, Any]]:
   """Returns the records of a run by what they share with one of another run; of an exported model also its own."""
-  records = results.read_results(workdir)
-  if is_exported(workdir):
-    records += results.read_results(written_in(workdir))
   found = {}
-  for record in records:
+  for record in evaluations(workdir):
     results.check_has(record, ("split", "estimator", "num_draws", "value", "step", "ema"), workdir)
     found[tuple(json.dumps(record.get(name)) for name in results.IDENTITY if name not in _OWN)] = record
   return found

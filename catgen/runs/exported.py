@@ -9,10 +9,12 @@ import hashlib
 import importlib.resources
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
+from catgen.evaluation.results import read_results
 from catgen.files import from_json, read_bytes
 from catgen.interfaces import InputError, PyTree
 from catgen.paths import Path, absolute, exists, expanded, join, name_of, names_in, normal
@@ -74,6 +76,16 @@ def written_in(workdir: str) -> str:
     return workdir
   digest = hashlib.sha256(_read(workdir, SUMS)).hexdigest()
   return join("outputs", f"{name_of(absolute(workdir))}-{digest[:8]}")
+
+
+def evaluations(folder: str) -> list[dict[str, Any]]:
+  """Returns the records of a run's evaluations; of an exported model those that it brought, then those made here.
+
+  Raises:
+    InputError: they cannot be read.
+  """
+  places = dict.fromkeys((folder, written_in(folder)))
+  return [record for place in places for record in read_results(place)]
 
 
 def sealed(contents: Mapping[str, bytes]) -> bytes:

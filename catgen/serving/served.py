@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from catgen.batches import batch_of
-from catgen.evaluation import estimators, results
+from catgen.evaluation import estimators
 from catgen.evaluation.infilling import Pattern, check_patterns
 from catgen.interfaces import Batch, InputError
 from catgen.media import text as text_medium
 from catgen.media.medium import HOLE, marked
 from catgen.paths import name_of
 from catgen.reporting.colors import legend_or_numbers
+from catgen.runs.exported import evaluations
 from catgen.runs.load import Run
 from catgen.runs.record import reached_positions
 
@@ -108,7 +109,7 @@ def defaults(run: Run) -> dict[str, Any]:
 def _results(run: Run) -> list[dict[str, Any]]:
   """Returns what evaluations of this checkpoint have found; nothing where they cannot be read."""
   try:
-    records = results.read_results(run.workdir)
+    records = evaluations(run.folder)
   except InputError:
     return []
   shown = ("split", "estimator", "unit", "value", "monte_carlo_error", "num_examples")

@@ -1,5 +1,6 @@
 """Exported models read where a work directory is: without the data, and never written into."""
 
+import json
 import pathlib
 import shutil
 
@@ -94,6 +95,15 @@ def test_each_file_is_read_once(model_folder, text, tmp_path, monkeypatch):
   config = tiny_config(text, **{"training.num_steps": 0, "optimizer.warmup_steps": 0})
   train(config, str(tmp_path / "run"), devices=jax.devices()[:1], init_from=model_folder, say=quiet)
   assert read.count("model.safetensors") == 1
+
+
+def test_evaluations_are_those_it_brought_and_those_made_here(model_copy, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  brought, made = ({"split": "test", "value": value} for value in (1.5, 1.25))
+  for place, record in ((str(model_copy), brought), (exported.written_in(str(model_copy)), made)):
+    pathlib.Path(place).mkdir(parents=True, exist_ok=True)
+    (pathlib.Path(place) / "results.json").write_text(json.dumps([record]))
+  assert exported.evaluations(str(model_copy)) == [brought, made]
 
 
 def test_it_is_begun_from_and_not_gone_on_with(text, model_folder, tmp_path):
