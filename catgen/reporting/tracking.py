@@ -23,7 +23,8 @@ from catgen.reporting import trackers
 from catgen.reporting.trackers import TRACKERS, About, Picture, Tracker
 
 FILE_NAME = "trackers.json"
-CLOSE_SECONDS = 60.0  # that a tracker may take for what it has not sent when the work ends
+CLOSE_SECONDS = 60.0  # that trackers may take for what they have not sent when the work ends
+OPEN_SECONDS = 30.0  # that the work waits for each: Python 3.11 cannot parse code in two threads, as imports do
 _MOST_WAITING = 10_000  # calls
 _RESULT = ("value", "data_error", "monte_carlo_error")
 
@@ -60,7 +61,8 @@ class Told:
       about = About(tracking.project, name, tracking.config, folder, known.get(each, {}))
       self._senders.append(_Sender(each, about))
     self._identities: dict[str, Mapping[str, str]] = dict(known)
-    self._about = {"project": tracking.project, "name": name, "trackers": list(tracking.trackers)}
+    self._about: dict[str, Any] = {"project": tracking.project, "name": name, "trackers": list(tracking.trackers)}
+    self._listen()
 
   def write(self, step: int, values: Mapping[str, Any]) -> None:
     """Tells the numbers among the values of a step."""
@@ -119,9 +121,11 @@ class _Sender:
     self.name, self.failure = name, None if name in TRACKERS else "there is no such tracker"
     self.opened: tuple[Mapping[str, str], str] | None = None
     self._queue: queue.Queue[Callable[[Tracker], None] | None] = queue.Queue(_MOST_WAITING)
+    self._ready = threading.Event()
     self._thread = threading.Thread(target=partial(self._work, about), name=f"catgen-{name}", daemon=True)
     if self.failure is None:
       self._thread.start()
+      self._ready.wait(OPEN_SECONDS)
 
   def put(self, act: Callable[[Tracker], None] | None) -> None:
     """Has something told when its turn comes."""
@@ -141,12 +145,14 @@ class _Sender:
     try:
       tracker = TRACKERS[self.name](about)
       self.opened = dict(tracker.identity), tracker.address
+      self._ready.set()
       while (act := self._queue.get()) is not None:
         act(tracker)
       tracker.close()
     except BaseException as error:  # packages of others end as they like, also by SystemExit
       lines = str(error).split("\n")
       self.failure = f"{type(error).__name__}: {' '.join(lines[0].split())[:300]}"
+      self._ready.set()
 
 
 def later(

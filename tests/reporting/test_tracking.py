@@ -97,6 +97,7 @@ def test_a_tracker_that_fails_is_one_line_and_the_files_are_whole(toy, tmp_path)
 def test_a_tracker_that_does_not_answer_holds_nothing_up(toy, tmp_path, monkeypatch):
   monkeypatch.setattr(Toy, "gate", threading.Event())
   monkeypatch.setattr(tracking, "CLOSE_SECONDS", 0.05)
+  monkeypatch.setattr(tracking, "OPEN_SECONDS", 0.01)
   monkeypatch.setattr(tracking, "_MOST_WAITING", 5)
   for number, line in ((3, "did not take what was left within 0.05 s"), (7, "5 messages are waiting")):
     said = []
