@@ -72,6 +72,8 @@ setup(
     "serve": SERVE,
     "browser": ["playwright>=1.60"],
     "docs": ["furo>=2025.9", "latex2mathml>=3.78", "myst-nb>=1.3", "myst-parser>=4", "sphinx>=8.2", *TEST],
+    "wandb": ["wandb>=0.22"],
+    "mlflow": ["mlflow>=3.1"],
     "programs": ["flatbuffers>=24.3"],
     "parquet": ["pyarrow>=16"],
     "tables": ["scikit-learn>=1.5"],

@@ -10,8 +10,8 @@ from catgen.reporting.terminal import say, settled
 
 COMMANDS = (
   "train", "fork", "ls", "evaluate", "sample", "infill", "denoise", "spellcheck", "score", "classify", "compare",
-  "compare_tables", "check", "baselines", "bench_sampler", "bench_steps", "compress", "decompress", "columns", "export",
-  "serve", "demo",
+  "compare_tables", "diff", "check", "baselines", "bench_sampler", "bench_steps", "compress", "decompress", "columns",
+  "export", "serve", "demo",
 )  # fmt: skip
 
 

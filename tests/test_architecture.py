@@ -56,6 +56,8 @@ DOORS = {
   "starlette": ("catgen/serving/app.py",),
   "uvicorn": ("catgen/serving/serve.py",),
   "tensorboardX": ("catgen/reporting/",),
+  "wandb": ("catgen/reporting/trackers.py",),
+  "mlflow": ("catgen/reporting/trackers.py",),
 }
 # What is on a disk by its nature, or does there, behind a test for URLs, what no store has: locks, appending, maps.
 LOCAL = (
@@ -67,6 +69,7 @@ LOCAL = (
   "catgen/reporting/writers.py",  # appends
   "catgen/reporting/terminal.py",  # standard streams
   "catgen/reporting/drawing.py",  # fonts
+  "catgen/reporting/trackers.py",  # files that MLflow copies
   "catgen/evaluation/results.py",  # the source tree's git commit
   "catgen/config/files.py",  # configurations are Python
   "catgen/data/reading.py",  # memory maps, pipes

@@ -126,6 +126,21 @@ class Sampling:
   correction: float = SampleOptions().correction
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tracking:
+  """Which experiment trackers are told of a run, besides metrics.jsonl and TensorBoard.
+
+  Args:
+    trackers: "wandb", Weights & Biases, and "mlflow", each with its package; none by default.
+    project: of Weights & Biases; the experiment of MLflow.
+    name: of the run there; None = that of the work directory.
+  """
+
+  trackers: tuple[str, ...] = ()
+  project: str = "catgen"
+  name: str | None = None
+
+
 _ADAMW = OPTIMIZERS["adamw"]()
 
 
@@ -142,6 +157,7 @@ class Settings:
     checkpoint: what is saved.
     evaluation: what `evaluate` does unless its flags say otherwise.
     sampling: what `sample` does unless its flags say otherwise.
+    tracking: experiment trackers that are told of the run.
     seed: of parameters, batches and all draws.
   """
 
@@ -153,6 +169,7 @@ class Settings:
   checkpoint: Checkpointing
   evaluation: Evaluation
   sampling: Sampling
+  tracking: Tracking
   seed: int = 0
 
 
@@ -167,5 +184,6 @@ EXPERIMENT = Kind(
     "checkpoint": Kind(Checkpointing),
     "evaluation": Kind(Evaluation),
     "sampling": Kind(Sampling),
+    "tracking": Kind(Tracking),
   },
 )

@@ -1,5 +1,6 @@
 """Charts of numbers: the loss curve, where a bound loses its bits, models compared. Matplotlib is imported late."""
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from catgen.paths import ending_of
 from catgen.reporting.writers import read_metrics
 
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#6B7280"  # Okabe and Ito: apart for color-blind eyes too
+_LINES = (BLUE, ORANGE, GREEN, GRAY, "#CC79A7", "#E69F00")
 
 
 def loss_curve(
@@ -57,6 +59,43 @@ def loss_curve(
   _label_levels(axis, lines)
   axis.legend(loc="upper right", facecolor="white", edgecolor="none", framealpha=1.0)
   save(figure, path)
+
+
+def curves_beside(
+  runs: Mapping[str, Sequence[Mapping[str, Any]]],
+  path: str | os.PathLike[str],
+  *,
+  unit: str,
+  train: str = "train/bits",
+  validation: str = "validation/bits",
+) -> bool:
+  """Draws the loss curves of several runs over each other: training smoothed, validation as points.
+
+  Args:
+    runs: name -> lines of its metrics.jsonl.
+    path: picture to write; its ending says the format.
+    unit: "bits per character".
+    train, validation: names in the metrics.
+
+  Returns:
+    False, and draws nothing, where there is nothing to draw.
+  """
+  found = {name: (_curve(lines, train), _curve(lines, validation)) for name, lines in runs.items()}
+  values = np.concatenate([bits for curves in found.values() for _, bits in curves] or [np.zeros(0)])
+  if not values.size:
+    return False
+  figure, (axis,) = new_figure(1, (8.0, 4.6))
+  for color, (name, ((steps, bits), (checked_steps, checked))) in zip(itertools.cycle(_LINES), found.items()):
+    if steps.size:
+      axis.plot(steps, smooth(bits), color=color, linewidth=2, label=f"{name}, training (smoothed)")
+    if checked.size:
+      label = f"{name}, validation (last {checked[-1]:.3f})"
+      axis.plot(checked_steps, checked, "o", color=color, markersize=5, markeredgecolor="white", label=label)
+  axis.set(xlabel="step", ylabel=unit)
+  _frame(axis, values, [])
+  axis.legend(loc="upper right", facecolor="white", edgecolor="none", framealpha=1.0)
+  save(figure, path)
+  return True
 
 
 def bound_anatomy(
@@ -178,7 +217,7 @@ def against_calls(
 
 
 def _lines_by_calls(axis: Any, curves: Mapping[str, Sequence[tuple[float, float, float]]], legend: bool = True) -> None:
-  colors, marks = (BLUE, ORANGE, GREEN, GRAY, "#CC79A7", "#E69F00"), "osD^vP"
+  colors, marks = _LINES, "osD^vP"
   for number, (name, points) in enumerate((name, points) for name, points in curves.items() if points):
     calls, values, errors = zip(*sorted(points), strict=True)
     style = {"color": colors[number % len(colors)], "marker": marks[number % len(marks)], "label": name}

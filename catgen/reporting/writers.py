@@ -1,4 +1,4 @@
-"""Writes what happens during training, as JSON lines (`metrics.jsonl`) and for TensorBoard."""
+"""Writes what happens during training: JSON lines (`metrics.jsonl`), for TensorBoard, and to experiment trackers."""
 
 import contextlib
 import functools
@@ -7,14 +7,16 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from catgen import remote
 from catgen.files import from_json, read_bytes, replacing, write_error, write_text
 from catgen.interfaces import InputError
 from catgen.paths import exists, join, make_folder, name_of
+from catgen.reporting import tracking as tracked
 from catgen.reporting.events import Events
+from catgen.reporting.tracking import Told, Tracking
 
 FILE_NAME = "metrics.jsonl"
 FLUSH_SECONDS = 10.0  # between two times that lines are sent to a store, which cannot append: all are, each time
@@ -27,6 +29,7 @@ class Writers(NamedTuple):
   write: Callable[[int, Mapping[str, Any]], None]  # (step, {"train/bits": 3.1, ...}); not a number becomes null
   flush: Callable[[], None]
   close: Callable[[], None]  # safe to call twice
+  show: Callable[[int, Sequence[str | os.PathLike[str]]], None]  # (step, paths of pictures)
 
 
 def open_writers(
@@ -34,6 +37,7 @@ def open_writers(
   start_step: int = 0,
   *,
   tensorboard: bool = True,
+  tracking: Tracking = tracked.NONE,
   say: Callable[[str], None] = print,
 ) -> Writers:
   """Returns writers into `workdir`. One process writes; the others use `no_writers`.
@@ -42,8 +46,10 @@ def open_writers(
     workdir: made if missing; gets metrics.jsonl and, for TensorBoard, the folder tensorboard/.
     start_step: the step that training goes on from. Lines of later steps, written before a crash, are dropped (and
       TensorBoard hides them), so that no curve has a step twice. A file with damaged lines is kept aside.
-    tensorboard: False to write JSON lines only.
-    say: receives a line where TensorBoard's files cannot be written and are left out, or lines were damaged.
+    tensorboard: False to write no files for TensorBoard.
+    tracking: the experiment trackers that are told besides, none by default; see `tracking`.
+    say: receives a line where TensorBoard's files cannot be written and are left out, lines were damaged, or a tracker
+      fails; and where each tracker shows the run.
 
   Raises:
     InputError: the disk is full or the directory is not writable, now or at a later write; what such a write has left
@@ -59,12 +65,14 @@ def open_writers(
     raise write_error(path, error) from error
   late: list[bytes] = []  # lines that are not on disk yet
   board = _Board(join(workdir, "tensorboard"), start_step, say) if tensorboard else None
+  told = Told(workdir, tracking, say)
   closed = False
 
   def write(step: int, values: Mapping[str, Any]) -> None:
     plain = {name: _plain(value) for name, value in values.items()}
     if board is not None:
       board.write(int(step), plain)
+    told.write(int(step), plain)
     late.append((json.dumps({"step": int(step), **plain}, allow_nan=False) + "\n").encode())
     append(late)
 
@@ -76,22 +84,46 @@ def open_writers(
         append(late, due=True)
       if board is not None:
         board.close()
+      told.close()
+
+  def show(step: int, paths: Sequence[str | os.PathLike[str]]) -> None:
+    if tensorboard:
+      show_on_board(workdir, step, paths)
+    told.show(step, paths)
 
   def flush() -> None:
     append(late, due=True)
     if board is not None:
       board.flush()
 
-  return Writers(write, flush, close)
+  return Writers(write, flush, close, show)
 
 
 def no_writers() -> Writers:
   """Returns writers that write nothing."""
-  return Writers(lambda step, values: None, lambda: None, lambda: None)
+  return Writers(lambda step, values: None, lambda: None, lambda: None, lambda step, paths: None)
 
 
-def show_pictures(workdir: str | os.PathLike[str], step: int, paths: Iterable[str | os.PathLike[str]]) -> None:
-  """Shows pictures (PNG or GIF, as they are) in TensorBoard, at a checkpoint's step and under the names of their files.
+def show_pictures(
+  workdir: str | os.PathLike[str],
+  step: int,
+  paths: Iterable[str | os.PathLike[str]],
+  say: Callable[[str], None] = print,
+) -> None:
+  """Shows pictures (PNG or GIF, as they are) in TensorBoard and in the trackers of a run that was trained before.
+
+  They stand at a checkpoint's step and under the names of their files. `say` receives a line where a tracker fails.
+
+  Raises:
+    InputError: the disk is full or the directory is not writable.
+  """
+  paths = list(paths)
+  show_on_board(workdir, step, paths)
+  tracked.later(workdir, say, step=step, paths=paths)
+
+
+def show_on_board(workdir: str | os.PathLike[str], step: int, paths: Iterable[str | os.PathLike[str]]) -> None:
+  """Shows pictures (PNG or GIF, as they are) in TensorBoard, at a checkpoint's step, by the names of their files.
 
   They have a folder of their own below that of the numbers: beside a file that training still writes, TensorBoard would
   go on to the newer file and not come back.

@@ -36,6 +36,7 @@ RULES = (
   Rule("checkpoint.*", FREE, "what is kept of a run is no part of it"),
   Rule("evaluation.*", FREE, "each evaluation says how it was made"),
   Rule("sampling.*", FREE, "samples are drawn anew each time"),
+  Rule("tracking.*", FREE, "only shows"),
   Rule("training.num_microbatches", FREE, "results differ by rounding"),
   Rule("training.prefetch", FREE, "the batches are the same"),
   Rule("training.report_every", FREE, "only shows"),

@@ -128,7 +128,7 @@ def correct(
       distributed.first_does(lambda: media.written(output, wrong._replace(x=corrected.x[None])))
   if pictures and jax.process_index() == 0:
     with ByProducts(say).may_fail("pictures"):
-      corrected = corrected._replace(pictures=_draw(run, corrected))
+      corrected = corrected._replace(pictures=_draw(run, corrected, say))
   return corrected
 
 
@@ -198,7 +198,7 @@ def _percent(share: Share) -> str:
   return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})"
 
 
-def _draw(run: Run, corrected: Corrected) -> tuple[str, ...]:
+def _draw(run: Run, corrected: Corrected, say: Callable[[str], None]) -> tuple[str, ...]:
   if run.media.pictured.corrections is None:
     return ()
   sets = {"as given": corrected.seen.x}
@@ -208,5 +208,5 @@ def _draw(run: Run, corrected: Corrected) -> tuple[str, ...]:
   panels = {name: marked(corrected.seen._replace(x=x))[0] for name, x in sets.items()}
   path = join(run.workdir, "denoised.png")
   run.media.pictured.corrections(path, panels)
-  writers.show_pictures(run.workdir, run.step, [path])
+  writers.show_pictures(run.workdir, run.step, [path], say)
   return (path,)

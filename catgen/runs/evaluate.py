@@ -14,7 +14,7 @@ from catgen.files import check_folder
 from catgen.interfaces import InputError, ReadOptions
 from catgen.keys import root_key
 from catgen.paths import expanded, join, name_of, parent_of
-from catgen.reporting import charts, terminal, writers
+from catgen.reporting import charts, terminal, tracking, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import lock
 from catgen.runs.by_products import ByProducts
@@ -174,7 +174,10 @@ def evaluate(
     if pictures and run.media.pictured.beside is not None:
       drawn += _draw_beside_data(run, settings["split"], seed, folder, say)
       if drawn:
-        writers.show_pictures(folder, run.step, drawn)
+        writers.show_on_board(folder, run.step, drawn)
+  with beside.may_fail("word to trackers"):
+    if jax.process_index() == 0:
+      tracking.later(folder, say, step=run.step, paths=drawn, result=result)
   return Evaluated(result, found, path, tuple(drawn))
 
 

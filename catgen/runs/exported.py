@@ -9,10 +9,12 @@ import hashlib
 import importlib.resources
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
+from catgen.evaluation.results import read_results
 from catgen.files import from_json, read_bytes
 from catgen.interfaces import InputError, PyTree
 from catgen.paths import Path, absolute, exists, expanded, join, name_of, names_in, normal
@@ -76,19 +78,32 @@ def written_in(workdir: str) -> str:
   return join("outputs", f"{name_of(absolute(workdir))}-{digest[:8]}")
 
 
+def evaluations(folder: str) -> list[dict[str, Any]]:
+  """Returns the records of a run's evaluations; of an exported model those that it brought, then those made here.
+
+  Raises:
+    InputError: they cannot be read.
+  """
+  places = dict.fromkeys((folder, written_in(folder)))
+  return [record for place in places for record in read_results(place)]
+
+
 def sealed(contents: Mapping[str, bytes]) -> bytes:
   """Returns the file of checksums, as `sha256sum --check` reads it, of files by their names."""
   return "".join(f"{_digest(content)}  {name}\n" for name, content in sorted(contents.items())).encode()
 
 
-def verify(folder: str, names: Sequence[str] = ()) -> None:
-  """Raises InputError, naming the file, unless the files of an exported model are those written, in a format known.
+def verify(folder: str, names: Sequence[str] = ()) -> dict[str, bytes]:
+  """Returns the contents of the files of an exported model, once it is known that they are those that were written.
 
   Args:
     folder: of the model.
     names: of files; default: all. Others that lie beside them are not looked at.
+
+  Raises:
+    InputError: one is missing, or another; or the format is not known.
   """
-  sums = sums_of(folder)
+  sums, contents = sums_of(folder), {}
   for name in names or dict.fromkeys((schema.FILE_NAME, MODEL, *sums)):
     content, wanted = _read(folder, name), sums.get(name)
     if wanted is None:
@@ -100,6 +115,8 @@ def verify(folder: str, names: Sequence[str] = ()) -> None:
       )
     if name == schema.FILE_NAME:
       _check_format(folder, content)
+    contents[name] = content
+  return contents
 
 
 def restored(
@@ -118,7 +135,7 @@ def restored(
   """
   if not is_exported(workdir):
     return restore_params(workdir, step, wanted=wanted, layout=layout, say=say)
-  verify(workdir)
+  content = verify(workdir)[MODEL]
   about = schema.read_content(workdir)["exported"]
   if about is None:
     raise Unreadable(f"{join(workdir, schema.FILE_NAME)} is of no exported model; {_AGAIN}")
@@ -127,7 +144,7 @@ def restored(
   if about.averaged and wanted == "params":
     raise Gone(f"{workdir} holds the moving average of the parameters alone; leave --noema out")
   try:
-    item = unpacked(_read(workdir, MODEL))
+    item = unpacked(content)
   except InputError as error:
     raise Unreadable(f"{join(workdir, MODEL)} {error}; {_AGAIN}") from error
   if not isinstance(item.get("params"), dict) or not isinstance(item.get("model_state", {}), dict):

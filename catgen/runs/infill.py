@@ -149,7 +149,7 @@ def infill(
   if pictures and media.pictured.completions is not None and jax.process_index() == 0:
     with ByProducts(say).may_fail("pictures"):
       paths = media.pictured.completions(run.workdir, pattern, completed)
-      writers.show_pictures(run.workdir, run.step, paths)
+      writers.show_pictures(run.workdir, run.step, paths, say)
   return Infilled(
     completed,
     pattern,

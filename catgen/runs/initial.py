@@ -20,7 +20,9 @@ from catgen.trees import leaves
 _SHOWN = 8  # names in a line
 
 
-def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tuple[TrainState, Ancestor]:
+def taken(
+  state: TrainState, init_from: str, say: Callable[[str], None], found: Restored | None = None
+) -> tuple[TrainState, Ancestor]:
   """Returns a new state with the parameters of another run that have the same name and shape, and where they are from.
 
   Their moving average is taken where the other run kept one, for the parameters and for the new average. Optimizer,
@@ -31,12 +33,13 @@ def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tupl
     init_from: a work directory, "runs/other", for its best checkpoint, or with a step, "runs/other@3000"; or an
       exported model, "pretrained/NAME".
     say: receives what was taken and what was not.
+    found: what `check_there` has read already.
 
   Raises:
     InputError: there is no such checkpoint, or nothing in it fits.
   """
   workdir, step = split_step(init_from)
-  found = exported.restored(workdir, step, wanted="average", say=say)
+  found = exported.restored(workdir, step, wanted="average", say=say) if found is None else found
   theirs, ours = dict(leaves(_averaged(found))), dict(leaves(state.params))
   fitting = [name for name, leaf in ours.items() if name in theirs and theirs[name].shape == leaf.shape]
   if not fitting:
@@ -57,16 +60,20 @@ def taken(state: TrainState, init_from: str, say: Callable[[str], None]) -> tupl
   ), ancestor
 
 
-def check_there(init_from: str) -> None:
-  """Raises InputError where there are no checkpoints to begin from: before a work directory is made."""
+def check_there(init_from: str) -> Restored | None:
+  """Returns the parameters of an exported model, which are read to know that they are whole; None of a run.
+
+  Raises:
+    InputError: there are no checkpoints to begin from; before a work directory is made.
+  """
   workdir, step = split_step(init_from)
   if exported.is_exported(workdir):
-    exported.restored(workdir, step, wanted="average")
-    return
+    return exported.restored(workdir, step, wanted="average")
   there = checkpoint_steps(workdir)
   if not there or step not in ("best", *there):
     what = "no checkpoint" if step == "best" else f"no checkpoint of step {step}"
     raise InputError(f"--init_from={init_from}: there is {what} in {workdir}; name the work directory of another run")
+  return None
 
 
 def check_began_from(record: RunRecord, init_from: str, workdir: str) -> None:

@@ -147,7 +147,7 @@ def sample(
   sets = {} if source is None else _compared(run, source, batch._replace(valid=batch.valid & reached))
   drawn_pictures: list[str] = []
   with ByProducts(say).may_fail("pictures"):
-    drawn_pictures += _draw(run, batch, states, sets) if pictures and jax.process_index() == 0 else []
+    drawn_pictures += _draw(run, batch, states, sets, say) if pictures and jax.process_index() == 0 else []
   return Sampled(
     batch.x,
     batch.valid,
@@ -244,8 +244,10 @@ def check_output(run: Run, path: str | None, *, drawn: bool = False) -> None:
     distributed.first_does(lambda: check_writable(path))
 
 
-def _draw(run: Run, batch: Batch, states: np.ndarray | None, sets: Mapping[str, Batch]) -> list[str]:
-  """Draws samples, their chain and what they are compared with, shows them in TensorBoard, and returns the paths."""
+def _draw(
+  run: Run, batch: Batch, states: np.ndarray | None, sets: Mapping[str, Batch], say: Callable[[str], None]
+) -> list[str]:
+  """Draws samples, their chain and what they are compared with, shows them, and returns the paths."""
   draw, paths = run.media.pictured, []
   if draw.samples is not None:
     paths.append(join(run.workdir, "samples.png"))
@@ -260,5 +262,5 @@ def _draw(run: Run, batch: Batch, states: np.ndarray | None, sets: Mapping[str, 
   if states is not None and draw.chain is not None:
     paths += draw.chain(run.workdir, states)
   if paths:
-    writers.show_pictures(run.workdir, run.step, paths)
+    writers.show_pictures(run.workdir, run.step, paths, say)
   return paths

@@ -17,8 +17,9 @@ from catgen.interfaces import Batch, InputError, PyTree, ReadOptions
 from catgen.keys import root_key
 from catgen.media import Media, media_of
 from catgen.paths import exists, join
-from catgen.reporting import charts, terminal, writers
+from catgen.reporting import charts, terminal, trackers, writers
 from catgen.reporting.progress import OpenProgress, duration, no_progress, train_progress
+from catgen.reporting.tracking import Tracking
 from catgen.runs import exported, initial, lock
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment, spread_of
@@ -39,6 +40,7 @@ from catgen.training import clusters, distributed, loop
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
 from catgen.training.ledger import Ledger, described, measured
 from catgen.training.profiling import profiling, steps_of
+from catgen.training.restoring import Restored
 from catgen.training.state import TrainState
 from catgen.training.utilization import Utilization
 
@@ -95,22 +97,23 @@ def train(
   say(summary(made.source))
   settings, keep = config["training"], config["checkpoint"]
   check_kept(keep["keep_latest"])
-  if init_from is not None and not checkpoint_steps(workdir):
-    initial.check_there(init_from)
+  tracking = Tracking(**config["tracking"], config=config)
+  distributed.first_does(lambda: trackers.check(tracking.trackers))
+  found = None if init_from is None or checkpoint_steps(workdir) else initial.check_there(init_from)
   record, beside = record_of(config, made.source), ByProducts(say)
   with (
     contextlib.ExitStack() as stack,
     _owned(workdir, say) as check_owner,
     _checkpointer(keep, workdir, record, say) as checkpoints,
   ):
-    state, record = _begin(made, record, checkpoints, workdir, init_from, say)
+    state, record = _begin(made, record, checkpoints, workdir, init_from, found, say)
     distributed.first_does(lambda: write_record(workdir, record))
     start = int(state.step)
     say(f"training {workdir} from step {start} to {settings['num_steps']} on {_place_of(made, devices)}")
     sinks = [writers.no_writers()]
     with beside.may_fail("record of time"):  # before lines beyond the checkpoint are dropped
       ledger.go_on(_lines(workdir) if first else [], start)
-    distributed.first_does(lambda: sinks.append(writers.open_writers(workdir, start, say=say)))
+    distributed.first_does(lambda: sinks.append(writers.open_writers(workdir, start, tracking=tracking, say=say)))
     stack.callback(sinks[-1].close)
 
     def before_saving() -> None:
@@ -271,6 +274,7 @@ def _begin(
   checkpoints: Checkpointer,
   workdir: str,
   init_from: str | None,
+  found: Restored | None,
   say: Callable[[str], None],
 ) -> tuple[TrainState, RunRecord]:
   """Returns the state that training starts from, restored or new, and the record that goes with it."""
@@ -281,7 +285,7 @@ def _begin(
   if state is None:
     state = made.init()
     if init_from is not None:
-      state, ancestor = initial.taken(state, init_from, say)
+      state, ancestor = initial.taken(state, init_from, say, found)
       record = record._replace(lineage=(ancestor,))
     return state, record if old is None else _changed(old, record, 0, workdir, say)
   step = int(state.step)
@@ -357,7 +361,11 @@ def _hooks(
     samples = draw(params, model_state, check)  # on all processes
     if jax.process_index() == 0:
       with beside.may_fail(_SAMPLES):
-        _picture(_media(made), workdir, samples, step)
+        path = join(workdir, _SAMPLES)
+        shown = _media(made).pictured.samples
+        assert shown is not None
+        shown(path, samples, title=f"samples, step {step:,}")
+        sink.show(step, [path])
 
   hooks = loop.Hooks(report, validate_and_write if validate else None, picture if draw else None, say)
   return hooks._replace(traced=utilization.count) if utilization.known else hooks
@@ -372,13 +380,6 @@ def _lines(workdir: str) -> list[dict[str, Any]]:
 def _is_written(workdir: str, step: int) -> bool:
   """Returns whether a validation is recorded: it was, where a run ended between that and its checkpoint's record."""
   return any(line["step"] == step and "validation/bits" in line for line in _lines(workdir))
-
-
-def _picture(media: Media, workdir: str, samples: Batch, step: int) -> None:
-  assert media.pictured.samples is not None
-  path = join(workdir, _SAMPLES)
-  media.pictured.samples(path, samples, title=f"samples, step {step:,}")
-  writers.show_pictures(workdir, step, [path])
 
 
 def _media(made: Experiment) -> Media:

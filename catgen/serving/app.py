@@ -9,14 +9,15 @@ from typing import Any
 from catgen.files import from_json
 from catgen.interfaces import InputError
 from catgen.serving.answers import Answer, Inbox, Json, refused
-from catgen.serving.endpoints import ENDPOINTS, MOST_BYTES, Endpoint, openapi
+from catgen.serving.endpoints import ENDPOINTS, MOST_BYTES, Endpoint, offers, openapi
 from catgen.serving.fields import checked
 from catgen.serving.guard import App, Guard
 from catgen.serving.requests import asked
 from catgen.serving.served import Served, described
-from catgen.serving.worker import Full, Worker
+from catgen.serving.worker import FAILED, Full, Gone, Worker
 
 _BODY_SECONDS = 15.0  # that a request may take to arrive
+_MOST_FORGOTTEN = 16 * MOST_BYTES  # of a request that is refused for its size
 _KINDS = {".js": "text/javascript", ".svg": "image/svg+xml", ".css": "text/css", ".html": "text/html; charset=utf-8"}
 _NOT_JSON = "the request is no JSON"
 
@@ -40,7 +41,10 @@ def application(
   from starlette.applications import Starlette
   from starlette.routing import Route
 
-  told = {"models": {"models": [described(model) for model in models.values()]}, "openapi": openapi()}
+  told = {
+    "models": {"models": [described(model) for model in models.values()], "offers": offers()},
+    "openapi": openapi(),
+  }
 
   def route(name: str, endpoint: Endpoint) -> Any:
     async def get(request: Any) -> Any:
@@ -86,20 +90,29 @@ async def _posted(
     return refused(400 if str(error).startswith(_NOT_JSON) else 422, str(error))
   except Full as full:
     return refused(503, str(full), {"retry-after": str(full.seconds)})
+  except Gone as gone:
+    return refused(503, str(gone), {"connection": "close"})
   return Answer(worker, work, inbox, stream=values.get("stream", False), waiting=waiting)
 
 
 async def _body(request: Any) -> bytes:
-  """Returns what was sent. Raises TooMuch before more than it may be is read."""
+  """Returns what was sent. Raises TooMuch where it is more than it may be.
+
+  Of what is too much some more is read and forgotten: a client that is still sending would miss the answer.
+  """
   line = f"the request has more than {MOST_BYTES:,} bytes; send fewer or smaller examples"
   length = request.headers.get("content-length", "0")
-  if length.isdigit() and int(length) > MOST_BYTES:
+  if length.isdigit() and int(length) > _MOST_FORGOTTEN:
     raise TooMuch(line)
-  found = bytearray()
+  found, seen = bytearray(), 0
   async for part in request.stream():
-    found += part
-    if len(found) > MOST_BYTES:
-      raise TooMuch(line)
+    seen += len(part)
+    if seen <= MOST_BYTES:
+      found += part
+    if seen > _MOST_FORGOTTEN:
+      break
+  if seen > MOST_BYTES:
+    raise TooMuch(line)
   return bytes(found)
 
 
@@ -122,19 +135,13 @@ def _static(route: Any, path: str, content: bytes, kind: str) -> Any:
 async def _missing(request: Any, error: Any) -> Any:
   known = ", ".join(endpoint.path for endpoint in ENDPOINTS.values())
   if error.status_code == 404:
-    return _response(f"there is nothing at {request.url.path[:100]!r}; the endpoints are {known}", 404)
-  return _response(f"{request.method} is not for {request.url.path[:100]!r}; see /openapi.json", 405)
+    return refused(404, f"there is nothing at {request.url.path[:100]!r}; the endpoints are {known}")
+  return refused(405, f"{request.method} is not for {request.url.path[:100]!r}; see /openapi.json")
 
 
 def _failed(worker: Worker) -> Any:
   async def answer(request: Any, error: Exception) -> Any:
     worker.say(f"a request failed: {type(error).__name__}: {error}")
-    return _response("the server could not do this; its own output says why", 500)
+    return refused(500, FAILED)
 
   return answer
-
-
-def _response(line: str, status: int) -> Any:
-  from starlette.responses import JSONResponse
-
-  return JSONResponse({"error": line}, status)

@@ -122,6 +122,13 @@ _DRAWN = {
 }
 
 
+def offers() -> dict[str, Any]:
+  """Returns what clients may choose among: the values of each key that has few, and what one request has at most."""
+  fields = {**SAMPLE, **INFILL, **CORRECT, **SCORE}
+  found: dict[str, Any] = {name: each.schema["enum"] for name, each in fields.items() if "enum" in each.schema}
+  return {**found, "most_samples": MOST_SAMPLES, "most_lines": MOST_LINES}
+
+
 class Endpoint(NamedTuple):
   """One of the table."""
 
@@ -139,7 +146,13 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/api/models",
     "The models that are served, and what each can do",
     None,
-    {"type": "object", "properties": {"models": {"type": "array", "items": {"type": "object"}}}},
+    {
+      "type": "object",
+      "properties": {
+        "models": {"type": "array", "items": {"type": "object"}},
+        "offers": {"type": "object", "description": "values that a key may have, by its name; most of one request"},
+      },
+    },
   ),
   "status": Endpoint("GET", "/api/status", "How much there is to do", None, {"type": "object"}),
   "sample": Endpoint("POST", "/api/sample", "Draws examples, and shows how they emerge", SAMPLE, _DRAWN, True),

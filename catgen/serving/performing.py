@@ -14,9 +14,11 @@ from jaxtyping import Int
 
 from catgen.batches import concatenate, take
 from catgen.bounds import estimate
+from catgen.data.codecs import end_of
 from catgen.evaluation import outliers, spelling
 from catgen.evaluation.infilling import Pattern
 from catgen.evaluation.likelihood import Likelihood
+from catgen.evaluation.results import without_nan
 from catgen.evaluation.watching import watch
 from catgen.interfaces import Batch, SampleOptions
 from catgen.keys import example_keys, root_key
@@ -114,7 +116,7 @@ def _correction(model: Served, typed: Batch, found: spelling.Correction, number:
     ]
     return {"corrected": shown(model, x[None], valid[None])[0], "changes": changes}
   end = model.run.record.codec.end
-  stop = int(valid.sum()) if end is None else 1 + max(_first(each, end) for each in (typed.x[0], x))
+  stop = int(valid.sum()) if end is None else 1 + max(end_of(each, end) for each in (typed.x[0], x))
   before, after = (characters(model, each[valid][:stop]) for each in (typed.x[0], x))
   changes = [
     {
@@ -125,11 +127,6 @@ def _correction(model: Served, typed: Batch, found: spelling.Correction, number:
     for place in np.flatnonzero(found.changed[number][:stop])
   ]
   return {"corrected": model.run.decode(x[valid]), "characters": after, "changes": changes}
-
-
-def _first(x: Int[np.ndarray, "positions"], category: int) -> int:
-  places = np.flatnonzero(x == category)
-  return int(places[0]) if places.size else len(x) - 1
 
 
 def score(model: Served, estimator: str, num_draws: int, seed: int, jobs: Sequence[Job]) -> Iterator[None]:
@@ -169,29 +166,27 @@ def scores_of(model: Served, found: Likelihood, own: slice) -> dict[str, Any]:
   nats, positions = found.nats[:, own], found.positions[own]
   bits = outliers.example_bits(nats, positions, exact=exact)
   overall = estimate(nats, positions, exact=exact)
-  return {
+  scores = [
+    {"bits": float(b), "monte_carlo_error": float(e), "positions": int(p), "nats": float(n)}
+    for b, e, p, n in zip(bits.bits, bits.errors, positions, nats.mean(axis=0), strict=True)
+  ]
+  told = {
     "unit": f"bits per {model.run.record.position}",
     "estimator": found.estimator,
     "bound": not exact,
     "num_draws": found.num_draws,
     "num_replicates": found.num_replicates,
-    "scores": [
-      {"bits": _finite(b), "monte_carlo_error": _finite(e), "positions": int(p), "nats": _finite(n)}
-      for b, e, p, n in zip(bits.bits, bits.errors, positions, nats.mean(axis=0), strict=True)
-    ],
-    "all": {name: _finite(value) for name, value in overall._asdict().items()},
+    "scores": scores,
+    "all": {name: float(value) for name, value in overall._asdict().items()},
   }
+  return without_nan(told)
 
 
 def difference_of(one: tuple[Likelihood, slice], other: tuple[Likelihood, slice]) -> dict[str, Any]:
   """Returns bits per position of one model less those of another on the same examples, paired; the error over them."""
   first, second = (found.nats[:, own].mean(axis=0) for found, own in (one, other))
   paired = estimate((first - second)[None], one[0].positions[one[1]])
-  return {"bits": _finite(paired.bits), "error": _finite(paired.data_error), "num_examples": len(first)}
-
-
-def _finite(value: Any) -> float | None:
-  return float(value) if np.isfinite(value) else None
+  return without_nan({"bits": float(paired.bits), "error": float(paired.data_error), "num_examples": len(first)})
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

@@ -23,7 +23,7 @@ from catgen.serving.fields import checked
 from catgen.serving.guard import App, is_loopback
 from catgen.serving.requests import asked
 from catgen.serving.served import Served, defaults, names_of, served
-from catgen.serving.worker import Full, Told, Worker
+from catgen.serving.worker import Full, Gone, Told, Worker
 from catgen.training.signals import Request, catch_signals
 
 _NEEDED = ("starlette", "uvicorn")
@@ -68,7 +68,8 @@ def serve(
     say: receives the address, and lines about what fails.
 
   Raises:
-    InputError: a package is missing, a folder holds no run, or the address cannot be had.
+    InputError: a package is missing, a folder holds no run, the address cannot be had, or the thread that does the
+      work has ended.
   """
   check_packages()
   if not workdir:
@@ -91,6 +92,8 @@ def serve(
   with catch_signals() as request:
     asyncio.run(run_until(app, listening, worker, request))
   worker.close()
+  if worker.died:
+    raise InputError(str(Gone()))
   return Ended(worker.done, time.monotonic() - started)
 
 
@@ -170,7 +173,10 @@ def serving_at(
 
 
 async def run_until(app: App, listening: socket.socket, worker: Worker, request: Request) -> None:
-  """Answers requests at a socket until a signal asks to stop; then work that is left fails in a line."""
+  """Answers requests at a socket until a signal asks to stop, or nobody is left who does the work.
+
+  Work that is left then fails in a line.
+  """
   import uvicorn
 
   class Server(uvicorn.Server):
@@ -196,7 +202,7 @@ async def run_until(app: App, listening: socket.socket, worker: Worker, request:
     )
   )
   running = asyncio.ensure_future(server.serve([listening]))
-  while not request.stopping() and not running.done():
+  while not request.stopping() and not running.done() and worker.alive():
     await asyncio.sleep(_LOOK_SECONDS)
   worker.stop()
   server.should_exit = True

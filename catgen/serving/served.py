@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from catgen.batches import batch_of
-from catgen.evaluation import estimators, results
+from catgen.evaluation import estimators
 from catgen.evaluation.infilling import Pattern, check_patterns
 from catgen.interfaces import Batch, InputError
 from catgen.media import text as text_medium
 from catgen.media.medium import HOLE, marked
 from catgen.paths import name_of
 from catgen.reporting.colors import legend_or_numbers
+from catgen.runs.exported import evaluations
 from catgen.runs.load import Run
 from catgen.runs.record import reached_positions
 
@@ -65,7 +66,7 @@ def described(model: Served) -> dict[str, Any]:
   run, record = model.run, model.run.record
   legend = legend_or_numbers(record.codec.legend, record.event.num_classes) if model.kind == "map" else None
   infill, chain = run.model.infill, run.model.chain
-  sampling, steps = record.config["sampling"], record.config["model"].get("num_steps")
+  steps = record.config["model"].get("num_steps")
   return {
     "name": model.name,
     "family": record.config["model"]["kind"],
@@ -83,7 +84,6 @@ def described(model: Served) -> dict[str, Any]:
     "step": run.step,
     "num_steps": steps if isinstance(steps, int) and steps > 0 else None,
     "iterative": chain is not None and run.model.denoise is not None,
-    "sampling": {name: sampling[name] for name in ("num_steps", "temperature", "top_p")},
     "defaults": defaults(run),
     "can": {
       "watch": chain is not None,
@@ -109,7 +109,7 @@ def defaults(run: Run) -> dict[str, Any]:
 def _results(run: Run) -> list[dict[str, Any]]:
   """Returns what evaluations of this checkpoint have found; nothing where they cannot be read."""
   try:
-    records = results.read_results(run.workdir)
+    records = evaluations(run.folder)
   except InputError:
     return []
   shown = ("split", "estimator", "unit", "value", "monte_carlo_error", "num_examples")

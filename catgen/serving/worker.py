@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from catgen.interfaces import InputError
 from catgen.runs import memory
 
+FAILED = "the server could not do this; its own output says why"
 _MOST_GROUPS = 4  # that take turns
 _MOST_SECONDS = 120  # that a client is told to wait
 
@@ -37,6 +38,13 @@ class Full(Exception):  # noqa: N818 it is no mistake
   def __init__(self, seconds: int):
     super().__init__(f"too many requests are waiting; try again in {seconds} s")
     self.seconds = seconds
+
+
+class Gone(Exception):  # noqa: N818 as Full
+  """The thread that does the work has ended, which it does not do by itself."""
+
+  def __init__(self) -> None:
+    super().__init__("the thread that does the work has ended; start the server again")
 
 
 class Job:
@@ -91,17 +99,17 @@ class Worker:
     self.changed = threading.Condition()
     self.waiting: deque[Job] = deque()
     self.active: deque[_Group] = deque()
-    self.closing = False
+    self.closing, self.died = False, False
     self.done, self.calls, self.seconds = 0, 0, 1.0  # jobs, groups, and seconds a job, lately
     self.thread = threading.Thread(target=self._work, name="catgen-device", daemon=True)
     self.thread.start()
 
   def submit(self, *jobs: Job) -> None:
-    """Takes jobs into the queue, all or none. Raises Full where there is no room."""
+    """Takes jobs into the queue, all or none. Raises Full where there is no room, Gone where nobody would do them."""
     with self.changed:
       self._drop_cancelled()
-      if not self.thread.is_alive():
-        raise RuntimeError("the thread that does the work has ended; start the server again")
+      if not self.alive():
+        raise Gone
       if len(self.waiting) + len(jobs) > self.most_waiting or self.closing:
         raise Full(min(_MOST_SECONDS, max(1, math.ceil(len(self.waiting) * self.seconds))))
       self.waiting.extend(jobs)
@@ -122,10 +130,14 @@ class Worker:
         "most_waiting": self.most_waiting,
         "done": self.done,
         "device_groups": self.calls,
-        "alive": self.thread.is_alive(),
+        "alive": self.alive(),
       }
 
-  def stop(self) -> None:
+  def alive(self) -> bool:
+    """Returns whether the thread is at work."""
+    return self.thread.is_alive()
+
+  def stop(self, line: str = "the server is stopping") -> None:
     """Takes nothing any more; what is left fails at once, in a line."""
     with self.changed:
       self.closing = True
@@ -133,7 +145,7 @@ class Worker:
       self.waiting.clear()
       self.changed.notify()
     for job in left:
-      job.tell("failed", "the server is stopping")
+      job.tell("failed", line)
       job.cancelled = True
 
   def close(self) -> None:
@@ -148,8 +160,11 @@ class Worker:
   def _work(self) -> None:
     try:
       self._take_turns()
+    except BaseException as error:  # what `_advance` does not take for the fault of one request
+      self.died = True
+      self.say(f"the thread that does the work has ended: {type(error).__name__}: {error}")
     finally:
-      self.stop()
+      self.stop(str(Gone())) if self.died else self.stop()
 
   def _take_turns(self) -> None:
     while True:
@@ -209,7 +224,7 @@ class Worker:
       _tell_all(group, "wrong", str(error))
     except Exception as error:  # one request that fails ends neither the others nor the server
       self.say(f"a request failed: {type(error).__name__}: {error}")
-      _tell_all(group, "failed", "the server could not do this; its own output says why")
+      _tell_all(group, "failed", FAILED)
     finally:
       group.seconds += time.monotonic() - started
     return False

@@ -20,6 +20,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
     "docs/TABLES.md": "howto/tables",
     "docs/howto/labels.md": "howto/labels",
     "docs/howto/evaluating.md": "howto/evaluating",
+    "docs/TRACKING.md": "howto/tracking",
     "docs/howto/resuming.md": "howto/resuming",
     "docs/MODELS.md": "howto/models",
     "docs/SERVING.md": "howto/serving",

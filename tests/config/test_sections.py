@@ -113,6 +113,7 @@ def test_a_whole_configuration_needs_data_and_model_alone():
     "checkpoint",
     "evaluation",
     "sampling",
+    "tracking",
     "seed",
   ]
   assert flat(config)["model.process.kind"] == "uniform"

@@ -38,6 +38,7 @@ RUN = {
   "export": "tests/runs/test_export.py",
   "serve": "tests/serving/test_page.py",
   "demo": "tests/runs/test_demo.py",
+  "diff": "tests/runs/test_diff.py",
 }
 
 

@@ -101,3 +101,19 @@ def test_what_cannot_be_is_refused(made):
   if name != "autoregressive":
     with pytest.raises(InputError, match="has no chain"):
       model.chain.start(params, KEYS, state={}, options=SampleOptions(order="margin"))
+
+
+def test_labels_act_on_every_move():
+  """Those of each example, guided; what is drawn is what one call with them draws."""
+  model = MODELS["diffusion"].make(event=EventSpec((LENGTH,), K, (2,)), network=NETWORK, num_steps=4)
+  batch = batch_of(np.zeros((2, LENGTH), np.int32))._replace(given=np.zeros((2, 1), np.int32))
+  params = filled(jax.eval_shape(model.init, batch, jax.random.key(0))[0])
+  options, ends = OPTIONS._replace(guidance=3.0), []
+  for given in ([[0], [1], [0], [2]], [[1], [0], [1], [2]]):  # 2: not given
+    labels = np.array(given, np.int32)
+    states = list(watch(model, params, {}, KEYS, given=labels, options=options, num_states=3))
+    drawn = samples.compiled(model, options)(params, KEYS, jnp.asarray(labels), {})
+    np.testing.assert_array_equal(states[-1].x, drawn.x)
+    ends.append(states[-1].x)
+  assert (ends[0][:3] != ends[1][:3]).any()
+  np.testing.assert_array_equal(ends[0][3], ends[1][3])

@@ -287,6 +287,10 @@ ROWS = {
   "no table of columns": (_COLUMNS + "number.jsonl", "is no table that can be read; give a .csv"),
   "a table of blank lines": (_COLUMNS + "blank.csv", "has only blank lines"),
   "a schema that is none": (_COLUMNS + "semicolons.csv --data=schema={shelf}/list.json", "has no list of columns"),
+  "one run to tell apart": ("diff --workdirs={run}", "give two different runs, --workdirs=runs/a,runs/b; these are 1"),
+  "a run told apart from itself": ("diff --workdirs={run},{run}", "give two different runs"),
+  "no run to tell apart": ("diff --workdirs={run},/nowhere", "there is no folder '/nowhere'"),
+  "a folder of no run to tell apart": ("diff --workdirs={run},{shelf}", "holds no run"),
   "no tables to compare": ("compare_tables --output=new", "give two tables: --real=test.csv --synthetic="),
   "a table of a row to compare": (
     "compare_tables --output=new --real={shelf}/semicolons.csv --synthetic={shelf}/semicolons.csv",

@@ -9,6 +9,7 @@ import pytest
 from catgen.runs.score import score
 from catgen.serving import performing
 from catgen.serving.endpoints import ENDPOINTS, MOST_BYTES, openapi
+from catgen.serving.fields import checked
 
 FAST = {"num_steps": 8}
 LINES = ["the cat sat on a", "cat mat", "a"]
@@ -248,6 +249,12 @@ def test_models_say_what_they_can_and_not_where_they_lie(client, models):
   assert len(found["maps"]["legend"]) == 3
   assert not any(str(model.run.workdir) in answer.text for model in models.values())
   assert "/tmp" not in answer.text
+  offers = answer.json()["offers"]
+  assert (offers.pop("most_samples"), offers.pop("most_lines")) == (16, 64)
+  fields = {name: field for each in ENDPOINTS.values() for name, field in (each.takes or {}).items()}
+  assert set(offers) == {name for name, field in fields.items() if "enum" in field.schema}
+  for name, values in offers.items():
+    assert all(checked({name: fields[name]}, {name: value}) == {name: value} for value in values)
   state = client.get("/api/status").json()
   assert state["alive"] is True
   assert state["waiting"] == 0

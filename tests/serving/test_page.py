@@ -191,3 +191,10 @@ def test_the_keyboard_reaches_everything(opened):
   assert opened.evaluate(f"{unnamed}.length") == 0
   opened.click("#theme")
   assert opened.inner_text("#theme") == "Theme: light"
+
+
+def test_a_rival_takes_as_many_steps_as_it_has(opened):
+  offers = "{ num_steps: [1, 8, 16, 32], temperature: [1] }"
+  cases, model = "[[20, 250], [20, 8], [null, 250], [4, 32]]", f"{{ num_steps: t, offers: {offers} }}"
+  ask = f"(m) => {cases}.map(([t, n]) => m.fewer({model}, n))"
+  assert opened.evaluate(f"import('/drawing.js').then({ask})") == [16, 8, 32, 1]

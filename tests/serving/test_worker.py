@@ -6,7 +6,7 @@ import time
 import pytest
 
 from catgen.interfaces import InputError
-from catgen.serving.worker import Full, Job, Worker
+from catgen.serving.worker import Full, Gone, Job, Worker
 
 SECONDS = 10
 
@@ -173,5 +173,20 @@ def test_at_the_end_what_is_left_fails_at_once(bench):
   it.open(1)
   it.worker.close()
   assert not it.worker.thread.is_alive()
-  with pytest.raises(RuntimeError, match="start the server again"):
+  with pytest.raises(Gone, match="start the server again"):
     it.submit("d")
+
+
+def test_a_thread_that_dies_says_so_and_leaves_nobody_waiting(bench):
+  it = bench()
+  it.submit("a", error=SystemExit("by a library"))
+  it.at_work(1)
+  it.submit("b")
+  it.open(1)
+  it.until("a", "failed")
+  it.until("b", "failed")
+  assert {entry[2] for entry in it.told if entry[1] == "failed"} == {str(Gone())}
+  assert it.lines == ["the thread that does the work has ended: SystemExit: by a library"]
+  with pytest.raises(Gone):
+    it.submit("c")
+  assert it.worker.state()["alive"] is False

@@ -106,7 +106,8 @@ function about(model) {
 async function begin() {
   themes();
   try {
-    models = (await get("api/models")).models;
+    const found = await get("api/models");
+    models = found.models.map((model) => ({ ...model, offers: found.offers })); // what a request may choose among
   } catch (error) {
     document.getElementById("title").textContent = "Nothing to show";
     document.getElementById("about").textContent = error.message;

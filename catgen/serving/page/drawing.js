@@ -5,21 +5,23 @@ import { choice, el, errorLine, fresh, numberField, plural, runner, say } from "
 import { Editor } from "./editor.js";
 import { legendList, Player } from "./examples.js";
 
-const STEPS = [1, 8, 16, 32, 64, 128, 250, 500, 1000];
-const TEMPERATURES = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2];
+// The numbers of steps that a model takes; of its own `offers`, see app.js.
+const stepsOf = (model) => model.offers.num_steps.filter((n) => n <= (model.num_steps ?? Infinity));
+
+// As many steps as are wanted, or as near as the model comes to it from below.
+export const fewer = (model, wanted) => Math.max(stepsOf(model)[0], ...stepsOf(model).filter((n) => n <= wanted));
 
 // What samples and completions have in common: how many, how carefully, by which labels, by which seed.
 export function drawControls(model, many) {
-  const number = choice(many, [1, 2, 4, 8, 16].map((n) => [n, n]), model.defaults.num_samples);
+  const number = choice(many, [1, 2, 4, 8, 16].filter((n) => n <= model.offers.most_samples).map((n) => [n, n]), model.defaults.num_samples);
   const nodes = [number.node];
   const inputs = [["num_samples", number.input, Number]];
   if (model.iterative) {
-    const most = model.num_steps ?? 1000;
-    const steps = choice("Steps", STEPS.filter((n) => n <= most).map((n) => [n, n]), model.defaults.num_steps);
+    const steps = choice("Steps", stepsOf(model).map((n) => [n, n]), model.defaults.num_steps);
     nodes.push(steps.node);
     inputs.push(["num_steps", steps.input, Number]);
   }
-  const temperature = choice("Temperature", TEMPERATURES.map((t) => [t, t === 1 ? "1 (as trained)" : t]), 1);
+  const temperature = choice("Temperature", model.offers.temperature.map((t) => [t, t === 1 ? "1 (as trained)" : t]), 1);
   nodes.push(temperature.node);
   inputs.push(["temperature", temperature.input, Number]);
   const labels = model.labels.map(({ name, values }) => {
@@ -27,7 +29,7 @@ export function drawControls(model, many) {
     nodes.push(field.node);
     return field.input;
   });
-  const guidance = model.guided ? choice("Strength of labels", [1, 1.5, 2, 3, 5].map((g) => [g, g]), 1) : null;
+  const guidance = model.guided ? choice("Strength of labels", model.offers.guidance.map((g) => [g, g]), 1) : null;
   if (guidance) nodes.push(guidance.node);
   const seed = numberField("Seed", 0, Number.MAX_SAFE_INTEGER);
   nodes.push(seed.node);

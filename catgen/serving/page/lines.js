@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { choice, debounced, el, errorLine, fresh, plural, runner, say } from "./dom.js";
-import { drawControls, fitNotes, fitted, shortened, watch } from "./drawing.js";
+import { drawControls, fewer, fitNotes, fitted, shortened, watch } from "./drawing.js";
 import { legendList, Player } from "./examples.js";
 
 export function correctPanel(model) {
@@ -12,7 +12,7 @@ export function correctPanel(model) {
   const note = el("p", { class: "hint", id: hint }), error = errorLine();
   const text = el("p", { class: "text" }), told = el("p", { class: "line" });
   const result = el("div", { class: "result", role: "region", "aria-label": "Corrected", "aria-live": "polite" }, text);
-  const rate = choice("How many letters may be wrong", [[0.01, "1 in 100"], [0.02, "2 in 100"], [0.05, "5 in 100"], [0.1, "10 in 100"], [0.2, "20 in 100"]], 0.1);
+  const rate = choice("How many letters may be wrong", model.offers.error_rate.map((r) => [r, `${Math.round(100 * r)} in 100`]), 0.1);
   let controller = null;
   async function run() {
     controller?.abort();
@@ -73,7 +73,7 @@ function linesField(model, label) {
   };
   const what = model.example === "text" ? "One example a line" : "One example a line, as JSON";
   const node = el("div", { class: "field" }, el("label", { for: id }, label ?? what), area,
-    el("p", { class: "hint", id: hint }, `At most 64 lines of ${model.shape.join(" x ")} ${model.position}s.`));
+    el("p", { class: "hint", id: hint }, `At most ${model.offers.most_lines} lines of ${model.shape.join(" x ")} ${model.position}s.`));
   return { node, value, shown: () => (model.example === "text" ? lines() : area.value.split("\n").filter((line) => line.trim())) };
 }
 
@@ -97,7 +97,7 @@ export function scorePanel(model) {
   const field = linesField(model), problem = errorLine(), told = el("div");
   const button = el("button", { type: "button", class: "main" }, "Score");
   const choose = model.estimators.length > 1 ? choice("Estimator", model.estimators.map((name) => [name, name]), model.estimators[0]) : null;
-  const draws = model.estimators.includes("elbo") ? choice("Draws", [[1, "1 (fast)"], [4, 4], [16, "16 (less noise)"]], 4) : null;
+  const draws = model.estimators.includes("elbo") ? choice("Draws (more: less noise)", model.offers.num_draws.map((n) => [n, n]), 4) : null;
   const run = runner(button, problem, async (signal) => {
     const body = { model: model.name, examples: field.value() };
     if (choose) body.estimator = choose.input.value;
@@ -144,7 +144,7 @@ function compareSamples(model, other) {
     await Promise.all(pair.map((each, i) => {
       const own = { ...body, model: each.name };
       if (!each.iterative) delete own.num_steps;
-      else if (!own.num_steps) own.num_steps = each.defaults.num_steps;
+      else own.num_steps = own.num_steps ? fewer(each, own.num_steps) : each.defaults.num_steps;
       return watch(players[i], "api/sample", own, body.num_samples, signal, lines[i]);
     }));
   });
