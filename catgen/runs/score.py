@@ -103,7 +103,7 @@ def score(
     seed: of the draws.
     top: how many of the most unusual examples to print.
     output: also write all scores to this file, one JSON object a line.
-    say: receives a line where the scores of the reference cannot be kept.
+    say: receives a line where the reference cannot be made, or its scores cannot be kept.
     progress: opens the bar.
 
   Raises:
@@ -275,8 +275,11 @@ def _reference_bits(
   seed: int,
   measure: Callable[..., Likelihood],
   say: Callable[[str], None],
-) -> Float[np.ndarray, "references"]:
-  """Returns bits per position of training examples, read where the same scores were computed before."""
+) -> Float[np.ndarray, "references"] | None:
+  """Returns bits per position of training examples, read where the same scores were computed before.
+
+  Where the data cannot be found a line says so, and there is no reference: what was scored is shown all the same.
+  """
   identity = {
     "split": f"reference{number}_seed{seed}",
     "step": run.step,
@@ -289,7 +292,12 @@ def _reference_bits(
   if distributed.first_tells(lambda: _there(path)):
     kept = comparison.read_scores(path)
   else:
-    kept = measure(spread_examples(run, "train", number), title="score training examples")
+    try:
+      trained_on = spread_examples(run, "train", number)
+    except InputError as error:
+      say(f"warning: no training examples to compare with: {error}; --reference=0 does without them")
+      return None
+    kept = measure(trained_on, title="score training examples")
     with ByProducts(say).may_fail("record of the scores of training examples"):
       if jax.process_index() == 0:
         results.save_scores(run.workdir, identity, kept)

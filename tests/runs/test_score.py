@@ -73,6 +73,19 @@ def test_without_a_reference_nothing_is_compared(map_run):
   assert "reference" not in describe(found)
 
 
+def test_scores_are_shown_where_the_data_are_gone(map_run, here):
+  def gone():
+    raise InputError("squares.npy does not exist")
+
+  said = []
+  found = score(here(map_run)._replace(source=gone), np.zeros((2, 8, 8), int), num_draws=2, say=said.append)
+  assert found.percentiles is None
+  assert np.isfinite(found.bits).all()
+  (line,) = said
+  assert "no training examples to compare with: squares.npy does not exist" in line
+  assert "--reference=0" in line
+
+
 def test_lines_of_text_are_called_by_their_number(text_run, tmp_path, here):
   lines = tmp_path / "lines.txt"
   lines.write_text("the cat sat on a\n\nthe mat\ntac tac tac tac\n")
