@@ -57,10 +57,10 @@ class Rules(NamedTuple):
 
   missing: frozenset[str]
   decimal: str
-  num_bins: int
-  few: int
-  spike: float
-  unknown: str
+  num_bins: int = 64
+  few: int = 20
+  spike: float = 0.05
+  unknown: str = RULES[0]
 
 
 def learn(
