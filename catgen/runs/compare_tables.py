@@ -38,7 +38,7 @@ class Measure(NamedTuple):
   real_error: float
   perfect: str  # where nothing could tell the synthetic table from a real one
   meaning: str
-  difference_error: float = math.nan  # of synthetic less real, where both were found on the same rows; NaN: they were not
+  difference_error: float = math.nan  # of synthetic less real on the same rows; NaN: they differ
 
   @property
   def difference(self) -> float:
