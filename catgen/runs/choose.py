@@ -27,7 +27,9 @@ _TEXTS = (".txt", ".txt.gz", ".txt.xz", ".txt.bz2", ".md", ".rst", ".tex")
 _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
 FEW_ROWS = 20_000  # of a table; below, a large network soon knows them by heart
-ROWS_AT_ONCE, MOST_EPOCHS, FEW_STEPS = 128, 30, 400  # of tables; see `Chosen.most_steps`
+ROWS_AT_ONCE = 128  # of tables
+# Times through the rows of a table, and steps; the more counts. Rows in one order of columns are soon known by heart.
+MOST_EPOCHS = {"autoregressive": (12, 200), "masked": (30, 600), "multinomial": (30, 600)}
 
 Data = str | os.PathLike[str] | Sequence[Any] | np.ndarray
 
@@ -87,7 +89,8 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
   }
   if source.content is not None:  # last, so that what was refused leaves nothing behind
     _keep(source.section["path"], source.content)
-  most = max(FEW_STEPS, MOST_EPOCHS * source.rows // ROWS_AT_ONCE) if source.medium == "rows" else None
+  epochs, steps = MOST_EPOCHS[family]
+  most = max(steps, epochs * source.rows // ROWS_AT_ONCE) if source.medium == "rows" else None
   return Chosen(config, (source.reason, f"{family}: {why}", size), most)
 
 

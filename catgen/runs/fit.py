@@ -74,8 +74,8 @@ def fit(
     completes holes anywhere, exactly. Label maps: multinomial diffusion.
   - **Size.** A transformer of 4 layers, 128 wide; of 2 layers, 64 wide, with dropout, for tables of fewer than 20,000
     rows; for maps whose height and width are multiples of 4 a U-Net of widths 32, 64, 96. As many steps as the time
-    allows, measured on this machine after compilation, but no more than 30 times through the rows of a table, or 400
-    steps: a model of few rows then only learns them by heart.
+    allows, measured on this machine after compilation, but no more than 30 times through the rows of a table, or 600
+    steps (12 times or 200, autoregressive): beyond, a model of few rows only learns them by heart.
 
   Args:
     data: see above. Data in memory are kept as data.txt, data.csv or data.npy in the work directory.

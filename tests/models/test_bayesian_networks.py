@@ -18,7 +18,7 @@ from catgen.processes import PROCESSES, SCHEDULES
 from catgen.runs.classify import classify, describe
 from catgen.runs.infill import infill
 from tests.contracts.families import initial, transformer
-from tests.models.bayesian import COLUMNS, EVENT, EVENTS, NAMES, SIZES, VALUES, P, conditional, marginal, oracle, run_of
+from tests.models.bayesian import EVENT, EVENTS, NAMES, SIZES, VALUES, P, conditional, marginal, oracle, run_of
 
 IN_TURN = SampleOptions(order="left_to_right")
 
@@ -100,17 +100,6 @@ def test_what_cannot_be_told_or_observed_is_one_line(run):
     infill(run, where=["weather=hail"])
   with pytest.raises(InputError, match="leave --input and --split out"):
     infill(run, where=["rain=no"], input="a.csv")
-
-
-def test_numbers_are_called_by_the_ends_of_their_bins():
-  from catgen.data.tabular.bins import Bins
-  from catgen.data.tabular.cells import Form
-  from catgen.runs.classify_column import _values
-
-  column = COLUMNS[0]._replace(
-    kind="numeric", values=(), bins=Bins((0.0, 20.0, 70.0), (90.0,)), form=Form(0), missing=""
-  )
-  assert _values(column) == ("0 to 19", "20 to 69", "90", "missing")
 
 
 @pytest.mark.slow
