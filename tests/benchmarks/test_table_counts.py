@@ -38,7 +38,7 @@ def test_a_tree_has_the_edges_by_which_the_rows_were_drawn_and_reaches_their_ent
   train, validation, test = (forked(seed, 4000) for seed in range(3))
   found = {learn: learn(SIZES, train, validation) for learn in (independent, chain, tree)}
   edges = {frozenset(edge) for edge in enumerate(found[tree].parents) if edge[1] >= 0}
-  assert edges == {frozenset((0, 2)), frozenset((2, 3))}
+  assert {edge for edge in edges if 1 not in edge} == {frozenset((0, 2)), frozenset((2, 3))}
   bits = {learn: counts.bits(test).mean() for learn, counts in found.items()}
   flipped = -(0.05 * np.log2(0.05) + 0.95 * np.log2(0.95))
   assert bits[tree] == pytest.approx(2 + 1 + flipped, abs=0.05)
