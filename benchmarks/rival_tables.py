@@ -30,6 +30,7 @@ from catgen.interfaces import InputError
 from catgen.reporting import terminal
 from catgen.reporting.progress import no_progress
 from catgen.reporting.terminal import silent
+from catgen.runs.choose import bins_of
 from catgen.runs.command import Command
 from catgen.runs.compare_tables import compare_tables, records
 from catgen.runs.evaluate import evaluate
@@ -55,6 +56,7 @@ class Job(NamedTuple):
   most: int  # rows that are drawn
   num_steps: int  # of samples
   seconds: float  # of training
+  bins: dict[str, int]  # what the section `data` says of them
 
   def path(self, file: str) -> str:
     """Returns the path of a file of the job."""
@@ -73,6 +75,7 @@ def rival_tables(
   seconds: float = 180.0,
   most: int = 2000,
   num_steps: int = 100,
+  num_bins: int = 0,
   seed: int = 0,
   output: str = "outputs/rival_tables",
   say: Callable[[str], None] = print,
@@ -85,6 +88,7 @@ def rival_tables(
     seconds: of `catgen.fit`, compiling included; rivals need what they need.
     most: rows that are drawn, as many as training has up to this number.
     num_steps: network calls of a draw of masked and uniform models.
+    num_bins: of numeric columns, for all systems; 0: as many as `fit` chooses.
     seed: of the splits, of training and of all draws.
     output: folder for models, tables and records.
     say: receives a line for each system.
@@ -98,7 +102,7 @@ def rival_tables(
     for system in systems:
       kept = pathlib.Path(output, name, f"{system}.json")
       if not kept.exists():
-        job = job or _job(name, pathlib.Path(output, name), seed, most, num_steps, seconds)
+        job = job or _job(name, pathlib.Path(output, name), seed, most, num_steps, seconds, num_bins)
         say(f"{name}: {system}")
         record = {"table": name, "system": system, **_judged(job, system), "machine": describe_machine()}
         kept.write_text(json.dumps(record, indent=1))
@@ -107,7 +111,7 @@ def rival_tables(
   return found
 
 
-def _job(name: str, folder: pathlib.Path, seed: int, most: int, num_steps: int, seconds: float) -> Job:
+def _job(name: str, folder: pathlib.Path, seed: int, most: int, num_steps: int, seconds: float, num_bins: int) -> Job:
   """Returns a table in files: all rows, and those of training and of the test."""
   dealt = real_tables.read(name, seed)
   folder.mkdir(parents=True, exist_ok=True)
@@ -116,10 +120,11 @@ def _job(name: str, folder: pathlib.Path, seed: int, most: int, num_steps: int, 
   for part, rows in parts.items():
     cells = {each: values[rows] for each, values in dealt.columns.items()}
     (folder / f"{part}.csv").write_bytes(csv_of(cells))
+  bins = {"num_bins": num_bins or bins_of(sum(dealt.counts))}
   source = table_file(
-    str(folder / "all.csv"), separator=",", decimal=".", unknown="other", splits=dealt.counts
+    str(folder / "all.csv"), separator=",", decimal=".", unknown="other", splits=dealt.counts, **bins
   )  # as `fit` has it
-  return Job(name, dealt, source, folder, seed, most, num_steps, seconds)
+  return Job(name, dealt, source, folder, seed, most, num_steps, seconds, bins)
 
 
 def _judged(job: Job, system: str) -> dict[str, Any]:
@@ -142,6 +147,7 @@ def _judged(job: Job, system: str) -> dict[str, Any]:
     **made,
     "rows": dict(zip(_SPLITS, job.dealt.counts, strict=True)) | {"drawn": job.drawn},
     "columns": len(job.dealt.columns),
+    **job.bins,
     "measures": measures,
     "judging_seconds": time.perf_counter() - started,
   }
@@ -183,7 +189,7 @@ def _trained(job: Job, system: str) -> dict[str, Any]:
     job.path(system),
     minutes=job.seconds / 60,
     family=FAMILIES[system],
-    overrides={"data.splits": job.dealt.counts},
+    overrides={"data.splits": job.dealt.counts, "data.num_bins": job.bins["num_bins"]},
     seed=job.seed,
     say=silent,
     progress=no_progress,

@@ -28,6 +28,7 @@ _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
 FEW_ROWS = 20_000  # of a table; below, a large network soon knows them by heart
 ROWS_AT_ONCE = 128  # of tables
+FEWEST_BINS, MOST_BINS, ROWS_OF_A_BIN = 8, 64, 12  # of numbers: a category that few rows have cannot be learned
 # Times through the rows of a table, and steps; the more counts. Rows in one order of columns are soon known by heart.
 MOST_EPOCHS = {"autoregressive": (12, 200), "masked": (30, 600), "multinomial": (30, 600)}
 
@@ -151,10 +152,15 @@ def _of_columns(columns: dict[str, list[Any]], workdir: str | os.PathLike[str], 
   number = max(map(len, columns.values()), default=0)
   order = np.random.default_rng(seed).permutation(number) if number < FEW_RECORDS else None
   content = csv_of(columns, None if order is None else order.tolist())
-  keys = {"separator": ",", "decimal": ".", "unknown": "other", **_splits(number)}
+  keys = {"separator": ",", "decimal": ".", "unknown": "other", "num_bins": bins_of(number), **_splits(number)}
   section = {"kind": "table_file", "path": join(workdir, "data.csv"), **keys}
   reason = f"{number:,} rows of {len(columns)} columns: a table"
   return _Source(section, "rows", (len(columns),), reason, content, number)
+
+
+def bins_of(rows: int) -> int:
+  """Returns how many categories numbers get in a table of so many rows."""
+  return min(MOST_BINS, max(FEWEST_BINS, rows // ROWS_OF_A_BIN))
 
 
 def _of_table(section: dict[str, Any], path: str) -> _Source:
@@ -163,6 +169,7 @@ def _of_table(section: dict[str, Any], path: str) -> _Source:
   section = _dealt(section)
   source = make_source(section)
   rows, columns = source.splits["train"].num_examples, source.event.shape[0]
+  section |= {"num_bins": bins_of(rows)}
   return _Source(section, "rows", source.event.shape, f"{path}: a table of {columns} columns", rows=rows)
 
 
