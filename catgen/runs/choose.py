@@ -28,7 +28,7 @@ _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
 FEW_ROWS = 20_000  # of a table; below, a large network soon knows them by heart
 ROWS_AT_ONCE = 128  # of tables
-FEWEST_BINS, MOST_BINS, ROWS_OF_A_BIN = 8, 64, 12  # of numbers: a category that few rows have cannot be learned
+FEWEST_BINS, MOST_BINS, ROWS_OF_A_BIN = 8, 64, 20  # of numbers: a category that few rows have cannot be learned
 # Times through the rows of a table, and steps; the more counts. Rows in one order of columns are soon known by heart.
 MOST_EPOCHS = {"autoregressive": (12, 200), "masked": (30, 600), "multinomial": (30, 600)}
 

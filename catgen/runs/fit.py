@@ -67,7 +67,7 @@ def fit(
     characters with line breaks between them (blank lines, if they have line breaks themselves), so that the model
     learns where they end. A path: a folder of texts is one of documents, any other folder one of label maps; .npy and
     .npz are arrays; .fa, .fasta, .fna and .faa hold sequences; .parquet is a table; any other file is a stream of
-    characters. A data frame (pandas, polars), or a dict of columns: a table, with a bin of numbers for every 12 rows,
+    characters. A data frame (pandas, polars), or a dict of columns: a table, with a bin of numbers for every 20 rows,
     from 8 to 64 of them. An array of integers: one axis is a stream, two are records, three are label maps, the first
     axis numbering the examples. A twentieth each is for validation and for the test.
   - **Family.** Text: autoregressive, which reads best. Tables, records and streams of integers: masked diffusion, which
