@@ -74,7 +74,7 @@ def encoded(table: Table, columns: Sequence[Sequence[str]]) -> tuple[Int32[np.nd
     known = ~np.isnan(numbers)
     categories = np.empty(len(cells), np.int32)
     categories[known] = binning.categories(numbers[known], column.bins)
-    categories[~known] = category_of(column, [cells[i] for i in np.flatnonzero(~known)], table.missing)
+    categories[~known] = category_of(column, [cells[i] for i in np.flatnonzero(~known).tolist()], table.missing)
     found.append(categories)
     spans, units = _spans(column.bins, _decimals(column)), np.rint(numbers * 10 ** _decimals(column))
     for category, unit in zip(categories.tolist(), units.tolist(), strict=True):
