@@ -77,6 +77,7 @@ setup(
     "programs": ["flatbuffers>=24.3"],
     "parquet": ["pyarrow>=16"],
     "tables": ["scikit-learn>=1.5"],
+    "rivals": ["arfpy>=0.1.1", "palmerpenguins>=0.1.4", "pandas>=2.2,<3", "pyppmd>=1.1", "zstandard>=0.22"],
     "tokenizers": ["tokenizers>=0.21"],
     "gcs": ["gcsfs>=2026.9"],
     "s3": ["s3fs>=2026.9"],

@@ -32,6 +32,22 @@ def _small(data, workdir, *, minutes, own=catgen.fit):
 
 catgen.fit = _small
 """,
+  "tables": """
+def _small(data, workdir, *, minutes, own=catgen.fit):
+  overrides = {"training.num_steps": 30, "model.network": "per_position", "model.network.width": 16}
+  return own(data, workdir, minutes=minutes, overrides=overrides)
+
+catgen.fit = _small
+BOOTSTRAPS = 2
+""",
+  "compression": """
+def _small(data, workdir, *, minutes, own=catgen.fit):
+  sizes = {"model.network": "per_position", "model.network.width": 32, "data.length": 16}
+  return own(data, workdir, minutes=minutes, overrides={"training.num_steps": 30, **sizes})
+
+catgen.fit = _small
+CHARACTERS = 4096
+""",
   "ring": "STEPS, RESTARTS, DRAWS = 20, 2, 2",
   "argmax_flow": """
 line = line[np.abs(line) <= 8]
@@ -76,8 +92,8 @@ def test_there_are_notebooks():
   assert NOTEBOOKS
 
 
-# What these two assert of formulas and families is tested in tests/bijections, tests/flows, tests/contracts, ... too.
-SLOW = ("argmax_flow", "ring", "your_own_data")
+# What these assert of formulas and families is tested in tests/bijections, tests/flows, tests/contracts, ... too.
+SLOW = ("argmax_flow", "compression", "ring", "tables", "your_own_data")
 IN_TURN = [pytest.param(path, marks=[pytest.mark.slow] * (path.stem in SLOW)) for path in NOTEBOOKS]
 
 
@@ -98,7 +114,7 @@ def test_notebook_runs(path):
 def test_notebook_runs_at_its_own_sizes(name):
   path = ROOT / "notebooks" / f"{name}.ipynb"
   notebook = nbformat.read(path, as_version=4)
-  if name == "your_own_data":
+  if name in ("compression", "tables", "your_own_data"):
     _with_cell(notebook, "MINUTES = 0.05", _after_first_code(notebook))
   execute(notebook, path.parent)
 

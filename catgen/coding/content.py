@@ -20,6 +20,7 @@ class Part(NamedTuple):
   valid: Bool[np.ndarray, "rows *event"] | None
   num_symbols: int
   left: bytes | None = None  # what examples leave open; None: nothing ever does
+  odd: str | None = None  # of a table without examples: the first row that has none
 
 
 class Content(NamedTuple):

@@ -151,7 +151,9 @@ def record_numbers(
   numbers = {name: np.flatnonzero(owner == i) for i, name in enumerate(NAMES) if splits[i] > 0}
   for name, members in numbers.items():
     if not members.size:
-      raise InputError(f"the {name} split got none of the {num_records:,} {unit}; give splits as counts instead")
+      some = max(1, num_records // 20)
+      such = f", such as splits=({num_records - 2 * some}, {some}, {some})" if num_records > 2 else ""
+      raise InputError(f"the {name} split got none of the {num_records:,} {unit}; give splits as counts{such}")
   return numbers
 
 

@@ -4,6 +4,7 @@ Missing is a value like another: of numbers it lies below all of them.
 """
 
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from jaxtyping import Float64, Int, Int64
 _DECILES = 10  # that numbers are cut into, beside categories
 _CONSTANT = 1e-13  # of the largest number: what differs by less may be rounding
 _LARGEST_TABLE = 2**20  # cells of a pair's table that are counted one by one
+
+Weights = tuple[Float64[np.ndarray, "rows"], Float64[np.ndarray, "others"]]  # how often each row of two tables counts
 
 
 class Rows(NamedTuple):
@@ -44,10 +47,40 @@ class Alike(NamedTuple):
 
   columns: Float64[np.ndarray, "columns"]  # shape of each
   pairs: Float64[np.ndarray, "pairs"]  # trend of each
-  shape: float
-  shape_error: float
-  trend: float  # NaN where there is one column
-  trend_error: float
+  drawn: Float64[np.ndarray, "bootstraps two"]  # means of shape and of trend on rows that were drawn anew
+
+  @property
+  def shape(self) -> float:
+    """Mean over columns."""
+    return float(self.columns.mean())
+
+  @property
+  def trend(self) -> float:
+    """Mean over pairs; NaN where there is one column."""
+    return float(self.pairs.mean()) if self.pairs.size else math.nan
+
+  @property
+  def shape_error(self) -> float:
+    """Of the mean; NaN where nothing was drawn anew."""
+    return _error(self.drawn[:, 0])
+
+  @property
+  def trend_error(self) -> float:
+    """Likewise."""
+    return _error(self.drawn[:, 1])
+
+
+def errors_of_difference(first: Alike, second: Alike) -> tuple[float, float]:
+  """Returns the standard errors of the differences in shape and in trend of two tables of equally many rows.
+
+  Both were compared with one real table by the same seed: its rows that are drawn anew are the same.
+  """
+  apart = first.drawn - second.drawn
+  return _error(apart[:, 0]), _error(apart[:, 1])
+
+
+def _error(values: Float64[np.ndarray, "bootstraps"]) -> float:
+  return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def pairs_of(num_columns: int, most: int, seed: int) -> list[tuple[int, int]]:
@@ -75,21 +108,18 @@ def alike(real: Rows, other: Rows, pairs: list[tuple[int, int]], *, bootstraps: 
 
   Reference: Patki et al. (2016), The Synthetic Data Vault; the names and cases are those of the package SDMetrics.
   """
-  rng, cuts = np.random.default_rng(seed), _deciles(real)
+  rng = np.random.default_rng(seed)
+  weights = [(np.ones(real.number), np.ones(other.number))]
+  weights += [(_again(rng, real.number), _again(rng, other.number)) for _ in range(bootstraps)]
+  shapes = [_shapes(real, other, i, weights) for i in range(len(real.names))]
+  cuts = _deciles(real)
   coded = [_coded(each, cuts) for each in (real, other)]
-
-  def measured(weights: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    shapes = [_shape(real, other, i, weights) for i in range(len(real.names))]
-    return np.array(shapes), np.array([_trend(real, other, coded, pair, weights) for pair in pairs])
-
-  columns, trends = measured((np.ones(real.number), np.ones(other.number)))
-  drawn = [
-    [each.mean() if each.size else np.nan for each in measured((_again(rng, real.number), _again(rng, other.number)))]
-    for _ in range(bootstraps)
-  ]
-  errors = np.std(drawn, axis=0, ddof=1) if bootstraps > 1 else np.full(2, np.nan)
-  trend = float(trends.mean()) if trends.size else float("nan")
-  return Alike(columns, trends, float(columns.mean()), float(errors[0]), trend, float(errors[1]))
+  trends = np.array([_trends(real, other, coded, pair, weights) for pair in pairs]).reshape(len(pairs), len(weights))
+  drawn = np.full((bootstraps, 2), np.nan)
+  drawn[:, 0] = np.mean(shapes, axis=0)[1:]
+  if len(pairs):
+    drawn[:, 1] = trends.mean(axis=0)[1:]
+  return Alike(np.array(shapes)[:, 0], trends[:, 0], drawn)
 
 
 def shares(rows: Rows, column: int, edges: Float64[np.ndarray, "edges"] | None = None) -> Float64[np.ndarray, "values"]:
@@ -105,14 +135,22 @@ def _again(rng: np.random.Generator, number: int) -> Float64[np.ndarray, "rows"]
   return np.bincount(rng.integers(0, number, number), minlength=number).astype(np.float64)
 
 
-def _shape(real: Rows, other: Rows, column: int, weights: tuple[np.ndarray, np.ndarray]) -> float:
+def _shapes(real: Rows, other: Rows, column: int, weights: list[Weights]) -> list[float]:
+  """Returns the shape of a column by each of several weights of the rows."""
   values = [np.where(np.isnan(each), -np.inf, each) for each in (real.values[:, column], other.values[:, column])]
   if size := real.sizes[column]:
-    return 1 - _apart(*(np.bincount(v.astype(np.int64), w, size) for v, w in zip(values, weights, strict=True)))
+    codes = [each.astype(np.int64) for each in values]
+    return [1 - _apart(*_counts(codes, each, size)) for each in weights]
   points = np.unique(np.concatenate(values))
-  steps = [np.bincount(np.searchsorted(points, v), w, len(points)) for v, w in zip(values, weights, strict=True)]
-  first, second = (np.cumsum(each) / each.sum() for each in steps)
-  return 1 - float(np.abs(first - second).max())
+  codes, found = [np.searchsorted(points, each) for each in values], []
+  for each in weights:
+    first, second = (np.cumsum(counts) / counts.sum() for counts in _counts(codes, each, len(points)))
+    found.append(1 - float(np.abs(first - second).max()))
+  return found
+
+
+def _counts(codes: list[np.ndarray], weights: Weights, size: int) -> list[Float64[np.ndarray, "cells"]]:
+  return [np.bincount(c, w, size) for c, w in zip(codes, weights, strict=True)]
 
 
 def _apart(first: Float64[np.ndarray, "cells"], second: Float64[np.ndarray, "cells"]) -> float:
@@ -120,23 +158,25 @@ def _apart(first: Float64[np.ndarray, "cells"], second: Float64[np.ndarray, "cel
   return float(np.abs(first / first.sum() - second / second.sum()).sum() / 2)
 
 
-def _trend(
+def _trends(
   real: Rows,
   other: Rows,
   coded: list[Int64[np.ndarray, "_ columns"]],
   pair: tuple[int, int],
-  weights: tuple[np.ndarray, np.ndarray],
-) -> float:
+  weights: list[Weights],
+) -> list[float]:
+  """Returns the trend of a pair of columns by each of several weights of the rows."""
   a, b = pair
   if not real.sizes[a] and not real.sizes[b]:
-    first, second = (_correlation(rows.values[:, pair], w) for rows, w in zip((real, other), weights, strict=True))
-    return 1 - abs(first - second) / 2
+    values = [rows.values[:, pair] for rows in (real, other)]
+    found = [[_correlation(x, w) for x, w in zip(values, each, strict=True)] for each in weights]
+    return [1 - abs(first - second) / 2 for first, second in found]
   width = 1 + max(int(codes[:, b].max(initial=0)) for codes in coded)
   cells = [codes[:, a] * width + codes[:, b] for codes in coded]
   if (largest := 1 + max(int(each.max(initial=0)) for each in cells)) > _LARGEST_TABLE:
     known, places = np.unique(np.concatenate(cells), return_inverse=True)
     cells, largest = np.split(places, [len(cells[0])]), len(known)
-  return 1 - _apart(*(np.bincount(c, w, largest) for c, w in zip(cells, weights, strict=True)))
+  return [1 - _apart(*_counts(cells, each, largest)) for each in weights]
 
 
 def _correlation(values: Float64[np.ndarray, "rows two"], weights: Float64[np.ndarray, "rows"]) -> float:

@@ -26,6 +26,11 @@ _PARQUET = (".parquet", ".pq")
 _TEXTS = (".txt", ".txt.gz", ".txt.xz", ".txt.bz2", ".md", ".rst", ".tex")
 _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
+FEW_ROWS = 20_000  # of a table; below, a large network soon knows them by heart
+ROWS_AT_ONCE = 128  # of tables
+FEWEST_BINS, MOST_BINS, ROWS_OF_A_BIN = 8, 64, 20  # of numbers: a category that few rows have cannot be learned
+# Times through the rows of a table, and steps; the more counts. Rows in one order of columns are soon known by heart.
+MOST_EPOCHS = {"autoregressive": (12, 200), "masked": (30, 600), "multinomial": (30, 600)}
 
 Data = str | os.PathLike[str] | Sequence[Any] | np.ndarray
 
@@ -35,6 +40,7 @@ class Chosen(NamedTuple):
 
   config: dict[str, Any]
   reasons: tuple[str, ...]
+  most_steps: int | None = None  # beyond, rows of a table are known by heart, and others less; None: no such limit
 
 
 class _Source(NamedTuple):
@@ -45,6 +51,7 @@ class _Source(NamedTuple):
   shape: tuple[int, ...]  # of an event
   reason: str
   content: bytes | None = None  # of data in memory: of the file that the section names
+  rows: int = 0  # of a table, about
 
 
 def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
@@ -71,20 +78,25 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
       f"examples of shape {source.shape} have more than {MOST_POSITIONS} positions; bring shorter ones, or maps whose "
       "height and width are multiples of 4"
     )
-  network, size = _network(source, family, is_unet)
+  is_small = source.medium == "rows" and source.rows < FEW_ROWS
+  network, size = _network(source, family, is_unet, is_small)
   config = {
     "seed": seed,
     "data": source.section,
     "model": {**_MODELS[family], "network": network},
-    "optimizer": {"kind": "muon", "learning_rate": 1e-2, "adam_learning_rate": 3e-3},
-    "training": {"batch_size": 16 if is_unet else 32},
+    "optimizer": _ADAM if is_small else _MUON,
+    "training": {"batch_size": 16 if is_unet else ROWS_AT_ONCE if source.medium == "rows" else 32},
     "sampling": {"batch_size": 16},
   }
   if source.content is not None:  # last, so that what was refused leaves nothing behind
     _keep(source.section["path"], source.content)
-  return Chosen(config, (source.reason, f"{family}: {why}", size))
+  epochs, steps = MOST_EPOCHS[family]
+  most = max(steps, epochs * source.rows // ROWS_AT_ONCE) if source.medium == "rows" else None
+  return Chosen(config, (source.reason, f"{family}: {why}", size), most)
 
 
+_MUON = {"kind": "muon", "learning_rate": 1e-2, "adam_learning_rate": 3e-3}
+_ADAM = {"kind": "adam", "learning_rate": 2e-3}
 _MODELS: dict[str, dict[str, Any]] = {
   "autoregressive": {"kind": "autoregressive"},
   "masked": {"kind": "diffusion", "process": {"kind": "absorbing"}, "schedule": {"kind": "linear"}},
@@ -140,18 +152,25 @@ def _of_columns(columns: dict[str, list[Any]], workdir: str | os.PathLike[str], 
   number = max(map(len, columns.values()), default=0)
   order = np.random.default_rng(seed).permutation(number) if number < FEW_RECORDS else None
   content = csv_of(columns, None if order is None else order.tolist())
-  keys = {"separator": ",", "decimal": ".", "unknown": "other", **_splits(number)}
+  keys = {"separator": ",", "decimal": ".", "unknown": "other", "num_bins": bins_of(number), **_splits(number)}
   section = {"kind": "table_file", "path": join(workdir, "data.csv"), **keys}
   reason = f"{number:,} rows of {len(columns)} columns: a table"
-  return _Source(section, "rows", (len(columns),), reason, content)
+  return _Source(section, "rows", (len(columns),), reason, content, number)
+
+
+def bins_of(rows: int) -> int:
+  """Returns how many categories numbers get in a table of so many rows."""
+  return min(MOST_BINS, max(FEWEST_BINS, rows // ROWS_OF_A_BIN))
 
 
 def _of_table(section: dict[str, Any], path: str) -> _Source:
   from catgen.config import make_source
 
   section = _dealt(section)
-  event = make_source(section).event
-  return _Source(section, "rows", event.shape, f"{path}: a table of {event.shape[0]} columns")
+  source = make_source(section)
+  rows, columns = source.splits["train"].num_examples, source.event.shape[0]
+  section |= {"num_bins": bins_of(rows)}
+  return _Source(section, "rows", source.event.shape, f"{path}: a table of {columns} columns", rows=rows)
 
 
 def _hint(path: str) -> str:
@@ -279,11 +298,14 @@ def _family(source: _Source) -> tuple[str, str]:
   return "masked", "completes holes anywhere, exactly"
 
 
-def _network(source: _Source, family: str, is_unet: bool) -> tuple[dict[str, Any], str]:
+def _network(source: _Source, family: str, is_unet: bool, is_small: bool) -> tuple[dict[str, Any], str]:
   if is_unet and family != "autoregressive":
     patch = 2 if all(size % 8 == 0 for size in source.shape) else 1
     sizes = {"kind": "unet", "widths": (32, 64, 96), "patch_size": patch, "num_layers": 3}
     return sizes, "a U-Net of widths 32, 64, 96"
+  if is_small:
+    sizes = {"kind": "transformer", "width": 64, "num_layers": 2, "num_heads": 4, "dropout": 0.2}
+    return sizes, "a transformer of 2 layers, 64 wide, and dropout, since there are few rows"
   taps = {"conv_width": 5} if len(source.shape) == 1 and source.medium != "rows" else {}
   sizes = {"kind": "transformer", "width": 128, "num_layers": 4, "num_heads": 4, **taps}
   return sizes, "a transformer of 4 layers, 128 wide"

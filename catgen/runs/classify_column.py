@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from catgen.batches import take
 from catgen.data.tabular.codec import listed, table_of
-from catgen.data.tabular.columns import NUMERIC, Column, decode
+from catgen.data.tabular.columns import category_names
 from catgen.evaluation import classification
 from catgen.evaluation.classification import Posterior
 from catgen.interfaces import Batch, InputError, Model, PyTree
@@ -30,7 +30,7 @@ def column_of(run: Run, name: str) -> tuple[int, Attribute]:
   places = {column.name: i for i, column in enumerate(columns)}
   if name not in places:
     raise InputError(f"there is no column {name!r}; the columns are {listed(list(places))}")
-  return places[name], Attribute(name, _values(columns[places[name]]))
+  return places[name], Attribute(name, category_names(columns[places[name]]))
 
 
 class Asked(NamedTuple):
@@ -155,20 +155,3 @@ def truth(batch: Batch, place: int, size: int) -> Int[np.ndarray, "rows"]:
   """Returns the categories of a column as they are in the data; `size` where they are not known."""
   x = np.asarray(batch.x)[:, place]
   return np.where(x == HOLE, size, x)
-
-
-def _values(column: Column) -> tuple[str, ...]:
-  """Returns what the categories of a column are called, bins by their ends; all of them differ."""
-  numbers = np.arange(column.size)
-  found = decode(column, numbers, np.zeros(len(numbers)))
-  if column.kind == NUMERIC:
-    last = decode(column, numbers, np.full(len(numbers), 1.0 - 2.0**-53))
-    for i in range(column.bins.number):
-      found[i] = f"{found[i]} to {last[i]}"
-  if column.missing is not None:
-    found[-1] = column.missing or "missing"
-  taken: dict[str, int] = {}
-  for i, name in enumerate(found):
-    number = taken[name] = taken.get(name, 0) + 1
-    found[i] = name if number == 1 else f"{name} ({number})"
-  return tuple(found)

@@ -38,6 +38,12 @@ class Measure(NamedTuple):
   real_error: float
   perfect: str  # where nothing could tell the synthetic table from a real one
   meaning: str
+  difference_error: float = math.nan  # of synthetic less real on the same rows; NaN: they differ
+
+  @property
+  def difference(self) -> float:
+    """Synthetic less real."""
+    return self.synthetic - self.real
 
 
 class Tables(NamedTuple):
@@ -157,7 +163,7 @@ def _tables(
     if grid.rows < _FEWEST:
       raise InputError(f"{grid.path} has {grid.rows} rows; bring at least {_FEWEST}, of which something can be said")
   known = {} if schema is None else read_schema(schema)
-  found = numbered(grids, Rules(layout.missing, grids[0].decimal, 64, 20, 0.05, "other"), known, drop)
+  found = numbered(grids, Rules(layout.missing, grids[0].decimal, unknown="other"), known, drop)
   names = tuple(column.name for column in found.columns)
   ordered = tuple(column.kind != CATEGORICAL for column in found.columns)
   rng, all_rows = np.random.default_rng(seed), [Rows(names, found.sizes, ordered, each) for each in found.values]
@@ -205,6 +211,7 @@ def _label(found: Numbered, name: str | None) -> int | None:
 
 
 def _fidelity(synthetic: Alike, rival: Alike) -> list[Measure]:
+  apart = table_fidelity.errors_of_difference(synthetic, rival)
   shape = Measure(
     "shape, mean of columns",
     synthetic.shape,
@@ -213,6 +220,7 @@ def _fidelity(synthetic: Alike, rival: Alike) -> list[Measure]:
     rival.shape_error,
     "1",
     "how alike each column is by itself: 1 less the Kolmogorov-Smirnov or total variation distance",
+    apart[0],
   )
   trend = Measure(
     "trend, mean of pairs",
@@ -222,6 +230,7 @@ def _fidelity(synthetic: Alike, rival: Alike) -> list[Measure]:
     rival.trend_error,
     "1",
     "how alike pairs of columns are: 1 less half the difference of correlations, or the distance of their tables",
+    apart[1],
   )
   return [shape, trend] if len(synthetic.pairs) else [shape]
 
@@ -245,6 +254,7 @@ def _trees(tables: Tables, seed: int) -> list[Measure]:
       "as real",
       f"how well boosted trees that learned on the table predict {learned.target} of real rows; "
       f"{learned.nothing:.3f} without looking; synthetic less real on the same rows: {ahead}",
+      learned.difference_error,
     ),
   ]
 
@@ -273,7 +283,7 @@ def records(found: TablesCompared) -> dict[str, Any]:
   names, tables = found.tables.target.names, found.tables
   return without_nan(
     {
-      "measures": [each._asdict() for each in found.measures],
+      "measures": [{**each._asdict(), "difference": each.difference} for each in found.measures],
       "columns": [
         {"name": name, "kind": column.kind, "synthetic": float(made), "real": float(rival)}
         for name, column, made, rival in zip(

@@ -31,6 +31,7 @@ from catgen.runs.table_content import TableContent, about_table, is_table, table
 from catgen.trees import leaves
 
 ENDING = ".cg"
+_SHOWN = 80  # characters of a row
 
 
 class BlockSizes(NamedTuple):
@@ -40,6 +41,7 @@ class BlockSizes(NamedTuple):
   num_symbols: int  # that the model coded; 0 where the block is stored
   model_bits: float  # -log2 of the probability of these, and what they leave open of the cells of a table
   stream_bytes: int  # of the stream that holds them
+  odd: str | None = None  # row of a table for which the block is stored
 
 
 class Compressed(NamedTuple):
@@ -135,6 +137,9 @@ def describe(compressed: Compressed) -> str:
     lines.append(
       f"{stored:,} of {len(blocks):,} blocks hold what the model does not know or compress, and are deflated"
     )
+    odd = next((each.odd for each in blocks if each.odd is not None), None)
+    if odd is not None:
+      lines.append(f"the first row that has other values, or is written in another way: {odd[:_SHOWN]!r}")
   rows = [[name, f"{size:,}", f"{size / max(1, found.num_bytes):.1%}"] for name, size in found.rivals.items()]
   lines += [terminal.table(["beside it", "bytes", "of the file"], rows)] if rows else []
   lines.append(f"decoded again and found equal; {found.seconds:.1f} s in all. The model itself is not counted.")
@@ -185,7 +190,7 @@ def _block(coder: Coder, part: Part, number: int) -> tuple[Block, BlockSizes]:
       return Block(number, Kind.CODED, part.num_symbols, stream), BlockSizes(
         len(part.raw), part.num_symbols, bits, len(stream)
       )
-  return Block(number, Kind.STORED, part.num_symbols, stored), BlockSizes(len(part.raw), 0, 0.0, 0)
+  return Block(number, Kind.STORED, part.num_symbols, stored), BlockSizes(len(part.raw), 0, 0.0, 0, part.odd)
 
 
 def _check_same(path: str, digest: bytes) -> None:

@@ -35,7 +35,8 @@ class TableContent(NamedTuple):
       if self.about["head"]:
         next(rows, None)
       while some := list(_first(rows, self.num_rows)):
-        yield self._part([cells for cells, _ in some], "".join(raw for _, raw in some))
+        part = self._part([cells for cells, _ in some], "".join(raw for _, raw in some))
+        yield part if part.x is not None else part._replace(odd=self._odd(some))
 
   def begin(self) -> bytes:
     """Returns what a file begins with, before its parts."""
@@ -67,6 +68,10 @@ class TableContent(NamedTuple):
     whole = np.zeros((self.num_rows, size), np.int32)
     whole[: len(x)] = x
     return Part(content, whole, self.valid(x.size), x.size, left.to_bytes())
+
+  def _odd(self, rows: list[tuple[list[str], str]]) -> str | None:
+    """Returns the first row that by itself has no examples; None where only all of them together have none."""
+    return next((raw for cells, raw in rows if self._part([cells], raw).x is None), None)
 
   def _lines(self, rows: list[list[str]]) -> str:
     return _written(rows, self.about["separator"], self.about["quoted"], self.about["end"])

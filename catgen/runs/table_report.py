@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from catgen.data.tabular.cells import written
-from catgen.data.tabular.columns import NUMERIC, Column
+from catgen.data.tabular.columns import NUMERIC, Column, category_names
 from catgen.evaluation.table_fidelity import Rows, shares
 from catgen.reporting import page, table_charts
 from catgen.reporting.table_charts import Marginal
@@ -91,7 +91,8 @@ def _marginal(found: TablesCompared, number: int) -> Marginal:
   found_shares = {name: shares(each, number) for name, each in rows.items()}
   order = np.argsort(-(found_shares[_REAL] + found_shares[_SYNTHETIC]), kind="stable")[:_BARS]
   order = np.sort(order[(found_shares[_REAL] + found_shares[_SYNTHETIC])[order] > 0])
-  labels = tuple(tables.columns.value(number, int(category)) or "missing" for category in order)
+  names = category_names(column)
+  labels = tuple(names[category] for category in order)
   return Marginal(column.name, title, labels, {name: each[order] for name, each in found_shares.items()})
 
 

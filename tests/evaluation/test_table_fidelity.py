@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from catgen.evaluation.table_fidelity import Rows, alike, pairs_of, shares
+from catgen.evaluation.table_fidelity import Rows, alike, errors_of_difference, pairs_of, shares
 
 
 def rows(values, sizes=(0, 3, 0, 2)):
@@ -105,6 +105,15 @@ def test_errors_of_the_mean_are_those_of_tables_that_are_drawn_anew():
     spread = np.std([getattr(each, value) for each in found])
     said = np.mean([getattr(each, error) for each in told])
     assert 0.6 * spread < said < 1.9 * spread
+
+
+def test_a_difference_of_two_tables_shares_the_real_rows_that_are_drawn_anew():
+  real = drawn(0, 60)
+  first, second = (compared(real, drawn(seed, 300), bootstraps=30) for seed in (1, 2))
+  assert errors_of_difference(first, first) == (0.0, 0.0)
+  apart = (first.shape_error**2 + second.shape_error**2) ** 0.5
+  assert 0 < errors_of_difference(first, second)[0] < 0.8 * apart
+  assert all(np.isnan(errors_of_difference(compared(real, real), compared(real, real))))
 
 
 def test_pairs_are_all_or_so_many_by_a_seed():

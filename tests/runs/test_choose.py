@@ -252,3 +252,17 @@ def test_a_text_in_place_of_a_path_does_not_flood_the_screen(tmp_path):
 def test_an_unknown_family_is_named_before_anything_is_written(tmp_path):
   refused(f"family is 'flow'; choose one of {', '.join(FAMILIES)}, or None", words(30), tmp_path, family="flow")
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "layers", "kind"), [(400, 2, "adam"), (module.FEW_ROWS, 4, "muon")])
+def test_few_rows_of_a_table_get_a_small_network_and_no_more_steps_than_they_bear(tmp_path, number, layers, kind):
+  frame = {"a": list(range(number)), "b": ["x", "y"] * (number // 2)}
+  chosen = choose(frame, tmp_path)
+  assert chosen.config["model"]["network"]["num_layers"] == layers
+  assert ("dropout" in chosen.config["model"]["network"]) == (layers == 2)
+  assert chosen.config["optimizer"]["kind"] == kind
+  rows = module.ROWS_AT_ONCE
+  assert chosen.config["training"]["batch_size"] == rows
+  assert chosen.most_steps == max(600, 30 * number // rows)
+  assert choose(frame, tmp_path, family="autoregressive").most_steps == max(200, 12 * number // rows)
+  assert choose(words(300), tmp_path / "texts").most_steps is None

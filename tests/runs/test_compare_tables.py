@@ -118,12 +118,11 @@ def test_tables_that_do_not_fit_are_one_line(files, tmp_path):
 COLUMNS = tuple(Column(name, "categorical", ("x", "y", "z")) for name in "abcd")
 
 
-@pytest.mark.parametrize("knows", [False, True])
-def test_scores_tell_training_rows_apart_where_the_model_knows_them(tmp_path, monkeypatch, knows):
-  """A model that gives each training row some nats more than another, or none."""
+def grid_run(tmp_path, monkeypatch, knows):
+  """Three tables of one grid and a model that gives each training row some nats more than another, or none."""
   rng, event = np.random.default_rng(0), EventSpec((4,), 3, sizes=(3, 3, 3, 3))
   cells = rng.permutation(81)
-  tables = [np.stack(np.unravel_index(own, (3,) * 4), axis=1) for own in (cells[:40], cells[40:80], cells[:40])]
+  tables = [np.stack(np.unravel_index(own, (3,) * 4), axis=1) for own in (cells[:40], cells[40:80], cells[20:60])]
   named = [[["xyz"[k] for k in row] for row in table] for table in tables]
   files = dict(zip(("train", "real", "synthetic"), named, strict=True))
   files = {name: written(tmp_path / f"{name}.csv", rows, tuple("abcd")) for name, rows in files.items()}
@@ -143,6 +142,12 @@ def test_scores_tell_training_rows_apart_where_the_model_knows_them(tmp_path, mo
   model = mixture(4, 3)._replace(bound=bound, log_prob=None)
   run = Run(model, {}, {}, record, media_of(event, codec, "column"), str(tmp_path), 0, False, lambda: None)
   monkeypatch.setattr(members, "load", lambda *_, **__: run)
+  return files
+
+
+@pytest.mark.parametrize("knows", [False, True])
+def test_scores_tell_training_rows_apart_where_the_model_knows_them(tmp_path, monkeypatch, knows):
+  files = grid_run(tmp_path, monkeypatch, knows)
   found = members.membership(
     str(tmp_path), files, step="best", num_draws=1, most=40, seed=0, say=quiet, progress=no_progress
   )
@@ -152,3 +157,22 @@ def test_scores_tell_training_rows_apart_where_the_model_knows_them(tmp_path, mo
     assert found.found.probability == 1.0  # no row is of both
   else:
     assert abs(found.found.probability - 0.5) < 4 * found.found.error
+
+
+def test_copies_of_training_rows_and_scores_of_the_run_are_judged_with_the_table(tmp_path, monkeypatch):
+  """Half of the synthetic rows are training rows, the other half are rows of --real; the run knows its own."""
+  files = grid_run(tmp_path, monkeypatch, knows=True)
+  output = tmp_path / "judged"
+  found = compare_tables(**files, workdir=str(tmp_path), num_draws=1, bootstraps=3, output=str(output))
+  by_name = {each.name: each for each in found.measures}
+  copies, member = by_name["copies of training rows"], by_name["membership AUC"]
+  assert (copies.synthetic, copies.real) == (0.5, 0.0)
+  assert copies.synthetic_error == pytest.approx(0.5 / 40**0.5)
+  assert (member.synthetic, found.members.estimator) == (1.0, "elbo")
+  assert "how well the model's own score tells 40 training rows from 40" in describe(found)
+  assert set(found.members.bits) == {"training rows", "held-out rows", "synthetic rows"}
+  records = {each["name"]: each for each in json.loads((output / "results.json").read_text())["measures"]}
+  shape = records["shape, mean of columns"]
+  assert shape["difference"] == pytest.approx(shape["synthetic"] - shape["real"])
+  assert shape["difference_error"] > 0
+  assert records["membership AUC"]["difference_error"] is None

@@ -108,6 +108,17 @@ def test_blocks_that_are_written_in_another_way_are_stored(change, tmp_path):
   assert (tmp_path / "b.csv").read_bytes() == content
 
 
+def test_the_first_row_that_costs_a_block_the_model_is_told(tmp_path):
+  table = rows()
+  table[20][0] += " "  # a blank that nobody sees
+  (tmp_path / "a.csv").write_text(text(table))
+  found = compress(run_of(tmp_path), input=str(tmp_path / "a.csv"), **ROWS)
+  assert [block.odd for block in found.blocks] == [None, text(table).splitlines(keepends=True)[21], None, None]
+  assert f"the first row that has other values, or is written in another way: {found.blocks[1].odd!r}" in describe(
+    found
+  )
+
+
 def test_tables_of_other_columns_and_numbers_that_cannot_be_made_again_are_one_line(tmp_path):
   path = tmp_path / "a.csv"
   path.write_text("job,paid,only,id\na,1,x,1\n")

@@ -24,6 +24,7 @@ from catgen.sources import DataSource, Split
 
 _SHOWN = 12  # columns in the description
 _ROWS = 4096  # at a time
+_DEFAULT = Rules(frozenset(MISSING), ".")
 LARGEST = 2**20  # bins or ranks that a key may ask for
 
 
@@ -37,10 +38,10 @@ def table_file(
   drop: Sequence[str] = (),
   labels: Sequence[str] = (),
   schema: str | None = None,
-  num_bins: int = 64,
-  few: int = 20,
-  spike: float = 0.05,
-  unknown: str = "error",
+  num_bins: int = _DEFAULT.num_bins,
+  few: int = _DEFAULT.few,
+  spike: float = _DEFAULT.spike,
+  unknown: str = _DEFAULT.unknown,
   splits: Sequence[float | int] = (0.9, 0.05, 0.05),
 ) -> DataSource:
   """Returns the rows of a table, one category a column; see docs/TABLES.md for all rules.

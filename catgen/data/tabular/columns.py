@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64, Int, Int32, Int64
 from catgen.data.tabular import bins as binning
 from catgen.data.tabular.bins import Bins
 from catgen.data.tabular.cells import TRUTH, Form, form_of, is_missing, number_of, numbers_of, written
-from catgen.data.tabular.grid import Cells, mixed
+from catgen.data.tabular.grid import Cells, mixed, unique_names
 from catgen.interfaces import InputError
 
 CATEGORICAL, ORDINAL, NUMERIC = KINDS = ("categorical", "ordinal", "numeric")
@@ -57,10 +57,10 @@ class Rules(NamedTuple):
 
   missing: frozenset[str]
   decimal: str
-  num_bins: int
-  few: int
-  spike: float
-  unknown: str
+  num_bins: int = 64
+  few: int = 20
+  spike: float = 0.05
+  unknown: str = RULES[0]
 
 
 def learn(
@@ -251,6 +251,18 @@ def decode(column: Column, categories: Int[np.ndarray, "rows"], uniforms: Float6
     else named.get(category, "")
     for category, uniform in zip(categories.tolist(), uniforms.tolist(), strict=True)
   ]
+
+
+def category_names(column: Column) -> tuple[str, ...]:
+  """Returns what the categories of a column are called: bins by their ends; all differ."""
+  numbers = np.arange(column.size)
+  found = decode(column, numbers, np.zeros(len(numbers)))
+  if column.kind == NUMERIC:
+    last = decode(column, numbers[: column.bins.number], np.full(column.bins.number, 1.0 - 2.0**-53))
+    found[: len(last)] = [f"{first} to {end}" for first, end in zip(found, last, strict=False)]
+  if column.missing is not None:
+    found[-1] = column.missing or "missing"
+  return tuple(unique_names(found))
 
 
 def decode_known(column: Column, number: int) -> list[str]:

@@ -24,12 +24,6 @@ class Numbered(NamedTuple):
     """Number of categories of each column; 0: it has numbers."""
     return tuple(0 if column.kind == NUMERIC else column.size for column in self.columns)
 
-  def value(self, column: int, category: int) -> str:
-    """Returns what a category is called."""
-    found = self.columns[column]
-    named = (*found.values, OTHER)
-    return named[category] if category < len(named) else found.missing or "missing"
-
 
 def numbered(
   grids: Sequence[Grid], rules: Rules, known: Mapping[str, Given | None], drop: Sequence[str] = ()

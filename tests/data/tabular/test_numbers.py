@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from catgen.data.tabular import bins as binning
 from catgen.data.tabular.cells import DATES, TIMES, Form, form_of, number_of, spelled, spelled_all, written
 from catgen.data.tabular.codec import Table, table_codec, table_of, uniforms_of, written_cells
-from catgen.data.tabular.columns import Column, Given, Rules, category_of, learn
+from catgen.data.tabular.columns import Column, Given, Rules, category_names, category_of, learn
 from catgen.data.tabular.grid import Cells
 from catgen.interfaces import InputError
 
@@ -33,6 +33,13 @@ def numbers(draw):
   units = draw(st.lists(st.integers(-(10**7), 10**7), min_size=1, max_size=60))
   units += draw(st.lists(st.sampled_from(units[:3]), max_size=40))
   return [f"{unit / 10**places:.{places}f}" for unit in units]
+
+
+def test_categories_are_called_by_their_values_or_the_ends_of_their_bins_and_no_two_alike():
+  bins = binning.Bins((0.0, 20.0, 70.0), (90.0,))
+  column = Column("age", "numeric", bins=bins, form=Form(0), missing="", unknown="other")
+  assert category_names(column) == ("0 to 19", "20 to 69", "90", "<other>", "missing")
+  assert category_names(Column("a", "categorical", ("NA", "missing"), missing="")) == ("NA", "missing", "missing_2")
 
 
 @SOME
