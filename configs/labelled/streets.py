@@ -5,7 +5,8 @@
 
 Network, optimizer and number of maps are those of street_scenes/absorbing.py.
 
-Expected: 0.273 bits per pixel given the labels, an ELBO (measured, docs/RESULTS.md); streets without people.
+Expected: 0.273 bits per pixel given the labels, an ELBO (measured, docs/RESULTS.md).
+After so few steps the label is hardly followed.
 Cost: 4 to 8 minutes on one CPU core that is not disturbed.
 """
 
