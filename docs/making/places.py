@@ -46,6 +46,8 @@ NAVIGATION: dict[str, dict[str, str]] = {
     "notebooks/argmax_flow.ipynb": "notebooks/argmax_flow",
     "notebooks/ring.ipynb": "notebooks/ring",
     "notebooks/your_own_data.ipynb": "notebooks/your_own_data",
+    "notebooks/tables.ipynb": "notebooks/tables",
+    "notebooks/compression.ipynb": "notebooks/compression",
   },
   "Results": {
     "docs/RESULTS.md": "results",
