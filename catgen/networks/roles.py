@@ -50,7 +50,7 @@ class Denoiser(nnx.Module):
     sizes: tuple[int, ...] | None = None,
     rngs: nnx.Rngs,
   ) -> None:
-    ends = Ends(tuple(event_shape), num_inputs, num_outputs, "zeros", timed=True, sizes=sizes, given=tuple(given))
+    ends = Ends(tuple(event_shape), num_inputs, num_outputs, "zeros", timed=True, sizes=sizes)
     self.stack = Stack(recipe, "a denoiser", ends, given=given, rngs=rngs)
 
   def __call__(self, x: Int[Array, "batch *event"], conditions: Conditions) -> Float32[Array, "batch *event outputs"]:

@@ -28,8 +28,6 @@ class Ends(NamedTuple):
     timed: the trunk is told a time.
     sizes: categories of each position where they differ, see `EventSpec.sizes`; the role then reads and answers each
       position by a table of its own.
-    given: categories of each attribute, as in `EventSpec.given`; a trunk whose norms adapt to the time has them adapt
-      to these too. The role adds them to what is read in any case.
   """
 
   event_shape: tuple[int, ...]
@@ -40,7 +38,6 @@ class Ends(NamedTuple):
   causal: bool = False
   timed: bool = False
   sizes: tuple[int, ...] | None = None
-  given: tuple[int, ...] = ()
 
 
 class Abilities(NamedTuple):
@@ -72,7 +69,7 @@ class Trunk(Protocol):
   def __call__(
     self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
-    """Returns features of every position; of the conditions a trunk reads time, given, valid and keys."""
+    """Returns features of every position; of the conditions a trunk reads time, valid and keys."""
     ...
 
 

@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from catgen.interfaces import InputError
-from catgen.networks.parts.given import Given
 from catgen.networks.parts.linear import Linear
 
 TIME_SCALE = 4000.0  # one unit of time in radians of the fastest wave; the paper's t/T times 4000
@@ -31,30 +30,18 @@ def time_features(time: Float[Array, "batch"], width: int) -> Float[Array, "batc
 
 
 class TimeMLP(nnx.Module):
-  """A two-layer perceptron with SiLU on `time_features`: the vector that adaptive norms read.
+  """A two-layer perceptron with SiLU on `time_features`: the vector that adaptive norms read."""
 
-  What is given joins it, so that every adaptive norm reads the labels too: added to what a network reads first, they
-  are soon lost among the features.
-
-  Args:
-    width: of the vector, even and at least 4.
-    given: categories of each attribute, as in `EventSpec.given`; () = nothing is given.
-  """
-
-  def __init__(self, width: int, given: tuple[int, ...] = (), *, rngs: nnx.Rngs) -> None:
+  def __init__(self, width: int, *, rngs: nnx.Rngs) -> None:
     if width % 2 or width < 4:
       raise InputError(f"time_width must be even and at least 4, not {width}")
     self.width = width
     self.hidden = Linear(width, width, rngs=rngs)
     self.output = Linear(width, width, rngs=rngs)
-    self.given = Given(given, width) if given else None
 
-  def __call__(
-    self, time: Float[Array, "batch"], given: Int[Array, "batch attributes"] | None = None
-  ) -> Float[Array, "batch width"]:
-    """Returns a float32 vector per example, SiLU already applied. given: None = of no example."""
-    vector = self.output(jax.nn.silu(self.hidden(time_features(time, self.width))))
-    return jax.nn.silu(vector if self.given is None else vector + self.given(given))
+  def __call__(self, time: Float[Array, "batch"]) -> Float[Array, "batch width"]:
+    """Returns a float32 vector per example, SiLU already applied."""
+    return jax.nn.silu(self.output(jax.nn.silu(self.hidden(time_features(time, self.width)))))
 
 
 class TimeVector(nnx.Module):

@@ -77,7 +77,7 @@ class Transformer(nnx.Module):
     self.read_in, self.head, self.dtype = None, None, sizes.dtype
     self.event_shape, self.head_dim, self.positions = ends.event_shape, width // num_heads, positions
     rotation_angles(self.event_shape, self.head_dim)  # refuses what cannot rotate before anything is built
-    self.time: Any = TimeMLP(time_width, ends.given, rngs=rngs) if ends.timed else None
+    self.time: Any = TimeMLP(time_width, rngs=rngs) if ends.timed else None
     self.layers = Layers(sizes, num_layers, remat=remat, scan_layers=scan_layers, rngs=rngs)
     self.norm = ModulatedNorm(width, time_width=sizes.time_width)
 
@@ -85,7 +85,7 @@ class Transformer(nnx.Module):
     self, h: Float[Array, "batch *event inputs"], conditions: Conditions
   ) -> Float32[Array, "batch *event outputs"]:
     """See `Trunk`."""
-    vector = None if conditions.time is None else self.time(conditions.time, conditions.given)
+    vector = None if conditions.time is None else self.time(conditions.time)
     valid = None if conditions.valid is None else conditions.valid.reshape(len(h), -1)
     flat = h.reshape(len(h), -1, h.shape[-1]).astype(self.dtype)
     flat = self.layers(flat, self._angles(), Conditions(time=vector, valid=valid, keys=conditions.keys))

@@ -125,7 +125,7 @@ class UNet(nnx.Module):
     self.num_inputs, self.num_outputs, self.read_in = widths[0] // patch_size, widths[0], None
     self.patches = linear(self.num_inputs * patch_size**2, widths[0])
     self.places = nnx.Param(0.02 * jax.random.normal(rngs.params(), (*fine, widths[0])))
-    self.time: Any = TimeMLP(time_width, ends.given, rngs=rngs) if ends.timed else None
+    self.time: Any = TimeMLP(time_width, rngs=rngs) if ends.timed else None
     steps = list(itertools.pairwise(widths))
     self.down = nnx.List([nnx.List([block(w, w) for _ in range(num_blocks)]) for w, _ in steps])
     self.halve = nnx.List([linear(4 * w, coarse) for w, coarse in steps])
@@ -140,7 +140,7 @@ class UNet(nnx.Module):
     self, h: Float[Array, "batch height width inputs"], conditions: Conditions
   ) -> Float32[Array, "batch rows columns outputs"]:
     """See `Trunk`; rows and columns are those of the finest level."""
-    vector = None if conditions.time is None else self.time(conditions.time, conditions.given)
+    vector = None if conditions.time is None else self.time(conditions.time)
     h = _gathered(blank_invalid(h, conditions.valid).astype(self.dtype), self.patch)
     h = (self.patches(h).astype(jnp.float32) + self.places[...][None]).astype(self.dtype)
     skips = []
