@@ -1,13 +1,14 @@
 """The one way from a Flax NNX module to pure functions of nested dicts of parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 from flax import nnx
 from jaxtyping import Array
 
-from catgen.interfaces import PyTree
+from catgen.interfaces import InputError, PyTree
+from catgen.trees import leaves
 
 
 class Functional(NamedTuple):
@@ -23,10 +24,12 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
   """Returns the pure functions of the module that `make(rngs)` builds.
 
   Parameters are a nested dict of arrays, which jit, grad, optax, sharding rules and checkpoints take as it is. A
-  module must hold nothing but `nnx.Param`: randomness and state come in as arguments.
+  module must hold nothing but `nnx.Param`: randomness and state come in as arguments. `apply` and `bind` raise
+  InputError where parameters have other names or shapes than the module's.
   """
   plan = nnx.eval_shape(lambda: make(_rngs(0)))
   graphdef, abstract = nnx.split(plan)
+  shapes = _shapes(nnx.to_pure_dict(abstract))
 
   def init(key: Array, *args: Any, **keywords: Any) -> PyTree:
     module: Any = make(_rngs(key))
@@ -35,6 +38,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     return nnx.to_pure_dict(nnx.state(module, nnx.Param))
 
   def bind(params: PyTree) -> Any:
+    _check(shapes, _shapes(params))
     state = nnx.clone(abstract)
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graphdef, state, copy=True)
@@ -43,6 +47,27 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
     return getattr(bind(params), method)(*args, **keywords)
 
   return Functional(init, apply, bind, plan)
+
+
+def _shapes(params: PyTree) -> dict[str, tuple[int, ...]]:
+  return {name: leaf.shape for name, leaf in leaves(params)}
+
+
+def _check(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> None:
+  """Raises InputError where parameters are not those of a module."""
+  if expected == found:
+    return
+  lacking, more = expected.keys() - found.keys(), found.keys() - expected.keys()
+  if lacking:
+    wrong = f"lack {min(lacking)}" + (f" and {len(lacking) - 1} more arrays" if len(lacking) > 1 else "")
+  elif more:
+    wrong = f"have {min(more)}, which the model has not"
+  else:
+    name = next(name for name in expected if expected[name] != found[name])
+    wrong = f"have {name} of shape {found[name]}, where the model has {expected[name]}"
+  raise InputError(
+    f"the parameters {wrong}: they are of another model, or of another version of catgen; use that version"
+  )
 
 
 class _Stream(nnx.RngStream):

@@ -4,8 +4,10 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
+from catgen.interfaces import InputError
 from catgen.models.adapter import functional
 
 
@@ -38,6 +40,19 @@ def test_parameters_are_a_plain_dict_and_follow_from_the_key():
   other = FUNCTIONS.init(jax.random.key(1))
   assert np.all(np.asarray(other["first"]) != np.asarray(PARAMS["first"]))
   assert np.all(np.asarray(PARAMS["first"]) != np.asarray(PARAMS["second"]))  # each draw has a key of its own
+
+
+@pytest.mark.parametrize(
+  ("params", "wrong"),
+  [
+    ({"first": PARAMS["first"]}, r"lack bias and 1 more arrays"),
+    ({**PARAMS, "third": PARAMS["first"]}, r"have third, which the model has not"),
+    ({**PARAMS, "bias": jnp.zeros(3)}, r"have bias of shape \(3,\), where the model has \(2,\)"),
+  ],
+)
+def test_parameters_of_another_model_are_refused_by_name(params, wrong):
+  with pytest.raises(InputError, match=rf"the parameters {wrong}: .* another version of catgen"):
+    FUNCTIONS.apply(params, X)
 
 
 def test_any_method_is_called_with_the_parameters_that_are_given():
