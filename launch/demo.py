@@ -3,7 +3,7 @@
   make demo        (or: python -m launch.demo --workdir=runs/demo)
 
 Shows what a trained model can do. Then trains configs/quickstart.py, a diffusion model, and the autoregressive model of
-the same size beside it, with five and three eighths of its steps; samples, corrects a sentence, and evaluates both.
+the same size beside it, five eighths of the steps each; samples, corrects a sentence, and evaluates both.
 Running it again goes on where it was stopped. Other texts: see configs/text_file.py.
 """
 
