@@ -87,7 +87,9 @@ def _trained_once(config, name, folders):
   shutil.copytree(finished, own, dirs_exist_ok=True)
   record = read_record(str(own))
   (own / "config.json").unlink()
-  write_record(str(own), record._replace(config={**record.config, "data": config["data"]}))
+  theirs, ours = record.config["data"]["path"], config["data"]["path"]
+  told = {"config": {**record.config, "data": config["data"]}, "description": record.description.replace(theirs, ours)}
+  write_record(str(own), record._replace(**told))
   return str(own)
 
 

@@ -51,7 +51,7 @@ class _Source(NamedTuple):
   shape: tuple[int, ...]  # of an event
   reason: str
   content: bytes | None = None  # of data in memory: of the file that the section names
-  rows: int = 0  # of a table, about
+  rows: int = 0  # of a table, in all splits
 
 
 def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
@@ -168,7 +168,7 @@ def _of_table(section: dict[str, Any], path: str) -> _Source:
 
   section = _dealt(section)
   source = make_source(section)
-  rows, columns = source.splits["train"].num_examples, source.event.shape[0]
+  rows, columns = sum(split.num_examples for split in source.splits.values()), source.event.shape[0]
   section |= {"num_bins": bins_of(rows)}
   return _Source(section, "rows", source.event.shape, f"{path}: a table of {columns} columns", rows=rows)
 
