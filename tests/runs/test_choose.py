@@ -269,9 +269,10 @@ def test_few_rows_of_a_table_get_a_small_network_and_no_more_steps_than_they_bea
 
 
 def test_a_table_is_cut_alike_as_a_frame_and_as_a_file(tmp_path):
+  pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
   frame = {"a": list(range(400)), "b": ["x", "y"] * 200}
-  path = tmp_path / "table.csv"
-  path.write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in zip(*frame.values(), strict=True)))
+  path = tmp_path / "table.parquet"
+  parquet.write_table(pyarrow.table(frame), path)
   chosen = [choose(data, tmp_path / str(number)) for number, data in enumerate((frame, path))]
   assert {each.config["data"]["num_bins"] for each in chosen} == {20}
   assert len({each.most_steps for each in chosen}) == 1
