@@ -1,9 +1,9 @@
-"""The whole tour in about ten minutes on two CPU cores: a trained model, then two that are trained here, compared.
+"""The whole tour in about twelve minutes on two CPU cores: a trained model, then two that are trained here, compared.
 
   make demo        (or: python -m launch.demo --workdir=runs/demo)
 
 Shows what a trained model can do. Then trains configs/quickstart.py, a diffusion model, and the autoregressive model of
-the same size beside it, five eighths of the steps each; samples, corrects a sentence, and evaluates both.
+the same size beside it, five eighths of its steps; samples, corrects a sentence, and evaluates both.
 Running it again goes on where it was stopped. Other texts: see configs/text_file.py.
 """
 

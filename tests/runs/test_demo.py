@@ -40,7 +40,7 @@ def test_the_tour_says_and_leaves_what_it_promises(kind, text, workdir, plain_wo
   told = "\n".join(said)
   headings = [line[:2] for line in told.splitlines() if line[1:2] == "."]
   assert headings == ["1.", "2.", "3.", "4.", "5.", "6.", "7."]
-  assert asked == [("diffusion", 19, str(tmp_path)), ("autoregressive", 19, str(tmp_path / "autoregressive"))]
+  assert asked == [("diffusion", 30, str(tmp_path)), ("autoregressive", 19, str(tmp_path / "autoregressive"))]
   for expected in ("5-gram counts", "upper bound (ELBO)", "Beside the bigram", "going on from 'the '"):
     assert expected in told
   assert told.count("typed:     the cet sat on a") == 1 + (kind == "diffusion")
