@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from catgen.networks.parts.columns import ColumnHead
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.embedding import Embedding
 from catgen.networks.parts.linear import Linear
@@ -80,3 +81,30 @@ def test_shifting_follows_row_major_order():
   x, shift = np.arange(12).reshape(2, 3, 2), jax.jit(shifted, static_argnums=2)
   np.testing.assert_array_equal(shift(x, 99, (3, 2)), [[[99, 0], [1, 2], [3, 4]], [[99, 6], [7, 8], [9, 10]]])
   np.testing.assert_array_equal(shift(x, 99, (3,)), [[[99, 99], [0, 1], [2, 3]], [[99, 99], [6, 7], [8, 9]]])
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 1), (2, 40, 3, 2, 1), (40, 2, 39, 1, 1, 33, 4, 2, 2)])
+def test_a_head_of_columns_gives_each_position_the_products_with_its_own_rows(sizes):
+  graph, state = nnx.split(ColumnHead(4, sizes, init="normal", rngs=nnx.Rngs(0)))
+  h = jax.random.normal(jax.random.key(0), (2, len(sizes), 4))
+
+  def call(state, h):
+    head = nnx.merge(graph, state)
+    logits = head(h)
+    return logits, jnp.stack([head(h[:, d], jnp.int32(d)) for d in range(len(sizes))], axis=1)
+
+  def total(state):
+    logits = call(state, h)[0]
+    return jnp.where(jnp.isinf(logits), 0.0, logits).sum()
+
+  logits, alone = jax.jit(call)(state, h)
+  gradient = jax.jit(jax.grad(total))(state)
+  start = 0
+  for d, size in enumerate(sizes):
+    kernel, bias = (np.float64(state[name].get_value())[start : start + size] for name in ("kernel", "bias"))
+    for found in (logits, alone):
+      np.testing.assert_allclose(found[:, d, :size], h[:, d] @ kernel.T + bias[None], atol=1e-5)
+      assert np.isneginf(found[:, d, size:]).all()
+    expected = np.broadcast_to(h[:, d].sum(0), (size, 4))
+    np.testing.assert_allclose(gradient["kernel"].get_value()[start : start + size], expected, atol=1e-5)
+    start += size

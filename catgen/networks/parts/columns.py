@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Float32, Int, Key
+from jaxtyping import Array, Bool, Float, Float32, Int, Key
 
 from catgen.meshes import gathered, spread
 from catgen.networks.parts.linear import Init, initial
@@ -45,6 +45,8 @@ class ColumnEmbedding(nnx.Module):
 class ColumnHead(nnx.Module):
   """A linear layer of its own at each position, to logits of the categories that it has; -inf for all others.
 
+  Positions of like sizes are multiplied together, so that one with many categories does not widen the others.
+
   Args:
     num_features: of a position.
     sizes: categories of each position, in row-major order.
@@ -60,12 +62,45 @@ class ColumnHead(nnx.Module):
     self, h: Float[Array, "batch *event features"], position: Int[Array, ""] | None = None
   ) -> Float32[Array, "batch *event classes"]:
     """Returns logits. position: of h [batch, features], numbered in row-major order; None: h has all positions."""
-    sizes, categories = np.array(self.sizes)[:, None], np.arange(max(self.sizes))
-    has = jnp.asarray(categories < sizes)
-    rows = jnp.asarray(np.where(categories < sizes, np.cumsum(sizes)[:, None] - sizes + categories, 0))
+    kernel, bias = gathered(self.kernel[...]), gathered(self.bias[...])
     if position is not None:
-      rows, has = rows[position][None], has[position][None]
-    kernel, bias = gathered(self.kernel[...])[rows], gathered(self.bias[...])[rows]
-    flat = h.reshape(len(h), len(rows), -1).astype(jnp.float32)
-    logits = jnp.einsum("bdf,dkf->bdk", flat, kernel, precision=jax.lax.Precision.HIGHEST) + bias[None]
-    return spread(jnp.where(has[None], logits, -jnp.inf).reshape(*h.shape[:-1], -1))
+      own = [jnp.asarray(each)[position][None] for each in _rows(self.sizes, np.arange(len(self.sizes)))]
+      return spread(_logits(h[:, None], kernel[own[0]], bias[own[0]], own[1])[:, 0])
+    flat, groups, found = h.reshape(len(h), len(self.sizes), -1), _groups(self.sizes), []
+    for group in groups:
+      rows, has = _rows(self.sizes, group)
+      if len(group) == 1:  # a slice, whose gradient need not be added up row by row
+        part = slice(rows[0, 0], rows[0, -1] + 1)
+        logits = _logits(flat[:, group], kernel[part][None], bias[part][None], has)
+      else:
+        logits = _logits(flat[:, group], kernel[rows], bias[rows], has)
+      absent = ((0, 0), (0, 0), (0, max(self.sizes) - logits.shape[-1]))
+      found.append(jnp.pad(logits, absent, constant_values=-jnp.inf))
+    whole = found[0] if len(groups) == 1 else jnp.concatenate(found, axis=1)[:, np.argsort(np.concatenate(groups))]
+    return spread(whole.reshape(*h.shape[:-1], -1))
+
+
+def _logits(
+  h: Float[Array, "batch some features"],
+  kernel: Float32[Array, "some classes features"],
+  bias: Float32[Array, "some classes"],
+  has: Bool[Array | np.ndarray, "some classes"],
+) -> Float32[Array, "batch some classes"]:
+  logits = jnp.einsum("bdf,dkf->bdk", h.astype(jnp.float32), kernel, precision=jax.lax.Precision.HIGHEST)
+  return jnp.where(has[None], logits + bias[None], -jnp.inf)
+
+
+def _groups(sizes: tuple[int, ...]) -> list[np.ndarray]:
+  """Returns positions by powers of two of their sizes, or all as one group where that pads to at most twice as much."""
+  if len(sizes) * max(sizes) <= 2 * sum(sizes):
+    return [np.arange(len(sizes))]
+  powers = np.ceil(np.log2(sizes)).astype(int)
+  return [np.flatnonzero(powers == power) for power in np.unique(powers)]
+
+
+def _rows(sizes: tuple[int, ...], positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the row of the table of each category of these positions, and whether they have it."""
+  starts, own = np.cumsum(sizes)[positions] - np.array(sizes)[positions], np.array(sizes)[positions]
+  categories = np.arange(own.max())
+  has = categories < own[:, None]
+  return np.where(has, starts[:, None] + categories, 0), has
