@@ -38,6 +38,7 @@ SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {  # a configuration and what 
   "paper_maps_vae": ("paper/cityscapes_vae", {}),
   "small_categorical_nf": ("text8_head/categorical_nf", {}),
   "small_af_af": ("text8_head/af_af", {}),
+  "small_af_scf": ("text8_head/af_scf", {}),
   "small_iaf_scf": ("text8_head/iaf_scf", {}),
   "small_maps_vae": ("street_scenes/vae", {}),
   "quickstart": ("quickstart", {}),

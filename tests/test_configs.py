@@ -132,6 +132,7 @@ def marked(name):
     "text8_head/hybrid",  # as text8_head/diffusion
     "text8_head/unigram",
     "text8_head/deep_transformer",
+    "paper/enwik8_deep_transformer_12",
     "paper/text8_deep_transformer_12",  # as of 64 layers, which are scanned
     "paper/text8_transformer_xl_12",  # as of 24 layers, which are scanned
     "text8_head/transformer_xl",
@@ -198,6 +199,7 @@ def test_the_papers_networks_have_the_papers_parameters(name, num_parameters):
 def test_the_deep_transformers_have_the_papers_parameters_and_a_start_token(layers, trained, used):
   """Published are 44 M and 235 M, of which 41 M and 219 M are not heads of training alone; Al-Rfou et al. (2019)."""
   config = load_config(f"paper/text8_deep_transformer_{layers}").values
+  assert event_of(load_config(f"paper/enwik8_deep_transformer_{layers}").values) == event_of(config)  # both of bytes
   model = make_model(config["model"], event_of(config))
   params, _ = jax.eval_shape(model.init, abstract_batch(config), jax.eval_shape(lambda: jax.random.key(0)))
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) == trained

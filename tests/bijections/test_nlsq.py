@@ -12,12 +12,6 @@ SCALES = np.logspace(-4, 6, 20)
 INVERSE, FORWARD = jax.jit(nlsq.inverse), jax.jit(nlsq.forward)
 
 
-def raw_numbers(number, strength=10.0):
-  """Returns raw numbers, most of which bend the map nearly as far as it goes; its steepness and its units are plain."""
-  raw = RNG.normal(size=(number, 5)) * np.array([1.0, 0.0, strength, 0.0, 1.0])
-  return raw.astype(np.float32)
-
-
 def by_formula(y, raw):
   """Returns x and dx/dy, in float64."""
   r = np.moveaxis(np.float64(raw), -1, 0)
@@ -44,11 +38,23 @@ def test_the_slope_is_bounded_below():
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_there_and_back_in_float32(scale):
-  raw, y = raw_numbers(2000), (scale * RNG.normal(size=2000)).astype(np.float32)
+  rng = np.random.default_rng(int(1e6 * scale))
+  raw, y = rng.normal(size=(10_000, 5)).astype(np.float32), (scale * rng.normal(size=10_000)).astype(np.float32)
   x, log_det = INVERSE(y, raw)
   back, change = FORWARD(x, raw)
   assert np.all(np.abs(back - y) <= 1e-5 * np.maximum(1, np.abs(y)))
   np.testing.assert_allclose(change, -log_det, atol=2e-4)
+
+
+def test_where_it_bends_as_far_as_it_goes_the_way_back_is_as_exact_as_x_allows():
+  """x = f(y) is rounded to float32, which moves the true y by that over the slope, here down to 0.03."""
+  rng = np.random.default_rng(1)
+  raw = (rng.normal(size=(10_000, 5)) * np.array([1, 1, 10, 1, 1])).astype(np.float32)
+  y = (10.0 ** rng.uniform(-4, 6, 10_000) * rng.choice([-1, 1], 10_000)).astype(np.float32)
+  x, _ = INVERSE(y, raw)
+  slope = by_formula(y, raw)[1]
+  allowed = 4 * np.finfo(np.float32).eps * np.maximum(1, np.maximum(np.abs(x), np.abs(raw[:, 0]))) / slope
+  assert np.all(np.abs(FORWARD(x, raw)[0] - y) <= allowed + 1e-6 * np.maximum(1, np.abs(y)))
 
 
 def test_where_the_cubic_has_no_linear_term_it_is_solved_too():
