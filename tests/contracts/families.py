@@ -162,6 +162,7 @@ _LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_
 _CONDITIONERS = {
   "lstm": TRUNKS["lstm"](**_LSTM),
   "transformer": TRUNKS["transformer"](width=8, num_layers=1, num_heads=2),
+  "transformer_in_bfloat16": TRUNKS["transformer"](width=8, num_layers=1, num_heads=2, dtype="bfloat16"),
   "densenet": TRUNKS["densenet"](width=8, num_layers=1, growth=4),
 }
 _UNORDERED = TRUNKS["transformer"](width=8, num_layers=1, num_heads=2, positions=False)
@@ -189,9 +190,9 @@ def exchangeable(**options):
   return DENSITIES["exchangeable"](num_layers=2, num_mixtures=2, conditioner=_UNORDERED, **options)
 
 
-def recurrent(time: str, channels: str):
+def recurrent(time: str, channels: str, **options):
   sizes = {"num_layers": 2, "hidden_width": 24, "lstm_width": 8, "num_lstm_layers": 2, "start_width": 4}
-  return DENSITIES["recurrent"](time=time, channels=channels, **sizes)
+  return DENSITIES["recurrent"](time=time, channels=channels, **sizes, **options)
 
 
 def pyramid(**options):
@@ -314,7 +315,9 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "discrete_autoregressive": partial(_discrete, kind="discrete_flow", num_layers=2),
   "discrete_bipartite": partial(_discrete, kind="discrete_flow", coupling="bipartite", num_layers=2),
   "discrete_shifts": partial(_discrete, kind="discrete_flow", trunk="lstm", scale=False),
+  "discrete_in_bfloat16": partial(_discrete, kind="discrete_flow", trunk="transformer_in_bfloat16", num_layers=2),
   "denoising_positions": partial(_discrete, kind="denoising_flow", num_layers=2),
+  "denoising_in_bfloat16": partial(_discrete, kind="denoising_flow", trunk="transformer_in_bfloat16", num_layers=2),
   "denoising_map": partial(
     _discrete, kind="denoising_flow", event=MAP, trunk="densenet", num_layers=2, num_levels=1, num_sorted=1
   ),
@@ -389,6 +392,13 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     for time in ("af", "iaf")
     for channels in ("af", "scf")
   },
+  "emission_in_bfloat16": partial(
+    _emission,
+    encoding=ENCODINGS["recurrent"](num_channels=2, width=8, lstm_width=8, num_layers=1, dtype="bfloat16"),
+    density=recurrent("af", "scf", dtype="bfloat16"),
+    event=PAIR,
+    log_points=18,
+  ),
   "argmax_softplus_classes": _four,
   "argmax_softplus_base3": partial(_five, base=3),
   "argmax_gumbel_classes": partial(_four, refined=2, inverse="gumbel"),
@@ -451,6 +461,9 @@ SLOW = {
   "autoregressive_pixel_cnn",
   "discrete_bipartite",
   "discrete_shifts",
+  "discrete_in_bfloat16",
+  "denoising_in_bfloat16",
+  "emission_in_bfloat16",
   "denoising_map",
   "argmax_softplus_map",
   "uniform_unet",
