@@ -94,7 +94,7 @@ def _groups(sizes: tuple[int, ...]) -> list[np.ndarray]:
   """Returns positions by powers of two of their sizes, or all as one group where that pads to at most twice as much."""
   if len(sizes) * max(sizes) <= 2 * sum(sizes):
     return [np.arange(len(sizes))]
-  powers = np.ceil(np.log2(sizes)).astype(int)
+  powers = np.array([(size - 1).bit_length() for size in sizes])
   return [np.flatnonzero(powers == power) for power in np.unique(powers)]
 
 
