@@ -93,6 +93,7 @@ class SampleOptions(NamedTuple):
   order: str | None = None  # in which positions are drawn, one of the model's `orders`; None = the family's own way
   positions_per_call: int = 1  # >= 1; of an order: positions that are drawn together, given the same others
   entropy_budget: float = 0.0  # >= 0; nats, of the order of this name: as many positions together as lose at most this
+  blocks: tuple[int, ...] = ()  # of the order of this name: positions of each call in turn, which add up to all
   correction: float = 0.0  # in [0, 1]; share of the positions that a diffusion model draws anew at every move
 
 

@@ -20,12 +20,12 @@ from jaxtyping import Array, Bool
 from catgen.interfaces import Batch, EventSpec, InputError, Model, PyTree
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
-from catgen.models.diffusion.bound import FIRST_TIME, continuous_bound, discrete_bound, full_bound
+from catgen.models.diffusion.bound import continuous_bound, discrete_bound, full_bound
 from catgen.models.diffusion.counted import counted_bound
 from catgen.models.diffusion.denoising import denoise
 from catgen.models.diffusion.sampling import make_chain, make_infill, sample
 from catgen.models.diffusion.sequential import make_sequential
-from catgen.models.diffusion.spec import make_spec
+from catgen.models.diffusion.spec import FIRST_TIME, make_spec
 from catgen.models.diffusion.unmasking import make_orders
 from catgen.models.diffusion.weights import log_weight, order_log_weight
 from catgen.networks.roles import Denoiser
