@@ -39,6 +39,8 @@ class EventSpec(NamedTuple):
   sizes: tuple[int, ...] | None = None
   # of the categories in the training data, each above 0; None: nobody has asked, as most models do not
   frequencies: tuple[float, ...] | None = None
+  # likewise of pairs of categories that touch, (0, 1), (0, 2), ..., (1, 2), ..., whichever of the two comes first
+  touching: tuple[float, ...] | None = None
 
 
 class Batch(NamedTuple):

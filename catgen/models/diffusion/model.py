@@ -51,7 +51,8 @@ def diffusion(
     event: shape and number of classes K of one example.
     network: that predicts the clean categories, as a `Denoiser`.
     process: K -> how categories are corrupted: uniformly (multinomial diffusion), absorbing (masked diffusion), with
-      the frequencies of the data (unigram) or a given prior, both masked and replaced (hybrid).
+      the frequencies of the data (unigram) or a given prior, both masked and replaced (hybrid), or moved to neighbors
+      (kernel, pairs, neighbors).
     schedule: how much of the data is kept at each time.
     num_steps: T >= 1, or 0 for continuous time.
     last_step: from x_1 to the data: "posterior", or "literal" (in discrete time, without masks).
