@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import Batch, InputError, Model, PyTree
@@ -30,7 +30,8 @@ def loss_curve(
 ) -> Float[np.ndarray, "positions"]:
   """Returns what a position costs, in nats, by the number of masks, entry n - 1 with n of them: it never falls.
 
-  Rounding it off so that it never falls (the nearest such curve) keeps the sizes from following what is by chance.
+  Rounding it off so that it never falls (the nearest such curve, n masks weighing n: a mean over n positions has so
+  much less noise) keeps the sizes from following what is by chance.
 
   Args:
     model, params, state: a model whose orders have `losses`.
@@ -57,23 +58,25 @@ def loss_curve(
     sums, number = sums + nats, number + int(examples)
   if not number:
     raise InputError("no examples to measure a loss curve on: the training split holds no valid position")
-  return np.interp(np.arange(1, most + 1), counts, never_falling(sums / number))
+  return np.interp(np.arange(1, most + 1), counts, never_falling(sums / number, counts))
 
 
-def never_falling(values: Sequence[float] | Float[np.ndarray, "points"]) -> Float[np.ndarray, "points"]:
-  """Returns the nearest values, in squares, that never fall: where they fall, the mean over a stretch.
+def never_falling(
+  values: Float[np.ndarray, "points"], weights: Shaped[np.ndarray, "points"]
+) -> Float[np.ndarray, "points"]:
+  """Returns the nearest values, in weighted squares, that never fall: where they fall, the mean over a stretch.
 
   Example:
-    >>> never_falling([1.0, 3.0, 2.0, 4.0]).tolist()
-    [1.0, 2.5, 2.5, 4.0]
+    >>> never_falling(np.array([1.0, 3.0, 2.0, 4.0]), np.array([1, 1, 3, 1])).tolist()
+    [1.0, 2.25, 2.25, 4.0]
   """
-  means: list[tuple[float, int]] = []
-  for value in values:
-    means.append((float(value), 1))
+  means: list[tuple[float, float, int]] = []
+  for value, weight in zip(values, weights, strict=True):
+    means.append((float(value), float(weight), 1))
     while len(means) > 1 and means[-2][0] > means[-1][0]:
-      (one, some), (other, more) = means.pop(-2), means.pop()
-      means.append(((one * some + other * more) / (some + more), some + more))
-  return np.repeat([mean for mean, _ in means], [number for _, number in means])
+      (one, some, left), (other, more, right) = means.pop(-2), means.pop()
+      means.append(((one * some + other * more) / (some + more), some + more, left + right))
+  return np.repeat([mean for mean, _, _ in means], [number for _, _, number in means])
 
 
 def sizes(curve: Float[np.ndarray, "positions"], numbers_of_calls: Sequence[int]) -> list[tuple[int, ...]]:
