@@ -39,6 +39,8 @@ class EventSpec(NamedTuple):
   sizes: tuple[int, ...] | None = None
   # of the categories in the training data, each above 0; None: nobody has asked, as most models do not
   frequencies: tuple[float, ...] | None = None
+  # likewise of pairs of categories that touch, (0, 1), (0, 2), ..., (1, 2), ..., whichever of the two comes first
+  touching: tuple[float, ...] | None = None
 
 
 class Batch(NamedTuple):
@@ -93,6 +95,7 @@ class SampleOptions(NamedTuple):
   order: str | None = None  # in which positions are drawn, one of the model's `orders`; None = the family's own way
   positions_per_call: int = 1  # >= 1; of an order: positions that are drawn together, given the same others
   entropy_budget: float = 0.0  # >= 0; nats, of the order of this name: as many positions together as lose at most this
+  blocks: tuple[int, ...] = ()  # of the order of this name: positions of each call in turn, which add up to all
   correction: float = 0.0  # in [0, 1]; share of the positions that a diffusion model draws anew at every move
 
 

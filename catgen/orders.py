@@ -7,13 +7,15 @@ restricts each draw.
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.interfaces import Batch, PyTree, SampleOptions
 
 _PLAIN = SampleOptions()
 MOVES = ("num_steps", "correction")  # what says by which moves a chain draws
-LAW = ("order", "positions_per_call", "entropy_budget", "temperature", "top_k", "top_p", "forbid", *MOVES)
+OF_ORDERS = ("positions_per_call", "entropy_budget", "blocks")  # what says how many positions an order draws together
+LAW = ("order", *OF_ORDERS, "temperature", "top_k", "top_p", "forbid", *MOVES)
+_SHOWN = 8  # numbers of a list
 
 
 class OrderLogProbFn(Protocol):
@@ -32,6 +34,24 @@ class OrderCallsFn(Protocol):
   ) -> Int[Array, "batch"]: ...
 
 
+class MaskedLossesFn(Protocol):
+  """Returns a draw of the mean nats of a masked position, of each example with each number of masks at random places.
+
+  counts: numbers of masks, 1 to D; of an example with fewer than D positions the same shares of them.
+  """
+
+  def __call__(
+    self,
+    params: PyTree,
+    batch: Batch,
+    keys: Key[Array, "batch"],
+    /,
+    *,
+    state: PyTree,
+    counts: Int[Array, "counts"],
+  ) -> Float[Array, "batch counts"]: ...
+
+
 class Orders(NamedTuple):
   """Orders in which positions are drawn, chosen before what is drawn there: `SampleOptions.order`.
 
@@ -43,6 +63,7 @@ class Orders(NamedTuple):
   most_together: int  # positions of a call
   log_prob: OrderLogProbFn
   num_calls: OrderCallsFn
+  losses: MaskedLossesFn | None = None  # None: of no model that draws in blocks
 
 
 class StartFn(Protocol):
@@ -94,9 +115,9 @@ def stated(options: SampleOptions) -> dict[str, Any]:
     {'order': 'margin', 'positions_per_call': 1, 'temperature': 0.5, 'forbid': [1]}
   """
   values = {name: getattr(options, name) for name in LAW if getattr(options, name) != getattr(_PLAIN, name)}
-  if options.order is not None and not options.entropy_budget:
+  if options.order is not None and not (options.entropy_budget or options.blocks):
     values["positions_per_call"] = options.positions_per_call
-  return of_record({name: list(value) if name == "forbid" else value for name, value in values.items()})
+  return of_record({name: list(value) if isinstance(value, tuple) else value for name, value in values.items()})
 
 
 def of_record(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,9 +131,14 @@ def named(law: Mapping[str, Any]) -> str:
   Example:
     >>> named(stated(SampleOptions(order="margin", positions_per_call=4, top_p=0.9)))
     'order margin, positions_per_call 4, top_p 0.9'
+    >>> named({"order": "blocks", "blocks": [1] * 6 + [2] * 10})
+    'order blocks, blocks 1 1 1 1 1 1 2 2 ... (16)'
   """
 
   def shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"
+    if not isinstance(value, list | tuple):
+      return f"{value}"
+    cut = f" ... ({len(value)})" if len(value) > _SHOWN else ""
+    return " ".join(map(str, value[:_SHOWN])) + cut
 
   return ", ".join(f"{name} {shown(value)}" for name, value in law.items())

@@ -1,13 +1,15 @@
-"""Measures what each order of drawing of a masked model costs and gives: exact bits, calls of the network, samples.
+"""Measures what each way of drawing of a masked model costs and gives: exact bits, calls of the network, samples.
 
   python -m launch.bench_sampler --workdir=runs/masked
-  python -m launch.bench_sampler --workdir=runs/masked --orders=margin,entropy_budget --positions_per_call=1,4,16
-  python -m launch.bench_sampler --workdir=runs/masked --temperature=0.8 --num_samples=256
+  python -m launch.bench_sampler --workdir=runs/masked --orders=margin,blocks,steps --positions_per_call=1,4,16
+  python -m launch.bench_sampler --workdir=runs/text --beside=runs/streets --pictured_calls=64
 
-Bits are of held-out examples, exact for each order (docs/NUMBERS.md). Samples of sequences are judged by n-grams of the
-training split: KL(samples || n-grams) is unbiased, since the samples' own probabilities are known; low entropy shows
-samples that repeat themselves. Where all events can be enumerated, each law is set beside their frequencies. A table,
-bench_sampler.json and a picture, bench_sampler.png, in the work directory.
+Bits are of held-out examples, exact for each order (docs/NUMBERS.md). Samples, also of first_hitting and of the steps
+of the model itself, are judged by counts of the training split, beside held-out data, as in launch.bench_steps; of an
+order KL(samples || counts) is unbiased too, since the samples' own probabilities are known. Where all events can be
+enumerated, each law is set beside their frequencies. A table, bench_sampler.json and two pictures in the work
+directory: bench_sampler.png, bits against calls and a sample of each way, with a panel for each run, and
+bench_sampler_samples.png, what samples are worth.
 """
 
 import operator

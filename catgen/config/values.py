@@ -1,5 +1,6 @@
 """Values of keys: plain JSON, of the type that the signature states, given as such or as text on a command line."""
 
+import ast
 import inspect
 import types
 import typing
@@ -44,7 +45,7 @@ def checked(value: Any, parameter: inspect.Parameter, name: str) -> Any:
 def parsed(text: str, parameter: inspect.Parameter, name: str) -> Any:
   """Returns the value that a text of the command line means; see `checked`.
 
-  Sequences are written "32,64", with or without brackets, and None is "None".
+  Sequences are written "32,64", with or without brackets, those of sequences "[[0, 1], [2, 3]]", and None is "None".
 
   Raises:
     InputError: it means nothing of the key's type.
@@ -89,6 +90,11 @@ def _convert(value: Any, annotation: Any) -> Any:
 
 def _parse(text: str, annotation: Any) -> Any:
   element = _element(annotation)
+  if element is not None and _element(element) is not None:  # lists of lists, as Python has them
+    try:
+      return _convert(ast.literal_eval(text.strip()), annotation)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+      return _WRONG
   if element is not None:
     entries = [entry.strip().strip("'\"") for entry in text.strip().strip("()[]").split(",")]
     return _all(_first(entry, element, _parse) for entry in entries if entry)
@@ -122,4 +128,5 @@ def _described(annotation: Any) -> str:
   if element is None:
     return _WORDS[annotation]
   widest = _members(element)[-1]
-  return f"a list of {_PLURALS[widest]}"
+  inner = _element(widest)
+  return f"a list of {_PLURALS[widest] if inner is None else f'lists of {_PLURALS[_members(inner)[-1]]}'}"

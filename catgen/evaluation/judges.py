@@ -14,8 +14,8 @@ from catgen.bounds import bits_per_position
 from catgen.evaluation import neighbor_counts, ngrams
 from catgen.evaluation.order_curves import Mean, ratio
 from catgen.evaluation.samples import Frequencies, divergence, entropy, frequencies, whole_words, word_rate
-from catgen.interfaces import Batch, EventSpec, InputError
-from catgen.sources import Codec, Split
+from catgen.interfaces import Batch
+from catgen.sources import Split
 
 _POSITIONS = 4_000_000  # of the training split, about, for pairs, words, and the neighbors of pixels
 
@@ -39,32 +39,46 @@ class Judgement(NamedTuple):
   words: Mean | None  # share of the words that training has
 
 
-def judge_of(train: Split, event: EventSpec, codec: Codec) -> Judge:
-  """Returns the judge that the training split of sequences or maps makes.
+def of_sequences(train: Split, *, num_classes: int, texts: Callable[[Batch], Sequence[str]] | None = None) -> Judge:
+  """Returns the judge that n-grams of the training split make.
+
+  texts: of sequences that are text, the text of each example, whose words are counted too.
 
   Raises:
-    InputError: events have another number of axes, or there is nothing to count.
+    InputError: there is nothing to count.
   """
-  axes = len(event.shape)
-  if axes not in (1, 2):
-    raise InputError(f"events have shape {event.shape}; only sequences and maps can be judged by counts")
-  number = min(train.num_examples, max(1, _POSITIONS // int(np.prod(event.shape))))
-  seen = train.examples(np.arange(number))
-  found = frequencies(seen, event.num_classes)
-  if axes == 2:
-    longest = neighbor_counts.longest_order(event.num_classes)
-    maps = neighbor_counts.fit(train, num_classes=event.num_classes, max_maps=number)
-    words = f"pixels given {longest - 1} neighbors"
-    return Judge(words, lambda batch: neighbor_counts.log_prob(maps, batch, longest), found, None, lambda batch: ())
-  grams = ngrams.of_training(train, event.num_classes)
-  longest = ngrams.longest(event.num_classes)
+  grams, longest = ngrams.of_training(train, num_classes), ngrams.longest(num_classes)
+  seen = _first(train)
+  return Judge(
+    f"{longest}-grams",
+    lambda batch: ngrams.log_prob(grams, batch, order=longest),
+    frequencies(seen, num_classes),
+    None if texts is None else frozenset(word for text in texts(seen) for word in whole_words(text)),
+    texts or (lambda batch: ()),
+  )
 
-  def texts(batch: Batch) -> list[str]:
-    return [codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
 
-  is_text = isinstance(codec.decode(seen.x[0], seen.valid[0]), str)
-  vocabulary = frozenset(word for text in texts(seen) for word in whole_words(text)) if is_text else None
-  return Judge(f"{longest}-grams", lambda batch: ngrams.log_prob(grams, batch, order=longest), found, vocabulary, texts)
+def of_maps(train: Split, *, num_classes: int) -> Judge:
+  """Returns the judge that neighbors in the maps of the training split make.
+
+  Raises:
+    InputError: there is nothing to count.
+  """
+  seen, longest = _first(train), neighbor_counts.longest_order(num_classes)
+  maps = neighbor_counts.fit(train, num_classes=num_classes, max_maps=len(seen.x))
+  return Judge(
+    f"pixels given {longest - 1} neighbors",
+    lambda batch: neighbor_counts.log_prob(maps, batch, longest),
+    frequencies(seen, num_classes),
+    None,
+    lambda batch: (),
+  )
+
+
+def _first(train: Split) -> Batch:
+  """Returns the training examples that are looked at."""
+  number = max(1, _POSITIONS // train.examples(np.arange(1)).x.size)
+  return train.examples(np.arange(min(train.num_examples, number)))
 
 
 def judged(judge: Judge, examples: Batch) -> Judgement:

@@ -1,6 +1,6 @@
 """What orders of drawing cost and give: bits against calls of the network, and samples beside a reference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +31,11 @@ def laws_of(
   together: Sequence[int],
   budgets: Sequence[float],
   restrictions: SampleOptions,
+  blocks: Callable[[Sequence[int]], Sequence[tuple[int, ...]]],
 ) -> list[SampleOptions]:
   """Returns the laws of the named orders (none: all), each with as many positions a call, or nats, as the model can.
+
+  blocks: numbers of calls -> sizes of blocks; asked for as many calls as the other orders make.
 
   Raises:
     InputError: an order that the model has not.
@@ -40,13 +43,16 @@ def laws_of(
   for name in names:
     if name not in orders.names:
       raise InputError(f"this model has no order {name!r} with an exact likelihood; it has: {', '.join(orders.names)}")
-  found = []
+  numbers = [number for number in together if 1 <= number <= orders.most_together]
+  calls = list(dict.fromkeys(-(-orders.most_together // number) for number in numbers))
+  found: list[SampleOptions] = []
   for order in names or orders.names:
     if order == "entropy_budget":
       found += [restrictions._replace(order=order, entropy_budget=budget) for budget in budgets]
+    elif order == "blocks":
+      found += [restrictions._replace(order=order, blocks=sizes) for sizes in blocks(calls) if calls]
     else:
-      sizes = [number for number in together if number <= orders.most_together]
-      found += [restrictions._replace(order=order, positions_per_call=number) for number in sizes]
+      found += [restrictions._replace(order=order, positions_per_call=number) for number in numbers]
   return found
 
 

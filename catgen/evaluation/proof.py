@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -150,7 +150,9 @@ def _order_claims(
 def _laws(orders: Orders) -> list[SampleOptions]:
   """Returns the orders as they are, and the first one restricted, with two positions a call where there are such."""
   restricted = SampleOptions(order=orders.names[0], temperature=0.7, top_k=2)
-  plain = [SampleOptions(order=name, entropy_budget=0.5 * (name == "entropy_budget")) for name in orders.names]
+  halves = tuple(size for size in (orders.most_together // 2, -(-orders.most_together // 2)) if size)
+  own: dict[str, dict[str, Any]] = {"entropy_budget": {"entropy_budget": 0.5}, "blocks": {"blocks": halves}}
+  plain = [SampleOptions(order=name, **own.get(name, {})) for name in orders.names]
   return [*plain, restricted._replace(positions_per_call=min(2, orders.most_together))]
 
 

@@ -23,6 +23,7 @@ from catgen.sources import DataSource
 
 FILE_NAME = "results.json"
 SCORES_FOLDER = "scores"
+_LONGEST_NAME = 64  # of one value in the name of a file
 _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "split": str,
   "estimator": str,
@@ -45,6 +46,7 @@ _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "order": str,
   "positions_per_call": int,
   "entropy_budget": (int, float),
+  "blocks": list,
   "temperature": (int, float),
   "top_k": int,
   "top_p": (int, float),
@@ -295,7 +297,9 @@ def _identity(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _file_name(value: Any) -> str:
-  return ".".join(map(str, value)) if isinstance(value, list) else str(value)
+  """Returns what stands for a value in the name of a file: of a long list a digest, since names have an end."""
+  name = ".".join(map(str, value)) if isinstance(value, list) else str(value)
+  return name if len(name) <= _LONGEST_NAME else hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def without_nan(value: Any) -> Any:

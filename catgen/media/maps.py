@@ -1,18 +1,19 @@
 """Label maps: examples are planes of categories with names and colors. Typed and written as any integers are."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from catgen.data import get_split
-from catgen.evaluation import neighbor_counts, samples
+from catgen.evaluation import judges, neighbor_counts, samples
 from catgen.interfaces import Batch, EventSpec
 from catgen.media import map_chain, map_pictures, map_statistics
 from catgen.media.medium import Counted, Media, Pattern, Pictures, chain_labels, evenly, marked, statistics
 from catgen.media.values import values_media
 from catgen.paths import join
-from catgen.reporting.colors import legend_or_numbers
+from catgen.reporting.colors import colored, legend_or_numbers
 from catgen.reporting.tiles import WIDTH
 from catgen.sources import Codec, DataSource, Legend
 
@@ -36,7 +37,12 @@ def maps_media(event: EventSpec, codec: Codec, position: str) -> Media:
     return [f"{len(batch.x):,} maps of {size} {position}s: {_largest(shares, legend)}"]
 
   return values_media(event, codec, position)._replace(
-    name="maps", shown=shown, line_each=False, pictured=_pictures(legend), baselines=baselines
+    name="maps",
+    shown=shown,
+    line_each=False,
+    pictured=_pictures(legend),
+    baselines=baselines,
+    judge=partial(judges.of_maps, num_classes=event.num_classes),
   )
 
 
@@ -91,7 +97,14 @@ def _pictures(legend: Legend) -> Pictures:
     map_pictures.maps_beside(groups, path, legend=legend, columns=1)
 
   return Pictures(
-    draw_samples, draw_beside, draw_models, draw_statistics, draw_chain, draw_completions, draw_corrections
+    draw_samples,
+    draw_beside,
+    draw_models,
+    draw_statistics,
+    draw_chain,
+    draw_completions,
+    draw_corrections,
+    partial(colored, legend=legend),
   )
 
 

@@ -7,17 +7,19 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int, Shaped, UInt8
 
 from catgen.bounds import Estimate
 from catgen.data.codecs import check_range
 from catgen.data.reading import existing_file
 from catgen.data.sets.array_file import load_arrays
 from catgen.evaluation import samples
+from catgen.evaluation.judges import Judge
 from catgen.evaluation.samples import Frequencies
 from catgen.files import is_stream
 from catgen.interfaces import Batch, InputError
 from catgen.paths import ending_of, expanded, is_folder
+from catgen.sources import Split
 
 Examples = Sequence[Any] | np.ndarray  # texts, or arrays along a first axis
 HOLE = -1  # in a batch: no category, or one that is not known; in what a user has it is `LabelIds.nothing`
@@ -48,6 +50,7 @@ class Pictures(NamedTuple):
   chain: Callable[..., list[str]] | None = None  # (folder, states [frames, examples, *event]) -> paths
   completions: Callable[..., list[str]] | None = None  # (folder, pattern, completions) -> paths
   corrections: Callable[..., None] | None = None  # (path, {name: x}): one example, before and after
+  colors: Callable[..., UInt8[np.ndarray, "*event 3"]] | None = None  # (x): one example as the colors of its categories
 
 
 class Media(NamedTuple):
@@ -68,6 +71,8 @@ class Media(NamedTuple):
   line_each: bool = True
   pictured: Pictures = Pictures()
   baselines: Callable[..., Counted] | None = None  # (source, batch): counts of the training split, scored on a batch
+  # (training split): what its counts say of samples; raises InputError where there is nothing to count
+  judge: Callable[[Split], Judge] | None = None
   parse: Callable[..., Pattern] | None = None  # (text, *, hole, pad): a typed pattern
   read_holes: Callable[..., Batch] | None = None  # (path): as `read`, but x may be HOLE
   typed_holes: Callable[..., Batch] | None = None  # (examples): as `typed`, but x may be HOLE

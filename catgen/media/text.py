@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from catgen.batches import batch_of, concatenate
 from catgen.data.codecs import end_of, without_end
 from catgen.data.reading import read_text
-from catgen.evaluation import infilling, samples
+from catgen.evaluation import infilling, judges, samples
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.media import sequences, text_chain, text_files
 from catgen.media.medium import (
@@ -71,6 +71,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
     compared=compared,
     pictured=Pictures(chain=partial(_draw_chain, frames)),
     baselines=sequences.baselines,
+    judge=partial(judges.of_sequences, num_classes=event.num_classes, texts=texts),
     parse=parse,
     frames=frames,
     corrections=partial(_corrections, codec),

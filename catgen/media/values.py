@@ -7,6 +7,7 @@ import numpy as np
 
 from catgen.batches import batch_of
 from catgen.data import label_ids
+from catgen.evaluation import judges
 from catgen.files import writing
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.media import sequences
@@ -83,6 +84,7 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
     named=partial(numbered, ids=ids, names=names),
     compared=compared,
     baselines=sequences.baselines if len(event.shape) == 1 else None,
+    judge=partial(judges.of_sequences, num_classes=event.num_classes) if len(event.shape) == 1 else None,
     read_holes=read_holes,
     typed_holes=typed_holes,
   )

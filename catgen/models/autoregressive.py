@@ -37,10 +37,10 @@ from catgen.models.rules import check_order
 from catgen.models.updates import count_update, no_updates
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Causal
-from catgen.orders import Orders, Sequential
+from catgen.orders import OF_ORDERS, Orders, Sequential
 
 _ORDER = "left_to_right"
-_REFUSED = ("num_steps", "num_frames", "positions_per_call", "entropy_budget", "guidance_interval", "correction")
+_REFUSED = ("num_steps", "num_frames", *OF_ORDERS, "guidance_interval", "correction")
 _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
 
 

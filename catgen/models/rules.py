@@ -8,15 +8,19 @@ import math
 from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from catgen.distributions import categorical
 from catgen.interfaces import InputError, SampleOptions
+from catgen.orders import OF_ORDERS
 
 _TIE = 2.0**-14  # scores nearer than this are equal: rounding, which differs between programs, chooses no position
 
+# (log p of each position, which are masked, how many positions there are) -> which of the masked ones are drawn next
 Rule = Callable[
-  [Float[Array, "batch length classes"], Bool[Array, "batch length"], SampleOptions], Bool[Array, "batch length"]
+  [Float[Array, "batch length classes"], Bool[Array, "batch length"], Int[Array, "batch"], SampleOptions],
+  Bool[Array, "batch length"],
 ]
 
 
@@ -42,16 +46,36 @@ def low_entropy(log_p: Float[Array, "batch length classes"]) -> Float[Array, "ba
 
 
 def _by(score: Callable[[Array], Array]) -> Rule:
-  def rule(log_p: Array, masked: Array, options: SampleOptions) -> Array:
-    ranked = _ranked(score(log_p), masked)
-    chosen = jnp.arange(ranked.shape[1])[None] < options.positions_per_call
-    return _unranked(jnp.broadcast_to(chosen, ranked.shape), ranked) & masked
+  def rule(log_p: Array, masked: Array, total: Array, options: SampleOptions) -> Array:
+    return _first(score(log_p), masked, jnp.full(len(masked), options.positions_per_call))
 
   return rule
 
 
+def blocks(
+  log_p: Float[Array, "batch length classes"],
+  masked: Bool[Array, "batch length"],
+  total: Int[Array, "batch"],
+  options: SampleOptions,
+) -> Bool[Array, "batch length"]:
+  """Returns the positions of lowest entropy, as many as are left of the block of `options.blocks` that is under way.
+
+  Which block it is says the share of positions that are masked, so that an example of fewer positions has smaller
+  blocks, and one of which a part is known begins where it stands. `evaluation.blocks` makes sizes of a loss curve.
+  """
+  sizes = np.asarray(options.blocks)
+  left_after = jnp.asarray(1 - np.cumsum(sizes) / sizes.sum(), jnp.float32)  # share of the masks, after each block
+  masks_after = jnp.round(left_after[None] * total[:, None]).astype(jnp.int32)
+  left = masked.sum(axis=1)
+  after = jnp.where(masks_after < left[:, None], masks_after, 0).max(axis=1)
+  return _first(low_entropy(log_p), masked, left - after)
+
+
 def entropy_budget(
-  log_p: Float[Array, "batch length classes"], masked: Bool[Array, "batch length"], options: SampleOptions
+  log_p: Float[Array, "batch length classes"],
+  masked: Bool[Array, "batch length"],
+  total: Int[Array, "batch"],
+  options: SampleOptions,
 ) -> Bool[Array, "batch length"]:
   """Returns the most positions S of lowest entropy with sum_S H - max_S H <= `options.entropy_budget` nats.
 
@@ -64,6 +88,12 @@ def entropy_budget(
   ascending = jnp.take_along_axis(ascending, ranked, axis=1)
   before = jnp.concatenate([jnp.zeros_like(ascending[:, :1]), jnp.cumsum(ascending, axis=1)[:, :-1]], axis=1)
   return _unranked(before <= options.entropy_budget + _TIE, ranked) & masked
+
+
+def _first(scores: Array, masked: Array, number: Array) -> Array:
+  """Returns the masked positions of the highest scores, so many of each example."""
+  ranked = _ranked(scores, masked)
+  return _unranked(jnp.arange(ranked.shape[1])[None] < number[:, None], ranked) & masked
 
 
 def _ranked(scores: Array, masked: Array) -> Array:
@@ -83,27 +113,34 @@ RULES: dict[str, Rule] = {
   "margin": _by(margin),
   "low_entropy": _by(low_entropy),
   "entropy_budget": entropy_budget,
+  "blocks": blocks,
 }
+_COUNTED = {"entropy_budget": "nats, not positions", "blocks": "the positions of each call by itself"}
 
 
 def check_order(options: SampleOptions, names: Sequence[str], most: int) -> None:
   """Raises InputError where the order, or what belongs to one, is unknown, out of range, or does not go together.
 
   Args:
-    options: `order`, `positions_per_call` and `entropy_budget` count.
+    options: `order`, `positions_per_call`, `entropy_budget` and `blocks` count.
     names: orders that the model has.
     most: positions that it can draw together.
   """
   order, together, budget = options.order, options.positions_per_call, options.entropy_budget
-  if order not in names:
+  if order is None or order not in names:
     raise InputError(f"this model has no order {order!r}; it has: {', '.join(names)}")
   if order not in RULES:
     reason = f"order {order!r} draws one position after the other"
-    categorical.refuse_options(options, ("positions_per_call", "entropy_budget"), reason)
-  elif order == "entropy_budget":
-    categorical.refuse_options(options, ("positions_per_call",), "order 'entropy_budget' counts nats, not positions")
+    categorical.refuse_options(options, OF_ORDERS, reason)
   else:
-    categorical.refuse_options(options, ("entropy_budget",), f"order {order!r} counts positions, not nats")
+    others = [name for name in OF_ORDERS if name != (order if order in _COUNTED else "positions_per_call")]
+    reason = f"order {order!r} counts {_COUNTED.get(order, 'positions, not nats')}"
+    categorical.refuse_options(options, others, reason)
+  if order == "blocks" and (min(options.blocks, default=0) < 1 or sum(options.blocks) != most):
+    raise InputError(
+      f"blocks are {', '.join(map(str, options.blocks)) or 'not given'}; give numbers from 1 on that add up to the"
+      f" {most} positions of an example, or --num_calls, which finds them"
+    )
   if not 1 <= together <= most:
     raise InputError(f"positions_per_call is {together}; this model draws 1 to {most} together")
   if not 0 <= budget < math.inf:

@@ -12,7 +12,7 @@ import numpy as np
 from catgen.events import refuse_sizes
 from catgen.interfaces import EventSpec
 from catgen.kinds import Kind, Registry, takes
-from catgen.processes import absorbing, noises, ordinal, uniform
+from catgen.processes import absorbing, graphs, noises, ordinal, uniform
 from catgen.processes.process import Process
 from catgen.processes.schedules import SCHEDULES, Schedule
 
@@ -23,20 +23,22 @@ PROCESSES: Registry = {
   "unigram": Kind(noises.unigram),
   "hybrid": Kind(noises.hybrid),
   "kernel": Kind(ordinal.process),
+  "pairs": Kind(graphs.pairs, small={"rates": ((0, 1, 1.0), (1, 2, 2.0))}),
+  "neighbors": Kind(graphs.neighbors),
 }
 
 __all__ = ["PROCESSES", "SCHEDULES", "Process", "Schedule", "make_process"]
 
 
 def make_process(process: Callable[..., Process], event: EventSpec) -> Process:
-  """Returns the process of a factory K -> process, (K, frequencies) -> or (K, columns) -> process for an event.
+  """Returns the process of a factory K -> process, (K, what is counted) -> or (K, columns) -> process for an event.
 
   Raises:
     InputError: the process has the same categories at every position, and those of the event differ.
   """
   if takes(process, "columns"):
     return process(event.num_classes, None if event.sizes is None else np.array(event.sizes).reshape(event.shape))
-  told = (event.frequencies,) if takes(process, "frequencies") else ()
+  told = [getattr(event, name) for name in ("frequencies", "touching") if takes(process, name)]
   made = process(event.num_classes, *told)
   if not made.exact_clamping:
     refuse_sizes(event, "this noise", "set model.process to 'absorbing' or 'uniform'")

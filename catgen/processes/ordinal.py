@@ -1,4 +1,4 @@
-"""Categories that have an order, such as levels: noise that moves them to their neighbors first, and then everywhere.
+"""Categories that have neighbors, such as levels: noise that moves them to these first, and then everywhere.
 
 One symmetric generator A, whose entries off the diagonal are the rates of moving from one category to another and whose
 rows sum to zero, serves for all times: the move from s to t has the matrix
@@ -33,7 +33,7 @@ from catgen.processes.costs import cost_of
 from catgen.processes.levels import Level, Span, over_events
 from catgen.processes.process import Process
 
-_MOST_CLASSES = 256  # the work of an example grows with K^3
+MOST_CLASSES = 256  # the work of an example grows with K^3
 _RADIX, _NUM_DIGITS = 8, 10
 _LARGEST = 4.0  # unit of the first digit of g tau; 8 units, e^-32, are the end
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -67,9 +67,14 @@ def process(num_classes: int, /, *, shape: str = "nearest", reach: float = 1.0) 
     raise InputError(f"process 'kernel': shape is {shape!r}; choose one of {', '.join(_SHAPES)}")
   if not 1 <= reach < math.inf:
     raise InputError(f"process 'kernel': reach is {reach}; it must be a number of categories from 1 on")
-  if num_classes > _MOST_CLASSES:
-    raise InputError(f"process 'kernel' takes at most {_MOST_CLASSES} categories, not {num_classes}; use 'uniform'")
-  bind = partial(partial, kernel=kernel_of(num_classes, shape, reach))
+  if num_classes > MOST_CLASSES:
+    raise InputError(f"process 'kernel' takes at most {MOST_CLASSES} categories, not {num_classes}; use 'uniform'")
+  return of_kernel(kernel_of(rates_by_distance(num_classes, shape, reach)))
+
+
+def of_kernel(kernel: Kernel) -> Process:
+  """Returns the process of a kernel, whatever its categories are."""
+  bind, num_classes = partial(partial, kernel=kernel), len(kernel.rates)
   return Process(
     num_classes=num_classes,
     num_states=num_classes,
@@ -89,11 +94,15 @@ def process(num_classes: int, /, *, shape: str = "nearest", reach: float = 1.0) 
   )
 
 
-def kernel_of(num_classes: int, shape: str, reach: float) -> Kernel:
-  """Returns the kernel of rates by distance."""
+def rates_by_distance(num_classes: int, shape: str, reach: float) -> Float64[np.ndarray, "classes classes"]:
+  """Returns the rates of categories in a row."""
   places = np.arange(num_classes)
   distance = np.abs(places[:, None] - places[None, :])
-  rates = np.where(distance > 0, _SHAPES[shape](distance, reach), 0.0)
+  return np.where(distance > 0, _SHAPES[shape](distance, reach), 0.0)
+
+
+def kernel_of(rates: Float64[np.ndarray, "classes classes"]) -> Kernel:
+  """Returns the kernel of a symmetric matrix of rates that connects all categories, 0 on its diagonal."""
   speeds, modes = np.linalg.eigh(np.diag(rates.sum(-1)) - rates)
   gap = speeds[1]
   return Kernel(rates / gap, modes[:, 1:], np.maximum(speeds[1:] / gap, 1.0), _powers(rates / gap))

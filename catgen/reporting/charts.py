@@ -176,22 +176,6 @@ def comparison(
   save(figure, path)
 
 
-def bits_and_calls(
-  curves: Mapping[str, Sequence[tuple[float, float, float]]], path: str | os.PathLike[str], *, unit: str
-) -> None:
-  """Draws a line for each order of drawing: its bits, with standard errors, against calls of the network.
-
-  Args:
-    curves: name -> (calls, bits, standard error) of each number of positions a call.
-    path: picture to write; its ending says the format.
-    unit: "bits per character".
-  """
-  figure, (axis,) = new_figure(1, (8.0, 4.6))
-  _lines_by_calls(axis, curves)
-  axis.set(ylabel=unit, title="Bits and calls, exact (lower is better)")
-  save(figure, path)
-
-
 def against_calls(
   panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]],
   levels: Mapping[str, float],
@@ -211,12 +195,13 @@ def against_calls(
   for axis, (title, curves) in zip(axes, panels.items(), strict=True):
     if title in levels:
       axis.axhline(levels[title], color=GRAY, linestyle=(0, (4, 3)), linewidth=1.2, label=level)
-    _lines_by_calls(axis, curves, legend=axis is axes[0])
+    lines_by_calls(axis, curves, legend=axis is axes[0])
     axis.set_title(title, fontsize=10)
   save(figure, path)
 
 
-def _lines_by_calls(axis: Any, curves: Mapping[str, Sequence[tuple[float, float, float]]], legend: bool = True) -> None:
+def lines_by_calls(axis: Any, curves: Mapping[str, Sequence[tuple[float, float, float]]], legend: bool = True) -> None:
+  """Draws a line for each name through (calls, value, standard error)."""
   colors, marks = _LINES, "osD^vP"
   for number, (name, points) in enumerate((name, points) for name, points in curves.items() if points):
     calls, values, errors = zip(*sorted(points), strict=True)

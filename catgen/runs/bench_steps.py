@@ -1,30 +1,18 @@
 """What samples of a diffusion model are worth by the number of its steps, with and without self-correction."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from catgen.batches import batch_of
-from catgen.data import get_split
-from catgen.evaluation import judges, results
-from catgen.evaluation.judges import Judge, Judgement
-from catgen.evaluation.samples import generate
-from catgen.files import check_writable
-from catgen.interfaces import Batch, InputError, SampleOptions
-from catgen.keys import root_key
-from catgen.paths import expanded, join
-from catgen.reporting import charts, terminal
+from catgen.interfaces import InputError, SampleOptions
+from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
-from catgen.runs.experiment import first_examples
+from catgen.runs import judging
+from catgen.runs.judging import Judging
 from catgen.runs.load import Run
-from catgen.runs.record import numbers_of, reached_positions
+from catgen.runs.record import numbers_of
 from catgen.runs.sample import explained_guidance, sample_options
 from catgen.training import distributed
-from catgen.training.signals import catch_signals
-
-_HELD_OUT, _TRAINING = "held-out data", "training data"
 
 
 class Benched(NamedTuple):
@@ -78,63 +66,31 @@ def bench_steps(
   if num_samples < 1:
     raise InputError(f"num_samples is {num_samples}; it must be at least 1")
   kinds = _kinds(run, num_steps, corrections, temperature, guidance)
-  output = join(run.workdir, "bench_steps") if output is None else expanded(output)
-  path, picture = f"{output}.json", f"{output}.png"
-  distributed.first_does(lambda: check_writable(path))
-  source = run.source()
-  judge, reached = (
-    judges.judge_of(get_split(source, "train"), source.event, source.codec),
-    reached_positions(run.record),
+  path, picture = judging.output_of(run, output, "bench_steps")
+  config = run.record.config
+  how = judging.judging_of(
+    run, num_samples, batch_size or config["sampling"]["batch_size"], seed, numbers_of(run.record, given)
   )
-  split = split or run.record.config["evaluation"]["split"]
-  rows = [
-    _row(name, judge, first_examples(source, part, num_samples))
-    for name, part in ((_HELD_OUT, split), (_TRAINING, "train"))
-  ]
-  with catch_signals() as request, closing(progress(len(kinds), unit="kind", title="bench the steps")) as bar:
-    stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
-    for done, options in enumerate(kinds, start=1):
-      drawn = generate(
-        run.model,
-        run.params,
-        run.state,
-        num_samples=num_samples,
-        batch_size=batch_size or run.record.config["sampling"]["batch_size"],
-        key=root_key(seed),
-        given=numbers_of(run.record, given),
-        options=options,
-        spread=run.spread,
-      )
-      samples = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid) & reached)
-      rows.append(_row(_named(options), judge, samples, calls=_calls(options), correction=options.correction))
-      distributed.first_does(lambda: results.write_rows(rows, path))
-      bar.update(1)
-      if done < len(kinds) and stop():
-        break
-  distributed.first_does(lambda: _draw(rows, picture, run.record.position, judge.counts))
-  code = stop.exit_code if len(rows) < 2 + len(kinds) else 0
-  return Benched(rows, run.record.position, judge.counts, explained_guidance(kinds[0]), path, picture, code)
+  rows = judging.of_data(how, split or config["evaluation"]["split"])
+  measures = [partial(_row, how, options) for options in kinds]
+  code = judging.one_by_one(run, rows, measures, path, progress, unit="kind", title="bench the steps")
+  counts, position = how.judge.counts, run.record.position
+  distributed.first_does(lambda: judging.draw(rows, picture, position=position, counts=counts))
+  return Benched(rows, position, counts, explained_guidance(kinds[0]), path, picture, code)
 
 
 def describe(benched: Benched) -> str:
   """Returns a table of the kinds of samples, with standard errors over examples, and where it is written."""
-  has_words = any("words" in row for row in benched.rows)
-  header = ["examples", "calls", f"bits under {benched.counts}", "entropy", "pairs", *["known words"][: int(has_words)]]
-  table = []
-  for row in benched.rows:
-    cells = [row["name"], "" if row["calls"] is None else str(row["calls"])]
-    cells += [terminal.plus_minus(row["cross_entropy"], row["cross_entropy_error"]), f"{row['entropy']:.4f}"]
-    cells += [f"{row['pairs']:.4f}"]
-    table.append(cells + ([terminal.plus_minus(row["words"], row["words_error"])] if has_words else []))
+  columns = {"calls": "calls", **judging.columns_of(benched.rows, benched.counts)}
+  table = [[row["name"], *(judging.cell(row, name) for name in columns)] for row in benched.rows]
   number = benched.rows[0]["num_examples"]
   notes = [
-    f"bits per {benched.position}; entropy: of one {benched.position}; pairs: Jensen-Shannon divergence of neighboring"
-    f" pairs from training, bits; {number:,} examples each, ± standard errors",
-    "no number here is a likelihood of the model; good samples stand where held-out data stand, in all columns",
+    f"bits per {benched.position}; {number:,} examples each, ± standard errors",
+    judging.NOTE.format(position=benched.position),
     *([benched.guidance] if benched.guidance else []),
     f"written to {benched.path}; picture: {benched.picture}",
   ]
-  return "\n".join([terminal.table(header, table), *notes])
+  return "\n".join([terminal.table(["examples", *columns.values()], table), *notes])
 
 
 def _kinds(
@@ -166,43 +122,8 @@ def _named(options: SampleOptions) -> str:
   return f"{options.num_steps} steps{correction}"
 
 
-def _row(
-  name: str, judge: Judge, examples: Batch, calls: int | None = None, correction: float | None = None
-) -> dict[str, Any]:
-  found: Judgement = judges.judged(judge, examples)
-  row = {
-    "name": name,
-    "calls": calls,
-    "correction": correction,
-    "cross_entropy": found.cross_entropy.value,
-    "cross_entropy_error": found.cross_entropy.error,
-    "entropy": found.entropy,
-    "pairs": found.pairs,
-    "num_examples": len(examples.x),
-  }
-  if found.words is not None:
-    row |= {"words": found.words.value, "words_error": found.words.error}
-  return results.without_nan(row)
-
-
-def _draw(rows: Sequence[Mapping[str, Any]], path: str, position: str, counts: str) -> None:
-  """Draws each column against calls, a line for each correction, held-out data as a level."""
-  columns = {"cross_entropy": f"bits per {position} under {counts}", "entropy": f"entropy of one {position}, bits"}
-  columns["pairs"] = "pairs: divergence from training, bits"
-  if "words" in rows[0]:
-    columns["words"] = "words that training has"
-  corrections = dict.fromkeys(row["correction"] for row in rows if row["calls"] is not None)
-  names = {each: f"correction {each:g}" if each else "no correction" for each in corrections}
-  panels = {
-    title: {
-      names[each]: [
-        (row["calls"], row[column], row.get(f"{column}_error") or 0.0)
-        for row in rows
-        if row["calls"] is not None and row["correction"] == each and row[column] is not None
-      ]
-      for each in corrections
-    }
-    for column, title in columns.items()
-  }
-  levels = {title: rows[0][column] for column, title in columns.items() if rows[0][column] is not None}
-  charts.against_calls(panels, levels, path, level=_HELD_OUT)
+def _row(how: Judging, options: SampleOptions) -> dict[str, Any]:
+  """Returns what samples of one kind are worth."""
+  way = f"correction {options.correction:g}" if options.correction else "no correction"
+  row = {"name": _named(options), "calls": _calls(options), "correction": options.correction, "way": way}
+  return row | judging.judged(how, judging.drawn(how, options))

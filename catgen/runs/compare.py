@@ -64,6 +64,7 @@ def compare(
   order: str | None = None,
   positions_per_call: int = 1,
   entropy_budget: float = 0.0,
+  blocks: tuple[int, ...] = (),
   temperature: float = 1.0,
   top_k: int | None = None,
   top_p: float = 1.0,
@@ -91,6 +92,7 @@ def compare(
       models' own p(x).
     positions_per_call: see order.
     entropy_budget: see order.
+    blocks: see order.
     temperature: see order.
     top_k: see order.
     top_p: see order.
@@ -113,6 +115,7 @@ def compare(
     order=order,
     positions_per_call=positions_per_call,
     entropy_budget=entropy_budget,
+    blocks=blocks,
   )
   groups: dict[str, list[Evaluations]] = {}
   for workdir in expanded(workdirs):

@@ -16,6 +16,7 @@ from catgen.keys import root_key
 from catgen.paths import expanded, join, name_of, parent_of
 from catgen.reporting import charts, terminal, tracking, writers
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs import blocks as planned
 from catgen.runs import lock
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import evaluation_batches, first_examples
@@ -70,6 +71,8 @@ def evaluate(
   order: str | None = None,
   positions_per_call: int = 1,
   entropy_budget: float = 0.0,
+  blocks: tuple[int, ...] = (),
+  num_calls: int | None = None,
   num_steps: int | None = None,
   correction: float = 0.0,
   temperature: float = 1.0,
@@ -107,6 +110,9 @@ def evaluate(
     order: in which positions are drawn, see `sample`: the number is of samples by it (--estimator=order), exact.
     positions_per_call: with order, positions that are drawn together.
     entropy_budget: nats, with the order of this name.
+    blocks: with the order of this name, positions of each call in turn, which add up to all of an example.
+    num_calls: with the order blocks, in place of them: so many calls, among which the positions are shared out as the
+      model's loss curve on the training split says.
     num_steps: of samples by so many moves of a diffusion model (--estimator=full); default: all its time steps.
     correction: of samples that correct themselves, see `sample`: a bound on their own likelihood (--estimator=full).
     temperature: with order, of each draw, and likewise top_k, top_p and forbid: the number is of samples that are
@@ -138,7 +144,7 @@ def evaluate(
   }
   settings = {**run.record.config["evaluation"], **{key: value for key, value in options.items() if value is not None}}
   restrictions = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
-  of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
+  of_order = planned.of_order(run, order, positions_per_call, entropy_budget, blocks, num_calls)
   of_moves = {"num_steps": num_steps, "correction": correction}
   law = sample_options({"sampling": {}}, run.media, **of_order, **of_moves, **restrictions)
   if estimator is None and (order is not None or num_steps is not None or correction):

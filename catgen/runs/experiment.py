@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 from catgen.config import make_model, make_source, make_training_optimizer, model_takes
 from catgen.data import context_batches, get_split, prefetch, stream_batches, train_batch
 from catgen.data.frequencies import frequencies_of
+from catgen.data.touching import touching_of
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, InputError, Model
 from catgen.keys import root_key
@@ -20,6 +21,8 @@ from catgen.sources import DataSource
 from catgen.training import sharding
 from catgen.training.state import TrainState
 from catgen.training.step import abstract_state, make_init, make_train_step
+
+_COUNTED = {"frequencies": frequencies_of, "touching": touching_of}  # fields of `EventSpec` that models ask for
 
 
 class Experiment(NamedTuple):
@@ -74,10 +77,9 @@ def make_experiment(
 
 def _asked(config: Mapping[str, Any], source: DataSource) -> DataSource:
   """Returns a data set that says what the model asks of it beyond its shape, which is read from the training split."""
-  if not model_takes(config["model"], "frequencies"):
-    return source
-  frequencies = frequencies_of(get_split(source, "train"), source.event.num_classes)
-  return source._replace(event=source.event._replace(frequencies=frequencies))
+  event, asked = source.event, [name for name in _COUNTED if model_takes(config["model"], name)]
+  counted: dict[str, Any] = {name: _COUNTED[name](get_split(source, "train"), event.num_classes) for name in asked}
+  return source._replace(event=event._replace(**counted))
 
 
 def model_for(config: Mapping[str, Any], source: DataSource) -> Model:

@@ -17,6 +17,7 @@ from catgen.keys import root_key
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs import blocks as planned
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
@@ -61,6 +62,8 @@ def infill(
   order: str | None = None,
   positions_per_call: int = 1,
   entropy_budget: float = 0.0,
+  blocks: tuple[int, ...] = (),
+  num_calls: int | None = None,
   correction: float | None = None,
   given: Sequence[str] = (),
   guidance: float | None = None,
@@ -96,10 +99,13 @@ def infill(
     forbid: categories that are never drawn into a hole: characters of text; of arrays their ids or names, of tokens
       their numbers, with commas between them; default: the run's, or none.
     order: of a masked model, in which positions are drawn, chosen before they are: left_to_right, max_probability,
-      margin (between the two most probable categories), low_entropy, entropy_budget, or in continuous time
+      margin (between the two most probable categories), low_entropy, entropy_budget, blocks, or in continuous time
       first_hitting (at random, the process itself in a call for each position); default: the time steps of the model.
     positions_per_call: with order, positions that are drawn together.
     entropy_budget: with the order of this name, nats that positions drawn together may lose.
+    blocks: with the order of this name, positions of each call in turn, which add up to all of an example.
+    num_calls: with the order blocks, in place of them: so many calls, among which the positions are shared out as the
+      model's loss curve on the training split says.
     correction: share of the positions that a diffusion model draws anew at every move, in [0, 1], which mends mistakes;
       default: the run's, or 0.
     given: a label that all completions have, name=value; may be repeated.
@@ -124,7 +130,7 @@ def infill(
   media, text = run.media, example if isinstance(example, str) else text
   asked = _asked(run, example, text, hole, input, split, index, region, mask, num_samples, pad=pad)
   limits = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
-  of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
+  of_order = planned.of_order(run, order, positions_per_call, entropy_budget, blocks, num_calls)
   guiding = {"guidance": guidance, "guidance_interval": guidance_interval, "correction": correction}
   options = sample_options(run.record.config, media, num_steps=num_steps, **limits, **of_order, **guiding)
   with catch_signals() as request, closing(progress(len(asked.x), unit="completion", title="infill")) as bar:

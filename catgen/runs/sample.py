@@ -18,6 +18,7 @@ from catgen.media.medium import chain_labels, evenly, marked
 from catgen.paths import join
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs import blocks as planned
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run
@@ -62,6 +63,8 @@ def sample(
   order: str | None = None,
   positions_per_call: int = 1,
   entropy_budget: float = 0.0,
+  blocks: tuple[int, ...] = (),
+  num_calls: int | None = None,
   correction: float | None = None,
   given: Sequence[str] = (),
   guidance: float | None = None,
@@ -89,10 +92,13 @@ def sample(
     forbid: categories that are never drawn: characters of text; of arrays their ids or names, of tokens their numbers,
       with commas between them; default: the run's, or none.
     order: of a masked model, in which positions are drawn, chosen before they are: left_to_right, max_probability,
-      margin (between the two most probable categories), low_entropy, entropy_budget, or in continuous time
+      margin (between the two most probable categories), low_entropy, entropy_budget, blocks, or in continuous time
       first_hitting (at random, the process itself in a call for each position); default: the time steps of the model.
     positions_per_call: with order, positions that are drawn together.
     entropy_budget: with the order of this name, nats that positions drawn together may lose.
+    blocks: with the order of this name, positions of each call in turn, which add up to all of an example.
+    num_calls: with the order blocks, in place of them: so many calls, among which the positions are shared out as the
+      model's loss curve on the training split says.
     correction: share of the positions that a diffusion model draws anew at every move, in [0, 1], which mends mistakes;
       default: the run's, or 0.
     given: a label that all samples have, name=value; may be repeated.
@@ -118,7 +124,7 @@ def sample(
     raise InputError(f"there is no picture of a chain of {media.name}; leave --chain out")
   num_samples = settings["num_samples"] if num_samples is None else num_samples
   asked = {"num_steps": num_steps, "temperature": temperature, "top_k": top_k, "top_p": top_p, "correction": correction}
-  of_order = {"order": order, "positions_per_call": positions_per_call, "entropy_budget": entropy_budget}
+  of_order = planned.of_order(run, order, positions_per_call, entropy_budget, blocks, num_calls)
   guiding = {"guidance": guidance, "guidance_interval": guidance_interval}
   options = sample_options(run.record.config, media, forbid=forbid, **asked, **of_order, **guiding)
   source = run.source() if compare else None

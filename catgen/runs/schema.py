@@ -146,7 +146,11 @@ def event_of(event: dict[str, Any]) -> EventSpec:
   if not isinstance(ignores, bool):
     raise InputError(f"event.ignores is {_shown(ignores)}; true or false is needed")
   sizes = _position_sizes(event, shape, num_classes)
-  return EventSpec(shape, num_classes, given, ignores, sizes=sizes, frequencies=_frequencies(event, num_classes))
+  counted: dict[str, Any] = {
+    "frequencies": _shares(event, "frequencies", num_classes),
+    "touching": _shares(event, "touching", num_classes * (num_classes - 1) // 2),
+  }
+  return EventSpec(shape, num_classes, given, ignores, sizes=sizes, **counted)
 
 
 def _position_sizes(event: dict[str, Any], shape: tuple[int, ...], num_classes: int) -> tuple[int, ...] | None:
@@ -160,15 +164,13 @@ def _position_sizes(event: dict[str, Any], shape: tuple[int, ...], num_classes: 
   return sizes
 
 
-def _frequencies(event: dict[str, Any], num_classes: int) -> tuple[float, ...] | None:
-  found = event.get("frequencies")
+def _shares(event: dict[str, Any], name: str, number: int) -> tuple[float, ...] | None:
+  found = event.get(name)
   if found is None:
     return None
   numbers = isinstance(found, list) and all(type(each) in (int, float) and 0 < each <= 1 for each in found)
-  if not numbers or len(found) != num_classes:
-    raise InputError(
-      f"event.frequencies is {_shown(found)}; {num_classes} numbers above 0, up to 1, are needed, or null"
-    )
+  if not numbers or len(found) != number:
+    raise InputError(f"event.{name} is {_shown(found)}; {number} numbers above 0, up to 1, are needed, or null")
   return tuple(map(float, found))
 
 

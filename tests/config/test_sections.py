@@ -7,6 +7,7 @@ from catgen.config.registry import make_recipe
 from catgen.config.sections import default_section, lay_over
 from catgen.interfaces import InputError
 from catgen.kinds import Recipe
+from catgen.processes import PROCESSES
 from tests.config import toy
 
 GAS = {"kind": "gas", "pressure": 3.0}
@@ -100,6 +101,10 @@ def test_small_sections_keep_what_defines_the_model_and_shrink_the_rest():
   engine = fill(toy.ENGINES, {"kind": "burner", "fuel": "gas"}, "engine")
   small = small_section(toy.ENGINES, engine)
   assert small == {**engine, "fuel": {"kind": "gas", "pressure": 0.5}}
+  pairs = {"kind": "pairs", "rates": [[5, 6, 0.1]]}  # which are no pairs of few categories
+  assert small_section(PROCESSES, pairs) == {**pairs, "rates": PROCESSES["pairs"].small["rates"]}
+  unset = {"kind": "pairs", "rates": None}
+  assert small_section(PROCESSES, unset) == unset
 
 
 def test_a_whole_configuration_needs_data_and_model_alone():

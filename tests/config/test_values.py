@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -33,6 +34,7 @@ def parameter(annotation, default=inspect.Parameter.empty):
     ("road, 'sky'", Sequence[str], ["road", "sky"]),
     ("0.9,0.05,0.05", Sequence[float | int], [0.9, 0.05, 0.05]),
     ("900,50,50", Sequence[float | int], [900, 50, 50]),
+    ("((0, 1, 0.5), [1, 2, 2])", Sequence[Sequence[float | int]], [[0, 1, 0.5], [1, 2, 2]]),
   ],
 )
 def test_texts_mean_values_of_the_keys_type(text, annotation, value):
@@ -53,10 +55,12 @@ def test_texts_mean_values_of_the_keys_type(text, annotation, value):
     ("abc", int | None, "a whole number or None is needed"),
     ("32,x", Sequence[int], "a list of whole numbers is needed"),
     ("a,b", Sequence[float | int], "a list of numbers is needed"),
+    ("1,2", Sequence[Sequence[float | int]], "a list of lists of numbers is needed"),
+    ("1,[", tuple[tuple[int, ...], ...], "a list of lists of whole numbers is needed"),
   ],
 )
 def test_texts_of_another_type_are_refused(text, annotation, needed):
-  with pytest.raises(InputError, match=rf"^config\.training\.num_steps is '{text}'; {needed}$"):
+  with pytest.raises(InputError, match=rf"^config\.training\.num_steps is '{re.escape(text)}'; {needed}$"):
     parsed(text, parameter(annotation), "training.num_steps")
 
 

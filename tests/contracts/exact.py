@@ -20,7 +20,13 @@ def weights(num_classes: int) -> tuple[float, ...]:
 
 def options(process: str, num_classes: int) -> dict:
   """Returns the keys of the process whose moves `kernel` has."""
-  return {"prior": {"weights": weights(num_classes)}, "hybrid": {"uniform": UNIFORM_SHARE}}.get(process, {})
+  own = {"prior": {"weights": weights(num_classes)}, "hybrid": {"uniform": UNIFORM_SHARE}}
+  return {**own, "pairs": {"rates": pairs(num_classes)}}.get(process, {})
+
+
+def pairs(num_classes: int) -> tuple[tuple[int, int, float], ...]:
+  """Returns the rates of the process "pairs": a ring, that each category is left on at another rate."""
+  return tuple((i, (i + 1) % num_classes, 1.0 + i) for i in range(num_classes if num_classes > 2 else 1))
 
 
 def has_mask(process: str) -> bool:
@@ -38,8 +44,16 @@ def kernel(process: str, num_classes: int, keep: float, since: float = 1.0) -> n
   if process == "hybrid":  # what is at hand at the end of the move less what was there before, as far as it is kept
     noise = _hybrid_noise(num_classes, keep * since) - keep * _hybrid_noise(num_classes, since)
     return keep * np.eye(num_classes + 1) + noise
-  if process == "kernel":  # neighbors in a row; alpha_bar is what is kept of the slowest difference
-    rates = np.eye(num_classes, k=1) + np.eye(num_classes, k=-1)
+  if process in (
+    "kernel",
+    "pairs",
+  ):  # alpha_bar is what is kept of the slowest difference
+    rates = np.eye(num_classes, k=1)  # neighbors in a row
+    if process == "pairs":
+      rates = np.zeros((num_classes, num_classes))
+      for a, b, rate in pairs(num_classes):
+        rates[a, b] = rate
+    rates = rates + rates.T
     generator = rates - np.diag(rates.sum(1))
     gap = np.sort(np.linalg.eigvalsh(-generator))[1]
     return scipy.linalg.expm(np.log(max(keep, 1e-300)) / -gap * generator)

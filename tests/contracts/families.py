@@ -309,6 +309,8 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "hybrid_continuous": partial(_diffusion, num_steps=0, process="hybrid"),
   "kernel": partial(_diffusion, num_steps=T, process="kernel"),
   "kernel_continuous": partial(_diffusion, num_steps=0, process="kernel"),
+  "pairs": partial(_diffusion, num_steps=T, process="pairs"),
+  "pairs_continuous": partial(_diffusion, num_steps=0, process="pairs"),
   "autoregressive": _autoregressive,
   "autoregressive_raster": partial(_autoregressive, event=EventSpec((2, 2), K)),
   "autoregressive_pixel_cnn": partial(_autoregressive, event=EventSpec((2, 2), K), network=pixel_cnn, scale=2.0),
@@ -456,6 +458,8 @@ SLOW = {
   "hybrid_continuous",
   "kernel",
   "kernel_continuous",
+  "pairs",
+  "pairs_continuous",
   "uniform_literal",  # tests/models/test_diffusion_bounds.py and test_diffusion_sampling.py enumerate it
   "autoregressive_raster",
   "autoregressive_pixel_cnn",

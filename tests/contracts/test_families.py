@@ -18,7 +18,7 @@ from catgen.models import MODELS
 from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, as_tree, family, gradient_of, uneven
 
 NAMES = sorted(FAMILIES)
-DIFFUSION = ("uniform", "absorbing", "prior", "hybrid", "kernel")
+DIFFUSION = ("uniform", "absorbing", "prior", "hybrid", "kernel", "pairs")
 DRAWS, EVERY = 2000, 4  # EVERY: of as many draws, one is a bound over all steps, which has less variance
 
 

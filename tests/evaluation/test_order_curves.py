@@ -10,7 +10,7 @@ from tests.evaluation.mixtures import mixture
 
 P, Q = np.array([0.5, 0.25, 0.125, 0.125]), np.array([0.1, 0.2, 0.3, 0.4])
 KL = (P * np.log2(P / Q)).sum()
-ORDERS = Orders(("one", "entropy_budget"), ("any",), 4, None, None)
+ORDERS = Orders(("one", "entropy_budget", "blocks"), ("any",), 4, None, None)
 
 
 def test_the_divergence_of_samples_is_that_of_their_law():
@@ -43,14 +43,21 @@ def test_events_are_counted_in_their_sequence():
 
 def test_each_order_has_as_many_positions_a_call_as_the_model_draws_together():
   restrictions = SampleOptions(temperature=0.5)
-  found = order_curves.laws_of(ORDERS, (), (1, 4, 16), (0.1, 2.0), restrictions)
-  assert [(law.order, law.positions_per_call, law.entropy_budget) for law in found] == [
-    ("one", 1, 0.0),
-    ("one", 4, 0.0),
-    ("entropy_budget", 1, 0.1),
-    ("entropy_budget", 1, 2.0),
+
+  def blocks(calls):  # as many calls as the others make
+    assert calls == [4, 1]
+    return [(1, 1, 1, 1), (4,)]
+
+  found = order_curves.laws_of(ORDERS, (), (1, 4, 16), (0.1, 2.0), restrictions, blocks)
+  assert [(law.order, law.positions_per_call, law.entropy_budget, law.blocks) for law in found] == [
+    ("one", 1, 0.0, ()),
+    ("one", 4, 0.0, ()),
+    ("entropy_budget", 1, 0.1, ()),
+    ("entropy_budget", 1, 2.0, ()),
+    ("blocks", 1, 0.0, (1, 1, 1, 1)),
+    ("blocks", 1, 0.0, (4,)),
   ]
   assert {law.temperature for law in found} == {0.5}
-  assert order_curves.laws_of(ORDERS, ("entropy_budget",), (1,), (), restrictions) == []
+  assert order_curves.laws_of(ORDERS, ("entropy_budget",), (1,), (), restrictions, blocks) == []
   with pytest.raises(InputError, match="no order 'any' with an exact likelihood; it has: one, entropy_budget"):
-    order_curves.laws_of(ORDERS, ("any",), (1,), (), restrictions)
+    order_curves.laws_of(ORDERS, ("any",), (1,), (), restrictions, blocks)

@@ -22,7 +22,7 @@ from tests.processes.test_processes import kernel, make
 
 K = 3
 DATA = np.array([0.6, 0.3, 0.1])
-PROCESSES = ["absorbing", "uniform", "prior", "hybrid"]
+PROCESSES = ["absorbing", "uniform", "prior", "hybrid", "kernel", "pairs"]
 
 
 @functools.cache
@@ -144,7 +144,7 @@ def test_samples_follow_the_product_of_corrected_moves(process, num_steps, corre
 def posterior_rows(name, kept_s, kept_t, correction):
   """Returns q_c(x_s | x_t, x_0) and q(x_t | x_0) of one position in float64, by Bayes' rule from the kernels."""
   before, after = kernel(name, kept_s)[:K], kernel(name, kept_t)[:K]
-  between = kernel(name, kept_t / kept_s)
+  between = kernel(name, kept_t / kept_s, since=kept_s)
   joint = before[:, None, :] * between.T[None]  # [x_0, x_t, x_s]
   with np.errstate(invalid="ignore"):
     plain = np.nan_to_num(joint / joint.sum(-1, keepdims=True))
@@ -156,7 +156,11 @@ def log_mean(values):
   return np.log(np.where(values > 0, values, 1.0))
 
 
-@pytest.mark.parametrize(("process", "correction"), [("absorbing", 0.6), ("uniform", 0.6), ("uniform", 0.0)])
+BOUNDS = [("absorbing", 0.6), ("uniform", 0.6), ("uniform", 0.0), ("hybrid", 0.6)]
+BOUNDS += [pytest.param(name, 0.6, marks=pytest.mark.slow) for name in ("prior", "kernel")]
+
+
+@pytest.mark.parametrize(("process", "correction"), BOUNDS)
 def test_the_bound_of_corrected_moves_is_its_sum_and_below_their_likelihood(process, correction):
   """Every event's bound, in mean over draws, is the sum over all x_t; and at most log p_c(x), which is enumerated.
 

@@ -37,7 +37,9 @@ CASES = {
   "margin, two at a time, colder": {"order": "margin", "positions_per_call": 2, "temperature": 0.6, "forbid": (1,)},
   "lowest entropy": {"order": "low_entropy", "top_p": 0.8},
   "budget": {"order": "entropy_budget", "entropy_budget": 0.4},
+  "blocks, colder": {"order": "blocks", "blocks": (1, 2), "temperature": 0.6},
 }
+NEEDS = {"entropy_budget": {"entropy_budget": 0.5}, "blocks": {"blocks": (1, 2)}}
 
 
 def restricted(p, temperature=1.0, top_k=K, top_p=1.0, forbid=()):
@@ -50,7 +52,7 @@ def restricted(p, temperature=1.0, top_k=K, top_p=1.0, forbid=()):
   return p / p.sum()
 
 
-def chosen(p, masked, order, positions_per_call=1, entropy_budget=0.0):
+def chosen(p, masked, total, order, positions_per_call=1, entropy_budget=0.0, blocks=()):
   """The positions that a rule chooses, of probabilities of all positions."""
   entropy = -(p * np.log(p)).sum(-1)
   ordered = np.sort(p, axis=-1)
@@ -60,15 +62,19 @@ def chosen(p, masked, order, positions_per_call=1, entropy_budget=0.0):
     "margin": ordered[:, -1] - ordered[:, -2],
     "low_entropy": -entropy,
     "entropy_budget": -entropy,
+    "blocks": -entropy,
   }
   ranked = sorted(np.flatnonzero(masked), key=lambda d: -scores[order][d])
+  if order == "blocks":
+    left = [round((1 - drawn / sum(blocks)) * total) for drawn in itertools.accumulate(blocks)]
+    return ranked[: len(ranked) - next(after for after in left if after < len(ranked))]
   if order != "entropy_budget":
     return ranked[:positions_per_call]
   sets = [ranked[:n] for n in range(1, len(ranked) + 1)]
   return max((s for s in sets if entropy[s].sum() - entropy[s].max() <= entropy_budget), key=len)
 
 
-def path(x, valid, num_steps, order, positions_per_call=1, entropy_budget=0.0, **restrictions):
+def path(x, valid, num_steps, order, positions_per_call=1, entropy_budget=0.0, blocks=(), **restrictions):
   """p(x), and how many calls it took, from the definition."""
   x_t, masked, p, calls = np.full(D, K), valid.copy(), 1.0, 0
   while masked.any():
@@ -77,7 +83,7 @@ def path(x, valid, num_steps, order, positions_per_call=1, entropy_budget=0.0, *
     time = share if num_steps == 0 else (steps[np.argmin(np.abs(steps / num_steps - share))] - 1) / num_steps
     logits = np.array([TABLE[d, x_t[(d + 1) % D], x_t[d - 1]] for d in range(D)], np.float64) * (1 + time)
     predicted = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    for d in chosen(predicted, masked, order, positions_per_call, entropy_budget):
+    for d in chosen(predicted, masked, valid.sum(), order, positions_per_call, entropy_budget, blocks):
       p *= restricted(predicted[d], **restrictions)[x[d]]
       x_t[d], masked[d] = x[d], False
     calls += 1
@@ -86,12 +92,12 @@ def path(x, valid, num_steps, order, positions_per_call=1, entropy_budget=0.0, *
 
 @functools.cache
 def scored(num_steps):
-  """p(x) of all events by every case, [cases, whole or padded, events], and the calls of the last: one program."""
+  """p(x) of all events by every case, [cases, whole or padded, events], and the calls of the budget: one program."""
 
   def all_of(params, batch):
     spec, laws = SPECS[num_steps], [SampleOptions(**options) for options in CASES.values()]
     nats = [log_prob(spec, params, batch, state={}, options=law) for law in laws]
-    return nats, num_calls(spec, params, batch, state={}, options=laws[-1])
+    return nats, num_calls(spec, params, batch, state={}, options=laws[list(CASES).index("budget")])
 
   valid = np.repeat([np.ones(D, bool), VALID], len(EVENTS), axis=0)
   nats, calls = jax.jit(all_of)(TABLE, batch_of(np.concatenate([EVENTS, EVENTS]), valid))
@@ -121,7 +127,7 @@ def test_how_many_calls_a_budget_takes_depends_on_what_is_drawn():
   "order", [pytest.param(order, marks=[] if order == "margin" else [pytest.mark.slow]) for order in RULES]
 )
 def test_without_temperature_the_one_event_that_is_drawn_has_all_probability(order):
-  options = SampleOptions(order=order, temperature=0.0, entropy_budget=0.5 * (order == "entropy_budget"))
+  options = SampleOptions(order=order, temperature=0.0, **NEEDS.get(order, {}))
 
   def drawn_and_scored(params, keys):
     drawn = sample(SPECS[0], params, keys, state={}, options=options).x
@@ -270,11 +276,42 @@ def test_positions_that_are_alike_are_taken_from_the_left():
   def all_of(noise, masked):
     log_p = jax.nn.log_softmax(noise)
     counted = {name: SampleOptions(positions_per_call=1 if name == "entropy_budget" else 2) for name in RULES}
-    return {name: rule(log_p, masked, counted[name]) for name, rule in RULES.items()}
+    counted["blocks"] = SampleOptions(blocks=(2, 1, 2))
+    total = jnp.full(len(masked), masked.shape[1])
+    return {name: rule(log_p, masked, total, counted[name]) for name, rule in RULES.items()}
 
+  together = {**{name: [[2], [2]] for name in RULES}, "entropy_budget": [[1], [1]], "blocks": [[1], [2]]}
   for name, found in jax.jit(all_of)(noise, masked).items():
-    together = 1 if name == "entropy_budget" else 2
-    np.testing.assert_array_equal(found, masked & (np.cumsum(masked, axis=1) <= together), name)
+    np.testing.assert_array_equal(found, masked & (np.cumsum(masked, axis=1) <= together[name]), name)
+
+
+def test_a_part_that_is_known_or_not_there_begins_where_it_stands_among_the_blocks():
+  """Of 8 positions in blocks of 1, 3, 4; of 6 that there are, in three quarters of these; of 8 of which 5 are known."""
+  sizes, log_p = SampleOptions(blocks=(1, 3, 4)), np.zeros((1, 8, 2), np.float32)
+  for total, left, expected in ((8, 8, 1), (8, 7, 3), (8, 4, 4), (6, 6, 1), (6, 5, 2), (6, 3, 3), (8, 3, 3), (8, 5, 1)):
+    masked = np.arange(8)[None] < left
+    found = RULES["blocks"](jnp.asarray(log_p), jnp.asarray(masked), jnp.array([total]), sizes)
+    assert int(found.sum()) == expected, (total, left)
+
+
+def test_the_loss_of_a_masked_position_by_the_number_of_masks():
+  """Its mean over random places is that over all subsets; what is not there is no mask."""
+  batch, counts = batch_of(np.repeat(EVENTS[[5, 17]], 2000, axis=0)), np.array([1, 2, 3], np.int32)
+  losses = jax.jit(functools.partial(make_orders(SPECS[0]).losses, state={}))
+  found = np.asarray(losses(TABLE, batch, keys_up_to(4000), counts=counts), np.float64).reshape(2, 2000, 3)
+  for x, draws in zip(EVENTS[[5, 17]], found, strict=True):
+    for number in counts:
+      costs = []
+      for places in itertools.combinations(range(D), number):
+        x_t = np.array([K if d in places else x[d] for d in range(D)])
+        logits = np.array([TABLE[d, x_t[(d + 1) % D], x_t[d - 1]] for d in range(D)], np.float64) * (1 + number / D)
+        costs.append(-np.mean([log_softmax(logits[d])[x[d]] for d in places]))
+      drawn = draws[:, number - 1]
+      assert abs(drawn.mean() - np.mean(costs)) < 5 * drawn.std() / np.sqrt(2000) + 1e-5
+  padded = losses(
+    TABLE, batch_of(EVENTS, np.broadcast_to([True, False, False], EVENTS.shape)), keys_up_to(27), counts=counts
+  )
+  np.testing.assert_allclose(padded, np.broadcast_to(padded[:, :1], padded.shape), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -288,6 +325,12 @@ def test_positions_that_are_alike_are_taken_from_the_left():
     ({"order": "entropy_budget", "entropy_budget": -1.0}, "entropy_budget is -1.0"),
     ({"order": "entropy_budget", "num_frames": 3}, "is not known: num_frames does not apply"),
     ({"order": "first_hitting", "positions_per_call": 2}, "one position after the other"),
+    ({"order": "first_hitting", "blocks": (1, 2)}, "one position after the other"),
+    ({"order": "blocks"}, "blocks are not given; give numbers from 1 on that add up to the 3 positions of an example"),
+    ({"order": "blocks", "blocks": (2, 2)}, "blocks are 2, 2; give numbers"),
+    ({"order": "blocks", "blocks": (3, 0)}, "blocks are 3, 0; give numbers"),
+    ({"order": "blocks", "blocks": (1, 2), "positions_per_call": 2}, "counts the positions of each call by itself"),
+    ({"order": "margin", "blocks": (1, 2)}, "blocks does not apply"),
     ({"order": "margin", "num_steps": 3}, "num_steps does not apply"),
     ({"order": "margin", "top_k": 9}, "top_k is 9"),
     ({"positions_per_call": 2}, "without an order: positions_per_call does not apply"),

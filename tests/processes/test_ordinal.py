@@ -33,7 +33,7 @@ def test_where_all_rates_are_alike_it_is_the_uniform_process():
 @pytest.mark.parametrize("shape", ["nearest", "gaussian"])
 def test_every_entry_of_a_matrix_keeps_its_digits_however_small(shape):
   num_classes, lost = 12, np.array([3e-7, 1e-4, 0.02, 0.4, 0.9, 1 - 1e-4, 1.0])
-  kernel = ordinal.kernel_of(num_classes, shape, 1.5)
+  kernel = ordinal.kernel_of(ordinal.rates_by_distance(num_classes, shape, 1.5))
   level = Level(*(np.asarray(each, np.float32) for each in (1 - lost, lost)))
   found = np.asarray(jax.jit(lambda level: ordinal.matrix(level, kernel))(level), np.float64)
   np.testing.assert_allclose(found.sum(-1), 1.0, rtol=1e-6)

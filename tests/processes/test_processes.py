@@ -16,7 +16,7 @@ from tests.contracts import exact
 K = 3
 T = 6
 SPECIAL = ["absorbing", "uniform"]  # with a module of their own
-NAMES = [*SPECIAL, "hybrid", "kernel", "prior"]
+NAMES = [*SPECIAL, "hybrid", "kernel", "pairs", "prior"]
 SIZES = [(name, size) for name in NAMES for size in ((2, 3) if name in SPECIAL else (3,))]
 SIZES += [pytest.param(name, 27, marks=pytest.mark.slow) for name in SPECIAL]
 MOVES = [(0, 1), (0, T), (1, 2), (2, 5), (T - 1, T)]
@@ -99,7 +99,7 @@ def value_and_slope(name: str):
 
 
 def test_every_process_is_here():
-  assert set(PROCESSES) == {*NAMES, "unigram"}  # a prior that is known from the data
+  assert set(PROCESSES) == {*NAMES, "unigram", "neighbors"}  # a prior and rates that are known from the data
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -190,6 +190,10 @@ ROWS = {
   "nothing to decompress": ("decompress --workdir={run}", "--input is not set"),
   "a text to decompress": ("decompress --workdir={run} --input={text} --output=new", "was not written by compress"),
   "a name without its ending": ("decompress --workdir={run} --input={text}", "does not end in .cg"),
+  "calls of what draws in no blocks": (
+    "sample --workdir={run} --order=blocks --num_calls=3",
+    "this model draws in no blocks, which masked diffusion alone does",
+  ),
   "orders of what has none": ("bench_sampler --workdir={run}", "without a mask has no orders of drawing"),
   "no step": ("bench_steps --workdir={run} --num_steps=0", "num_steps is 0, but this model has T"),
   "context of records": ("evaluate --workdir={maps} --context=2", "separate records without neighbors"),

@@ -9,7 +9,9 @@ import pytest
 from catgen.evaluation import judges
 from catgen.interfaces import InputError, SampleOptions
 from catgen.keys import root_key
+from catgen.media import media_of
 from catgen.runs import bench_steps as module
+from catgen.runs import judging
 from catgen.runs.bench_steps import bench_steps, describe
 from catgen.runs.experiment import first_examples
 from tests.runs.test_sample import Drawn
@@ -22,7 +24,7 @@ def few(monkeypatch):
 
 
 def judge_of(source):
-  return judges.judge_of(source.splits["train"], source.event, source.codec)
+  return media_of(source.event, source.codec, "position").judge(source.splits["train"])
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def drawn(monkeypatch):
       asked.append((options, keywords))
       return Drawn(examples)
 
-    monkeypatch.setattr(module, "generate", generate)
+    monkeypatch.setattr(judging, "generate", generate)
     return asked
 
   return generate_from
@@ -54,7 +56,7 @@ def test_samples_like_held_out_data_stand_where_these_stand(name, request, here,
     assert (keywords["num_samples"], keywords["batch_size"], keywords["given"]) == (16, 8, None)
     np.testing.assert_array_equal(jax.random.key_data(keywords["key"]), jax.random.key_data(root_key(3)))
   held_out, training, *samples = rows
-  measured = [column for column in held_out if column not in ("name", "calls", "correction")]
+  measured = [column for column in held_out if column not in ("name", "calls")]
   assert all(row[column] == held_out[column] for row in samples for column in measured)
   assert training["cross_entropy"] != held_out["cross_entropy"]
   assert ("words" in held_out) == (name == "text_run")
@@ -81,9 +83,15 @@ def test_what_cannot_be_measured_is_one_line(text_run, here, monkeypatch):
     bench_steps(run, num_samples=0)
   with pytest.raises(InputError, match="give --corrections"):
     bench_steps(run, corrections=())
-  monkeypatch.setattr(module.judges, "judge_of", None)  # what is refused is refused before anything is counted
+  monkeypatch.setattr(judging, "judging_of", None)  # what is refused is refused before anything is counted
   with pytest.raises(InputError, match="num_steps is 1000000, but this model has T"):
     bench_steps(run, num_steps=(2, 10**6))
+
+
+def test_what_no_counts_judge_is_one_line(text_run):
+  without = text_run._replace(media=text_run.media._replace(judge=None))
+  with pytest.raises(InputError, match=r"sequences of shape .16,. cannot be judged by counts"):
+    judging.judging_of(without, 1, 1, 0)
 
 
 def test_counts_pairs_and_words_are_those_of_the_training_split(text_run):

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from catgen.config import make_model, model_takes
+from catgen.data.touching import touching_of
 from catgen.interfaces import InputError
 from catgen.runs.dry_run import describe, dry_run
 from catgen.runs.experiment import make_experiment
@@ -74,6 +75,22 @@ def test_a_full_disk_is_one_line_and_loses_nothing(workdir, text, tmp_path, monk
 def test_training_pictures_samples_at_validations(map_workdir):
   assert shown(map_workdir) == [(50, "validation_samples"), (100, "validation_samples")]
   assert Image.open(pathlib.Path(map_workdir) / "validation_samples.png").size[0] > 300
+
+
+def test_a_model_that_asks_what_touches_has_it_of_the_training_data_and_in_its_record(maps, tmp_path):
+  config = tiny_map_config(maps, **{"model.process": "neighbors"})
+  made = make_experiment(config)
+  assert made.source.event.touching == touching_of(made.source.splits["train"], made.source.event.num_classes)
+  assert made.source.event.frequencies is None
+  write_record(str(tmp_path), record_of(config, made.source))
+  again = read_record(str(tmp_path))
+  assert again.event.touching == made.source.event.touching
+  make_model(again.config["model"], again.event)  # without the data
+  path = tmp_path / "config.json"
+  content = json.loads(path.read_text())
+  path.write_text(json.dumps({**content, "event": {**content["event"], "touching": [1.0]}}))
+  with pytest.raises(InputError, match=r"event\.touching is \[1\.0\]; 3 numbers above 0, up to 1, are needed, or null"):
+    read_record(str(tmp_path))
 
 
 def test_a_model_that_asks_for_frequencies_has_them_of_the_training_data_and_in_its_record(text, tmp_path):

@@ -10,12 +10,12 @@ from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, Profile, PyTree, SampleOptions
 from catgen.keys import fold_in
 from catgen.models.diffusion.moves_bound import moves_bound
-from catgen.models.diffusion.spec import Spec, add_terms, costs, for_batch, walked
+from catgen.models.diffusion.spec import FIRST_TIME, Spec, add_terms, costs, for_batch, walked
 from catgen.processes import time_sampling
 from catgen.processes.schedules import continuous_level
 
 # Continuous time ends here, where the prior's KL is taken: the bound is exact, and alpha_bar > 0 can be divided by.
-_LAST_TIME, FIRST_TIME = 1 - 1e-4, 1e-7
+_LAST_TIME = 1 - 1e-4
 
 
 def discrete_bound(

@@ -5,6 +5,7 @@ from jaxtyping import Int
 
 from catgen.distributions import categorical
 from catgen.interfaces import InputError, SampleOptions
+from catgen.orders import OF_ORDERS
 
 MOST_FRAMES = 10_000  # of a chain, each of the size of all samples
 
@@ -21,7 +22,7 @@ def frames_of(num_moves: int, num_frames: int) -> Int[np.ndarray, "moves"]:
 def check_options(options: SampleOptions, num_classes: int) -> None:
   """Raises InputError where a restriction or the number of frames is out of range, or what is of orders has none."""
   if options.order is None:
-    categorical.refuse_options(options, ("positions_per_call", "entropy_budget"), "without an order")
+    categorical.refuse_options(options, OF_ORDERS, "without an order")
   categorical.check_restrictions(options, num_classes)
   if not 0 <= options.correction <= 1:
     raise InputError(f"correction is {options.correction}; give a share of the positions, from 0 (none) to 1")

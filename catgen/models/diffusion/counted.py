@@ -17,8 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, PyTree
-from catgen.models.diffusion.bound import FIRST_TIME
-from catgen.models.diffusion.spec import Spec, costs, for_batch
+from catgen.models.diffusion.spec import FIRST_TIME, Spec, costs, for_batch
 from catgen.models.diffusion.weights import inverse_lost
 from catgen.processes.levels import Level
 

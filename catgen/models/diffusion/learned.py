@@ -41,6 +41,7 @@ from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.models.diffusion.spec import Spec, make_spec
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Denoiser
+from catgen.orders import OF_ORDERS
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.processes.levels import over_events
 from catgen.processes.masking_rates import Rates, process
@@ -182,7 +183,7 @@ def _infill(
 
 
 def _refuse_orders(options: SampleOptions) -> None:
-  of_order = ("order", "positions_per_call", "entropy_budget", "correction")
+  of_order = ("order", *OF_ORDERS, "correction")
   categorical.refuse_options(options, of_order, "with learned rates the time of each position is part of what is drawn")
 
 

@@ -21,8 +21,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, Bound, PyTree
 from catgen.keys import fold_in
-from catgen.models.diffusion.bound import FIRST_TIME
-from catgen.models.diffusion.spec import Spec, costs, for_batch
+from catgen.models.diffusion.spec import FIRST_TIME, Spec, costs, for_batch
 from catgen.processes import masking_rates
 from catgen.processes.levels import Level, over_events
 from catgen.processes.masking_rates import Rates

@@ -20,12 +20,12 @@ from jaxtyping import Array, Bool
 from catgen.interfaces import Batch, EventSpec, InputError, Model, PyTree
 from catgen.kinds import Recipe
 from catgen.models.adapter import functional
-from catgen.models.diffusion.bound import FIRST_TIME, continuous_bound, discrete_bound, full_bound
+from catgen.models.diffusion.bound import continuous_bound, discrete_bound, full_bound
 from catgen.models.diffusion.counted import counted_bound
 from catgen.models.diffusion.denoising import denoise
 from catgen.models.diffusion.sampling import make_chain, make_infill, sample
 from catgen.models.diffusion.sequential import make_sequential
-from catgen.models.diffusion.spec import make_spec
+from catgen.models.diffusion.spec import FIRST_TIME, make_spec
 from catgen.models.diffusion.unmasking import make_orders
 from catgen.models.diffusion.weights import log_weight, order_log_weight
 from catgen.networks.roles import Denoiser
@@ -51,7 +51,8 @@ def diffusion(
     event: shape and number of classes K of one example.
     network: that predicts the clean categories, as a `Denoiser`.
     process: K -> how categories are corrupted: uniformly (multinomial diffusion), absorbing (masked diffusion), with
-      the frequencies of the data (unigram) or a given prior, both masked and replaced (hybrid).
+      the frequencies of the data (unigram) or a given prior, both masked and replaced (hybrid), or moved to neighbors
+      (kernel, pairs, neighbors).
     schedule: how much of the data is kept at each time.
     num_steps: T >= 1, or 0 for continuous time.
     last_step: from x_1 to the data: "posterior", or "literal" (in discrete time, without masks).

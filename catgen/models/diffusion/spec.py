@@ -18,6 +18,8 @@ from catgen.processes import Process
 from catgen.processes.levels import Level, Span
 from catgen.processes.schedules import Schedule, levels, spans
 
+FIRST_TIME = 1e-7  # in continuous time
+
 
 class Spec(NamedTuple):
   """Process, schedule and network, and tables of noise levels. In continuous time T is 0 and there are no tables."""

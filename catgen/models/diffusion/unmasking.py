@@ -34,8 +34,9 @@ from catgen.interfaces import Batch, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.meshes import spread
 from catgen.models.diffusion.chain import check_options, frames_of
+from catgen.models.diffusion.counted import masks
 from catgen.models.diffusion.guidance import predict_guided
-from catgen.models.diffusion.spec import Spec, for_batch, step_time
+from catgen.models.diffusion.spec import Spec, for_batch, predict, step_time
 from catgen.models.diffusion.weights import inverse_lost
 from catgen.models.rules import RULES, check_order
 from catgen.orders import Orders
@@ -59,7 +60,10 @@ class _Walk(NamedTuple):
 def make_orders(spec: Spec) -> Orders:
   """Returns the orders of a masked model."""
   random = () if spec.num_steps else (FIRST_HITTING,)
-  return Orders(tuple(RULES), random, math.prod(spec.event.shape), partial(log_prob, spec), partial(num_calls, spec))
+  most = math.prod(spec.event.shape)
+  return Orders(
+    tuple(RULES), random, most, partial(log_prob, spec), partial(num_calls, spec), partial(masked_losses, spec)
+  )
 
 
 def log_prob(
@@ -74,6 +78,31 @@ def num_calls(
 ) -> Int[Array, "batch"]:
   """See `Orders.num_calls`."""
   return _walk_to(spec, params, batch, options).calls
+
+
+def masked_losses(
+  spec: Spec,
+  params: PyTree,
+  batch: Batch,
+  keys: Key[Array, "batch"],
+  *,
+  state: PyTree,
+  counts: Int[Array, "counts"],
+) -> Float[Array, "batch counts"]:
+  """See `Orders.losses`. A network call for each number, which is told the share of masks as in a walk."""
+  spec = for_batch(spec, batch)
+  there = jnp.maximum(count(batch.valid), 1)
+
+  def nats(number: Array) -> Array:
+    scores = jax.vmap(lambda key: jax.random.uniform(key, batch.x.shape[1:]))(fold_in(keys, number))
+    uniforms = jnp.broadcast_to((number - 0.5) / batch.x[0].size, keys.shape)
+    masked, _, _ = masks(uniforms, scores, batch.valid)
+    masks_of_each = jnp.maximum(count(masked), 1)
+    x_t = jnp.where(masked, spec.process.num_classes, batch.x)
+    log_x0 = predict(spec, params, x_t, time_of(spec, masks_of_each / there), batch.valid)
+    return -sum_valid(categorical.take(log_x0, batch.x), masked) / masks_of_each
+
+  return jax.lax.map(nats, counts).T
 
 
 def _walk_to(spec: Spec, params: PyTree, batch: Batch, options: SampleOptions) -> _Walk:
@@ -139,7 +168,7 @@ def _unmask(
   size, random = x[0].size, options.order == FIRST_HITTING
   total = jnp.maximum(count(jnp.ones(x.shape, bool) if valid is None else valid), 1)
   rule = None if random else RULES[options.order or ""]
-  slots = frames_of(-(-size // options.positions_per_call), options.num_frames)
+  slots = frames_of(len(options.blocks) or -(-size // options.positions_per_call), options.num_frames)
   frames = jnp.broadcast_to(x, (options.num_frames + 1, *x.shape)) if options.num_frames else None
 
   def call(walk: _Walk) -> _Walk:
@@ -151,7 +180,7 @@ def _unmask(
       lost = count(walk.masked) / total
     log_x0 = predict_guided(spec, params, walk.x, time_of(spec, lost), options, valid)
     if rule is not None:
-      chosen = rule(log_x0.reshape(len(x), size, -1), flat, options)
+      chosen = rule(log_x0.reshape(len(x), size, -1), flat, total, options)
     here = chosen.reshape(x.shape)
     log_p = jax.nn.log_softmax(categorical.restrict(log_x0, options))
     drawn = categories(log_p, walk.number).astype(x.dtype)

@@ -24,6 +24,7 @@ from catgen.models.adapter import functional
 from catgen.models.emission.weighting import Weighting
 from catgen.models.updates import count_update, no_updates
 from catgen.networks.conditions import Conditions
+from catgen.orders import OF_ORDERS
 
 _NAME = "a latent model with an emission"
 
@@ -160,7 +161,7 @@ def _sample(
   options: SampleOptions,
 ) -> Samples:
   """See `Model.sample`. The options restrict p(x | z)."""
-  of_steps = ("num_steps", "num_frames", "correction", "order", "positions_per_call", "entropy_budget")
+  of_steps = ("num_steps", "num_frames", "correction", "order", *OF_ORDERS)
   reason = f"{_NAME} draws a latent once, and then categories"
   categorical.refuse_options(options, (*of_steps, *categorical.GUIDANCE), reason)
   model = bind(params)
