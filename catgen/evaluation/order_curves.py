@@ -83,7 +83,7 @@ def distance(log_p: Float[np.ndarray, "events"], counts: Int[np.ndarray, "events
 
 
 def count_events(x: Int[np.ndarray, "examples *event"], num_classes: int) -> Int[np.ndarray, "events"]:
-  """Returns how often each event occurs, in the sequence of `proof.enumerate_events`."""
+  """Returns how often each event occurs, in the sequence of `enumeration.enumerate_events`."""
   flat = x.reshape(len(x), -1)
   places = num_classes ** np.arange(flat.shape[1])[::-1]
   return np.bincount(flat @ places, minlength=num_classes ** flat.shape[1])

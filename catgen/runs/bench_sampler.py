@@ -11,7 +11,7 @@ import numpy as np
 from catgen.batches import batch_of, take
 from catgen.data import eval_batches, get_split
 from catgen.data.splits import record_split
-from catgen.evaluation import likelihood, ngrams, order_curves, proof, results
+from catgen.evaluation import enumeration, likelihood, ngrams, order_curves, results
 from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.ngrams import NGrams
 from catgen.evaluation.samples import generate
@@ -166,9 +166,9 @@ def _bench(run: Run, split: str, max_examples: int, num_samples: int, size: int,
     notes.append(
       f"{longest}-grams of the training split give these examples {shown} bits; {num_samples:,} samples a law"
     )
-  if math.prod(event.shape) * math.log(event.num_classes) <= math.log(proof.MAX_EVENTS + 0.5):
+  if math.prod(event.shape) * math.log(event.num_classes) <= math.log(enumeration.MAX_EVENTS + 0.5):
     train = first_examples(source, "train")
-    events = proof.enumerate_events(run.model)
+    events = enumeration.enumerate_events(run.model)
     counts = order_curves.count_events(train.x[train.valid.reshape(len(train.x), -1).all(axis=1)], event.num_classes)
     notes.append(f"all {len(events.x):,} events beside their frequencies in {counts.sum():,} training examples")
   return _Bench(examples, num_samples, reference, events, counts, size, seed, tuple(notes))

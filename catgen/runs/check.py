@@ -13,9 +13,10 @@ from catgen.config import small_section
 from catgen.config.settings import EXPERIMENT
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
-from catgen.evaluation import proof
-from catgen.evaluation.proof import Claim
-from catgen.interfaces import EventSpec, InputError
+from catgen.evaluation import law_proof, proof
+from catgen.evaluation.claims import Claim
+from catgen.evaluation.enumeration import Space, check_size
+from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.keys import checked_seed, root_key
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
@@ -24,6 +25,7 @@ from catgen.sources import DataSource
 from catgen.training.sharding import place
 
 _BATCH = 64  # examples of a training step, at least
+NUM_SAMPLES = 20_000  # drawn by each law
 
 
 class Checked(NamedTuple):
@@ -34,6 +36,7 @@ class Checked(NamedTuple):
   num_classes: int
   shape: tuple[int, ...]
   train_steps: int
+  notes: tuple[str, ...] = ()  # what was not looked at
 
   @property
   def exit_code(self) -> int:
@@ -70,7 +73,7 @@ def check(
   shape = _event_shape(config["data"]) if shape is None else shape
   if not shape or min(shape) < 1:
     raise InputError(f"--shape={','.join(map(str, shape))} must be positive whole numbers, such as 2 or 2,2")
-  proof.check_size(shape, num_classes, num_draws)
+  check_size(shape, num_classes, num_draws)
   if min(time_steps, train_steps) < 1:
     raise InputError(f"time_steps is {time_steps} and train_steps {train_steps}; both must be at least 1")
   devices = jax.devices()  # of one process one is enough, and faster, for so little
@@ -82,15 +85,15 @@ def check(
     for step, batch in enumerate(batches(made, 0)):
       state, _ = made.train_step(state, place(batch, made.mesh), made.key, step)
       bar.update(1)
-  claims = proof.prove(
-    made.model,
-    state.params,
-    state.model_state,
-    key=root_key(seed),
-    num_draws=num_draws,
-    spread=spread_of(made.mesh),
-  )
-  return Checked(list(claims), config["model"]["kind"], num_classes, shape, train_steps)
+  space = Space(made.model, state.params, state.model_state, None, NUM_SAMPLES, spread_of(made.mesh))
+  claims = proof.prove_space(space, key=root_key(seed), num_draws=num_draws).by_label[0]
+  notes: list[str] = []
+  if (options := _small_options(config["sampling"], num_classes, time_steps)) != SampleOptions():
+    lawful = law_proof.prove_options(
+      space, options, key=jax.random.fold_in(root_key(seed), 1), num_draws=-(-num_draws // 8)
+    )
+    claims, notes = claims + lawful.claims[0], notes + lawful.notes
+  return Checked(claims, config["model"]["kind"], num_classes, shape, train_steps, tuple(notes))
 
 
 def describe(checked: Checked) -> str:
@@ -106,6 +109,7 @@ def describe(checked: Checked) -> str:
       f"{checked.kind} on {space}, after {checked.train_steps} training steps",
       terminal.table(["claim", "holds", "numbers"], rows),
       f"{holding} of {len(checked.claims)} claims hold{ending}",
+      *checked.notes,
     ]
   )
 
@@ -128,6 +132,17 @@ def _small_config(
   optimizer = {"kind": "adamw", "learning_rate": 3e-3, "decay": {"kind": "constant"}}
   mesh = {"data": -1, "fsdp": 1}
   return {**config, "seed": seed, "model": model, "training": training, "optimizer": optimizer, "mesh": mesh}
+
+
+def _small_options(sampling: Mapping[str, Any], num_classes: int, time_steps: int) -> SampleOptions:
+  """Returns the config's section `sampling` for a small space: what it changes is changed there too."""
+  section = {name: sampling[name] for name in SampleOptions._fields if name in sampling}
+  if section["num_steps"] is not None:
+    section["num_steps"] = max(1, min(section["num_steps"], time_steps // 2))
+  if section["top_k"] is not None:
+    section["top_k"] = max(1, min(section["top_k"], num_classes - 1))
+  section["forbid"] = (0,) if section["forbid"] and num_classes > 1 else ()
+  return SampleOptions(**section)
 
 
 def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int) -> DataSource:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from catgen.evaluation import event_probabilities, proof
-from catgen.evaluation.proof import enumerate_events, prove
+from catgen.evaluation.enumeration import enumerate_events
+from catgen.evaluation.proof import prove
 from catgen.interfaces import InputError, Model, SampleOptions
 from catgen.orders import Orders
 from tests.evaluation.mixtures import make_parameters, mixture
@@ -100,14 +101,14 @@ def order_claims(scored=lambda law: P, drawn=lambda law: P):
   """Returns the claims of orders that fail, where so much is said of each event, and so often each is drawn."""
 
   def drawn_of(function, number):
-    return lambda key: np.log(scored(function(None, None, None, None)))[None]
+    return lambda key: np.log(scored(function(None, None, None, None)))[None, None]
 
   def counted(options):
     p = drawn(options)
-    return np.random.default_rng(0).multinomial(20_000, p / p.sum())
+    return np.random.default_rng(0).multinomial(20_000, p / p.sum())[None]
 
   own = event_probabilities.of_log_prob(np.log(P))
-  claims = proof._order_claims(ORDERS, drawn_of, counted, own, jax.random.key(0), 20_000)
+  [claims] = proof._order_claims(ORDERS, drawn_of, counted, [own], jax.random.key(0), 20_000)
   assert len(claims) == 5
   return {claim.name for claim in claims if not claim.passed}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from catgen.evaluation import ngrams
-from catgen.evaluation.proof import enumerate_events
+from catgen.evaluation.enumeration import enumerate_events
 from catgen.interfaces import InputError, Samples
 from catgen.media import media_of
 from catgen.orders import Orders

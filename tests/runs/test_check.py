@@ -7,6 +7,7 @@ import pytest
 
 from catgen.config import fill, load_config, make_model, small_section
 from catgen.evaluation import proof
+from catgen.evaluation.claims import Claim
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.models import MODELS
 from catgen.runs.check import check, describe, made_up_source
@@ -99,12 +100,12 @@ def test_positions_of_the_made_up_data_depend_on_each_other():
 
 
 def test_the_claims_of_a_small_model_are_told(text, monkeypatch):
-  def prove(model, params, state, *, key, num_draws, spread):
-    assert (model.event, num_draws) == (EventSpec((2, 2), 3), 200)
-    assert sum(leaf.size for leaf in jax.tree.leaves(params)) > 0
-    return [proof.Claim("one", True, "1"), proof.Claim("two", None, "2"), proof.Claim("three", False, "3")]
+  def prove(space, *, key, num_draws):
+    assert (space.model.event, num_draws) == (EventSpec((2, 2), 3), 200)
+    assert sum(leaf.size for leaf in jax.tree.leaves(space.params)) > 0
+    return proof.Proved([[Claim("one", True, "1"), Claim("two", None, "2"), Claim("three", False, "3")]], [])
 
-  monkeypatch.setattr(proof, "prove", prove)
+  monkeypatch.setattr(proof, "prove_space", prove)
   found = check(plain_config(text), shape=(2, 2), train_steps=1, num_draws=200)
   shown = describe(found)
   assert shown.startswith("autoregressive on 3^4 = 81 events, after 1 training steps\n")
