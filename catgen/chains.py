@@ -80,4 +80,5 @@ class Reverse(NamedTuple):
   marginal: Callable[..., Array]  # (params, x, t) -> log q(x_t | x), [batch, *event, states]; t: [batch], on the host
   posterior: Callable[..., Array]  # (params, x_t, x, s, t) -> log q(x_s | x_t, x), NaN where x_t cannot come from x
   log_prior: Callable[..., Float[Array, "batch *event"]]  # (x_T) -> log p(x_T)
-  with_predictions: Callable[[Callable[[Array, Array], Array]], Model]  # of (x_t, what is told) -> as `predictions`
+  # the same model with predictions that are a function of (x_t, what is told of the time, given)
+  with_predictions: Callable[[Callable[..., Array]], Model]

@@ -1,12 +1,13 @@
 """The proof of a model's likelihood on a space small enough to enumerate."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from catgen.batches import batch_of
 from catgen.config import small_section
@@ -16,16 +17,17 @@ from catgen.data.splits import record_split
 from catgen.evaluation import law_proof, proof
 from catgen.evaluation.claims import Claim
 from catgen.evaluation.enumeration import Space, check_size
-from catgen.interfaces import EventSpec, InputError, SampleOptions
+from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions
 from catgen.keys import checked_seed, root_key
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.experiment import batches, make_experiment, spread_of
-from catgen.sources import DataSource
+from catgen.sources import Attribute, DataSource
 from catgen.training.sharding import place
 
 _BATCH = 64  # examples of a training step, at least
 NUM_SAMPLES = 20_000  # drawn by each law
+LABELS = ("a", "b")  # of made-up data, where the config's have labels
 
 
 class Checked(NamedTuple):
@@ -79,21 +81,42 @@ def check(
   devices = jax.devices()  # of one process one is enough, and faster, for so little
   devices = devices[:1] if jax.process_count() == 1 else devices
   small = _small_config(config, shape, len(devices), time_steps=time_steps, train_steps=train_steps, seed=seed)
-  made = make_experiment(small, made_up_source(shape, num_classes, seed), devices)
+  labelled = bool(config["data"].get("labels"))
+  made = make_experiment(small, made_up_source(shape, num_classes, seed, labelled=labelled), devices)
   state = made.init()
   with closing(progress(train_steps, unit="step", title="train the small model")) as bar:
     for step, batch in enumerate(batches(made, 0)):
       state, _ = made.train_step(state, place(batch, made.mesh), made.key, step)
       bar.update(1)
-  space = Space(made.model, state.params, state.model_state, None, NUM_SAMPLES, spread_of(made.mesh))
-  claims = proof.prove_space(space, key=root_key(seed), num_draws=num_draws).by_label[0]
-  notes: list[str] = []
-  if (options := _small_options(config["sampling"], num_classes, time_steps)) != SampleOptions():
-    lawful = law_proof.prove_options(
-      space, options, key=jax.random.fold_in(root_key(seed), 1), num_draws=-(-num_draws // 8)
-    )
-    claims, notes = claims + lawful.claims[0], notes + lawful.notes
+  names = [""]
+  if labelled:
+    hidden = bool(config["training"]["hidden_given"])
+    names = [*(f"label {name}: " for name in LABELS), *(["no label: "] if hidden else [])]
+  labels = np.arange(len(names))[:, None] if labelled else None
+  space = Space(made.model, state.params, state.model_state, labels, NUM_SAMPLES, spread_of(made.mesh))
+  options = _small_options(config["sampling"], num_classes, time_steps)
+  claims, notes = _proved(space, names, options, root_key(seed), num_draws)
   return Checked(claims, config["model"]["kind"], num_classes, shape, train_steps, tuple(notes))
+
+
+def _proved(
+  space: Space, names: Sequence[str], options: SampleOptions, key: Array, num_draws: int
+) -> tuple[list[Claim], list[str]]:
+  """Returns the claims about the model, by labels, and about samples by options and with guidance."""
+  proved = proof.prove_space(space, key=key, num_draws=num_draws)
+  claims, notes = proved.by_label, []
+  if options != SampleOptions():
+    own = jax.random.fold_in(key, 1)
+    lawful = law_proof.prove_options(space, options, key=own, num_draws=-(-num_draws // 8))
+    claims = [before + after for before, after in zip(claims, lawful.claims, strict=True)]
+    notes += lawful.notes
+  if space.labels is not None and len(names) > len(LABELS):  # trained without labels too
+    told = space._replace(labels=space.labels[: len(LABELS)])
+    lawful = law_proof.prove_guidance(told, key=jax.random.fold_in(key, 2))
+    claims = [before + after for before, after in zip(claims, [*lawful.claims, []], strict=True)]
+    notes += lawful.notes
+  named = [claim._replace(name=f"{name}{claim.name}") for name, own in zip(names, claims, strict=True) for claim in own]
+  return [*named, *proved.together], notes
 
 
 def describe(checked: Checked) -> str:
@@ -145,17 +168,28 @@ def _small_options(sampling: Mapping[str, Any], num_classes: int, time_steps: in
   return SampleOptions(**section)
 
 
-def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int) -> DataSource:
-  """Returns 4096 examples [*shape], all to train on: each position repeats the one before it with probability 0.8."""
+def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int, *, labelled: bool = False) -> DataSource:
+  """Returns 4096 examples [*shape], all to train on: each position repeats the one before it with probability 0.8.
+
+  Labelled ones, each with one of LABELS, have the category of its number at the first position more often than others.
+  """
   rng, length, number = np.random.default_rng(checked_seed(seed)), math.prod(shape), 4096
   x = rng.integers(0, num_classes, (number, length))
+  labels = rng.integers(0, len(LABELS), number).astype(np.int32) if labelled else None
+  if labels is not None:
+    x[:, 0] = np.where(rng.random(number) < 0.5, labels % num_classes, x[:, 0])
   for position in range(1, length):
     x[:, position] = np.where(rng.random(number) < 0.8, x[:, position - 1], x[:, position])
   x = x.reshape(number, *shape).astype(np.int32)
-  split = record_split(number, lambda numbers: batch_of(x[numbers], index=numbers))
-  codec = integer_codec(num_classes, shape)
-  event = EventSpec(shape, num_classes)
-  return DataSource(event, {"train": split}, codec, "value", None, "made up", "dependent positions")
+  given = () if labels is None else (len(LABELS),)
+
+  def read(numbers: np.ndarray) -> Batch:
+    return batch_of(x[numbers], index=numbers, given=None if labels is None else labels[numbers, None])
+
+  split, codec = record_split(number, read, given), integer_codec(num_classes, shape)
+  event = EventSpec(shape, num_classes, given)
+  attributes = (Attribute("label", LABELS),) if labelled else ()
+  return DataSource(event, {"train": split}, codec, "value", None, "made up", "dependent positions", attributes)
 
 
 def _event_shape(data: Mapping[str, Any]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from tests.contracts import exact
 
 K, T = 3, 4
 NETWORK = Recipe(TRUNKS["transformer"].make, {})
+SHIFTS = np.float32([[1.5, 0, 0], [0, 1.5, 0], [0.5, 0.5, 0]])
 LOGITS = np.random.default_rng(5).normal(size=(K + 1, K))
 
 
@@ -31,4 +32,16 @@ def model_of(process, num_steps, size=2, predict=said, **options):
   noise = PROCESSES[process](**exact.options(process, K))
   parts = {"process": noise, "schedule": SCHEDULES["linear"](), "network": NETWORK, "num_steps": num_steps}
   model = MODELS["diffusion"].make(event=event, **parts, **options)
-  return model.reverse.with_predictions(lambda x_t, time: predict(x_t, time[:, None, None], jnp))
+  return model.reverse.with_predictions(lambda x_t, time, given: predict(x_t, time[:, None, None], jnp))
+
+
+def labelled(process, num_steps):
+  """Returns a model of which each of two labels has more of the category of its number; the same of both without."""
+  event = EventSpec((2,), K, (2,))
+  parts = {"process": PROCESSES[process](), "schedule": SCHEDULES["linear"](), "network": NETWORK}
+
+  def predict(x_t, time, given):
+    number = jnp.full((len(x_t), 1), 2) if given is None else given
+    return said(x_t, 0.0, jnp) + jnp.asarray(SHIFTS)[number]
+
+  return MODELS["diffusion"].make(event=event, num_steps=num_steps, **parts).reverse.with_predictions(predict)

@@ -40,7 +40,7 @@ def test_laws_of_chains_are_products_of_matrices(case):
 
 def test_learned_rates_have_their_law():
   model = MODELS["learned_masking"].make(event=EventSpec((2,), K), network=NETWORK)
-  model = model.reverse.with_predictions(lambda x_t, time: said(x_t, time[:, None, None], jnp))
+  model = model.reverse.with_predictions(lambda x_t, time, given: said(x_t, time[:, None, None], jnp))
   params = {"rates": np.float32([-0.2, 0.5, 1.2])}
   rates = np.log1p(np.exp(np.float64(params["rates"])))
   rates = np.broadcast_to(rates / rates.min(), (2, K))
@@ -60,7 +60,7 @@ def test_a_single_position_has_its_restricted_prediction(process):
   parts = {"process": PROCESSES[process](), "schedule": SCHEDULES["linear"](), "network": NETWORK, "num_steps": T}
   reverse = MODELS["diffusion"].make(event=event, **parts).reverse
   log_p = np.log(np.float32([0.5, 0.3, 0.2]))
-  model = reverse.with_predictions(lambda x_t, time: jnp.broadcast_to(log_p, (*x_t.shape, K)))
+  model = reverse.with_predictions(lambda x_t, time, given: jnp.broadcast_to(log_p, (*x_t.shape, K)))
   for options in (SampleOptions(), SampleOptions(num_steps=2, correction=0.6)):
     np.testing.assert_allclose(exact_laws.of_options(model, {}, {}, options)[0], np.exp(log_p), atol=2e-6)
   if process == "absorbing":

@@ -2,12 +2,13 @@
 
 import jax
 import numpy as np
+import pytest
 
 from catgen.evaluation.enumeration import Space
-from catgen.evaluation.law_proof import name_of, prove_options
+from catgen.evaluation.law_proof import name_of, prove_guidance, prove_options
 from catgen.evaluation.spread import ALONE
 from catgen.interfaces import SampleOptions
-from tests.evaluation.lookups import T, model_of, repeats, said
+from tests.evaluation.lookups import T, labelled, model_of, repeats, said
 from tests.evaluation.mixtures import make_parameters, mixture
 
 CORRECTED = SampleOptions(num_steps=4, correction=0.8)
@@ -65,3 +66,23 @@ def test_options_that_are_refused_are_said():
   claims, notes = prove_options(space, SampleOptions(num_steps=9), key=jax.random.key(0), num_draws=16)
   assert claims == [[]]
   assert "not covered: samples with num_steps 9: num_steps is 9, but this model has T = 4" in notes[0]
+
+
+def guided(**changes):
+  """Returns the claims about guidance that fail, by labels."""
+  model = labelled("uniform", 8)
+  made = model._replace(**{name: change(getattr(model, name)) for name, change in changes.items()})
+  claims, notes = prove_guidance(Space(made, {}, {}, np.array([[0], [1]]), 20_000, ALONE), key=jax.random.key(0))
+  assert not notes
+  assert [len(each) for each in claims] == [3, 2]
+  return [{claim.name for claim in each if not claim.passed} for each in claims]
+
+
+@pytest.mark.slow
+def test_guided_samples_have_a_law_of_each_label():
+  assert guided() == [set(), set()]
+
+
+def test_samples_that_take_no_notice_of_guidance_are_found():
+  law = {"guidance 2, num_steps 8: samples follow its exact law"}
+  assert guided(sample=by(SampleOptions())) == [law | {"guidance 0 draws as without labels"}, law]

@@ -99,6 +99,17 @@ def test_positions_of_the_made_up_data_depend_on_each_other():
   assert (x[..., 1:] == x[..., :-1]).mean() == pytest.approx(0.8 + 0.2 / 4, abs=0.02)
 
 
+def test_made_up_labels_say_something_of_the_first_position():
+  source = made_up_source((2,), 3, seed=0, labelled=True)
+  examples = source.splits["train"].examples(np.arange(4096))
+  assert source.event.given == source.splits["train"].given == (2,)
+  assert [attribute.values for attribute in source.attributes] == [("a", "b")]
+  for label in (0, 1):
+    chosen = examples.given[:, 0] == label
+    assert chosen.mean() == pytest.approx(0.5, abs=0.05)
+    assert (examples.x[chosen, 0] == label).mean() == pytest.approx(0.5 + 0.5 / 3, abs=0.05)
+
+
 def test_the_claims_of_a_small_model_are_told(text, monkeypatch):
   def prove(space, *, key, num_draws):
     assert (space.model.event, num_draws) == (EventSpec((2, 2), 3), 200)

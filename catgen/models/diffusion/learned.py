@@ -109,10 +109,10 @@ def learned_masking(event: EventSpec, *, network: Recipe, rates: str = "class") 
 def _made(rated: Callable, spec: Spec, by_class: bool, init: Callable) -> Model:
   """Returns the model of what `_rated` returns."""
 
-  def with_predictions(function: Callable[[Array, Array], Array]) -> Model:
+  def with_predictions(function: Callable[..., Array]) -> Model:
     def network(rates: Rates, params: PyTree, x_t: Array, conditions: Conditions) -> Array:
       time = jnp.asarray(conditions.time)
-      return function(x_t, time) + _said(rates, x_t, time)
+      return function(x_t, time, conditions.given) + _said(rates, x_t, time)
 
     def as_predicted(params: PyTree) -> tuple[Spec, Rates]:
       own, rates = clocked(*rated(params))

@@ -86,9 +86,9 @@ def _made(spec: Spec, time_sampler: str, init: Callable) -> Model:
   bound = partial(discrete_bound if discrete else continuous_bound, spec, time_sampler)
   weight = log_weight if discrete else order_log_weight if masked else None
 
-  def with_predictions(function: Callable[[Array, Array], Array]) -> Model:
+  def with_predictions(function: Callable[..., Array]) -> Model:
     def network(params: PyTree, x_t: Array, conditions: Conditions) -> Array:
-      return function(x_t, jnp.asarray(conditions.time))
+      return function(x_t, jnp.asarray(conditions.time), conditions.given)
 
     return _made(spec._replace(network=network), time_sampler, init)
 

@@ -18,9 +18,7 @@ from catgen.processes.schedules import sampled, spans
 SpecOf = Callable[[PyTree], Spec]
 
 
-def make_reverse(
-  spec: Spec, of: SpecOf | None, with_predictions: Callable[[Callable[[Array, Array], Array]], Model]
-) -> Reverse:
+def make_reverse(spec: Spec, of: SpecOf | None, with_predictions: Callable[[Callable[..., Array]], Model]) -> Reverse:
   """Returns the chain's parts.
 
   Args:
