@@ -111,6 +111,17 @@ def frequencies_agree(truth: EventProbabilities, drawn: np.ndarray, num_samples:
   All other outcomes, invalid ones among them, are put together; with p(x) they have what is missing to one. The Monte
   Carlo error of p(x) is added to the variance of each count.
   """
+  p_value, detail, told = _tested(truth, drawn, num_samples)
+  return Claim("samples occur as often as p(x) says", p_value >= LEVEL if told else None, detail)
+
+
+def p_value_of(truth: EventProbabilities, drawn: np.ndarray, num_samples: int) -> float:
+  """Returns the probability that frequencies lie as far from `truth` as these, where it is their law."""
+  return _tested(truth, drawn, num_samples)[0]
+
+
+def _tested(truth: EventProbabilities, drawn: np.ndarray, num_samples: int) -> tuple[float, str, bool]:
+  """Returns the p-value of the test, its numbers, and whether there is an event to look at."""
   single = truth.known & (truth.p * num_samples >= 5)
   p = np.append(truth.p[single], max(0.0, 1.0 - float(truth.p[single].sum())))
   counts = np.append(drawn[single], num_samples - drawn[single].sum())
@@ -121,7 +132,7 @@ def frequencies_agree(truth: EventProbabilities, drawn: np.ndarray, num_samples:
   freedom = max(1, len(p) - 1)
   p_value = float(jax.jit(chi2.sf)(statistic, freedom))
   detail = f"chi-square {statistic:.1f} on {freedom}, p = {p_value:.3g}{truth.missing()}"
-  return Claim("samples occur as often as p(x) says", p_value >= LEVEL if single.any() else None, detail)
+  return p_value, detail, bool(single.any())
 
 
 def labels_agree(truths: list[EventProbabilities], drawn: np.ndarray) -> Claim:

@@ -19,14 +19,14 @@ from jaxtyping import Array, Float, Int
 
 from catgen.chains import Reverse
 from catgen.evaluation.enumeration import all_states
-from catgen.interfaces import InputError, Model, PyTree, SampleOptions
+from catgen.interfaces import EventSpec, InputError, Model, PyTree, SampleOptions
 
 MOST_STATES = 1296  # of all positions together; a move is a matrix of as many rows and columns
 _AT_ONCE = 4096  # states, each at a time of its own, of which predictions are computed together
 
 
-class _Noise(NamedTuple):
-  """The noise of each move, the one next to the data first."""
+class Noise(NamedTuple):
+  """The noise of moves from t to s, the one next to the data first."""
 
   at_s: Float[np.ndarray, "moves positions classes states"]  # q(x_s | x_0)
   at_t: Float[np.ndarray, "moves positions classes states"]
@@ -103,6 +103,42 @@ def times_of(reverse: Reverse, options: SampleOptions) -> tuple[Float[np.ndarray
   return ends, (ends[1:] - 1) / steps
 
 
+class States(NamedTuple):
+  """All states of a chain, and their law before the first move."""
+
+  x: Int[np.ndarray, "all *event"]
+  prior: Float[np.ndarray, "all"]
+  num_classes: int
+  literal_last_step: bool
+
+  @property
+  def flat(self) -> Int[np.ndarray, "all positions"]:
+    """Returns the states with their positions in one row."""
+    return self.x.reshape(len(self.x), -1)
+
+  def law(
+    self, log_x0: Float[np.ndarray, "moves all positions classes"], noise: Noise, options: SampleOptions
+  ) -> Float[np.ndarray, "events"]:
+    """Returns the law of the data after all moves, with such predictions before each."""
+    p, flat = self.prior, self.flat
+    for number in reversed(range(len(log_x0))):
+      rows = _rows(flat, log_x0[number], Noise(*(each[number] for each in noise)), options, last=number == 0)
+      if number == 0 and self.literal_last_step:
+        rows = restricted(_normalized(log_x0[0]), options)
+      p = _moved(p, rows, flat)
+    return p[(flat < self.num_classes).all(axis=1)]
+
+
+def states_of(reverse: Reverse, event: EventSpec) -> States:
+  """Returns all states. Raises InputError where there are too many."""
+  size = math.prod(event.shape)
+  if reverse.num_states**size > MOST_STATES:
+    raise InputError(f"{reverse.num_states}^{size} states are too many to enumerate: at most {MOST_STATES} are")
+  x = all_states(reverse.num_states, event.shape)
+  log_prior = np.asarray(jax.jit(reverse.log_prior)(x), np.float64).reshape(len(x), -1)
+  return States(x, np.exp(log_prior.sum(axis=1)), event.num_classes, reverse.literal_last_step)
+
+
 def _of_chain(
   model: Model,
   reverse: Reverse,
@@ -111,32 +147,17 @@ def _of_chain(
   options: SampleOptions,
   given: Int[np.ndarray, "labels attributes"] | None,
 ) -> Float[np.ndarray, "labels events"]:
-  shape, num_classes = model.event.shape, model.event.num_classes
-  size = math.prod(shape)
-  if reverse.num_states**size > MOST_STATES:
-    raise InputError(f"{reverse.num_states}^{size} states are too many to enumerate: at most {MOST_STATES} are")
-  states = all_states(reverse.num_states, shape)
-  flat = states.reshape(len(states), size)
+  states = states_of(reverse, model.event)
   ends, told = times_of(reverse, options)
-  noise = _noise_of(reverse, params, shape, num_classes, ends)
-  prior = np.exp(np.asarray(jax.jit(reverse.log_prior)(states), np.float64)).reshape(flat.shape).prod(axis=1)
-  predicted = _guided(reverse, params, state, states, told, options, given)
-  laws = []
-  for of_label in predicted:
-    p = prior
-    for number in reversed(range(len(told))):
-      rows = _rows(flat, of_label[number], _Noise(*(each[number] for each in noise)), options, last=number == 0)
-      if number == 0 and reverse.literal_last_step:
-        rows = restricted(_normalized(of_label[0]), options)
-      p = _moved(p, rows, flat)
-    laws.append(p[(flat < num_classes).all(axis=1)])
-  return np.stack(laws)
+  noise = noise_of(reverse, params, model.event, ends[:-1], ends[1:])
+  predicted = _guided(reverse, params, state, states.x, told, options, given)
+  return np.stack([states.law(of_label, noise, options) for of_label in predicted])
 
 
 def _rows(
   flat: Int[np.ndarray, "all positions"],
   log_x0: Float[np.ndarray, "all positions classes"],
-  noise: _Noise,
+  noise: Noise,
   options: SampleOptions,
   *,
   last: bool,
@@ -168,26 +189,30 @@ def _moved(
   return after
 
 
-def _noise_of(
-  reverse: Reverse, params: PyTree, shape: tuple[int, ...], num_classes: int, ends: Float[np.ndarray, "ends"]
-) -> _Noise:
-  """Returns what the noise does to each position in each move."""
-  moves, size, states = len(ends) - 1, math.prod(shape), reverse.num_states
+def noise_of(
+  reverse: Reverse, params: PyTree, event: EventSpec, s: Float[np.ndarray, "moves"], t: Float[np.ndarray, "moves"]
+) -> Noise:
+  """Returns what the noise does to each position in moves from times t to s, see `Reverse`."""
+  moves, states, num_classes = len(s), reverse.num_states, event.num_classes
+  times = np.concatenate([s, t])
+  number, x = (each.reshape(-1) for each in np.meshgrid(np.arange(2 * moves), np.arange(num_classes), indexing="ij"))
+  at = times[number]
+  marginal = jax.jit(lambda params, x: reverse.marginal(params, x, at))
+  log_q = np.asarray(marginal(params, _filled(x, event.shape)), np.float64)
+  levels = np.exp(log_q).reshape(2 * moves, num_classes, -1, states).swapaxes(1, 2)
+  grid = np.meshgrid(np.arange(moves), np.arange(states), np.arange(num_classes), indexing="ij")
+  number, x_t, x = (each.reshape(-1) for each in grid)
+  begin, end = t[number], s[number]
+  posterior = jax.jit(lambda params, x_t, x: reverse.posterior(params, x_t, x, end, begin))
+  log_q = np.asarray(posterior(params, _filled(x_t, event.shape), _filled(x, event.shape)), np.float64)
+  back = np.nan_to_num(np.exp(log_q)).reshape(moves, states, num_classes, -1, states).transpose(0, 3, 1, 2, 4)
+  back = back / np.maximum(back.sum(axis=-1, keepdims=True), 1e-300)  # of float32
+  return Noise(levels[:moves], levels[moves:], back)
 
-  def filled(values: np.ndarray) -> np.ndarray:  # events all of whose positions are the same
-    return np.broadcast_to(values.reshape(-1, *(1,) * len(shape)), (values.size, *shape)).astype(np.int32)
 
-  grid = np.meshgrid(np.arange(len(ends)), np.arange(num_classes), indexing="ij")
-  times = ends[grid[0].reshape(-1)]
-  log_q = jax.jit(lambda params, x: reverse.marginal(params, x, times))(params, filled(grid[1]))
-  marginal = np.exp(np.asarray(log_q, np.float64)).reshape(len(ends), num_classes, size, -1).swapaxes(1, 2)
-  number, x_t, x = np.meshgrid(np.arange(moves), np.arange(states), np.arange(num_classes), indexing="ij")
-  s, t = ends[number.reshape(-1)], ends[number.reshape(-1) + 1]
-  log_q = jax.jit(lambda params, x_t, x: reverse.posterior(params, x_t, x, s, t))(params, filled(x_t), filled(x))
-  posterior = np.exp(np.asarray(log_q, np.float64))
-  posterior = np.nan_to_num(posterior).reshape(moves, states, num_classes, size, -1).transpose(0, 3, 1, 2, 4)
-  posterior = posterior / np.maximum(posterior.sum(axis=-1, keepdims=True), 1e-300)  # of float32
-  return _Noise(marginal[:-1], marginal[1:], posterior)
+def _filled(values: Int[np.ndarray, "..."], shape: tuple[int, ...]) -> Int[np.ndarray, "values *event"]:
+  """Returns events all of whose positions are the same."""
+  return np.broadcast_to(values.reshape(-1, *(1,) * len(shape)), (values.size, *shape)).astype(np.int32)
 
 
 def _guided(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 from catgen.bounds import bits_per_position
 from catgen.interfaces import InputError, SampleOptions
@@ -74,8 +74,8 @@ def ratio(values: Float[np.ndarray, "samples"], counts: Int[np.ndarray, "samples
   return Mean(value, float(error))
 
 
-def distance(log_p: Float[np.ndarray, "events"], counts: Int[np.ndarray, "events"], num_positions: int) -> Distance:
-  """Returns how far a law, of which log p of every event is known in nats, is from how often events occur."""
+def distance(log_p: Float[np.ndarray, "events"], counts: Num[np.ndarray, "events"], num_positions: int) -> Distance:
+  """Returns how far a law, of which log p of every event is known in nats, is from how often, or likely, events are."""
   frequencies, seen = counts / counts.sum(), counts > 0
   with np.errstate(invalid="ignore"):
     nats = float((frequencies[seen] * (np.log(frequencies[seen]) - log_p[seen])).sum())

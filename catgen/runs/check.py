@@ -10,13 +10,14 @@ import numpy as np
 from jaxtyping import Array
 
 from catgen.batches import batch_of
-from catgen.config import small_section
+from catgen.config import make_model, small_section
 from catgen.config.settings import EXPERIMENT
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
-from catgen.evaluation import law_proof, proof
+from catgen.evaluation import law_proof, oracles, proof
 from catgen.evaluation.claims import Claim
 from catgen.evaluation.enumeration import Space, check_size
+from catgen.evaluation.oracles import Row
 from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions
 from catgen.keys import checked_seed, root_key
 from catgen.reporting import terminal
@@ -39,6 +40,7 @@ class Checked(NamedTuple):
   shape: tuple[int, ...]
   train_steps: int
   notes: tuple[str, ...] = ()  # what was not looked at
+  bench: tuple[Row, ...] = ()  # samplers of the config's process with exact predictions
 
   @property
   def exit_code(self) -> int:
@@ -81,7 +83,7 @@ def check(
   devices = jax.devices()  # of one process one is enough, and faster, for so little
   devices = devices[:1] if jax.process_count() == 1 else devices
   small = _small_config(config, shape, len(devices), time_steps=time_steps, train_steps=train_steps, seed=seed)
-  labelled = bool(config["data"].get("labels"))
+  labelled = _labelled(config["data"])
   made = make_experiment(small, made_up_source(shape, num_classes, seed, labelled=labelled), devices)
   state = made.init()
   with closing(progress(train_steps, unit="step", title="train the small model")) as bar:
@@ -96,7 +98,9 @@ def check(
   space = Space(made.model, state.params, state.model_state, labels, NUM_SAMPLES, spread_of(made.mesh))
   options = _small_options(config["sampling"], num_classes, time_steps)
   claims, notes = _proved(space, names, options, root_key(seed), num_draws)
-  return Checked(claims, config["model"]["kind"], num_classes, shape, train_steps, tuple(notes))
+  rows, more = _benched(space, small["model"], root_key(seed))
+  claims, notes = claims + (oracles.claims_of(rows) if rows else []), notes + more
+  return Checked(claims, config["model"]["kind"], num_classes, shape, train_steps, tuple(notes), tuple(rows))
 
 
 def _proved(
@@ -119,6 +123,23 @@ def _proved(
   return [*named, *proved.together], notes
 
 
+def _benched(space: Space, model: Mapping[str, Any], key: Array) -> tuple[list[Row], list[str]]:
+  """Returns the samplers of a model with exact predictions, on three positions at least, and what is left out."""
+  event, reverse = space.model.event._replace(given=()), space.model.reverse
+  if reverse is None:
+    return [], []
+  if len(event.shape) == 1 and not reverse.learned:
+    event = event._replace(shape=(max(3, event.shape[0]),))
+    reverse = make_model(model, event).reverse
+  assert reverse is not None
+  try:
+    own = jax.random.fold_in(key, 3)
+    rows = oracles.bench(reverse, space.params, event, key=own, num_samples=NUM_SAMPLES, spread=space.spread)
+  except InputError as error:
+    return [], [f"not covered: samplers with exact predictions: {error}"]
+  return rows, []
+
+
 def describe(checked: Checked) -> str:
   """Returns a table of the claims, below the size of the space and the number of training steps."""
   size = math.prod(checked.shape)
@@ -133,8 +154,16 @@ def describe(checked: Checked) -> str:
       terminal.table(["claim", "holds", "numbers"], rows),
       f"{holding} of {len(checked.claims)} claims hold{ending}",
       *checked.notes,
+      *([_bench_table(checked.bench)] if checked.bench else []),
     ]
   )
+
+
+def _bench_table(rows: Sequence[Row]) -> str:
+  header = ["sampler", "network calls", "total variation", "KL(p || law), bits"]
+  shown = [[row.sampler, f"{row.calls}", f"{row.total_variation:.4f}", f"{abs(row.bits):.4f}"] for row in rows]
+  title = "\nSamplers of this process with exact predictions of a known p(x): how far the law of their draws is from it"
+  return f"{title}\n{terminal.table(header, shown)}"
 
 
 def _small_config(
@@ -190,6 +219,11 @@ def made_up_source(shape: tuple[int, ...], num_classes: int, seed: int, *, label
   event = EventSpec(shape, num_classes, given)
   attributes = (Attribute("label", LABELS),) if labelled else ()
   return DataSource(event, {"train": split}, codec, "value", None, "made up", "dependent positions", attributes)
+
+
+def _labelled(data: Mapping[str, Any]) -> bool:
+  """Returns whether the section says that records have labels; of arrays the file alone does."""
+  return bool(data.get("labels")) or data.get("label_column") is not None
 
 
 def _event_shape(data: Mapping[str, Any]) -> tuple[int, ...]:
