@@ -103,6 +103,7 @@ def fix_given(model: Model, given: Sequence[int]) -> Model:
     )
 
   infill, latent, carry = model.infill, model.latent, model.carry
+  orders, sequential = model.orders, model.sequential
   return model._replace(
     event=model.event._replace(given=()),
     init=lambda batch, key: model.init(labelled(batch), key),
@@ -114,6 +115,11 @@ def fix_given(model: Model, given: Sequence[int]) -> Model:
     denoise=of_draws(model.denoise),
     infill=None if infill is None else infill._replace(draw=of_draws(infill.draw)),
     chain=None,
+    reverse=None,
+    orders=None
+    if orders is None
+    else orders._replace(log_prob=of_batch(orders.log_prob), num_calls=of_batch(orders.num_calls)),
+    sequential=None if sequential is None else sequential._replace(start=of_draws(sequential.start)),
     carry=None if carry is None else carry._replace(bound=of_batch(carry.bound)),
     latent=None
     if latent is None

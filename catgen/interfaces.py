@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 PyTree = Any
 if TYPE_CHECKING:
-  from catgen.chains import Chain
+  from catgen.chains import Chain, Reverse
   from catgen.orders import Orders, Sequential
 
   HostOrDevice = Any
@@ -360,3 +360,4 @@ class Model(NamedTuple):
   chain: "Chain | None" = None
   orders: "Orders | None" = None
   sequential: "Sequential | None" = None
+  reverse: "Reverse | None" = None

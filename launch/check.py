@@ -4,7 +4,8 @@
 
 Takes the config's family with a small network, a few time steps and events of few positions and categories, trains it
 shortly on made-up data, then enumerates all events: probabilities sum to one, ELBO <= log p, samples have the right
-frequencies.
+frequencies, also by the options of the section `sampling` and with labels. A table says how far samplers are from
+p(x), by network calls, where every prediction is exact.
 """
 
 import operator

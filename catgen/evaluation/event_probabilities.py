@@ -89,18 +89,25 @@ def of_both_sides(
 
 
 def draw_latents(
-  model: Model, params: PyTree, state: PyTree, key: Array, number: int
+  model: Model,
+  params: PyTree,
+  state: PyTree,
+  key: Array,
+  number: int,
+  given: Int[np.ndarray, "attributes"] | None = None,
 ) -> tuple[Float[np.ndarray, "latents"], Int[np.ndarray, "latents"]]:
-  """Returns `latent_log_weights` and `meant` of `of_both_sides` for `number` draws of p(v)."""
+  """Returns `latent_log_weights` and `meant` of `of_both_sides` for `number` draws of p(v | given)."""
   latent, size = model.latent, math.prod(model.event.shape)
   assert latent is not None
   places = model.event.num_classes ** np.arange(size)[::-1]
+  labels = None if given is None else jnp.tile(jnp.asarray(given, jnp.int32)[None], (_AT_ONCE, 1))
 
   def some(first: Array) -> tuple[Array, Array]:
     keys = example_keys(key, first + jnp.arange(_AT_ONCE))
-    v, meant = latent.sample(params, keys, state=state)
-    every = Batch(meant.x, jnp.ones_like(meant.valid), first + jnp.arange(_AT_ONCE))
-    log_p = latent.log_prob(params, v, state=state) + latent.log_likelihood(params, every, v, state=state)
+    v, meant = latent.sample(params, keys, given=labels, state=state)
+    every = Batch(meant.x, jnp.ones_like(meant.valid), first + jnp.arange(_AT_ONCE), given=labels)
+    log_p = latent.log_prob(params, v, given=labels, state=state)
+    log_p = log_p + latent.log_likelihood(params, every, v, state=state)
     log_weight = log_p - latent.log_q(params, every, v, state=state)
     flat = meant.x.reshape(_AT_ONCE, size)
     used = meant.valid.reshape(_AT_ONCE, size).all(axis=1)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 from catgen.bounds import bits_per_position
 from catgen.interfaces import InputError, SampleOptions
@@ -80,8 +80,8 @@ def ratio(values: Float[np.ndarray, "samples"], counts: Int[np.ndarray, "samples
   return Mean(value, float(error))
 
 
-def distance(log_p: Float[np.ndarray, "events"], counts: Int[np.ndarray, "events"], num_positions: int) -> Distance:
-  """Returns how far a law, of which log p of every event is known in nats, is from how often events occur."""
+def distance(log_p: Float[np.ndarray, "events"], counts: Num[np.ndarray, "events"], num_positions: int) -> Distance:
+  """Returns how far a law, of which log p of every event is known in nats, is from how often, or likely, events are."""
   frequencies, seen = counts / counts.sum(), counts > 0
   with np.errstate(invalid="ignore"):
     nats = float((frequencies[seen] * (np.log(frequencies[seen]) - log_p[seen])).sum())
@@ -89,7 +89,7 @@ def distance(log_p: Float[np.ndarray, "events"], counts: Int[np.ndarray, "events
 
 
 def count_events(x: Int[np.ndarray, "examples *event"], num_classes: int) -> Int[np.ndarray, "events"]:
-  """Returns how often each event occurs, in the sequence of `proof.enumerate_events`."""
+  """Returns how often each event occurs, in the sequence of `enumeration.enumerate_events`."""
   flat = x.reshape(len(x), -1)
   places = num_classes ** np.arange(flat.shape[1])[::-1]
   return np.bincount(flat @ places, minlength=num_classes ** flat.shape[1])

@@ -1,5 +1,7 @@
 """Processes with noise of a law that is given, that of the data, or that of masks and uniform noise together."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from catgen.interfaces import InputError
@@ -9,7 +11,7 @@ from catgen.processes.process import Process
 _MOST_UNIFORM = 0.25  # of all positions, where half of the data is kept
 
 
-def prior(num_classes: int, /, *, weights: tuple[float, ...]) -> Process:
+def prior(num_classes: int, /, *, weights: Sequence[float]) -> Process:
   """Returns the process whose noise is drawn from a given law: b_t = (1 - alpha_bar_t) pi.
 
   Args:

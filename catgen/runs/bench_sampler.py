@@ -12,7 +12,7 @@ import numpy as np
 from catgen.batches import batch_of, take
 from catgen.data import eval_batches
 from catgen.data.splits import record_split
-from catgen.evaluation import likelihood, order_curves, proof, results
+from catgen.evaluation import enumeration, likelihood, order_curves, results
 from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.spread import fetch
 from catgen.interfaces import Batch, InputError, SampleOptions
@@ -210,9 +210,9 @@ def _bench(
     how = judging.judging_of(run, num_samples, size, seed)
     rows = judging.of_data(how, split)
     notes += [f"{num_samples:,} samples of each law", judging.NOTE.format(position=run.record.position)]
-  if math.prod(event.shape) * math.log(event.num_classes) <= math.log(proof.MAX_EVENTS + 0.5):
+  if math.prod(event.shape) * math.log(event.num_classes) <= math.log(enumeration.MAX_EVENTS + 0.5):
     train = first_examples(source, "train")
-    events = proof.enumerate_events(run.model)
+    events = enumeration.enumerate_events(run.model)
     counts = order_curves.count_events(train.x[train.valid.reshape(len(train.x), -1).all(axis=1)], event.num_classes)
     notes.append(f"all {len(events.x):,} events beside their frequencies in {counts.sum():,} training examples")
   return _Bench(run, laws, examples, how, rows, events, counts, size, seed, tuple(notes), {})

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from catgen.evaluation import event_probabilities as found_by
+from catgen.evaluation.enumeration import enumerate_events
 from catgen.evaluation.event_probabilities import EventProbabilities
-from catgen.evaluation.proof import enumerate_events, prove
+from catgen.evaluation.proof import prove
 from catgen.interfaces import Bound, EventSpec, InputError, Model, Samples
 
 EVENTS, LATENTS = 3, 8

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from catgen.evaluation import order_curves, proof
+from catgen.evaluation import enumeration, order_curves
 from catgen.interfaces import InputError, SampleOptions
 from catgen.orders import Orders
 from tests.evaluation.mixtures import mixture
@@ -36,7 +36,7 @@ def test_the_distance_of_a_law_from_frequencies():
 
 
 def test_events_are_counted_in_their_sequence():
-  events = proof.enumerate_events(mixture(3, 4))
+  events = enumeration.enumerate_events(mixture(3, 4))
   times = np.random.default_rng(0).integers(0, 5, len(events.x))
   np.testing.assert_array_equal(order_curves.count_events(np.repeat(events.x, times, axis=0), 4), times)
 

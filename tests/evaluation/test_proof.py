@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from catgen.evaluation import event_probabilities, proof
-from catgen.evaluation.proof import enumerate_events, prove
-from catgen.interfaces import InputError, Model, SampleOptions
+from catgen.evaluation.enumeration import Space, enumerate_events
+from catgen.evaluation.proof import prove, prove_space
+from catgen.evaluation.spread import ALONE
+from catgen.interfaces import Bound, EventSpec, InputError, Model, SampleOptions, Samples
 from catgen.orders import Orders
 from tests.evaluation.mixtures import make_parameters, mixture
 
@@ -100,14 +102,14 @@ def order_claims(scored=lambda law: P, drawn=lambda law: P):
   """Returns the claims of orders that fail, where so much is said of each event, and so often each is drawn."""
 
   def drawn_of(function, number):
-    return lambda key: np.log(scored(function(None, None, None, None)))[None]
+    return lambda key: np.log(scored(function(None, None, None, None)))[None, None]
 
   def counted(options):
     p = drawn(options)
-    return np.random.default_rng(0).multinomial(20_000, p / p.sum())
+    return np.random.default_rng(0).multinomial(20_000, p / p.sum())[None]
 
   own = event_probabilities.of_log_prob(np.log(P))
-  claims = proof._order_claims(ORDERS, drawn_of, counted, own, jax.random.key(0), 20_000)
+  [claims] = proof._order_claims(ORDERS, drawn_of, counted, [own], jax.random.key(0), 20_000)
   assert len(claims) == 5
   return {claim.name for claim in claims if not claim.passed}
 
@@ -166,3 +168,39 @@ def test_events_are_enumerated_once_each():
   assert len(np.unique(batch.x, axis=0)) == 64
   with pytest.raises(InputError, match="too many"):
     enumerate_events(mixture(10, 4))
+
+
+LAWS = np.random.default_rng(4).dirichlet(np.ones(9), size=3).astype(np.float32)  # of labels 0 and 1, and of none
+
+
+def labelled_model(drawn=LAWS):
+  """Returns p(x | y) that is written out, and a sampler."""
+
+  def log_prob(params, batch, *, state):
+    return jnp.log(jnp.asarray(LAWS))[batch.given[:, 0], batch.x @ jnp.array([3, 1])]
+
+  def bound(params, batch, keys, *, state, train, strata=None):
+    return Bound(log_prob(params, batch, state=state), {})
+
+  def sample(params, keys, *, given, state, options):
+    events = jax.vmap(jax.random.categorical)(keys, jnp.log(jnp.asarray(drawn))[given[:, 0]])
+    x = jnp.stack([events // 3, events % 3], axis=1)
+    return Samples(x, jnp.ones(x.shape, bool))
+
+  return Model(EventSpec((2,), 3, (2,)), None, bound, sample, log_prob=log_prob)
+
+
+def failures_by_label(model):
+  space = Space(model, {}, {}, np.arange(3)[:, None], 20_000, ALONE)
+  by_label, together = prove_space(space, key=jax.random.key(0), num_draws=16)
+  assert [len(claims) for claims in (*by_label, together)] == [4, 4, 4, 1]
+  return [{claim.name for claim in claims if not claim.passed} for claims in (*by_label, together)]
+
+
+def test_each_label_has_claims_of_its_own_and_bayes_finds_it():
+  assert failures_by_label(labelled_model()) == [set()] * 4
+
+
+def test_a_sampler_that_confuses_labels_is_found():
+  occur, bayes = "samples occur as often as p(x) says", "samples have labels as often as p(y | x) says"
+  assert failures_by_label(labelled_model(LAWS[[1, 0, 2]])) == [{occur}, {occur}, set(), {bayes}]

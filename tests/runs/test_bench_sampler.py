@@ -11,7 +11,7 @@ import pytest
 from catgen.batches import batch_of
 from catgen.config import make_model
 from catgen.evaluation import ngrams
-from catgen.evaluation.proof import enumerate_events
+from catgen.evaluation.enumeration import enumerate_events
 from catgen.interfaces import InputError, Samples
 from catgen.media import media_of
 from catgen.orders import Orders

@@ -7,6 +7,7 @@ import pytest
 
 from catgen.config import fill, load_config, make_model, small_section
 from catgen.evaluation import proof
+from catgen.evaluation.claims import Claim
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.models import MODELS
 from catgen.runs.check import check, describe, made_up_source
@@ -91,6 +92,48 @@ def test_a_model_that_trains_on_streams_is_proved_on_records():
   assert next(claim for claim in checked.claims if "sum to one" in claim.name).passed
 
 
+WEIGHTS = {"model.process": "prior", "model.process.weights": (1.0, 2.0, 5.0)}
+CONTINUOUS = {"model.num_steps": 0}
+MASKED = {"model.process": "absorbing", "model.schedule": "linear", **CONTINUOUS}
+KINDS = {
+  "prior": {**WEIGHTS, "sampling.correction": 0.5},
+  "unigram": {"model.process": "unigram", "sampling.temperature": 0.7},
+  "hybrid": {"model.process": "hybrid", "model.schedule": "linear", "sampling.correction": 0.4},
+  "kernel": {"model.process": "kernel", **CONTINUOUS, "sampling.num_steps": 50, "sampling.top_k": 20},
+  "fixed_count": {**MASKED, "model.time_sampler": "fixed_count", "sampling.num_steps": 50, "sampling.top_p": 0.9},
+  "rates_by_class": {"model": "learned_masking", "sampling.num_steps": 50},
+  "rates_by_position": {"model": "learned_masking", "model.rates": "position", "sampling.num_steps": 50},
+}
+BOUNDED = ("prior", "hybrid")  # discrete time, by options that a bound is known of
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_noise_is_proved_with_its_options_and_benched(name):
+  checked = check(load_config("quickstart", KINDS[name]).values, train_steps=30, num_draws=200)
+  assert [claim for claim in checked.claims if claim.passed is False] == []
+  names = [claim.name for claim in checked.claims]
+  assert len([claim for claim in names if claim.endswith("samples follow its exact law")]) == 1
+  assert len([claim for claim in names if "log its law" in claim]) == 2 * (name in BOUNDED)
+  assert bool(checked.notes) == (name not in BOUNDED)
+  assert {"oracle: samples follow the exact law", "oracle: more moves come nearer to p(x)"} <= set(names)
+  assert ("oracle: one position a call draws p(x)" in names) == (name == "fixed_count")
+  away = {row.calls: row.total_variation for row in checked.bench if row.sampler == f"num_steps {row.calls}"}
+  assert list(away.values()) == sorted(away.values(), reverse=True)
+
+
+@pytest.mark.slow
+def test_a_config_with_labels_is_proved_with_them():
+  config = load_config("labelled/squares", {"model.network": "transformer"}).values
+  checked = check(config, shape=(2,), train_steps=30, num_draws=200)
+  assert [claim for claim in checked.claims if claim.passed is False] == []
+  names = [claim.name for claim in checked.claims]
+  for label in ("label a", "label b", "no label"):
+    assert f"{label}: samples occur as often as p(x) says" in names
+    assert (f"{label}: guidance 1 draws as without guidance" in names) == (label != "no label")
+  assert "samples have labels as often as p(y | x) says" in names
+
+
 def test_positions_of_the_made_up_data_depend_on_each_other():
   source = made_up_source((1, 3), 4, seed=0)
   x = source.splits["train"].examples(np.arange(4096)).x
@@ -98,13 +141,24 @@ def test_positions_of_the_made_up_data_depend_on_each_other():
   assert (x[..., 1:] == x[..., :-1]).mean() == pytest.approx(0.8 + 0.2 / 4, abs=0.02)
 
 
-def test_the_claims_of_a_small_model_are_told(text, monkeypatch):
-  def prove(model, params, state, *, key, num_draws, spread):
-    assert (model.event, num_draws) == (EventSpec((2, 2), 3), 200)
-    assert sum(leaf.size for leaf in jax.tree.leaves(params)) > 0
-    return [proof.Claim("one", True, "1"), proof.Claim("two", None, "2"), proof.Claim("three", False, "3")]
+def test_made_up_labels_say_something_of_the_first_position():
+  source = made_up_source((2,), 3, seed=0, labelled=True)
+  examples = source.splits["train"].examples(np.arange(4096))
+  assert source.event.given == source.splits["train"].given == (2,)
+  assert [attribute.values for attribute in source.attributes] == [("a", "b")]
+  for label in (0, 1):
+    chosen = examples.given[:, 0] == label
+    assert chosen.mean() == pytest.approx(0.5, abs=0.05)
+    assert (examples.x[chosen, 0] == label).mean() == pytest.approx(0.5 + 0.5 / 3, abs=0.05)
 
-  monkeypatch.setattr(proof, "prove", prove)
+
+def test_the_claims_of_a_small_model_are_told(text, monkeypatch):
+  def prove(space, *, key, num_draws):
+    assert (space.model.event, num_draws) == (EventSpec((2, 2), 3), 200)
+    assert sum(leaf.size for leaf in jax.tree.leaves(space.params)) > 0
+    return proof.Proved([[Claim("one", True, "1"), Claim("two", None, "2"), Claim("three", False, "3")]], [])
+
+  monkeypatch.setattr(proof, "prove_space", prove)
   found = check(plain_config(text), shape=(2, 2), train_steps=1, num_draws=200)
   shown = describe(found)
   assert shown.startswith("autoregressive on 3^4 = 81 events, after 1 training steps\n")

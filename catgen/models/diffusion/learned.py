@@ -37,6 +37,7 @@ from catgen.kinds import Recipe
 from catgen.models.adapter import functional
 from catgen.models.diffusion import learned_bound, learned_weights
 from catgen.models.diffusion.denoising import denoise
+from catgen.models.diffusion.reverse import make_reverse
 from catgen.models.diffusion.sampling import make_infill, sample
 from catgen.models.diffusion.spec import Spec, make_spec
 from catgen.networks.conditions import Conditions
@@ -103,15 +104,32 @@ def learned_masking(event: EventSpec, *, network: Recipe, rates: str = "class") 
   )
   plain = PROCESSES["absorbing"].make(event.num_classes)
   spec = make_spec(event, plain, SCHEDULES["linear"].make(), 0, False, module.apply)
-  rated = partial(_rated, spec, by_class)
+  return _made(partial(_rated, spec, by_class), spec, by_class, lambda batch, key: (module.init(key), {}))
+
+
+def _made(rated: Callable, spec: Spec, by_class: bool, init: Callable) -> Model:
+  """Returns the model of what `_rated` returns."""
+
+  def with_predictions(function: Callable[..., Array]) -> Model:
+    def network(rates: Rates, params: PyTree, x_t: Array, conditions: Conditions) -> Array:
+      time = jnp.asarray(conditions.time)
+      return function(x_t, time, conditions.given) + _said(rates, x_t, time)
+
+    def as_predicted(params: PyTree) -> tuple[Spec, Rates]:
+      own, rates = clocked(*rated(params))
+      return own._replace(network=partial(network, rates)), rates
+
+    return _made(as_predicted, spec, by_class, init)
+
   return Model(
-    event=event,
-    init=lambda batch, key: (module.init(key), {}),
+    event=spec.event,
+    init=init,
     bound=partial(_bound, rated),
     sample=partial(_sample, rated),
     log_weight=partial(_log_weight, rated, _HEADROOM if by_class else 1.0),
     denoise=partial(_denoise, rated),
     infill=Infill(partial(_infill, rated), not by_class, _explanation(by_class)),
+    reverse=make_reverse(spec, lambda params: _from_others(*clocked(*rated(params))), with_predictions),
   )
 
 
@@ -207,11 +225,19 @@ def _denoise(
   noise_level: Float[Array, ""] | float,
   **told: Any,
 ) -> Denoised:
-  """See `Model.denoise` and `diffusion.denoising`. What a mask says by itself, t^w_k, is taken out of predictions."""
-  spec, rates = clocked(*rated(params))
+  """See `Model.denoise` and `diffusion.denoising`. Predictions are those of `_from_others`."""
+  return denoise(_from_others(*clocked(*rated(params))), params, x, valid, noise_level, **told)
+
+
+def _from_others(spec: Spec, rates: Rates) -> Spec:
+  """Returns the spec with what a mask says by itself, t^w_k, taken out of predictions; of masked positions."""
 
   def network(params: PyTree, x_t: Array, conditions: Conditions) -> Array:
-    said = rates.table(x_t) * over_events(jnp.log(jnp.asarray(conditions.time)), x_t.ndim + 1)
+    said = _said(rates, x_t, jnp.asarray(conditions.time))
     return spec.network(params, x_t, conditions).astype(jnp.float32) - said
 
-  return denoise(spec._replace(network=network), params, x, valid, noise_level, **told)
+  return spec._replace(network=network)
+
+
+def _said(rates: Rates, x_t: Int[Array, "batch *event"], time: Float[Array, "batch"]) -> Float[Array, "..."]:
+  return rates.table(x_t) * over_events(jnp.log(time), x_t.ndim + 1)

@@ -15,6 +15,7 @@ place of the data (arXiv:2102.05379, Eq. 13-15). Three facts that surprise:
 from collections.abc import Callable
 from functools import partial
 
+import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from catgen.interfaces import Batch, EventSpec, InputError, Model, PyTree
@@ -23,11 +24,13 @@ from catgen.models.adapter import functional
 from catgen.models.diffusion.bound import continuous_bound, discrete_bound, full_bound
 from catgen.models.diffusion.counted import counted_bound
 from catgen.models.diffusion.denoising import denoise
+from catgen.models.diffusion.reverse import make_reverse
 from catgen.models.diffusion.sampling import make_chain, make_infill, sample
 from catgen.models.diffusion.sequential import make_sequential
-from catgen.models.diffusion.spec import FIRST_TIME, make_spec
+from catgen.models.diffusion.spec import FIRST_TIME, Spec, make_spec
 from catgen.models.diffusion.unmasking import make_orders
 from catgen.models.diffusion.weights import log_weight, order_log_weight
+from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Denoiser
 from catgen.processes import PROCESSES, SCHEDULES, Process, Schedule, make_process, time_sampling
 from catgen.processes.schedules import check_first
@@ -75,12 +78,24 @@ def diffusion(
     )
   )
   spec = make_spec(event, kernel, kept, num_steps, last_step == "literal", module.apply)
-  discrete = num_steps > 0
+  return _made(spec, time_sampler, partial(_init, module.init, num_steps if time_sampler == "importance" else None))
+
+
+def _made(spec: Spec, time_sampler: str, init: Callable) -> Model:
+  """Returns the model with the process, schedule and network of a spec."""
+  discrete, masked = spec.num_steps > 0, spec.process.exact_clamping
   bound = partial(discrete_bound if discrete else continuous_bound, spec, time_sampler)
-  weight = log_weight if discrete else order_log_weight if kernel.exact_clamping else None
+  weight = log_weight if discrete else order_log_weight if masked else None
+
+  def with_predictions(function: Callable[..., Array]) -> Model:
+    def network(params: PyTree, x_t: Array, conditions: Conditions) -> Array:
+      return function(x_t, jnp.asarray(conditions.time), conditions.given)
+
+    return _made(spec._replace(network=network), time_sampler, init)
+
   return Model(
-    event=event,
-    init=partial(_init, module.init, num_steps if time_sampler == "importance" else None),
+    event=spec.event,
+    init=init,
     bound=partial(counted_bound, spec) if time_sampler == "fixed_count" else bound,
     sample=partial(sample, spec),
     update_state=_update_state if time_sampler == "importance" else None,
@@ -89,8 +104,9 @@ def diffusion(
     denoise=partial(denoise, spec),
     infill=make_infill(spec),
     chain=make_chain(spec),
-    orders=make_orders(spec) if kernel.exact_clamping else None,
-    sequential=make_sequential(spec) if kernel.exact_clamping else None,
+    orders=make_orders(spec) if masked else None,
+    sequential=make_sequential(spec) if masked else None,
+    reverse=make_reverse(spec, None, with_predictions),
   )
 
 

@@ -32,7 +32,7 @@ from catgen.models.diffusion.unmasking import draw
 from catgen.processes.levels import Span
 from catgen.processes.schedules import sampled, spans
 
-_CONTINUOUS_STEPS = 256  # default number of steps where the model itself has none
+CONTINUOUS_STEPS = 256  # default number of steps where the model itself has none
 
 
 class Moves(NamedTuple):
@@ -46,7 +46,7 @@ class Moves(NamedTuple):
 
 def moves_of(spec: Spec, options: SampleOptions) -> Moves:
   """Returns the moves from noise to data. Raises InputError if there cannot be so many."""
-  default = spec.num_steps or _CONTINUOUS_STEPS
+  default = spec.num_steps or CONTINUOUS_STEPS
   num_moves = default if options.num_steps is None else options.num_steps
   if spec.num_steps:
     if not 1 <= num_moves <= spec.num_steps:

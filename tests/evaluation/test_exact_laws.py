@@ -1,0 +1,91 @@
+"""Laws by enumeration beside those of tests/contracts/exact.py, which has them from the definitions alone."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from catgen.distributions import categorical
+from catgen.evaluation import exact_laws
+from catgen.interfaces import EventSpec, InputError, SampleOptions
+from catgen.models import MODELS
+from catgen.processes import PROCESSES, SCHEDULES
+from tests.contracts import exact
+from tests.evaluation.lookups import NETWORK, K, T, model_of, said
+
+CASES = {
+  "absorbing": ("absorbing", T, 0.0, {}),
+  "absorbing, corrected": ("absorbing", T, 0.7, {}),
+  "uniform, corrected": ("uniform", T, 0.7, {}),
+  "uniform, literal": ("uniform", T, 0.0, {"last_step": "literal"}),
+  "prior, continuous": ("prior", 0, 0.4, {}),
+  "hybrid, corrected": ("hybrid", T, 0.4, {}),
+  "kernel, continuous": ("kernel", 0, 0.0, {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_laws_of_chains_are_products_of_matrices(case):
+  process, num_steps, correction, options = case
+  kept = SCHEDULES["linear"].make().table(T).keep
+
+  def predict(states, t):
+    logits = said(states, (t - 1) / T if num_steps else t / T, np)
+    return logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+
+  expected = exact.diffusion(process, K, 2, kept, predict, bool(options), correction)
+  asked = SampleOptions(num_steps=T, correction=correction)
+  [law] = exact_laws.of_options(model_of(process, num_steps, **options), {}, {}, asked)
+  np.testing.assert_allclose(law, expected, atol=2e-5)
+
+
+def test_learned_rates_have_their_law():
+  model = MODELS["learned_masking"].make(event=EventSpec((2,), K), network=NETWORK)
+  model = model.reverse.with_predictions(lambda x_t, time, given: said(x_t, time[:, None, None], jnp))
+  params = {"rates": np.float32([-0.2, 0.5, 1.2])}
+  rates = np.log1p(np.exp(np.float64(params["rates"])))
+  rates = np.broadcast_to(rates / rates.min(), (2, K))
+  times = np.arange(T + 1) / T
+
+  def predict(states, move):  # with what a mask says by itself, by the clock of the smallest rate
+    return said(states, times[move], np) + rates[0] * np.log(times[move])
+
+  [law] = exact_laws.of_options(model, params, {}, SampleOptions(num_steps=T))
+  np.testing.assert_allclose(law, exact.rated(rates, times, predict), atol=2e-5)
+
+
+@pytest.mark.parametrize("process", ["absorbing", "uniform", "hybrid"])
+def test_a_single_position_has_its_restricted_prediction(process):
+  """After any number of moves, where the best prediction is the same at all times; with a correction too."""
+  event = EventSpec((1,), K)
+  parts = {"process": PROCESSES[process](), "schedule": SCHEDULES["linear"](), "network": NETWORK, "num_steps": T}
+  reverse = MODELS["diffusion"].make(event=event, **parts).reverse
+  log_p = np.log(np.float32([0.5, 0.3, 0.2]))
+  model = reverse.with_predictions(lambda x_t, time, given: jnp.broadcast_to(log_p, (*x_t.shape, K)))
+  for options in (SampleOptions(), SampleOptions(num_steps=2, correction=0.6)):
+    np.testing.assert_allclose(exact_laws.of_options(model, {}, {}, options)[0], np.exp(log_p), atol=2e-6)
+  if process == "absorbing":
+    cold = SampleOptions(temperature=0.5, forbid=(2,))
+    expected = np.array([25.0, 9.0, 0.0]) / 34
+    np.testing.assert_allclose(exact_laws.of_options(model, {}, {}, cold)[0], expected, atol=2e-6)
+
+
+RESTRICTIONS = {
+  "cold": SampleOptions(temperature=0.4),
+  "greedy": SampleOptions(temperature=0.0, forbid=(1,)),
+  "most probable": SampleOptions(top_k=2, temperature=1.5),
+  "nucleus": SampleOptions(top_p=0.6, forbid=(0, 3)),
+  "all": SampleOptions(temperature=0.8, top_k=3, top_p=0.7, forbid=(4,)),
+}
+
+
+@pytest.mark.parametrize("options", RESTRICTIONS.values(), ids=RESTRICTIONS)
+def test_restrictions_are_those_of_samples(options):
+  p = np.random.default_rng(1).dirichlet(np.ones(6), size=200)
+  logits = np.asarray(categorical.restrict(jnp.log(p), options), np.float64)
+  expected = np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))
+  np.testing.assert_allclose(exact_laws.restricted(p, options), expected, atol=1e-5)
+
+
+def test_a_space_with_too_many_states_is_named():
+  with pytest.raises(InputError, match=r"4\^6 states are too many to enumerate: at most 1296 are"):
+    exact_laws.of_options(model_of("absorbing", T, size=6), {}, {}, SampleOptions())
