@@ -80,6 +80,8 @@ def table_file(
     raise InputError(f"{path} has no column that is not left out or a label; keep at least one")
   columns = [grid.columns[i] for i in kept]
   grid = grid._replace(names=tuple(grid.names[i] for i in kept), columns=columns)
+  if all(cells.numbers is None and len(cells.texts) < 2 for cells in columns):
+    raise InputError(f"{path} has nothing to learn: every column has one value; bring rows that differ")
   members = record_numbers(grid.rows, splits, f"rows of {path}", _content(grid, layout.missing))
   rules = Rules(layout.missing, grid.decimal, num_bins, few, spike, unknown)
   return _source(grid, members, rules, known, given, header)

@@ -71,7 +71,7 @@ def _moment_text(value: Any) -> str:
 
 
 def spelled_as(value: Any, date: str) -> str:
-  """Returns a value as a cell of a column of dates: a day or a moment in the column's form where that says all of it."""
+  """Returns a value as a cell of a column of dates: in the column's form where that says all of it."""
   text = spelled(value)
   if isinstance(value, str) or (found := seconds_of(*_as_iso(text))) is None:
     return text

@@ -97,7 +97,7 @@ def test_scalars_of_other_kinds_are_numbers(tmp_path):
 
 def test_frames_that_are_lazy_or_no_columns_are_a_line():
   lazy = type("LazyFrame", (), {})()
-  with pytest.raises(InputError, match="give frame.collect"):
+  with pytest.raises(InputError, match="is lazy"):
     columns_of_frame(lazy)
   days = columns_of_frame({"day": np.array(["2020-01-01", "2020-02-01"], "datetime64[ns]")})
   assert [str(day)[:10] for day in days["day"]] == ["2020-01-01", "2020-02-01"]
@@ -115,3 +115,23 @@ def test_moments_of_parquet_are_days_where_all_are_midnight_and_keep_nanoseconds
     column = columns(table_file(path, splits=ALL))["t"]
     assert (column.form and column.form.date) == ("%Y-%m-%d" if name == "day" else None)
     assert column.size == 40
+
+
+def test_the_odd_cell_of_a_column_is_blamed(tmp_path):
+  days = [f"2020-{1 + i // 28:02}-{1 + i % 28:02},{i % 2}" for i in range(60)]
+  with pytest.raises(InputError, match=r"dates %Y-%m-%d, but in line 9 '2020-02-30'"):
+    table_file(write(tmp_path, ["day,b", *days[:7], "2020-02-30,1", *days[7:]]), splits=ALL, unknown="other")
+
+
+LINES = {
+  "carriage returns": ("a,b\rx,1\ry,2\r", "carriage returns alone as line breaks; write the file with line feeds"),
+  "a title": ("My table\na,b\nx,1\ny,2\n", "delete the first row if it is a title"),
+  "one value": ("a,b\n" + "x,1\n" * 40, "nothing to learn"),
+}
+
+
+@pytest.mark.parametrize(("content", "line"), LINES.values(), ids=list(LINES))
+def test_files_that_cannot_be_read_say_what_to_do(tmp_path, content, line):
+  (tmp_path / "t.csv").write_bytes(content.encode())
+  with pytest.raises(InputError, match=line):
+    table_file(str(tmp_path / "t.csv"))
