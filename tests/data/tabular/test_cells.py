@@ -135,3 +135,22 @@ def test_files_that_cannot_be_read_say_what_to_do(tmp_path, content, line):
   (tmp_path / "t.csv").write_bytes(content.encode())
   with pytest.raises(InputError, match=line):
     table_file(str(tmp_path / "t.csv"))
+
+
+SUSPECTS = {
+  "minus": (
+    [f"{'\u2212' if i % 3 == 0 else ''}{i}.5" for i in range(60)],
+    "'\u22120.5' in line 2: numbers but for few",
+  ),
+  "dash": ([str(i) if i % 9 else "-" for i in range(60)], "'-' in line 2: numbers but for few"),
+  "currency": ([f"${i}.50" for i in range(60)], "texts that nearly all differ"),
+  "days": ([f"202001{1 + i % 28:02}" for i in range(60)], "look like days"),
+  "long": ([str(10**18 + i) for i in range(60)], "more digits than 64-bit floats keep"),
+}
+
+
+@pytest.mark.parametrize(("texts", "line"), SUSPECTS.values(), ids=list(SUSPECTS))
+def test_columns_that_may_be_meant_otherwise_are_told(tmp_path, texts, line):
+  rows = ["a,b", *(f"{text},{i % 2}" for i, text in enumerate(texts))]
+  (warning,) = table_file(write(tmp_path, rows), splits=ALL, unknown="other").warnings
+  assert line in warning
