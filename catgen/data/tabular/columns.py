@@ -168,7 +168,7 @@ def _check_mixed(
   rules: Rules,
   given: Given,
 ) -> None:
-  """Raises InputError where few texts stand among many numbers, or dates, that differ: mistakes, or words for nothing."""
+  """Raises InputError where few texts stand among many numbers, or dates,: mistakes, or words for nothing."""
   for form in (Form(decimal=rules.decimal), *(Form(date=date) for date in (*DATES, *TIMES))):
     found = {text: count for text, count in known.items() if number_of(text, form) is not None}
     if len(found) > rules.few and sum(found.values()) >= _MOSTLY * sum(known.values()):

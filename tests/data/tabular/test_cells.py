@@ -139,7 +139,7 @@ def test_files_that_cannot_be_read_say_what_to_do(tmp_path, content, line):
 
 SUSPECTS = {
   "minus": (
-    [f"{'\u2212' if i % 3 == 0 else ''}{i}.5" for i in range(60)],
+    [("\u2212" if i % 3 == 0 else "") + f"{i}.5" for i in range(60)],
     "'\u22120.5' in line 2: numbers but for few",
   ),
   "dash": ([str(i) if i % 9 else "-" for i in range(60)], "'-' in line 2: numbers but for few"),
