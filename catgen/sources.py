@@ -68,3 +68,4 @@ class DataSource(NamedTuple):
   # positions of the longest record, where some are padded: the likelihood is given their lengths, and what lies behind
   # the longest is never trained. None: no record is padded
   longest: int | None = None
+  warnings: tuple[str, ...] = ()  # lines about what in the data may not be read as it is meant

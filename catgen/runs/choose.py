@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,6 +111,8 @@ def _source(data: Data, workdir: str | os.PathLike[str], seed: int) -> _Source:
     return _of_columns(columns, workdir, seed)
   if isinstance(data, np.ndarray):
     return _in_memory(data, workdir, seed)
+  if isinstance(data, Mapping):
+    raise InputError('data are a dict whose values are no lists; give each column all its cells, {"age": [37, 52]}')
   texts = list(data)
   if texts and all(isinstance(text, str) for text in texts):
     return _of_texts(texts, workdir, seed)

@@ -22,6 +22,7 @@ class Columns(NamedTuple):
   attributes: tuple[Attribute, ...]  # columns that are labels
   description: str
   output: str | None
+  warnings: tuple[str, ...] = ()  # columns that may be meant otherwise
 
 
 def columns(config: Mapping[str, Any], *, output: str | None = None) -> Columns:
@@ -42,7 +43,7 @@ def columns(config: Mapping[str, Any], *, output: str | None = None) -> Columns:
   if output is not None:
     with writing(output) as file:
       file.write(schema_text(found).encode())
-  return Columns(found, source.attributes, source.description, output)
+  return Columns(found, source.attributes, source.description, output, source.warnings)
 
 
 def describe(found: Columns) -> str:
@@ -59,8 +60,9 @@ def describe(found: Columns) -> str:
   ]
   labels = [f"given with each row: {name} ({len(values):,} values)" for name, values in found.attributes]
   written = [] if found.output is None else [f"written to {found.output}"]
+  warned = [f"warning: {terminal.visible(line)}" for line in found.warnings]
   table = terminal.table(["column", "kind", "categories", "missing", "values"], rows)
-  return "\n".join([found.description.split(": ")[0], table, *labels, *written])
+  return "\n".join([found.description.split(": ")[0], table, *labels, *warned, *written])
 
 
 def _examples(column: Column) -> str:

@@ -95,6 +95,8 @@ def train(
   config, source = joined(config, workdir)
   made = make_experiment(config, source, devices=devices)
   say(summary(made.source))
+  for line in made.source.warnings:
+    say(f"warning: {line}")
   settings, keep = config["training"], config["checkpoint"]
   check_kept(keep["keep_latest"])
   tracking = Tracking(**config["tracking"], config=config)

@@ -17,6 +17,7 @@ from catgen.data.tabular.codec import Table, listed, table_codec, unknown_cell
 from catgen.data.tabular.columns import NUMERIC, RULES, UNKNOWN, Column, Given, Rules, encode, learn
 from catgen.data.tabular.grid import Cells, Grid, Layout, contents
 from catgen.data.tabular.schema import read_schema
+from catgen.data.tabular.suspicion import line_of, suspicion
 from catgen.given import sizes_of
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.paths import ending_of
@@ -80,6 +81,8 @@ def table_file(
     raise InputError(f"{path} has no column that is not left out or a label; keep at least one")
   columns = [grid.columns[i] for i in kept]
   grid = grid._replace(names=tuple(grid.names[i] for i in kept), columns=columns)
+  if all(cells.numbers is None and len(cells.texts) < 2 for cells in columns):
+    raise InputError(f"{path} has nothing to learn: every column has one value; bring rows that differ")
   members = record_numbers(grid.rows, splits, f"rows of {path}", _content(grid, layout.missing))
   rules = Rules(layout.missing, grid.decimal, num_bins, few, spike, unknown)
   return _source(grid, members, rules, known, given, header)
@@ -156,11 +159,13 @@ def _source(
 ) -> DataSource:
   if "train" not in members:
     raise InputError(f"{grid.path}: no row is for training, of which columns are learned; correct splits")
-  columns, encoded, rows = [], [], grid.rows
+  columns, encoded, rows, warnings = [], [], grid.rows, list[str]()
   for i, name in enumerate(grid.names):
     column = learn(grid.path, name, grid.columns[i], members["train"], grid.place, rules, known.get(name) or Given())
     columns.append(column)
-    encoded.append(_encoded(grid, i, column, members, rules.missing))
+    odd = None if known.get(name) else _suspicion(grid, i, column, rules)
+    encoded.append(_encoded(grid, i, column, members, rules.missing, odd))
+    warnings += [] if odd is None else [odd]
     grid.columns[i] = Cells((), np.zeros(0, np.int32))  # no column is kept twice
   sizes = tuple(column.size for column in columns)
   if max(sizes) < 2:
@@ -187,11 +192,27 @@ def _source(
     ),
     description=f"{grid.path}: {rows:,} rows of {len(columns)} columns: {described(columns)}",
     attributes=attributes,
+    warnings=tuple(warnings),
   )
 
 
+def _suspicion(grid: Grid, number: int, column: Column, rules: Rules) -> str | None:
+  """Returns the line for a column that may be meant otherwise."""
+  cells = grid.columns[number]
+  found = suspicion(column, cells, rules.missing, rules.decimal, rules.few)
+  if found is None:
+    return None
+  row = int(np.argmax(cells.codes == cells.texts.index(found[1])))
+  return line_of(column.name, found, grid.place(row))
+
+
 def _encoded(
-  grid: Grid, number: int, column: Column, members: dict[str, Int[np.ndarray, "_"]], missing: frozenset[str]
+  grid: Grid,
+  number: int,
+  column: Column,
+  members: dict[str, Int[np.ndarray, "_"]],
+  missing: frozenset[str],
+  odd: str | None,
 ) -> Shaped[np.ndarray, "rows"]:
   """Returns the categories of a column; raises InputError for the first row of a split that has none."""
   cells = grid.columns[number]
@@ -202,6 +223,8 @@ def _encoded(
     row = int(wrong[used][0])
     split = next(name for name, rows in members.items() if row in rows)
     text = cells.texts[cells.codes[row]] if cells.numbers is None else ""
+    if odd is not None:
+      raise InputError(f"{grid.path}: {odd}")
     raise unknown_cell(grid.path, column, text, f"{grid.place(row)}, of the {split} split")
   return np.maximum(found, 0).astype(integer_dtype(column.size))
 

@@ -1,6 +1,7 @@
 """What one cell of a table says: nothing, a number, a date or a text, and how it is written again."""
 
 import datetime
+import decimal as decimals_of
 import functools
 import hashlib
 import math
@@ -21,6 +22,9 @@ _GROUPED = r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.([0-9]*))?"
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _DAY = 86400
 _MIDNIGHT = " 00:00:00"
+_ISO_DAY = len("2020-01-31")
+_NO_HOUR = re.compile(r"[ T]00:00(?::00)?Z?$")
+_EXACT = 15  # so many digits every float keeps
 _PARTS = {"Y": "[0-9]{4}", "m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}", "M": "[0-9]{2}", "S": "[0-9]{2}"}
 _BEYOND = 1e300  # no number of a table
 _LARGEST = 2**53  # below it a float holds every whole number
@@ -48,38 +52,72 @@ def spelled(value: Any) -> str:
     return ""
   if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
     return TRUTH[0] if value else TRUTH[1]
+  if type(value).__name__ == "datetime64":
+    return _moment_text(value)
   if isinstance(value, datetime.datetime):
-    return value.isoformat(sep=" ", timespec="auto" if value.microsecond else "seconds")
+    fine = value.microsecond or getattr(value, "nanosecond", 0)
+    return value.isoformat(sep=" ", timespec="auto" if fine else "seconds")
   if isinstance(value, float) or type(value).__name__ in ("float16", "float32", "float64"):
     number = float(str(value))
     return str(int(number)) if number.is_integer() and abs(number) < _LARGEST else repr(number)
   return str(value)
 
 
+def _moment_text(value: Any) -> str:
+  """Returns a moment of numpy as a cell, as a datetime of the same moment would be."""
+  text = str(value).replace("T", " ")
+  whole = re.fullmatch(r"(.* [0-9]{2}:[0-9]{2}:[0-9]{2})\.0+", text)
+  return whole[1] if whole else text
+
+
+def spelled_as(value: Any, date: str) -> str:
+  """Returns a value as a cell of a column of dates: in the column's form where that says all of it."""
+  text = spelled(value)
+  if isinstance(value, str) or (found := seconds_of(*_as_iso(text))) is None:
+    return text
+  cell = _date_text(found if "%H" in date else found // _DAY, date)
+  return cell if seconds_of(cell, date) == found else text
+
+
+def _as_iso(text: str) -> tuple[str, str]:
+  return text, DATES[0] if len(text) <= _ISO_DAY else TIMES[0]
+
+
 def spelled_all(values: Sequence[Any]) -> list[str]:
   """Returns the values of a column as cells; times that are all midnight as dates."""
   cells = list(map(spelled, values))
-  timed = [cell for cell, value in zip(cells, values, strict=True) if isinstance(value, datetime.datetime) and cell]
+  timed = [cell for cell, value in zip(cells, values, strict=True) if _is_moment(value) and cell]
   if timed and all(cell.endswith(_MIDNIGHT) for cell in timed):
     return [cell.removesuffix(_MIDNIGHT) for cell in cells]
   return cells
 
 
+def _is_moment(value: Any) -> bool:
+  return isinstance(value, datetime.datetime) or type(value).__name__ == "datetime64"
+
+
 def number_of(text: str, form: Form) -> float | None:
   """Returns the number, or the date, that a cell is in a form; None where it is none. Decimals may differ.
 
-  A whole number with zeros in front is none, since these are codes: 007, 01234.
+  A whole number with zeros in front is none, since these are codes: 007, 01234. Nor is one of more digits than a float
+  keeps: see `beyond_floats`. Where a form is one of days, a midnight behind a day is left out.
   """
   if form.date is not None:
-    return _date_of(text, form.date)
+    return _date_of(text, form.date) if "%H" in form.date else _date_of(*(_day(each) for each in (text, form.date)))
   found = _matched(text, form.decimal)
   return None if found is None else found[0]
+
+
+def _day(text: str) -> str:
+  """Returns a date, or a form of dates, without a midnight behind it."""
+  return _NO_HOUR.sub("", text)
 
 
 def form_of(texts: list[str], decimal: str) -> Form | None:
   """Returns the form in which all of some cells, at least one, are numbers or dates; None where there is none.
 
   Several forms of dates may fit, of which those that say the day first are refused beside those that say the month.
+  Of times that are all midnight the form is one of days, with the midnight as it is written: "%Y-%m-%d 00:00:00".
 
   Raises:
     ValueError: the cells are dates, and it cannot be told which of their numbers are days; it names both forms.
@@ -91,7 +129,10 @@ def form_of(texts: list[str], decimal: str) -> Form | None:
   fitting = [date for date in (*DATES, *TIMES) if all(_date_of(text, date) is not None for text in texts)]
   if len(fitting) > 1:
     raise ValueError(" or ".join(fitting))
-  return Form(date=fitting[0]) if fitting else None
+  if not fitting:
+    return None
+  days = "%H" in fitting[0] and all(_NO_HOUR.search(text) for text in texts)
+  return Form(date=re.sub("%[HMS]", "00", fitting[0]) if days else fitting[0])
 
 
 def numbers_of(texts: list[str], form: Form) -> tuple[Float64[np.ndarray, "n"], Form] | None:
@@ -179,15 +220,40 @@ def check_date(date: str) -> None:
     raise ValueError(f"{date!r} is no form of dates; give one such as {', '.join(DATES)}")
 
 
-def _matched(text: str, decimal: str) -> tuple[float, int | None, bool] | None:
+def beyond_floats(text: str, decimal: str) -> bool:
+  """Returns whether a cell is a number that a float of 64 bits does not hold, so that it might become another one.
+
+  Held are numbers of up to 15 digits, those that are the shortest text of a float, and those that are a float's own
+  digits written out to 17 or more.
+
+  >>> [beyond_floats(text, ".") for text in ("9007199254740993", "0.1", "0.30000000000000004", "1e400")]
+  [True, False, False, True]
+  """
+  return _matched(text, decimal) is None and _matched(text, decimal, held=False) is not None
+
+
+def _is_held(plain: str, value: float) -> bool:
+  """Returns whether a float is the number that a text with a decimal point and no thousands says."""
+  if len(plain) <= _EXACT and "e" not in plain and "E" not in plain:
+    return True
+  exact = decimals_of.Decimal(plain)
+  if exact == decimals_of.Decimal(repr(value)):
+    return True
+  digits = len(exact.as_tuple().digits)
+  return digits > _EXACT + 1 and exact == decimals_of.Decimal(f"{value:.{digits - 1}e}")
+
+
+def _matched(text: str, decimal: str, *, held: bool = True) -> tuple[float, int | None, bool] | None:
   """Returns (number, digits after the decimal sign, or None with an exponent; whether thousands are set apart)."""
   plain = text if decimal == "." else text.translate(_SWAPPED)
   if match := _POINT_PATTERN(plain):
     value, digits = float(plain), match[1] or match[2] or ""
-    return None if abs(value) > _BEYOND else (value, None if match[3] else len(digits), False)
+    wrong = held and (abs(value) > _BEYOND or not _is_held(plain, value))
+    return None if wrong else (value, None if match[3] else len(digits), False)
   if match := _GROUPED_PATTERN(plain):
     value = float(plain.replace(",", ""))
-    return None if abs(value) > _BEYOND else (value, len(match[1] or ""), True)
+    wrong = held and (abs(value) > _BEYOND or not _is_held(plain.replace(",", ""), value))
+    return None if wrong else (value, len(match[1] or ""), True)
   return None
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float64, Int, Int32, Integer
 
-from catgen.data.tabular.cells import is_missing, spelled
+from catgen.data.tabular.cells import is_missing, spelled, spelled_all, spelled_as
 from catgen.data.tabular.columns import CATEGORICAL, RULES, UNKNOWN, Column, category_of, decode, typed
 from catgen.data.tabular.grid import Grid, shortened
 from catgen.data.tabular.schema import column_of, to_object
@@ -100,8 +100,13 @@ def cells_of(values: Any, table: Table, absent: str = "") -> list[str]:
 
 
 def cell_of(value: Any, column: Column) -> str:
-  """Returns a value that a user hands in as a cell: a number with the column's decimal sign."""
+  """Returns a value that a user hands in as a cell: a number with the column's decimal sign, a date in its form."""
+  if column.form is not None and column.form.date is not None:
+    return spelled_as(value, column.form.date).strip()
   text = spelled(value).strip()
+  if not isinstance(value, str) and text not in column.values:
+    day = spelled_all([value])[0]  # as a frame of such days has it
+    text = day if day in column.values else text
   by_comma = column.form is not None and column.form.decimal == ","
   return text.replace(".", ",") if by_comma and not isinstance(value, str) else text
 

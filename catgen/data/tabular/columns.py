@@ -8,7 +8,18 @@ from jaxtyping import Bool, Float64, Int, Int32, Int64
 
 from catgen.data.tabular import bins as binning
 from catgen.data.tabular.bins import Bins
-from catgen.data.tabular.cells import TRUTH, Form, form_of, is_missing, number_of, numbers_of, written
+from catgen.data.tabular.cells import (
+  DATES,
+  TIMES,
+  TRUTH,
+  Form,
+  beyond_floats,
+  form_of,
+  is_missing,
+  number_of,
+  numbers_of,
+  written,
+)
 from catgen.data.tabular.grid import Cells, mixed, unique_names
 from catgen.interfaces import InputError
 
@@ -157,12 +168,14 @@ def _check_mixed(
   rules: Rules,
   given: Given,
 ) -> None:
-  """Raises InputError where a few texts stand among many numbers that differ: a mistake, or a word for nothing."""
-  plain = Form(decimal=rules.decimal)
-  numbers = {text: count for text, count in known.items() if number_of(text, plain) is not None}
-  if len(numbers) > rules.few and sum(numbers.values()) >= _MOSTLY * sum(known.values()):
-    wrong = next(text for text in known if text not in numbers)
-    raise mixed(path, name, _place_of(cells, wrong, rows, place), wrong, plain)
+  """Raises InputError where few texts stand among many numbers, or dates,: mistakes, or words for nothing."""
+  for form in (Form(decimal=rules.decimal), *(Form(date=date) for date in (*DATES, *TIMES))):
+    found = {text: count for text, count in known.items() if number_of(text, form) is not None}
+    if len(found) > rules.few and sum(found.values()) >= _MOSTLY * sum(known.values()):
+      odd = [text for text in known if text not in found]
+      if all(beyond_floats(text, rules.decimal) for text in odd):
+        return  # numbers none the less, which only texts keep apart
+      raise mixed(path, name, _place_of(cells, odd[0], rows, place), odd[0], form)
 
 
 def _place_of(cells: Cells, text: str, rows: Int[np.ndarray, "training"], place: Any) -> str:
@@ -259,7 +272,9 @@ def category_names(column: Column) -> tuple[str, ...]:
   found = decode(column, numbers, np.zeros(len(numbers)))
   if column.kind == NUMERIC:
     last = decode(column, numbers[: column.bins.number], np.full(column.bins.number, 1.0 - 2.0**-53))
-    found[: len(last)] = [f"{first} to {end}" for first, end in zip(found, last, strict=False)]
+    found[: len(last)] = [
+      first if first == end else f"{first} to {end}" for first, end in zip(found, last, strict=False)
+    ]
   if column.missing is not None:
     found[-1] = column.missing or "missing"
   return tuple(unique_names(found))

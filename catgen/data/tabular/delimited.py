@@ -120,6 +120,11 @@ def _fields(path: str, lines: Iterator[str], separator: str, before: int) -> Ite
       with fields_of_any_size():
         rows = [(reader.line_num + before, cells) for cells in itertools.islice(reader, _AT_ONCE)]
     except csv.Error as error:
+      if "new-line" in str(error):
+        raise InputError(
+          f"{path}: line {reader.line_num + before} has carriage returns alone as line breaks; write the file with line"
+          " feeds"
+        ) from error
       raise InputError(
         f"{path}: line {reader.line_num + before} is no row ({error}); correct the quotes there"
       ) from error
@@ -138,7 +143,7 @@ def _fitted(path: str, row: Row, width: int, separator: str) -> Row:
     return line, cells[:width]
   raise InputError(
     f"{path}: line {line} has {len(cells)} cells, the first row {width}; correct it, put quotes around cells that hold"
-    f" {separator!r}, or say separator=..."
+    f" {separator!r}, say separator=..., or delete the first row if it is a title or a comment"
   )
 
 

@@ -26,6 +26,7 @@ MANY = 2**16  # different texts of a column, from which on it is kept as numbers
 MOST = 2**17  # different texts of a column that are no numbers
 _ISO = (DATES[0], *TIMES)
 _SHOWN = 40
+_DAY, _MIDNIGHT = 86400, " 00:00:00"
 
 
 class Cells(NamedTuple):
@@ -176,6 +177,19 @@ def read_grid(
   while readers:
     columns.append(readers.pop(0).result())
   return Grid(path, tuple(names), columns, place, separator, layout.decimal)
+
+
+def without_midnight(cells: Cells, missing: frozenset[str]) -> Cells:
+  """Returns a column of moments as one of days where all of them are midnight, as they are otherwise."""
+  if cells.numbers is not None:
+    there = cells.numbers[~np.isnan(cells.numbers)]
+    if cells.form.date != TIMES[0] or np.any(there % _DAY):
+      return cells
+    return cells._replace(numbers=cells.numbers / _DAY, form=Form(date=DATES[0]))
+  known = [text for text in cells.texts if not is_missing(text, missing)]
+  if not known or not all(text.endswith(_MIDNIGHT) for text in known):
+    return cells
+  return cells._replace(texts=tuple(text.removesuffix(_MIDNIGHT) for text in cells.texts))
 
 
 def contents(

@@ -8,7 +8,7 @@ from typing import Any
 
 from catgen.data.reading import existing_file
 from catgen.data.tabular.cells import spelled, spelled_all
-from catgen.data.tabular.grid import Chunk, Grid, Layout, read_grid, unique_names
+from catgen.data.tabular.grid import Chunk, Grid, Layout, read_grid, unique_names, without_midnight
 from catgen.files import on_disk
 from catgen.interfaces import InputError
 
@@ -36,14 +36,28 @@ def read_parquet(path: str, layout: Layout) -> Grid:
       if not names:
         raise InputError(f"{path} has no columns; bring at least one")
       chunks = (
-        Chunk([list(map(spelled, column.to_pylist())) for column in batch.columns])
+        Chunk([list(map(spelled, _values(column, arrow))) for column in batch.columns])
         for batch in file.iter_batches(batch_size=step)
       )
-      return read_grid(path, names, chunks, layout, _row)
+      timed = [i for i, field in enumerate(file.schema_arrow) if arrow.types.is_timestamp(field.type)]
+      grid = read_grid(path, names, chunks, layout, _row)
+      for i in timed:
+        grid.columns[i] = without_midnight(grid.columns[i], layout.missing)
+      return grid
   except InputError:
     raise
   except (arrow.lib.ArrowException, OSError, ValueError, OverflowError, UnicodeDecodeError) as error:
     raise InputError(f"{path} is no Parquet file that can be read ({error}); write it again") from error
+
+
+def _values(column: Any, arrow: Any) -> list[Any]:
+  """Returns the values of a column as Python has them; moments finer than it has as texts."""
+  if not arrow.types.is_timestamp(column.type) or column.type.unit != "ns":
+    return list(column.to_pylist())
+  try:
+    return list(column.cast(arrow.timestamp("us", column.type.tz)).to_pylist())
+  except arrow.lib.ArrowInvalid:  # it would lose nanoseconds
+    return list(column.cast(arrow.string()).to_pylist())
 
 
 def _check_types(path: str, arrow: Any, schema: Any) -> None:
@@ -78,8 +92,10 @@ def read_columns(title: str, columns: Mapping[str, Sequence[Any]], layout: Layou
 def columns_of_frame(frame: Any) -> dict[str, list[Any]] | None:
   """Returns the columns of a data frame (pandas, polars), or of a dict of lists; None for what is none of them.
 
-  Columns of one name keep apart: a second "a" is a_2.
+  Columns of one name keep apart: a second "a" is a_2. Raises InputError where a frame is lazy.
   """
+  if type(frame).__name__ == "LazyFrame":
+    raise InputError("the data frame is lazy and has no rows yet; give frame.collect()")
   if isinstance(frame, Mapping):
     if not all(isinstance(values, list | tuple) or _listed(values) is not None for values in frame.values()):
       return None
@@ -111,7 +127,9 @@ def csv_of(columns: Mapping[str, Sequence[Any]], order: Sequence[int] | None = N
 
 
 def _listed(column: Any) -> list[Any] | None:
-  """Returns the values of a column of a frame, or of an array, as Python has them."""
+  """Returns the values of a column of a frame, or of an array, as Python has them; moments of numpy as they are."""
+  if getattr(getattr(column, "dtype", None), "kind", "") == "M" and not hasattr(column, "to_list"):
+    return list(column)
   convert = getattr(column, "tolist", None) or getattr(column, "to_list", None)
   return None if convert is None else list(convert())
 

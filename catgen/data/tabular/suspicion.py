@@ -1,0 +1,43 @@
+"""Columns that may be read in another way than they are meant, each told in a line."""
+
+import re
+
+from catgen.data.tabular.cells import DATES, TIMES, Form, beyond_floats, is_missing, number_of
+from catgen.data.tabular.columns import CATEGORICAL, NUMERIC, Column
+from catgen.data.tabular.grid import Cells, shortened
+
+_HALF = 0.5  # of the texts, from which on a column is taken for one of numbers, or of dates
+_MOST = 0.8  # of the rows that differ, from which on they are no categories
+_DAY = re.compile("(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])").fullmatch
+
+
+def suspicion(column: Column, cells: Cells, missing: frozenset[str], decimal: str, few: int) -> tuple[str, str] | None:
+  """Returns what is odd about a column, and the cell that shows it; None where nothing is."""
+  known = [text for text in cells.texts if not is_missing(text, missing)]
+  if cells.numbers is not None or len(known) <= few:
+    return None
+  if column.kind == NUMERIC:
+    if column.form is None or column.form.date is not None or not all(map(_DAY, known)):
+      return None
+    return 'numbers that look like days but are taken for numbers; say "date": "%Y%m%d" in a schema', known[0]
+  if column.kind != CATEGORICAL:
+    return None
+  became = (
+    f"each of {len(known):,} texts is a category; correct it, name it in missing=..., or say in a schema what it is"
+  )
+  beyond = next((text for text in known if beyond_floats(text, decimal)), None)
+  if beyond is not None:
+    return f"a number of more digits than 64-bit floats keep, so that {became}", beyond
+  for form in (Form(decimal=decimal), *(Form(date=date) for date in (*DATES, *TIMES))):
+    odd = [text for text in known if number_of(text, form) is None]
+    if odd and len(odd) <= _HALF * len(known):
+      kind = "numbers" if form.date is None else f"dates {form.date}"
+      return f"{kind} but for few cells such as this, so that {became}", odd[0]
+  if len(known) >= _MOST * len(cells.codes):
+    return f"texts that nearly all differ and are no numbers or dates that can be read; {became}", known[0]
+  return None
+
+
+def line_of(name: str, found: tuple[str, str], place: str) -> str:
+  """Returns the line for what `suspicion` found."""
+  return f"column {name!r} has {shortened(found[1])} in {place}: {found[0]}"
