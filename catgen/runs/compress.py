@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 import jax
 import numpy as np
 
-from catgen import files
+from catgen import __version__, files
 from catgen.coding import container
 from catgen.coding.container import Block, Kind
 from catgen.coding.content import Content, Part, about, joined
@@ -174,6 +174,7 @@ def identity(run: Run, coder: Coder) -> dict[str, Any]:
   return {
     "model": digest.hexdigest(),
     "step": run.step,
+    "versions": {"catgen": __version__, "constriction": version("constriction")},
     "machine": f"jax {version('jax')}, jaxlib {version('jaxlib')}, {len(jax.devices())} x {device.device_kind}",
     "probe": hashlib.sha256(probe.words.tobytes()).hexdigest(),
   }
