@@ -41,6 +41,7 @@ class BlockSizes(NamedTuple):
   model_bits: float  # -log2 of the probability of these, and what they leave open of the cells of a table
   stream_bytes: int  # of the stream that holds them
   odd: str | None = None  # what of a table the block is stored for, with line, column and cell
+  stored_bytes: int = 0  # deflated, of a block that is stored
   tried: int | None = None  # bytes of the model's stream whether or not it was taken; None: it could make none
 
 
@@ -193,7 +194,7 @@ def _block(coder: Coder, part: Part, number: int) -> tuple[Block, BlockSizes]:
       size = BlockSizes(len(part.raw), part.num_symbols, bits, len(stream), tried=len(stream))
       return Block(number, Kind.CODED, part.num_symbols, stream), size
     tried = len(stream)
-  size = BlockSizes(len(part.raw), 0, 0.0, 0, part.odd, tried)
+  size = BlockSizes(len(part.raw), 0, 0.0, 0, part.odd, len(stored), tried)
   return Block(number, Kind.STORED, part.num_symbols, stored), size
 
 

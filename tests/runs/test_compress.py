@@ -82,16 +82,6 @@ def test_bytes_of_all_kinds_come_back(tmp_path, content):
   assert (tmp_path / "b.bin").read_bytes() == content
 
 
-@pytest.mark.slow
-def test_a_thousand_files_of_random_bytes_come_back(tmp_path):
-  run, rng = run_of("bytes", tmp_path), np.random.default_rng(0)
-  for _ in range(1000):
-    content = rng.integers(0, 256, rng.integers(0, 100), np.uint8).tobytes()
-    found = compress(run, input=written(tmp_path / "a.bin", content), **ROWS)
-    decompress(run, input=found.output, output=str(tmp_path / "b.bin"))
-    assert (tmp_path / "b.bin").read_bytes() == content
-
-
 @pytest.mark.parametrize("recover", [False, True])
 def test_a_large_file_is_made_again_with_a_block_of_it_in_memory(tmp_path, recover):
   """Stored blocks of noise, in the place of those that the model would make: 8 MB, of which 200 KB may be held."""
