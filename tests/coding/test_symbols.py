@@ -14,6 +14,7 @@ from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts.families import initial, transformer
+from tests.parameters import filled
 
 PLAIN, COLUMNS = EventSpec((3,), 3), EventSpec((3,), 3, sizes=(2, 3, 1))
 MASKED = {"process": PROCESSES["absorbing"](), "schedule": SCHEDULES["linear"](), "num_steps": 0}
@@ -30,7 +31,10 @@ CASES = {
 def coder(name: str) -> Coder:
   kind, event, options = CASES[name]
   model = MODELS[kind].make(event=event, network=transformer(), **options)
-  return Coder(model, *initial(model), num_rows=27)
+  if event is not BYTES:
+    return Coder(model, *initial(model), num_rows=27)
+  shapes, _ = jax.eval_shape(model.init, batch_of(np.zeros((1, *event.shape), np.int32)), jax.random.key(0))
+  return Coder(model, jax.device_put(filled(shapes)), {}, num_rows=27)
 
 
 def every_event(name: str) -> np.ndarray:
