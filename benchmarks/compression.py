@@ -5,12 +5,14 @@
   python -m launch.train --config=quickstart_absorbing --workdir=runs/absorbing
   python -m benchmarks.compression --models=runs/autoregressive --models=runs/absorbing \\
     --models=pretrained/text-autoregressive
+  python -m benchmarks.compression --text=text8_head --size=1000000 --output=outputs/megabyte   # a megabyte of text
 
-The file is the test split of configs/quickstart.py, whose characters are text8's 27. Every file that is counted was
-decoded again and found equal. The models have learned the training split of it, or other text, and are not counted in
-the bytes; so other compressors are also given the training split first, where they can take what they need from it
-without paying for it: as a dictionary, or by compressing it in front of the file and subtracting what it takes alone.
-What is finished is kept, a file for each compressor, so that the same command goes on where it was stopped.
+The file is the test split of configs/quickstart.py, or the end of --text, whose characters are text8's 27. Every file
+that is counted was decoded again and found equal. The models have learned the training split of it, or other text,
+and are not counted in the bytes; so other compressors are also given the training split first, where they can take
+what they need from it without paying for it: as a dictionary, or by compressing it in front of the file and
+subtracting what it takes alone. What is finished is kept, a file for each compressor, so that the same command goes
+on where it was stopped.
 """
 
 import bz2
@@ -35,7 +37,7 @@ from catgen.data import get_split
 from catgen.interfaces import InputError
 from catgen.reporting import terminal
 from catgen.runs.command import Command
-from catgen.runs.compress import compress
+from catgen.runs.compress import Compressed, compress
 from catgen.runs.decompress import decompress
 from catgen.runs.load import load
 from catgen.trees import leaves
@@ -64,6 +66,8 @@ class Compression(NamedTuple):
 def compression(
   *,
   models: Sequence[str] = ("pretrained/text-autoregressive",),
+  text: str | None = None,
+  size: int | None = None,
   num_rows: int = 256,
   output: str = "outputs/compression",
   say: Callable[[str], None] = print,
@@ -72,14 +76,17 @@ def compression(
 
   Args:
     models: work directories, or models of the package; may be repeated.
+    text: a file in the place of the test split; other compressors then have the training split in front of it as well.
+    size: so many bytes from the end of the text, which is the part that models hold out; default: all of it.
     num_rows: examples of a block.
     output: folder for the text, its compressed files and the records.
     say: receives a line for each compressor.
   """
   folder = pathlib.Path(output)
   folder.mkdir(parents=True, exist_ok=True)
-  text, train = (text_of(name) for name in ("test", "train"))
-  (folder / "test.txt").write_bytes(text)
+  train = text_of("train")
+  content = ending(text_of("test") if text is None else pathlib.Path(text).read_bytes(), size)
+  (folder / "test.txt").write_bytes(content)
   records = []
 
   def kept(name: str, measure: Callable[[], dict[str, Any]]) -> None:
@@ -91,12 +98,14 @@ def compression(
     records.append(json.loads(path.read_text()))
 
   for name, packer in packers().items():
-    kept(name, lambda packer=packer: _packed(packer, text))
-    kept(f"{name}, after the training split", lambda packer=packer: _packed(packer, text, train))
+    kept(name, lambda packer=packer: _packed(packer, content))
+    kept(f"{name}, after the training split", lambda packer=packer: _packed(packer, content, train))
   for model in models:
     kept(model, lambda model=model: _coded(model, str(folder / "test.txt"), num_rows))
   (folder / "results.json").write_text(json.dumps(records, indent=1))
-  return Compression(records, len(text), f"{len(text):,} characters, {len(train):,} of training; {describe_machine()}")
+  return Compression(
+    records, len(content), f"{len(content):,} characters, {len(train):,} of training; {describe_machine()}"
+  )
 
 
 def text_of(split: str) -> bytes:
@@ -105,6 +114,13 @@ def text_of(split: str) -> bytes:
   found = get_split(source, split)
   x = found.examples(np.arange(found.num_examples)).x
   return str(source.codec.decode(x.reshape(-1))).encode()
+
+
+def ending(text: bytes, size: int | None) -> bytes:
+  """Returns so many bytes from the end of a text. Raises InputError where it has fewer."""
+  if size is not None and not 0 < size <= len(text):
+    raise InputError(f"--size is {size}; the text has {len(text)} bytes, give --text with more, or 1 to {len(text)}")
+  return text if size is None else text[-size:]
 
 
 def packers() -> dict[str, Packer]:
@@ -160,6 +176,7 @@ def _coded(model: str, path: str, num_rows: int) -> dict[str, Any]:
   sizes = [leaf for _, leaf in leaves(run.params)]
   return {
     "bytes": found.num_compressed,
+    "alone_bytes": alone_bytes(found),
     "stream_bytes": sum(block.stream_bytes for block in found.blocks),
     "model_bits": sum(block.model_bits for block in found.blocks),
     "parameters": sum(leaf.size for leaf in sizes),
@@ -171,15 +188,24 @@ def _coded(model: str, path: str, num_rows: int) -> dict[str, Any]:
   }
 
 
+def alone_bytes(found: Compressed) -> int | None:
+  """Returns what the file would take if no block were deflated; None where the model does not know all of it."""
+  if any(block.tried is None for block in found.blocks):
+    return None
+  taken = sum(block.stream_bytes or block.stored_bytes for block in found.blocks)
+  return found.num_compressed - taken + sum(block.tried or 0 for block in found.blocks)
+
+
 def describe(found: Compression) -> str:
-  """Returns the table, fewest bytes first."""
+  """Returns the table, fewest bytes first; of catgen's models also what their streams alone would take."""
   rows = []
   for each in sorted(found.records, key=lambda each: each["bytes"]):
     size = f"{each['parameters']:,} ({each['model_bytes'] / 1e6:.1f} MB)" if "parameters" in each else ""
     bits = 8 * each["bytes"] / found.num_bytes
     seconds = [f"{each[key]:.2f}" for key in ("pack_seconds", "unpack_seconds")]
-    rows.append([each["name"], f"{each['bytes']:,}", f"{bits:.3f}", size, *seconds])
-  header = ["compressor", "bytes", "bits per character", "parameters", "s to compress", "s back"]
+    alone = f"{each['alone_bytes']:,}" if each.get("alone_bytes") is not None else ""
+    rows.append([each["name"], f"{each['bytes']:,}", f"{bits:.3f}", alone, size, *seconds])
+  header = ["compressor", "bytes", "bits per character", "no block deflated", "parameters", "s to compress", "s back"]
   return f"{found.heading}\n{terminal.table(header, rows)}"
 
 

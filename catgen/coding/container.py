@@ -18,9 +18,12 @@ from typing import IO, Any, NamedTuple
 from catgen.files import from_json
 from catgen.interfaces import InputError
 
-MAGIC, BLOCK = b"catgen\x00\x01", b"cgB\n"
+MAGIC, BLOCK = b"catgen\x00\x02", b"cgB\n"  # the last byte of the magic is the number of the format
+_KNOWN = (b"\x01", b"\x02")  # 1: the header of a table says one way in which the numbers of a column are written
 _FIELDS = struct.Struct("<4s5I")  # magic, number, kind, symbols, bytes, checksum of the payload
 _NUMBER = struct.Struct("<I")
+_SIZE = _FIELDS.size + _NUMBER.size  # before a payload
+_WINDOW = 2**16  # in which whole fields are sought at a time
 _LARGEST_HEADER = 2**24
 
 
@@ -54,24 +57,26 @@ def write_header(file: IO[bytes], header: dict[str, Any]) -> int:
   return file.write(MAGIC + _NUMBER.pack(len(content)) + content + _NUMBER.pack(zlib.crc32(content)))
 
 
-def read_header(content: bytes, path: str) -> tuple[dict[str, Any], int]:
-  """Returns the header of a file, and where its blocks begin.
+def read_header(file: IO[bytes], path: str) -> dict[str, Any]:
+  """Returns the header of a file, which is then read up to its first block.
 
   Raises:
     InputError: it is no such file, of a version that is not known, or its header is damaged.
   """
-  if content[: len(MAGIC) - 1] != MAGIC[:-1]:
+  magic = file.read(len(MAGIC))
+  if magic[: len(MAGIC) - 1] != MAGIC[:-1]:
     raise InputError(f"{path} was not written by compress: it does not begin as such files do")
-  if content[: len(MAGIC)] != MAGIC:
-    raise InputError(f"{path} is of another version of catgen, which wrote format {content[len(MAGIC) - 1]}")
-  begin = len(MAGIC) + _NUMBER.size
-  (size,) = _NUMBER.unpack(content[len(MAGIC) : begin].ljust(4, b"\xff"))
-  end = begin + size
-  found = content[begin:end]
-  if size > _LARGEST_HEADER or content[end : end + 4] != _NUMBER.pack(zlib.crc32(found)):
+  if magic[-1:] not in _KNOWN:
+    raise InputError(
+      f"{path} is of another version of catgen, which wrote format {magic[-1] if len(magic) == len(MAGIC) else '?'};"
+      f" this one reads 1 to {MAGIC[-1]}"
+    )
+  (size,) = _NUMBER.unpack(file.read(_NUMBER.size).ljust(4, b"\xff"))
+  found = file.read(size) if size <= _LARGEST_HEADER else b""
+  if size > _LARGEST_HEADER or file.read(_NUMBER.size) != _NUMBER.pack(zlib.crc32(found)):
     raise InputError(f"the header of {path} is damaged, and without it nothing can be decoded")
   try:
-    return from_json(found), end + _NUMBER.size
+    return from_json(found)
   except ValueError as error:
     raise InputError(f"the header of {path} says nothing that catgen knows: {error}") from error
 
@@ -83,40 +88,71 @@ def write_block(file: IO[bytes], block: Block) -> int:
   return file.write(fields + _NUMBER.pack(zlib.crc32(fields)) + payload)
 
 
-def read_blocks(content: bytes, begin: int) -> Iterator[Block | Damage]:
-  """Yields the blocks of a file from `begin` on, and its damages between them."""
-  place, last = begin, -1
-  while place < len(content):
-    block, end = _block(content, place)
-    if block is not None:
-      yield block
-      last, place = block.number, end
+def read_blocks(file: IO[bytes]) -> Iterator[Block | Damage]:
+  """Yields the blocks of a file from where it was read to, and its damages between them; one is held at a time."""
+  ahead, last = _Ahead(file), -1
+  while ahead.peek(1):
+    fields = _fields(ahead.peek(_SIZE))
+    if fields is None:  # the next whole ones are sought
+      yield Damage(last, "the fields of a block are damaged")
+      ahead.seek_block()
       continue
-    # a payload that is damaged ends where its fields say; where these are damaged, the next whole ones are sought
-    after = end if end > place else _next(content, place + 1)
-    yield Damage(last, "a payload is damaged" if end > place else "the fields of a block are damaged")
-    place = after
+    ahead.take(_SIZE)
+    payload = ahead.take(fields.num_bytes)
+    if len(payload) < fields.num_bytes or zlib.crc32(payload) != fields.checksum:
+      yield Damage(last, "a payload is damaged")
+      continue
+    yield Block(fields.number, fields.kind, fields.num_symbols, payload)
+    last = fields.number
 
 
-def _block(content: bytes, place: int) -> tuple[Block | None, int]:
-  """Returns the block at a place and where it ends; None where it is damaged, and its end if that is known."""
-  size = _FIELDS.size + _NUMBER.size
-  fields = content[place : place + _FIELDS.size]
-  checksum = content[place + _FIELDS.size : place + size]
-  if len(fields) < _FIELDS.size or fields[:4] != BLOCK or checksum != _NUMBER.pack(zlib.crc32(fields)):
-    return None, place
-  _, number, kind, num_symbols, length, check = _FIELDS.unpack(fields)
-  end = place + size + length
-  payload = content[place + size : end]
-  if len(payload) < length or zlib.crc32(payload) != check:
-    return None, end
-  return Block(number, Kind(kind), num_symbols, payload), end
+class _Fields(NamedTuple):
+  number: int
+  kind: Kind
+  num_symbols: int
+  num_bytes: int
+  checksum: int
 
 
-def _next(content: bytes, place: int) -> int:
-  """Returns where the next block with whole fields begins, or the end of the file."""
-  while (place := content.find(BLOCK, place)) >= 0:
-    if _block(content, place)[1] > place:
-      return place
-    place += 1
-  return len(content)
+def _fields(found: bytes) -> _Fields | None:
+  """Returns what stands before a payload; None where that is damaged."""
+  fields, checksum = found[: _FIELDS.size], found[_FIELDS.size :]
+  if len(found) < _SIZE or fields[:4] != BLOCK or checksum != _NUMBER.pack(zlib.crc32(fields)):
+    return None
+  _, number, kind, *rest = _FIELDS.unpack(fields)
+  return _Fields(number, Kind(kind), *rest) if kind in tuple(Kind) else None
+
+
+class _Ahead:
+  """A file that is read in order, and looked into ahead of what is taken from it."""
+
+  def __init__(self, file: IO[bytes]) -> None:
+    self._file, self._seen = file, b""
+
+  def peek(self, size: int) -> bytes:
+    """Returns the next bytes, fewer at the end, and leaves them."""
+    while len(self._seen) < size and (some := self._file.read(size - len(self._seen))):
+      self._seen += some
+    return self._seen[:size]
+
+  def take(self, size: int) -> bytes:
+    """Returns the next bytes, fewer at the end."""
+    found = self.peek(size)
+    self._seen = self._seen[size:]
+    return found
+
+  def seek_block(self) -> None:
+    """Leaves out bytes, at least one, up to the next fields that are whole, or to the end."""
+    start = 1
+    while True:
+      seen = self.peek(_WINDOW)
+      while (place := seen.find(BLOCK, start)) >= 0 and place + _SIZE <= len(seen):
+        if _fields(seen[place : place + _SIZE]) is not None:
+          self.take(place)
+          return
+        start = place + 1
+      if len(seen) < _WINDOW:
+        self.take(len(seen))
+        return
+      self.take(_WINDOW - _SIZE + 1)
+      start = 0

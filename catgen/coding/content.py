@@ -11,6 +11,18 @@ from jaxtyping import Bool, Int32
 from catgen.interfaces import EventSpec, InputError
 from catgen.sources import Codec
 
+_UNPACK = "unpack it first ({}) and give what comes out"
+_PACKED = {  # beginnings of files that hold a text or a table in another form
+  b"\x1f\x8b": ("packed by gzip", _UNPACK.format("gunzip")),
+  b"BZh": ("packed by bzip2", _UNPACK.format("bunzip2")),
+  b"\xfd7zXZ\x00": ("packed by xz", _UNPACK.format("unxz")),
+  b"\x28\xb5\x2f\xfd": ("packed by zstd", _UNPACK.format("unzstd")),
+  b"PK\x03\x04": ("a ZIP archive, as those of spreadsheets are", "give a file of it, a table as CSV"),
+  b"PAR1": ("a Parquet file", "write the table as CSV and give that"),
+  b"catgen\x00": ("compressed by catgen already", "launch.decompress makes the file of it"),
+}
+_LONGEST = max(map(len, _PACKED))
+
 
 class Part(NamedTuple):
   """A stretch of the content: its bytes, and the same as examples where the model has all its categories."""
@@ -154,6 +166,17 @@ def about(file: IO[bytes], codec: Codec, event: EventSpec, encoding: str, path: 
   end = file.tell()
   file.seek(0)
   return {"kind": "array", "dtype": dtype.str, "head": file.read(end).hex()}
+
+
+def check_plain(file: IO[bytes], codec: Codec, path: str) -> None:
+  """Raises InputError where a file for a model of text or tables begins as one that is packed; it stays unread."""
+  start = file.read(_LONGEST)
+  file.seek(0)
+  if codec.spec["kind"] in ("bytes", "integers"):
+    return
+  for begin, (what, remedy) in _PACKED.items():
+    if start.startswith(begin):
+      raise InputError(f"{path} is {what}, and what is compressed is text: {remedy}")
 
 
 def _read_layout(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

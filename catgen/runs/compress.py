@@ -16,10 +16,10 @@ from typing import IO, Any, NamedTuple
 import jax
 import numpy as np
 
-from catgen import files
+from catgen import __version__, files
 from catgen.coding import container
 from catgen.coding.container import Block, Kind
-from catgen.coding.content import Content, Part, about, joined
+from catgen.coding.content import Content, Part, about, check_plain, joined
 from catgen.coding.symbols import Coder
 from catgen.interfaces import InputError
 from catgen.paths import size_of
@@ -31,7 +31,6 @@ from catgen.runs.table_content import TableContent, about_table, is_table, table
 from catgen.trees import leaves
 
 ENDING = ".cg"
-_SHOWN = 80  # characters of a row
 
 
 class BlockSizes(NamedTuple):
@@ -41,7 +40,9 @@ class BlockSizes(NamedTuple):
   num_symbols: int  # that the model coded; 0 where the block is stored
   model_bits: float  # -log2 of the probability of these, and what they leave open of the cells of a table
   stream_bytes: int  # of the stream that holds them
-  odd: str | None = None  # row of a table for which the block is stored
+  odd: str | None = None  # what of a table the block is stored for, with line, column and cell
+  stored_bytes: int = 0  # deflated, of a block that is stored
+  tried: int | None = None  # bytes of the model's stream whether or not it was taken; None: it could make none
 
 
 class Compressed(NamedTuple):
@@ -87,6 +88,7 @@ def compress(
     raise InputError(f"--num_rows is {num_rows}; give at least 1")
   output, started = output or f"{input}{ENDING}", time.monotonic()
   with opened(input) as file:
+    check_plain(file, run.record.codec, input)
     if is_table(run.record.codec):
       what = about_table(file, run.record.codec, encoding, input)
     else:
@@ -130,16 +132,17 @@ def describe(compressed: Compressed) -> str:
   if symbols:
     stream = 8 * sum(each.stream_bytes for each in blocks)
     lines.append(
-      f"{symbols:,} {found.unit}s in {stream / symbols:.4f} bits each; the model needs {bits / symbols:.4f}, "
-      f"{stream / bits - 1:.3%} less"
+      f"{symbols:,} {found.unit}s in {stream / symbols:.4f} bits each; the model needs {bits / symbols:.4f}, so that"
+      f" the streams are {stream / bits - 1:.3%} larger"
     )
   if stored:
-    lines.append(
-      f"{stored:,} of {len(blocks):,} blocks hold what the model does not know or compress, and are deflated"
-    )
+    unknown = sum(not each.num_symbols and each.tried is None for each in blocks)
+    why = [f"{unknown:,} hold what the model does not know"] if unknown else []
+    why += [f"{stored - unknown:,} are smaller so than by the model"] if stored > unknown else []
+    lines.append(f"{stored:,} of {len(blocks):,} blocks are deflated: {', '.join(why)}")
     odd = next((each.odd for each in blocks if each.odd is not None), None)
     if odd is not None:
-      lines.append(f"the first row that has other values, or is written in another way: {odd[:_SHOWN]!r}")
+      lines.append(f"the first that is not known: {odd}")
   rows = [[name, f"{size:,}", f"{size / max(1, found.num_bytes):.1%}"] for name, size in found.rivals.items()]
   lines += [terminal.table(["beside it", "bytes", "of the file"], rows)] if rows else []
   lines.append(f"decoded again and found equal; {found.seconds:.1f} s in all. The model itself is not counted.")
@@ -174,6 +177,7 @@ def identity(run: Run, coder: Coder) -> dict[str, Any]:
   return {
     "model": digest.hexdigest(),
     "step": run.step,
+    "versions": {"catgen": __version__, "constriction": version("constriction")},
     "machine": f"jax {version('jax')}, jaxlib {version('jaxlib')}, {len(jax.devices())} x {device.device_kind}",
     "probe": hashlib.sha256(probe.words.tobytes()).hexdigest(),
   }
@@ -181,16 +185,17 @@ def identity(run: Run, coder: Coder) -> dict[str, Any]:
 
 def _block(coder: Coder, part: Part, number: int) -> tuple[Block, BlockSizes]:
   """Returns a part as a block: by the model where that decodes to the same, and is less than the part deflated."""
-  stored = zlib.compress(part.raw, 9)
+  stored, tried = zlib.compress(part.raw, 9), None
   if part.x is not None and part.valid is not None:
     coded = coder.encode(part.x, part.valid)
     stream = joined(part.left, coded.words.astype("<u4").tobytes())
     if len(stream) < len(stored) and np.array_equal(coder.decode(coded.words, part.valid), part.x):
       bits = coded.bits + 8 * len(part.left or b"")
-      return Block(number, Kind.CODED, part.num_symbols, stream), BlockSizes(
-        len(part.raw), part.num_symbols, bits, len(stream)
-      )
-  return Block(number, Kind.STORED, part.num_symbols, stored), BlockSizes(len(part.raw), 0, 0.0, 0, part.odd)
+      size = BlockSizes(len(part.raw), part.num_symbols, bits, len(stream), tried=len(stream))
+      return Block(number, Kind.CODED, part.num_symbols, stream), size
+    tried = len(stream)
+  size = BlockSizes(len(part.raw), 0, 0.0, 0, part.odd, len(stored), tried)
+  return Block(number, Kind.STORED, part.num_symbols, stored), size
 
 
 def _check_same(path: str, digest: bytes) -> None:

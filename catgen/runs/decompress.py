@@ -3,6 +3,7 @@
 import hashlib
 import time
 import zlib
+from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -45,6 +46,9 @@ def decompress(
 ) -> Decompressed:
   """Makes the file again that was compressed with the same model, and checks it by its SHA-256.
 
+  The file is read twice, block by block: whether it is whole is known before anything is decoded, and no more than a
+  block is held in memory.
+
   Args:
     run: the model.
     input: a file that compress wrote.
@@ -61,24 +65,25 @@ def decompress(
     raise InputError(f"--input does not end in {ENDING}, so that its name does not say the other one; give --output")
   output, started = output or input.removesuffix(ENDING), time.monotonic()
   with opened(input) as file:
-    packed = file.read()
-  header, begin = container.read_header(packed, input)
-  found = list(container.read_blocks(packed, begin))
-  blocks, missing = _checked(found)
+    header = container.read_header(file, input)
+    num_blocks, missing = _checked(container.read_blocks(file))
   if missing and not recover:
     raise InputError(f"{input} is damaged: {'; '.join(missing)}. --recover writes what is whole")
   files.check_writable(output)
   coder = coder_of(run, header["num_rows"])
   _check_identity(header, identity(run, coder), input)
   content = content_of(header["content"], run.record, header["num_rows"])
-  digest = hashlib.sha256()
+  digest = hashlib.sha256(content.begin())
   with (
+    opened(input) as file,
     files.replacing(output, remedy="choose another --output") as target,
-    closing(progress(max(1, len(blocks)), unit="block", title="decompress")) as bar,
+    closing(progress(max(1, num_blocks), unit="block", title="decompress")) as bar,
   ):
     num_bytes = target.write(content.begin())
-    digest.update(content.begin())
-    for block in blocks:
+    container.read_header(file, input)
+    for block in container.read_blocks(file):
+      if isinstance(block, Damage):
+        continue
       if block.kind != Kind.END:
         raw = _raw(coder, content, block)
         digest.update(raw)
@@ -86,7 +91,7 @@ def decompress(
       elif not missing and block.payload != digest.digest():
         raise InputError(f"{input} was decoded to something else than what was compressed, though no block is damaged")
       bar.update(1)
-  return Decompressed(output, num_bytes, len(blocks), tuple(missing), time.monotonic() - started)
+  return Decompressed(output, num_bytes, num_blocks, tuple(missing), time.monotonic() - started)
 
 
 def describe(decompressed: Decompressed) -> str:
@@ -105,17 +110,17 @@ def _raw(coder: Coder, content: Content | TableContent, block: Block) -> bytes:
   return content.raw(coder.decode(words, content.valid(block.num_symbols)), block.num_symbols, left)
 
 
-def _checked(found: list[Block | Damage]) -> tuple[list[Block], list[str]]:
-  """Returns the blocks, and a line for each stretch that is missing."""
-  blocks = [each for each in found if isinstance(each, Block)]
-  lines = [f"{each.reason} after block {each.after}" for each in found if isinstance(each, Damage)]
-  for expected, block in enumerate(blocks):
-    if block.number != expected:
-      lines.append(f"block {expected} is not there")
-      break
-  if not blocks or blocks[-1].kind != Kind.END:
-    lines.append("its end is not there")
-  return blocks, lines
+def _checked(found: Iterable[Block | Damage]) -> tuple[int, list[str]]:
+  """Returns how many blocks are whole, and a line for each stretch that is missing."""
+  number, last, lines, gap = 0, None, [], None
+  for each in found:
+    if isinstance(each, Damage):
+      lines.append(f"{each.reason} after block {each.after}")
+      continue
+    if each.number != number and gap is None:
+      gap = f"block {number} is not there"
+    number, last = number + 1, each.kind
+  return number, [*lines, *([gap] if gap else []), *([] if last == Kind.END else ["its end is not there"])]
 
 
 def _check_identity(header: dict[str, Any], here: dict[str, Any], path: str) -> None:
@@ -125,7 +130,12 @@ def _check_identity(header: dict[str, Any], here: dict[str, Any], path: str) -> 
       f"({here['model'][:12]}, step {here['step']}); give its --workdir, and --step"
     )
   if header["probe"] != here["probe"]:
+    wrote, reads = (", ".join([*_versions(each), each["machine"]]) for each in (header, here))
     raise InputError(
       f"{path} cannot be decoded here: the model's probabilities differ in their last digits from those of the machine"
-      f" that wrote it ({header['machine']}; here {here['machine']}); decode it there, or with the same versions"
+      f" that wrote it ({wrote}; here {reads}); decode it there, or with the same versions"
     )
+
+
+def _versions(header: dict[str, Any]) -> list[str]:
+  return [f"{name} {number}" for name, number in header.get("versions", {}).items()]  # format 1 has none

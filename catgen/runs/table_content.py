@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
@@ -12,13 +13,14 @@ from jaxtyping import Bool, Int32
 from catgen.coding.content import Part, check_encoding, readable
 from catgen.data.tabular import exact
 from catgen.data.tabular.codec import KIND, Table, table_of
-from catgen.data.tabular.grid import unique_names
+from catgen.data.tabular.grid import shortened, unique_names
 from catgen.interfaces import InputError
 from catgen.sources import Codec
 
 _SAMPLE = 1000  # rows by which it is told how cells are written
 _QUOTED: dict[str, Any] = {"few": csv.QUOTE_MINIMAL, "all": csv.QUOTE_ALL}
 _ENDS = ("\n", "\r\n", "\r")
+_BREAK = re.compile("\r\n|\r|\n")
 
 
 class TableContent(NamedTuple):
@@ -34,9 +36,11 @@ class TableContent(NamedTuple):
       rows = _Rows(lines, self.about["separator"])
       if self.about["head"]:
         next(rows, None)
+      line = rows.lines + 1
       while some := list(_first(rows, self.num_rows)):
         part = self._part([cells for cells, _ in some], "".join(raw for _, raw in some))
-        yield part if part.x is not None else part._replace(odd=self._odd(some))
+        yield part if part.x is not None else part._replace(odd=self._odd(some, line))
+        line = rows.lines + 1
 
   def begin(self) -> bytes:
     """Returns what a file begins with, before its parts."""
@@ -58,8 +62,7 @@ class TableContent(NamedTuple):
     nothing = Part(content, None, None, len(rows) * size)
     if any(len(row) != size for row in rows):
       return nothing
-    columns = list(zip(*rows, strict=True))
-    found = exact.encoded(self.table, [columns[self.about["order"].index(i)] for i in range(size)])
+    found = exact.encoded(self.table, self.about["styles"], list(zip(*map(self._ordered, rows), strict=True)))
     if found is None:
       return nothing
     x, left = found
@@ -69,9 +72,28 @@ class TableContent(NamedTuple):
     whole[: len(x)] = x
     return Part(content, whole, self.valid(x.size), x.size, left.to_bytes())
 
-  def _odd(self, rows: list[tuple[list[str], str]]) -> str | None:
-    """Returns the first row that by itself has no examples; None where only all of them together have none."""
-    return next((raw for cells, raw in rows if self._part([cells], raw).x is None), None)
+  def _odd(self, rows: list[tuple[list[str], str]], line: int) -> str | None:
+    """Returns what keeps the first such row from having examples; None where no row by itself lacks them.
+
+    line: of the file, in which the first of these rows begins.
+    """
+    for cells, raw in rows:
+      if len(cells) != len(self.table.columns):
+        return f"line {line} has {len(cells)} cells, not {len(self.table.columns)}: {shortened(raw)}"
+      if found := exact.strange(self.table, self._ordered(cells)):
+        name, cell, reason = found
+        return f"column {name!r} has {shortened(cell)} in line {line}, {reason}"
+      if self._part([cells], raw).x is None:
+        return f"line {line} has other quotes, or another line break, than most: {shortened(raw)}"
+      line += max(1, len(_BREAK.findall(raw)))
+    return None
+
+  def _ordered(self, cells: list[str]) -> list[str]:
+    """Returns the cells of a row of the file in the order of the model's columns."""
+    found = [""] * len(cells)
+    for place, cell in zip(self.about["order"], cells, strict=True):
+      found[place] = cell
+    return found
 
   def _lines(self, rows: list[list[str]]) -> str:
     return _written(rows, self.about["separator"], self.about["quoted"], self.about["end"])
@@ -116,7 +138,7 @@ def about_table(file: IO[bytes], codec: Codec, encoding: str, path: str) -> dict
     "head": head[1].encode(encoding).hex(),
     "separator": table.separator,
     "order": order,
-    "styles": [exact.style_of(column, some) for column, some in zip(table.columns, cells, strict=True)],
+    "styles": [exact.habits_of(table, column, some) for column, some in zip(table.columns, cells, strict=True)],
     "quoted": quoted,
     "end": end,
   }
@@ -142,6 +164,7 @@ class _Rows:
   """Yields the cells of each row and the text that they were read from, line breaks and quotes included."""
 
   def __init__(self, lines: Iterator[str], separator: str) -> None:
+    self.lines = 0  # that were read
     self._seen: list[str] = []
     self._reader = csv.reader(self._remembered(lines), delimiter=separator)
 
@@ -160,6 +183,7 @@ class _Rows:
   def _remembered(self, lines: Iterator[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
       self._seen.append(line)
+      self.lines += 1
       yield line if number else line.removeprefix("\ufeff")
 
 

@@ -2,13 +2,18 @@
 
 import csv
 import functools
+import gzip
+import hashlib
 import io
+import pathlib
 
 import jax
 import numpy as np
 import pytest
 
 from catgen.batches import batch_of
+from catgen.coding import container
+from catgen.coding.container import Block, Kind
 from catgen.data.tabular.bins import Bins
 from catgen.data.tabular.cells import Form
 from catgen.data.tabular.codec import Table, table_codec
@@ -16,7 +21,7 @@ from catgen.data.tabular.columns import Column
 from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of
 from catgen.models import MODELS
-from catgen.runs.compress import compress, describe
+from catgen.runs.compress import coder_of, compress, describe, identity
 from catgen.runs.decompress import decompress
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord
@@ -68,6 +73,9 @@ WAYS = {
   "all in quotes": text(rows(), quoting=csv.QUOTE_ALL).encode("utf-8-sig"),
   "another order": text([row[::-1] for row in rows()], ("only", "paid", "job")).encode(),
   "few decimals": text(TRIMMED).encode(),
+  "in several ways": text([(a, b, b)[i % 3] for i, (a, b) in enumerate(zip(rows(), TRIMMED, strict=True))])
+  .replace("NA", "-", 2)
+  .encode(),
 }
 
 
@@ -108,15 +116,91 @@ def test_blocks_that_are_written_in_another_way_are_stored(change, tmp_path):
   assert (tmp_path / "b.csv").read_bytes() == content
 
 
-def test_the_first_row_that_costs_a_block_the_model_is_told(tmp_path):
+@pytest.mark.parametrize(
+  ("change", "said"),
+  [
+    (lambda row: [f"{row[0]} ", *row[1:]], "column 'job' has 'one ' in line 22, which the model has not"),
+    (lambda row: [row[0], "99.0", "x"], "column 'paid' has '99.0' in line 22, which lies beyond the model's bins"),
+    (lambda row: [row[0], "5.12", "x"], "column 'paid' has '5.12' in line 22, which the model would write '5.1'"),
+    (lambda row: row[:2], "line 22 has 2 cells, not 3: 'one,"),
+  ],
+)
+def test_the_first_cell_that_costs_a_block_the_model_is_named(change, said, tmp_path):
   table = rows()
-  table[20][0] += " "  # a blank that nobody sees
-  (tmp_path / "a.csv").write_text(text(table))
+  table[20][0] = "one"
+  table[20] = change(table[20])
+  (tmp_path / "a.csv").write_text(text(table), newline="")
   found = compress(run_of(tmp_path), input=str(tmp_path / "a.csv"), **ROWS)
-  assert [block.odd for block in found.blocks] == [None, text(table).splitlines(keepends=True)[21], None, None]
-  assert f"the first row that has other values, or is written in another way: {found.blocks[1].odd!r}" in describe(
-    found
-  )
+  (odd,) = [block.odd for block in found.blocks if block.odd is not None]
+  assert [block.num_symbols == 0 for block in found.blocks] == [False, True, False, False]
+  assert odd.startswith(said)
+  said = describe(found)
+  assert f"1 of 4 blocks are deflated: 1 hold what the model does not know\nthe first that is not known: {odd}" in said
+
+
+def test_a_row_in_other_quotes_is_named_and_what_the_streams_take_is_said_to_be_more(tmp_path):
+  lines = text(rows()).splitlines(keepends=True)
+  lines[21] = lines[21].replace(",x", ',"x"')
+  (tmp_path / "a.csv").write_text("".join(lines))
+  found = compress(run_of(tmp_path), input=str(tmp_path / "a.csv"), **ROWS)
+  assert "line 22 has other quotes, or another line break, than most: " in describe(found)
+  coded = [block for block in found.blocks if block.num_symbols]
+  more = 8 * sum(block.stream_bytes for block in coded) / sum(block.model_bits for block in coded) - 1
+  assert more > 0
+  assert f"so that the streams are {more:.3%} larger" in describe(found)
+
+
+def test_a_flipped_byte_of_a_table_is_found_and_the_other_rows_come_back(tmp_path):
+  run, path, lines = run_of(tmp_path), tmp_path / "a.csv", text(rows()).splitlines(keepends=True)
+  path.write_text("".join(lines))
+  packed = bytearray(pathlib.Path(compress(run, input=str(path), **ROWS).output).read_bytes())
+  places = [at for at in range(len(packed)) if packed[at:].startswith(container.BLOCK)]
+  assert len(places) == 5
+  packed[(places[1] + places[2]) // 2] ^= 16
+  (tmp_path / "d.cg").write_bytes(bytes(packed))
+  options = {"input": str(tmp_path / "d.cg"), "output": str(tmp_path / "rest.csv")}
+  with pytest.raises(InputError, match=r"is damaged: a payload is damaged after block 0; block 1 is not there"):
+    decompress(run, **options)
+  assert not (tmp_path / "rest.csv").exists()
+  found = decompress(run, **options, recover=True)
+  assert found.exit_code == 1
+  assert (tmp_path / "rest.csv").read_text() == "".join(lines[:17] + lines[33:])
+
+
+def test_a_file_of_format_1_is_read(tmp_path):
+  """Written here as it was then: one style for each column, and places of numbers as digits of a whole number."""
+  run, table = run_of(tmp_path), [["one", "12.5", "x"], ["a, b", "3", "x"], ["NA", "90", "x"]]
+  coder, path = coder_of(run, 4), tmp_path / "a.csv.cg"
+  x, valid = np.array([[2, 0, 0], [0, 0, 0], [3, 2, 0], [0, 0, 0]], np.int32), np.ones((4, 3), bool)
+  valid[3] = False
+  left = (125 + 30 * 200).to_bytes(2, "little")  # of 200 numbers of the bin, 12.5 and 3.0
+  stream = coder.encode(x, valid).words.astype("<u4").tobytes()
+  about = {"kind": "table", "encoding": "utf-8", "head": b"job,paid,only\n".hex(), "separator": ","}
+  about |= {"order": [0, 1, 2], "styles": ["fixed", "bare", "fixed"], "quoted": "few", "end": "\n"}
+  header = {"content": about, "num_rows": 4, **identity(run, coder)}
+  del header["versions"]
+  with path.open("wb") as file:
+    container.write_header(file, header)
+    container.write_block(file, Block(0, Kind.CODED, 9, len(left).to_bytes(4, "little") + left + stream))
+    container.write_block(file, Block(1, Kind.END, 0, hashlib.sha256(text(table).encode()).digest()))
+  content = path.read_bytes()
+  path.write_bytes(content.replace(b"catgen\x00\x02", b"catgen\x00\x01", 1))
+  decompress(run, input=str(path))
+  assert (tmp_path / "a.csv").read_text() == text(table)
+
+
+@pytest.mark.parametrize(
+  ("name", "content", "said"),
+  [
+    ("a.csv.gz", gzip.compress(b"job,paid,only\n"), "is packed by gzip, .*: unpack it first \\(gunzip\\)"),
+    ("a.parquet", b"PAR1" + bytes(20) + b"PAR1", "is a Parquet file, .*: write the table as CSV and give that"),
+    ("a.csv.cg", b"catgen\x00\x02", "is compressed by catgen already"),
+  ],
+)
+def test_a_file_that_is_packed_says_what_it_is(name, content, said, tmp_path):
+  (tmp_path / name).write_bytes(content)
+  with pytest.raises(InputError, match=said):
+    compress(run_of(tmp_path), input=str(tmp_path / name))
 
 
 def test_tables_of_other_columns_and_numbers_that_cannot_be_made_again_are_one_line(tmp_path):

@@ -1,35 +1,101 @@
 """Rows of a table as categories and what these leave open, from which the same cells are made again, sign by sign.
 
-A category says a cell but for a number of a bin, which is one of the numbers with so many decimals as the column has:
-its place among them is left over. All places of some rows are digits of one whole number, each with a base of its own.
+A category says a cell but for two things. A number of a bin is one of the numbers with so many decimals as the column
+has: its place among them is left over. And most values can be spelled in several ways (0, 0.0 and 0.00; an empty cell
+and NA): which, is left over where a column has spellings of which more than one is possible. Both are symbols of one
+whole number for all rows, a place evenly and a spelling by how often it was seen before.
 """
 
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Int32
 
-from catgen.data.tabular import bins as binning
 from catgen.data.tabular.bins import Bins, span
-from catgen.data.tabular.cells import Form, is_missing, number_of, written
+from catgen.data.tabular.cells import TRUTH, Form, number_of, written
 from catgen.data.tabular.codec import Table
 from catgen.data.tabular.columns import NUMERIC, Column, category_of, decode
 from catgen.interfaces import InputError
 
-STYLES = ("fixed", "trimmed", "bare")  # 12.50, 12.00; 12.5, 12.0; 12.5, 12
+STYLES = ("fixed", "trimmed", "bare")  # 12.50, 12.00; 12.5, 12.0; 12.5, 12: what files of format 1 say of a column
+_RANKS = 2  # decimals of a rank that is a number: 1, 1.0, 1.00
+
+Habits = Mapping[str, Sequence[int]]  # what kind of value, and how often each of its spellings was seen
 
 
 class Left(NamedTuple):
-  """What categories leave open: a whole number below another."""
+  """What categories leave open: a whole number, and how many bits it needs by the shares of its symbols."""
 
   number: int
-  below: int
+  bits: float
 
   def to_bytes(self) -> bytes:
-    """Returns the number in as many bytes as `below` needs."""
-    return self.number.to_bytes(_num_bytes(self.below), "little")
+    """Returns the number in as many bytes as it needs."""
+    return self.number.to_bytes((self.number.bit_length() + 7) // 8, "little")
+
+
+class _Symbol(NamedTuple):
+  """One of `total` equal parts of a whole: those from `first` on, `share` of them."""
+
+  first: int
+  share: int
+  total: int
+
+
+def _joined(symbols: Sequence[_Symbol]) -> Left:
+  """Returns symbols as one whole number, the first of them in its remainder: it is taken first again."""
+  number = 0
+  for first, share, total in reversed(symbols):
+    whole, rest = divmod(number, share)
+    number = whole * total + first + rest
+  return Left(number, sum(math.log2(total / share) for _, share, total in symbols))
+
+
+class _Rest:
+  """What is left of a whole number, of which symbols are taken in the order in which they were joined."""
+
+  def __init__(self, number: int) -> None:
+    self._number = number
+
+  def take(self, shares: Sequence[int]) -> int:
+    """Returns which symbol is next, by the shares of all."""
+    whole, rest = divmod(self._number, sum(shares))
+    symbol = 0
+    while rest >= shares[symbol]:
+      rest -= shares[symbol]
+      symbol += 1
+    self._number = whole * shares[symbol] + rest
+    return symbol
+
+  def place(self, total: int) -> int:
+    """Returns which of so many equal symbols is next."""
+    self._number, found = divmod(self._number, total)
+    return found
+
+
+class _Seen:
+  """How often each spelling of a kind of value was seen: in the header, and in the rows before."""
+
+  def __init__(self, habits: Habits) -> None:
+    self._counts: dict[str, list[int]] = {kind: list(counts) for kind, counts in habits.items()}
+
+  def shares(self, kind: str, number: int) -> list[int]:
+    """Returns the share of each spelling, at least 1."""
+    return [2 * count + 1 for count in self._of(kind, number)]
+
+  def add(self, kind: str, number: int, spelling: int) -> None:
+    """Counts one more."""
+    self._of(kind, number)[spelling] += 1
+
+  def _of(self, kind: str, number: int) -> list[int]:
+    return self._counts.setdefault(f"{kind} {number}", [0] * number)
+
+  def counts(self) -> dict[str, list[int]]:
+    """Returns all counts."""
+    return self._counts
 
 
 def check(table: Table) -> None:
@@ -46,69 +112,161 @@ def check(table: Table) -> None:
     )
 
 
-def style_of(column: Column, cells: Sequence[str]) -> str:
-  """Returns the style in which most numbers among cells are as they are written."""
-  if column.kind != NUMERIC or column.form is None or not column.form.decimals or column.form.date is not None:
-    return STYLES[0]
-  form = column.form
-  numbers = ((cell, number_of(cell, form)) for cell in cells)
-  known = [(cell, written(number, form)) for cell, number in numbers if number is not None]
-
-  def alike(style: str) -> int:
-    return sum(_styled(fixed, style, form) == cell for cell, fixed in known)
-
-  return max(STYLES, key=lambda style: (alike(style), -STYLES.index(style)))
+def habits_of(table: Table, column: Column, cells: Sequence[str]) -> dict[str, list[int]]:
+  """Returns how often each spelling of a column's values was seen among cells, by the kind of value."""
+  seen, own = _Seen({}), _Cells(table, column)
+  for cell, value in zip(cells, own.values(cells), strict=True):
+    if value is not None and cell in value.spellings and len(value.spellings) > 1:
+      seen.add(value.kind, len(value.spellings), value.spellings.index(cell))
+  return seen.counts()
 
 
-def encoded(table: Table, columns: Sequence[Sequence[str]]) -> tuple[Int32[np.ndarray, "rows columns"], Left] | None:
-  """Returns the categories of cells, column by column, and what they leave open; None where a cell has no category.
+def encoded(
+  table: Table, habits: Sequence[Habits], columns: Sequence[Sequence[str]]
+) -> tuple[Int32[np.ndarray, "rows columns"], Left] | None:
+  """Returns the categories of cells and what they leave open; None where a cell would not come back as it is.
 
-  `decoded` says whether the same comes back.
+  Args:
+    table: what the columns are.
+    habits: of each column, as `habits_of` gives them.
+    columns: the cells of each column.
   """
-  found, number, below = [], 0, 1
-  for column, cells in zip(table.columns, columns, strict=True):
-    if column.kind != NUMERIC:
-      found.append(category_of(column, cells, table.missing))
-      continue
-    numbers = _numbers(column, cells, table.missing)
-    known = ~np.isnan(numbers)
-    categories = np.empty(len(cells), np.int32)
-    categories[known] = binning.categories(numbers[known], column.bins)
-    categories[~known] = category_of(column, [cells[i] for i in np.flatnonzero(~known).tolist()], table.missing)
+  found, symbols = [], []
+  for column, cells, known in zip(table.columns, columns, habits, strict=True):
+    seen, own, categories = _Seen(known), _Cells(table, column), []
+    for cell, value in zip(cells, own.values(cells), strict=True):
+      if value is None or cell not in value.spellings:
+        return None
+      categories.append(value.category)
+      symbols.append(_Symbol(value.place, 1, own.base(value.category)))
+      if len(value.spellings) > 1:
+        spelling, shares = value.spellings.index(cell), seen.shares(value.kind, len(value.spellings))
+        symbols.append(_Symbol(sum(shares[:spelling]), shares[spelling], sum(shares)))
+        seen.add(value.kind, len(value.spellings), spelling)
     found.append(categories)
-    spans, units = _spans(column.bins, _decimals(column)), np.rint(numbers * 10 ** _decimals(column))
-    for category, unit in zip(categories.tolist(), units.tolist(), strict=True):
-      if 0 <= category < len(spans):
-        first, base = spans[category]
-        place = int(unit) - first
-        if not 0 <= place < base:
-          return None  # beyond the bins
-        number, below = number + place * below, below * base
-  x = np.stack(found, axis=1)
-  return None if (x < 0).any() else (x, Left(number, below))
+  return np.array(found, np.int32).T, _joined(symbols)
 
 
-def decoded(table: Table, styles: Sequence[str], x: Int32[np.ndarray, "rows columns"], left: bytes) -> list[list[str]]:
-  """Returns the cells of categories and of what they left open, column by column."""
-  number, columns = int.from_bytes(left, "little"), []
-  for column, categories, style in zip(table.columns, x.T, styles, strict=True):
-    if column.kind != NUMERIC:
-      columns.append(decode(column, categories, np.zeros(len(categories))))
-      continue
-    spans, unit, form = _spans(column.bins, _decimals(column)), 10 ** _decimals(column), _form(column)
-    in_bins = (categories >= 0) & (categories < len(spans))
-    others = iter(decode(column, categories[~in_bins], np.zeros(int((~in_bins).sum()))))
-    cells = []
+def strange(table: Table, cells: Sequence[str]) -> tuple[str, str, str] | None:
+  """Returns of a row the first cell that would not come back: its column's name, the cell, and why; None: all do."""
+  for column, cell in zip(table.columns, cells, strict=True):
+    (value,) = _Cells(table, column).values([cell])
+    if value is None:
+      beyond = column.kind == NUMERIC and number_of(cell, _form(column)) is not None
+      return column.name, cell, "which lies beyond the model's bins" if beyond else "which the model has not"
+    if cell not in value.spellings:
+      return column.name, cell, f"which the model would write {value.spellings[0]!r}"
+  return None
+
+
+def decoded(
+  table: Table, habits: Sequence[Habits | str], x: Int32[np.ndarray, "rows columns"], left: bytes
+) -> list[list[str]]:
+  """Returns the cells of categories and of what they left open, column by column.
+
+  Args:
+    table: what the columns are.
+    habits: what `encoded` was given; of files of format 1 one of STYLES for each column.
+    x: the categories.
+    left: the whole number.
+  """
+  rest, columns = _Rest(int.from_bytes(left, "little")), []
+  for column, categories, known in zip(table.columns, x.T, habits, strict=True):
+    seen, own, cells = _Seen({} if isinstance(known, str) else known), _Cells(table, column), []
     for category in categories.tolist():
-      if 0 <= category < len(spans):
-        first, base = spans[category]
-        number, place = divmod(number, base)
-        cells.append(_styled(written((first + place) / unit if unit > 1 else float(first + place), form), style, form))
+      value = own.value(category, rest.place(own.base(category)))
+      if isinstance(known, str):
+        cells.append(_styled(value, known, _form(column)))
+      elif len(value.spellings) == 1:
+        cells.append(value.spellings[0])
       else:
-        cell = next(others)
-        cells.append(_styled(cell, style, form) if 0 <= category < column.known else cell)
+        spelling = rest.take(seen.shares(value.kind, len(value.spellings)))
+        seen.add(value.kind, len(value.spellings), spelling)
+        cells.append(value.spellings[spelling])
     columns.append(cells)
   return columns
+
+
+class _Value(NamedTuple):
+  """What a cell says, and all ways to say it, the column's own first."""
+
+  category: int
+  place: int  # among the numbers of a bin
+  kind: str
+  spellings: tuple[str, ...]
+
+
+_NUMBERS = _BIN, _POINT = "bin", "point"
+_NOTHING, _OTHERS = "missing", "value"
+
+
+class _Cells:
+  """The cells that the categories of a column can be."""
+
+  def __init__(self, table: Table, column: Column) -> None:
+    self._column, self._missing, self._form = column, table.missing, _form(column)
+    numeric = column.kind == NUMERIC
+    self._spans = _spans(column.bins, self._form.decimals or 0) if numeric else ()
+    self._made: dict[int, _Value] = {}
+
+  def base(self, category: int) -> int:
+    """Returns how many numbers a category has: 1 but for bins."""
+    return self._spans[category][1] if 0 <= category < len(self._spans) else 1
+
+  def values(self, cells: Sequence[str]) -> list[_Value | None]:
+    """Returns what each cell says; None where it has no category, or lies beyond the bins."""
+    found: list[_Value | None] = []
+    for cell, category in zip(cells, category_of(self._column, cells, self._missing).tolist(), strict=True):
+      place = 0
+      if 0 <= category < len(self._spans):
+        units = round((number_of(cell, self._form) or 0.0) * 10 ** (self._form.decimals or 0))
+        place = units - self._spans[category][0]
+      inside = category >= 0 and 0 <= place < self.base(category)
+      found.append(self.value(category, place) if inside else None)
+    return found
+
+  def value(self, category: int, place: int) -> _Value:
+    """Returns what a cell of a category says, in a bin at a place."""
+    if 0 <= category < len(self._spans):
+      unit, number = 10 ** (self._form.decimals or 0), self._spans[category][0] + place
+      spellings = _spelled(number / unit if unit > 1 else float(number), self._form)
+      return _Value(category, place, _BIN, spellings)
+    if category not in self._made:
+      self._made[category] = self._other(category)
+    return self._made[category]
+
+  def _other(self, category: int) -> _Value:
+    (shown,) = decode(self._column, np.array([category]), np.zeros(1))
+    if self._column.missing is not None and category == self._column.size - 1:
+      return _Value(category, 0, _NOTHING, _distinct(shown, "", *sorted(self._missing)))
+    if self._column.kind == NUMERIC and category < self._column.known:
+      return _Value(category, 0, _POINT, _spelled(self._column.bins.points[category - len(self._spans)], self._form))
+    number = None if self._column.form is None else number_of(shown, self._form)
+    if number is not None and self._form.date is None:  # a rank that is a number
+      more = self._form._replace(decimals=max(_RANKS, self._form.decimals or 0))
+      return _Value(category, 0, _OTHERS, _distinct(shown, *_spelled(number, more)))
+    ways = (shown.lower(), shown.upper(), shown.capitalize()) if shown.lower() in TRUTH else ()
+    return _Value(category, 0, _OTHERS, _distinct(shown, *ways))
+
+
+def _spelled(number: float, form: Form) -> tuple[str, ...]:
+  """Returns the ways in which a number can be written: with fewer zeros at the end, with thousands set apart or not."""
+  ways = [written(number, form)]
+  if form.date is not None:
+    return tuple(ways)
+  if form.grouped:
+    ways.append(written(number, form._replace(grouped=False)))
+  if form.decimals:
+    for way in ways[:]:
+      while form.decimal in way and way[-1] in ("0", form.decimal):
+        way = way[:-1]
+        if way[-1] != form.decimal:
+          ways.append(way)
+  return _distinct(*ways)
+
+
+def _distinct(*texts: str) -> tuple[str, ...]:
+  return tuple(dict.fromkeys(texts))
 
 
 @functools.lru_cache(maxsize=256)
@@ -117,27 +275,13 @@ def _spans(bins: Bins, decimals: int) -> tuple[tuple[int, int], ...]:
   return tuple(span(category, bins, decimals) for category in range(bins.number))
 
 
-def _numbers(column: Column, cells: Sequence[str], missing: frozenset[str]) -> Float64[np.ndarray, "rows"]:
-  """Returns the numbers that cells are; NaN where they are none."""
-  form = _form(column)
-  found = (None if is_missing(cell, missing) else number_of(cell, form) for cell in cells)
-  return np.array([np.nan if number is None else number for number in found])
-
-
-def _decimals(column: Column) -> int:
-  return _form(column).decimals or 0
-
-
-def _num_bytes(below: int) -> int:
-  return ((below - 1).bit_length() + 7) // 8
-
-
 def _form(column: Column) -> Form:
   return column.form or Form()
 
 
-def _styled(cell: str, style: str, form: Form) -> str:
-  if style == STYLES[0] or form.decimal not in cell:
+def _styled(value: _Value, style: str, form: Form) -> str:
+  cell = value.spellings[0]
+  if style == STYLES[0] or form.decimal not in cell or value.kind not in _NUMBERS:
     return cell
   short = cell.rstrip("0")
   if not short.endswith(form.decimal):
