@@ -15,6 +15,7 @@ from catgen.data.tabular.numbers import Numbered, numbered
 from catgen.data.tabular.schema import read_schema
 from catgen.evaluation import table_fidelity, table_trees
 from catgen.evaluation.results import without_nan
+from catgen.evaluation.shared_rows import shared
 from catgen.evaluation.table_fidelity import Alike, Rows
 from catgen.files import check_folder, replacing
 from catgen.interfaces import InputError
@@ -24,8 +25,10 @@ from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.membership import Membership, membership
 
 RESULTS, REPORT = "results.json", "report.html"
+DETECTION = "detection AUC"
 _REMEDY = "choose another --output"
 _MOST_PAIRS, _FEWEST = 1000, 20
+_WORSE, _MANY = 0.45, 0.05  # an AUC below the one is no chance of the draw where more rows than the other are shared
 
 
 class Measure(NamedTuple):
@@ -97,7 +100,8 @@ def compare_tables(
   Args:
     real: a table that nothing was trained on: .csv, .tsv, .txt or .parquet.
     synthetic: the table to judge, with the same columns in any order.
-    train: the table that it was made from.
+    train: the table that it was made from, all of whose rows count; with --workdir the rows that a run was trained on
+      are those of its own training split, where its data are there.
     schema: a .json file with what columns are, as `launch.columns --output` writes it; what it lacks is found by the
       rules of data sets, from --train or else --real.
     target: column that is predicted from the others, after training on each table; default: the last categorical one,
@@ -131,7 +135,7 @@ def compare_tables(
     members = membership(
       workdir, files, step=step, num_draws=num_draws, most=max_scored, seed=seed, say=say, progress=progress
     )
-    notes += [members.note] if members.note else []
+    notes += members.notes
   pairs = table_fidelity.pairs_of(len(tables.target.names), _MOST_PAIRS, seed)
   if len(pairs) < math.comb(len(tables.target.names), 2):
     notes.append(f"trend is the mean over {len(pairs):,} pairs of columns, drawn by chance")
@@ -139,6 +143,7 @@ def compare_tables(
   alike = [table_fidelity.alike(tables.target, each, pairs, **by_size) for each in (tables.synthetic, tables.rival)]
   with table_trees.one_thread():
     measures = [*_fidelity(*alike), *_trees(tables, seed), *_leaks(tables, members)]
+  notes += _in_common(tables, next(each for each in measures if each.name == DETECTION))
   found = TablesCompared(measures, tables, alike[0], alike[1], pairs, members, notes, output)
   _write(found)
   return found
@@ -238,7 +243,7 @@ def _fidelity(synthetic: Alike, rival: Alike) -> list[Measure]:
 def _trees(tables: Tables, seed: int) -> list[Measure]:
   told = [table_trees.told_apart(tables.target, each, seed=seed) for each in (tables.synthetic, tables.rival)]
   meaning = "how well boosted trees tell the table from real rows that they have not seen: 0.5 = not at all, 1 = always"
-  detection = Measure("detection AUC", told[0].auc, told[0].error, told[1].auc, told[1].error, "0.5", meaning)
+  detection = Measure(DETECTION, told[0].auc, told[0].error, told[1].auc, told[1].error, "0.5", meaning)
   if tables.label is None or len(tables.target.names) < 2:
     return [detection]
   learned = table_trees.learned_from(tables.synthetic, tables.rival, tables.target, tables.label, seed=seed)
@@ -257,6 +262,31 @@ def _trees(tables: Tables, seed: int) -> list[Measure]:
       learned.difference_error,
     ),
   ]
+
+
+def _in_common(tables: Tables, detection: Measure) -> list[str]:
+  """Returns what is to be known where tables share rows: what was trained on, and why trees are worse than chance."""
+  notes = []
+  if tables.train is not None:
+    real, train = (table_trees.comparable(each) for each in (tables.target, tables.train))
+    found = shared(real, train)
+    if found.taken:
+      notes.append(
+        f"{found.number:,} of {found.rows:,} rows of --real are rows of --train, where about {found.by_chance:,.0f}"
+        " would be by chance: they are not held out, and no number here says what new rows would"
+      )
+  both = {
+    "synthetic rows": (tables.synthetic, detection.synthetic),
+    "rows in their place": (tables.rival, detection.real),
+  }
+  for name, (rows, auc) in both.items():
+    number = int(table_trees.copied(rows, tables.target).sum())
+    if number > _MANY * rows.number and auc < _WORSE:
+      notes.append(
+        f"the detection AUC {auc:.3f} is below 0.5 since {number:,} of {rows.number:,} {name} are also rows of --real:"
+        " trees that learned one of two equal rows are wrong about the other; it says nothing of likeness"
+      )
+  return notes
 
 
 def _leaks(tables: Tables, members: Membership | None) -> list[Measure]:
