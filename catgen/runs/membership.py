@@ -16,6 +16,7 @@ from catgen.interfaces import Batch, InputError
 from catgen.media.medium import evenly
 from catgen.reporting.progress import OpenProgress
 from catgen.runs.load import Run, load
+from catgen.runs.own_encoding import unless_utf8
 from catgen.runs.record import with_labels
 from catgen.runs.score import measured
 
@@ -42,6 +43,7 @@ def membership(
   num_draws: int,
   most: int,
   seed: int,
+  encoding: str | None = None,
   say: Callable[[str], None],
   progress: OpenProgress,
 ) -> Membership:
@@ -55,6 +57,7 @@ def membership(
     num_draws: of a bound, per row, in each of 4 replicates; all rows share them.
     most: rows of each set, evenly spread over it.
     seed: of the draws.
+    encoding: of files that are no UTF-8; None: that of the run's data.
     say, progress: of the terminal.
 
   Raises:
@@ -63,12 +66,12 @@ def membership(
   run = load(workdir, step=step, say=say)
   if run.media.filled is None:
     raise InputError(f"{workdir} is a model of {run.media.name}; {_NEVER}")
-  trained, own, notes = _trained(run, files["train"])
-  held_out = _read(run, files["real"])
+  trained, own, notes = _trained(run, files["train"], encoding)
+  held_out = _read(run, files["real"], encoding)
   notes += _told(shared(np.asarray(held_out.x), np.asarray(trained.x)), own, files)
   sets = {"training rows": _some(trained, most), "held-out rows": _some(held_out, most)}
   try:
-    sets["synthetic rows"] = _some(_read(run, files["synthetic"]), most)
+    sets["synthetic rows"] = _some(_read(run, files["synthetic"], encoding), most)
   except InputError as error:  # of another model, it may have values that this one does not know
     notes.append(f"the synthetic rows have no scores: {error}")
   bits: dict[str, np.ndarray] = {}
@@ -100,7 +103,7 @@ def membership(
   )
 
 
-def _trained(run: Run, train: str | None) -> tuple[Batch, str, list[str]]:
+def _trained(run: Run, train: str | None, encoding: str | None) -> tuple[Batch, str, list[str]]:
   """Returns all rows that a run was trained on, what they are called, and why they are those of a file where they are.
 
   A file may have rows of validation and test too, which the model has never seen; so the run's own data come first.
@@ -112,7 +115,7 @@ def _trained(run: Run, train: str | None) -> tuple[Batch, str, list[str]]:
     if train is None:
       raise
     note = f"the run's own data cannot be read ({error}): all rows of --train stand for what it was trained on"
-    return _read(run, train), "--train", [note]
+    return _read(run, train, encoding), "--train", [note]
 
 
 def _told(found: Shared, own: str, files: Mapping[str, str | None]) -> list[str]:
@@ -135,6 +138,7 @@ def _some(batch: Batch, most: int) -> Batch:
   return take(batch, evenly(len(batch.x), min(most, len(batch.x))))
 
 
-def _read(run: Run, path: str | None) -> Batch:
+def _read(run: Run, path: str | None, encoding: str | None) -> Batch:
   assert path is not None
-  return run.media.read(path)
+  own = run.record.config.get("data", {}).get("encoding", "utf-8")
+  return run.media.read(path, unless_utf8(path, encoding or own))

@@ -119,7 +119,8 @@ def encoded_grid(grid: Grid, table: Table, hole: str | None = None) -> Int32[np.
     grid: the table, all of whose cells are texts.
     table: what rows are.
     hole: a cell that is to be completed, of which the category is UNKNOWN; so is that of a missing one in a column
-      whose training rows have none. None: there are no holes.
+      whose training rows have none, and in all columns where `hole` is itself a word for nothing, or empty. None: there
+      are no holes.
 
   Raises:
     InputError: a column is missing, or a cell is none of its column's, with its place.
@@ -144,7 +145,8 @@ def encoded_grid(grid: Grid, table: Table, hole: str | None = None) -> Int32[np.
 def _is_hole(text: str, column: Column, table: Table, hole: str | None) -> bool:
   if hole is None:
     return False
-  return text == hole or (column.missing is None and is_missing(text, table.missing))
+  every = column.missing is None or is_missing(hole, table.missing)  # a word for nothing stands for all of them
+  return text == hole or (every and is_missing(text, table.missing))
 
 
 def unknown_cell(owner: str, column: Column, cell: str, place: str) -> InputError:
