@@ -73,7 +73,9 @@ def test_parquet_has_points_whatever_sign_the_training_file_had(run, tmp_path):
 def test_what_fits_in_no_form_is_the_line_of_the_form_of_training(run, tmp_path):
   path = tmp_path / "a.csv"
   path.write_text("job,paid\nclerk,1\n")
-  with pytest.raises(InputError, match=r"has no column 'paid'; it has 'job,paid'\. Name all columns in its first row"):
+  with pytest.raises(
+    InputError, match=r"has no column 'size'; it has 'job', 'paid'\. Name all columns in its first row"
+  ):
     run.media.read(str(path))
   path.write_text("job;paid;size\nclerk;1,5;1.5\n")
   with pytest.raises(InputError, match=r"column 'size' has '1.5' in line 2"):
