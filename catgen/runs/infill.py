@@ -20,6 +20,7 @@ from catgen.reporting import writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import infill_rows
 from catgen.runs.by_products import ByProducts, shown_where_lost
+from catgen.runs.drawn import drawing
 from catgen.runs.infill_rows import Marks
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
@@ -141,7 +142,7 @@ def infill(
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
     drawn = infilling.infill_each(
       run.model,
-      run.params,
+      drawing(run),
       run.state,
       asked.x,
       asked.observed,

@@ -176,7 +176,7 @@ def _source(
   return DataSource(
     event=EventSpec((len(columns),), max(sizes), given, sizes=sizes),
     splits=parts,
-    codec=table_codec(Table(tuple(columns), rules.missing, grid.separator, header)),
+    codec=table_codec(Table(tuple(columns), rules.missing, grid.separator, header, _with_other(columns, x, members))),
     position="column",
     bytes_per_position=None,
     fingerprint=fingerprint(
@@ -188,6 +188,14 @@ def _source(
     description=f"{grid.path}: {rows:,} rows of {len(columns)} columns: {described(columns)}",
     attributes=attributes,
   )
+
+
+def _with_other(
+  columns: Sequence[Column], x: Shaped[np.ndarray, "rows columns"], members: dict[str, Int[np.ndarray, "_"]]
+) -> frozenset[str]:
+  """Returns the names of the columns in which training rows have a category for what they are not."""
+  other = [(i, column) for i, column in enumerate(columns) if column.unknown == "other"]
+  return frozenset(column.name for i, column in other if (x[members["train"], i] == column.known).any())
 
 
 def _encoded(

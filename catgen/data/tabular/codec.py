@@ -24,6 +24,7 @@ class Table(NamedTuple):
   missing: frozenset[str]  # words for nothing, beside an empty cell
   separator: str = ","
   header: bool = True
+  with_other: frozenset[str] = frozenset()  # names of columns in which training rows have OTHER
 
   @property
   def names(self) -> list[str]:
@@ -63,6 +64,7 @@ def table_codec(table: Table) -> Codec:
     "missing": sorted(table.missing),
     "separator": table.separator,
     "header": table.header,
+    **({"with_other": sorted(table.with_other)} if table.with_other else {}),
     "unknown": table.columns[0].unknown,
   }
   return Codec(encode_row, decode_row, spec)
@@ -78,7 +80,17 @@ def table_of(spec: Mapping[str, Any]) -> Table:
   columns = tuple(column_of(each, unknown) for each in spec["columns"])
   if len({column.name for column in columns}) < len(columns):
     raise InputError("the codec of a table has two columns of one name")
-  return Table(columns, frozenset(missing), separator, bool(spec["header"]))
+  return Table(columns, frozenset(missing), separator, bool(spec["header"]), frozenset(spec.get("with_other", ())))
+
+
+def never_drawn(table: Table) -> list[tuple[int, int]]:
+  """Returns (position, category) of what stands for values that training has not, where no training row has it."""
+  columns = enumerate(table.columns)
+  return [
+    (i, column.known)
+    for i, column in columns
+    if column.unknown == "other" and column.size > 1 and column.name not in table.with_other
+  ]
 
 
 def cells_of(values: Any, table: Table, absent: str = "") -> list[str]:
