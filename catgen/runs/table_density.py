@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from catgen.bounds import bits_per_position
 from catgen.data.splits import BLOCK, Split
 from catgen.data.tabular.codec import KIND, table_of
 from catgen.data.tabular.columns import Column
@@ -45,7 +46,7 @@ def density(codec: Codec, found: Likelihood, split: Split) -> dict[str, Any] | N
   for start in range(0, len(numbers), step):
     x = np.asarray(split.examples(numbers[start : start + step]).x)
     sums[start : start + step] = sum(log_widths(columns[i])[x[:, i]] for i in binned)
-  bits = -np.asarray(found.nats, np.float64).mean(axis=0) / math.log(2) + sums
+  bits = bits_per_position(-np.asarray(found.nats, np.float64).mean(axis=0), 1.0) + sums
   rows, estimate = len(bits), found.estimate
   per_row = float(np.sum(found.positions)) / rows
   monte_carlo = None if estimate.monte_carlo_error is None else float(estimate.monte_carlo_error) * per_row
@@ -74,5 +75,5 @@ def said(record: Mapping[str, Any]) -> str:
 def log_widths(column: Column) -> Float64[np.ndarray, "categories"]:
   """Returns log2 of the width of each category of a column that is a bin, and 0 for all others."""
   found = np.zeros(column.size)
-  found[: column.bins.number] = np.log2(np.diff(column.bins.edges))
+  found[: column.bins.number] = bits_per_position(np.log(np.diff(column.bins.edges)), 1.0)
   return found
