@@ -43,6 +43,7 @@ _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "same_length": bool,
   "streams": int,
   "protocol": str,
+  "density": dict,
   "order": str,
   "positions_per_call": int,
   "entropy_budget": (int, float),

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
 from catgen.evaluation.outliers import separation
+from catgen.evaluation.shared_rows import present
 from catgen.evaluation.table_fidelity import Rows
 from catgen.interfaces import InputError
 
@@ -181,11 +182,11 @@ def _most(values: Shaped[np.ndarray, "rows"]) -> float:
 
 def copied(rows: Rows, train: Rows) -> Bool[np.ndarray, "rows"]:
   """Returns which rows are, value by value, rows of another table."""
-  there = {row.tobytes() for row in _filled(train)}
-  return np.array([row.tobytes() in there for row in _filled(rows)], bool)
+  return present(comparable(rows), comparable(train))
 
 
-def _filled(rows: Rows) -> Float64[np.ndarray, "rows columns"]:
+def comparable(rows: Rows) -> Float64[np.ndarray, "rows columns"]:
+  """Returns values of which equal ones have equal bytes, those that are missing too."""
   return np.where(np.isnan(rows.values), -np.inf, rows.values) + 0.0
 
 

@@ -76,10 +76,12 @@ class Media(NamedTuple):
   parse: Callable[..., Pattern] | None = None  # (text, *, hole, pad): a typed pattern
   read_holes: Callable[..., Batch] | None = None  # (path): as `read`, but x may be HOLE
   typed_holes: Callable[..., Batch] | None = None  # (examples): as `typed`, but x may be HOLE
-  # (path or examples, rows, x, *, hole, output): lines of examples whose holes are filled by x, all else being as it
-  # was typed, or a file of them; rows: the example that each is of. Only where holes are cells that users choose: then
-  # `read_holes` and `typed_holes` take hole= too
+  # (path or examples, rows, x, *, hole, output, encoding): lines of examples whose holes are filled by x, all else
+  # being as it was typed, or a file of them; rows: the example that each is of. Only where holes are cells that users
+  # choose: then `read_holes` and `typed_holes` take hole= too, and `read_holes` encoding=
   filled: Callable[..., list[str]] | None = None
+  # (path or examples, encoding): by the number of the example, numbers beyond all that training has
+  beyond: Callable[..., dict[int, list[Any]]] | None = None
   encoded: bool = False  # files that are read have an encoding, which `read` takes
   frames: Callable[..., list[str]] | None = None  # (states [frames, *event]): a sampler's states as lines
   corrections: Callable[..., str] | None = None  # (typed, corrected, probability, *, color): changes, one by one

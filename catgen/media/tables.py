@@ -1,5 +1,6 @@
 """Rows of tables: examples are dicts, lists of cells or data frames, and tables in files and in the terminal."""
 
+import codecs
 import csv
 import io
 import json
@@ -13,11 +14,8 @@ from jaxtyping import Int
 from catgen.batches import batch_of
 from catgen.bounds import estimate
 from catgen.data import get_split
-from catgen.data.reading import read_text
-from catgen.data.sets.table_file import read_table
 from catgen.data.tabular.codec import (
   Table,
-  cell_of,
   cells_of,
   checked_categories,
   encoded_grid,
@@ -26,12 +24,13 @@ from catgen.data.tabular.codec import (
   written_cells,
 )
 from catgen.data.tabular.columns import Column
-from catgen.data.tabular.grid import Grid, Layout
-from catgen.data.tabular.parquet import columns_of_frame, read_columns
+from catgen.data.tabular.grid import Grid
+from catgen.data.tabular.parquet import columns_of_frame
 from catgen.evaluation import ngrams, samples
-from catgen.files import from_json, writing
+from catgen.files import writing
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.media.medium import HOLE, Counted, Examples, Media, chosen_ending, marked, npy_bytes, read_array
+from catgen.media.table_files import Beyond, cells_beyond, grid_of_columns, read_rows
 from catgen.paths import ending_of
 from catgen.reporting import terminal
 from catgen.sources import Codec, DataSource
@@ -55,8 +54,8 @@ def tables_media(event: EventSpec, codec: Codec, position: str) -> Media:
   def read(path: str, encoding: str = "utf-8") -> Batch:
     return batch_of(_read(table, path, encoding, None))
 
-  def read_holes(path: str, hole: str = HOLE_CELL) -> Batch:
-    return batch_of(_read(table, path, "utf-8", hole))
+  def read_holes(path: str, hole: str = HOLE_CELL, encoding: str = "utf-8") -> Batch:
+    return batch_of(_read(table, path, encoding, hole))
 
   def compared(sets: Mapping[str, Batch]) -> list[list[str]]:
     return _statistics(table, sets, position)
@@ -75,6 +74,7 @@ def tables_media(event: EventSpec, codec: Codec, position: str) -> Media:
     read_holes=read_holes,
     typed_holes=typed_holes,
     filled=partial(_filled, table),
+    beyond=partial(_beyond, table),
     encoded=True,
   )
 
@@ -93,36 +93,19 @@ def _grid_of_rows(table: Table, examples: Any, hole: str | None) -> Grid:
   if columns is None:
     rows = [cells_of(row, table, "" if hole is None else hole) for row in examples]
     columns = {name: [row[i] for row in rows] for i, name in enumerate(table.names)}
-  return _grid_of_columns(table, "the rows", columns)
-
-
-def _grid_of_columns(table: Table, title: str, columns: Mapping[str, Sequence[Any]]) -> Grid:
-  """Returns columns of values as a table of texts, numbers with the decimal signs of their columns."""
-  known = {column.name: column for column in table.columns}
-  cells = {
-    name: [cell_of(value, known[name]) for value in values] if name in known else values
-    for name, values in columns.items()
-  }
-  return read_columns(title, cells, Layout(table.missing, most=None))
+  return grid_of_columns(table, "the rows", columns)
 
 
 def _read(table: Table, path: str, encoding: str, hole: str | None) -> Int[np.ndarray, "rows columns"]:
   if ending_of(path.lower()) not in ARRAYS:
-    return encoded_grid(_grid_of_file(table, path, encoding, hole), table, hole)
+    found = read_rows(table, path, encoding, hole)
+    return encoded_grid(found.grid, found.table, hole)
   array = np.atleast_2d(read_array(path))
   holes = (array == HOLE) & (hole is not None)
   try:
     return np.where(holes, HOLE, checked_categories(np.where(holes, 0, array), table))
   except InputError as error:
     raise InputError(f"{path}: {error}") from error
-
-
-def _grid_of_file(table: Table, path: str, encoding: str, hole: str | None) -> Grid:
-  ending = ending_of(path.lower())
-  if ending in (".jsonl", ".ndjson"):
-    return _json_grid(table, path, encoding, hole)
-  separator, layout = "\t" if ending == ".tsv" else table.separator, Layout(table.missing, most=None)
-  return read_table(path, layout, separator=separator, header=table.header, encoding=encoding, decimal=".")
 
 
 def _filled(
@@ -133,17 +116,22 @@ def _filled(
   *,
   hole: str,
   output: str | None,
+  encoding: str = "utf-8",
 ) -> list[str]:
   """Returns rows of which the holes are filled as lines, or writes them to a file; see `Media.filled`.
 
-  All other cells, and columns that the model does not know, are as they were.
+  All other cells, and columns that the model does not know, are as they were, and so are the separator, the decimal
+  sign and a byte order mark of a file.
   """
   of_file = isinstance(given, str)
   if (of_file and ending_of(given.lower()) in ARRAYS) or (not of_file and isinstance(given[0], np.ndarray)):
     if output is not None:
       _write(table, output, x)
     return _shown(table, x)
-  grid = _grid_of_file(table, given, "utf-8", hole) if of_file else _grid_of_rows(table, given, hole)
+  if of_file:
+    grid, table, separator, with_mark = read_rows(table, given, encoding, hole)
+  else:
+    grid, separator, with_mark = _grid_of_rows(table, given, hole), table.separator, False
   holes, drawn = encoded_grid(grid, table, hole) == HOLE, written_cells(table, x)
   cells = [[texts[code] for code in codes[rows].tolist()] for texts, codes, *_ in grid.columns]
   places = {name: i for i, name in enumerate(grid.names)}
@@ -152,28 +140,20 @@ def _filled(
     cells[places[name]] = [new if is_hole else old for is_hole, new, old in choices]
   if output is None:
     return _lines_of(grid.names, cells)
-  _write_cells(table, output, x, grid.names, cells)
+  _write_cells(table._replace(separator=separator), output, x, grid.names, cells, with_mark=with_mark)
   return []
 
 
-def _json_grid(table: Table, path: str, encoding: str, hole: str | None) -> Grid:
-  """Returns the table of JSON lines, an object each; what an object lacks is missing, or a hole where there are any."""
-  rows, lines = [], []
-  for number, line in enumerate(read_text(path, encoding).split("\n"), 1):
-    if not line.strip():
-      continue
-    try:
-      found = from_json(line)
-    except (ValueError, RecursionError) as error:
-      raise InputError(f"{path}, line {number}: {error}; give one object a line") from error
-    if not isinstance(found, dict) or any(isinstance(value, dict | list) for value in found.values()):
-      raise InputError(f"{path}, line {number}: an object of texts and numbers is needed, by the names of the columns")
-    absent = "" if hole is None else hole
-    rows.append([found.get(name, absent) for name in table.names])
-    lines.append(number)
-  columns = {name: [row[i] for row in rows] for i, name in enumerate(table.names)}
-  grid = _grid_of_columns(table, path, columns)
-  return grid._replace(place=lambda row: f"line {lines[row]}")
+def _beyond(table: Table, given: Any, encoding: str = "utf-8") -> dict[int, list[Beyond]]:
+  """Returns the numbers of rows beyond those of the training rows; see `Media.beyond`."""
+  if isinstance(given, str):
+    if ending_of(given.lower()) in ARRAYS:
+      return {}
+    found = read_rows(table, given, encoding, None)
+    return cells_beyond(found.grid, found.table)
+  if isinstance(given, np.ndarray) or any(isinstance(row, np.ndarray) for row in given):
+    return {}
+  return cells_beyond(_grid_of_rows(table, given, None), table)
 
 
 def _check_output(path: str, *, invalid: bool) -> None:
@@ -185,7 +165,13 @@ def _write(table: Table, path: str, x: Int[np.ndarray, "rows columns"]) -> None:
 
 
 def _write_cells(
-  table: Table, path: str, x: Int[np.ndarray, "rows columns"], names: Sequence[str], cells: Sequence[Sequence[str]]
+  table: Table,
+  path: str,
+  x: Int[np.ndarray, "rows columns"],
+  names: Sequence[str],
+  cells: Sequence[Sequence[str]],
+  *,
+  with_mark: bool = False,
 ) -> None:
   """Writes rows: as cells in the form of the training file, as objects of JSON, or as categories."""
   ending = chosen_ending(path, ENDINGS, for_pipes=ENDINGS[0])
@@ -197,6 +183,7 @@ def _write_cells(
     else:
       separator = "\t" if ending == ".tsv" else table.separator
       rows = zip(*cells, strict=True)
+      file.write(codecs.BOM_UTF8 if with_mark else b"")
       file.writelines(_csv_lines([names, *rows] if table.header else rows, separator))
 
 

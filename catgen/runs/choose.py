@@ -21,8 +21,8 @@ FEW_RECORDS = 200  # below, splits are counts of shuffled records: fractions by 
 STREAM_LENGTH = 64  # positions of a sequence of a stream
 SHORTEST_SPLIT = 24  # a stream is so many times longer than its sequences, so that a twentieth of it holds one
 _FASTA = re.compile(r"\.(fa|fasta|fna|faa)(\.(gz|xz|bz2))?$")
-_TABLE = re.compile(r"\.(csv|tsv|jsonl)(\.(gz|xz|bz2))?$")
-_PARQUET = (".parquet", ".pq")
+_TABLE = re.compile(r"\.(csv|tsv)(\.(gz|xz|bz2))?$|\.(parquet|pq)$", re.IGNORECASE)
+_JSON_LINES = re.compile(r"\.jsonl(\.(gz|xz|bz2))?$")
 _TEXTS = (".txt", ".txt.gz", ".txt.xz", ".txt.bz2", ".md", ".rst", ".tex")
 _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
@@ -144,7 +144,7 @@ def _of_path(path: str) -> _Source:
     )
   if _FASTA.search(path):
     return _of_sequences(path)
-  if path.endswith(_PARQUET):
+  if _TABLE.search(path):
     return _of_table({"kind": "table_file", "path": path, "unknown": "other"}, path)
   return _stream(path, size_of(path), f"{path}: one stream of characters{_hint(path)}")
 
@@ -172,13 +172,12 @@ def _of_table(section: dict[str, Any], path: str) -> _Source:
   source = make_source(section)
   rows, columns = sum(split.num_examples for split in source.splits.values()), source.event.shape[0]
   section |= {"num_bins": bins_of(rows)}
-  return _Source(section, "rows", source.event.shape, f"{path}: a table of {columns} columns", rows=rows)
+  reason = f"{path}: a table of {rows:,} rows of {columns} columns (for the text of one column: data.kind text_table)"
+  return _Source(section, "rows", source.event.shape, reason, rows=rows)
 
 
 def _hint(path: str) -> str:
-  if not _TABLE.search(path):
-    return ""
-  return "; for a column of a table train with the kind of data text_table, for all its columns with table_file"
+  return "; for a field of it train with the kind of data text_table" if _JSON_LINES.search(path) else ""
 
 
 def _of_sequences(path: str) -> _Source:

@@ -7,10 +7,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from catgen.data.tabular.codec import listed, table_of
 from catgen.evaluation import classification, estimators
 from catgen.evaluation.classification import Posterior, Quality
 from catgen.evaluation.results import without_nan
-from catgen.files import check_writable, writing
+from catgen.files import check_apart, check_writable, writing
 from catgen.interfaces import Batch, InputError
 from catgen.kinds import nearest
 from catgen.media.medium import Examples
@@ -55,7 +56,7 @@ def classify(
   examples: Examples | None = None,
   *,
   input: str | None = None,
-  encoding: str = "utf-8",
+  encoding: str | None = None,
   split: str | None = None,
   max_examples: int = 512,
   attribute: str | None = None,
@@ -76,7 +77,8 @@ def classify(
     run: a model whose data have labels.
     examples: texts or arrays.
     input: a file as `sample` writes them: .npy of one example or several; of text also .jsonl, or one example a line.
-    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
+    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...; default:
+      UTF-8 where the file is, else that of the run's data.
     split: classify examples of the run's data, train, validation or test, and say how often that is right.
     max_examples: how many of --split, evenly spread over it; 0 = all.
     attribute: which label, where examples have several.
@@ -98,13 +100,14 @@ def classify(
   """
   if top < 0:
     raise InputError(f"--top is {top}; give a number of examples to print, or 0 for none")
+  check_apart(output, input)
   if column is not None:
-    own = {"attribute": attribute, "estimator": estimator, "given": given, "encoding": encoding != "utf-8"}
+    own = {"attribute": attribute, "estimator": estimator, "given": given}
     if others := [f"--{name}" for name, value in own.items() if value]:
       raise InputError(f"a column is told without {', '.join(others)}; leave it out")
-    asked = classify_column.Asked(examples, input, split, max_examples)
+    asked = classify_column.Asked(examples, input, split, max_examples, encoding)
     return _column(run, column, asked, prior, num_draws, seed, top, output, say, progress)
-  place = _place(run.record.attributes, attribute)
+  place = _place(run, attribute)
   chosen = run.record.attributes[place]
   distributed.first_does(lambda: check_writable(output))
   batch = examples_of(run, examples, input, split, max_examples, given, encoding)
@@ -201,8 +204,13 @@ def _column(
   return _written(classified, say)
 
 
-def _place(attributes: Sequence[Attribute], name: str | None) -> int:
-  names = [attribute.name for attribute in attributes]
+def _place(run: Run, name: str | None) -> int:
+  names = [attribute.name for attribute in run.record.attributes]
+  if not names and run.media.filled is not None:
+    columns = table_of(run.record.codec.spec).names
+    raise InputError(
+      f"the rows of this run have no labels; say which column to tell from the others by --column: {listed(columns)}"
+    )
   if not names:
     raise InputError("the data of this run have no labels, so there is none to find")
   if name is None and len(names) > 1:

@@ -18,6 +18,7 @@ from catgen.interfaces import Batch, InputError, Model, PyTree
 from catgen.media.medium import HOLE, Examples
 from catgen.reporting.progress import OpenProgress
 from catgen.runs.load import Run
+from catgen.runs.own_encoding import encoding_for
 from catgen.runs.score import measured, spread_examples
 from catgen.sources import Attribute
 
@@ -40,11 +41,12 @@ class Asked(NamedTuple):
   path: str | None
   split: str | None
   most: int  # of a split
+  encoding: str | None = None
 
 
 def rows_of(run: Run, asked: Asked) -> Batch:
   """Returns rows that are handed in, or of a file or a split; HOLE stands for a cell that is not known."""
-  examples, path, split, number = asked
+  examples, path, split, number, encoding = asked
   if examples is None and (path is None) == (split is None):
     raise InputError("say what to classify: either --input=file or --split=test")
   if split is not None and examples is None:
@@ -53,7 +55,7 @@ def rows_of(run: Run, asked: Asked) -> Batch:
   assert run.media.typed_holes is not None
   if examples is not None:
     return run.media.typed_holes(examples)
-  return run.media.read_holes(path)
+  return run.media.read_holes(path, encoding=encoding_for(run.record, path, encoding))
 
 
 def log_prior(run: Run, place: int, size: int, number: int) -> Float[np.ndarray, "values"]:

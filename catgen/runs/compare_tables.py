@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +11,12 @@ import numpy as np
 from catgen.data.sets.table_file import read_table
 from catgen.data.tabular.cells import MISSING
 from catgen.data.tabular.columns import CATEGORICAL, NUMERIC, ORDINAL, Rules
-from catgen.data.tabular.grid import Layout
+from catgen.data.tabular.grid import Grid, Layout
 from catgen.data.tabular.numbers import Numbered, numbered
 from catgen.data.tabular.schema import read_schema
 from catgen.evaluation import table_fidelity, table_trees
 from catgen.evaluation.results import without_nan
+from catgen.evaluation.shared_rows import shared
 from catgen.evaluation.table_fidelity import Alike, Rows
 from catgen.files import check_folder, replacing
 from catgen.interfaces import InputError
@@ -22,10 +24,14 @@ from catgen.paths import join
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.membership import Membership, membership
+from catgen.runs.own_encoding import unless_utf8
+from catgen.runs.record import has_record, read_record
 
 RESULTS, REPORT = "results.json", "report.html"
+DETECTION = "detection AUC"
 _REMEDY = "choose another --output"
 _MOST_PAIRS, _FEWEST = 1000, 20
+_WORSE, _MANY = 0.45, 0.05  # an AUC below the one is no chance of the draw where more rows than the other are shared
 
 
 class Measure(NamedTuple):
@@ -79,6 +85,9 @@ def compare_tables(
   target: str | None = None,
   drop: tuple[str, ...] = (),
   missing: tuple[str, ...] = MISSING,
+  separator: str | None = None,
+  decimal: str | None = None,
+  encoding: str | None = None,
   workdir: str | None = None,
   step: str = "best",
   num_draws: int = 4,
@@ -97,13 +106,18 @@ def compare_tables(
   Args:
     real: a table that nothing was trained on: .csv, .tsv, .txt or .parquet.
     synthetic: the table to judge, with the same columns in any order.
-    train: the table that it was made from.
+    train: the table that it was made from, all of whose rows count; with --workdir the rows that a run was trained on
+      are those of its own training split, where its data are there.
     schema: a .json file with what columns are, as `launch.columns --output` writes it; what it lacks is found by the
       rules of data sets, from --train or else --real.
     target: column that is predicted from the others, after training on each table; default: the last categorical one,
       else the last of few numbers.
     drop: columns that are left out, with commas.
     missing: what a cell says where nothing is known, beside an empty one, with commas.
+    separator: of cells, in all tables; default: found in each, as a data set's is.
+    decimal: the decimal sign, . or a comma, in all tables; default: found in each.
+    encoding: of tables that are no UTF-8: "latin-1", "cp1252", "utf-16-le" ...; default: UTF-8, or that of the data of
+      --workdir.
     workdir: the run that made the table: also find out whether its own scores tell training rows from --real.
     step: its checkpoint: best, latest, or a number.
     num_draws: draws of its bound per row, in each of 4 replicates, where it has no exact likelihood.
@@ -123,15 +137,27 @@ def compare_tables(
   if min(max_rows, max_scored) < _FEWEST or bootstraps < 0 or num_draws < 1:
     raise InputError(f"--max_rows and --max_scored are at least {_FEWEST}, --num_draws 1, --bootstraps 0; correct them")
   table_trees.library()
-  tables, notes = _tables(real, synthetic, train, schema, target, drop, missing, max_rows, seed)
+  if encoding is None and workdir is not None and has_record(workdir):
+    encoding = read_record(workdir).config.get("data", {}).get("encoding")
+  paths = [path for path in (train, real, synthetic) if path is not None]
+  read = partial(_read, separator=separator, decimal=decimal, encoding=encoding or "utf-8", missing=missing)
+  tables, notes = _tables(list(map(read, paths)), schema, target, drop, missing, max_rows, seed)
   check_folder(output, remedy=_REMEDY)
   members = None
   if workdir is not None:
     files = {"real": real, "synthetic": synthetic, "train": train}
     members = membership(
-      workdir, files, step=step, num_draws=num_draws, most=max_scored, seed=seed, say=say, progress=progress
+      workdir,
+      files,
+      step=step,
+      num_draws=num_draws,
+      most=max_scored,
+      seed=seed,
+      encoding=encoding,
+      say=say,
+      progress=progress,
     )
-    notes += [members.note] if members.note else []
+    notes += members.notes
   pairs = table_fidelity.pairs_of(len(tables.target.names), _MOST_PAIRS, seed)
   if len(pairs) < math.comb(len(tables.target.names), 2):
     notes.append(f"trend is the mean over {len(pairs):,} pairs of columns, drawn by chance")
@@ -139,15 +165,14 @@ def compare_tables(
   alike = [table_fidelity.alike(tables.target, each, pairs, **by_size) for each in (tables.synthetic, tables.rival)]
   with table_trees.one_thread():
     measures = [*_fidelity(*alike), *_trees(tables, seed), *_leaks(tables, members)]
+  notes += _in_common(tables, next(each for each in measures if each.name == DETECTION))
   found = TablesCompared(measures, tables, alike[0], alike[1], pairs, members, notes, output)
   _write(found)
   return found
 
 
 def _tables(
-  real: str,
-  synthetic: str,
-  train: str | None,
+  grids: Sequence[Grid],
   schema: str | None,
   target: str | None,
   drop: Sequence[str],
@@ -155,15 +180,12 @@ def _tables(
   max_rows: int,
   seed: int,
 ) -> tuple[Tables, list[str]]:
-  """Returns the tables, and what is to be known of them."""
-  layout = Layout(frozenset(missing), most=None)
-  paths = [path for path in (train, real, synthetic) if path is not None]
-  grids = [read_table(path, layout) for path in paths]
+  """Returns the tables, and what is to be known of them; `grids`: that of training where there is one, real, made."""
   for grid in grids:
     if grid.rows < _FEWEST:
       raise InputError(f"{grid.path} has {grid.rows} rows; bring at least {_FEWEST}, of which something can be said")
   known = {} if schema is None else read_schema(schema)
-  found = numbered(grids, Rules(layout.missing, grids[0].decimal, unknown="other"), known, drop)
+  found = numbered(grids, Rules(frozenset(missing), grids[0].decimal, unknown="other"), known, drop)
   names = tuple(column.name for column in found.columns)
   ordered = tuple(column.kind != CATEGORICAL for column in found.columns)
   rng, all_rows = np.random.default_rng(seed), [Rows(names, found.sizes, ordered, each) for each in found.values]
@@ -182,9 +204,15 @@ def _tables(
   notes += [f"--synthetic has values in {', '.join(strange)} that {grids[0].path} has not; they count as one"] * (
     len(strange) > 0
   )
-  train_rows = all_rows[0] if train is not None else None
+  train_rows = all_rows[0] if others else None
   label = _label(found, target)
   return Tables(found, held_out, _some(made, number, rng), _some(rival, number, rng), train_rows, label), notes
+
+
+def _read(path: str, *, separator: str | None, decimal: str | None, encoding: str, missing: Sequence[str]) -> Grid:
+  layout = Layout(frozenset(missing), most=None)
+  encoding = unless_utf8(path, encoding)
+  return read_table(path, layout, separator=separator, decimal=decimal, encoding=encoding)
 
 
 def _some(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
@@ -238,7 +266,7 @@ def _fidelity(synthetic: Alike, rival: Alike) -> list[Measure]:
 def _trees(tables: Tables, seed: int) -> list[Measure]:
   told = [table_trees.told_apart(tables.target, each, seed=seed) for each in (tables.synthetic, tables.rival)]
   meaning = "how well boosted trees tell the table from real rows that they have not seen: 0.5 = not at all, 1 = always"
-  detection = Measure("detection AUC", told[0].auc, told[0].error, told[1].auc, told[1].error, "0.5", meaning)
+  detection = Measure(DETECTION, told[0].auc, told[0].error, told[1].auc, told[1].error, "0.5", meaning)
   if tables.label is None or len(tables.target.names) < 2:
     return [detection]
   learned = table_trees.learned_from(tables.synthetic, tables.rival, tables.target, tables.label, seed=seed)
@@ -257,6 +285,31 @@ def _trees(tables: Tables, seed: int) -> list[Measure]:
       learned.difference_error,
     ),
   ]
+
+
+def _in_common(tables: Tables, detection: Measure) -> list[str]:
+  """Returns what is to be known where tables share rows: what was trained on, and why trees are worse than chance."""
+  notes = []
+  if tables.train is not None:
+    real, train = (table_trees.comparable(each) for each in (tables.target, tables.train))
+    found = shared(real, train)
+    if found.taken:
+      notes.append(
+        f"{found.number:,} of {found.rows:,} rows of --real are rows of --train, where about {found.by_chance:,.0f}"
+        " would be by chance: they are not held out, and no number here says what new rows would"
+      )
+  both = {
+    "synthetic rows": (tables.synthetic, detection.synthetic),
+    "rows in their place": (tables.rival, detection.real),
+  }
+  for name, (rows, auc) in both.items():
+    number = int(table_trees.copied(rows, tables.target).sum())
+    if number > _MANY * rows.number and auc < _WORSE:
+      notes.append(
+        f"the detection AUC {auc:.3f} is below 0.5 since {number:,} of {rows.number:,} {name} are also rows of --real:"
+        " trees that learned one of two equal rows are wrong about the other; it says nothing of likeness"
+      )
+  return notes
 
 
 def _leaks(tables: Tables, members: Membership | None) -> list[Measure]:

@@ -26,6 +26,7 @@ from catgen.paths import size_of
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.load import Run
+from catgen.runs.own_encoding import encoding_for
 from catgen.runs.record import RunRecord, definition
 from catgen.runs.table_content import TableContent, about_table, is_table, table_content
 from catgen.trees import leaves
@@ -62,7 +63,7 @@ def compress(
   *,
   input: str | None = None,
   output: str | None = None,
-  encoding: str = "utf-8",
+  encoding: str | None = None,
   num_rows: int = 256,
   compare: bool = False,
   progress: OpenProgress = no_progress,
@@ -74,7 +75,8 @@ def compress(
     input: a text, any file for a model of bytes, a .npy file of integers for a model of arrays, or a text of cells for
       a model of tables, with the same columns in any order.
     output: where to; default: the name of --input and .cg.
-    encoding: of a text: "utf-8", "latin-1", "cp1252" ...
+    encoding: of a text: "utf-8", "latin-1", "cp1252" ...; default: UTF-8 where the file is, else that of the run's
+      data.
     num_rows: examples that are coded at the same time, in a block: more are faster, and lose more where one is damaged.
     compare: also say what gzip, bzip2 and xz make of the file.
     progress: opens the bar.
@@ -87,6 +89,8 @@ def compress(
   if num_rows < 1:
     raise InputError(f"--num_rows is {num_rows}; give at least 1")
   output, started = output or f"{input}{ENDING}", time.monotonic()
+  files.check_apart(output, input)
+  encoding = encoding_for(run.record, input, encoding)
   with opened(input) as file:
     check_plain(file, run.record.codec, input)
     if is_table(run.record.codec):

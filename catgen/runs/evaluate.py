@@ -8,6 +8,7 @@ import jax
 
 from catgen import orders
 from catgen.batches import batch_of
+from catgen.data import get_split
 from catgen.evaluation import estimators, likelihood, results, samples
 from catgen.evaluation.likelihood import Likelihood
 from catgen.files import check_folder
@@ -17,7 +18,7 @@ from catgen.paths import expanded, join, name_of, parent_of
 from catgen.reporting import charts, terminal, tracking, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
-from catgen.runs import lock
+from catgen.runs import lock, table_density
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import evaluation_batches, first_examples
 from catgen.runs.load import Run
@@ -168,6 +169,8 @@ def evaluate(
       streams=how["batch_size"],
       history=history_of(run.record),
     )
+    if (apart := table_density.density(source.codec, found, get_split(source, settings["split"]))) is not None:
+      result[table_density.NAME] = results.without_nan(apart)
     say(shown(result))
     path = None
     with beside.may_fail("results"):
@@ -211,7 +214,8 @@ def shown(record: Mapping[str, Any]) -> str:
     + (f", {record['protocol']}" if results.reads_before(record) else "")
     + (f", labels given: {record['given']}" if "given" in record else "")
   )
-  notes = [f"warning: {line}" for line in record["warnings"]]
+  notes = [table_density.said(record[table_density.NAME])] if table_density.NAME in record else []
+  notes += [f"warning: {line}" for line in record["warnings"]]
   if (invalid := record["invalid"]) is not None:
     error = None if invalid["error"] is None else 100 * invalid["error"]
     notes.append(

@@ -66,10 +66,11 @@ def fit(
   - **Data.** A list of strings of one length, up to 512: a record each. Strings of different lengths: one stream of
     characters with line breaks between them (blank lines, if they have line breaks themselves), so that the model
     learns where they end. A path: a folder of texts is one of documents, any other folder one of label maps; .npy and
-    .npz are arrays; .fa, .fasta, .fna and .faa hold sequences; .parquet is a table; any other file is a stream of
-    characters. A data frame (pandas, polars), or a dict of columns: a table, with a bin of numbers for every 20 rows,
-    from 8 to 64 of them. An array of integers: one axis is a stream, two are records, three are label maps, the first
-    axis numbering the examples. A twentieth each is for validation and for the test.
+    .npz are arrays; .fa, .fasta, .fna and .faa hold sequences; .csv, .tsv (packed too) and .parquet are tables; any
+    other file, .txt too, is a stream of characters. A data frame (pandas, polars), or a dict of columns: a table,
+    with a bin of numbers for every 20 rows, from 8 to 64 of them. An array of integers: one axis is a stream, two are
+    records, three are label maps, the first axis numbering the examples. A twentieth each is for validation and for
+    the test.
   - **Family.** Text: autoregressive, which reads best. Tables, records and streams of integers: masked diffusion, which
     completes holes anywhere, exactly. Label maps: multinomial diffusion.
   - **Size.** A transformer of 4 layers, 128 wide; of 2 layers, 64 wide, with dropout, for tables of fewer than 20,000

@@ -12,13 +12,17 @@ from jaxtyping import Bool, Int
 from catgen.batches import batch_of, take
 from catgen.data import get_split
 from catgen.evaluation import infilling
+from catgen.files import check_apart
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.media.medium import HOLE, Pattern, read_array
 from catgen.reporting import writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
+from catgen.runs import infill_rows
 from catgen.runs.by_products import ByProducts, shown_where_lost
+from catgen.runs.drawn import drawing
+from catgen.runs.infill_rows import Marks
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
 from catgen.runs.sample import check_output, explained_guidance, sample_options
@@ -49,6 +53,7 @@ def infill(
   hole: str = "_",
   pad: bool = True,
   input: str | None = None,
+  encoding: str | None = None,
   split: str | None = None,
   index: int | None = None,
   region: Sequence[str] = (),
@@ -82,10 +87,13 @@ def infill(
     text: the pattern, where examples are text; `hole` stands for each missing position: a character or, in a model
       of bytes, a byte.
     where: of tables, the value of a column, name=value; may be repeated: rows are drawn given these, none is rejected.
-    hole: one character that stands for a missing position; of tables a cell that is to be completed.
+    hole: one character that stands for a missing position; of tables a cell that is to be completed. An empty one, or
+      a word for nothing such as NA, stands for every cell in which nothing is known.
     pad: continue a short pattern by holes; otherwise its length must be the model's.
     input: arrays: a .npy file of one example, or of several (see --index); -1 (or one below negative ids) = a hole. Of
       tables a file of rows, .csv, .tsv, .jsonl or .npy, all of which are completed where no --index is given.
+    encoding: of a table without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...; default: UTF-8 where
+      the file is, else that of the run's data.
     split: arrays: take an example of the run's data: train, validation or test.
     index: number of the example in --input or --split, from 0; default: 0, and of a file of rows all.
     region: maps: a hole, top,left,height,width in rows and columns; may be repeated.
@@ -126,9 +134,12 @@ def infill(
     raise InputError(f"a model of kind {run.record.config['model']['kind']!r} cannot complete examples")
   _check_kind(run, {"text": text, "input": input, "split": split, "mask": mask, "region": region or None})
   check_output(run, output)
-  example = _observed(run, where, example, input, split) if where else example
+  check_apart(output, input)
+  example = infill_rows.observed(run, where, example, input, split) if where else example
   media, text = run.media, example if isinstance(example, str) else text
-  asked = _asked(run, example, text, hole, input, split, index, region, mask, num_samples, pad=pad)
+  typed = infill_rows.marks(run, hole, input if example is None else None, encoding)
+  asked = _asked(run, example, text, typed, input, split, index, region, mask, num_samples, pad=pad)
+  infill_rows.check_continues(run, asked.observed, asked.rows)
   limits = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "forbid": forbid}
   of_order = planned.of_order(run, order, positions_per_call, entropy_budget, blocks, num_calls)
   guiding = {"guidance": guidance, "guidance_interval": guidance_interval, "correction": correction}
@@ -137,7 +148,7 @@ def infill(
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
     drawn = infilling.infill_each(
       run.model,
-      run.params,
+      drawing(run),
       run.state,
       asked.x,
       asked.observed,
@@ -150,7 +161,7 @@ def infill(
       spread=run.spread,
     )
   completed, pattern = np.asarray(drawn.x), asked.pattern
-  lines = _told(run, asked, input if example is None else [example], completed, hole, output, say)
+  lines = _told(run, asked, input if example is None else [example], completed, typed, output, say)
   paths: list[str] = []
   if pictures and media.pictured.completions is not None and jax.process_index() == 0:
     with ByProducts(say).may_fail("pictures"):
@@ -185,21 +196,6 @@ def explained(run: Run, options: SampleOptions) -> str:
   )
 
 
-def _observed(run: Run, where: Sequence[str], *others: Any) -> dict[str, str]:
-  """Returns a row of which these columns are known. Raises InputError unless rows of a table are asked for so alone."""
-  if run.media.filled is None:
-    raise InputError(f"--where is of columns of tables, and this is a model of {run.media.name}; leave it out")
-  if any(each is not None for each in others):
-    raise InputError("--where says all that is known of a row; leave --input and --split out")
-  row: dict[str, str] = {}
-  for each in where:
-    name, equals, value = each.partition("=")
-    if not equals or name in row:
-      raise InputError(f"--where={each} is no column and its value, given once; write --where=name=value")
-    row[name] = value
-  return row
-
-
 class _Asked(NamedTuple):
   """What is to be completed."""
 
@@ -213,7 +209,7 @@ def _asked(
   run: Run,
   example: Any,
   text: str | None,
-  hole: str,
+  hole: Marks,
   path: str | None,
   split: str | None,
   index: int | None,
@@ -226,7 +222,7 @@ def _asked(
   """Returns the pattern of each completion: all rows of a file of a table, or one example of whatever kind."""
   of_rows = run.media.filled is not None
   if of_rows and path is not None and index is None:
-    pattern, number = _rows(run, path, hole, mask), _number(num_samples, 1)
+    pattern, number = infill_rows.rows(run, path, hole, mask), _number(num_samples, 1)
     rows = np.repeat(np.arange(len(pattern.x)), number)
     return _Asked(pattern, pattern.x[rows], pattern.observed[rows], rows)
   if run.media.parse is None:
@@ -234,7 +230,7 @@ def _asked(
   elif text is None:
     raise InputError('nothing to complete; give --text="a pat____"')
   else:
-    pattern = run.media.parse(text, hole=hole, pad=pad)
+    pattern = run.media.parse(text, hole=hole.hole, pad=pad)
   number = _number(num_samples, 4)
   x, observed = (np.repeat(array[None], number, axis=0) for array in pattern[:2])
   return _Asked(pattern, x, observed, np.full(number, index or 0) if of_rows and split is None else None)
@@ -245,14 +241,14 @@ def _told(
   asked: _Asked,
   given: Any,
   completed: Int[np.ndarray, "completions *event"],
-  hole: str,
+  hole: Marks,
   output: str | None,
   say: Callable[[str], None],
 ) -> list[str]:
   """Returns completions as lines for the terminal, and writes them where an output is named."""
   media = run.media
   if media.filled is not None and asked.rows is not None:
-    return _filled(run, given, asked.rows[: len(completed)], completed, hole, output)
+    return infill_rows.filled(run, given, asked.rows[: len(completed)], completed, hole, output)
   known = asked.observed[0] | reached_positions(run.record)
   if output is not None:
     whole = batch_of(completed, np.broadcast_to(_up_to_last(known), completed.shape))
@@ -261,43 +257,11 @@ def _told(
   return media.shown(batch_of(completed, np.broadcast_to(known, completed.shape)))
 
 
-def _filled(
-  run: Run,
-  given: Any,
-  numbers: Int[np.ndarray, "completions"],
-  completed: Int[np.ndarray, "completions *event"],
-  hole: str,
-  output: str | None,
-) -> list[str]:
-  """Returns rows of a table as lines, their holes filled; writes them where an output is named, and then shows none."""
-  assert run.media.filled is not None
-  fill = partial(run.media.filled, given, numbers, completed, hole=hole)
-  if output is None:
-    return fill(output=None)
-
-  def write() -> None:
-    fill(output=output)
-
-  distributed.first_does(write)
-  return []
-
-
 def _number(given: int | None, default: int) -> int:
   number = default if given is None else given
   if number < 1:
     raise InputError(f"num_samples is {number}; it must be at least 1")
   return number
-
-
-def _rows(run: Run, path: str, hole: str, mask: str | None) -> Pattern:
-  """Returns all rows of a file of a table, with their holes: its arrays have a first axis of rows."""
-  if mask is not None:
-    raise InputError("--mask hides cells of one row; say which by --index, or mark holes in the file")
-  assert run.media.read_holes is not None
-  x = np.asarray(run.media.read_holes(path, hole=hole).x)
-  if (x != HOLE).all():
-    raise InputError(f"{path} has no hole; write {hole!r} in each cell that is to be completed, or give another --hole")
-  return Pattern(x, x != HOLE)
 
 
 def _check_kind(run: Run, given: Mapping[str, Any]) -> None:
@@ -353,14 +317,14 @@ def _array_pattern(
   index: int,
   regions: Sequence[str],
   mask: str | None,
-  hole: str,
+  hole: Marks,
 ) -> Pattern:
   """Returns an example that was handed in, of a file or a split, with the holes of regions, of a mask and of -1."""
   assert run.media.typed_holes is not None
   assert run.media.read_holes is not None
-  named = {"hole": hole} if run.media.filled is not None else {}
+  named = hole._asdict() if run.media.filled is not None else {}
   if example is not None:
-    given = run.media.typed_holes([example], **named)
+    given = run.media.typed_holes([example], **({"hole": hole.hole} if named else {}))
   elif path is None and split is None:
     raise InputError("nothing to complete; give --input=file.npy, or --split=test --index=3")
   else:
@@ -377,7 +341,7 @@ def _array_pattern(
     hidden = hidden | (masked != 0)
   if not hidden.any():
     how = "give --region=top,left,height,width or --mask, or mark holes by -1"
-    raise InputError(f"the example has no hole; {f'write {hole!r} in each cell to fill' if named else how}")
+    raise InputError(f"the example has no hole; {f'write {hole.hole!r} in each cell to fill' if named else how}")
   return Pattern(x, ~hidden, None if holes.any() else np.where(valid, x, -1))
 
 

@@ -20,6 +20,7 @@ from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
 from catgen.runs.by_products import ByProducts, shown_where_lost
+from catgen.runs.drawn import drawing
 from catgen.runs.experiment import first_examples
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of, reached_positions
@@ -132,7 +133,7 @@ def sample(
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
     drawn = generate(
       run.model,
-      run.params,
+      drawing(run),
       run.state,
       num_samples=num_samples,
       batch_size=settings["batch_size"] if batch_size is None else batch_size,

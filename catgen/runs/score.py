@@ -16,15 +16,17 @@ from catgen.data import eval_batches, get_split
 from catgen.data.splits import record_split
 from catgen.evaluation import comparison, estimators, likelihood, outliers, results
 from catgen.evaluation.likelihood import Likelihood
-from catgen.files import check_writable, writing
+from catgen.files import check_apart, check_writable, writing
 from catgen.interfaces import Batch, InputError
 from catgen.keys import root_key
 from catgen.media.medium import Examples, evenly, reader
+from catgen.media.table_files import Beyond
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import checked_limit
 from catgen.runs.load import Run
+from catgen.runs.own_encoding import encoding_for
 from catgen.runs.record import with_labels
 from catgen.training import distributed
 
@@ -47,6 +49,7 @@ class Scored(NamedTuple):
   ema: bool
   top: int  # how many to print
   output: str | None
+  beyond: Sequence[Sequence[Beyond]] | None = None  # of tables, of each example: numbers beyond those of training rows
 
   @property
   def estimate(self) -> Estimate:
@@ -69,7 +72,7 @@ def score(
   examples: Examples | None = None,
   *,
   input: str | None = None,
-  encoding: str = "utf-8",
+  encoding: str | None = None,
   split: str | None = None,
   max_examples: int = 512,
   estimator: estimators.Name | None = None,
@@ -93,7 +96,8 @@ def score(
     examples: texts or arrays.
     input: a file as `sample` writes them: .npy of one example or several; of text also .jsonl, or one example a line;
       of tables .csv, .tsv, .parquet and .jsonl too.
-    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
+    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...; default:
+      UTF-8 where the file is, else that of the run's data.
     split: score examples of the run's data: train, validation or test.
     max_examples: how many of --split, evenly spread over it; 0 = all.
     estimator: what to compute; default: exact where the model can, otherwise elbo.
@@ -115,6 +119,7 @@ def score(
     raise InputError("scores are of the model's own p(x); --estimator=order is for evaluate, which takes an --order")
   if reference < 0:
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
+  check_apart(output, input)
   distributed.first_does(lambda: check_writable(output))
   batch = examples_of(run, examples, input, split, max_examples, given, encoding)
   measure = partial(
@@ -137,11 +142,23 @@ def score(
     ema=run.uses_ema,
     top=top,
     output=output,
+    beyond=_beyond(run, found, examples, input, encoding),
   )
   if output is not None:
     with shown_where_lost(say, lambda: describe(scored)):
       distributed.first_does(lambda: _write(scored, output))
   return scored
+
+
+def _beyond(
+  run: Run, found: Likelihood, examples: Examples | None, path: str | None, encoding: str | None
+) -> list[Sequence[Beyond]] | None:
+  """Returns, of rows of tables that are handed in, the numbers beyond those of training rows, which count as less."""
+  given = path if examples is None else examples
+  if run.media.beyond is None or given is None:
+    return None
+  by_row = run.media.beyond(given, encoding_for(run.record, path if examples is None else None, encoding))
+  return [by_row.get(int(number), ()) for number in found.numbers]
 
 
 def _write(scored: Scored, output: str) -> None:
@@ -168,6 +185,8 @@ def records(scored: Scored) -> list[dict[str, Any]]:
     "monte_carlo_error": scored.errors.tolist(),
     "positions": found.positions.tolist(),
   }
+  if scored.beyond is not None:
+    columns["beyond"] = [[each._asdict() for each in some] for some in scored.beyond]
   rows = zip(*columns.values(), strict=True)
   return [results.without_nan({**dict(zip(columns, row, strict=True)), **common}) for row in rows]
 
@@ -178,9 +197,12 @@ def describe(scored: Scored) -> str:
   for i in np.argsort(-scored.bits, kind="stable")[: scored.top]:
     standing = "" if scored.percentiles is None else f"{scored.percentiles[i]:.1f}"
     row = [str(scored.names[i]), standing, f"{scored.bits[i]:.4f}", f"{scored.errors[i]:.4f}"]
+    row += [", ".join(map(_cell, scored.beyond[i]))] if scored.beyond is not None and any(scored.beyond) else []
     rows.append(row + ([scored.shown[i][:_SHOWN_CHARACTERS]] if scored.shown else []))
   drawn = "" if found.estimator == "exact" else f", {found.num_draws} draw(s) x {found.num_replicates} replicates"
-  header = ["example", "percentile", unit, "± Monte Carlo", *(["text"] if scored.shown else [])]
+  header = ["example", "percentile", unit, "± Monte Carlo"]
+  header += ["beyond the bins"] if scored.beyond is not None and any(scored.beyond) else []
+  header += ["text"] if scored.shown else []
   lines = [
     terminal.table(header, rows),
     f"the {len(rows)} most unusual of {len(scored.bits):,}; estimator {found.estimator}{drawn}",
@@ -188,9 +210,30 @@ def describe(scored: Scored) -> str:
   if scored.reference is not None:
     lines[-1] += ", the same for all"
     lines += _beside(scored.bits, scored.reference, unit)
+  lines += _said_beyond(scored)
   lines += [f"warning: {line}" for line in found.warnings]
   lines += [f"{len(scored.bits):,} scores written to {scored.output}"] if scored.output is not None else []
   return "\n".join(lines)
+
+
+def _cell(each: Beyond) -> str:
+  return f"{terminal.visible(each.column)}={terminal.visible(each.cell)}"
+
+
+def _said_beyond(scored: Scored) -> list[str]:
+  """Returns lines that name rows with numbers beyond those of training rows: their scores do not say how far."""
+  if scored.beyond is None or not any(scored.beyond):
+    return []
+  places = [i for i, some in enumerate(scored.beyond) if some]
+  lines = [
+    f"{len(places):,} example(s) have numbers beyond those of the training rows, each scored as one of the outermost"
+    " bin, so that no percentile says how odd they are:"
+  ]
+  for i in places[: max(1, scored.top)]:
+    said = (f"{_cell(each)} (training: {each.lowest} to {each.highest})" for each in scored.beyond[i])
+    lines.append(f"  example {scored.names[i]}: {', '.join(said)}")
+  more = len(places) - max(1, scored.top)
+  return [*lines, f"  and {more:,} more, which --output has"] if more > 0 else lines
 
 
 def _beside(bits: np.ndarray, reference: np.ndarray, unit: str) -> list[str]:
@@ -214,10 +257,10 @@ def examples_of(
   split: str | None,
   max_examples: int,
   labels: Sequence[str],
-  encoding: str = "utf-8",
+  encoding: str | None = None,
 ) -> Batch:
   """Returns the examples that are handed in, or those of a file or a split; see `score`."""
-  read = reader(run.media, path, encoding)
+  read = reader(run.media, path, encoding_for(run.record, path, encoding))
   if examples is None and (path is None) == (split is None):
     raise InputError("say what to score: either --input=file or --split=test")
   if examples is None and path is None and split is not None:

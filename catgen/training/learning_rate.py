@@ -90,7 +90,11 @@ def make_learning_rate(
     InputError: a value is out of range.
   """
   _check(learning_rate > 0, f"learning_rate is {learning_rate}; give a positive number")
-  _check(0 <= warmup_steps <= num_steps, f"warmup_steps is {warmup_steps}; choose 0 to num_steps = {num_steps}")
+  _check(
+    0 <= warmup_steps <= num_steps,
+    f"warmup_steps is {warmup_steps}; choose 0 to num_steps = {num_steps}, by --config.optimizer.warmup_steps="
+    f"{min(max(warmup_steps, 0), num_steps // 10)}",
+  )
   factor, knee = decay(num_steps, warmup_steps), max(1, warmup_steps)
 
   def rate(step: Array | int) -> Float[Array, ""]:

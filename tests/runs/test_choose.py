@@ -167,12 +167,27 @@ def test_fasta_is_sequences_in_windows(tmp_path, number):
   assert chosen.config["data"]["kind"] == "fasta"
   assert ("splits" in chosen.config["data"]) == (number == 1)
   assert len(records(source_of(chosen))) == 10 * number
-  assert "text_table" in choose(write_table(tmp_path), tmp_path / "run").reasons[0]
 
 
-def write_table(folder):
-  (folder / "a.csv").write_text("text,label\n" + "some text,1\n" * 50)
-  return folder / "a.csv"
+@pytest.mark.parametrize("name", ["a.csv", "a.TSV", "a.csv.gz"])
+def test_a_file_of_separated_cells_is_a_table_and_a_text_stays_text(tmp_path, name):
+  comma = "\t" if "TSV" in name else ","
+  content = f"age{comma}job\n" + "".join(f"{i % 30}{comma}clerk{i % 3}\n" for i in range(300))
+  with (gzip.open if name.endswith("gz") else open)(tmp_path / name, "wt") as file:
+    file.write(content)
+  chosen = choose(tmp_path / name, tmp_path / "run")
+  assert "a table of 300 rows of 2 columns" in chosen.reasons[0]
+  assert "text_table" in chosen.reasons[0]
+  assert chosen.reasons[1].startswith("masked")
+  assert {name: chosen.config["data"][name] for name in ("kind", "unknown")} == {
+    "kind": "table_file",
+    "unknown": "other",
+  }
+  assert source_of(chosen).event.shape == (2,)
+  (tmp_path / "a.txt").write_text(content)
+  assert choose(tmp_path / "a.txt", tmp_path / "run").config["data"]["kind"] == "text_file"
+  (tmp_path / "a.jsonl").write_text('{"text": "some text"}\n' * 50)
+  assert "text_table" in choose(tmp_path / "a.jsonl", tmp_path / "run").reasons[0]
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])

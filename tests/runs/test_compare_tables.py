@@ -2,14 +2,18 @@
 
 import csv
 import json
+import pathlib
 import re
 
 import jax
 import numpy as np
 import pytest
 
+from catgen.batches import batch_of
+from catgen.data.splits import record_split
 from catgen.data.tabular.codec import Table, table_codec
 from catgen.data.tabular.columns import Column
+from catgen.evaluation.shared_rows import shared
 from catgen.interfaces import Bound, EventSpec, InputError
 from catgen.media import media_of
 from catgen.reporting.progress import no_progress
@@ -17,6 +21,7 @@ from catgen.runs import membership as members
 from catgen.runs.compare_tables import compare_tables, describe
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord
+from catgen.sources import DataSource
 from tests.evaluation.mixtures import mixture
 from tests.tiny_run import quiet
 
@@ -118,7 +123,7 @@ def test_tables_that_do_not_fit_are_one_line(files, tmp_path):
 COLUMNS = tuple(Column(name, "categorical", ("x", "y", "z")) for name in "abcd")
 
 
-def grid_run(tmp_path, monkeypatch, knows):
+def grid_run(tmp_path, monkeypatch, knows, data_there=True):
   """Three tables of one grid and a model that gives each training row some nats more than another, or none."""
   rng, event = np.random.default_rng(0), EventSpec((4,), 3, sizes=(3, 3, 3, 3))
   cells = rng.permutation(81)
@@ -140,17 +145,68 @@ def grid_run(tmp_path, monkeypatch, knows):
   config = {"model": {"kind": "made up"}, "evaluation": {"batch_size": 20}}
   record = RunRecord(config, event, codec, "column", None, "", "", "")
   model = mixture(4, 3)._replace(bound=bound, log_prob=None)
-  run = Run(model, {}, {}, record, media_of(event, codec, "column"), str(tmp_path), 0, False, lambda: None)
+  read = lambda numbers: batch_of(tables[0][numbers].astype(np.int32), index=numbers)  # noqa: E731
+  data = DataSource(event, {"train": record_split(40, read, ())}, codec, "column", None, "", "")
+
+  def source():
+    if not data_there:
+      raise InputError("people.csv does not exist")
+    return data
+
+  run = Run(model, {}, {}, record, media_of(event, codec, "column"), str(tmp_path), 0, False, source)
   monkeypatch.setattr(members, "load", lambda *_, **__: run)
   return files
+
+
+def judged(files, tmp_path):
+  return members.membership(
+    str(tmp_path), files, step="best", num_draws=1, most=40, seed=0, say=quiet, progress=no_progress
+  )
+
+
+@pytest.mark.parametrize("data_there", [False, True])
+def test_rows_that_were_trained_on_are_not_taken_for_held_out_ones(tmp_path, monkeypatch, data_there):
+  """--real is the training file, or has rows of it; --train has rows that the run has not seen."""
+  files = grid_run(tmp_path, monkeypatch, knows=True, data_there=data_there)
+  own = "the training split" if data_there else "--train"
+  with pytest.raises(InputError, match=f"40 of 40 rows of .*train.csv are rows of {own}, .* 0 would be by chance"):
+    judged({**files, "real": files["train"]}, tmp_path)
+  with pytest.raises(InputError, match="20 of 40 rows"):
+    judged({**files, "real": files["synthetic"]}, tmp_path)
+  lines = [pathlib.Path(files[name]).read_text().splitlines() for name in ("train", "real")]
+  whole = tmp_path / "whole.csv"
+  whole.write_text("\n".join([*lines[0], *lines[1][1:21]]))
+  few = tmp_path / "few.csv"
+  few.write_text("\n".join([lines[0][0], lines[0][1], *lines[1][21:]]))
+  found = judged({**files, "train": str(whole), "real": str(few)}, tmp_path)
+  assert found.num_members == 40
+  assert any("1 of 21 rows" in note for note in found.notes)
+  assert any("stand for what it was trained on" in note for note in found.notes) == (not data_there)
+
+
+def test_rows_in_common_are_said_where_trees_tell_worse_than_chance(files):
+  found = compare_tables(**{**files, "real": files["train"]}, bootstraps=0)
+  said = describe(found)
+  assert "120 of 120 rows of --real are rows of --train, where about 0 would be by chance" in said
+  assert "of 100 rows in their place are also rows of --real" in said
+  assert "synthetic rows are also rows" not in said
+
+
+def test_rows_that_repeat_are_shared_by_chance():
+  rng = np.random.default_rng(0)
+  rows = rng.integers(0, 3, (400, 3))
+  found = shared(rows[:200], rows[200:])
+  assert found.number > 190
+  assert not found.taken
+  rare = rng.integers(0, 1000, (400, 3))
+  assert shared(rare[:200], rare[200:]).number == 0
+  assert shared(rare[:200], rare[180:]).taken
 
 
 @pytest.mark.parametrize("knows", [False, True])
 def test_scores_tell_training_rows_apart_where_the_model_knows_them(tmp_path, monkeypatch, knows):
   files = grid_run(tmp_path, monkeypatch, knows)
-  found = members.membership(
-    str(tmp_path), files, step="best", num_draws=1, most=40, seed=0, say=quiet, progress=no_progress
-  )
+  found = judged(files, tmp_path)
   assert found.num_members == found.num_others == 40
   assert abs(found.by_chance.probability - 0.5) < 4 * found.by_chance.error
   if knows:

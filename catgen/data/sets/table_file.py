@@ -181,7 +181,7 @@ def _source(
   return DataSource(
     event=EventSpec((len(columns),), max(sizes), given, sizes=sizes),
     splits=parts,
-    codec=table_codec(Table(tuple(columns), rules.missing, grid.separator, header)),
+    codec=table_codec(Table(tuple(columns), rules.missing, grid.separator, header, _with_other(columns, x, members))),
     position="column",
     bytes_per_position=None,
     fingerprint=fingerprint(
@@ -204,6 +204,14 @@ def _suspicion(grid: Grid, number: int, column: Column, rules: Rules) -> str | N
     return None
   row = int(np.argmax(cells.codes == cells.texts.index(found[1])))
   return line_of(column.name, found, grid.place(row))
+
+
+def _with_other(
+  columns: Sequence[Column], x: Shaped[np.ndarray, "rows columns"], members: dict[str, Int[np.ndarray, "_"]]
+) -> frozenset[str]:
+  """Returns the names of the columns in which training rows have a category for what they are not."""
+  other = [(i, column) for i, column in enumerate(columns) if column.unknown == "other"]
+  return frozenset(column.name for i, column in other if (x[members["train"], i] == column.known).any())
 
 
 def _encoded(

@@ -24,6 +24,7 @@ class Table(NamedTuple):
   missing: frozenset[str]  # words for nothing, beside an empty cell
   separator: str = ","
   header: bool = True
+  with_other: frozenset[str] = frozenset()  # names of columns in which training rows have OTHER
 
   @property
   def names(self) -> list[str]:
@@ -63,6 +64,7 @@ def table_codec(table: Table) -> Codec:
     "missing": sorted(table.missing),
     "separator": table.separator,
     "header": table.header,
+    **({"with_other": sorted(table.with_other)} if table.with_other else {}),
     "unknown": table.columns[0].unknown,
   }
   return Codec(encode_row, decode_row, spec)
@@ -78,7 +80,17 @@ def table_of(spec: Mapping[str, Any]) -> Table:
   columns = tuple(column_of(each, unknown) for each in spec["columns"])
   if len({column.name for column in columns}) < len(columns):
     raise InputError("the codec of a table has two columns of one name")
-  return Table(columns, frozenset(missing), separator, bool(spec["header"]))
+  return Table(columns, frozenset(missing), separator, bool(spec["header"]), frozenset(spec.get("with_other", ())))
+
+
+def never_drawn(table: Table) -> list[tuple[int, int]]:
+  """Returns (position, category) of what stands for values that training has not, where no training row has it."""
+  columns = enumerate(table.columns)
+  return [
+    (i, column.known)
+    for i, column in columns
+    if column.unknown == "other" and column.size > 1 and column.name not in table.with_other
+  ]
 
 
 def cells_of(values: Any, table: Table, absent: str = "") -> list[str]:
@@ -124,7 +136,8 @@ def encoded_grid(grid: Grid, table: Table, hole: str | None = None) -> Int32[np.
     grid: the table, all of whose cells are texts.
     table: what rows are.
     hole: a cell that is to be completed, of which the category is UNKNOWN; so is that of a missing one in a column
-      whose training rows have none. None: there are no holes.
+      whose training rows have none, and in all columns where `hole` is itself a word for nothing, or empty. None: there
+      are no holes.
 
   Raises:
     InputError: a column is missing, or a cell is none of its column's, with its place.
@@ -149,7 +162,8 @@ def encoded_grid(grid: Grid, table: Table, hole: str | None = None) -> Int32[np.
 def _is_hole(text: str, column: Column, table: Table, hole: str | None) -> bool:
   if hole is None:
     return False
-  return text == hole or (column.missing is None and is_missing(text, table.missing))
+  every = column.missing is None or is_missing(hole, table.missing)  # a word for nothing stands for all of them
+  return text == hole or (every and is_missing(text, table.missing))
 
 
 def unknown_cell(owner: str, column: Column, cell: str, place: str) -> InputError:

@@ -1,0 +1,71 @@
+"""The density version of a table's likelihood, against a density that is integrated, and apart from its bits."""
+
+import numpy as np
+import pytest
+
+from catgen.batches import batch_of
+from catgen.bounds import estimate
+from catgen.data.splits import record_split
+from catgen.data.tabular.bins import Bins, categories
+from catgen.data.tabular.cells import Form
+from catgen.data.tabular.codec import Table, table_codec
+from catgen.data.tabular.columns import Column
+from catgen.evaluation.likelihood import Likelihood
+from catgen.runs.table_density import density, said
+
+BINS = Bins((0.0, 0.25, 2.25, 4.25), (1.5,))
+COLUMNS = (
+  Column("job", "categorical", ("x", "y")),
+  Column("paid", "numeric", bins=BINS, form=Form(None), missing="NA"),
+)
+SHARES = np.array([0.1, 0.2, 0.3, 0.25, 0.15])  # of the three bins, the point and what is missing
+
+
+def measured(x, p):
+  nats = np.tile(np.log(p)[None], (2, 1))
+  count = np.full(len(x), x.shape[1])
+  return Likelihood(
+    estimate(nats, count, exact=True), {}, np.arange(len(x)), nats, count, "exact", 1, 2, None, None, ()
+  )
+
+
+def found_for(x, columns=COLUMNS, p=None):
+  p = 0.5 * SHARES[x[:, 1]] if p is None else p
+  split = record_split(len(x), lambda numbers: batch_of(x[numbers]), ())
+  return density(table_codec(Table(columns, frozenset())), measured(x, p), split)
+
+
+def test_it_is_a_density_on_bins_and_a_probability_on_all_else():
+  """Integrated over a fine grid of numbers and both values of the other column, with the masses it is 1."""
+  grid = (np.arange(17 * 64) + 0.5) / 256
+  x = np.stack([np.zeros(len(grid), int), categories(grid, BINS)], axis=1).astype(np.int32)
+  x = x[x[:, 1] < 3]
+  each = np.array([2.0 ** -found_for(row[None])["value"] for row in x[::16]])
+  masses = [2.0 ** -found_for(np.array([[0, c]], np.int32))["value"] for c in (3, 4)]
+  np.testing.assert_allclose(masses, 0.5 * SHARES[3:])
+  np.testing.assert_allclose(2 * (each.mean() * 4.25 + sum(masses)), 1.0, rtol=1e-6)
+
+
+def test_other_bins_of_one_law_have_the_same_density_and_other_bits():
+  """A uniform number: bits depend on how it is cut, the density does not; grams or kilograms are log2 1000 apart."""
+  rng = np.random.default_rng(0)
+  values = rng.uniform(0, 8, 50)
+  numbers = {}
+  for scale, edges in ((1, (0.0, 8.0)), (1, (0.0, 1.0, 4.0, 8.0)), (1000, (0.0, 8000.0))):
+    column = Column("paid", "numeric", bins=Bins(edges), form=Form(None))
+    places = categories(values * scale, column.bins)
+    p = np.diff(edges)[places] / (8 * scale)
+    x = np.stack([np.zeros(50, int), places], axis=1).astype(np.int32)
+    numbers[scale, len(edges)] = found_for(x, (COLUMNS[0], column), p)
+  plain, cut, grams = numbers.values()
+  assert plain["value"] == pytest.approx(3.0) == pytest.approx(cut["value"])
+  assert cut["bits_per_row"] > 1 > plain["bits_per_row"] == 0
+  assert grams["value"] - plain["value"] == pytest.approx(np.log2(1000))
+  assert cut["data_error"] == pytest.approx(0.0, abs=1e-9)
+  assert (cut["columns"], cut["unit"]) == (["paid"], "bits per row, of a density")
+  assert "density version, another number: 3.0000 ± 0.0000 bits per row" in said(cut)
+
+
+def test_tables_without_bins_have_none():
+  points = Column("paid", "numeric", bins=Bins((), (1.0, 2.0)), form=Form(0))
+  assert found_for(np.zeros((4, 2), np.int32), (COLUMNS[0], points), np.full(4, 0.5)) is None
