@@ -2,8 +2,8 @@
 
   python -m launch.train --config=ring/diffusion --workdir=runs/ring_diffusion
 
-Expected: an ELBO above the entropy, 4.5589 bits per value; not run by this project.
-Cost: 5 minutes on two CPU cores.
+Expected: 4.572 bits per value, an ELBO, where the entropy is 4.5589 (measured, docs/RESULTS.md).
+Cost: 5 to 14 minutes on one or two CPU cores.
 """
 
 from ml_collections import ConfigDict
