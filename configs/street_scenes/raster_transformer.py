@@ -2,7 +2,7 @@
 
   python -m launch.train --config=street_scenes/raster_transformer --workdir=runs/raster_transformer
 
-Expected: an exact number of bits per pixel to set beside that of pixel_cnn.py; not run by this project.
+Expected: 0.176 bits per pixel of the test maps, exact (measured, docs/RESULTS.md).
 Cost: about 2 hours on one CPU core, since every pixel attends to the 2,047 others.
 """
 

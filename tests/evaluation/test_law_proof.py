@@ -83,6 +83,7 @@ def test_guided_samples_have_a_law_of_each_label():
   assert guided() == [set(), set()]
 
 
+@pytest.mark.slow
 def test_samples_that_take_no_notice_of_guidance_are_found():
   law = {"guidance 2, num_steps 8: samples follow its exact law"}
   assert guided(sample=by(SampleOptions())) == [law | {"guidance 0 draws as without labels"}, law]

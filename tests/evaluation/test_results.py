@@ -180,8 +180,8 @@ def test_numbers_that_are_not_finite_are_null_at_any_depth(tmp_path, number):
 @pytest.mark.parametrize("key", results.IDENTITY)
 def test_each_part_of_the_identity_tells_evaluations_apart(tmp_path, key):
   results.add_results(tmp_path, ENTRY)
-  numbers = {*results.Protocol._fields, "streams", *LAW} - {"same_length", "order", "forbid"}
-  kind = {"same_length": bool, "forbid": list}.get(key, int if key in numbers else None)
+  numbers = {*results.Protocol._fields, "streams", *LAW} - {"same_length", "order", "forbid", "blocks"}
+  kind = {"same_length": bool, "forbid": list, "blocks": list}.get(key, int if key in numbers else None)
   other = {bool: not ENTRY.get(key), int: 12345, list: [1]}.get(kind or type(ENTRY.get(key)), "other")
   results.add_results(tmp_path, {**ENTRY, key: other, "value": 2.5})
   assert [entry["value"] for entry in results.read_results(tmp_path)] == [1.5, 2.5]

@@ -83,8 +83,8 @@ def test_positions_that_are_context_only_are_refused():
 def test_a_density_that_is_off_is_found():
   model, params, state = bits()
 
-  def log_prob(params, v, *, state):
-    return model.latent.log_prob(params, v, state=state) + 0.2
+  def log_prob(params, v, *, state, given=None):
+    return model.latent.log_prob(params, v, given=given, state=state) + 0.2
 
   def log_weight(params, batch, keys, *, state):
     return model.log_weight(params, batch, keys, state=state) + 0.2

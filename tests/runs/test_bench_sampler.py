@@ -110,6 +110,7 @@ def masked_maps(map_run, here):
   return here(map_run._replace(model=model, params=params, state=state))
 
 
+@pytest.mark.slow
 def test_maps_are_judged_and_pictured_by_every_way_of_drawing(masked_maps, tmp_path):
   found = bench_sampler(masked_maps, max_examples=2, num_samples=2, positions_per_call=(32,), orders=MAP_ORDERS)
   rows = {row["name"]: row for row in json.loads((tmp_path / "bench_sampler.json").read_text())}

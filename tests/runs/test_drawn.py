@@ -51,7 +51,9 @@ def run_of(family, folder):
   return Run(model, params, state, record, media_of(EVENT, codec, "column"), str(folder), 0, False, lambda: None)
 
 
-@pytest.mark.parametrize("family", ["autoregressive", "masked", pytest.param("uniform", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  "family", ["autoregressive", *(pytest.param(each, marks=pytest.mark.slow) for each in ("masked", "uniform"))]
+)
 def test_it_is_never_drawn_where_no_training_row_has_it(family, tmp_path):
   run = run_of(family, tmp_path)
   x = sample(run, num_samples=256, pictures=False).x

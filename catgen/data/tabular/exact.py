@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32
 
+from catgen.bounds import bits_per_position
 from catgen.data.tabular.bins import Bins, span
 from catgen.data.tabular.cells import TRUTH, Form, number_of, written
 from catgen.data.tabular.codec import Table
@@ -51,7 +52,8 @@ def _joined(symbols: Sequence[_Symbol]) -> Left:
   for first, share, total in reversed(symbols):
     whole, rest = divmod(number, share)
     number = whole * total + first + rest
-  return Left(number, sum(math.log2(total / share) for _, share, total in symbols))
+  nats = sum(math.log(total / share) for _, share, total in symbols)
+  return Left(number, bits_per_position(nats, 1))
 
 
 class _Rest:
