@@ -150,7 +150,8 @@ def guided(
     >>> jnp.exp(guided(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.2, 0.8])), 2.0)).round(3).tolist()
     [0.800000011920929, 0.20000000298023224]
   """
-  return jax.nn.log_softmax(guidance * log_given + (1 - guidance) * log_not_given)
+  both = guidance * log_given + (1 - guidance) * log_not_given
+  return jax.nn.log_softmax(jnp.where(jnp.isneginf(log_given), -jnp.inf, both))  # a category that there is not stays so
 
 
 def restricts(options: SampleOptions) -> bool:

@@ -93,6 +93,17 @@ def test_guided_samples_follow_the_law_of_guided_predictions(name):
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 3.0])
+def test_a_category_that_there_is_not_changes_nothing_of_the_others(strength):
+  """As in a column with fewer categories than another: a power of 0 times another one is no number."""
+  rng = np.random.default_rng(0)
+  of_label, prior = jnp.log(rng.dirichlet(np.ones(K), size=2))
+  absent = jnp.full(2, -jnp.inf)
+  found = categorical.guided(jnp.append(of_label, absent), jnp.append(prior, absent), strength)
+  np.testing.assert_allclose(found[:K], categorical.guided(of_label, prior, strength), rtol=1e-6)
+  assert np.isneginf(found[K:]).all()
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 3.0])
 def test_a_single_position_follows_bayes_rule_with_a_power_at_any_number_of_steps(strength):
   rng = np.random.default_rng(0)
   joint = rng.dirichlet(np.ones(2 * K)).reshape(2, K)  # p(y, x)
