@@ -9,7 +9,7 @@ from catgen.data.encodings import LONGEST_MARK, encoding_of
 from catgen.data.reading import open_bytes, read_text
 from catgen.data.sets.table_file import read_table
 from catgen.data.tabular import parquet
-from catgen.data.tabular.cells import is_missing, number_of, written
+from catgen.data.tabular.cells import SWAPPED, is_missing, number_of, written
 from catgen.data.tabular.codec import Table, cell_of, listed
 from catgen.data.tabular.columns import NUMERIC, ORDINAL, Column, decode
 from catgen.data.tabular.grid import Cells, Grid, Layout
@@ -19,7 +19,6 @@ from catgen.interfaces import InputError
 from catgen.paths import ending_of
 
 _JSON = (".jsonl", ".ndjson")
-_SWAPPED = str.maketrans(",.", ".,")
 
 
 class RowsOfFile(NamedTuple):
@@ -32,11 +31,11 @@ class RowsOfFile(NamedTuple):
 
 
 class Beyond(NamedTuple):
-  """A number beyond all that training rows have in its column; the model takes it for one of the outermost bin."""
+  """A number outside the bins that training rows made of its column; the model puts it into the outermost."""
 
   column: str
   cell: str
-  lowest: str  # of training rows, about: ends of the outermost bins
+  lowest: str  # that the outermost bins hold; numbers with a category of their own may lie beyond
   highest: str
 
 
@@ -75,7 +74,7 @@ def grid_of_columns(table: Table, title: str, columns: Mapping[str, Sequence[Any
 
 
 def cells_beyond(grid: Grid, table: Table) -> dict[int, list[Beyond]]:
-  """Returns, by the number of its row, each number that lies beyond those of the training rows.
+  """Returns, by the number of its row, each number outside the bins of its column, but those with a category.
 
   Args:
     grid: rows that were read, all of whose cells are texts.
@@ -149,7 +148,7 @@ def _swapped(column: Column) -> Column:
   """Returns a column of numbers that are written with the other decimal sign."""
   assert column.form is not None
   form = column.form._replace(decimal="," if column.form.decimal == "." else ".")
-  values = tuple(value.translate(_SWAPPED) for value in column.values) if column.kind == ORDINAL else column.values
+  values = tuple(value.translate(SWAPPED) for value in column.values) if column.kind == ORDINAL else column.values
   return column._replace(form=form, values=values)
 
 

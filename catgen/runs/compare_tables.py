@@ -24,7 +24,7 @@ from catgen.paths import join
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.membership import Membership, membership
-from catgen.runs.own_encoding import unless_utf8
+from catgen.runs.own_encoding import encoding_of_data, unless_utf8
 from catgen.runs.record import has_record, read_record
 
 RESULTS, REPORT = "results.json", "report.html"
@@ -138,7 +138,7 @@ def compare_tables(
     raise InputError(f"--max_rows and --max_scored are at least {_FEWEST}, --num_draws 1, --bootstraps 0; correct them")
   table_trees.library()
   if encoding is None and workdir is not None and has_record(workdir):
-    encoding = read_record(workdir).config.get("data", {}).get("encoding")
+    encoding = encoding_of_data(read_record(workdir))
   paths = [path for path in (train, real, synthetic) if path is not None]
   read = partial(_read, separator=separator, decimal=decimal, encoding=encoding or "utf-8", missing=missing)
   tables, notes = _tables(list(map(read, paths)), schema, target, drop, missing, max_rows, seed)

@@ -248,7 +248,8 @@ def _told(
   """Returns completions as lines for the terminal, and writes them where an output is named."""
   media = run.media
   if media.filled is not None and asked.rows is not None:
-    return infill_rows.filled(run, given, asked.rows[: len(completed)], completed, hole, output)
+    fill = partial(media.filled, given, asked.rows[: len(completed)], completed, **hole._asdict())
+    return infill_rows.filled(fill, output)
   known = asked.observed[0] | reached_positions(run.record)
   if output is not None:
     whole = batch_of(completed, np.broadcast_to(_up_to_last(known), completed.shape))

@@ -1,7 +1,6 @@
 """Rows of tables that are completed: what is known of them, where their holes are, and the rows without these."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,24 +43,11 @@ def observed(run: Run, where: Sequence[str], *others: Any) -> dict[str, str]:
   return row
 
 
-def filled(
-  run: Run,
-  given: Any,
-  numbers: Int[np.ndarray, "completions"],
-  completed: Int[np.ndarray, "completions *event"],
-  hole: Marks,
-  output: str | None,
-) -> list[str]:
-  """Returns rows of a table as lines, their holes filled; writes them where an output is named, and then shows none."""
-  assert run.media.filled is not None
-  fill = partial(run.media.filled, given, numbers, completed, **hole._asdict())
+def filled(fill: Callable[..., list[str]], output: str | None) -> list[str]:
+  """Returns what `Media.filled` gives of rows; writes them where an output is named, by one process, and shows none."""
   if output is None:
     return fill(output=None)
-
-  def write() -> None:
-    fill(output=output)
-
-  distributed.first_does(write)
+  distributed.first_does(lambda: fill(output=output))
   return []
 
 

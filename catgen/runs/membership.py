@@ -16,7 +16,7 @@ from catgen.interfaces import Batch, InputError
 from catgen.media.medium import evenly
 from catgen.reporting.progress import OpenProgress
 from catgen.runs.load import Run, load
-from catgen.runs.own_encoding import unless_utf8
+from catgen.runs.own_encoding import encoding_of_data, unless_utf8
 from catgen.runs.record import with_labels
 from catgen.runs.score import measured
 
@@ -140,5 +140,4 @@ def _some(batch: Batch, most: int) -> Batch:
 
 def _read(run: Run, path: str | None, encoding: str | None) -> Batch:
   assert path is not None
-  own = run.record.config.get("data", {}).get("encoding", "utf-8")
-  return run.media.read(path, unless_utf8(path, encoding or own))
+  return run.media.read(path, unless_utf8(path, encoding or encoding_of_data(run.record)))

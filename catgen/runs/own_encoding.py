@@ -27,8 +27,13 @@ def encoding_for(record: RunRecord, path: str | None, encoding: str | None) -> s
   """
   if encoding is not None:
     return encoding
+  return "utf-8" if path is None else unless_utf8(path, encoding_of_data(record))
+
+
+def encoding_of_data(record: RunRecord) -> str:
+  """Returns the encoding of the texts that a run was trained on."""
   own = record.config.get("data", {}).get("encoding")
-  return "utf-8" if path is None or not isinstance(own, str) else unless_utf8(path, own)
+  return own if isinstance(own, str) else "utf-8"
 
 
 def unless_utf8(path: str, own: str) -> str:

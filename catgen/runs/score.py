@@ -49,7 +49,7 @@ class Scored(NamedTuple):
   ema: bool
   top: int  # how many to print
   output: str | None
-  beyond: Sequence[Sequence[Beyond]] | None = None  # of tables, of each example: numbers beyond those of training rows
+  beyond: Sequence[Sequence[Beyond]] | None = None  # of tables, of each example: numbers outside the bins
 
   @property
   def estimate(self) -> Estimate:
@@ -153,7 +153,7 @@ def score(
 def _beyond(
   run: Run, found: Likelihood, examples: Examples | None, path: str | None, encoding: str | None
 ) -> list[Sequence[Beyond]] | None:
-  """Returns, of rows of tables that are handed in, the numbers beyond those of training rows, which count as less."""
+  """Returns, of rows of tables that are handed in, the numbers outside the bins, which count as in the outermost."""
   given = path if examples is None else examples
   if run.media.beyond is None or given is None:
     return None
@@ -194,14 +194,15 @@ def records(scored: Scored) -> list[dict[str, Any]]:
 def describe(scored: Scored) -> str:
   """Returns a table of the most unusual examples, and how their set stands apart."""
   found, unit, rows = scored.likelihood, f"bits per {scored.position}", []
+  beyond = scored.beyond if scored.beyond is not None and any(scored.beyond) else None
   for i in np.argsort(-scored.bits, kind="stable")[: scored.top]:
     standing = "" if scored.percentiles is None else f"{scored.percentiles[i]:.1f}"
     row = [str(scored.names[i]), standing, f"{scored.bits[i]:.4f}", f"{scored.errors[i]:.4f}"]
-    row += [", ".join(map(_cell, scored.beyond[i]))] if scored.beyond is not None and any(scored.beyond) else []
+    row += [", ".join(map(_cell, beyond[i]))] if beyond is not None else []
     rows.append(row + ([scored.shown[i][:_SHOWN_CHARACTERS]] if scored.shown else []))
   drawn = "" if found.estimator == "exact" else f", {found.num_draws} draw(s) x {found.num_replicates} replicates"
   header = ["example", "percentile", unit, "± Monte Carlo"]
-  header += ["beyond the bins"] if scored.beyond is not None and any(scored.beyond) else []
+  header += ["beyond the bins"] if beyond is not None else []
   header += ["text"] if scored.shown else []
   lines = [
     terminal.table(header, rows),
@@ -221,16 +222,16 @@ def _cell(each: Beyond) -> str:
 
 
 def _said_beyond(scored: Scored) -> list[str]:
-  """Returns lines that name rows with numbers beyond those of training rows: their scores do not say how far."""
+  """Returns lines that name rows with numbers outside the bins: their scores do not say how far."""
   if scored.beyond is None or not any(scored.beyond):
     return []
   places = [i for i, some in enumerate(scored.beyond) if some]
   lines = [
-    f"{len(places):,} example(s) have numbers beyond those of the training rows, each scored as one of the outermost"
-    " bin, so that no percentile says how odd they are:"
+    f"{len(places):,} example(s) have numbers outside the bins of the training rows, each scored as one of the"
+    " outermost bin, so that no percentile says how odd they are:"
   ]
   for i in places[: max(1, scored.top)]:
-    said = (f"{_cell(each)} (training: {each.lowest} to {each.highest})" for each in scored.beyond[i])
+    said = (f"{_cell(each)} (bins: {each.lowest} to {each.highest})" for each in scored.beyond[i])
     lines.append(f"  example {scored.names[i]}: {', '.join(said)}")
   more = len(places) - max(1, scored.top)
   return [*lines, f"  and {more:,} more, which --output has"] if more > 0 else lines

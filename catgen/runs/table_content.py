@@ -36,10 +36,13 @@ class TableContent(NamedTuple):
       rows = _Rows(lines, self.about["separator"])
       if self.about["head"]:
         next(rows, None)
-      line = rows.lines + 1
+      line, told = rows.lines + 1, False
       while some := list(_first(rows, self.num_rows)):
         part = self._part([cells for cells, _ in some], "".join(raw for _, raw in some))
-        yield part if part.x is not None else part._replace(odd=self._odd(some, line))
+        if part.x is None and not told:  # the first is told; to find it takes its rows one by one
+          part = part._replace(odd=self._odd(some, line))
+          told = part.odd is not None
+        yield part
         line = rows.lines + 1
 
   def begin(self) -> bytes:

@@ -42,10 +42,10 @@ def density(codec: Codec, found: Likelihood, split: Split) -> dict[str, Any] | N
   if not binned or not len(found.numbers):
     return None
   sums, numbers = np.empty(len(found.numbers)), np.asarray(found.numbers)
-  step = max(1, BLOCK // len(columns))
+  widths, step = {i: log_widths(columns[i]) for i in binned}, max(1, BLOCK // len(columns))
   for start in range(0, len(numbers), step):
     x = np.asarray(split.examples(numbers[start : start + step]).x)
-    sums[start : start + step] = sum(log_widths(columns[i])[x[:, i]] for i in binned)
+    sums[start : start + step] = sum(widths[i][x[:, i]] for i in binned)
   bits = bits_per_position(-np.asarray(found.nats, np.float64).mean(axis=0), 1.0) + sums
   rows, estimate = len(bits), found.estimate
   per_row = float(np.sum(found.positions)) / rows

@@ -110,7 +110,7 @@ def _ended_after(seconds: int, cluster: clusters.Cluster) -> Iterator[None]:
     timer.cancel()
 
 
-def first_does(action: Callable[[], None]) -> None:
+def first_does(action: Callable[[], object]) -> None:
   """Runs something on the first process alone. All processes must call it; what goes wrong there is raised on all.
 
   Raises:

@@ -168,7 +168,7 @@ def _source(
     warnings += [] if odd is None else [odd]
     grid.columns[i] = Cells((), np.zeros(0, np.int32))  # no column is kept twice
   sizes = tuple(column.size for column in columns)
-  if max(sizes) < 2:
+  if max(column.size - (column.unknown == "other") for column in columns) < 2:
     raise InputError(f"{grid.path} has nothing to learn: every column has one value; bring rows that differ")
   x = room_for(rows * len(columns), np.dtype(integer_dtype(max(sizes)))).reshape(rows, len(columns))
   for i in range(len(columns)):

@@ -21,7 +21,7 @@ _POINT = r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.([0-9]*))?|\.([0-9]+))([eE][+-]?[0-9]{1
 _GROUPED = r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.([0-9]*))?"
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _DAY = 86400
-_MIDNIGHT = " 00:00:00"
+MIDNIGHT = " 00:00:00"
 _ISO_DAY = len("2020-01-31")
 _NO_HOUR = re.compile(r"[ T]00:00(?::00)?Z?$")
 _EXACT = 15  # so many digits every float keeps
@@ -87,8 +87,8 @@ def spelled_all(values: Sequence[Any]) -> list[str]:
   """Returns the values of a column as cells; times that are all midnight as dates."""
   cells = list(map(spelled, values))
   timed = [cell for cell, value in zip(cells, values, strict=True) if _is_moment(value) and cell]
-  if timed and all(cell.endswith(_MIDNIGHT) for cell in timed):
-    return [cell.removesuffix(_MIDNIGHT) for cell in cells]
+  if timed and all(cell.endswith(MIDNIGHT) for cell in timed):
+    return [cell.removesuffix(MIDNIGHT) for cell in cells]
   return cells
 
 
@@ -113,11 +113,17 @@ def _day(text: str) -> str:
   return _NO_HOUR.sub("", text)
 
 
+def forms(decimal: str) -> tuple[Form, ...]:
+  """Returns the forms of numbers and dates that are looked for."""
+  return Form(decimal=decimal), *(Form(date=date) for date in (*DATES, *TIMES))
+
+
 def form_of(texts: list[str], decimal: str) -> Form | None:
   """Returns the form in which all of some cells, at least one, are numbers or dates; None where there is none.
 
   Several forms of dates may fit, of which those that say the day first are refused beside those that say the month.
-  Of times that are all midnight the form is one of days, with the midnight as it is written: "%Y-%m-%d 00:00:00".
+  Of days, some with a midnight behind them, the form is that of days. Of times that are all midnight it is one of days
+  too, with the midnight as it is written: "%Y-%m-%d 00:00:00".
 
   Raises:
     ValueError: the cells are dates, and it cannot be told which of their numbers are days; it names both forms.
@@ -127,6 +133,7 @@ def form_of(texts: list[str], decimal: str) -> Form | None:
   if (found := numbers_of(texts, Form(decimal=decimal))) is not None:
     return found[1]
   fitting = [date for date in (*DATES, *TIMES) if all(_date_of(text, date) is not None for text in texts)]
+  fitting = fitting or [date for date in DATES if all(number_of(text, Form(date=date)) is not None for text in texts)]
   if len(fitting) > 1:
     raise ValueError(" or ".join(fitting))
   if not fitting:
@@ -138,7 +145,7 @@ def form_of(texts: list[str], decimal: str) -> Form | None:
 def numbers_of(texts: list[str], form: Form) -> tuple[Float64[np.ndarray, "n"], Form] | None:
   """Returns cells as numbers, or dates, of a form, and the form that they have themselves; None where one is none."""
   if form.date is not None:
-    days = [_date_of(text, form.date) for text in texts]
+    days = [number_of(text, form) for text in texts]
     return None if None in days else (np.array(days, np.float64), form)
   found = [_matched(text, form.decimal) for text in texts]
   if None in found:
@@ -245,7 +252,7 @@ def _is_held(plain: str, value: float) -> bool:
 
 def _matched(text: str, decimal: str, *, held: bool = True) -> tuple[float, int | None, bool] | None:
   """Returns (number, digits after the decimal sign, or None with an exponent; whether thousands are set apart)."""
-  plain = text if decimal == "." else text.translate(_SWAPPED)
+  plain = text if decimal == "." else text.translate(SWAPPED)
   if match := _POINT_PATTERN(plain):
     value, digits = float(plain), match[1] or match[2] or ""
     wrong = held and (abs(value) > _BEYOND or not _is_held(plain, value))
@@ -257,7 +264,7 @@ def _matched(text: str, decimal: str, *, held: bool = True) -> tuple[float, int 
   return None
 
 
-_SWAPPED = str.maketrans(",.", ".,")
+SWAPPED = str.maketrans(",.", ".,")
 _POINT_PATTERN = re.compile(_POINT).fullmatch
 _GROUPED_PATTERN = re.compile(_GROUPED).fullmatch
 

@@ -9,12 +9,11 @@ from jaxtyping import Bool, Float64, Int, Int32, Int64
 from catgen.data.tabular import bins as binning
 from catgen.data.tabular.bins import Bins
 from catgen.data.tabular.cells import (
-  DATES,
-  TIMES,
   TRUTH,
   Form,
   beyond_floats,
   form_of,
+  forms,
   is_missing,
   number_of,
   numbers_of,
@@ -168,8 +167,8 @@ def _check_mixed(
   rules: Rules,
   given: Given,
 ) -> None:
-  """Raises InputError where few texts stand among many numbers, or dates,: mistakes, or words for nothing."""
-  for form in (Form(decimal=rules.decimal), *(Form(date=date) for date in (*DATES, *TIMES))):
+  """Raises InputError where few texts stand among many numbers or dates: mistakes, or words for nothing."""
+  for form in forms(rules.decimal):
     found = {text: count for text, count in known.items() if number_of(text, form) is not None}
     if len(found) > rules.few and sum(found.values()) >= _MOSTLY * sum(known.values()):
       odd = [text for text in known if text not in found]

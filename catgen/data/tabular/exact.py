@@ -209,6 +209,7 @@ class _Cells:
     self._column, self._missing, self._form = column, table.missing, _form(column)
     numeric = column.kind == NUMERIC
     self._spans = _spans(column.bins, self._form.decimals or 0) if numeric else ()
+    self._shown = decode(column, np.arange(column.size), np.zeros(column.size))
     self._made: dict[int, _Value] = {}
 
   def base(self, category: int) -> int:
@@ -238,7 +239,7 @@ class _Cells:
     return self._made[category]
 
   def _other(self, category: int) -> _Value:
-    (shown,) = decode(self._column, np.array([category]), np.zeros(1))
+    shown = self._shown[category]
     if self._column.missing is not None and category == self._column.size - 1:
       return _Value(category, 0, _NOTHING, _distinct(shown, "", *sorted(self._missing)))
     if self._column.kind == NUMERIC and category < self._column.known:

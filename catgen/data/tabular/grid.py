@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int, Shaped
 from catgen.data.codecs import integer_dtype
 from catgen.data.tabular.cells import (
   DATES,
+  MIDNIGHT,
   TIMES,
   Form,
   content_of,
@@ -26,7 +27,6 @@ MANY = 2**16  # different texts of a column, from which on it is kept as numbers
 MOST = 2**17  # different texts of a column that are no numbers
 _ISO = (DATES[0], *TIMES)
 _SHOWN = 40
-_DAY, _MIDNIGHT = 86400, " 00:00:00"
 
 
 class Cells(NamedTuple):
@@ -181,15 +181,12 @@ def read_grid(
 
 def without_midnight(cells: Cells, missing: frozenset[str]) -> Cells:
   """Returns a column of moments as one of days where all of them are midnight, as they are otherwise."""
-  if cells.numbers is not None:
-    there = cells.numbers[~np.isnan(cells.numbers)]
-    if cells.form.date != TIMES[0] or np.any(there % _DAY):
-      return cells
-    return cells._replace(numbers=cells.numbers / _DAY, form=Form(date=DATES[0]))
-  known = [text for text in cells.texts if not is_missing(text, missing)]
-  if not known or not all(text.endswith(_MIDNIGHT) for text in known):
+  if cells.numbers is not None:  # more days than a calendar has years for
     return cells
-  return cells._replace(texts=tuple(text.removesuffix(_MIDNIGHT) for text in cells.texts))
+  known = [text for text in cells.texts if not is_missing(text, missing)]
+  if not known or not all(text.endswith(MIDNIGHT) for text in known):
+    return cells
+  return cells._replace(texts=tuple(text.removesuffix(MIDNIGHT) for text in cells.texts))
 
 
 def contents(

@@ -1,8 +1,9 @@
 """Columns that may be read in another way than they are meant, each told in a line."""
 
+import itertools
 import re
 
-from catgen.data.tabular.cells import DATES, TIMES, Form, beyond_floats, is_missing, number_of
+from catgen.data.tabular.cells import beyond_floats, forms, is_missing, number_of
 from catgen.data.tabular.columns import CATEGORICAL, NUMERIC, Column
 from catgen.data.tabular.grid import Cells, shortened
 
@@ -28,9 +29,10 @@ def suspicion(column: Column, cells: Cells, missing: frozenset[str], decimal: st
   beyond = next((text for text in known if beyond_floats(text, decimal)), None)
   if beyond is not None:
     return f"a number of more digits than 64-bit floats keep, so that {became}", beyond
-  for form in (Form(decimal=decimal), *(Form(date=date) for date in (*DATES, *TIMES))):
-    odd = [text for text in known if number_of(text, form) is None]
-    if odd and len(odd) <= _HALF * len(known):
+  few_odd = int(_HALF * len(known))
+  for form in forms(decimal):
+    odd = list(itertools.islice((text for text in known if number_of(text, form) is None), few_odd + 1))
+    if 0 < len(odd) <= few_odd:
       kind = "numbers" if form.date is None else f"dates {form.date}"
       return f"{kind} but for few cells such as this, so that {became}", odd[0]
   if len(known) >= _MOST * len(cells.codes):

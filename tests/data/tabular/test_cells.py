@@ -72,6 +72,16 @@ def test_times_that_are_all_midnight_come_out_at_midnight(tmp_path, form):
   )
 
 
+def test_days_some_with_a_midnight_behind_them_are_days(tmp_path):
+  lines = ["day,b", *(f"2020-03-{1 + 3 * i % 31:02}{' 00:00:00' * (i % 3 == 0)},{i % 2}" for i in range(60))]
+  found = columns(table_file(write(tmp_path, lines), splits=ALL))["day"]
+  assert (found.kind, found.form.date) == ("numeric", "%Y-%m-%d")
+  whole = [line if " " in line else line.replace(",", " 00:00:00,") for line in lines[1:]]
+  schema = write(tmp_path, ['{"columns": [{"name": "day", "kind": "numeric", "date": "%Y-%m-%d"}]}'], "schema.json")
+  path = write(tmp_path, [lines[0], *whole], "whole.csv")
+  assert columns(table_file(path, splits=ALL, schema=schema))["day"].form.date == "%Y-%m-%d"
+
+
 @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%d 00:00:00", "%Y-%m-%d %H:%M:%S"])
 def test_days_that_are_handed_in_are_those_of_the_file(tmp_path, form):
   days = [
