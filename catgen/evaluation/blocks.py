@@ -127,7 +127,7 @@ def _best_rest(best: Float[np.ndarray, "masks"], costs: Float[np.ndarray, "masks
 
 def _walk(choices: Sequence[Int[np.ndarray, "masks"]], most: int, number: int) -> tuple[int, ...]:
   left, found = most, []
-  for after in choices[number - 1 :: -1] if number > 1 else choices[:1]:
+  for after in choices[number - 1 :: -1]:
     if not left:
       break
     found.append(left - int(after[left]))

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from catgen.batches import batch_of, take
+from catgen.evaluation.order_curves import count_events
 from catgen.evaluation.samples import generate
 from catgen.evaluation.spread import Spread
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions
@@ -76,11 +77,14 @@ class Space(NamedTuple):
       options=options,
       spread=self.spread,
     )
-    x, valid = (np.asarray(array).reshape(total, -1) for array in (drawn.x, drawn.valid))
-    num_classes, size = self.model.event.num_classes, x.shape[1]
-    numbers = (x * (num_classes ** np.arange(size)[::-1])[None]).sum(axis=1)
-    each = zip(*(array.reshape(self.num_labels, -1) for array in (numbers, valid.all(axis=1))), strict=True)
-    return np.stack([np.bincount(number[known], minlength=num_classes**size) for number, known in each])
+    num_classes, shape = self.model.event.num_classes, (self.num_labels, self.num_samples, -1)
+    each = zip(*(np.asarray(array).reshape(shape) for array in (drawn.x, drawn.valid)), strict=True)
+    return np.stack([count_events(x[valid.all(axis=1)], num_classes) for x, valid in each])
+
+
+def few(num_states: int, size: int, most: int = MAX_EVENTS) -> bool:
+  """Returns whether so many positions have together at most so many states: S^D itself may have millions of digits."""
+  return size * math.log(num_states) <= math.log(most + 0.5)
 
 
 def check_size(shape: Sequence[int], num_classes: int, num_draws: int) -> None:
@@ -88,7 +92,7 @@ def check_size(shape: Sequence[int], num_classes: int, num_draws: int) -> None:
   size = math.prod(shape)
   if num_classes < 1:
     raise InputError(f"num_classes is {num_classes}; it must be at least 1")
-  if size * math.log(num_classes) > math.log(MAX_EVENTS + 0.5):  # K^D itself may have millions of digits
+  if not few(num_classes, size):
     raise InputError(f"{num_classes}^{size} events are too many to enumerate: at most {MAX_EVENTS} are")
   if not LEAST_DRAWS <= num_draws < 2**31:
     raise InputError(f"num_draws is {num_draws}; a proof needs at least {LEAST_DRAWS} draws, and less than 2^31")

@@ -51,6 +51,11 @@ def of_log_prob(log_prob: Float[np.ndarray, "events"]) -> EventProbabilities:
   return EventProbabilities(np.exp(log_prob), np.zeros_like(log_prob), np.ones(log_prob.shape, bool))
 
 
+def of_law(p: Float[np.ndarray, "events"]) -> EventProbabilities:
+  """Returns exact probabilities, which may be 0."""
+  return EventProbabilities(p, np.zeros_like(p), np.ones(p.shape, bool))
+
+
 def of_weights(log_weights: Float[np.ndarray, "draws events"]) -> EventProbabilities:
   """Returns the averages of importance weights."""
   effective = np.asarray(bounds.effective_sample_size(jnp.asarray(log_weights, jnp.float32)))

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from catgen.chains import Reverse
-from catgen.evaluation.enumeration import all_states
+from catgen.evaluation.enumeration import all_states, few
 from catgen.interfaces import EventSpec, InputError, Model, PyTree, SampleOptions
 
 MOST_STATES = 1296  # of all positions together; a move is a matrix of as many rows and columns
@@ -53,11 +53,11 @@ def of_options(
   if model.reverse is not None:
     return _of_chain(model, model.reverse, params, state, options, given)
   if model.sequential is not None and options.num_steps is None and not options.correction:
-    return of_reading(model, params, state, options, given)
+    return _of_reading(model, params, state, options, given)
   raise InputError("no law of such samples is known that could be enumerated")
 
 
-def of_reading(
+def _of_reading(
   model: Model,
   params: PyTree,
   state: PyTree,
@@ -84,7 +84,7 @@ def of_reading(
   def law(labels: np.ndarray | None) -> np.ndarray:
     log_p = np.asarray(compiled(params, flat, labels), np.float64)
     if options.guidance != 1:
-      log_p = options.guidance * log_p + (1 - options.guidance) * np.asarray(compiled(params, flat, None), np.float64)
+      log_p = _raised(log_p, np.asarray(compiled(params, flat, None), np.float64), options.guidance)
     p = restricted(_normalized(log_p), options)
     return np.take_along_axis(p, flat[..., None], axis=-1)[..., 0].prod(axis=-1)
 
@@ -132,7 +132,7 @@ class States(NamedTuple):
 def states_of(reverse: Reverse, event: EventSpec) -> States:
   """Returns all states. Raises InputError where there are too many."""
   size = math.prod(event.shape)
-  if reverse.num_states**size > MOST_STATES:
+  if not few(reverse.num_states, size, MOST_STATES):
     raise InputError(f"{reverse.num_states}^{size} states are too many to enumerate: at most {MOST_STATES} are")
   x = all_states(reverse.num_states, event.shape)
   log_prior = np.asarray(jax.jit(reverse.log_prior)(x), np.float64).reshape(len(x), -1)
@@ -245,8 +245,18 @@ def _guided(
   if options.guidance != 1:
     begin, end = options.guidance_interval
     strength = np.where((begin <= told) & (told <= end), options.guidance, 1.0).reshape(1, -1, 1, 1, 1)
-    found = strength * found + (1 - strength) * said(None)[None]
+    found = _raised(found, said(None)[None], strength)
   return found
+
+
+def _raised(
+  log_given: Float[np.ndarray, "*batch classes"],
+  log_not_given: Float[np.ndarray, "*same classes"],
+  strength: Float[np.ndarray, "..."] | float,
+) -> Float[np.ndarray, "*batch classes"]:
+  """Returns log of p(x | y)^strength p(x)^(1 - strength) and a constant; what there is not stays impossible."""
+  with np.errstate(invalid="ignore"):
+    return np.where(np.isneginf(log_given), -np.inf, strength * log_given + (1 - strength) * log_not_given)
 
 
 def _normalized(log_p: Float[np.ndarray, "*batch classes"]) -> Float[np.ndarray, "*batch classes"]:

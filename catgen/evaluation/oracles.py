@@ -34,12 +34,17 @@ _EXACT = 1e-5  # total variation that float32 may cost
 class Row(NamedTuple):
   """What one sampler draws, beside p(x)."""
 
-  sampler: str
+  options: SampleOptions
   calls: int  # of the network
   total_variation: float
   bits: float  # KL(p || law) of an event; inf where the law excludes what p has
   p_value: float | None  # of the sampler's draws by the law; None: none are drawn
   exact: bool  # whether the law must be p(x) itself
+
+  @property
+  def sampler(self) -> str:
+    """How it is called."""
+    return named(stated(self.options))
 
 
 def bench(
@@ -107,7 +112,7 @@ def claims_of(rows: list[Row]) -> list[Claim]:
       f"least p of {len(tested)}: {worst:.3g}",
     )
   ]
-  moves = [row for row in rows if row.sampler.startswith("num_steps") and "correction" not in row.sampler]
+  moves = [row for row in rows if row.options.num_steps and not row.options.correction]
   first, last = moves[0].total_variation, moves[-1].total_variation
   text = f"total variation {first:.4f} with {moves[0].calls} and {last:.4f} with {moves[-1].calls}"
   found.append(Claim("oracle: more moves come nearer to p(x)", len(moves) < 2 or last < first, text))
@@ -186,8 +191,7 @@ def _row(
   exact: bool = False,
 ) -> Row:
   with np.errstate(divide="ignore"):
-    nats = np.log(law)
-  away = order_curves.distance(nats, p, 1)
-  truth = event_probabilities.of_log_prob(nats)
+    away = order_curves.distance(np.log(law), p, 1)
+  truth = event_probabilities.of_law(law)
   p_value = None if key is None else stating.p_value_of(truth, space.counted(key, options)[0], space.num_samples)
-  return Row(named(stated(options)), calls, away.total_variation, away.bits, p_value, exact)
+  return Row(options, calls, away.total_variation, away.bits, p_value, exact)

@@ -44,16 +44,23 @@ def laws_of(
     if name not in orders.names:
       raise InputError(f"this model has no order {name!r} with an exact likelihood; it has: {', '.join(orders.names)}")
   numbers = [number for number in together if 1 <= number <= orders.most_together]
-  calls = list(dict.fromkeys(-(-orders.most_together // number) for number in numbers))
+  calls = calls_of(orders, together)
   found: list[SampleOptions] = []
   for order in names or orders.names:
     if order == "entropy_budget":
       found += [restrictions._replace(order=order, entropy_budget=budget) for budget in budgets]
     elif order == "blocks":
-      found += [restrictions._replace(order=order, blocks=sizes) for sizes in blocks(calls) if calls]
+      sizes = dict.fromkeys(blocks(calls)) if calls else ()  # of several numbers of calls they may be the same
+      found += [restrictions._replace(order=order, blocks=each) for each in sizes]
     else:
       found += [restrictions._replace(order=order, positions_per_call=number) for number in numbers]
   return found
+
+
+def calls_of(orders: Orders, together: Sequence[int]) -> list[int]:
+  """Returns how many calls are made of so many positions each, where there are so many positions; none twice."""
+  most = orders.most_together
+  return list(dict.fromkeys(-(-most // number) for number in together if 1 <= number <= most))
 
 
 def divergence(

@@ -26,7 +26,7 @@ def pairs(num_classes: int, /, *, rates: tuple[tuple[int | float, ...], ...]) ->
   Raises:
     InputError: a number that is no category or no rate, a pair with two rates, or categories that no moves connect.
   """
-  _refuse_many("pairs", num_classes)
+  ordinal.check_classes("pairs", num_classes)
   matrix = np.full((num_classes, num_classes), np.nan)
   for pair in rates:
     if len(pair) != 3:
@@ -52,7 +52,7 @@ def neighbors(num_classes: int, touching: tuple[float, ...] | None, /) -> Proces
   Raises:
     InputError: `EventSpec.touching` is not known.
   """
-  _refuse_many("neighbors", num_classes)
+  ordinal.check_classes("neighbors", num_classes)
   if touching is None:
     _refuse(
       "neighbors",
@@ -90,11 +90,6 @@ def of_rates(name: str, rates: Float64[np.ndarray, "classes classes"]) -> Proces
   if kernel.rates.sum(-1).max() > _SLOWEST:
     _refuse(name, f"the rates hardly connect all categories: the largest may be {_SLOWEST:g} times what mixes them")
   return ordinal.of_kernel(kernel)
-
-
-def _refuse_many(name: str, num_classes: int) -> None:
-  if num_classes > ordinal.MOST_CLASSES:
-    _refuse(name, f"it takes at most {ordinal.MOST_CLASSES} categories, not {num_classes}; use 'uniform'")
 
 
 def _refuse(name: str, reason: str) -> NoReturn:

@@ -61,15 +61,20 @@ def process(num_classes: int, /, *, shape: str = "nearest", reach: float = 1.0) 
     reach: in categories, at least 1; with "nearest" and K - 1 it is the uniform process.
 
   Raises:
-    InputError: another shape, a smaller reach, or more categories.
+    InputError: another shape, a smaller reach, or another number of categories.
   """
   if shape not in _SHAPES:
     raise InputError(f"process 'kernel': shape is {shape!r}; choose one of {', '.join(_SHAPES)}")
   if not 1 <= reach < math.inf:
     raise InputError(f"process 'kernel': reach is {reach}; it must be a number of categories from 1 on")
-  if num_classes > MOST_CLASSES:
-    raise InputError(f"process 'kernel' takes at most {MOST_CLASSES} categories, not {num_classes}; use 'uniform'")
+  check_classes("kernel", num_classes)
   return of_kernel(kernel_of(rates_by_distance(num_classes, shape, reach)))
+
+
+def check_classes(name: str, num_classes: int) -> None:
+  """Raises InputError where there are too few categories to move, or too many for matrices."""
+  if not 2 <= num_classes <= MOST_CLASSES:
+    raise InputError(f"process {name!r} takes 2 to {MOST_CLASSES} categories, not {num_classes}; use 'uniform'")
 
 
 def of_kernel(kernel: Kernel) -> Process:

@@ -192,8 +192,8 @@ def _laws(
 def _of_steps(run: Run, together: Sequence[int], restrictions: SampleOptions) -> Iterator[SampleOptions]:
   """Yields the moves of a diffusion model in as many calls as the orders make, where it has so many steps."""
   assert run.model.orders is not None
-  calls = (-(-run.model.orders.most_together // number) for number in together if number >= 1)
-  for options in [restrictions._replace(num_steps=number) for number in dict.fromkeys(calls)]:
+  calls = order_curves.calls_of(run.model.orders, together)
+  for options in [restrictions._replace(num_steps=number) for number in calls]:
     with contextlib.suppress(InputError):
       if run.model.chain is not None and run.model.chain.num_moves(options):
         yield options
@@ -210,7 +210,7 @@ def _bench(
     how = judging.judging_of(run, num_samples, size, seed)
     rows = judging.of_data(how, split)
     notes += [f"{num_samples:,} samples of each law", judging.NOTE.format(position=run.record.position)]
-  if math.prod(event.shape) * math.log(event.num_classes) <= math.log(enumeration.MAX_EVENTS + 0.5):
+  if enumeration.few(event.num_classes, math.prod(event.shape)):
     train = first_examples(source, "train")
     events = enumeration.enumerate_events(run.model)
     counts = order_curves.count_events(train.x[train.valid.reshape(len(train.x), -1).all(axis=1)], event.num_classes)

@@ -124,7 +124,7 @@ def _proved(
 
 
 def _benched(space: Space, model: Mapping[str, Any], key: Array) -> tuple[list[Row], list[str]]:
-  """Returns the samplers of a model with exact predictions, on three positions at least, and what is left out."""
+  """Returns the samplers of a model with exact predictions, of three positions and more of a sequence, and notes."""
   event, reverse = space.model.event._replace(given=()), space.model.reverse
   if reverse is None:
     return [], []

@@ -44,13 +44,15 @@ def test_what_does_not_get_dearer_is_drawn_at_once():
   assert blocks.sizes(np.repeat([0.0, 1.0], [9, 3]), [2]) == [(3, 9)]
 
 
-def test_more_is_known_and_less_is_lost():
-  """A concave curve, as of text: the first calls, of which little is known, are small ones."""
+def test_blocks_are_small_where_the_curve_is_steep():
+  """Where it rises most among few masks blocks shrink from call to call, and where it rises among many they grow."""
   (found,) = blocks.sizes(np.sqrt(np.arange(1, 257) / 256), [16])
   assert len(found) == 16
   steep_at_the_end = blocks.sizes((np.arange(1, 257) / 256) ** 8, [16])[0]
   assert list(steep_at_the_end) == sorted(steep_at_the_end)
-  assert found != steep_at_the_end
+  assert list(found) == sorted(found, reverse=True)
+  assert found[0] > found[-1]
+  assert steep_at_the_end[0] < steep_at_the_end[-1]
 
 
 def test_the_nearest_curve_that_never_falls():

@@ -8,8 +8,10 @@ from catgen.distributions import categorical
 from catgen.evaluation import exact_laws
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
+from catgen.orders import Sequential
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact
+from tests.contracts.families import transformer
 from tests.evaluation.lookups import NETWORK, K, T, model_of, said
 
 CASES = {
@@ -67,6 +69,43 @@ def test_a_single_position_has_its_restricted_prediction(process):
     cold = SampleOptions(temperature=0.5, forbid=(2,))
     expected = np.array([25.0, 9.0, 0.0]) / 34
     np.testing.assert_allclose(exact_laws.of_options(model, {}, {}, cold)[0], expected, atol=2e-6)
+
+
+def read_from_left_to_right(first, second):
+  """Returns a model of two positions: p(x1 | y) [labels, K] and p(x2 | x1, y) [labels, K, K]; the last label: none."""
+
+  def start(params, observed, *, given=None, state):
+    labels = jnp.full(len(observed), len(first) - 1) if given is None else given[:, 0]
+    return labels, jnp.zeros(len(observed), int)
+
+  def log_probs(params, carry, position):
+    labels, before = carry
+    return jnp.log(jnp.asarray(first)[labels] if position == 0 else jnp.asarray(second)[labels, before]), carry
+
+  def observe(carry, position, x):
+    return carry[0], x
+
+  plain = MODELS["autoregressive"].make(event=EventSpec((2,), K), network=transformer())
+  return plain._replace(sequential=Sequential(start, log_probs, observe))
+
+
+@pytest.mark.parametrize(
+  "options", [SampleOptions(), SampleOptions(temperature=0.6, forbid=(1,)), SampleOptions(guidance=2.0)]
+)
+def test_what_is_read_position_by_position_has_the_product_of_its_predictions(options):
+  rng = np.random.default_rng(0)
+  first, second = rng.dirichlet(np.ones(K), size=3), rng.dirichlet(np.ones(K), size=(3, K))
+
+  def drawn(p, none):
+    powered = p**options.guidance * none ** (1 - options.guidance)
+    powered = powered ** (1 / options.temperature)
+    powered[..., list(options.forbid)] = 0.0
+    return powered / powered.sum(-1, keepdims=True)
+
+  laws = exact_laws.of_options(read_from_left_to_right(first, second), {}, {}, options, np.array([[0], [1]]))
+  for label, law in enumerate(laws):
+    one, other = drawn(first[label], first[2]), drawn(second[label], second[2])
+    np.testing.assert_allclose(law, (one[:, None] * other).reshape(-1), rtol=1e-5, atol=1e-9)
 
 
 RESTRICTIONS = {

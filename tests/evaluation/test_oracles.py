@@ -92,8 +92,10 @@ def test_a_sampler_in_fewer_moves_than_it_says_is_found():
 
 
 def test_claims_of_a_bench_can_fail():
-  first, last = Row("num_steps 1", 1, 0.4, 0.1, 0.5, False), Row("num_steps 2", 2, 0.2, 0.1, 0.5, False)
-  order = Row("order margin, positions_per_call 1", 2, 1e-8, 0.0, None, True)
+  first, last = (
+    Row(SampleOptions(num_steps=number), number, away, 0.1, 0.5, False) for number, away in ((1, 0.4), (2, 0.2))
+  )
+  order = Row(SampleOptions(order="margin"), 2, 1e-8, 0.0, None, True)
   assert [claim.passed for claim in claims_of([first, last, order])] == [True, True, True]
   assert [claim.passed for claim in claims_of([first, last._replace(p_value=1e-6)])] == [False, True]
   assert [claim.passed for claim in claims_of([first, last._replace(total_variation=0.5)])] == [True, False]

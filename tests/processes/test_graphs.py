@@ -105,8 +105,9 @@ def test_what_is_no_matrix_of_rates_or_not_counted_is_refused():
   with pytest.raises(InputError, match=r"EventSpec\.touching is None; use process 'pairs'"):
     make_process(PROCESSES["neighbors"](), EventSpec((2,), 3))
   for name, told in (("pairs", {"rates": ()}), ("neighbors", {})):
-    with pytest.raises(InputError, match=f"process '{name}': it takes at most 256 categories, not 257"):
-      make_process(PROCESSES[name](**told), EventSpec((2,), 257))
+    for number in (1, 257):
+      with pytest.raises(InputError, match=f"process '{name}' takes 2 to 256 categories, not {number}; use 'uniform'"):
+        make_process(PROCESSES[name](**told), EventSpec((2,), number))
 
 
 def test_rates_that_are_far_apart_keep_the_digits_of_their_matrices():

@@ -66,7 +66,8 @@ def test_neighbors_come_first_and_what_is_far_costs_a_number():
   [
     ({"shape": "square"}, 4, "shape is 'square'"),
     ({"reach": 0.5}, 4, "reach is 0.5"),
-    ({}, 257, "at most 256 categories"),
+    ({}, 257, "2 to 256 categories, not 257"),
+    ({}, 1, "2 to 256 categories, not 1"),
   ],
 )
 def test_what_is_no_kernel_is_refused(options, num_classes, message):
