@@ -192,10 +192,11 @@ def test_a_file_of_format_1_is_read(tmp_path):
 @pytest.mark.parametrize(
   ("name", "content", "said"),
   [
-    ("a.csv.gz", gzip.compress(b"job,paid,only\n"), "is packed by gzip, .*: unpack it first \\(gunzip\\)"),
+    ("a.csv.gz", gzip.compress(b"job,paid,only\n", mtime=0), "is packed by gzip, .*: unpack it first \\(gunzip\\)"),
     ("a.parquet", b"PAR1" + bytes(20) + b"PAR1", "is a Parquet file, .*: write the table as CSV and give that"),
     ("a.csv.cg", b"catgen\x00\x02", "is compressed by catgen already"),
   ],
+  ids=["gzip", "Parquet", "catgen"],
 )
 def test_a_file_that_is_packed_says_what_it_is(name, content, said, tmp_path):
   (tmp_path / name).write_bytes(content)
