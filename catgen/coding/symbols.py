@@ -94,7 +94,7 @@ def _programs(model: Model) -> tuple[Callable, Callable]:
   def first(params: PyTree, state: PyTree, valid: Array) -> tuple[Float32[Array, "rows classes"], PyTree]:
     return sequential.log_probs(params, sequential.start(params, valid, state=state), 0)
 
-  @jax.jit
+  @functools.partial(jax.jit, donate_argnames="carry")  # or what attention remembers is copied at every position
   def following(
     params: PyTree, carry: PyTree, position: Array, categories: Array
   ) -> tuple[Float32[Array, "rows classes"], PyTree]:
