@@ -19,6 +19,7 @@ import jax
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_traceback_filtering", "off")  # it costs up to a tenth of a second an error
 
 # Shapes are checked where there are arrays; configurations, commands and reports would be the slower for it.
 ROOMS = "bijections data distributions evaluation flows kernels models networks processes surjections training"

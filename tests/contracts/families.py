@@ -436,12 +436,15 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 # In the default suite each idea is seen once; `make test-slow` has them all.
 SLOW = {
   "uniform_importance",  # the same model; tests/processes has its time steps
-  "argmax_thresholding_bits",  # tests/surjections has its inverse
-  "argmax_softplus_bits",  # its inverse as of classes, its bits as of the two below
+  "argmax_gumbel_bits",  # tests/surjections has its inverse
+  "argmax_softplus_bits",  # tests/models/test_latent_normal.py has its integral
+  "argmax_softplus_classes",
   "dequantized_uniform",  # boxes as of variational noise
+  "uniform_continuous",  # tests/processes has its rates, and tests/models/test_diffusion.py the entropy that it reaches
   "absorbing_continuous_counted",  # tests/models/test_counted_masks.py enumerates it
   "learned_class_continuous",  # tests/models/test_learned_masking.py enumerates them
   "learned_position_continuous",
+  "emission_mixture",  # tests/models/test_emission.py has its terms and its draws
   "emission_af_af",
   "emission_af_scf",
   "emission_iaf_af",

@@ -199,6 +199,12 @@ def member(name) -> Member:
   return made(name)
 
 
+def of_one(chosen: str):
+  """Parametrizes what does not depend on the family: the default suite sees it of one."""
+  each = [pytest.param(name, marks=[] if name == chosen else [pytest.mark.slow]) for name in sorted(MEMBERS)]
+  return pytest.mark.parametrize("name", each)
+
+
 def labelled(member: Member, num: int) -> Batch:
   """Returns every event with every label `num` times, in the order of `Member.probs`."""
   x = np.repeat(np.tile(member.events, (len(LABELS), *[1] * (member.events.ndim - 1))), num, axis=0)
@@ -297,6 +303,7 @@ def test_samples_follow_the_distribution_of_their_label(member):
   np.testing.assert_array_equal(nothing.x, samples.x[-100:])  # None is the label "not given"
 
 
+@of_one("autoregressive")
 def test_a_fixed_label_is_the_model_of_that_label(name, member):
   batch = labelled(member, EACH)
   mixed = np.asarray(program(name)(member.params, batch, 6)[0]).reshape(*member.probs.shape, EACH)[1:, :, 0]
@@ -353,6 +360,7 @@ def test_denoising_reads_the_label(member):
   assert np.abs(found[0] - found[1]).max() > 1e-2
 
 
+@of_one("argmax")  # whose gradients are compiled anyway
 def test_gradients_reach_the_labels(member):
   numbers, _ = gradient_of(member.model)(member.params, unlike(member.events), 8, member.state)
   gradient = as_tree(np.asarray(numbers), member.params)

@@ -25,7 +25,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+# Of chains with and without a correction and a literal last step, in discrete and in continuous time one each.
+LIKE_OTHERS = ("absorbing", "prior, continuous", "hybrid, corrected")
+
+
+@pytest.mark.parametrize(
+  "case",
+  [pytest.param(case, id=name, marks=pytest.mark.slow if name in LIKE_OTHERS else ()) for name, case in CASES.items()],
+)
 def test_laws_of_chains_are_products_of_matrices(case):
   process, num_steps, correction, options = case
   kept = SCHEDULES["linear"].make().table(T).keep
@@ -55,7 +62,9 @@ def test_learned_rates_have_their_law():
   np.testing.assert_allclose(law, exact.rated(rates, times, predict), atol=2e-5)
 
 
-@pytest.mark.parametrize("process", ["absorbing", "uniform", "hybrid"])
+@pytest.mark.parametrize(
+  "process", ["absorbing", *(pytest.param(name, marks=pytest.mark.slow) for name in ("uniform", "hybrid"))]
+)
 def test_a_single_position_has_its_restricted_prediction(process):
   """After any number of moves, where the best prediction is the same at all times; with a correction too."""
   event = EventSpec((1,), K)

@@ -33,6 +33,7 @@ def test_an_honest_sampler_and_its_bound_pass():
   assert failures() == (3, set(), [])
 
 
+@pytest.mark.slow  # as another temperature below
 def test_another_share_of_corrections_is_found():
   assert failures(sample=by(CORRECTED._replace(correction=0.3)))[1] == {f"{NAME}: samples follow its exact law"}
 

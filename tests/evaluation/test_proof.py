@@ -61,6 +61,7 @@ def test_weights_that_are_off_are_found_with_and_without_exact_values():
   assert "probabilities sum to one" in failures(mixture(exact=False), weight_offset=0.2)
 
 
+@pytest.mark.slow  # as weights that are off
 def test_weights_that_are_no_weights_are_found():
   """One random term of a bound, scaled up, has the right mean in the log and the wrong one outside."""
   model = mixture(exact=False)

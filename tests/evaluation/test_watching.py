@@ -27,7 +27,8 @@ KEYS = example_keys(root_key(5), jnp.arange(4))
 OPTIONS = SampleOptions(temperature=0.7)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+# The uniform one is seen below, with labels.
+@pytest.fixture(scope="module", params=["masked", "autoregressive", pytest.param("uniform", marks=pytest.mark.slow)])
 def made(request):
   from catgen.processes import PROCESSES, SCHEDULES
 

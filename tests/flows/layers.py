@@ -115,9 +115,11 @@ LAYERS = {
 # In the default suite each layer is seen once, with any network; tests/networks/test_roles.py shows what networks do.
 SLOW = {
   "autoregressive_af_of_noise",
+  "autoregressive_scf_of_noise",  # tests/flows/test_channel_flow.py has its Jacobians both ways
   "autoregressive_af",  # the same recurrence as of the one with an LSTM, the same transform as the affine coupling
   "coupling_lstm",
-  "coupling_densenet",
+  "coupling_transformer",
+  "several",  # as those of "squeezed"
   "coupling_channelwise_of_one",
   "autoregressive_transformer",
 }

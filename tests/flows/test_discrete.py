@@ -77,8 +77,15 @@ def test_whatever_scale_is_wanted_one_that_can_be_undone_is_taken(num_classes):
     np.testing.assert_array_equal((shift + scale * numbers[scale]) % num_classes, np.arange(num_classes))
 
 
-@pytest.mark.parametrize("parity", [0, 1])
-@pytest.mark.parametrize("make", [alternating, denoising], ids=["modular", "denoising"])
+@pytest.mark.parametrize(
+  ("make", "parity"),
+  [
+    (alternating, 0),
+    (denoising, 1),
+    pytest.param(alternating, 1, marks=pytest.mark.slow),
+    pytest.param(denoising, 0, marks=pytest.mark.slow),
+  ],
+)
 def test_every_second_position_changes_given_the_others(make, parity):
   layer = built(make(parity))
   x = np.array(list(itertools.product(range(K), repeat=4)), np.int32)

@@ -118,6 +118,7 @@ def test_an_evaluation_has_no_objective():
   assert jax.eval_shape(evaluated, PARAMS, BATCH).objective is None
 
 
+@pytest.mark.slow  # the objective is seen above when it has
 def test_once_it_has_faded_the_gradient_is_the_plain_models_with_the_second_target():
   only_second = make(second_target=WEIGHT)
   last = {"second": {name: leaf[-1:] for name, leaf in PARAMS["auxiliary"]["second"].items()}}

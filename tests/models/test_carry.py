@@ -133,6 +133,11 @@ def test_distances_may_be_clamped():
   plain = in_segments((5, 7), LENGTH)
   np.testing.assert_allclose(far[0], plain[0], rtol=1e-6)  # where none is larger
   assert np.abs(far[1] - plain[1]).max() > 1e-4
+
+
+@pytest.mark.slow
+def test_clamping_at_the_largest_distance_changes_nothing():
+  plain = in_segments((5, 7), LENGTH)
   np.testing.assert_allclose(in_segments((5, 7), LENGTH, options=ReadOptions(max_distance=LENGTH)), plain, rtol=1e-6)
 
 

@@ -131,7 +131,7 @@ def test_sampling_options_that_cannot_be_honored_are_refused(options):
 
 
 @pytest.mark.parametrize("process", ["uniform", "absorbing"])
-@pytest.mark.parametrize("num_steps", [1, 3, 10])
+@pytest.mark.parametrize("num_steps", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 10))])
 @pytest.mark.parametrize("total", [10, 0])
 def test_chains_go_from_noise_to_the_sample(process, num_steps, total):
   samples = draw(zero_network(process=process, num_steps=total), 8, num_steps=num_steps, num_frames=4)

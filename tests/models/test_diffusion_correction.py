@@ -22,7 +22,9 @@ from tests.processes.test_processes import kernel, make
 
 K = 3
 DATA = np.array([0.6, 0.3, 0.1])
-PROCESSES = ["absorbing", "uniform", "prior", "hybrid", "kernel", "pairs"]
+# Of noise of any law and of matrices one each.
+PROCESSES = ["absorbing", "uniform", "hybrid", "kernel"]
+PROCESSES += [pytest.param(name, marks=pytest.mark.slow) for name in ("prior", "pairs")]
 
 
 @functools.cache
@@ -156,8 +158,8 @@ def log_mean(values):
   return np.log(np.where(values > 0, values, 1.0))
 
 
-BOUNDS = [("absorbing", 0.6), ("uniform", 0.6), ("uniform", 0.0), ("hybrid", 0.6)]
-BOUNDS += [pytest.param(name, 0.6, marks=pytest.mark.slow) for name in ("prior", "kernel")]
+BOUNDS = [("absorbing", 0.6), ("uniform", 0.6), ("uniform", 0.0)]
+BOUNDS += [pytest.param(name, 0.6, marks=pytest.mark.slow) for name in ("hybrid", "prior", "kernel")]
 
 
 @pytest.mark.parametrize(("process", "correction"), BOUNDS)
@@ -203,6 +205,7 @@ def test_the_bound_of_corrected_moves_is_its_sum_and_below_their_likelihood(proc
   np.testing.assert_allclose(-profile.by_time.sum(axis=1), bound.nats, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow  # the bound without a correction is enumerated above
 def test_without_options_it_is_the_plain_bound():
   """Of all T moves without a correction the expectations agree."""
   spec, draws = spec_of(neighbor, process="uniform", num_steps=3), 4000

@@ -207,5 +207,5 @@ def test_options_restrict_the_draws_of_categories():
   ],
 )
 def test_mistakes_get_one_line(make, message):
-  with pytest.raises(InputError, match=message):
+  with drawn_by_numpy(), pytest.raises(InputError, match=message):
     make()

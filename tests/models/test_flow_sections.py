@@ -22,7 +22,10 @@ def num_parameters(name, event):
 
 @pytest.mark.parametrize(
   ("name", "event", "bits", "channel_features", "original"),
-  [("text8", TEXT8, 5, 96, 70_799_679), ("enwik8", ENWIK8, 8, 82, 75_561_324)],
+  [
+    ("text8", TEXT8, 5, 96, 70_799_679),
+    pytest.param("enwik8", ENWIK8, 8, 82, 75_561_324, marks=pytest.mark.slow),
+  ],
 )
 def test_autoregressive_argmax_flow_has_the_originals_parameters(name, event, bits, channel_features, original):
   """Less the second bias of every LSTM gate, and the zeros of block-diagonal matrices, which are not stored here."""
@@ -53,8 +56,8 @@ def test_categorical_nf_has_the_originals_parameters():
   [
     ("text8_af_af", TEXT8, 28_810_879),
     ("text8_iaf_scf", TEXT8, 28_584_604),
-    ("enwik8_af_af", ENWIK8, 30_269_608),
-    ("enwik8_iaf_scf", ENWIK8, 30_043_333),
+    pytest.param("enwik8_af_af", ENWIK8, 30_269_608, marks=pytest.mark.slow),
+    pytest.param("enwik8_iaf_scf", ENWIK8, 30_043_333, marks=pytest.mark.slow),
   ],
 )
 def test_latent_flows_have_the_originals_parameters(name, event, original):

@@ -33,7 +33,9 @@ def bits():
   return model, *initial(model, scale=0.3)
 
 
-@pytest.mark.parametrize("name", ["gumbel", "variational", pytest.param("posterior_flow", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  "name", ["gumbel", *(pytest.param(name, marks=pytest.mark.slow) for name in ("variational", "posterior_flow"))]
+)
 def test_draws_of_either_side_give_one_probability(name):
   """Before any training p(v) and q(v | x) are far apart; their probabilities still add up to one."""
   family, event, options = FLOWS[name]
@@ -80,6 +82,7 @@ def test_positions_that_are_context_only_are_refused():
       function(params, *arguments, state=state, **train)
 
 
+@pytest.mark.slow  # as weights that are off in tests/evaluation/test_proof.py
 def test_a_density_that_is_off_is_found():
   model, params, state = bits()
 

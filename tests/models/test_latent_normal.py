@@ -107,9 +107,9 @@ CASES = [
   ("softplus", 2),
   ("gumbel", 0),
   ("gumbel_thresholding", 2),
-  ("gumbel_thresholding", 0),
+  pytest.param("gumbel_thresholding", 0, marks=pytest.mark.slow),  # as of Gumbels, its draws as of bits
   ("variational", 0),
-  ("uniform", 0),
+  pytest.param("uniform", 0, marks=pytest.mark.slow),  # boxes as of variational noise
 ]
 
 

@@ -28,6 +28,7 @@ EVENTS, STATES = exact.events(K, D), exact.events(K + 1, D)
 TABLE = table(K + 1, K, seed=3)
 BY_CLASS, BY_POSITION = np.array([0.6, 1.9]), np.array([0.8, 1.5])
 RATES = {"class": (BY_CLASS, np.ones(D)), "position": (np.ones(K), BY_POSITION)}
+COMPILED = ["class", pytest.param("position", marks=pytest.mark.slow)]  # by the same programs
 # Quadrature over t = v^4, Gauss-Legendre in v: what is integrated may rise as t to a power below one.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 V = (_NODES + 1) / 2
@@ -101,7 +102,7 @@ def spec(logits=timed, num_classes=K, shape=(D,)):
   return spec_of(logits, num_classes=num_classes, shape=shape, process="absorbing", num_steps=0)
 
 
-@pytest.mark.parametrize("size", [1.0, 0.3, 4.0])
+@pytest.mark.parametrize("size", [0.3, *(pytest.param(size, marks=pytest.mark.slow) for size in (1.0, 4.0))])
 def test_rates_of_one_size_give_the_draws_of_the_linear_schedule(size):
   """With a network that is told no time; told, it is told another clock, u^(1 / w)."""
   random, one = np.random.default_rng(0), spec(timeless, 3, (4,))
@@ -157,14 +158,14 @@ def enumerated(name):
   return -np.asarray(means, np.float64)[: len(EVENTS)], -slopes[: len(EVENTS)], -slopes[len(EVENTS) :]
 
 
-@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize("name", COMPILED)
 def test_the_loss_has_the_bound_as_its_mean_and_lies_below_log_p(name):
   nats = exact_bound(full(*RATES[name]), predicted)
   np.testing.assert_allclose(enumerated(name)[0], nats, rtol=2e-5)
   assert np.all(np.log(truth(name)) - nats > 1e-4)
 
 
-@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize("name", COMPILED)
 def test_leave_one_out_is_the_slope_of_the_bound_and_plain_autodiff_is_not(name):
   _, slopes, plain = enumerated(name)
   by_class, by_position = RATES[name]
@@ -198,7 +199,7 @@ def test_a_perfect_prediction_loses_nothing_whatever_the_rates_of_categories_are
   assert data @ exact_bound(full(BY_CLASS, np.ones(D)), perfect(data, np.ones(K))) < data @ np.log(data) - 1e-3
 
 
-@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize("name", COMPILED)
 def test_weights_average_to_p_and_samples_follow_the_chain(name):
   rates, options, steps, number = rated(*RATES[name]), SampleOptions(num_steps=3), 3, 1000
   batch = whole(np.repeat(EVENTS, number, axis=0))

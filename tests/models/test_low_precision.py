@@ -46,7 +46,7 @@ MEMBERS = {
   ),
   "dequantized": lambda: MODELS["dequantized_flow"].make(event=TEXT, encoder=None, density=density("coupling")),
 }
-MARKED = [name if name == "coupling" else pytest.param(name, marks=pytest.mark.slow) for name in MEMBERS]
+MARKED = [name if name == "autoregressive" else pytest.param(name, marks=pytest.mark.slow) for name in MEMBERS]
 
 
 @pytest.mark.parametrize("name", MARKED)

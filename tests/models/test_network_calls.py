@@ -28,20 +28,22 @@ def calls_of(process, options, *, num_steps=0):
   return len(counted)
 
 
+PLAIN = SampleOptions(num_steps=N)
+MENDED = (PLAIN, PLAIN._replace(temperature=0.7, top_k=2), PLAIN._replace(correction=0.3))
+
+
 @pytest.mark.parametrize(
   ("process", "options", "calls"),
   [
-    ("absorbing", SampleOptions(num_steps=N), N),
-    ("absorbing", SampleOptions(num_steps=N, temperature=0.7, top_k=2), N),
-    ("absorbing", SampleOptions(num_steps=N, correction=0.3), N),
+    *(pytest.param("absorbing", options, N, marks=pytest.mark.slow) for options in MENDED),
     ("uniform", SampleOptions(num_steps=N, correction=0.3), N),
-    ("kernel", SampleOptions(num_steps=N, correction=0.3), N),
+    pytest.param("kernel", SampleOptions(num_steps=N, correction=0.3), N, marks=pytest.mark.slow),
     ("absorbing", SampleOptions(num_steps=N, guidance=2.0), 2 * N),
-    ("uniform", SampleOptions(num_steps=N, guidance=2.0, correction=0.3), 2 * N),
+    pytest.param("uniform", SampleOptions(num_steps=N, guidance=2.0, correction=0.3), 2 * N, marks=pytest.mark.slow),
     ("absorbing", SampleOptions(order="margin"), D),
     ("absorbing", SampleOptions(order="low_entropy", positions_per_call=4), 2),
     ("absorbing", SampleOptions(order="blocks", blocks=(1, 2, 3)), 3),
-    ("absorbing", SampleOptions(order="blocks", blocks=(1, 2, 3), guidance=2.0), 6),
+    pytest.param("absorbing", SampleOptions(order="blocks", blocks=(1, 2, 3), guidance=2.0), 6, marks=pytest.mark.slow),
     ("absorbing", SampleOptions(order="first_hitting"), D),
   ],
 )

@@ -287,11 +287,11 @@ def test_positions_that_are_alike_are_taken_from_the_left():
 
 def test_a_part_that_is_known_or_not_there_begins_where_it_stands_among_the_blocks():
   """Of 8 positions in blocks of 1, 3, 4; of 6 that there are, in three quarters of these; of 8 of which 5 are known."""
-  sizes, log_p = SampleOptions(blocks=(1, 3, 4)), np.zeros((1, 8, 2), np.float32)
-  for total, left, expected in ((8, 8, 1), (8, 7, 3), (8, 4, 4), (6, 6, 1), (6, 5, 2), (6, 3, 3), (8, 3, 3), (8, 5, 1)):
-    masked = np.arange(8)[None] < left
-    found = RULES["blocks"](jnp.asarray(log_p), jnp.asarray(masked), jnp.array([total]), sizes)
-    assert int(found.sum()) == expected, (total, left)
+  sizes, cases = SampleOptions(blocks=(1, 3, 4)), ((8, 8, 1), (8, 7, 3), (8, 4, 4), (6, 6, 1), (6, 5, 2), (6, 3, 3))
+  total, left, expected = np.array([*cases, (8, 3, 3), (8, 5, 1)], np.int32).T
+  chosen = jax.jit(lambda *told: RULES["blocks"](*told, sizes))
+  found = chosen(np.zeros((8, 8, 2), np.float32), np.arange(8) < left[:, None], total)
+  np.testing.assert_array_equal(found.sum(axis=1), expected)
 
 
 def test_the_loss_of_a_masked_position_by_the_number_of_masks():

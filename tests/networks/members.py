@@ -76,6 +76,9 @@ REPEATED = {
   Member("deep_transformer", "encoder"),
   Member("local_linear_transformer", "encoder"),
   Member("lstm", "denoiser"),
+  Member("deep_transformer", "denoiser"),
+  Member("transformer", "conditioner"),
+  Member("pixel_cnn", "causal_conditioner"),
 }
 
 

@@ -41,8 +41,8 @@ CAUSAL = [member for member in MEMBERS if member.causal]
 DROPPING = [
   ("transformer", "denoiser", {"dropout": 0.5}),
   pytest.param("transformer", "causal", {"dropout": 0.5}, marks=pytest.mark.slow),  # by the same blocks
-  pytest.param("deep_transformer", "causal", {"dropout": 0.5}, marks=pytest.mark.slow),  # as the next one's
-  ("transformer_xl", "causal", {"dropout": 0.5}),
+  ("deep_transformer", "causal", {"dropout": 0.5}),
+  pytest.param("transformer_xl", "causal", {"dropout": 0.5}, marks=pytest.mark.slow),  # as the one before
   pytest.param("transformer_xl", "causal", {"attention_dropout": 0.5}, marks=pytest.mark.slow),
   ("lstm", "conditioner", {"input_dropout": 0.5}),
   ("lstm", "causal", {"input_dropout": 0.5}),
@@ -178,13 +178,12 @@ def test_attributes_that_a_network_does_not_have_are_refused():
     call(build("per_position", given=GIVEN), data(), given=np.zeros((BATCH, 1), np.int32))
 
 
-@pytest.mark.parametrize("kind", [member.kind for member in MEMBERS if member.role == "denoiser"])
-def test_denoisers_depend_on_time_and_on_every_position(kind):
-  member = Member(kind, "denoiser")
+@each_member(but=lambda member: member.role != "denoiser")
+def test_denoisers_depend_on_time_and_on_every_position(member):
   network, (x, time) = build_member(member), data(event=member.event)
   logits, _ = run(member, network, x, time)
   assert np.abs(run(member, network, x, time + np.float32(0.05))[0] - logits).max(axis=-1).min() > 1e-6
-  if kind not in ("per_position", "densenet"):  # a DenseNet of two layers sees three pixels far
+  if member.kind not in ("per_position", "densenet"):  # a DenseNet of two layers sees three pixels far
     for place in np.ndindex(member.event):
       there = (slice(None), *place)
       changed, _ = run(member, network, at(x, there, other(x)[there]), time)
@@ -194,9 +193,9 @@ def test_denoisers_depend_on_time_and_on_every_position(kind):
 CAUSAL_SIZES = [
   *(pytest.param(each, {}, each.event, marks=pytest.mark.slow if each in REPEATED else ()) for each in CAUSAL),
   (Member("pixel_cnn", "causal"), {"size": 5, "num_layers": 1}, (3, 3)),
-  (Member("transformer", "causal"), {"conv_width": 3}, EVENT),
+  pytest.param(Member("transformer", "causal"), {"conv_width": 3}, EVENT, marks=pytest.mark.slow),  # as the next one
   (Member("transformer", "causal"), {"conv_width": 2, "scan_layers": True, "num_layers": 2}, EVENT),
-  (Member("transformer", "causal"), {}, (3, 2)),
+  pytest.param(Member("transformer", "causal"), {}, (3, 2), marks=pytest.mark.slow),  # in rows as the LSTM below
   pytest.param(
     Member("deep_transformer", "causal"), {"scan_layers": True, "remat": "full"}, EVENT, marks=pytest.mark.slow
   ),
@@ -248,7 +247,13 @@ def test_dropout_treats_an_example_alike_in_any_batch(kind, role, sizes):
   assert np.abs(outputs - elsewhere).max() > 1e-2
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SIZES if "dtype" in keys(TRUNKS[kind].make)])
+OF_OTHER_PARTS = ("transformer", "transformer_xl", "densenet", "unet", "local_linear_transformer", "pixel_cnn")
+COARSE = [kind for kind in SIZES if "dtype" in keys(TRUNKS[kind].make)]
+
+
+@pytest.mark.parametrize(
+  "kind", [pytest.param(kind, marks=() if kind in OF_OTHER_PARTS else pytest.mark.slow) for kind in COARSE]
+)
 def test_bfloat16_is_close_to_float32(kind):
   member = Member(kind, plain_role(kind))
   arguments, given = data(member.role, member.event), np.broadcast_to(np.int32(GIVEN), (BATCH, len(GIVEN)))

@@ -24,7 +24,7 @@ from tests.processes.test_processes import K, make, pairs, predictions
 @pytest.mark.parametrize(
   ("name", "rates"),
   [
-    ("uniform", tuple((a, b, 3.0) for a, b in itertools.combinations(range(K), 2))),
+    pytest.param("uniform", tuple((a, b, 3.0) for a, b in itertools.combinations(range(K), 2)), marks=pytest.mark.slow),
     ("kernel", ((1, 0, 0.2), (0, 1, 0.2), (1, 2, 0.2), (0, 2, 0.0))),
   ],
 )

@@ -12,7 +12,7 @@ from catgen.processes import PROCESSES, SCHEDULES, interpolating, make_process
 from catgen.processes.interpolating import Noise
 from catgen.processes.levels import Level
 from catgen.processes.schedules import continuous_level, levels, spans
-from tests.processes.test_processes import divergence, kernel, make, normalized, pairs, predictions
+from tests.processes.test_processes import FORMS, divergence, kernel, make, normalized, pairs, predictions
 
 K = 3
 KEPT = SCHEDULES["cosine"].make().table(6)
@@ -83,7 +83,7 @@ def losses(name):
   )
 
 
-@pytest.mark.parametrize("name", ["uniform", "absorbing", "prior", "hybrid", "kernel", "pairs"])
+@pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_a_constant_prediction_loses_exactly_its_code_length(name, schedule):
   """Of every category, in every number of steps, and in continuous time: then the model is the data's own law.

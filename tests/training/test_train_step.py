@@ -39,7 +39,7 @@ def test_devices_and_microbatches_change_only_rounding(name, setting):
   assert int(other.step) == STEPS
 
 
-@pytest.mark.parametrize("name", sorted(toys.MODELS))
+@pytest.mark.parametrize("name", ["denoiser", pytest.param("markov", marks=pytest.mark.slow)])
 def test_the_step_is_the_gradient_of_the_mean_over_valid_positions(name):
   model, trainer = toys.MODELS[name](), build(name, ONE)
   state = trainer.init()
