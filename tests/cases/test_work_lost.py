@@ -30,7 +30,7 @@ from catgen.training.checkpoint import Checkpointer, checkpoint_steps
 from catgen.training.loop import Periods
 from catgen.training.restoring import restore_params
 from catgen.training.signals import Stopped, catch_signals, saving_ends_nothing
-from tests.tiny_run import quiet, tiny_config, tiny_map_config
+from tests.tiny_run import plain_config, quiet, tiny_map_config
 from tests.training.test_loop import run
 
 
@@ -56,11 +56,12 @@ def validations(folder):
   return {line["step"]: line["validation/bits"] for line in lines if "validation/bits" in line}
 
 
-def test_a1_validation_on_devices_that_do_not_divide_a_batch_is_that_on_one(text, text_run):
-  config, found = tiny_config(text, **{"training.batch_size": 9, "evaluation.batch_size": 32}), []
+def test_a1_validation_on_devices_that_do_not_divide_a_batch_is_that_on_one(text, plain_workdir):
+  read = restore_params(plain_workdir)
+  config, found = plain_config(text, **{"training.batch_size": 9, "evaluation.batch_size": 32}), []
   for devices in (3, 1):
     validate = make_validation(make_experiment(config, devices=jax.devices()[:devices]))
-    found.append(validate(jax.device_get(text_run.params), jax.device_get(text_run.state), 0, lambda: None))
+    found.append(validate(jax.device_get(read.params), jax.device_get(read.model_state), 0, lambda: None))
   assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 

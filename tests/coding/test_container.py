@@ -36,7 +36,7 @@ def test_blocks_come_back():
     assert list(container.read_blocks(file)) == BLOCKS
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_a_changed_byte_costs_its_block_and_no_other(data):
   content, begin = packed()

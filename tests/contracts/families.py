@@ -441,6 +441,7 @@ SLOW = {
   "argmax_softplus_classes",
   "dequantized_uniform",  # boxes as of variational noise
   "uniform_continuous",  # tests/processes has its rates, and tests/models/test_diffusion.py the entropy that it reaches
+  "absorbing_continuous",  # tests/models/test_diffusion_bounds.py has its rates, test_diffusion_sampling.py its samples
   "absorbing_continuous_counted",  # tests/models/test_counted_masks.py enumerates it
   "learned_class_continuous",  # tests/models/test_learned_masking.py enumerates them
   "learned_position_continuous",

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catgen.data.codecs import (
@@ -25,6 +25,7 @@ from catgen.interfaces import InputError
 ALPHABETS = st.text(min_size=2, max_size=40).map(lambda text: "".join(sorted(set(text)))).filter(lambda a: len(a) > 1)
 
 
+@settings(max_examples=30)
 @given(st.data(), ALPHABETS)
 def test_alphabet_codec_round_trips_through_its_spec(data, alphabet):
   text = data.draw(st.text(alphabet=st.sampled_from(alphabet)))
@@ -35,6 +36,7 @@ def test_alphabet_codec_round_trips_through_its_spec(data, alphabet):
   assert codec.decode(x) == text
 
 
+@settings(max_examples=30)
 @given(st.text())
 def test_byte_codec_round_trips(text):
   codec = from_spec(json.loads(json.dumps(byte_codec().spec)))

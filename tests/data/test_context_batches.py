@@ -17,7 +17,7 @@ def windows(size, length, context, batch_size=4, **options):
   return split, concatenate(context_batches(split, context=context, batch_size=batch_size, **options))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
   length=st.integers(2, 12),
   context=st.integers(1, 11),

@@ -72,6 +72,7 @@ def test_links_become_those_of_the_site():
   assert "[d](https://e.org) `[f](g)`" in text
 
 
+@pytest.mark.slow  # a page of all of them
 def test_every_public_function_is_in_the_reference():
   pages = dict(python_pages())
   described = {name for page in pages.values() for name in re.findall(r"\{py:(?:function|class)\} (\w+)", page)}

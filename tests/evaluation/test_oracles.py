@@ -86,6 +86,7 @@ def test_samplers_draw_their_laws():
   assert set(benched().values()) == {True}
 
 
+@pytest.mark.slow  # as another temperature in tests/evaluation/test_law_proof.py
 def test_a_sampler_in_fewer_moves_than_it_says_is_found():
   found = benched(lambda options: options._replace(num_steps=options.num_steps and 1))
   assert {name for name, passed in found.items() if not passed} == {LAW}

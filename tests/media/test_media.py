@@ -149,7 +149,10 @@ def test_a_set_beside_itself_shows_no_divergence(name):
   assert ("words that training has" in table) == (name in FILES)
 
 
-@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize(
+  "name",
+  [pytest.param(name, marks=pytest.mark.slow if name == "maps" else ()) for name in MEMBERS],  # as with names
+)
 def test_every_picture_that_a_medium_has_is_drawn(name, tmp_path):
   draw, batch, path = MEMBERS[name].pictured, examples(name, 4), str(tmp_path / "x.png")
   written = []

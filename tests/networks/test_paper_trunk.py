@@ -13,7 +13,8 @@ from tests.networks.members import CLASSES, build, call, data
 
 
 @pytest.mark.parametrize(
-  ("classes", "length", "window", "parameters"), [(27, 256, 128, 51_545_116), (256, 320, 80, 51_756_289)]
+  ("classes", "length", "window", "parameters"),
+  [(27, 256, 128, 51_545_116), pytest.param(256, 320, 80, 51_756_289, marks=pytest.mark.slow)],
 )
 def test_parameter_counts_are_the_papers(classes, length, window, parameters):
   recipe = TRUNKS["local_linear_transformer"](window=window)

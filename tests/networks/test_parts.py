@@ -83,7 +83,14 @@ def test_shifting_follows_row_major_order():
   np.testing.assert_array_equal(shift(x, 99, (3,)), [[[99, 99], [0, 1], [2, 3]], [[99, 99], [6, 7], [8, 9]]])
 
 
-@pytest.mark.parametrize("sizes", [(2, 3, 1), (2, 40, 3, 2, 1), (40, 2, 39, 1, 1, 33, 4, 2, 2)])
+@pytest.mark.parametrize(
+  "sizes",
+  [
+    pytest.param((2, 3, 1), marks=pytest.mark.slow),
+    (2, 40, 3, 2, 1),
+    pytest.param((40, 2, 39, 1, 1, 33, 4, 2, 2), marks=pytest.mark.slow),
+  ],
+)
 def test_a_head_of_columns_gives_each_position_the_products_with_its_own_rows(sizes):
   graph, state = nnx.split(ColumnHead(4, sizes, init="normal", rngs=nnx.Rngs(0)))
   h = jax.random.normal(jax.random.key(0), (2, len(sizes), 4))

@@ -53,7 +53,7 @@ def test_a_smoothed_straight_line_is_that_line():
   assert charts.smooth(noise).std() < 0.3
 
 
-@pytest.mark.parametrize("event", [(16,), (4, 6)])
+@pytest.mark.parametrize("event", [pytest.param((16,), marks=pytest.mark.slow), (4, 6)])
 def test_anatomy_states_the_totals(event, tmp_path, monkeypatch):
   by_time, by_position = np.full(10, 0.25), np.full(event, 3.0)
   charts.bound_anatomy(by_time, by_position, tmp_path / "anatomy.png", position="pixel")

@@ -120,7 +120,7 @@ def few_or_many(few):
   return pytest.mark.parametrize("number", [few, pytest.param(300, marks=pytest.mark.slow)])
 
 
-@few_or_many(8)
+@few_or_many(4)
 @pytest.mark.parametrize("name", KNOWN)
 def test_any_bytes_are_taken_or_refused_in_a_line(name, number, tmp_path):
   @given(any_content(KNOWN[name].contents))
@@ -131,7 +131,7 @@ def test_any_bytes_are_taken_or_refused_in_a_line(name, number, tmp_path):
   some()
 
 
-@few_or_many(15)
+@few_or_many(8)
 @pytest.mark.parametrize("name", OF_RUNS)
 def test_any_value_in_a_work_directory_is_taken_or_refused_in_a_line(name, number, tmp_path):
   @given(with_another_value(KNOWN[name].contents[0]))

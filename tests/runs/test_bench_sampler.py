@@ -153,6 +153,7 @@ def rows_of(found, way):
   return row
 
 
+@pytest.mark.slow  # the pictures of one are drawn above
 def test_two_runs_are_in_one_picture(run, tmp_path, monkeypatch):
   other, drawn = run._replace(workdir=str(tmp_path / "other")), []
   monkeypatch.setattr(module, "load", lambda workdir: other)

@@ -70,6 +70,7 @@ def test_mistakes_are_one_line(folder):
     compare.compare(workdirs=(str(folder / "flow"),), estimator="iwbo")
 
 
+@pytest.mark.slow  # that none is there is a line above
 def test_a_seed_that_lacks_an_evaluation_is_named(folder, text_run, tmp_path):
   for seed in (0, 1):
     shutil.copytree(folder / f"diffusion.{seed}", tmp_path / f"diffusion.{seed}")

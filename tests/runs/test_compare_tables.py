@@ -13,6 +13,7 @@ from catgen.batches import batch_of
 from catgen.data.splits import record_split
 from catgen.data.tabular.codec import Table, table_codec
 from catgen.data.tabular.columns import Column
+from catgen.evaluation import table_trees
 from catgen.evaluation.shared_rows import shared
 from catgen.interfaces import Bound, EventSpec, InputError
 from catgen.media import media_of
@@ -41,6 +42,12 @@ def written(path, rows, names=NAMES) -> str:
   with open(path, "w", newline="") as file:
     csv.writer(file).writerows([names, *rows])
   return str(path)
+
+
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch):
+  """Has rows told apart on two halves of them, not on five parts."""
+  monkeypatch.setattr(table_trees, "_FOLDS", 2)
 
 
 @pytest.fixture

@@ -113,8 +113,8 @@ def test_names_say_all_that_differs():
   assert stated(SampleOptions(num_frames=4)) == {}
 
 
-def test_a_bound_of_moves_is_another_number_than_the_plain_one(map_run, here, tmp_path):
-  run = here(map_run)
+def test_a_bound_of_moves_is_another_number_than_the_plain_one(text_run, here, tmp_path):
+  run = here(text_run)
   of_moves, plain = evaluate.evaluate(run, num_steps=2, correction=0.5, **HOW), {"estimator": "full", **HOW}
   record = of_moves.result
   assert (record["estimator"], record["num_steps"], record["correction"]) == ("full", 2, 0.5)

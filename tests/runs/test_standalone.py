@@ -42,6 +42,7 @@ np.savez("found.npz", x=x, valid=valid, nats=nats)
 """
 
 
+@pytest.mark.slow  # programs are read and called below, in this process
 def test_programs_run_without_catgen(text_run, tmp_path):
   """Of any number of examples: three are drawn, two are scored. Alone, an example has other last digits."""
   output = tmp_path / "model"

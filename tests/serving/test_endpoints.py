@@ -34,6 +34,10 @@ def test_samples_are_those_of_the_command(client, models):
   drawn = run.sample(3, seed=5, num_steps=8)
   assert found["examples"] == [run.decode(x) for x in drawn.x]
   assert found["law"] == "drawn with num_steps 8: not the model's own p(x)"
+
+
+@pytest.mark.slow  # as of texts
+def test_samples_of_maps_are_those_of_the_command(client, models):
   maps = posted(client, "sample", model="maps", num_samples=2, seed=1, temperature=0.5, **FAST)
   np.testing.assert_array_equal(maps["examples"], models["maps"].run.sample(2, seed=1, temperature=0.5, num_steps=8).x)
   assert maps["law"] == "drawn with temperature 0.5, num_steps 8: not the model's own p(x)"
@@ -65,6 +69,10 @@ def test_what_is_given_stays_in_completions(client, models):
   assert found["examples"] == [run.decode(x) for x in ours.x]
   assert all(text.startswith("the ") and text[5:7] == "at" for text in found["examples"])
   assert found["law"] == f"completions are {ours.explanation}"
+
+
+@pytest.mark.slow  # as of texts
+def test_what_is_given_stays_in_completions_of_maps(client):
   known = np.full((8, 8), -1)
   known[:4] = 0
   known[6, 6] = 2
@@ -113,12 +121,23 @@ def test_corrections_are_those_of_the_command(client, models):
   np.testing.assert_array_equal(mended["corrected"], models["maps"].run.correct(map_, error_rate=0.05).x)
 
 
-def test_requests_done_together_give_what_each_gives_alone(models):
+TOGETHER = {
+  "sample": [{"num_samples": n, "seed": seed, **FAST} for n, seed in ((1, 7), (1, 8), (2, 7))],
+  "infill": [{"example": text, "num_samples": 1, "seed": 1, **FAST} for text in ("the _at", "___ cat", "a")],
+  "score": [{"examples": LINES}, {"examples": ["mat on a cat"]}],
+  "correct": [{"example": text} for text in ("the cet", "sat on", "a mat")],
+}
+
+
+@pytest.mark.parametrize(
+  "name", [pytest.param(name, marks=() if name == "infill" else pytest.mark.slow) for name in TOGETHER]
+)
+def test_requests_done_together_give_what_each_gives_alone(name, models):
   """Of one group, filled up to the size of a call; other seeds, numbers and lines beside it change nothing."""
   from catgen.serving.fields import checked
   from catgen.serving.requests import asked
 
-  def results(name, bodies):
+  def results(bodies):
     told = {}
     works = [asked(name, models, checked(ENDPOINTS[name].takes, body), lambda *_: None) for body in bodies]
     for i, work in enumerate(works):
@@ -130,15 +149,7 @@ def test_requests_done_together_give_what_each_gives_alone(models):
     answers = [work.answer([told[i][-1].value]) for i, work in enumerate(works)]
     return [{key: value for key, value in answer.items() if key != "seconds"} for answer in answers]
 
-  groups = {
-    "sample": [{"num_samples": n, "seed": seed, **FAST} for n, seed in ((1, 7), (1, 8), (2, 7))],
-    "infill": [{"example": text, "num_samples": 1, "seed": 1, **FAST} for text in ("the _at", "___ cat", "a")],
-    "score": [{"examples": LINES}, {"examples": ["mat on a cat"]}],
-    "correct": [{"example": text} for text in ("the cet", "sat on", "a mat")],
-  }
-  for name, bodies in groups.items():
-    together = results(name, bodies)
-    assert_near(together, [results(name, [body])[0] for body in bodies])
+  assert_near(results(TOGETHER[name]), [results([body])[0] for body in TOGETHER[name]])
 
 
 def assert_near(one, other):

@@ -57,7 +57,7 @@ def test_examples_are_disjoint_chunks_and_crops_start_everywhere(tmp_path):
   assert decode(train.crops(np.array([train.num_crops - 1])).x[0]) == text[-10:]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_characters="\r\n\ufeff", exclude_categories=["Cs"]), min_size=2))
 @pytest.mark.parametrize("block", [1, 3, 2**20])
 def test_any_text_survives_in_blocks_of_any_size(tmp_path, monkeypatch, block, text):
