@@ -105,7 +105,7 @@ def probabilities(name, base):
 
 CASES = [
   ("softplus", 2),
-  ("gumbel", 0),
+  pytest.param("gumbel", 0, marks=pytest.mark.slow),  # tests/models/test_latent.py has their draws of both sides
   ("gumbel_thresholding", 2),
   pytest.param("gumbel_thresholding", 0, marks=pytest.mark.slow),  # as of Gumbels, its draws as of bits
   ("variational", 0),

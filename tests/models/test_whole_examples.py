@@ -41,7 +41,9 @@ def bound(model, batch):
   return nats, filled(shapes), batch
 
 
-@pytest.mark.parametrize("family", MAKERS)
+@pytest.mark.parametrize(
+  "family", [pytest.param(name, marks=pytest.mark.slow if name.endswith("flow") else ()) for name in MAKERS]
+)
 def test_no_network_meets_a_mask(family, monkeypatch):
   seen = []
   attend = self_attention.attend

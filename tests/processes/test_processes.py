@@ -266,7 +266,15 @@ def test_uniform_prior_kl_keeps_a_tiny_value():
   np.testing.assert_allclose(value, keep**2 * 26 / 2, rtol=1e-2)
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize(
+  "name",
+  [
+    "absorbing",
+    "uniform",
+    "kernel",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("hybrid", "pairs", "prior")),
+  ],
+)
 @pytest.mark.parametrize("t", [1, T])
 def test_gradients_are_finite_for_certain_predictions(name, t):
   x_t, x = pairs(process_of(name).num_states)

@@ -16,6 +16,21 @@ from tests.rough import shelf
 from tests.rough.table import DAMAGED, ROWS
 
 SECONDS = 20
+LIKE_OTHERS = {  # and long, since much is loaded or made before they are refused
+  "a directory below a file",
+  "no checkpoint kept",
+  "another alphabet",
+  "a larger event",
+  "data with a zero in their path",
+  "a split that is a path",
+  "checkpoints that do not say of what",
+  "checkpoints nested too deeply",
+  "numbers of a validation nested too deeply",
+}
+
+
+def in_turn(names):
+  return [pytest.param(name, marks=pytest.mark.slow if name in LIKE_OTHERS else ()) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +103,7 @@ def answer(words, shown, places, capsys):
   assert not list(pathlib.Path.cwd().iterdir())
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", in_turn(ROWS))
 def test_rough_uses_end_in_one_line(name, places, tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   used = [place for key, place in places.items() if f"{{{key}}}" in ROWS[name][0] and pathlib.Path(place).is_dir()]
@@ -97,7 +112,7 @@ def test_rough_uses_end_in_one_line(name, places, tmp_path, monkeypatch, capsys)
   assert [content(place) for place in used] == before
 
 
-@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("name", in_turn(DAMAGED))
 def test_damaged_work_directories_end_in_one_line(name, places, tmp_path, monkeypatch, capsys):
   damage, words, shown = DAMAGED[name]
   here, damaged = tmp_path / "here", tmp_path / "damaged"

@@ -90,10 +90,8 @@ def test_each_step_reads_on_from_the_one_before_and_begins_anew_with_the_stream(
   assert [sorted(set(each)) for each in valid] == [[4], [6], [6], [4], [6]]  # of six, and emptied at the end of a pass
 
 
-@pytest.mark.parametrize(
-  "how",
-  [{"num_microbatches": 2}, pytest.param({"devices": 4, "fsdp": 2, "num_microbatches": 2}, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow  # as the test of this name in test_train_step.py
+@pytest.mark.parametrize("how", [{"num_microbatches": 2}, {"devices": 4, "fsdp": 2, "num_microbatches": 2}])
 def test_devices_and_microbatches_change_only_rounding(how):
   state, metrics, _ = trained(5, **how)
   one, expected, _ = straight()
