@@ -74,11 +74,11 @@ def test_random_examples_come_back():
     np.testing.assert_array_equal(own.decode(own.encode(x, valid).words, valid), np.where(valid, x, 0))
 
 
-def test_three_hundred_random_byte_strings_come_back():
+def test_a_thousand_random_byte_strings_come_back():
   """Each a row of its own, of 0 to 16 bytes; 27 of them in a stream, the last of fewer."""
   own, rng, number = coder("bytes"), np.random.default_rng(1), 0
-  while number < 300:
-    rows = min(27, 300 - number)
+  while number < 1000:
+    rows = min(27, 1000 - number)
     sizes = np.append(rng.integers(0, 17, rows), np.zeros(27 - rows, int))
     valid = np.arange(16) < sizes[:, None]
     x = np.where(valid, rng.integers(0, 256, valid.shape), 0).astype(np.int32)
@@ -89,7 +89,7 @@ def test_three_hundred_random_byte_strings_come_back():
     ]
     assert 32 * len(coded.words) <= coded.bits * 1.001 + 64
     number += rows
-  assert number == 300
+  assert number == 1000
 
 
 def test_a_model_without_an_order_of_positions_is_refused():

@@ -21,7 +21,6 @@ SCRIPT = os.path.join(os.path.dirname(__file__), "toy_run.py")
 NUM_STEPS = 200
 
 
-@pytest.mark.slow  # two processes that share the work of an evaluation are in tests/evaluation/test_likelihood.py
 def test_two_processes_train_as_one_and_stop_together_and_one_goes_on(tmp_path):
   """Parameters are spread over both processes; only the second one is told to stop."""
   address = free_address()
