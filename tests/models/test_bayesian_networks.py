@@ -5,7 +5,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from catgen.batches import batch_of
@@ -19,6 +18,7 @@ from catgen.runs.classify import classify, describe
 from catgen.runs.infill import infill
 from tests.contracts.families import initial, transformer
 from tests.models.bayesian import EVENT, EVENTS, NAMES, SIZES, VALUES, P, conditional, marginal, oracle, run_of
+from tests.models.whole_law import on_device, trained
 
 IN_TURN = SampleOptions(order="left_to_right")
 
@@ -102,10 +102,6 @@ def test_what_cannot_be_told_or_observed_is_one_line(run):
     infill(run, where=["rain=no"], input="a.csv")
 
 
-def on_device(events):
-  return jax.tree.map(jnp.asarray, batch_of(events))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["autoregressive", "masked", "uniform"])
 def test_training_on_the_whole_law_reaches_it(name):
@@ -114,28 +110,7 @@ def test_training_on_the_whole_law_reaches_it(name):
   options["schedule"] = SCHEDULES["linear" if name == "masked" else "cosine"]()
   kind = name if name in MODELS else "diffusion"
   model = MODELS[kind].make(event=EVENT, network=transformer(), **(options if kind == "diffusion" else {}))
-  params, state = initial(model)
-  batch, weights = on_device(np.tile(EVENTS, (8, 1))), jnp.asarray(np.tile(P, 8) / 8, jnp.float32)
-  optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, 1500))
-
-  @jax.jit
-  def steps(params, moments, number):
-    def step(i, carry):
-      params, moments = carry
-
-      def loss(params):
-        keys = example_keys(jax.random.fold_in(jax.random.key(0), number + i), jnp.arange(len(batch.x)))
-        bound = model.bound(params, batch, keys, state=state, train=True)
-        return -(weights * jnp.where(weights > 0, bound.nats, 0.0)).sum()
-
-      updates, moments = optimizer.update(jax.grad(loss)(params), moments)
-      return optax.apply_updates(params, updates), moments
-
-    return jax.lax.fori_loop(0, 500, step, (params, moments))
-
-  moments = optimizer.init(params)
-  for number in range(3):
-    params, moments = steps(params, moments, 500 * number)
+  params, state = trained(model, EVENTS, P)
   entropy = -np.sum(P[P > 0] * np.log(P[P > 0]))
   if name == "uniform":
     many = on_device(np.repeat(EVENTS, 200, axis=0))
