@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from catgen.batches import batch_of
 from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec
+from catgen.distributions import categorical
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.keys import example_keys
 from catgen.media import media_of
@@ -47,6 +49,17 @@ def test_rows_are_completed_by_the_exact_conditional(observed, run):
   np.add.at(counts, np.ravel_multi_index(found.x.T, SIZES), 1)
   assert not counts[p == 0].any()
   assert np.abs(counts / 2000 - p).max() < 5 * 0.5 / np.sqrt(2000)
+
+
+def test_draws_that_choose_a_block_of_categories_first_have_the_same_law(monkeypatch):
+  monkeypatch.setattr(categorical, "WIDE", 1)
+  draw = jax.jit(functools.partial(oracle().sample, state={}, options=IN_TURN))
+  x = np.asarray(draw({}, example_keys(jax.random.key(0), jnp.arange(4000))).x)
+  assert (x < SIZES).all()
+  counts = np.bincount(np.ravel_multi_index(x.T, SIZES), minlength=len(EVENTS))
+  assert not counts[P == 0].any()
+  expected = 4000 * P[P > 0]
+  assert scipy.stats.chisquare(counts[P > 0], expected / expected.sum() * 4000).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("column", NAMES)
