@@ -12,6 +12,7 @@ from catgen.interfaces import InputError, SampleOptions
 from catgen.meshes import map_examples, per_device
 
 PIECE = 2**24  # numbers of an array over classes that are worked on at a time: 64 MiB
+WIDE = 1024  # classes up to which each has noise of its own in a draw
 _UNRESTRICTED = SampleOptions()
 _RESTRICTIONS = ("temperature", "top_k", "top_p", "forbid")
 GUIDANCE = ("guidance", "guidance_interval")
@@ -64,8 +65,21 @@ def sample(key: Key[Array, ""], logits: Float[Array, "*batch classes"]) -> Int[A
 
   Numerics: the noise is drawn in JAX's high-precision mode. The default mode takes 23-bit uniforms, whose largest
   Gumbel is about 16, so that classes rarer than about 1e-7 would be drawn too rarely.
+
+  Noise for each class is what a draw costs. So of more than `WIDE` classes a block of about the root of their number is
+  drawn first, by its sum, and then one of its classes: the same law from two draws of so few.
   """
-  return jax.random.categorical(key, logits, mode="high")
+  num_classes = logits.shape[-1]
+  if num_classes <= WIDE:
+    return jax.random.categorical(key, logits, mode="high")
+  size, (first, second) = math.isqrt(num_classes - 1) + 1, jax.random.split(key)
+  absent = [(0, 0)] * (logits.ndim - 1) + [(0, -num_classes % size)]
+  blocks = jnp.pad(logits, absent, constant_values=-jnp.inf).reshape(*logits.shape[:-1], -1, size)
+  block = jax.random.categorical(first, jax.nn.logsumexp(blocks, axis=-1), mode="high")
+  chosen = block[..., None] * size + jnp.arange(size).reshape((1,) * block.ndim + (size,))
+  own = jnp.take_along_axis(logits, jnp.minimum(chosen, num_classes - 1), axis=-1)
+  own = jnp.where(chosen < num_classes, own, -jnp.inf)
+  return block * size + jax.random.categorical(second, own, mode="high")
 
 
 def sample_each(keys: Key[Array, "batch"], logits: Float[Array, "batch *event classes"]) -> Int[Array, "batch *event"]:

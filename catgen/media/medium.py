@@ -80,8 +80,9 @@ class Media(NamedTuple):
   # being as it was typed, or a file of them; rows: the example that each is of. Only where holes are cells that users
   # choose: then `read_holes` and `typed_holes` take hole= too, and `read_holes` encoding=
   filled: Callable[..., list[str]] | None = None
-  # (path or examples, encoding): by the number of the example, numbers beyond all that training has
-  beyond: Callable[..., dict[int, list[Any]]] | None = None
+  # (path or examples, encoding): examples as `read` and `typed` give them, and by the number of the example, numbers
+  # beyond all that training has
+  with_beyond: Callable[..., tuple[Batch, dict[int, list[Any]]]] | None = None
   encoded: bool = False  # files that are read have an encoding, which `read` takes
   frames: Callable[..., list[str]] | None = None  # (states [frames, *event]): a sampler's states as lines
   corrections: Callable[..., str] | None = None  # (typed, corrected, probability, *, color): changes, one by one

@@ -74,7 +74,7 @@ def tables_media(event: EventSpec, codec: Codec, position: str) -> Media:
     read_holes=read_holes,
     typed_holes=typed_holes,
     filled=partial(_filled, table),
-    beyond=partial(_beyond, table),
+    with_beyond=partial(_with_beyond, table),
     encoded=True,
   )
 
@@ -144,16 +144,17 @@ def _filled(
   return []
 
 
-def _beyond(table: Table, given: Any, encoding: str = "utf-8") -> dict[int, list[Beyond]]:
-  """Returns the numbers of rows beyond those of the training rows; see `Media.beyond`."""
+def _with_beyond(table: Table, given: Any, encoding: str = "utf-8") -> tuple[Batch, dict[int, list[Beyond]]]:
+  """Returns rows, read once, and their numbers beyond those of the training rows; see `Media.with_beyond`."""
   if isinstance(given, str):
     if ending_of(given.lower()) in ARRAYS:
-      return {}
-    found = read_rows(table, given, encoding, None)
-    return cells_beyond(found.grid, found.table)
-  if isinstance(given, np.ndarray) or any(isinstance(row, np.ndarray) for row in given):
-    return {}
-  return cells_beyond(_grid_of_rows(table, given, None), table)
+      return batch_of(_read(table, given, encoding, None)), {}
+    grid, table, *_ = read_rows(table, given, encoding, None)
+  elif isinstance(given, np.ndarray) or any(isinstance(row, np.ndarray) for row in given):
+    return batch_of(_typed(table, given, None)), {}
+  else:
+    grid = _grid_of_rows(table, given, None)
+  return batch_of(encoded_grid(grid, table, None)), cells_beyond(grid, table)
 
 
 def _check_output(path: str, *, invalid: bool) -> None:

@@ -14,6 +14,7 @@ from catgen.data.tabular.columns import CATEGORICAL, NUMERIC, ORDINAL, Rules
 from catgen.data.tabular.grid import Grid, Layout
 from catgen.data.tabular.numbers import Numbered, numbered
 from catgen.data.tabular.schema import read_schema
+from catgen.data.tabular.suspicion import suspected_of
 from catgen.evaluation import table_fidelity, table_trees
 from catgen.evaluation.results import without_nan
 from catgen.evaluation.shared_rows import shared
@@ -185,7 +186,8 @@ def _tables(
     if grid.rows < _FEWEST:
       raise InputError(f"{grid.path} has {grid.rows} rows; bring at least {_FEWEST}, of which something can be said")
   known = {} if schema is None else read_schema(schema)
-  found = numbered(grids, Rules(frozenset(missing), grids[0].decimal, unknown="other"), known, drop)
+  rules = Rules(frozenset(missing), grids[0].decimal, unknown="other")
+  found = numbered(grids, rules, known, drop)
   names = tuple(column.name for column in found.columns)
   ordered = tuple(column.kind != CATEGORICAL for column in found.columns)
   rng, all_rows = np.random.default_rng(seed), [Rows(names, found.sizes, ordered, each) for each in found.values]
@@ -204,6 +206,7 @@ def _tables(
   notes += [f"--synthetic has values in {', '.join(strange)} that {grids[0].path} has not; they count as one"] * (
     len(strange) > 0
   )
+  notes += suspected_of(grids, [column for column in found.columns if column.name not in known], rules)
   train_rows = all_rows[0] if others else None
   label = _label(found, target)
   return Tables(found, held_out, _some(made, number, rng), _some(rival, number, rng), train_rows, label), notes

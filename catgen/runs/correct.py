@@ -19,6 +19,7 @@ from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import first_examples
 from catgen.runs.infill import one_example
 from catgen.runs.load import Run
+from catgen.runs.own_encoding import encoding_for
 from catgen.runs.record import with_labels
 from catgen.runs.sample import check_output
 from catgen.training import distributed
@@ -63,7 +64,7 @@ def correct(
   *,
   text: str | None = None,
   input: str | None = None,
-  encoding: str = "utf-8",
+  encoding: str | None = None,
   split: str = "test",
   index: int = 0,
   error_rate: float = 0.05,
@@ -86,7 +87,8 @@ def correct(
     example: a text, or an array.
     text: the sentence to correct, at most as long as the model's sequences.
     input: a file of one corrupted example, or of several (see --index): .npy, or for text .jsonl, or one a line.
-    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
+    encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...; default:
+      UTF-8 where the file is, else that of the run's data.
     split: without --text and --input: the split whose example is corrupted.
     index: number of the example in --input or --split.
     error_rate: share of wrong positions: assumed, or made so.
@@ -108,7 +110,8 @@ def correct(
   if example is not None:
     wrong = with_labels(media.typed([example]), run.record, given)
   else:
-    wrong, name = one_example(run, path=input, split=split, index=index, read=reader(run.media, input, encoding))
+    read = reader(run.media, input, encoding_for(run.record, input, encoding))
+    wrong, name = one_example(run, path=input, split=split, index=index, read=read)
     if input is not None:
       wrong = with_labels(wrong, run.record, given)
     else:

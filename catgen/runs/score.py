@@ -1,7 +1,7 @@
 """How unusual examples are: bits per position under a trained model, and where they stand among training examples."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -121,7 +121,7 @@ def score(
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
   check_apart(output, input)
   distributed.first_does(lambda: check_writable(output))
-  batch = examples_of(run, examples, input, split, max_examples, given, encoding)
+  batch, beyond = _examples(run, examples, input, split, max_examples, given, encoding)
   measure = partial(
     measured, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
   )
@@ -142,23 +142,12 @@ def score(
     ema=run.uses_ema,
     top=top,
     output=output,
-    beyond=_beyond(run, found, examples, input, encoding),
+    beyond=None if beyond is None else [beyond.get(int(number), ()) for number in found.numbers],
   )
   if output is not None:
     with shown_where_lost(say, lambda: describe(scored)):
       distributed.first_does(lambda: _write(scored, output))
   return scored
-
-
-def _beyond(
-  run: Run, found: Likelihood, examples: Examples | None, path: str | None, encoding: str | None
-) -> list[Sequence[Beyond]] | None:
-  """Returns, of rows of tables that are handed in, the numbers outside the bins, which count as in the outermost."""
-  given = path if examples is None else examples
-  if run.media.beyond is None or given is None:
-    return None
-  by_row = run.media.beyond(given, encoding_for(run.record, path if examples is None else None, encoding))
-  return [by_row.get(int(number), ()) for number in found.numbers]
 
 
 def _write(scored: Scored, output: str) -> None:
@@ -261,17 +250,35 @@ def examples_of(
   encoding: str | None = None,
 ) -> Batch:
   """Returns the examples that are handed in, or those of a file or a split; see `score`."""
-  read = reader(run.media, path, encoding_for(run.record, path, encoding))
+  return _examples(run, examples, path, split, max_examples, labels, encoding)[0]
+
+
+def _examples(
+  run: Run,
+  examples: Examples | None,
+  path: str | None,
+  split: str | None,
+  max_examples: int,
+  labels: Sequence[str],
+  encoding: str | None,
+) -> tuple[Batch, Mapping[int, Sequence[Beyond]] | None]:
+  """Returns the examples, and of rows of tables that are handed in, by their number, the numbers outside the bins."""
+  encoding = encoding_for(run.record, path, encoding)
+  read = reader(run.media, path, encoding)
   if examples is None and (path is None) == (split is None):
     raise InputError("say what to score: either --input=file or --split=test")
   if examples is None and path is None and split is not None:
     if labels:
       raise InputError("--given is a label of the examples of --input; those of a split have their own, leave it out")
-    return spread_examples(run, split, max_examples)
+    return spread_examples(run, split, max_examples), None
   if examples is not None and not len(examples):
     raise InputError("there is nothing to score; give at least one example")
-  batch = read(path) if examples is None else run.media.typed(examples)
-  return with_labels(batch, run.record, labels)
+  beyond = None
+  if run.media.with_beyond is not None:  # which count as in the outermost bin
+    batch, beyond = run.media.with_beyond(path if examples is None else examples, encoding)
+  else:
+    batch = read(path) if examples is None else run.media.typed(examples)
+  return with_labels(batch, run.record, labels), beyond
 
 
 def spread_examples(run: Run, split: str, number: int) -> Batch:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from catgen.interfaces import Batch, InputError, PyTree
 from catgen.keys import example_keys
+from catgen.runs.drawn import for_drawing
 from catgen.runs.load import Run
 from catgen.runs.sample import sample_options
 from catgen.runs.tensors import widened
@@ -80,10 +81,11 @@ def _sampler(run: Run) -> Callable[..., Any]:
     given: Int[Array, "b attributes"] | None = None,
   ) -> tuple[Int[Array, "b *event"], Bool[Array, "b *event"]]:
     tree, key = _tree(tensors), jax.random.key(seed)
+    params = for_drawing(run.record, tree["params"])
 
     def one(number: Int[Array, ""], given: Int[Array, "attributes"] | None) -> tuple[Array, Array]:
       keys, labels = example_keys(key, number[None]), None if given is None else given[None]
-      drawn = run.model.sample(tree["params"], keys, given=labels, state=tree["model_state"], options=options)
+      drawn = run.model.sample(params, keys, given=labels, state=tree["model_state"], options=options)
       return jnp.asarray(drawn.x)[0], jnp.asarray(drawn.valid)[0]
 
     return jax.vmap(one)(numbers, given)

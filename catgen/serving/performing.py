@@ -70,7 +70,7 @@ def draw(model: Served, options: SampleOptions, num_states: int, jobs: Sequence[
     pattern = Pattern(*(np.concatenate([part[i] for part in parts])[rows] for i in (0, 1)))
   wrapped = jax.random.wrap_key_data(jnp.asarray(keys[rows]))
   states = watch(
-    run.model, run.params, run.state, wrapped, pattern=pattern, given=given, options=options, num_states=num_states
+    run.model, model.drawing, run.state, wrapped, pattern=pattern, given=given, options=options, num_states=num_states
   )
   stops = np.cumsum([each.number for each in asked])
   for state in states:

@@ -13,11 +13,12 @@ from jaxtyping import Bool, Int
 from catgen.batches import batch_of
 from catgen.evaluation import estimators
 from catgen.evaluation.infilling import Pattern, check_patterns
-from catgen.interfaces import Batch, InputError
+from catgen.interfaces import Batch, InputError, PyTree
 from catgen.media import text as text_medium
 from catgen.media.medium import HOLE, marked
 from catgen.paths import name_of
 from catgen.reporting.colors import legend_or_numbers
+from catgen.runs.drawn import drawing
 from catgen.runs.exported import evaluations
 from catgen.runs.load import Run
 from catgen.runs.record import reached_positions
@@ -33,15 +34,16 @@ class Served(NamedTuple):
   name: str
   run: Run
   kind: Kind
+  drawing: PyTree  # the parameters of what is drawn; see `runs.drawn`
 
 
 def served(name: str, run: Run) -> Served:
   """Returns a run with the kind of its examples."""
   if run.media.parse is not None:
-    return Served(name, run, "text")
+    return Served(name, run, "text", run.params)
   if run.media.filled is not None:
-    return Served(name, run, "row")
-  return Served(name, run, "map" if len(run.record.event.shape) == 2 else "array")
+    return Served(name, run, "row", drawing(run))
+  return Served(name, run, "map" if len(run.record.event.shape) == 2 else "array", run.params)
 
 
 def names_of(workdirs: Sequence[str]) -> list[str]:

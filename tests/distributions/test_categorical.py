@@ -14,7 +14,7 @@ log_prob = jax.jit(categorical.log_prob)
 log_prob_slopes = jax.jit(jax.vmap(jax.grad(categorical.log_prob), in_axes=(None, 0)))
 entropy_and_slope = jax.jit(jax.value_and_grad(categorical.entropy))
 kl_and_slope = jax.jit(jax.value_and_grad(categorical.kl, argnums=1))
-sample, sample_each = jax.jit(categorical.sample), jax.jit(categorical.sample_each)
+sample_each = jax.jit(categorical.sample_each)
 
 
 def reference(logits):
@@ -73,8 +73,13 @@ def test_kl_matches_float64_is_not_negative_and_zero_at_home(logits):
   assert expected >= 0
 
 
-def test_draws_have_the_frequencies_and_no_impossible_class(logits):
-  draws = sample(jax.random.key(2), np.broadcast_to(logits, (50_000, len(logits))))
+@pytest.mark.parametrize("wide", [categorical.WIDE, 1])
+def test_draws_have_the_frequencies_and_no_impossible_class(wide, logits, monkeypatch):
+  """Also where a block of classes is drawn first, as among more than WIDE of them."""
+  monkeypatch.setattr(categorical, "WIDE", wide)
+  draws = jax.jit(lambda *each: categorical.sample(*each))(
+    jax.random.key(2), np.broadcast_to(logits, (50_000, len(logits)))
+  )
   counts, expected = np.bincount(np.asarray(draws), minlength=len(logits)), np.exp(reference(logits)) * 50_000
   seen = expected > 1
   assert np.all(counts[expected == 0] == 0)
@@ -113,7 +118,9 @@ def test_impossible_classes_contribute_nothing_and_keep_gradients_finite():
   assert np.all(np.isfinite(gradient))
 
 
-def test_rare_classes_are_drawn():
+@pytest.mark.parametrize("wide", [categorical.WIDE, 1])
+def test_rare_classes_are_drawn(wide, monkeypatch):
+  monkeypatch.setattr(categorical, "WIDE", wide)
   logits = np.log(np.array([1.0, 4e-7], np.float32))
 
   def count(key):

@@ -22,6 +22,7 @@ from catgen.models.diffusion.unmasking import make_orders
 from catgen.processes import PROCESSES, SCHEDULES, make_process
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord
+from catgen.sources import Codec
 
 WEATHER = np.array([0.5, 0.3, 0.2])
 RAIN = np.array([[0.9, 0.1], [0.4, 0.6], [0.1, 0.9]])  # given the weather
@@ -72,8 +73,8 @@ def oracle(num_steps: int = 4) -> Model:
   )
 
 
-def run_of(model: Model, params: dict, workdir: str) -> Run:
-  """Returns a run of a model of these rows, as if it had been trained."""
+def run_of(model: Model, params: dict, workdir: str, codec: Codec = CODEC) -> Run:
+  """Returns a run of a model of rows, as if it had been trained."""
   config = {"model": {"kind": "made up"}, "evaluation": {"batch_size": 16}, "sampling": {"batch_size": 512}}
-  record = RunRecord(config, EVENT, CODEC, "column", None, "", "", "")
-  return Run(model, params, {}, record, media_of(EVENT, CODEC, "column"), workdir, 0, False, lambda: None)
+  record = RunRecord(config, model.event, codec, "column", None, "", "", "")
+  return Run(model, params, {}, record, media_of(model.event, codec, "column"), workdir, 0, False, lambda: None)

@@ -5,11 +5,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+import scipy.stats
 
 from catgen.batches import batch_of
 from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec
+from catgen.distributions import categorical
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.keys import example_keys
 from catgen.media import media_of
@@ -19,6 +20,7 @@ from catgen.runs.classify import classify, describe
 from catgen.runs.infill import infill
 from tests.contracts.families import initial, transformer
 from tests.models.bayesian import EVENT, EVENTS, NAMES, SIZES, VALUES, P, conditional, marginal, oracle, run_of
+from tests.models.whole_law import on_device, trained
 
 IN_TURN = SampleOptions(order="left_to_right")
 
@@ -47,6 +49,17 @@ def test_rows_are_completed_by_the_exact_conditional(observed, run):
   np.add.at(counts, np.ravel_multi_index(found.x.T, SIZES), 1)
   assert not counts[p == 0].any()
   assert np.abs(counts / 2000 - p).max() < 5 * 0.5 / np.sqrt(2000)
+
+
+def test_draws_that_choose_a_block_of_categories_first_have_the_same_law(monkeypatch):
+  monkeypatch.setattr(categorical, "WIDE", 1)
+  draw = jax.jit(functools.partial(oracle().sample, state={}, options=IN_TURN))
+  x = np.asarray(draw({}, example_keys(jax.random.key(0), jnp.arange(4000))).x)
+  assert (x < SIZES).all()
+  counts = np.bincount(np.ravel_multi_index(x.T, SIZES), minlength=len(EVENTS))
+  assert not counts[P == 0].any()
+  expected = 4000 * P[P > 0]
+  assert scipy.stats.chisquare(counts[P > 0], expected / expected.sum() * 4000).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("column", NAMES)
@@ -102,10 +115,6 @@ def test_what_cannot_be_told_or_observed_is_one_line(run):
     infill(run, where=["rain=no"], input="a.csv")
 
 
-def on_device(events):
-  return jax.tree.map(jnp.asarray, batch_of(events))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["autoregressive", "masked", "uniform"])
 def test_training_on_the_whole_law_reaches_it(name):
@@ -114,28 +123,7 @@ def test_training_on_the_whole_law_reaches_it(name):
   options["schedule"] = SCHEDULES["linear" if name == "masked" else "cosine"]()
   kind = name if name in MODELS else "diffusion"
   model = MODELS[kind].make(event=EVENT, network=transformer(), **(options if kind == "diffusion" else {}))
-  params, state = initial(model)
-  batch, weights = on_device(np.tile(EVENTS, (8, 1))), jnp.asarray(np.tile(P, 8) / 8, jnp.float32)
-  optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, 1500))
-
-  @jax.jit
-  def steps(params, moments, number):
-    def step(i, carry):
-      params, moments = carry
-
-      def loss(params):
-        keys = example_keys(jax.random.fold_in(jax.random.key(0), number + i), jnp.arange(len(batch.x)))
-        bound = model.bound(params, batch, keys, state=state, train=True)
-        return -(weights * jnp.where(weights > 0, bound.nats, 0.0)).sum()
-
-      updates, moments = optimizer.update(jax.grad(loss)(params), moments)
-      return optax.apply_updates(params, updates), moments
-
-    return jax.lax.fori_loop(0, 500, step, (params, moments))
-
-  moments = optimizer.init(params)
-  for number in range(3):
-    params, moments = steps(params, moments, 500 * number)
+  params, state = trained(model, EVENTS, P)
   entropy = -np.sum(P[P > 0] * np.log(P[P > 0]))
   if name == "uniform":
     many = on_device(np.repeat(EVENTS, 200, axis=0))

@@ -47,6 +47,36 @@ def test_columns_are_listed_and_the_file_that_is_written_gives_them_again(tmp_pa
   assert "given with each row: job (1 values)" in labelled
 
 
+def test_a_schema_is_begun_where_only_a_schema_settles_columns(tmp_path):
+  """What is guessed is all that it says of them: what is corrected there is found again."""
+  days = [f"{1 + i % 12:02d}/{1 + i // 12 % 12:02d}/2020" for i in range(144)]
+  lines = "".join(f"{day},{'-' if i == 5 else i / 4},{'ab'[i % 2]}\n" for i, day in enumerate(days))
+  (tmp_path / "a.csv").write_text(f"day,paid,job\n{lines}")
+  schema = tmp_path / "schema.json"
+
+  def config(**changes):
+    return load_config("table", {"data.path": str(tmp_path / "a.csv"), **changes}).values
+
+  with pytest.raises(InputError, match=r"say which in a schema, which launch.columns --output=schema.json begins, as"):
+    columns(config())
+  found = columns(config(), output=str(schema))
+  doubts = [line for line in describe(found).split("\n") if "is a guess: settle it there" in line]
+  assert len(doubts) == 2
+  assert f"may be %d/%m/%Y or %m/%d/%Y; {schema} says date %d/%m/%Y" in doubts[0]
+  assert f"column 'paid' has numbers, but in line 7 '-'; {schema} says kind categorical" in doubts[1]
+  begun = json.loads(schema.read_text())["columns"]
+  assert begun[:2] == [{"name": "day", "date": "%d/%m/%Y"}, {"name": "paid", "kind": "categorical"}]
+  assert begun[2]["values"] == ["a", "b"]
+  again = columns(config(**{"data.schema": str(schema), "data.unknown": "other"}))
+  assert again.columns == found.columns
+  begun[0]["date"], begun[1]["kind"] = "%m/%d/%Y", "numeric"
+  schema.write_text(json.dumps({"columns": begun}))
+  settled = columns(config(**{"data.schema": str(schema), "data.missing": ("-",)})).columns
+  assert (settled[0].form, settled[1].kind, settled[1].missing) == (Form(date="%m/%d/%Y"), "numeric", "-")
+  with pytest.raises(InputError, match="column 'paid' has numbers, but in line 7 '-'"):
+    columns(config(**{"data.schema": str(schema)}), output=str(tmp_path / "other.json"))
+
+
 def test_columns_of_no_table_are_a_line(tmp_path):
   (tmp_path / "a.txt").write_text("abc" * 400)
   with pytest.raises(InputError, match="data of kind 'text_file' have no columns; take table_file"):

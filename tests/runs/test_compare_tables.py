@@ -80,6 +80,26 @@ def test_a_table_is_judged_beside_a_real_one_in_its_place(files, tmp_path):
   assert "paid learned, AUC" in page
 
 
+def test_columns_that_may_be_meant_otherwise_are_told_once_each(tmp_path):
+  """Amounts in two of the tables, and in the synthetic one alone names that all differ."""
+  real = [[f"${i}.50", "ann", f"2020010{1 + i % 9}"] for i in range(60)]
+  made = [[f"${i}.50", f"name {i}", f"2020010{1 + i % 9}"] for i in range(60)]
+  names = ("paid", "name", "day")
+  files = {
+    "real": written(tmp_path / "real.csv", real, names),
+    "synthetic": written(tmp_path / "made.csv", made, names),
+  }
+  options = {"output": str(tmp_path / "judged"), "bootstraps": 0, "target": "name"}
+  found = compare_tables(**files, **options)
+  told = [line for line in describe(found).split("\n") if "column '" in line]
+  assert len(told) == 2
+  assert f"note: {files['real']}: column 'paid' has '$0.50' in line 2: texts that nearly all differ" in told[0]
+  assert f"{files['synthetic']}: column 'name' has 'name 0' in line 2" in told[1]
+  (tmp_path / "schema.json").write_text('{"columns": [{"name": "paid", "kind": "categorical"}]}')
+  known = compare_tables(**files, **options, schema=str(tmp_path / "schema.json"))
+  assert not any("'paid'" in note for note in known.notes)
+
+
 def test_without_training_rows_one_half_of_the_real_ones_is_compared_with_the_other(files, tmp_path):
   (tmp_path / "schema.json").write_text('{"columns": [{"name": "born", "kind": "drop"}]}')
   options = {"schema": str(tmp_path / "schema.json"), "drop": ("job",), "target": "age", "bootstraps": 0}

@@ -52,6 +52,19 @@ def test_a_map_of_a_file_is_taken_as_corrupted(map_run, tmp_path):
   np.testing.assert_array_equal(correct(map_run, x, error_rate=0.0, pictures=False).x, x)
 
 
+def test_a_text_is_read_in_the_encoding_of_the_data_unless_another_is_said(text_run, tmp_path):
+  config = {**text_run.record.config, "data": {**text_run.record.config["data"], "encoding": "utf-16-le"}}
+  run = text_run._replace(record=text_run.record._replace(config=config))
+  path, plain = tmp_path / "a.txt", tmp_path / "b.txt"
+  path.write_bytes("the cet".encode("utf-16-le"))
+  plain.write_text("the cet")
+  found = [correct(run, input=str(each), pictures=False) for each in (path, plain)]
+  np.testing.assert_array_equal(found[0].x, found[1].x)
+  assert run.decode(found[0].seen.x[0]).startswith("the cet")
+  with pytest.raises(InputError):
+    correct(run, input=str(path), encoding="utf-8", pictures=False)
+
+
 def test_corrections_of_held_out_maps_repair_more_than_they_break(map_run):
   found = score_corrections(map_run, error_rate=0.1, max_examples=50, seed=1)
   assert describe_scores(found).startswith("50 maps of the test split, 10.0% of the pixels wrong\n")

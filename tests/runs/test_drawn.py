@@ -11,7 +11,7 @@ from catgen.batches import batch_of
 from catgen.config import make_source
 from catgen.data.tabular.codec import Table, never_drawn, table_codec, table_of
 from catgen.data.tabular.columns import Column
-from catgen.interfaces import EventSpec
+from catgen.interfaces import EventSpec, SampleOptions
 from catgen.media import media_of
 from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
@@ -20,6 +20,11 @@ from catgen.runs.infill import infill
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord
 from catgen.runs.sample import sample
+from catgen.runs.standalone import programs
+from catgen.runs.tensors import flat
+from catgen.serving.performing import Draw, draw
+from catgen.serving.served import served
+from catgen.serving.worker import Job
 from tests.contracts.families import initial, transformer
 
 COLUMNS = (
@@ -65,6 +70,21 @@ def test_it_is_never_drawn_where_no_training_row_has_it(family, tmp_path):
   assert (found[:, 0] == 0).all()
   assert not (found[:, 1] == 1).any()
   assert (found[:, 2] == 3).any()
+
+
+def test_an_exported_sampler_and_the_page_draw_it_no_more_than_that(tmp_path):
+  run = run_of("autoregressive", tmp_path)
+  files = programs(run, flat({"params": run.params}))
+  sampler = jax.export.deserialize(files["sampler.stablehlo"])
+  x = np.asarray(sampler.call(flat({"params": run.params}), np.uint32(0), np.arange(128, dtype=np.int32))[0])
+  assert not ((x[:, 0] == 2) | (x[:, 1] == 1)).any()
+  assert (x[:, 2] == 3).any()
+  told = []
+  job = Job("draw", 64, Draw(64, 0, None, None, states=False), None, told.append)
+  list(draw(served("m", run), SampleOptions(), 2, [job]))
+  rows = told[-1].value
+  assert not any("<other>" in (row["a"], row["b"]) for row in rows)
+  assert any(row["c"] == "<other>" for row in rows)
 
 
 def test_all_else_keeps_its_proportions_in_each_draw(tmp_path):

@@ -13,7 +13,7 @@ from catgen.data.tabular.cells import Form
 from catgen.data.tabular.codec import Table, table_codec
 from catgen.data.tabular.columns import Column
 from catgen.interfaces import EventSpec, InputError
-from catgen.media import media_of
+from catgen.media import media_of, table_files
 from catgen.runs.classify import classify
 from catgen.runs.infill import infill
 from catgen.runs.load import Run
@@ -135,6 +135,18 @@ def test_a_model_that_continues_names_the_row_and_the_column_of_a_hole(run, tmp_
 def test_a_run_of_rows_without_labels_names_the_flag_for_columns(run, tmp_path):
   with pytest.raises(InputError, match="which column to tell from the others by --column: 'job', 'paid', 'size'"):
     classify(run, [{"job": "clerk"}])
+
+
+@pytest.mark.parametrize("way", ["as trained", "commas and points"])
+def test_a_file_of_rows_is_parsed_once_to_be_scored(way, run, tmp_path, monkeypatch):
+  """Another separator is found by reading it a second time."""
+  path, opened = tmp_path / "a.csv", []
+  path.write_text(WAYS[way])
+  plain = table_files.read_table
+  monkeypatch.setattr(table_files, "read_table", lambda *words, **more: opened.append(1) or plain(*words, **more))
+  found = score(run, input=str(path), reference=0)
+  assert len(opened) == (1 if way == "as trained" else 2)
+  np.testing.assert_array_equal(found.bits, score(run, X, reference=0).bits)
 
 
 def test_numbers_beyond_the_bins_are_said_beside_scores_and_in_the_file(run, tmp_path):

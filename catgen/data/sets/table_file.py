@@ -17,7 +17,7 @@ from catgen.data.tabular.codec import Table, listed, table_codec, unknown_cell
 from catgen.data.tabular.columns import NUMERIC, RULES, UNKNOWN, Column, Given, Rules, encode, learn
 from catgen.data.tabular.grid import Cells, Grid, Layout, contents
 from catgen.data.tabular.schema import read_schema
-from catgen.data.tabular.suspicion import line_of, suspicion
+from catgen.data.tabular.suspicion import suspected
 from catgen.given import sizes_of
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.paths import ending_of
@@ -163,7 +163,7 @@ def _source(
   for i, name in enumerate(grid.names):
     column = learn(grid.path, name, grid.columns[i], members["train"], grid.place, rules, known.get(name) or Given())
     columns.append(column)
-    odd = None if known.get(name) else _suspicion(grid, i, column, rules)
+    odd = None if known.get(name) else suspected(grid, i, column, rules)
     encoded.append(_encoded(grid, i, column, members, rules.missing, odd))
     warnings += [] if odd is None else [odd]
     grid.columns[i] = Cells((), np.zeros(0, np.int32))  # no column is kept twice
@@ -194,16 +194,6 @@ def _source(
     attributes=attributes,
     warnings=tuple(warnings),
   )
-
-
-def _suspicion(grid: Grid, number: int, column: Column, rules: Rules) -> str | None:
-  """Returns the line for a column that may be meant otherwise."""
-  cells = grid.columns[number]
-  found = suspicion(column, cells, rules.missing, rules.decimal, rules.few)
-  if found is None:
-    return None
-  row = int(np.argmax(cells.codes == cells.texts.index(found[1])))
-  return line_of(column.name, found, grid.place(row))
 
 
 def _with_other(

@@ -19,7 +19,7 @@ from catgen.data.tabular.cells import (
   numbers_of,
   written,
 )
-from catgen.data.tabular.grid import Cells, mixed, unique_names
+from catgen.data.tabular.grid import BEGUN, Cells, UnsettledError, mixed, unique_names
 from catgen.interfaces import InputError
 
 CATEGORICAL, ORDINAL, NUMERIC = KINDS = ("categorical", "ordinal", "numeric")
@@ -151,9 +151,11 @@ def _form(path: str, name: str, texts: list[str], rules: Rules, given: Given) ->
   try:
     return form_of(texts, rules.decimal)
   except ValueError as error:
-    raise InputError(
-      f"{path}: column {name!r} has dates such as {texts[0]}, which may be {error}; say which in a schema, as its "
-      "date, or call the column categorical there"
+    raise UnsettledError(
+      f"{path}: column {name!r} has dates such as {texts[0]}, which may be {error}",
+      f"say which in a schema, {BEGUN}, as its date, or call the column categorical there",
+      name,
+      {"date": str(error).split(" or ", 1)[0]},
     ) from error
 
 

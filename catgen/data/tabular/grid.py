@@ -1,7 +1,7 @@
 """A table in memory, column by column: the texts that differ once each and their numbers, or numbers alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ MANY = 2**16  # different texts of a column, from which on it is kept as numbers
 MOST = 2**17  # different texts of a column that are no numbers
 _ISO = (DATES[0], *TIMES)
 _SHOWN = 40
+BEGUN = "which launch.columns --output=schema.json begins"
 
 
 class Cells(NamedTuple):
@@ -142,12 +143,30 @@ class ColumnReader:
     return numbers
 
 
-def mixed(path: str, name: str, place: str, text: str, form: Form) -> InputError:
+class UnsettledError(InputError):
+  """A column that may be one thing or another, which a schema can say.
+
+  Args:
+    doubt: what is not known.
+    remedy: what to do.
+    name: of the column.
+    guess: fields of a schema that say what the column most probably is.
+  """
+
+  def __init__(self, doubt: str, remedy: str, name: str, guess: Mapping[str, str]) -> None:
+    super().__init__(f"{doubt}; {remedy}")
+    self.doubt, self.name, self.guess = doubt, name, guess
+
+
+def mixed(path: str, name: str, place: str, text: str, form: Form) -> UnsettledError:
   """Returns the line for a text that stands in a column of numbers, or of dates."""
   kind = "numbers" if form.date is None else f"dates {form.date}"
-  return InputError(
-    f"{path}: column {name!r} has {kind}, but in {place} {shortened(text)}; correct it, name it in missing=... if it"
-    f" means nothing, say decimal=... if it is a number, or call the column categorical in a schema"
+  return UnsettledError(
+    f"{path}: column {name!r} has {kind}, but in {place} {shortened(text)}",
+    "correct it, name it in missing=... if it means nothing, say decimal=... if it is a number, or call the column"
+    f" categorical in a schema, {BEGUN}",
+    name,
+    {"kind": "categorical"},
   )
 
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from catgen.data.reading import read_text
@@ -85,9 +86,12 @@ def column_of(found: Any, unknown: str) -> Column:
   return Column(found["name"], given.kind, given.values or (), given.bins or Bins(), given.form, given.missing, unknown)
 
 
-def schema_text(columns: Sequence[Column]) -> str:
-  """Returns the content of a schema file, a column a line."""
-  lines = ",\n".join(f"  {json.dumps(to_object(column), ensure_ascii=False)}" for column in columns)
+def schema_text(columns: Sequence[Column], guesses: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> str:
+  """Returns the content of a schema file, a column a line; of columns that are guessed, by their names, no more."""
+  found = [
+    {"name": column.name, **guesses[column.name]} if column.name in guesses else to_object(column) for column in columns
+  ]
+  lines = ",\n".join(f"  {json.dumps(each, ensure_ascii=False)}" for each in found)
   return f'{{"columns": [\n{lines}\n]}}\n'
 
 

@@ -2,10 +2,13 @@
 
 import itertools
 import re
+from collections.abc import Sequence
+
+import numpy as np
 
 from catgen.data.tabular.cells import beyond_floats, forms, is_missing, number_of
-from catgen.data.tabular.columns import CATEGORICAL, NUMERIC, Column
-from catgen.data.tabular.grid import Cells, shortened
+from catgen.data.tabular.columns import CATEGORICAL, NUMERIC, Column, Rules
+from catgen.data.tabular.grid import Cells, Grid, shortened
 
 _HALF = 0.5  # of the texts, from which on a column is taken for one of numbers, or of dates
 _MOST = 0.8  # of the rows that differ, from which on they are no categories
@@ -40,6 +43,20 @@ def suspicion(column: Column, cells: Cells, missing: frozenset[str], decimal: st
   return None
 
 
-def line_of(name: str, found: tuple[str, str], place: str) -> str:
-  """Returns the line for what `suspicion` found."""
-  return f"column {name!r} has {shortened(found[1])} in {place}: {found[0]}"
+def suspected(grid: Grid, number: int, column: Column, rules: Rules) -> str | None:
+  """Returns the line for column `number` of a table that may be meant otherwise, with the cell that shows it."""
+  cells = grid.columns[number]
+  found = suspicion(column, cells, rules.missing, grid.decimal, rules.few)
+  if found is None:
+    return None
+  row = int(np.argmax(cells.codes == cells.texts.index(found[1])))
+  return f"column {column.name!r} has {shortened(found[1])} in {grid.place(row)}: {found[0]}"
+
+
+def suspected_of(grids: Sequence[Grid], columns: Sequence[Column], rules: Rules) -> list[str]:
+  """Returns a line for each column of several files that may be meant otherwise, of the first file that shows it."""
+  lines = []
+  for column in columns:
+    of_each = ((grid.path, suspected(grid, grid.names.index(column.name), column, rules)) for grid in grids)
+    lines += [f"{path}: {line}" for path, line in of_each if line is not None][:1]
+  return lines
