@@ -16,6 +16,7 @@ from catgen.media.medium import marked, reader
 from catgen.paths import join
 from catgen.reporting import terminal, writers
 from catgen.runs.by_products import ByProducts, shown_where_lost
+from catgen.runs.drawn import drawing
 from catgen.runs.experiment import first_examples
 from catgen.runs.infill import one_example
 from catgen.runs.load import Run
@@ -118,8 +119,9 @@ def correct(
       truth, rng = wrong, np.random.default_rng(checked_seed(seed))
       wrong = spelling.corrupt(rng, truth, error_rate, run.record.event.num_classes)
   methods = (method,) if method else spelling.METHODS[: 1 if example is not None else None]
+  params = drawing(run)
   corrections = {
-    each: spelling.correct(run.model, run.params, run.state, wrong, error_rate, method=each, spread=run.spread)
+    each: spelling.correct(run.model, params, run.state, wrong, error_rate, method=each, spread=run.spread)
     for each in methods
   }
   scores = {}

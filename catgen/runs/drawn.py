@@ -10,12 +10,12 @@ from catgen.runs.record import RunRecord
 
 
 def drawing(run: Run) -> PyTree:
-  """Returns the parameters that samples and completions of a run are drawn with; see `for_drawing`."""
+  """Returns the parameters that samples, completions and corrections of a run are drawn with; see `for_drawing`."""
   return for_drawing(run.record, run.params)
 
 
 def for_drawing(record: RunRecord, params: PyTree) -> PyTree:
-  """Returns the parameters that samples and completions are drawn with.
+  """Returns the parameters that samples, completions and corrections are made with.
 
   A network that reads columns of different sizes ends in a head with a number for each category of each column, and a
   category that a column lacks has -inf there. Of tables the category "<other>" is taken out in the same way, in every

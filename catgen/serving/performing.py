@@ -101,7 +101,7 @@ def _keys(seed: int, number: int) -> Int[np.ndarray, "number words"]:
 def correct(model: Served, method: str, error_rate: float, jobs: Sequence[Job]) -> Iterator[None]:
   """Corrects examples of several clients. Contents are batches of one example."""
   run, batch = model.run, _joined([job.content for job in jobs])
-  found = spelling.correct(run.model, run.params, run.state, batch, error_rate, method=method, spread=run.spread)
+  found = spelling.correct(run.model, model.drawing, run.state, batch, error_rate, method=method, spread=run.spread)
   for number, job in enumerate(jobs):
     job.tell("done", _correction(model, take(batch, slice(number, number + 1)), found, number))
   yield

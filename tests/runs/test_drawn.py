@@ -15,6 +15,7 @@ from catgen.interfaces import EventSpec, SampleOptions
 from catgen.media import media_of
 from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
+from catgen.runs.correct import correct
 from catgen.runs.drawn import drawing
 from catgen.runs.infill import infill
 from catgen.runs.load import Run
@@ -85,6 +86,13 @@ def test_an_exported_sampler_and_the_page_draw_it_no_more_than_that(tmp_path):
   rows = told[-1].value
   assert not any("<other>" in (row["a"], row["b"]) for row in rows)
   assert any(row["c"] == "<other>" for row in rows)
+
+
+def test_nothing_is_corrected_to_it(tmp_path):
+  run = run_of("uniform", tmp_path)
+  for method in ("bayes", "paper"):
+    x = correct(run, {"a": "y", "b": "u", "c": "p"}, error_rate=0.7, method=method, pictures=False).x
+    assert x[0] != 2 and x[1] != 1
 
 
 def test_all_else_keeps_its_proportions_in_each_draw(tmp_path):
