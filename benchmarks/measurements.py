@@ -17,6 +17,7 @@ from benchmarks.transcription.comparison import by_turns, task_of
 from catgen.interfaces import InputError, SampleOptions
 from catgen.kernels import attention
 from catgen.runs.experiment import Experiment
+from catgen.training.compiled import peak_of
 from catgen.training.dry_run import flops_by_dtype
 from catgen.training.sharding import place
 from catgen.training.state import TrainState
@@ -70,7 +71,7 @@ def compiled_step(traced: tuple[Experiment, Any]) -> Program:
   made, program = traced
   step, seconds = sampling.compiled(program)
   flops = sum(flops_by_dtype(program.jaxpr).values())
-  peak = int(step.memory_analysis().peak_memory_in_bytes)
+  peak = peak_of(step.memory_analysis())
   return Program(made, made.init(), step, flops, peak, seconds)
 
 
@@ -196,7 +197,7 @@ def draws(
       run = partial(program, states[0].params, states[0].model_state, sampling.keys_of(batch_size))
       seconds = _draw_seconds(run, expected, timing)
       per_step[batch_size] = seconds / number
-      size, peak = batch_size * made[0].example.x[0].size, int(program.memory_analysis().peak_memory_in_bytes)
+      size, peak = batch_size * made[0].example.x[0].size, peak_of(program.memory_analysis())
       return [Row(name, seconds, size, peak_bytes=peak, compile_seconds=compiling, note=f"batch {batch_size}")]
 
     return Measurement(name, trace, prepare, measure)

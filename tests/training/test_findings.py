@@ -116,6 +116,13 @@ def test_what_is_whole_on_every_device_is_named_where_it_is_large(monkeypatch):
   assert not list(findings.repeated(placed(fsdp=1), 100 * MIB))
 
 
+def test_the_peak_has_room_for_what_a_product_is_made_of():
+  x = jax.ShapeDtypeStruct((256, 256), jnp.float32)
+  made = compile_program(jax.jit(lambda x: (jnp.sin(x) @ jnp.cos(x)).sum()).trace(x))
+  assert made.temporary_bytes >= x.size * 4
+  assert made.peak_bytes >= made.argument_bytes + made.temporary_bytes
+
+
 def test_a_compiled_program_that_gathers_the_batch_is_found_out_and_one_that_does_not_is_not():
   around = placed(fsdp=8)
   spread, everywhere = (NamedSharding(around.mesh, spec) for spec in (PartitionSpec(("data", "fsdp")), PartitionSpec()))
