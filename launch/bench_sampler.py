@@ -9,7 +9,8 @@ of the model itself, are judged by counts of the training split, beside held-out
 order KL(samples || counts) is unbiased too, since the samples' own probabilities are known. Where all events can be
 enumerated, each law is set beside their frequencies. A table, bench_sampler.json and two pictures in the work
 directory: bench_sampler.png, bits against calls and a sample of each way, with a panel for each run, and
-bench_sampler_samples.png, what samples are worth.
+bench_sampler_samples.png, what samples are worth. The same command goes on where it was stopped, and one with more
+laws measures those that are new.
 """
 
 import operator

@@ -7,7 +7,7 @@
 Where the samples' own likelihood is known, in orders of a masked model, launch.bench_sampler is the better judge. Here
 they are set beside held-out data: their bits under counts of the training split (5-grams of sequences, neighbors of
 maps), the entropy of a position, pairs of neighbors, and words that training has. A table, bench_steps.json and a
-picture, bench_steps.png, in the work directory.
+picture, bench_steps.png, in the work directory. The same command goes on where it was stopped.
 """
 
 import operator

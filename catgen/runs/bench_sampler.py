@@ -26,6 +26,7 @@ from catgen.reporting.sampler_chart import Panel
 from catgen.runs import blocks, judging
 from catgen.runs.experiment import first_examples
 from catgen.runs.judging import Judging
+from catgen.runs.kept import Measurement, digest_of
 from catgen.runs.load import Run, load
 from catgen.runs.sample import sample_options
 from catgen.training import distributed
@@ -127,8 +128,8 @@ def bench_sampler(
     size = each.spread.filled(batch_size or config["batch_size"])
     benches.append(_bench(each, laws, split or config["split"], max_examples, num_samples, size, seed))
   rows: list[dict[str, Any]] = [{"run": bench.run.workdir, **row} for bench in benches for row in bench.data_rows]
-  measures = [partial(_row, bench, law) for bench in benches for law in bench.laws]
-  code = judging.one_by_one(run, rows, measures, path, progress, unit="law", title="bench the sampler")
+  measurements = [each for bench in benches for each in _measurements(bench)]
+  code = judging.one_by_one(run, rows, measurements, path, progress, unit="law", title="bench the sampler")
   found = [_measured(bench, rows) for bench in benches]
   return Benched(found, path, _draw(benches, found, picture, pictured_calls), code)
 
@@ -159,7 +160,6 @@ class _Bench(NamedTuple):
   size: int  # of a batch
   seed: int
   notes: tuple[str, ...]
-  first: dict[str, Batch]  # name of a law -> its first sample
 
 
 def _laws(
@@ -215,7 +215,16 @@ def _bench(
     events = enumeration.enumerate_events(run.model)
     counts = order_curves.count_events(train.x[train.valid.reshape(len(train.x), -1).all(axis=1)], event.num_classes)
     notes.append(f"all {len(events.x):,} events beside their frequencies in {counts.sum():,} training examples")
-  return _Bench(run, laws, examples, how, rows, events, counts, size, seed, tuple(notes), {})
+  return _Bench(run, laws, examples, how, rows, events, counts, size, seed, tuple(notes))
+
+
+def _measurements(bench: _Bench) -> Iterator[Measurement]:
+  """Yields what is measured, each with all that decides what its row says."""
+  run, drawn = bench.run, 0 if bench.how is None else bench.how.num_samples
+  model = digest_of(run.record.config, {"params": run.params, "state": run.state, "examples": bench.examples})
+  for law in bench.laws:
+    asked = [model, stated(law), list(law.blocks), drawn, bench.size, bench.seed]
+    yield Measurement(digest_of(asked, {}), partial(_row, bench, law))
 
 
 def _row(bench: _Bench, law: SampleOptions) -> dict[str, Any]:
@@ -230,7 +239,7 @@ def _row(bench: _Bench, law: SampleOptions) -> dict[str, Any]:
     row |= {"bits": found.estimate.bits, "bits_error": found.estimate.data_error, "num_scored": len(found.numbers)}
   if bench.how is not None:
     samples = judging.drawn(bench.how, law)
-    bench.first[name] = take(samples, np.arange(1))
+    row |= {"sample": " ".join(map(str, marked(samples)[0].ravel()))}
     row |= judging.judged(bench.how, samples)
     row |= _beside_counts(bench, bench.how, samples, law) if exact else {}
   if exact and bench.events is not None and bench.counts is not None:
@@ -325,16 +334,16 @@ def _panel(bench: _Bench, measured: Measured, pictured_calls: int | None, titled
   wanted, samples = pictured_calls or bench.examples.x[0].size / 4, {}
   for way in dict.fromkeys(row["way"] for row in laws):
     row = min((row for row in laws if row["way"] == way), key=lambda row: abs(row["calls"] - wanted))
-    if row["name"] in bench.first:
-      samples[f"{way}, {_cell(row, 'calls')} calls"] = _shown(bench.run, bench.first[row["name"]])
+    if "sample" in row:
+      samples[f"{way}, {_cell(row, 'calls')} calls"] = _shown(bench.run, row["sample"])
   title = f"{name_of(measured.workdir)}: " if titled else ""
   return Panel(title, f"bits per {measured.position}", curves, samples)
 
 
-def _shown(run: Run, sample: Batch) -> Any:
-  """Returns a sample as a line, or as the colors of its categories."""
-  colors = run.media.pictured.colors
-  return run.media.shown(sample)[0] if colors is None else colors(marked(sample)[0])
+def _shown(run: Run, sample: str) -> Any:
+  """Returns the sample of a row as a line, or as the colors of its categories."""
+  colors, x = run.media.pictured.colors, np.array(sample.split(), np.int32).reshape(1, *run.record.event.shape)
+  return run.media.shown(batch_of(np.maximum(x, 0), x >= 0))[0] if colors is None else colors(x[0])
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

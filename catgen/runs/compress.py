@@ -4,7 +4,6 @@ import bz2
 import contextlib
 import gzip
 import hashlib
-import json
 import lzma
 import time
 import zlib
@@ -25,11 +24,11 @@ from catgen.interfaces import InputError
 from catgen.paths import size_of
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.kept import digest_of
 from catgen.runs.load import Run
 from catgen.runs.own_encoding import encoding_for
 from catgen.runs.record import RunRecord, definition
 from catgen.runs.table_content import TableContent, about_table, is_table, table_content
-from catgen.trees import leaves
 
 ENDING = ".cg"
 
@@ -169,17 +168,14 @@ def coder_of(run: Run, num_rows: int) -> Coder:
 
 def identity(run: Run, coder: Coder) -> dict[str, Any]:
   """Returns what decoding needs to be the same: the model, and the last digits of its probabilities."""
-  digest = hashlib.sha256(json.dumps(definition(run.record), sort_keys=True).encode())
-  for path, leaf in leaves({"params": run.params, "state": run.state}):
-    digest.update(path.encode())
-    digest.update(np.ascontiguousarray(leaf).tobytes())
+  digest = digest_of(definition(run.record), {"params": run.params, "state": run.state})
   shape = (coder.num_rows, *run.model.event.shape)
   sizes = np.array(run.model.event.sizes or run.model.event.num_classes)
   drawn = np.random.default_rng(0).random((coder.num_rows, coder.num_positions))
   probe = coder.encode(np.floor(drawn * sizes).astype(np.int32).reshape(shape), np.ones(shape, bool))
   device = jax.devices()[0]
   return {
-    "model": digest.hexdigest(),
+    "model": digest,
     "step": run.step,
     "versions": {"catgen": __version__, "constriction": version("constriction")},
     "machine": f"jax {version('jax')}, jaxlib {version('jaxlib')}, {len(jax.devices())} x {device.device_kind}",

@@ -1,6 +1,6 @@
 """Samples of a run by several ways of drawing, one after the other, judged by counts of its training split."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -18,7 +18,9 @@ from catgen.keys import root_key
 from catgen.paths import expanded, join
 from catgen.reporting import charts, terminal
 from catgen.reporting.progress import OpenProgress
+from catgen.runs import kept
 from catgen.runs.experiment import first_examples
+from catgen.runs.kept import Measurement
 from catgen.runs.load import Run
 from catgen.runs.record import reached_positions
 from catgen.training import distributed
@@ -133,27 +135,28 @@ def output_of(run: Run, output: str | None, name: str) -> tuple[str, str]:
 def one_by_one(
   run: Run,
   rows: list[dict[str, Any]],
-  measures: Sequence[Callable[[], dict[str, Any]]],
+  measurements: Sequence[Measurement],
   path: str,
   progress: OpenProgress,
   *,
   unit: str,
   title: str,
 ) -> int:
-  """Adds a row for each measurement, and writes all rows after each.
+  """Adds a row for each measurement, and writes all rows after each; rows that the file has already are taken from it.
 
   A signal to stop (Ctrl-C, SIGTERM) ends it after the one in hand.
 
   Returns:
     The exit code: 128 + the number of the signal that ended it before all were measured, else 0.
   """
-  with catch_signals() as request, closing(progress(len(measures), unit=unit, title=title)) as bar:
+  before = kept.rows_in(path)
+  with catch_signals() as request, closing(progress(len(measurements), unit=unit, title=title)) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
-    for done, measure in enumerate(measures, start=1):
-      rows.append(measure())
+    for done, measurement in enumerate(measurements, start=1):
+      rows.append(kept.measured(measurement, before))
       distributed.first_does(lambda: results.write_rows(rows, path))
       bar.update(1)
-      if done < len(measures) and stop():
+      if done < len(measurements) and stop():
         return stop.exit_code
   return 0
 

@@ -88,6 +88,31 @@ def test_each_law_is_measured_exactly_and_its_samples_beside_counts(run, tmp_pat
   assert "all 9 events beside their frequencies in 4,096 training examples" in text
 
 
+def test_what_was_measured_before_is_not_measured_again(run, tmp_path, monkeypatch):
+  first = bench_sampler(run, max_examples=9, num_samples=4, positions_per_call=(2,), entropy_budget=())
+  measured, row = [], module._row
+
+  def counted(bench, law):
+    measured.append(law.order)
+    return row(bench, law)
+
+  monkeypatch.setattr(module, "_row", counted)
+  monkeypatch.setattr(module, "_draw", lambda *_: ())
+  asked = {"max_examples": 9, "num_samples": 4, "positions_per_call": (2,), "entropy_budget": (0.5,)}
+  found = bench_sampler(run, **asked)
+  assert measured == ["entropy_budget"]
+  assert found.rows[:3] == first.rows
+  for change in ({"num_samples": 5}, {"max_examples": 8}, {"temperature": 0.5}):
+    measured.clear()
+    bench_sampler(run, **(asked | change))
+    assert len(measured) == 2
+  measured.clear()
+  (tmp_path / "bench_sampler.json").write_text("[{")  # damaged: all is measured anew
+  bench_sampler(run._replace(params={"w": np.ones(1)}), **asked)
+  bench_sampler(run, **asked)
+  assert len(measured) == 4
+
+
 def test_what_cannot_be_measured_is_one_line(run):
   with pytest.raises(InputError, match="nothing to measure: give --positions_per_call"):
     bench_sampler(run, orders=("entropy_budget",), entropy_budget=())
