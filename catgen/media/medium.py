@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8
 
+from catgen.batches import batch_of
 from catgen.bounds import Estimate
 from catgen.data.codecs import check_range
 from catgen.data.reading import existing_file
@@ -91,6 +92,11 @@ class Media(NamedTuple):
 def marked(batch: Batch) -> Int[np.ndarray, "*batch"]:
   """Returns examples with -1 where they have no category."""
   return np.where(batch.valid, batch.x, -1)
+
+
+def unmarked(x: Int[np.ndarray, "*batch"]) -> Batch:
+  """Returns the examples that `marked` gives with -1 where they have no category."""
+  return batch_of(np.maximum(x, 0), x >= 0)
 
 
 def statistics(

@@ -20,6 +20,7 @@ from catgen.media.medium import (
   numbered,
   read_array,
   statistics,
+  unmarked,
 )
 from catgen.sources import Codec
 
@@ -34,8 +35,7 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
   names = codec.legend.names if codec.legend else ()
 
   def typed(examples: Examples) -> Batch:
-    found = np.stack([codec.encode(each) for each in examples])
-    return batch_of(np.maximum(found, 0), found >= 0)
+    return unmarked(np.stack([codec.encode(each) for each in examples]))
 
   def typed_holes(examples: Examples) -> Batch:
     array = np.asarray(examples)

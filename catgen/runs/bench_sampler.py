@@ -17,16 +17,16 @@ from catgen.evaluation.likelihood import Likelihood
 from catgen.evaluation.spread import fetch
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
-from catgen.media.medium import marked
+from catgen.media.medium import marked, unmarked
 from catgen.orders import named, stated
 from catgen.paths import expanded, name_of
 from catgen.reporting import sampler_chart, terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.reporting.sampler_chart import Panel
-from catgen.runs import blocks, judging
+from catgen.runs import blocks, judging, kept
 from catgen.runs.experiment import first_examples
 from catgen.runs.judging import Judging
-from catgen.runs.kept import Measurement, digest_of
+from catgen.runs.kept import Measurement
 from catgen.runs.load import Run, load
 from catgen.runs.sample import sample_options
 from catgen.training import distributed
@@ -58,6 +58,7 @@ class Benched(NamedTuple):
   runs: list[Measured]
   path: str
   pictures: tuple[str, ...]
+  num_kept: int = 0  # rows that the file had already
   exit_code: int = 0  # 128 + the number of the signal that ended it before all were measured
 
   @property
@@ -129,9 +130,9 @@ def bench_sampler(
     benches.append(_bench(each, laws, split or config["split"], max_examples, num_samples, size, seed))
   rows: list[dict[str, Any]] = [{"run": bench.run.workdir, **row} for bench in benches for row in bench.data_rows]
   measurements = [each for bench in benches for each in _measurements(bench)]
-  code = judging.one_by_one(run, rows, measurements, path, progress, unit="law", title="bench the sampler")
+  done = judging.one_by_one(run, rows, measurements, path, progress, unit="law", title="bench the sampler")
   found = [_measured(bench, rows) for bench in benches]
-  return Benched(found, path, _draw(benches, found, picture, pictured_calls), code)
+  return Benched(found, path, _draw(benches, found, picture, pictured_calls), done.num_kept, done.exit_code)
 
 
 def describe(benched: Benched) -> str:
@@ -144,7 +145,8 @@ def describe(benched: Benched) -> str:
     lines += [f"{run.workdir}:"] if len(benched.runs) > 1 else []
     lines.append(terminal.table(["law", *(title.format(counts=run.counts) for title in columns.values())], table))
     lines += [f"bits per {run.position}, ± standard errors", *run.notes]
-  return "\n".join([*lines, f"written to {benched.path}; pictures: {', '.join(benched.pictures)}"])
+  written = f"written to {benched.path}; pictures: {', '.join(benched.pictures)}"
+  return "\n".join([*lines, *kept.note(benched.num_kept, benched.path), written])
 
 
 class _Bench(NamedTuple):
@@ -221,10 +223,9 @@ def _bench(
 def _measurements(bench: _Bench) -> Iterator[Measurement]:
   """Yields what is measured, each with all that decides what its row says."""
   run, drawn = bench.run, 0 if bench.how is None else bench.how.num_samples
-  model = digest_of(run.record.config, {"params": run.params, "state": run.state, "examples": bench.examples})
+  digest = kept.digest_of_run(run, [run.workdir, drawn, bench.size, bench.seed], bench.examples)
   for law in bench.laws:
-    asked = [model, stated(law), list(law.blocks), drawn, bench.size, bench.seed]
-    yield Measurement(digest_of(asked, {}), partial(_row, bench, law))
+    yield kept.measurement(digest, [stated(law), law.blocks], partial(_row, bench, law))
 
 
 def _row(bench: _Bench, law: SampleOptions) -> dict[str, Any]:
@@ -342,8 +343,8 @@ def _panel(bench: _Bench, measured: Measured, pictured_calls: int | None, titled
 
 def _shown(run: Run, sample: str) -> Any:
   """Returns the sample of a row as a line, or as the colors of its categories."""
-  colors, x = run.media.pictured.colors, np.array(sample.split(), np.int32).reshape(1, *run.record.event.shape)
-  return run.media.shown(batch_of(np.maximum(x, 0), x >= 0))[0] if colors is None else colors(x[0])
+  colors, x = run.media.pictured.colors, np.array(sample.split(), np.int32).reshape(run.record.event.shape)
+  return run.media.shown(unmarked(x[None]))[0] if colors is None else colors(x)
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

@@ -4,14 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from catgen.interfaces import InputError, SampleOptions
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
-from catgen.runs import judging
+from catgen.runs import judging, kept
 from catgen.runs.judging import Judging
-from catgen.runs.kept import Measurement, digest_of
 from catgen.runs.load import Run
 from catgen.runs.record import numbers_of
 from catgen.runs.sample import explained_guidance, sample_options
@@ -27,6 +24,7 @@ class Benched(NamedTuple):
   guidance: str | None  # what guided samples follow
   path: str
   picture: str
+  num_kept: int = 0  # rows that the file had already
   exit_code: int = 0  # 128 + the number of the signal that ended it before all were measured
 
 
@@ -75,11 +73,12 @@ def bench_steps(
     run, num_samples, batch_size or config["sampling"]["batch_size"], seed, numbers_of(run.record, given)
   )
   rows = judging.of_data(how, split or config["evaluation"]["split"])
-  measurements = [_measurement(how, options) for options in kinds]
-  code = judging.one_by_one(run, rows, measurements, path, progress, unit="kind", title="bench the steps")
+  digest = kept.digest_of_run(run, [how.num_samples, how.batch_size, how.seed], how.given)
+  measurements = [kept.measurement(digest, options._asdict(), partial(_row, how, options)) for options in kinds]
+  done = judging.one_by_one(run, rows, measurements, path, progress, unit="kind", title="bench the steps")
   counts, position = how.judge.counts, run.record.position
   distributed.first_does(lambda: judging.draw(rows, picture, position=position, counts=counts))
-  return Benched(rows, position, counts, explained_guidance(kinds[0]), path, picture, code)
+  return Benched(rows, position, counts, explained_guidance(kinds[0]), path, picture, done.num_kept, done.exit_code)
 
 
 def describe(benched: Benched) -> str:
@@ -91,6 +90,7 @@ def describe(benched: Benched) -> str:
     f"bits per {benched.position}; {number:,} examples each, ± standard errors",
     judging.NOTE.format(position=benched.position),
     *([benched.guidance] if benched.guidance else []),
+    *kept.note(benched.num_kept, benched.path),
     f"written to {benched.path}; picture: {benched.picture}",
   ]
   return "\n".join([terminal.table(["examples", *columns.values()], table), *notes])
@@ -123,14 +123,6 @@ def _calls(options: SampleOptions) -> int:
 def _named(options: SampleOptions) -> str:
   correction = f", correction {options.correction:g}" if options.correction else ""
   return f"{options.num_steps} steps{correction}"
-
-
-def _measurement(how: Judging, options: SampleOptions) -> Measurement:
-  """Returns what is measured, with all that decides what its row says."""
-  given = None if how.given is None else np.asarray(how.given).tolist()
-  about = [how.run.record.config, options._asdict(), given, how.num_samples, how.batch_size, how.seed]
-  arrays = {"params": how.run.params, "state": how.run.state}
-  return Measurement(digest_of(about, arrays), partial(_row, how, options))
 
 
 def _row(how: Judging, options: SampleOptions) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def classify(
   place = _place(run, attribute)
   chosen = run.record.attributes[place]
   distributed.first_does(lambda: check_writable(output))
-  batch = examples_of(run, examples, input, split, max_examples, given, encoding)
+  batch, _ = examples_of(run, examples, input, split, max_examples, given, encoding)
   labels = _labels(batch, run.record.event.given)
   known = np.full(len(batch.x), len(chosen.values)) if batch.given is None else np.asarray(batch.given)[:, place]
   log_prior = _log_prior(run, place, prior)

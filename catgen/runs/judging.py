@@ -132,6 +132,13 @@ def output_of(run: Run, output: str | None, name: str) -> tuple[str, str]:
   return path, picture
 
 
+class Done(NamedTuple):
+  """How a command has measured its rows."""
+
+  exit_code: int  # 128 + the number of the signal that ended it before all were measured, else 0
+  num_kept: int  # rows that the file had already
+
+
 def one_by_one(
   run: Run,
   rows: list[dict[str, Any]],
@@ -141,24 +148,31 @@ def one_by_one(
   *,
   unit: str,
   title: str,
-) -> int:
+) -> Done:
   """Adds a row for each measurement, and writes all rows after each; rows that the file has already are taken from it.
 
   A signal to stop (Ctrl-C, SIGTERM) ends it after the one in hand.
-
-  Returns:
-    The exit code: 128 + the number of the signal that ended it before all were measured, else 0.
   """
-  before = kept.rows_in(path)
-  with catch_signals() as request, closing(progress(len(measurements), unit=unit, title=title)) as bar:
+  of_data, made = list(rows), kept.rows_in(path, measurements)
+  left = [number for number, row in enumerate(made) if row is None]
+  num_kept = len(made) - len(left)
+
+  def write() -> None:
+    rows[:] = [*of_data, *(row for row in made if row is not None)]
+    distributed.first_does(lambda: results.write_rows(rows, path))
+
+  if not left:
+    write()
+    return Done(0, num_kept)
+  with catch_signals() as request, closing(progress(len(left), unit=unit, title=title)) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)
-    for done, measurement in enumerate(measurements, start=1):
-      rows.append(kept.measured(measurement, before))
-      distributed.first_does(lambda: results.write_rows(rows, path))
+    for number in left:
+      made[number] = measurements[number].row()
+      write()
       bar.update(1)
-      if done < len(measurements) and stop():
-        return stop.exit_code
-  return 0
+      if number != left[-1] and stop():
+        return Done(stop.exit_code, num_kept)
+  return Done(0, num_kept)
 
 
 def draw(rows: Sequence[Mapping[str, Any]], path: str, *, position: str, counts: str) -> None:

@@ -2,26 +2,32 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from catgen import __version__
 from catgen.data.reading import read_text
 from catgen.files import from_json
 from catgen.interfaces import InputError, PyTree
 from catgen.paths import exists
+from catgen.runs.load import Run
 from catgen.trees import leaves
 
 _ASKED = "asked"
 
 
 class Measurement(NamedTuple):
-  """One row of a command, and what is asked for by it."""
+  """One row of a command, and a digest of all that decides what it says; "" where it is measured in any case."""
 
   asked: str
-  row: Callable[[], dict[str, Any]]
+  make: Callable[[], dict[str, Any]]
+
+  def row(self) -> dict[str, Any]:
+    """Measures the row."""
+    return self.make() | ({_ASKED: self.asked} if self.asked else {})
 
 
 def digest_of(about: Any, arrays: PyTree) -> str:
@@ -33,22 +39,35 @@ def digest_of(about: Any, arrays: PyTree) -> str:
   return digest.hexdigest()
 
 
-def rows_in(path: str) -> dict[str, dict[str, Any]]:
-  """Returns the rows of a command's JSON file by what they were asked for; none where there is no such file.
+def digest_of_run(run: Run, about: Any, arrays: PyTree) -> str:
+  """Returns a digest of a run with its parameters, of what else all its rows depend on, and of the version of catgen.
 
-  Several processes measure all rows: not each of them may see the file.
+  It is "" where several processes work together: none has all parameters, and not each of them may see the file.
   """
-  if jax.process_count() > 1 or not exists(path):
-    return {}
-  try:
-    found = from_json(read_text(path))
-  except (InputError, ValueError):
-    return {}
-  rows = found if isinstance(found, list) else []
-  return {row[_ASKED]: row for row in rows if isinstance(row, dict) and isinstance(row.get(_ASKED), str)}
+  if jax.process_count() > 1:
+    return ""
+  of_run = {"params": run.params, "state": run.state, "arrays": arrays}
+  return digest_of([__version__, run.record.config, about], of_run)
 
 
-def measured(measurement: Measurement, before: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-  """Returns a row that was measured before, or measures it."""
-  row = before.get(measurement.asked)
-  return measurement.row() | {_ASKED: measurement.asked} if row is None else row
+def measurement(run: str, about: Any, make: Callable[[], dict[str, Any]]) -> Measurement:
+  """Returns a row that depends on what the digest `run` is of, and on `about`."""
+  return Measurement(digest_of([run, about], {}) if run else "", make)
+
+
+def rows_in(path: str, measurements: Sequence[Measurement]) -> list[dict[str, Any] | None]:
+  """Returns the row of each measurement that a command's JSON file has already, None where it has none."""
+  rows: list[Any] = []
+  if any(each.asked for each in measurements) and exists(path):
+    try:
+      found = from_json(read_text(path))
+      rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    except (InputError, ValueError):  # damaged: it is written anew
+      pass
+  known = {row[_ASKED]: row for row in rows if isinstance(row.get(_ASKED), str)}
+  return [known.get(each.asked) for each in measurements]
+
+
+def note(number: int, path: str) -> list[str]:
+  """Returns the line that says how many rows were measured before."""
+  return [f"{number} of the rows were measured before; remove {path} to measure them again"] if number else []

@@ -121,7 +121,7 @@ def score(
     raise InputError(f"--reference is {reference}; give a number of training examples, or 0 to compare with none")
   check_apart(output, input)
   distributed.first_does(lambda: check_writable(output))
-  batch, beyond = _examples(run, examples, input, split, max_examples, given, encoding)
+  batch, beyond = examples_of(run, examples, input, split, max_examples, given, encoding)
   measure = partial(
     measured, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
   )
@@ -248,21 +248,11 @@ def examples_of(
   max_examples: int,
   labels: Sequence[str],
   encoding: str | None = None,
-) -> Batch:
-  """Returns the examples that are handed in, or those of a file or a split; see `score`."""
-  return _examples(run, examples, path, split, max_examples, labels, encoding)[0]
-
-
-def _examples(
-  run: Run,
-  examples: Examples | None,
-  path: str | None,
-  split: str | None,
-  max_examples: int,
-  labels: Sequence[str],
-  encoding: str | None,
 ) -> tuple[Batch, Mapping[int, Sequence[Beyond]] | None]:
-  """Returns the examples, and of rows of tables that are handed in, by their number, the numbers outside the bins."""
+  """Returns the examples that are handed in, or those of a file or a split; see `score`.
+
+  With them, of rows of tables that are handed in and by the number of the row, the numbers outside the bins.
+  """
   encoding = encoding_for(run.record, path, encoding)
   read = reader(run.media, path, encoding)
   if examples is None and (path is None) == (split is None):

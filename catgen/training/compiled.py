@@ -48,8 +48,9 @@ def compile_program(traced: Any) -> Compiled:
 def peak_of(sizes: Any) -> int:
   """Returns the bytes that a device holds at the peak of a program; sizes: its `memory_analysis()`.
 
-  XLA for CPUs leaves temporaries out of the peak that it names; there arguments, temporaries and results are added up.
+  XLA for CPUs leaves temporaries out of the peak that it names, which is no more than arguments and results; they are
+  added there.
   """
   named, temporary = int(sizes.peak_memory_in_bytes), int(sizes.temp_size_in_bytes)
-  results = int(sizes.output_size_in_bytes - sizes.alias_size_in_bytes)
-  return named if named > temporary else int(sizes.argument_size_in_bytes) + temporary + results
+  others = int(sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes)
+  return named if named > others else others + temporary

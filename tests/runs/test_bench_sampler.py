@@ -1,6 +1,8 @@
 """What each order of drawing costs and gives, of a model whose laws are written out."""
 
 import json
+import os
+import signal
 from types import SimpleNamespace
 
 import jax
@@ -89,8 +91,9 @@ def test_each_law_is_measured_exactly_and_its_samples_beside_counts(run, tmp_pat
 
 
 def test_what_was_measured_before_is_not_measured_again(run, tmp_path, monkeypatch):
-  first = bench_sampler(run, max_examples=9, num_samples=4, positions_per_call=(2,), entropy_budget=())
-  measured, row = [], module._row
+  first = bench_sampler(run, max_examples=9, num_samples=4, positions_per_call=(2,), entropy_budget=(0.5,))
+  assert first.num_kept == 0
+  measured, row, path = [], module._row, tmp_path / "bench_sampler.json"
 
   def counted(bench, law):
     measured.append(law.order)
@@ -98,19 +101,39 @@ def test_what_was_measured_before_is_not_measured_again(run, tmp_path, monkeypat
 
   monkeypatch.setattr(module, "_row", counted)
   monkeypatch.setattr(module, "_draw", lambda *_: ())
-  asked = {"max_examples": 9, "num_samples": 4, "positions_per_call": (2,), "entropy_budget": (0.5,)}
+  asked = {"max_examples": 9, "num_samples": 4, "positions_per_call": (2,), "entropy_budget": (0.2, 0.5)}
   found = bench_sampler(run, **asked)
   assert measured == ["entropy_budget"]
-  assert found.rows[:3] == first.rows
+  assert found.num_kept == 2
+  assert f"2 of the rows were measured before; remove {path}" in describe(found)
+  assert [row for row in found.rows if row.get("entropy_budget") != 0.2] == first.rows
+  assert json.loads(path.read_text()) == found.rows
   for change in ({"num_samples": 5}, {"max_examples": 8}, {"temperature": 0.5}):
     measured.clear()
     bench_sampler(run, **(asked | change))
-    assert len(measured) == 2
-  measured.clear()
-  (tmp_path / "bench_sampler.json").write_text("[{")  # damaged: all is measured anew
-  bench_sampler(run._replace(params={"w": np.ones(1)}), **asked)
-  bench_sampler(run, **asked)
-  assert len(measured) == 4
+    assert len(measured) == 3
+  path.write_text("[{")  # damaged: all is measured anew
+  for params in ({"w": np.ones(1)}, {}):
+    measured.clear()
+    bench_sampler(run._replace(params=params), **asked)
+    assert len(measured) == 3
+
+
+def test_a_row_that_is_not_reached_again_is_not_lost(run, tmp_path, monkeypatch):
+  asked = {"max_examples": 9, "num_samples": 0, "positions_per_call": (2,)}
+  first = bench_sampler(run, **asked, entropy_budget=(0.5,))
+  row = module._row
+
+  def stopped(bench, law):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return row(bench, law)
+
+  monkeypatch.setattr(module, "_row", stopped)
+  found = bench_sampler(run, **asked, entropy_budget=(0.1, 0.2, 0.5))
+  assert found.exit_code == 128 + signal.SIGTERM
+  rows = json.loads((tmp_path / "bench_sampler.json").read_text())
+  assert [row.get("entropy_budget") for row in rows] == [None, 0.1, 0.5]
+  assert [rows[0], rows[2]] == first.rows
 
 
 def test_what_cannot_be_measured_is_one_line(run):

@@ -116,10 +116,12 @@ def test_what_is_whole_on_every_device_is_named_where_it_is_large(monkeypatch):
   assert not list(findings.repeated(placed(fsdp=1), 100 * MIB))
 
 
-def test_the_peak_has_room_for_what_a_product_is_made_of():
-  x = jax.ShapeDtypeStruct((256, 256), jnp.float32)
-  made = compile_program(jax.jit(lambda x: (jnp.sin(x) @ jnp.cos(x)).sum()).trace(x))
-  assert made.temporary_bytes >= x.size * 4
+@pytest.mark.parametrize("columns", [256, 4096], ids=["more temporaries than arguments", "more arguments"])
+def test_the_peak_has_room_for_what_a_product_is_made_of(columns):
+  x = jax.ShapeDtypeStruct((256, columns), jnp.float32)
+  made = compile_program(jax.jit(lambda x: (jnp.sin(x[:, :256]) @ jnp.cos(x[:, -256:])).sum()).trace(x))
+  assert made.temporary_bytes >= 256 * 256 * 4
+  assert (made.argument_bytes > made.temporary_bytes) == (columns > 256)
   assert made.peak_bytes >= made.argument_bytes + made.temporary_bytes
 
 
