@@ -1,4 +1,4 @@
-"""The whole tour in about twelve minutes on two CPU cores: a trained model, then two that are trained here, compared.
+"""The whole tour, a quarter of an hour on two CPU cores: a trained model, then two that are trained here, compared.
 
   make demo        (or: python -m launch.demo --workdir=runs/demo)
 
