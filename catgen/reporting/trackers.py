@@ -116,6 +116,7 @@ class _Mlflow:
   def __init__(self, about: About) -> None:
     for name in ("mlflow", "alembic"):  # a new local store speaks of each of its tables
       logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # of each try to reach a server that is away
     import mlflow
     from mlflow import entities
 

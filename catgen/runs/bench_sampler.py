@@ -337,7 +337,7 @@ def _panel(bench: _Bench, measured: Measured, pictured_calls: int | None, titled
     row = min((row for row in laws if row["way"] == way), key=lambda row: abs(row["calls"] - wanted))
     if "sample" in row:
       samples[f"{way}, {_cell(row, 'calls')} calls"] = _shown(bench.run, row["sample"])
-  title = f"{name_of(measured.workdir)}: " if titled else ""
+  title = f"{name_of(bench.run.folder or measured.workdir)}: " if titled else ""
   return Panel(title, f"bits per {measured.position}", curves, samples)
 
 
