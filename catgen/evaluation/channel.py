@@ -104,9 +104,11 @@ def _typist(event: EventSpec, error_rate: Array | float) -> Callable[[Array, Int
 
 
 def _of_parents(tree: PyTree, parent: Int[Array, "batch width"]) -> PyTree:
-  """Returns arrays [batch * width, ...] in which each beginning has what its parent had."""
+  """Returns arrays [batch * width, ...] in which each beginning has what its parent had; those of [1, ...] stay."""
 
   def moved(kept: Array) -> Array:
+    if len(kept) == 1:
+      return kept
     rows = kept.reshape(*parent.shape, *kept.shape[1:])
     return jax.vmap(lambda own, order: own.at[order].get(mode="promise_in_bounds"))(rows, parent).reshape(kept.shape)
 
