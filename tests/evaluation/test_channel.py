@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from catgen.batches import batch_of
 from catgen.evaluation import channel, spelling
 from catgen.evaluation.spread import Spread
-from catgen.interfaces import EventSpec, SampleOptions
+from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
 from catgen.networks import TRUNKS
 from catgen.orders import Sequential
@@ -202,6 +202,63 @@ def test_networks_that_are_read_position_by_position_give_bayes_rule(name):
     np.testing.assert_array_equal(found.x[row][valid[row]], best[valid[row]])
     np.testing.assert_allclose(found.probability[row][valid[row]], posterior[valid[row]], rtol=1e-3)
     assert found.log_seen[row] == pytest.approx(log_seen, abs=1e-3)
+
+
+def test_corrections_are_by_default_of_what_the_model_can():
+  """A beam is of the channel alone, and the model that denoises is asked for it by name."""
+  both = MODEL._replace(denoise=mixture(D, K).denoise)
+  assert [spelling.chosen(model) for model in (MODEL, both)] == [("channel",), ("bayes", "paper")]
+  assert spelling.available(both) == spelling.METHODS
+  batch = batch_of(SEEN, np.broadcast_to(np.arange(D) < 3, SEEN.shape))
+  found = spelling.correct(MODEL, PARAMS, {}, batch, 0.2)
+  expected = search(SEEN, 0.2, spelling.BEAM, valid=batch.valid)
+  np.testing.assert_array_equal(found.x, expected.x)
+  np.testing.assert_array_equal(found.changed, found.x != SEEN)
+  np.testing.assert_array_equal(found.log_seen, expected.log_seen)
+  wide = spelling.correct(both, PARAMS, {}, batch, 0.2, method="channel", beam=ALL)
+  assert (wide.log_seen >= found.log_seen).all()
+  assert (wide.log_seen > found.log_seen).any()
+  for how, line in (({"beam": 0}, "beam is 0"), ({"method": "bayes"}, "it can by channel")):
+    with pytest.raises(InputError, match=line):
+      spelling.correct(MODEL, PARAMS, {}, batch, 0.2, **how)
+  with pytest.raises(InputError, match="beam is of the method channel"):
+    spelling.chosen(both, beam=4)
+
+
+def test_one_program_serves_every_rate():
+  spelling.correct(MODEL, PARAMS, {}, batch_of(SEEN), 0.2)
+  program = spelling._compiled_channel(MODEL, spelling.BEAM, spelling.ALONE)
+  before = program._cache_size()
+  one, other = (spelling.correct(MODEL, PARAMS, {}, batch_of(SEEN), rate).log_seen for rate in (0.1, 0.3))
+  assert program._cache_size() == before
+  assert (one != other).any()
+
+
+def test_seven_examples_are_corrected_on_eight_devices_as_on_one():
+  mesh = jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+  eight = Spread(mesh, ("data", "fsdp"))
+  shared = jax.device_put(PARAMS, NamedSharding(mesh, PartitionSpec()))
+  batch = batch_of(SEEN[:7], given=GIVEN[:7])
+  one = spelling.correct(MODEL, PARAMS, {}, batch, 0.2)
+  many = spelling.correct(MODEL, shared, {}, batch, 0.2, spread=eight)
+  np.testing.assert_array_equal(many.x, one.x)
+  np.testing.assert_allclose(many.probability, one.probability, rtol=1e-5)
+  np.testing.assert_allclose(many.log_seen, one.log_seen, rtol=1e-5)
+
+
+def test_scores_of_a_beam_have_the_counts_of_its_corrections():
+  """Seven examples, two at a time."""
+  truth, rng = batch_of(X[::11][:7].astype(np.int32)), np.random.default_rng
+  (found,) = spelling.score(MODEL, PARAMS, {}, truth, rng=rng(3), rate=0.3, batch_size=2 * spelling.BEAM).values()
+  typed = spelling.corrupt(rng(3), truth, 0.3, K)
+  assert found == spelling.judge(truth, typed.x, spelling.correct(MODEL, PARAMS, {}, typed, 0.3).x)
+  assert found.wrong_before.hits > 0
+
+
+def test_errors_of_a_column_are_among_its_own_categories():
+  sizes, x = (1, 2, 5), np.zeros((400, 3), np.int32)
+  y = spelling.corrupt(np.random.default_rng(0), batch_of(x), 0.5, 5, sizes=sizes).x
+  assert [np.unique(column).tolist() for column in y.T] == [[0], [0, 1], [0, 1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SIZES if TRUNKS[kind].make.abilities.causal])
