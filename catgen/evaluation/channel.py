@@ -1,4 +1,4 @@
-"""The noisy channel: what was meant, by a model that is read position by position and a typist who errs at a known rate.
+"""The noisy channel: what was meant, by a model that is read position by position and a typist who errs at some rate.
 
 With p(x) of the model and q(seen | x) of the typist, who leaves each position as it is with probability 1 - e and
 writes each other category with e / (K - 1), apart from all other positions,
@@ -72,13 +72,11 @@ def meant(
     log_share, log_mass = _normalized(jnp.where(there, best, beam.log_share))
     kept, said = _of_parents((reading, beam.x.reshape(-1, size)), parent)
     said = said.reshape(beam.x.shape).at[:, :, position].set(category)
-    return _Beam(
-      sequential.observe(kept, position, category.reshape(-1)), said, log_share, beam.log_mass + log_mass
-    )
+    return _Beam(sequential.observe(kept, position, category.reshape(-1)), said, log_share, beam.log_mass + log_mass)
 
-  rows = [None if each is None else jnp.repeat(jnp.asarray(each), width, axis=0) for each in (seen.valid, seen.given)]
+  rows_valid, rows_given = jax.tree.map(lambda each: jnp.repeat(each, width, axis=0), (seen.valid, seen.given))
   start = _Beam(
-    sequential.start(params, rows[0], given=rows[1], state=state),
+    sequential.start(params, rows_valid, given=rows_given, state=state),
     jnp.broadcast_to(x[:, None], (len(x), width, size)),
     jnp.broadcast_to(jnp.where(jnp.arange(width) == 0, 0.0, -jnp.inf)[None], (len(x), width)),
     jnp.zeros(len(x)),

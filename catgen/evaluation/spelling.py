@@ -1,9 +1,10 @@
 """Corrects events with wrong categories, and scores how well that works on held-out examples.
 
-Three decisions. Two of models that denoise (see `Model.denoise`): "bayes" takes the likeliest category given everything
+Three decisions. Two are of models that denoise (see `Model.denoise`): "bayes" takes the likeliest category given all
 that was seen, the own position included: with an error rate of 1 % the typed letter is usually right. "paper" takes the
-network's own prediction at the first time step, which ignores the letter that was typed (Hoogeboom et al., 2021, section
-5). "channel" is of models that are read position by position: it takes the likeliest example as a whole (see `channel`).
+network's own prediction at the first time step, which ignores the letter that was typed (Hoogeboom et al., 2021,
+section 5). One is of models that are read position by position: "channel" takes the likeliest example as a whole (see
+the module `channel`).
 """
 
 import functools

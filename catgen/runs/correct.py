@@ -97,7 +97,7 @@ def correct(
     error_rate: share of wrong positions: assumed, or made so.
     method: how to decide; default: bayes, and beside it paper unless a sentence is given; channel of a model without a
       denoiser.
-    beam: of channel: beginnings that are kept while it reads on, 1 to 1,024; default: 16. More take longer and miss less.
+    beam: of channel: beginnings that are kept on the way, 1 to 1,024; default: 16. More miss less and take longer.
     given: a label of an example that is handed in, name=value; may be repeated. Those of the data have their own.
     seed: of the errors that are made.
     output: also write the example, exactly, as corrected by the first method: .npy; of text also .jsonl, or .txt (one

@@ -63,8 +63,8 @@ CORRECT: Fields = {
   "error_rate": Field(choice("number", 0.01, 0.02, 0.05, 0.1, 0.2), "share of wrong positions that is assumed", 0.1),
   "method": Field(
     choice("string", *spelling.METHODS),
-    "bayes weighs what was seen, paper takes the other positions alone; channel, of a model without a denoiser, looks for "
-    "the example that most probably led to what was seen; default: what the model lists first",
+    "bayes weighs what was seen, paper takes the other positions alone; channel, of a model without a denoiser, looks "
+    "for the example that most probably led to what was seen; default: the first of the model's `corrections`",
   ),
   "labels": _LABELS,
 }
