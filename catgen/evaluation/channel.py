@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from catgen import meshes
 from catgen.interfaces import Batch, EventSpec, Model, PyTree
@@ -28,8 +28,9 @@ from catgen.interfaces import Batch, EventSpec, Model, PyTree
 class Meant(NamedTuple):
   """The most probable examples of a beam, and what is known of them."""
 
-  x: Int[Array, "batch *event"]  # as seen where invalid, or where no x can have led to what was seen
-  probability: Float[Array, "batch *event"]  # share of the beam's mass that has this category here; 1 where invalid
+  x: Int[Array, "batch *event"]  # as seen where invalid, or where nothing can have led to what was seen
+  # share of the beam's mass that has this category here; 1 where invalid, 0 where nothing can have led to what was seen
+  probability: Float[Array, "batch *event"]
   log_seen: Float[Array, "batch"]  # log of the beam's mass, in nats: at most log p(seen)
 
 
@@ -83,8 +84,10 @@ def meant(
   )
   stop = (valid * (1 + jnp.arange(size))[None]).max(initial=0)
   beam = jax.lax.fori_loop(0, stop, read, start)
-  chosen, probability = _of_best(beam, x, valid)
-  return Meant(chosen.reshape(shape), probability.reshape(shape), beam.log_mass)
+  best, share = _of_best(beam)
+  told = valid & jnp.isfinite(beam.log_mass)[:, None]
+  probability = jnp.where(valid, jnp.where(told, share, 0.0), 1.0)
+  return Meant(jnp.where(told, best, x).reshape(shape), probability.reshape(shape), beam.log_mass)
 
 
 def _typist(event: EventSpec, error_rate: Array | float) -> Callable[[Array, Int[Array, "batch"]], Array]:
@@ -119,12 +122,9 @@ def _normalized(log_weight: Float[Array, "batch width"]) -> tuple[Float[Array, "
   return log_weight - jnp.where(jnp.isfinite(log_sum), log_sum, 0.0)[:, None], log_sum
 
 
-def _of_best(
-  beam: _Beam, x: Int[Array, "batch positions"], valid: Bool[Array, "batch positions"]
-) -> tuple[Int[Array, "batch positions"], Float[Array, "batch positions"]]:
+def _of_best(beam: _Beam) -> tuple[Int[Array, "batch positions"], Float[Array, "batch positions"]]:
   """Returns the most probable member, and the share of the beam that agrees with it at each position."""
   best = beam.log_share.argmax(axis=-1)[:, None, None]
   chosen = jnp.take_along_axis(beam.x, best, axis=1)[:, 0]
   agree = (beam.x == chosen[:, None]) * jnp.exp(beam.log_share)[..., None]
-  told = valid & jnp.isfinite(beam.log_mass)[:, None]
-  return jnp.where(told, chosen, x), jnp.where(valid, jnp.where(told, agree.sum(axis=1), 0.0), 1.0)
+  return chosen, agree.sum(axis=1)
