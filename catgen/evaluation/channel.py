@@ -85,13 +85,15 @@ def meant(
   stop = (valid * (1 + jnp.arange(size))[None]).max(initial=0)
   beam = jax.lax.fori_loop(0, stop, read, start)
   best, share = _of_best(beam)
-  told = valid & jnp.isfinite(beam.log_mass)[:, None]
-  probability = jnp.where(valid, jnp.where(told, share, 0.0), 1.0)
+  told, probability = valid & jnp.isfinite(beam.log_mass)[:, None], jnp.where(valid, share, 1.0)
   return Meant(jnp.where(told, best, x).reshape(shape), probability.reshape(shape), beam.log_mass)
 
 
 def _typist(event: EventSpec, error_rate: Array | float) -> Callable[[Array, Int[Array, "batch"]], Array]:
-  """Returns (position, what is seen there) -> log q(seen | x) for each category x, [batch, classes], in nats."""
+  """Returns (position, what is seen there) -> log q(seen | x) for each category x, [batch, classes], in nats.
+
+  Categories that a column lacks have no probability by the model.
+  """
   error, categories = jnp.asarray(error_rate, jnp.float32), jnp.arange(event.num_classes)[None]
   sizes = jnp.asarray(event.sizes or (event.num_classes,) * math.prod(event.shape), jnp.int32)
 
@@ -99,7 +101,7 @@ def _typist(event: EventSpec, error_rate: Array | float) -> Callable[[Array, Int
     size = sizes[position]
     wrong = jnp.where(size > 1, jnp.log(error) - jnp.log(size - 1), -jnp.inf)
     right = jnp.where(size > 1, jnp.log1p(-error), 0.0)
-    return jnp.where(categories < size, jnp.where(categories == own[:, None], right, wrong), -jnp.inf)
+    return jnp.where(categories == own[:, None], right, wrong)
 
   return log_typing
 

@@ -100,7 +100,7 @@ def chosen(model: Model, method: str | None = None, beam: int | None = None) -> 
   if not found:
     raise InputError(
       "this model cannot correct: it has no denoiser, and its probabilities are not read position by position; take a "
-      "diffusion or an autoregressive model"
+      "diffusion model, or an autoregressive one of data in which nothing is ignored"
     )
   if method is not None and method not in found:
     raise InputError(f"this model cannot correct by {method!r}; it can by {', '.join(found)}")
@@ -193,8 +193,8 @@ def score(
     rng: draws the errors.
     rate: probability of an error at a position.
     assumed_rate: what the corrector believes; None: the true rate.
-    method: the one that is scored; None: "bayes" and "paper", or "channel" of a model without a denoiser. That reads
-      each example position by position, so of a model with both it is scored only where it is asked for.
+    method: the one that is scored; None: "bayes" and "paper", or "channel" of a model without a denoiser. "channel"
+      calls the network for each position, so of a model that can do all three it is scored only where it is asked for.
     beam: of "channel"; see `correct`.
     batch_size: examples at a time, those of a beam counted.
     spread: the devices that share them.

@@ -187,7 +187,7 @@ def score_corrections(
     error_rate: probability of an error at a position; the corrector knows it.
     max_examples: how many examples.
     method: the one that is scored; default: bayes and paper, or channel of a model without a denoiser.
-    beam: of channel: beginnings that are kept while it reads on, 1 to 1,024; default: 16.
+    beam: of channel: beginnings that are kept on the way, 1 to 1,024; default: 16.
     seed: of the errors.
   """
   spelling.chosen(run.model, method, beam)  # before the data are read

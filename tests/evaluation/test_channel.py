@@ -42,17 +42,18 @@ def conditionals(law):
 
 
 def tabled():
-  """Returns a model that reads a table: `params` is what `conditionals` returns."""
+  """Returns a model that reads a table, `params` as of `conditionals`; all examples share a part of what it keeps."""
 
   def start(params, valid, *, given=None, state):
     label = jnp.full(len(valid), LABELS) if given is None else given[:, 0]
-    return jnp.zeros(len(valid), jnp.int32), label
+    return jnp.zeros(len(valid), jnp.int32), label, jnp.arange(D)[None]
 
   def log_probs(params, carry, position):
-    return params[carry[1], position, carry[0]], carry
+    beginning, label, places = carry
+    return params[label, places[0, position], beginning], carry
 
   def observe(carry, position, category):
-    return carry[0] * K + category, carry[1]
+    return carry[0] * K + category, *carry[1:]
 
   nothing = mixture(D, K)
   return nothing._replace(event=EVENT, denoise=None, sequential=Sequential(start, log_probs, observe))
