@@ -67,7 +67,10 @@ class Orders(NamedTuple):
 
 
 class StartFn(Protocol):
-  """Returns the carry before the first position, arrays [batch, ...]. valid: which positions there are."""
+  """Returns the carry before the first position: arrays [batch, ...], and [1, ...] of what all examples share.
+
+  valid: which positions there are.
+  """
 
   def __call__(
     self,

@@ -25,7 +25,7 @@ from catgen.runs.record import with_labels
 from catgen.runs.sample import check_output
 from catgen.training import distributed
 
-Method = Literal["bayes", "paper"]
+Method = Literal["bayes", "paper", "channel"]
 
 
 class Corrected(NamedTuple):
@@ -70,6 +70,7 @@ def correct(
   index: int = 0,
   error_rate: float = 0.05,
   method: Method | None = None,
+  beam: int | None = None,
   given: Sequence[str] = (),
   seed: int = 0,
   output: str | None = None,
@@ -79,12 +80,13 @@ def correct(
   """Corrects one example.
 
   An example that is handed in, typed or in a file is taken as it is. One of the run's data is corrupted first: each
-  position becomes, with probability `error_rate`, another category. "bayes" weighs the model's prediction by the
-  likelihood of what was seen; "paper" takes the most probable category given the other positions. The first
-  method's correction is `.x`, [*event].
+  position becomes, with probability `error_rate`, another category. Of models that denoise, "bayes" weighs the
+  prediction of each position by the likelihood of what was seen, and "paper" takes the most probable category given the
+  other positions; of models that are read position by position, "channel" looks for the example that most probably led
+  to what was seen. The first method's correction is `.x`, [*event].
 
   Args:
-    run: a model that can denoise.
+    run: a model that can correct.
     example: a text, or an array.
     text: the sentence to correct, at most as long as the model's sequences.
     input: a file of one corrupted example, or of several (see --index): .npy, or for text .jsonl, or one a line.
@@ -93,7 +95,9 @@ def correct(
     split: without --text and --input: the split whose example is corrupted.
     index: number of the example in --input or --split.
     error_rate: share of wrong positions: assumed, or made so.
-    method: how to decide; default: bayes, and beside it paper unless a sentence is given.
+    method: how to decide; default: bayes, and beside it paper unless a sentence is given; channel of a model without a
+      denoiser.
+    beam: of channel: beginnings that are kept on the way, 1 to 1,024; default: 16. More miss less and take longer.
     given: a label of an example that is handed in, name=value; may be repeated. Those of the data have their own.
     seed: of the errors that are made.
     output: also write the example, exactly, as corrected by the first method: .npy; of text also .jsonl, or .txt (one
@@ -102,8 +106,9 @@ def correct(
     say: receives a line where it cannot be written.
 
   Raises:
-    InputError: the model cannot denoise, or the example does not fit it.
+    InputError: the model cannot correct by this method, or the example does not fit it.
   """
+  methods = spelling.chosen(run.model, method, beam)
   if text is not None and (input is not None or run.media.parse is None):
     raise InputError("--text is a sentence for a model of text, instead of --input; leave one of them out")
   check_output(run, output)
@@ -117,12 +122,12 @@ def correct(
       wrong = with_labels(wrong, run.record, given)
     else:
       truth, rng = wrong, np.random.default_rng(checked_seed(seed))
-      wrong = spelling.corrupt(rng, truth, error_rate, run.record.event.num_classes)
-  methods = (method,) if method else spelling.METHODS[: 1 if example is not None else None]
+      event = run.record.event
+      wrong = spelling.corrupt(rng, truth, error_rate, event.num_classes, sizes=event.sizes)
   params = drawing(run)
   corrections = {
-    each: spelling.correct(run.model, params, run.state, wrong, error_rate, method=each, spread=run.spread)
-    for each in methods
+    each: spelling.correct(run.model, params, run.state, wrong, error_rate, method=each, beam=beam, spread=run.spread)
+    for each in (methods if example is None else methods[:1])
   }
   scores = {}
   if truth is not None:
@@ -165,20 +170,40 @@ def describe(corrected: Corrected, *, color: bool = False) -> str:
 
 
 def score_corrections(
-  run: Run, *, split: str = "test", error_rate: float = 0.05, max_examples: int = 256, seed: int = 0
+  run: Run,
+  *,
+  split: str = "test",
+  error_rate: float = 0.05,
+  max_examples: int = 256,
+  method: Method | None = None,
+  beam: int | None = None,
+  seed: int = 0,
 ) -> Scored:
-  """Corrupts held-out examples and counts what both methods repair and break.
+  """Corrupts held-out examples and counts what each method repairs and breaks.
 
   Args:
-    run: a model that can denoise.
+    run: a model that can correct.
     split: whose examples are corrupted.
     error_rate: probability of an error at a position; the corrector knows it.
     max_examples: how many examples.
+    method: the one that is scored; default: bayes and paper, or channel of a model without a denoiser.
+    beam: of channel: beginnings that are kept on the way, 1 to 1,024; default: 16.
     seed: of the errors.
   """
+  spelling.chosen(run.model, method, beam)  # before the data are read
   batch = first_examples(run.source(), split, max_examples)
   rng = np.random.default_rng(checked_seed(seed))
-  scores = spelling.score(run.model, run.params, run.state, batch, rng=rng, rate=error_rate, spread=run.spread)
+  scores = spelling.score(
+    run.model,
+    run.params,
+    run.state,
+    batch,
+    rng=rng,
+    rate=error_rate,
+    method=method,
+    beam=beam,
+    spread=run.spread,
+  )
   return Scored(scores, run.media.name, len(batch.x), split, error_rate, run.record.position)
 
 

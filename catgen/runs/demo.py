@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from catgen.config import make_source, resolve
 from catgen.data.codecs import without_end
-from catgen.evaluation import comparison, results
+from catgen.evaluation import comparison, results, spelling
 from catgen.evaluation.comparison import Evaluation, Scores
 from catgen.interfaces import InputError
 from catgen.paths import join
@@ -90,8 +90,10 @@ def demo(
   run, other = (load(each.workdir, say=say)._replace(source=lambda: source) for each in trained)
   say("\n5. Samples of both, and how the first one of the diffusion model condenses out of noise")
   pictures = _show_samples(run, other, color, say, progress)
-  say("\n6. A sentence with typos, corrected by the diffusion model: the other one cannot look ahead")
+  say("\n6. A sentence with typos, corrected by the diffusion model, which reads it once")
   say(correct.describe(correct.correct(run, text=sentence, error_rate=_ERROR_RATE), color=color))
+  say("\nby the autoregressive model, which reads on letter by letter and remembers several beginnings:")
+  say(correct.describe(correct.correct(other, text=sentence, error_rate=_ERROR_RATE, pictures=False), color=color))
   say("\n7. Evaluation on held-out documents")
   evaluated = tuple(evaluate.evaluate(each, say=say, progress=progress) for each in (run, other))
   say(beside(evaluated, counts))
@@ -143,7 +145,7 @@ def beside(evaluated: tuple[Evaluated, ...], counts: Baselines) -> str:
     "that a bound stands beside an exact number.",
     "Besides, diffusion learns to denoise at every level of noise and whatever else is known, the other one to go on "
     "from a beginning alone.",
-    "What that buys: the diffusion model corrects a sentence and fills gaps anywhere in it.",
+    "What that buys: the diffusion model corrects a sentence in one call, and fills gaps anywhere in it.",
   ]
   return "\n".join([terminal.table(["model", f"{unit} ± standard error", "kind"], rows), *lines])
 
@@ -180,7 +182,7 @@ def _show_longer(
     went_on = infill.infill(run, text=_BEGINNING, num_samples=2, pictures=False, say=say, progress=progress)
     _go_on_unless_stopped(went_on.exit_code)
     say(f"going on from {_BEGINNING!r}:\n{infill.describe(went_on)}")
-  if run.model.denoise is not None:
+  if spelling.available(run.model):
     typed = beginning(sentence, run.record.codec, run.record.event.shape[0])
     say(correct.describe(correct.correct(run, text=typed, error_rate=_ERROR_RATE, pictures=False), color=color))
 

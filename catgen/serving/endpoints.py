@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import catgen
+from catgen.evaluation import spelling
 from catgen.evaluation.estimators import ONE_CALL
 from catgen.serving.fields import Field, Fields, choice, integer, object_schema, several, text
 from catgen.serving.served import NUM_STEPS
@@ -61,9 +62,9 @@ CORRECT: Fields = {
   "example": Field(_EXAMPLE, "a text, a map or an array of categories, or a row", required=True),
   "error_rate": Field(choice("number", 0.01, 0.02, 0.05, 0.1, 0.2), "share of wrong positions that is assumed", 0.1),
   "method": Field(
-    choice("string", "bayes", "paper"),
-    "bayes weighs what was seen; paper takes the other positions alone",
-    "bayes",
+    choice("string", *spelling.METHODS),
+    "bayes weighs what was seen, paper takes the other positions alone; channel, of a model without a denoiser, looks "
+    "for the example that most probably led to what was seen; default: the first of the model's `corrections`",
   ),
   "labels": _LABELS,
 }

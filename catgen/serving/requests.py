@@ -14,7 +14,7 @@ from catgen.runs.record import numbers_of, with_labels
 from catgen.runs.sample import explained_guidance, sample_options
 from catgen.serving import performing
 from catgen.serving.performing import Draw
-from catgen.serving.served import Served, batch_from, pattern_from
+from catgen.serving.served import Served, batch_from, corrections, pattern_from
 from catgen.serving.worker import Job, Told
 
 Tell = Callable[[int, Told], None]  # (number of the job, what it tells)
@@ -98,13 +98,13 @@ def _law(run: Run, options: SampleOptions) -> str:
 
 def _correct(models: Mapping[str, Served], values: Mapping[str, Any], tell: Tell) -> Asked:
   model, started = _model(models, values["model"]), time.monotonic()
-  if model.run.model.denoise is None:
-    raise InputError(f"{model.name} cannot correct: it has no denoiser; take a diffusion model")
-  spelling.check_error_rate(values["error_rate"], model.run.record.event.num_classes)
+  method, rate = spelling.chosen(model.run.model, values["method"])[0], values["error_rate"]
+  if method not in corrections(model.run):
+    raise InputError(f"method {method!r} of a model with a denoiser takes too long here; run launch.denoise")
+  spelling.check_error_rate(rate, model.run.record.event.num_classes)
   batch = with_labels(batch_from(model, [values["example"]]), model.run.record, values["labels"] or ())
-  method, rate = values["method"], values["error_rate"]
-  key = ("correct", model.name, method, rate, batch.given is None)
-  job = Job(key, 1, batch, partial(performing.correct, model, method, rate), partial(tell, 0))
+  key, rows = ("correct", model.name, method, rate, batch.given is None), spelling.BEAM if method == "channel" else 1
+  job = Job(key, rows, batch, partial(performing.correct, model, method, rate), partial(tell, 0))
   return Asked([job], lambda told: {"model": model.name, **told[0], "seconds": _since(started)})
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from catgen.batches import batch_of
-from catgen.evaluation import estimators
+from catgen.evaluation import estimators, spelling
 from catgen.evaluation.infilling import Pattern, check_patterns
 from catgen.interfaces import Batch, InputError, PyTree
 from catgen.media import text as text_medium
@@ -91,8 +91,9 @@ def described(model: Served) -> dict[str, Any]:
       "watch": chain is not None,
       "infill": infill is not None,
       "prefix_only": infill is not None and infill.prefix_only,
-      "correct": run.model.denoise is not None,
+      "correct": bool(corrections(run)),
     },
+    "corrections": list(corrections(run)),
     "estimators": [name for name in estimators.available(run.model) if name in estimators.ONE_CALL],
     "results": _results(run),
   }
@@ -106,6 +107,14 @@ def defaults(run: Run) -> dict[str, Any]:
   wanted = own if own in NUM_STEPS else _STEPS
   steps = max((n for n in NUM_STEPS if n <= min(wanted, most)), default=None) if iterative else None
   return {"num_samples": 4, "num_steps": steps}
+
+
+def corrections(run: Run) -> tuple[str, ...]:
+  """Returns the methods of correction that clients may ask for, the default one first; none where the model has none.
+
+  "channel" of a model that also denoises is left to commands: it calls the whole network for each position.
+  """
+  return spelling.chosen(run.model) if spelling.available(run.model) else ()
 
 
 def _results(run: Run) -> list[dict[str, Any]]:

@@ -122,7 +122,7 @@ def test_intervals_cover_although_positions_of_an_example_hang_together():
     (MODEL._replace(denoise=None), 0.1, "bayes", "no denoiser"),
     (MODEL, 0.9, "bayes", "error rate"),
     (MODEL, -0.1, "bayes", "error rate"),
-    (MODEL, 0.1, "magic", "bayes, paper"),
+    (MODEL, 0.1, "magic", "bayes, paper, channel"),
   ],
 )
 def test_mistakes_are_named(model, rate, method, message):

@@ -148,6 +148,14 @@ ROWS = {
   "a sentence and a file": ("spellcheck --workdir={run} --text=a --input=b", "instead of --input"),
   "fewer than no examples": ("denoise --workdir={maps} --score --max_examples=-1", "max_examples is -1"),
   "a method that is none": ("spellcheck --workdir={run} --text=a --method=best", "--method=best"),
+  "a method of other models": (
+    "spellcheck --workdir={run} --text=a --method=channel",
+    "this model cannot correct by 'channel'; it can by bayes, paper",
+  ),
+  "a beam of nothing": ("spellcheck --workdir={run} --text=a --beam=0", "beam is 0; give 1 to 1,024"),
+  "a beam without end": (f"spellcheck --workdir={{run}} --score --beam={_BIG}", f"beam is {_BIG}; give 1 to 1,024"),
+  "a beam in words": ("denoise --workdir={maps} --beam=wide", "--beam=wide"),
+  "a beam of another method": ("denoise --workdir={maps} --beam=4", "beam is of the method channel, and this is bayes"),
   # score and evaluate
   "nothing to score": ("score --workdir={run}", "either --input=file or --split=test"),
   "two things to score": ("score --workdir={run} --input=a --split=test", "either --input=file or --split=test"),

@@ -8,6 +8,7 @@ from PIL import Image
 
 from catgen.interfaces import InputError
 from catgen.runs.correct import correct, describe, describe_scores, score_corrections
+from tests.serving.conftest import letter_by_letter
 
 
 def test_a_sentence_is_corrected_letter_by_letter(text_run, tmp_path):
@@ -73,9 +74,25 @@ def test_corrections_of_held_out_maps_repair_more_than_they_break(map_run):
     correct(map_run, error_rate=0.9)
 
 
-def test_a_model_without_a_denoiser_says_so(map_run):
+def test_a_model_without_a_denoiser_reads_letter_by_letter(text_run):
+  run = letter_by_letter(text_run)
+  found = correct(run, text="the cet", error_rate=0.1)
+  assert list(found.corrections) == ["channel"]
+  typed, corrected, *_ = describe(found).splitlines()
+  assert typed == "typed:     the cet"
+  assert corrected.startswith("corrected: ")
+  assert found.corrections["channel"].log_seen.shape == (1,)
+  scored = score_corrections(run, error_rate=0.3, max_examples=3, method="channel")
+  assert list(scored.scores) == ["channel"]
+  with pytest.raises(InputError, match="cannot correct by 'bayes'; it can by channel"):
+    correct(run, text="the cet", method="bayes")
+  with pytest.raises(InputError, match=r"beam is 2000; give 1 to 1,024"):
+    score_corrections(run, beam=2000)
+
+
+def test_a_model_that_cannot_correct_says_so(map_run):
   run = map_run._replace(model=map_run.model._replace(denoise=None))
-  with pytest.raises(InputError, match="cannot correct"):
+  with pytest.raises(InputError, match="cannot correct: it has no denoiser, and"):
     correct(run)
   with pytest.raises(InputError, match="has no denoiser"):
     run.denoise(np.zeros((8, 8), int), error_rate=0.1)

@@ -89,8 +89,8 @@ def test_an_exported_sampler_and_the_page_draw_it_no_more_than_that(tmp_path):
 
 
 def test_nothing_is_corrected_to_it(tmp_path):
-  run = run_of("uniform", tmp_path)
-  for method in ("bayes", "paper"):
+  uniform, autoregressive = run_of("uniform", tmp_path), run_of("autoregressive", tmp_path)
+  for run, method in ((uniform, "bayes"), (uniform, "paper"), (autoregressive, "channel")):
     x = correct(run, {"a": "y", "b": "u", "c": "p"}, error_rate=0.7, method=method, pictures=False).x
     assert x[0] != 2
     assert x[1] != 1

@@ -104,9 +104,10 @@ def test_a_comparison_is_the_paired_difference(client):
   }
 
 
-def test_corrections_are_those_of_the_command(client, models):
-  found = posted(client, "correct", example="the cet", error_rate=0.1)
-  run = models["text"].run
+@pytest.mark.parametrize("model", ["text", "letters"])
+def test_corrections_of_texts_are_those_of_the_command(client, models, model):
+  found = posted(client, "correct", model=model, example="the cet", error_rate=0.1)
+  run = models[model].run
   ours = run.correct("the cet", error_rate=0.1)
   assert found["corrected"] == run.decode(ours.x[:7])
   assert "".join(found["characters"]) == found["corrected"]
@@ -114,6 +115,9 @@ def test_corrections_are_those_of_the_command(client, models):
   assert [(each["place"], each["from"], each["to"]) for each in found["changes"]] == [
     (i, "the cet"[i], found["corrected"][i]) for i in changed
   ]
+
+
+def test_corrections_of_maps_are_those_of_the_command(client, models):
   map_ = np.zeros((8, 8), int)
   map_[4:] = 1
   map_[2, 2] = 1
@@ -183,7 +187,12 @@ WRONG = {
   "a gap before the end": ("infill", {"model": "letters", "example": "a_a"}, "can only continue a beginning"),
   "another character": ("correct", {"example": "THE"}, "character 'T' at offset 0"),
   "a number for a text": ("correct", {"example": ["the"]}, "a text is needed here, not list"),
-  "letters correct nothing": ("correct", {"model": "letters", "example": "a"}, "has no denoiser"),
+  "letters by a denoiser": (
+    "correct",
+    {"model": "letters", "example": "a", "method": "paper"},
+    "cannot correct by 'paper'; it can by channel",
+  ),
+  "a channel of noise": ("correct", {"example": "a", "method": "channel"}, "it can by bayes, paper"),
   "a line too long": ("score", {"examples": ["a", "a" * 17]}, "example 2: the input has shape (17,)"),
   "an empty line": ("score", {"examples": ["a", ""]}, "example 2: there is no category at all"),
   "too many lines": ("score", {"examples": ["a"] * 65}, "examples has 65 entries; give 1 to 64"),
@@ -254,7 +263,8 @@ def test_models_say_what_they_can_and_not_where_they_lie(client, models):
   found = {each["name"]: each for each in answer.json()["models"]}
   assert list(found) == list(models)
   assert found["text"]["can"] == {"watch": True, "infill": True, "prefix_only": False, "correct": True}
-  assert found["letters"]["can"] == {"watch": True, "infill": True, "prefix_only": True, "correct": False}
+  assert found["letters"]["can"] == {"watch": True, "infill": True, "prefix_only": True, "correct": True}
+  assert [each["corrections"] for each in found.values()] == [["bayes", "paper"], ["channel"], ["bayes", "paper"]]
   assert [each["estimators"] for each in found.values()] == [["elbo"], ["exact", "elbo"], ["elbo"]]
   assert [each["example"] for each in found.values()] == ["text", "text", "map"]
   assert len(found["maps"]["legend"]) == 3

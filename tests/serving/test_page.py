@@ -108,6 +108,12 @@ def test_text_is_sampled_filled_in_corrected_scored_and_compared(opened):
     arg=corrected,
   )
   picture(opened, "correct")
+  opened.select_option("#model", "letters")  # the same tab, of a model that is read letter by letter
+  with opened.expect_response(lambda answer: "a cet on a mat" in (answer.request.post_data or "")) as answered:
+    opened.fill("#panel-correct textarea", "a cet on a mat")
+  assert answered.value.ok
+  opened.wait_for_function("() => !document.querySelector('#panel-correct .stale')")
+  opened.select_option("#model", "text")
   opened.click("#tab-score")
   opened.fill("#panel-score textarea", "the cat sat\nthe cat sat on a mat\n\nmat")
   opened.click("#panel-score button.main")

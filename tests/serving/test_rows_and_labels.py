@@ -56,6 +56,7 @@ WRONG = {
   "a cell of cells": ("score", {"model": "rows", "examples": [[["a"], "1", "x"]]}, "a row is an object"),
   "a text for a row": ("infill", {"model": "rows", "example": "/etc/passwd"}, "a row is an object"),
   "a row without a hole": ("infill", {"model": "rows", "example": ROW}, "nothing is to be completed"),
+  "a row letter by letter": ("correct", {"model": "rows", "example": ROW, "method": "channel"}, "takes too long here"),
   "another label": ("sample", {"model": "labels", "labels": ["color=green"]}, "green"),
   "a label of another name": ("sample", {"model": "labels", "labels": ["size=red"]}, "size"),
   "guidance without labels": ("sample", {"model": "labels", "guidance": 2}, "none is given"),

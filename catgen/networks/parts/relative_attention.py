@@ -33,7 +33,7 @@ class DistanceCache(NamedTuple):
 
   keys: Float[Array, "batch length heads dim"]
   values: Float[Array, "batch length heads dim"]
-  codes: Float[Array, "length heads dim"]  # of every distance, as the layer reads them
+  codes: Float[Array, "1 length heads dim"]  # of every distance, as the layer reads them; all examples share them
 
 
 def distance_codes(number: int, width: int) -> Float[np.ndarray, "number width"]:
@@ -76,7 +76,7 @@ class RelativeAttention(nnx.Module):
     sizes = self.sizes
     heads = jnp.zeros((batch_size, length, sizes.num_heads, sizes.width // sizes.num_heads), sizes.dtype)
     codes = self._codes(distances.codes, None, 0.0)
-    return DistanceCache(heads, heads, codes[jnp.minimum(jnp.arange(length), len(codes) - 1)])
+    return DistanceCache(heads, heads, codes[None, jnp.minimum(jnp.arange(length), len(codes) - 1)])
 
   def decode(
     self,
@@ -93,7 +93,7 @@ class RelativeAttention(nnx.Module):
       for part, kept in ((self.key, cache.keys), (self.value, cache.values))
     )
     away = position - jnp.arange(keys.shape[1])
-    by_distance = self._products(query, cache.codes, distances)
+    by_distance = self._products(query, cache.codes[0], distances)
     scores = jnp.where((away >= 0)[None, None, None], by_distance[..., jnp.maximum(away, 0)], MASKED)
     content = _biased(query, distances.content_bias)
     mixed = attend(content, keys, values, bias=scores).reshape(h.shape)

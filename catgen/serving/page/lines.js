@@ -13,6 +13,7 @@ export function correctPanel(model) {
   const text = el("p", { class: "text" }), told = el("p", { class: "line" });
   const result = el("div", { class: "result", role: "region", "aria-label": "Corrected", "aria-live": "polite" }, text);
   const rate = choice("How many letters may be wrong", model.offers.error_rate.map((r) => [r, `${Math.round(100 * r)} in 100`]), 0.1);
+  const reading = model.corrections[0] === "channel" ? "Reading letter by letter; " : "Getting ready: ";
   let controller = null;
   async function run() {
     controller?.abort();
@@ -22,7 +23,7 @@ export function correctPanel(model) {
     const mine = new AbortController();
     controller = mine;
     result.classList.add("stale");
-    const patience = setTimeout(() => { told.textContent = "Getting ready: the first correction is compiled, which takes a while."; }, 1500);
+    const patience = setTimeout(() => { told.textContent = `${reading}the first correction is compiled, which takes a while.`; }, 1500);
     try {
       const found = await post("api/correct", { model: model.name, example: sent, error_rate: Number(rate.input.value) }, mine.signal);
       error.textContent = "";
