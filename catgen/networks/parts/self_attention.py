@@ -7,9 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.kernels.attention import attend
+from catgen.kernels.block_attention import attend_blocks
 from catgen.kernels.convolution import convolve_sequence
 from catgen.meshes import spread_heads
 from catgen.networks.conditions import Conditions
@@ -28,6 +29,14 @@ class Cache(NamedTuple):
   keys: Float[Array, "batch length heads dim"]
   values: Float[Array, "batch length heads dim"]
   recent: Float[Array, "batch taps width"]  # the last inputs of the convolution
+
+
+class Slots(NamedTuple):
+  """Where slots stand that are read after, or beside, a sequence of which a `Cache` is kept."""
+
+  angles: Angles
+  seen: Bool[Array, "examples blocks keys"] | None = None  # what each block sees of the cache; None: there is no cache
+  first: Int[Array, ""] | int = 0  # where a chunk begins
 
 
 class SelfAttention(nnx.Module):
@@ -102,6 +111,37 @@ class SelfAttention(nnx.Module):
     seen = jnp.broadcast_to((jnp.arange(keys.shape[1]) <= position)[None], keys.shape[:2])
     mixed = attend(query, keys, values, valid=seen).reshape(h.shape)
     return self.output(mixed), Cache(keys, values, recent)
+
+  def read_chunk(
+    self, h: Float[Array, "batch length width"], slots: Slots, conditions: Conditions
+  ) -> tuple[Float[Array, "batch length width"], Cache]:
+    """Returns what the causal layer gives at slots after those of `conditions.memory`, and the cache with them added.
+
+    Without a memory nothing stands before, and the cache is of these slots alone. There must be no convolution.
+    """
+    query, key, value = self.project(h, slots.angles)
+    cache, valid = conditions.memory, conditions.valid
+    if cache is None:
+      mixed = attend(query, key, value, valid=valid, causal=True)
+      return self.output(mixed.reshape(h.shape)), Cache(key, value, h[:, :0])
+    one_block = (part[:, None] for part in (query, key, value))
+    visible = None if valid is None else valid[:, None]
+    mixed = attend_blocks(*one_block, cache.keys, cache.values, seen=slots.seen, visible=visible, causal=True)
+    keys = jax.lax.dynamic_update_slice_in_dim(cache.keys, key, slots.first, axis=1)
+    values = jax.lax.dynamic_update_slice_in_dim(cache.values, value, slots.first, axis=1)
+    return self.output(mixed.reshape(h.shape)), Cache(keys, values, cache.recent)
+
+  def read_blocks(
+    self, h: Float[Array, "batch length width"], slots: Slots, conditions: Conditions
+  ) -> Float[Array, "batch length width"]:
+    """Returns the attention of blocks, one after the other in h, to the valid slots of their own and to the cache."""
+    assert slots.seen is not None
+    shape = (h.shape[0], slots.seen.shape[1], -1)
+    blocks = (part.reshape(*shape, *part.shape[2:]) for part in self.project(h, slots.angles))
+    visible = None if conditions.valid is None else conditions.valid.reshape(shape)
+    cache = conditions.memory
+    mixed = attend_blocks(*blocks, cache.keys, cache.values, seen=slots.seen, visible=visible)
+    return self.output(mixed.reshape(h.shape))
 
 
 def thinning(keys: Key[Array, "batch"] | None, rate: float) -> Callable[[Array], Array] | None:
