@@ -243,7 +243,8 @@ def drawn(name: str) -> tuple[np.ndarray, ...]:
 
 def test_every_family_is_here():
   flows = {"argmax_flow", "dequantized_flow", "discrete_flow", "denoising_flow"}
-  assert set(MODELS) == {"diffusion", "learned_masking", "autoregressive", "latent_emission", *flows}
+  others = {"diffusion", "learned_masking", "autoregressive", "block_diffusion", "latent_emission"}
+  assert set(MODELS) == {*others, *flows}
 
 
 def test_each_label_has_its_own_distribution(member):

@@ -1,0 +1,46 @@
+"""Exact probabilities of block diffusion models in float64: every order of every block, one after the other."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from catgen.models.block_diffusion.spec import Spec, predictions, read_clean
+from tests.models.stubs import whole
+
+
+def log_predictions(
+  spec: Spec, params, events: np.ndarray, given: np.ndarray | None = None
+) -> dict[tuple[int, ...], np.ndarray]:
+  """Returns for each set of visible places of a block log p of what each event holds, [events, blocks, block]."""
+
+  @jax.jit
+  def say(params, batch, visible):
+    masked = jnp.broadcast_to(~jnp.tile(visible, spec.num_blocks)[None], events.shape)
+    return predictions(spec, params, read_clean(spec, params, batch), batch, masked)
+
+  found, size = {}, spec.block_length
+  for number in range(size):
+    for seen in itertools.combinations(range(size), number):
+      log_p = np.float64(say(params, whole(events)._replace(given=given), np.isin(np.arange(size), seen)))
+      log_p -= np.logaddexp.reduce(log_p, axis=-1, keepdims=True)
+      own = np.take_along_axis(log_p, events[..., None], axis=-1)
+      found[seen] = own.reshape(len(events), -1, size)
+  return found
+
+
+def of_orders(log_p: dict[tuple[int, ...], np.ndarray], size: int) -> np.ndarray:
+  """Returns log of the product of predictions along each order of the places of a block, [orders, events, blocks]."""
+  return np.stack(
+    [
+      sum(log_p[tuple(sorted(order[:place]))][:, :, order[place]] for place in range(size))
+      for order in itertools.permutations(range(size))
+    ]
+  )
+
+
+def probabilities(spec: Spec, params, events: np.ndarray, given: np.ndarray | None = None) -> np.ndarray:
+  """Returns p(x) of every event."""
+  along = of_orders(log_predictions(spec, params, events, given), spec.block_length)
+  return np.exp(along).mean(axis=0).prod(axis=1)
