@@ -11,11 +11,8 @@ Clean = Float[Array, "batch keys heads dim"]
 
 
 def attend_blocks(
-  query: Blocks,
-  key: Blocks,
-  value: Blocks,
-  clean_key: Clean,
-  clean_value: Clean,
+  blocks: tuple[Blocks, Blocks, Blocks],
+  sequence: tuple[Clean, Clean],
   *,
   seen: Bool[Array, "examples blocks keys"],
   visible: Bool[Array, "batch blocks slots"] | None = None,
@@ -24,15 +21,16 @@ def attend_blocks(
   """Returns softmax(query [clean_key, key]^T / sqrt(dim)) [clean_value, value], each block with its own keys.
 
   Args:
-    query, key, value: of blocks that do not see each other.
-    clean_key, clean_value: of a sequence that all blocks of an example share.
-    seen: which of its keys a block sees; one example stands for all.
+    blocks: query, key and value of blocks that do not see each other.
+    sequence: clean_key and clean_value of a sequence that all blocks of an example share.
+    seen: which of its keys each block sees; one example stands for all.
     visible: which of its own slots a block sees; None = all.
     causal: slot i sees of its own block slots 0 .. i only.
 
   Scores take memory for blocks * slots queries times keys + slots, and none for slots of other blocks. Numerics are
   those of `attend`.
   """
+  (query, key, value), (clean_key, clean_value) = blocks, sequence
   query = query * query.shape[-1] ** -0.5
   clean = jnp.einsum("bmqhd,bkhd->bhmqk", query, clean_key, preferred_element_type=jnp.float32)
   own = jnp.einsum("bmqhd,bmkhd->bhmqk", query, key, preferred_element_type=jnp.float32)

@@ -42,7 +42,7 @@ class BlockCausal(Causal):
   def __init__(
     self,
     recipe: Recipe,
-    event_shape: tuple[int],
+    event_shape: tuple[int, ...],
     num_classes: int,
     given: tuple[int, ...] = (),
     *,

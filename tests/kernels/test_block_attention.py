@@ -16,7 +16,7 @@ PLAIN = jax.jit(attend_plainly)
 def draw(dtype=np.float32):
   rng = np.random.default_rng(0)
   own, clean = (BATCH, BLOCKS, SLOTS, HEADS, DIM), (BATCH, KEYS, HEADS, DIM)
-  return [(2 * rng.normal(size=shape)).astype(dtype) for shape in (own, own, own, clean, clean)]
+  return tuple((2 * rng.normal(size=shape)).astype(dtype) for shape in (own, own, own, clean, clean))
 
 
 def by_block(query, key, value, clean_key, clean_value, seen, visible):
@@ -39,14 +39,14 @@ def test_a_block_sees_its_part_of_the_sequence_and_what_is_visible_of_itself(ali
   visible = rng.random((BATCH, BLOCKS, SLOTS)) < 0.5
   visible[:, :, 0] = True
   arrays = draw()
-  found = FORM(*arrays, seen=seen, visible=visible)
+  found = FORM(arrays[:3], arrays[3:], seen=seen, visible=visible)
   np.testing.assert_allclose(found, by_block(*arrays, seen, visible), rtol=1e-5, atol=1e-5)
 
 
 def test_a_causal_block_is_the_end_of_a_causal_sequence():
   query, key, value, clean_key, clean_value = (array[:, :1] if array.ndim == 5 else array for array in draw())
   seen = np.ones((1, 1, KEYS), bool)
-  found = FORM(query, key, value, clean_key, clean_value, seen=seen, causal=True)[:, 0]
+  found = FORM((query, key, value), (clean_key, clean_value), seen=seen, causal=True)[:, 0]
   keys, values = (np.concatenate(each, axis=1) for each in ((clean_key, key[:, 0]), (clean_value, value[:, 0])))
   for slot in range(SLOTS):
     upto = KEYS + slot + 1
@@ -56,10 +56,10 @@ def test_a_causal_block_is_the_end_of_a_causal_sequence():
 
 def test_half_precision_sums_in_float32_and_large_scores_do_no_harm():
   seen, visible = np.ones((1, BLOCKS, KEYS), bool), np.ones((BATCH, BLOCKS, SLOTS), bool)
-  halves = [jnp.asarray(array, jnp.bfloat16) for array in draw()]
-  found = FORM(*halves, seen=seen, visible=visible)
+  halves = tuple(jnp.asarray(array, jnp.bfloat16) for array in draw())
+  found = FORM(halves[:3], halves[3:], seen=seen, visible=visible)
   assert found.dtype == jnp.bfloat16
   expected = by_block(*(np.float32(array) for array in halves), seen, visible)
   np.testing.assert_allclose(np.float32(found), expected, rtol=3e-2, atol=3e-2)
-  query, *others = draw()
-  assert np.isfinite(FORM(1e4 * query, *others, seen=seen, visible=visible)).all()
+  query, key, value, *clean = draw()
+  assert np.isfinite(FORM((np.float32(1e4) * query, key, value), tuple(clean), seen=seen, visible=visible)).all()

@@ -124,9 +124,9 @@ class SelfAttention(nnx.Module):
     if cache is None:
       mixed = attend(query, key, value, valid=valid, causal=True)
       return self.output(mixed.reshape(h.shape)), Cache(key, value, h[:, :0])
-    one_block = (part[:, None] for part in (query, key, value))
-    visible = None if valid is None else valid[:, None]
-    mixed = attend_blocks(*one_block, cache.keys, cache.values, seen=slots.seen, visible=visible, causal=True)
+    assert slots.seen is not None
+    one_block, visible = (query[:, None], key[:, None], value[:, None]), None if valid is None else valid[:, None]
+    mixed = attend_blocks(one_block, (cache.keys, cache.values), seen=slots.seen, visible=visible, causal=True)
     keys = jax.lax.dynamic_update_slice_in_dim(cache.keys, key, slots.first, axis=1)
     values = jax.lax.dynamic_update_slice_in_dim(cache.values, value, slots.first, axis=1)
     return self.output(mixed.reshape(h.shape)), Cache(keys, values, cache.recent)
@@ -137,10 +137,10 @@ class SelfAttention(nnx.Module):
     """Returns the attention of blocks, one after the other in h, to the valid slots of their own and to the cache."""
     assert slots.seen is not None
     shape = (h.shape[0], slots.seen.shape[1], -1)
-    blocks = (part.reshape(*shape, *part.shape[2:]) for part in self.project(h, slots.angles))
+    query, key, value = (part.reshape(*shape, *part.shape[2:]) for part in self.project(h, slots.angles))
     visible = None if conditions.valid is None else conditions.valid.reshape(shape)
     cache = conditions.memory
-    mixed = attend_blocks(*blocks, cache.keys, cache.values, seen=slots.seen, visible=visible)
+    mixed = attend_blocks((query, key, value), (cache.keys, cache.values), seen=slots.seen, visible=visible)
     return self.output(mixed.reshape(h.shape))
 
 
