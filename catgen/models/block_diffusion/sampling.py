@@ -17,7 +17,7 @@ from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.meshes import spread
 from catgen.models.block_diffusion.spec import Spec
-from catgen.models.block_diffusion.unmasking import FIRST_HITTING, check, chosen_by
+from catgen.models.block_diffusion.unmasking import FIRST_HITTING, check, chosen_by, until_drawn
 from catgen.models.rules import of_rank
 from catgen.networks.block_causal import Clean
 
@@ -148,12 +148,11 @@ def _complete(sampler: Sampler, pattern: Observed | None) -> Samples:
   size = sampler.spec.block_length
 
   def draw_block(reading: Reading, number: Array) -> tuple[Reading, None]:
-    def call(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-      block, calls = carry
-      return sampler.call(reading.clean, block, number, number * size + calls), calls + 1
+    def call(calls: Array, block: Array) -> Array:
+      return sampler.call(reading.clean, block, number, number * size + calls)
 
-    start = sampler.block(reading.tokens, number), jnp.int32(0)
-    block, _ = jax.lax.while_loop(lambda carry: sampler.unfinished(carry[0]).any(), call, start)
+    start = sampler.block(reading.tokens, number)
+    block = until_drawn(sampler.spec, sampler.options, call, start, sampler.unfinished)
     return sampler.finish(sampler.with_block(reading, block, number), number), None
 
   reading, _ = jax.lax.scan(draw_block, sampler.begin(pattern), jnp.arange(sampler.spec.num_blocks))

@@ -4,8 +4,9 @@ A call draws positions of one block. So a deterministic order gives each x one p
 `models.diffusion.unmasking`; of an x that is known all blocks are walked through together.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from catgen.models.block_diffusion.spec import Spec, predictions, read_clean
 from catgen.models.rules import RULES, check_order
 from catgen.orders import OF_ORDERS, Orders
 
+Carry = TypeVar("Carry")
 FIRST_HITTING = "first_hitting"  # the model's own law: a random order in each block
 _NAMES = tuple(name for name in RULES if name != "blocks")  # whose sizes are of blocks of its own
 _REFUSED = ("num_steps", "num_frames", "correction", "guidance_interval")
@@ -55,6 +57,28 @@ def chosen_by(
   return RULES[options.order or ""](log_p, masked, jnp.full(len(masked), masked.shape[1]), options)
 
 
+def until_drawn(
+  spec: Spec,
+  options: SampleOptions,
+  call: Callable[[Array, Carry], Carry],
+  start: Carry,
+  left: Callable[[Carry], Array],
+) -> Carry:
+  """Returns what is carried once a block, or one of each example, is drawn.
+
+  Args:
+    call: (its number, what is carried) -> the same after one call of the network.
+    left: of what is carried, which positions are not drawn.
+  """
+  if options.order != "entropy_budget":  # as many calls whatever is drawn: devices need not agree on the end
+    return jax.lax.fori_loop(0, -(-spec.block_length // options.positions_per_call), call, start)
+
+  def one_more(carry: tuple[Array, Carry]) -> tuple[Array, Carry]:
+    return carry[0] + 1, call(*carry)
+
+  return jax.lax.while_loop(lambda carry: left(carry[1]).any(), one_more, (jnp.int32(0), start))[1]
+
+
 def _log_prob(
   spec: Spec, params: PyTree, batch: Batch, *, state: PyTree, options: SampleOptions
 ) -> Float[Array, "batch"]:
@@ -74,7 +98,7 @@ def _walk_to(spec: Spec, params: PyTree, batch: Batch, options: SampleOptions) -
   check(spec, options, exact=True)
   clean, (number, length) = read_clean(spec, params, batch), batch.x.shape
 
-  def call(walk: _Walk) -> _Walk:
+  def call(_: Array, walk: _Walk) -> _Walk:
     log_p = predictions(spec, params, clean, batch, walk.masked)
     chosen = chosen_by(options, spec.rows(log_p), spec.rows(walk.masked))
     here = chosen.reshape(number, length)
@@ -84,4 +108,4 @@ def _walk_to(spec: Spec, params: PyTree, batch: Batch, options: SampleOptions) -
     return _Walk(walk.masked & ~here, nats, calls)
 
   start = _Walk(jnp.asarray(batch.valid), jnp.zeros(number), jnp.zeros(number, jnp.int32))
-  return jax.lax.while_loop(lambda walk: walk.masked.any(), call, start)
+  return until_drawn(spec, options, call, start, lambda walk: walk.masked)
