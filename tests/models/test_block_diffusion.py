@@ -224,13 +224,13 @@ def test_read_from_left_to_right_it_is_that_order():
 
   @jax.jit
   def read(x, valid):
-    carry, total = model.sequential.start(params, valid, state={}), 0.0
-    for position in range(LENGTH):
+    def step(carry, position):
       log_p, carry = model.sequential.log_probs(params, carry, position)
-      own = jnp.take_along_axis(log_p, x[:, position : position + 1], axis=1)[:, 0]
-      total += jnp.where(valid[:, position], own, 0.0)
-      carry = model.sequential.observe(carry, jnp.int32(position), x[:, position])
-    return total
+      own = jnp.take_along_axis(log_p, x[:, position][:, None], axis=1)[:, 0]
+      return model.sequential.observe(carry, position, x[:, position]), jnp.where(valid[:, position], own, 0.0)
+
+    start = model.sequential.start(params, valid, state={})
+    return jax.lax.scan(step, start, jnp.arange(LENGTH))[1].sum(axis=0)
 
   options = SampleOptions(order="left_to_right")
   order = jax.jit(functools.partial(model.orders.log_prob, params, state={}, options=options))

@@ -1,0 +1,20 @@
+"""Semi-autoregressive blocks of four characters on the head of text8, each uncovered in a random order.
+
+  python -m launch.train --config=text8_head/block_diffusion --workdir=runs/blocks --config.data.path=text8_head
+
+The network of autoregressive.py but for its convolution, with the same optimizer and number of characters; it can begin
+with that model's parameters: --init_from=runs/a, trained there with --config.model.network.conv_width=0.
+
+Expected: not run by this project. By Arriola et al. (2025, arXiv:2503.09573) blocks of four lie between autoregressive
+models and masked diffusion on other text.
+Cost: about 40 minutes on one CPU core.
+"""
+
+from ml_collections import ConfigDict
+
+from catgen.config import like
+
+
+def get_config() -> ConfigDict:
+  network = {"kind": "transformer"}  # whose convolution would read over the ends of blocks
+  return like("text8_head/autoregressive", {"model": {"kind": "block_diffusion", "network": network}})
