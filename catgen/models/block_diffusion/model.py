@@ -42,7 +42,7 @@ def block_diffusion(event: EventSpec, *, network: Recipe, block_length: int = 4)
     InputError: the events are no sequences of one number of categories, blocks do not divide them, or the network
       cannot read noisy blocks.
 
-  Reference: Arriola et al. (2025), arXiv:2503.09573; the sum over orders as in its only cheap place, within a block.
+  Reference: Arriola et al. (2025), arXiv:2503.09573, for the bound and the sampler.
   """
   _check(event, block_length)
   module = functional(
