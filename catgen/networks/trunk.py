@@ -97,7 +97,7 @@ class BlockTrunk(CausalTrunk, Protocol):
   """
 
   def init_chunks(self, batch_size: int) -> PyTree:
-    """Returns the memory of a clean sequence of which nothing is read yet."""
+    """Returns the memory of a clean sequence of which nothing is read yet, arrays [batch, ...]."""
     ...
 
   def read_chunk(

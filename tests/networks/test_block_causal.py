@@ -130,6 +130,7 @@ def test_block_by_block_it_says_what_it_says_of_all_at_once(options):
       tokens = jnp.concatenate([before[:, first : first + 1], noisy[:, first + 1 : first + SIZE + 1]], axis=1)
       found.append(call(clean, tokens, named, given=labels, method="of_block"))
       clean = call(clean, before[:, first : first + SIZE], named, given=labels, method="read_block")
+      assert all(len(leaf) == len(x) for leaf in jax.tree.leaves(clean))  # examples can be chosen among
     return jnp.concatenate(found, axis=1)
 
   near = {"rtol": 5e-2, "atol": 5e-2} if "dtype" in options else {"rtol": 1e-4, "atol": 1e-5}

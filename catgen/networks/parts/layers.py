@@ -70,11 +70,18 @@ class Layers(nnx.Module):
 
   def read_chunk(self, h: Residual, slots: Any, conditions: Conditions) -> tuple[Residual, Any]:
     """Returns h of slots after those of `conditions.memory`, see `init_chunks`, after all blocks, and that memory."""
-    return self._walk(h, conditions, lambda block, h, own: block.read_chunk(h, slots, own))
+    told = conditions._replace(memory=self._swapped(conditions.memory))
+    h, memory = self._walk(h, told, lambda block, h, own: block.read_chunk(h, slots, own))
+    return h, self._swapped(memory)
 
   def read_blocks(self, h: Residual, slots: Any, conditions: Conditions) -> Residual:
     """Returns h of noisy blocks, beside what `conditions.memory` keeps of a sequence, after all blocks."""
-    return self._walk(h, conditions, lambda block, h, own: (block.read_blocks(h, slots, own), None))[0]
+    told = conditions._replace(memory=self._swapped(conditions.memory))
+    return self._walk(h, told, lambda block, h, own: (block.read_blocks(h, slots, own), None))[0]
+
+  def _swapped(self, memory: Any) -> Any:
+    """Returns a memory of scanned layers with axes [batch, layers, ...] as [layers, batch, ...], and back."""
+    return jax.tree.map(lambda kept: kept.swapaxes(0, 1), memory) if self.scan_layers else memory
 
   def _walk(
     self, h: Residual, conditions: Conditions, call: Callable[[Any, Array, Conditions], tuple[Array, Any]]
@@ -107,9 +114,9 @@ class Layers(nnx.Module):
     return tuple(self._block(i).attention.init_cache(batch_size, length, places) for i in range(self.num_layers))
 
   def init_chunks(self, batch_size: int, length: int, places: Any) -> Any:
-    """Returns what `read_chunk` is given before the first slot, as `_walk` has it."""
+    """Returns what `read_chunk` is given before the first slot, arrays [batch, ...]."""
     empty = self.init_cache(batch_size, length, places)
-    return jax.tree.map(lambda *layers: jnp.stack(layers), *empty) if self.scan_layers else empty
+    return jax.tree.map(lambda *layers: jnp.stack(layers, axis=1), *empty) if self.scan_layers else empty
 
   def decode(
     self, h: Float[Array, "batch 1 width"], places: Any, *, cache: tuple[Any, ...], position: Int[Array, ""]
