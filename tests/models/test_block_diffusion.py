@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from catgen.evaluation import channel
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
 from catgen.models.block_diffusion.likelihood import nats_of, over_orders
@@ -238,6 +239,17 @@ def test_read_from_left_to_right_it_is_that_order():
   np.testing.assert_allclose(read(x, valid), expected, atol=2e-5)
   np.testing.assert_allclose(read(np.where(valid, x, 1 - x), valid), expected, atol=2e-5)
   assert np.abs(np.float64(expected)[: len(EVENTS)] - log_prob()(whole(EVENTS))).max() > 0.05  # and no other law
+
+
+def test_a_beam_that_holds_all_beginnings_has_the_sum_of_the_order_from_left_to_right():
+  (model, params), error, seen = made(), 0.1, EVENTS[[3, 44]]
+  options = SampleOptions(order="left_to_right")
+  nats = jax.jit(functools.partial(model.orders.log_prob, params, state={}, options=options))(whole(EVENTS))
+  wrong = (seen[:, None] != EVENTS[None]).sum(axis=2)
+  joint = np.exp(np.float64(nats))[None] * error**wrong * (1 - error) ** (LENGTH - wrong)
+  found = jax.jit(lambda seen: channel.meant(model, params, {}, seen, error, width=len(EVENTS)))(whole(seen))
+  np.testing.assert_allclose(found.log_seen, np.log(joint.sum(axis=1)), atol=2e-5)
+  np.testing.assert_array_equal(found.x, EVENTS[joint.argmax(axis=1)])
 
 
 def test_a_prefix_that_ends_with_a_block_is_continued_by_the_models_own_law():
