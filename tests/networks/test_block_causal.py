@@ -58,7 +58,7 @@ def test_it_has_the_parameters_of_a_causal_network():
 
 
 @pytest.mark.parametrize(
-  "options", [{}, {"scan_layers": True}, pytest.param({"positions": False}, marks=pytest.mark.slow)]
+  "options", [{"conv_width": 3}, {"scan_layers": True}, pytest.param({"positions": False}, marks=pytest.mark.slow)]
 )
 def test_the_first_position_of_a_block_gets_what_the_causal_network_says(options):
   masked = np.ones(X.shape, bool)
@@ -69,7 +69,7 @@ def test_the_first_position_of_a_block_gets_what_the_causal_network_says(options
 
 def test_blocks_of_one_position_are_the_causal_network():
   valid = RNG.random(X.shape) < 0.7
-  noisy, causal = compiled(1)(X, np.ones(X.shape, bool), valid)
+  noisy, causal = compiled(1, conv_width=3)(X, np.ones(X.shape, bool), valid)
   np.testing.assert_allclose(noisy, causal, rtol=1e-5, atol=1e-5)
 
 
@@ -93,7 +93,7 @@ def test_a_position_depends_on_what_is_visible_of_its_block_and_on_all_blocks_be
       changed.append(np.where(np.arange(LENGTH) == position, (X[0] + 1) % K, X[0]))
   masked, positions = np.array(rows), np.array(positions)
   whole = np.broadcast_to(X[0], masked.shape)
-  both = [np.asarray(compiled()(np.int32(x), masked)[0]) for x in (whole, np.array(changed))]
+  both = [np.asarray(compiled(conv_width=3)(np.int32(x), masked)[0]) for x in (whole, np.array(changed))]
   moved = np.abs(both[0] - both[1]).max(axis=-1) > 1e-6
   earlier = BLOCK[positions][:, None] < BLOCK[None]
   visible = (BLOCK[positions][:, None] == BLOCK[None]) & ~np.take_along_axis(masked, positions[:, None], axis=1)
@@ -103,14 +103,19 @@ def test_a_position_depends_on_what_is_visible_of_its_block_and_on_all_blocks_be
 def test_what_does_not_count_changes_nothing():
   valid, masked = RNG.random(X.shape) < 0.6, RNG.random(X.shape) < 0.5
   assert (~valid).any()
-  noisy = [compiled()(x, masked, valid)[0] for x in (X, np.where(valid, X, (X + 2) % K))]
+  noisy = [compiled(conv_width=3)(x, masked, valid)[0] for x in (X, np.where(valid, X, (X + 2) % K))]
   np.testing.assert_array_equal(*noisy)
   everywhere = compiled()(X, masked, np.ones(X.shape, bool))[0]
   np.testing.assert_allclose(everywhere, compiled()(X, masked)[0], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-  "options", [{"given": (2,)}, {"scan_layers": True}, pytest.param({"dtype": "bfloat16"}, marks=pytest.mark.slow)]
+  "options",
+  [
+    {"given": (2,)},
+    {"scan_layers": True, "conv_width": 3},
+    pytest.param({"dtype": "bfloat16", "conv_width": 3}, marks=pytest.mark.slow),
+  ],
 )
 def test_block_by_block_it_says_what_it_says_of_all_at_once(options):
   module, params = made(**options)
@@ -135,7 +140,7 @@ def test_block_by_block_it_says_what_it_says_of_all_at_once(options):
 
   near = {"rtol": 5e-2, "atol": 5e-2} if "dtype" in options else {"rtol": 1e-4, "atol": 1e-5}
   np.testing.assert_allclose(blocks(X, masked, None, labels), whole, **near)
-  if options == {"scan_layers": True}:
+  if "scan_layers" in options:
     valid = RNG.random(X.shape) < 0.6
     np.testing.assert_allclose(blocks(X, masked, valid), compiled(**options)(X, masked, valid)[0], **near)
 
@@ -166,7 +171,6 @@ def test_a_rematerialized_gradient_is_the_same():
 @pytest.mark.parametrize(
   ("kind", "options", "message"),
   [
-    ("transformer", {"conv_width": 3}, "conv_width is 3: .*for blocks set it to 0"),
     ("lstm", {}, "lstm reads no noisy blocks beside a clean sequence; choose one of transformer$"),
     ("per_position", {}, "per_position .* choose one of"),
   ],

@@ -115,7 +115,7 @@ class Layers(nnx.Module):
 
   def init_chunks(self, batch_size: int, length: int, places: Any) -> Any:
     """Returns what `read_chunk` is given before the first slot, arrays [batch, ...]."""
-    empty = self.init_cache(batch_size, length, places)
+    empty = tuple(self._block(i).attention.init_chunks(batch_size, length, places) for i in range(self.num_layers))
     return jax.tree.map(lambda *layers: jnp.stack(layers, axis=1), *empty) if self.scan_layers else empty
 
   def decode(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Float32, Int
 
-from catgen.interfaces import InputError, PyTree
+from catgen.interfaces import PyTree
 from catgen.networks.conditions import Conditions
 from catgen.networks.parts.layers import Layers
 from catgen.networks.parts.norm import ModulatedNorm
@@ -63,10 +63,6 @@ class Transformer(nnx.Module):
     remat: str = "none",
     scan_layers: bool = False,
   ) -> None:
-    if ends.blocks and conv_width:
-      raise InputError(
-        f"conv_width is {conv_width}: a convolution reads over the ends of noisy blocks; for blocks set it to 0"
-      )
     sizes = block_sizes(
       width=width,
       num_heads=num_heads,
@@ -135,7 +131,7 @@ class Transformer(nnx.Module):
     """See `BlockTrunk.read_blocks`."""
     valid = None if conditions.valid is None else conditions.valid.reshape(len(h), -1)
     flat = h.reshape(len(h), -1, h.shape[-1]).astype(self.dtype)
-    slots = Slots(self._angles(1)[places.reshape(-1)], seen)
+    slots = Slots(self._angles(1)[places.reshape(-1)], seen, places[:, 0])
     flat = self.layers.read_blocks(flat, slots, conditions._replace(time=None, given=None, valid=valid))
     return self.norm(flat, None).reshape(h.shape)
 
