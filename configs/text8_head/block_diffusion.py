@@ -2,8 +2,8 @@
 
   python -m launch.train --config=text8_head/block_diffusion --workdir=runs/blocks --config.data.path=text8_head
 
-The network of autoregressive.py but for its convolution, with the same optimizer and number of characters; it can begin
-with that model's parameters: --init_from=runs/a, trained there with --config.model.network.conv_width=0.
+The network, optimizer and number of characters of autoregressive.py; it can begin with that model's parameters,
+--init_from=runs/a.
 
 Expected: not run by this project. By Arriola et al. (2025, arXiv:2503.09573) blocks of four lie between autoregressive
 models and masked diffusion on other text.
@@ -16,5 +16,4 @@ from catgen.config import like
 
 
 def get_config() -> ConfigDict:
-  network = {"kind": "transformer"}  # whose convolution would read over the ends of blocks
-  return like("text8_head/autoregressive", {"model": {"kind": "block_diffusion", "network": network}})
+  return like("text8_head/autoregressive", {"model.kind": "block_diffusion"})
