@@ -28,6 +28,7 @@ _HOMES = {
   # families, built from sizes
   "argmax_flow": "catgen.models.flow.argmax",
   "autoregressive": "catgen.models.autoregressive",
+  "block_diffusion": "catgen.models.block_diffusion",
   "denoising_flow": "catgen.models.discrete.denoising",
   "dequantized_flow": "catgen.models.flow.dequantized",
   "diffusion": "catgen.models.diffusion",

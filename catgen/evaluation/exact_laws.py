@@ -52,7 +52,8 @@ def of_options(
   """
   if model.reverse is not None:
     return _of_chain(model, model.reverse, params, state, options, given)
-  if model.sequential is not None and options.num_steps is None and not options.correction:
+  own_order = model.orders is None or not model.orders.random  # where a random one is the model's own, it is no reading
+  if model.sequential is not None and own_order and options.num_steps is None and not options.correction:
     return _of_reading(model, params, state, options, given)
   raise InputError("no law of such samples is known that could be enumerated")
 

@@ -3,6 +3,7 @@
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.kinds import Kind, Registry
 from catgen.models.autoregressive import autoregressive
+from catgen.models.block_diffusion import block_diffusion
 from catgen.models.diffusion import diffusion, learned_masking
 from catgen.models.discrete.denoising import denoising_flow
 from catgen.models.discrete.modular import discrete_flow
@@ -25,6 +26,7 @@ MODELS: Registry = {
     latent_emission, parts={"encoding": ENCODINGS, "density": DENSITIES, "weighting": WEIGHTINGS}
   ),
   "autoregressive": Kind(autoregressive, parts={"network": TRUNKS}),
+  "block_diffusion": Kind(block_diffusion, parts={"network": TRUNKS}, small={"block_length": 2}),
   "discrete_flow": Kind(discrete_flow, parts={"conditioner": TRUNKS, "base_network": TRUNKS}, small={"num_layers": 2}),
   "denoising_flow": Kind(
     denoising_flow, parts={"conditioner": TRUNKS}, small={"num_layers": 2, "num_sorted": 2, "num_levels": 1}

@@ -90,6 +90,11 @@ def entropy_budget(
   return _unranked(before <= options.entropy_budget + _TIE, ranked) & masked
 
 
+def of_rank(masked: Bool[Array, "batch length"], ranks: Int[Array, "batch"]) -> Bool[Array, "batch length"]:
+  """Returns the masked position of each example that has so many masked ones before it."""
+  return masked & (jnp.cumsum(masked, axis=1) - 1 == ranks[:, None])
+
+
 def _first(scores: Array, masked: Array, number: Array) -> Array:
   """Returns the masked positions of the highest scores, so many of each example."""
   ranked = _ranked(scores, masked)

@@ -73,6 +73,7 @@ class Causal(nnx.Module):
   Untrained, it predicts uniformly.
 
     intermediate, second: see `AuxiliaryHeads`; they need a trunk that tells the features of its layers.
+    blocks: see `BlockCausal`, which is one that reads noisy blocks too.
   """
 
   def __init__(
@@ -86,10 +87,11 @@ class Causal(nnx.Module):
     intermediate: bool = False,
     second: bool = False,
     sizes: tuple[int, ...] | None = None,
+    blocks: bool = False,
     rngs: nnx.Rngs,
   ) -> None:
     self.event_shape, self.start = tuple(event_shape), num_inputs
-    ends = Ends(tuple(event_shape), num_inputs + 1, num_outputs, "zeros", causal=True, sizes=sizes)
+    ends = Ends(tuple(event_shape), num_inputs + 1, num_outputs, "zeros", causal=True, sizes=sizes, blocks=blocks)
     self.stack = Stack(recipe, "a causal network", ends, given=given, rngs=rngs)
     trunk, wanted = self.stack.trunk, intermediate or second
     if wanted and sizes is not None:

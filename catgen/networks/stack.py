@@ -90,8 +90,17 @@ class Stack(nnx.Module):
     The positions are worked on in pieces, [batch, positions of a piece, outputs], in the gradient too, where the
     outputs are computed again. A trunk with a head of its own may look at several positions: its outputs are whole.
     """
-    features = self._features(h, conditions)
-    if self.head is None or self.by_column:
+    return self.costs_of(self._features(h, conditions), cost, states, num_pieces)
+
+  def costs_of(
+    self,
+    features: Float[Array, "batch *places features"],
+    cost: Callable[..., Array],
+    states: Sequence[Int[Array, "batch *event"]],
+    num_pieces: int,
+  ) -> Float[Array, "batch *event"]:
+    """Returns what `costs` does, of the trunk's features."""
+    if num_pieces == 1 or self.head is None or self.by_column:
       return cost(self.outputs(features), *states)
     shape = states[0].shape
 
@@ -115,6 +124,16 @@ class Stack(nnx.Module):
     """Returns outputs of a segment after what `conditions.memory` holds, and the memory after it."""
     features, memory = self.trunk.read_on(spread(self._with_given(h, conditions.given)), conditions, options)
     return self.outputs(spread(features)), memory
+
+  def read_chunk(self, h: Float[Array, "batch length inputs"], conditions: Conditions, **places: Any) -> PyTree:
+    """Returns the memory of a clean sequence with features that were read; see `BlockTrunk`."""
+    return self.trunk.read_chunk(spread(self._with_given(h, conditions.given)), conditions, **places)
+
+  def read_blocks(
+    self, h: Float[Array, "batch blocks slots inputs"], conditions: Conditions, **places: Any
+  ) -> Float32[Array, "batch blocks slots features"]:
+    """Returns the trunk's features of noisy blocks, of features that were read; see `BlockTrunk`."""
+    return spread(self.trunk.read_blocks(spread(self._with_given(h, conditions.given)), conditions, **places))
 
   def _features(
     self, h: Float[Array, "batch *event inputs"], conditions: Conditions
@@ -168,6 +187,9 @@ def check(recipe: Recipe, role: str, ends: Ends) -> None:
   if ends.causal and not abilities.causal:
     kinds = able(lambda each: each.causal)
     raise InputError(f"{name} sees positions on all sides and cannot be {role}; choose one of {kinds}")
+  if ends.blocks and not abilities.blocks:
+    kinds = able(lambda each: each.blocks)
+    raise InputError(f"{name} reads no noisy blocks beside a clean sequence; choose one of {kinds}")
 
 
 def able(test: Callable[[Abilities], bool]) -> str:

@@ -8,7 +8,7 @@ reads data into features, calls the trunk, and makes outputs of what it gives. A
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from flax import nnx
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Bool, Float, Float32, Int
 
 from catgen.interfaces import PyTree, ReadOptions
 from catgen.networks.conditions import Conditions
@@ -28,6 +28,7 @@ class Ends(NamedTuple):
     timed: the trunk is told a time.
     sizes: categories of each position where they differ, see `EventSpec.sizes`; the role then reads and answers each
       position by a table of its own.
+    blocks: noisy blocks are read beside the clean sequence, see `BlockTrunk`; it is causal, and has one axis.
   """
 
   event_shape: tuple[int, ...]
@@ -38,6 +39,7 @@ class Ends(NamedTuple):
   causal: bool = False
   timed: bool = False
   sizes: tuple[int, ...] | None = None
+  blocks: bool = False
 
 
 class Abilities(NamedTuple):
@@ -45,6 +47,7 @@ class Abilities(NamedTuple):
 
   causal: bool = False  # be causal: it then has `init_cache` and `decode`
   carries: bool = False  # read on from a memory: see `CarryingTrunk`
+  blocks: bool = False  # read noisy blocks beside a clean sequence: see `BlockTrunk`
   layers: bool = False  # tell the features of each of its layers: see `LayeredTrunk`
   time: bool = False  # be told a time; for others a role adds features of the time to what they read
   num_axes: int | None = None  # of the events that it takes; None = any
@@ -84,6 +87,41 @@ class CausalTrunk(Trunk, Protocol):
     self, h: Float[Array, "batch inputs"], *, cache: Any, position: Int[Array, ""]
   ) -> tuple[Float32[Array, "batch outputs"], Any]:
     """Returns the features of one position in row-major order, given what it reads, and the cache for the next."""
+    ...
+
+
+class BlockTrunk(CausalTrunk, Protocol):
+  """A causal trunk of sequences that was built to read noisy blocks too, by the same parameters.
+
+  A slot is what the trunk reads for one position; slot d of the clean sequence stands at place d, from 0 to D - 1.
+  """
+
+  def init_chunks(self, batch_size: int) -> PyTree:
+    """Returns the memory of a clean sequence of which nothing is read yet, arrays [batch, ...]."""
+    ...
+
+  def read_chunk(
+    self,
+    h: Float[Array, "batch length inputs"],
+    conditions: Conditions,
+    *,
+    first: Int[Array, ""] | int = 0,
+    seen: Bool[Array, "examples 1 places"] | None = None,
+  ) -> PyTree:
+    """Returns `conditions.memory` with clean slots that stand at places `first` and after, each of which sees itself,
+    those before it in h, and of the memory what is `seen`; without a memory the one of the whole sequence, h."""
+    ...
+
+  def read_blocks(
+    self,
+    h: Float[Array, "batch blocks slots inputs"],
+    conditions: Conditions,
+    *,
+    places: Int[Array, "blocks slots"],
+    seen: Bool[Array, "examples blocks places"],
+  ) -> Float32[Array, "batch blocks slots outputs"]:
+    """Returns features of the slots of blocks, which stand at places 0 to D; each sees the valid ones of its own block
+    and of the clean sequence, `conditions.memory`, what its block has `seen`."""
     ...
 
 

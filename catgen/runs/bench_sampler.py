@@ -289,13 +289,14 @@ def _batches(bench: _Bench, batch: Batch) -> Any:
 
 def _calls(bench: _Bench, law: SampleOptions) -> float:
   """Returns the mean number of calls that drawing takes; of a budget, drawing the examples."""
-  size, spread = bench.examples.x[0].size, bench.run.spread
+  size, spread, orders = bench.examples.x[0].size, bench.run.spread, bench.run.model.orders
   if law.order is None:
     return float(law.num_steps or 0)
+  assert orders is not None
   if law.order != "entropy_budget":
-    return float(len(law.blocks) or -(-size // law.positions_per_call))
-  assert bench.run.model.orders is not None
-  num_calls = bench.run.model.orders.num_calls
+    most = orders.most_together  # a model that draws in blocks of its own draws none together of two
+    return float(len(law.blocks) or size // most * -(-most // law.positions_per_call))
+  num_calls = orders.num_calls
   counted = spread.compiled(lambda params, state, batch: num_calls(params, batch, state=state, options=law))
   each = [
     (fetch(counted(bench.run.params, bench.run.state, spread.put_parts(batch))), batch.valid.reshape(len(batch.x), -1))

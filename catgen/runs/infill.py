@@ -183,13 +183,14 @@ def infill(
 def explained(run: Run, options: SampleOptions) -> str:
   """Returns in a sentence what completions follow."""
   assert run.model.infill is not None
-  order, guided = options.order, explained_guidance(options)
+  order, infill, orders, guided = options.order, run.model.infill, run.model.orders, explained_guidance(options)
   if guided is not None:
     return f"no draws of the model's conditional distribution; {guided}"
   if options.correction:
     return _corrected(options.correction)
-  if order is None or run.model.infill.prefix_only or run.model.orders is None or order in run.model.orders.random:
-    return run.model.infill.explanation
+  only_order = infill.prefix_only and infill.exact  # of a model that has no other
+  if order is None or only_order or orders is None or order in orders.random:
+    return infill.explanation
   return (
     f"drawn by order {order}, observed positions first: they follow that order, and not the model's own p(x) given "
     "what is observed"

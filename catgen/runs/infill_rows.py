@@ -92,7 +92,7 @@ def check_continues(
   hole, known = int(np.argmin(observed[which])), 1 + int(np.argmax(broken[which]))
   row = "the row" if rows is None else f"row {int(rows[which]) + 1} below the names"
   raise InputError(
-    f"{row} has a hole in column {names[hole]!r} before {names[known]!r}, which is known, and this autoregressive model"
+    f"{row} has a hole in column {names[hole]!r} before {names[known]!r}, which is known, and this model"
     " only continues rows in the order of its columns; train a masked model, --config.model=diffusion"
     " --config.model.process=absorbing, which completes any"
   )

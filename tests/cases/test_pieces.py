@@ -26,6 +26,7 @@ FAMILIES = {
   "learned by category": ("learned_masking", {}),
   "learned by position": ("learned_masking", {"rates": "position"}),
   "autoregressive": ("autoregressive", {}),
+  "block diffusion": ("block_diffusion", {"block_length": 2}),
 }
 QUICK = ("absorbing", "autoregressive")
 
@@ -68,7 +69,7 @@ def test_e1_draws_of_one_example_at_a_time_are_those_of_all(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["uniform", "uniform, continuous", "absorbing", "autoregressive"])
+@pytest.mark.parametrize("name", ["uniform", "uniform, continuous", "absorbing", "autoregressive", "block diffusion"])
 def test_e1_models_of_50257_categories_train_and_draw_in_little_memory(name):
   """Beside what it is given a step holds less than one array [batch, length, K]; it held 2 to 6."""
   shape, batch_size, num_classes = (128,), 16, 50_257
@@ -90,6 +91,6 @@ def test_e1_models_of_50257_categories_train_and_draw_in_little_memory(name):
   value, slope = jax.jit(jax.value_and_grad(functools.partial(loss, small)))(made, few, keys[:2])
   assert np.isfinite(value)
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
-  options = SampleOptions(num_steps=None if name == "autoregressive" else 2)
+  options = SampleOptions(num_steps=None if name in ("autoregressive", "block diffusion") else 2)
   drawn = jax.jit(lambda params, keys: small.sample(params, keys, state={}, options=options))(made, keys[:2])
   assert np.asarray(drawn.x).max() < num_classes

@@ -24,13 +24,13 @@ from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.compiling import OPTIMIZED
-from tests.contracts import discrete, emission, exact, flows
+from tests.contracts import blocks, discrete, emission, exact, flows
 from tests.parameters import filled
 
 K, D, T = 3, 2, 4
 CONTINUOUS_STEPS = 16
 EVENT = EventSpec((D,), K)
-MAP, PAIR = EventSpec((2, 2), 2), EventSpec((2,), 2)
+MAP, PAIR, SEQUENCE = EventSpec((2, 2), 2), EventSpec((2,), 2), EventSpec((4,), 2)
 
 
 class Family(NamedTuple):
@@ -147,6 +147,14 @@ def _autoregressive(
   logits = np.asarray(apply(params, events, NO_CONDITIONS), np.float64)
   log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
   probs = np.exp(np.take_along_axis(log_p, events[..., None], -1).reshape(len(events), -1).sum(-1))
+  return Family(name, model, events, params, state, probs, probs)
+
+
+def _block_diffusion(name: str, block_length: int, event: EventSpec = SEQUENCE, **options: Any) -> Family:
+  model = MODELS["block_diffusion"].make(event=event, network=transformer(**options), block_length=block_length)
+  params, state = initial(model)
+  events = events_of(event)
+  probs = blocks.probabilities(model.bound.args[0], params, events)
   return Family(name, model, events, params, state, probs, probs)
 
 
@@ -314,6 +322,9 @@ FAMILIES: dict[str, Callable[[], Family]] = {
   "autoregressive": _autoregressive,
   "autoregressive_raster": partial(_autoregressive, event=EventSpec((2, 2), K)),
   "autoregressive_pixel_cnn": partial(_autoregressive, event=EventSpec((2, 2), K), network=pixel_cnn, scale=2.0),
+  "block_diffusion": partial(_block_diffusion, block_length=2),
+  "block_diffusion_alone": partial(_block_diffusion, block_length=4),
+  "block_diffusion_single": partial(_block_diffusion, block_length=1, event=EVENT, scan_layers=True),
   "discrete_autoregressive": partial(_discrete, kind="discrete_flow", num_layers=2),
   "discrete_bipartite": partial(_discrete, kind="discrete_flow", coupling="bipartite", num_layers=2),
   "discrete_shifts": partial(_discrete, kind="discrete_flow", trunk="lstm", scale=False),
@@ -456,6 +467,8 @@ SLOW = {
   "emission_map",
   "autoregressive_xl",
   "autoregressive_deep",  # the same family; its auxiliary predictions are seen in tests/models/test_auxiliary.py
+  "block_diffusion_alone",  # one block; tests/models/test_block_diffusion.py sums over its orders
+  "block_diffusion_single",  # the autoregressive model
   "prior",  # tests/processes has its laws
   "prior_continuous",
   "hybrid",  # tests/models/test_diffusion_bounds.py enumerates it

@@ -21,7 +21,7 @@ from catgen.networks.conditions import Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.trees import leaves
 from tests.compiling import OPTIMIZED
-from tests.contracts import discrete, emission, exact, flows
+from tests.contracts import blocks, discrete, emission, exact, flows
 from tests.contracts.families import (
   as_tree,
   density,
@@ -109,6 +109,14 @@ def autoregressive() -> Member:
   return Member(model, events, params, state, np.stack(probs))
 
 
+def block_diffusion() -> Member:
+  model = MODELS["block_diffusion"].make(event=PAIR, network=transformer(), block_length=2)
+  params, state = started(model)
+  events = events_of(PAIR)
+  probs = [blocks.probabilities(model.bound.args[0], params, events, constant(label, len(events))) for label in LABELS]
+  return Member(model, events, params, state, np.stack(probs))
+
+
 def discrete_flow(kind: str) -> Member:
   model = MODELS[kind].make(event=PAIR, conditioner=transformer(), num_layers=2)
   params, state = initial(model, scale=2.0, scales={"given": 6.0})
@@ -171,6 +179,7 @@ MEMBERS: dict[str, Callable[[], Member]] = {
   "absorbing": functools.partial(diffusion, "absorbing", "linear"),
   "learned_masking": learned_masking,
   "autoregressive": autoregressive,
+  "block_diffusion": block_diffusion,
   "discrete": functools.partial(discrete_flow, "discrete_flow"),
   "denoising": functools.partial(discrete_flow, "denoising_flow"),
   "argmax": functools.partial(flow, "argmax_flow", base=2, encoder=encoder()),
@@ -179,7 +188,7 @@ MEMBERS: dict[str, Callable[[], Member]] = {
 
 
 # They are told of labels as "absorbing", "autoregressive" and "argmax" are.
-SLOW = {"learned_masking", "uniform", "dequantized", "discrete", "denoising", "latent_emission"}
+SLOW = {"learned_masking", "block_diffusion", "uniform", "dequantized", "discrete", "denoising", "latent_emission"}
 
 
 @functools.cache
@@ -243,7 +252,8 @@ def drawn(name: str) -> tuple[np.ndarray, ...]:
 
 def test_every_family_is_here():
   flows = {"argmax_flow", "dequantized_flow", "discrete_flow", "denoising_flow"}
-  assert set(MODELS) == {"diffusion", "learned_masking", "autoregressive", "latent_emission", *flows}
+  others = {"diffusion", "learned_masking", "autoregressive", "block_diffusion", "latent_emission"}
+  assert set(MODELS) == {*others, *flows}
 
 
 def test_each_label_has_its_own_distribution(member):

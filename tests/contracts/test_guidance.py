@@ -8,15 +8,27 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from catgen.batches import batch_of
 from catgen.distributions import categorical
 from catgen.interfaces import InputError, SampleOptions
 from catgen.keys import example_keys
 from catgen.models import MODELS
 from catgen.networks.conditions import Conditions
 from catgen.processes import SCHEDULES
-from tests.contracts import exact
+from tests.contracts import blocks, exact
 from tests.contracts.families import events_of, transformer
-from tests.contracts.test_given import LABELS, PAIR, K, Member, T, autoregressive, constant, diffusion, numbers_of
+from tests.contracts.test_given import (
+  LABELS,
+  PAIR,
+  K,
+  Member,
+  T,
+  autoregressive,
+  block_diffusion,
+  constant,
+  diffusion,
+  numbers_of,
+)
 
 STRENGTH, SAMPLES, NOT_GIVEN = 4.0, 4000, LABELS[-1]
 INTERVAL = (0.3, 1.0)  # of the times 0, 1/4, 1/2, 3/4 the last two
@@ -54,14 +66,34 @@ def law_of_autoregression(member: Member, label: int, options: SampleOptions) ->
   return np.exp(np.take_along_axis(log_p, events[..., None], -1).sum((1, 2)))
 
 
+def law_of_blocks(member: Member, label: int, options: SampleOptions) -> np.ndarray:
+  """Of one block of two positions, in both orders."""
+  spec, events = member.model.bound.args[0], events_of(PAIR)
+
+  def log_probs(each, visible):
+    batch = batch_of(events)._replace(given=constant(each, len(events)))
+    masked = np.broadcast_to(~np.array(visible), events.shape)
+    return blocks.say(spec, member.params, batch, masked)
+
+  along = []
+  for order in ((0, 1), (1, 0)):
+    total = 0.0
+    for place, visible in ((order[0], (False, False)), (order[1], np.arange(2) == order[0])):
+      log_p = guided(log_probs(label, visible), log_probs(NOT_GIVEN, visible), options.guidance)
+      total += np.take_along_axis(log_p, events[..., None], axis=-1)[:, place, 0]
+    along.append(total)
+  return np.exp(along).mean(axis=0)
+
+
 MASKED, UNIFORM = ("absorbing", "linear"), ("uniform", "cosine")
 CASES = {
   "masked": (diffusion, MASKED, SampleOptions(guidance=STRENGTH)),
   "masked for a while": (diffusion, MASKED, SampleOptions(guidance=STRENGTH, guidance_interval=INTERVAL)),
   "uniform": (diffusion, UNIFORM, SampleOptions(guidance=STRENGTH)),
   "autoregressive": (autoregressive, (), SampleOptions(guidance=STRENGTH)),
+  "block_diffusion": (block_diffusion, (), SampleOptions(guidance=STRENGTH)),
 }
-SLOW = {"masked", "uniform"}
+SLOW = {"masked", "uniform", "block_diffusion"}
 
 
 @functools.cache
@@ -75,7 +107,8 @@ def made(make, arguments) -> Member:
 def test_guided_samples_follow_the_law_of_guided_predictions(name):
   make, arguments, options = CASES[name]
   member, label = made(make, arguments), 1
-  law = law_of_autoregression if make is autoregressive else law_of_diffusion
+  laws = {autoregressive: law_of_autoregression, block_diffusion: law_of_blocks}
+  law = laws.get(make, law_of_diffusion)
   expected = law(member, *arguments, label, options)
   np.testing.assert_allclose(expected.sum(), 1.0, atol=1e-6)
 

@@ -117,6 +117,12 @@ def test_what_is_read_position_by_position_has_the_product_of_its_predictions(op
     np.testing.assert_allclose(law, (one[:, None] * other).reshape(-1), rtol=1e-5, atol=1e-9)
 
 
+def test_a_model_whose_own_order_is_random_is_not_read_from_left_to_right():
+  model = MODELS["block_diffusion"].make(event=EventSpec((2,), K), network=transformer(), block_length=2)
+  with pytest.raises(InputError, match="no law of such samples is known"):
+    exact_laws.of_options(model, {}, {}, SampleOptions())
+
+
 RESTRICTIONS = {
   "cold": SampleOptions(temperature=0.4),
   "greedy": SampleOptions(temperature=0.0, forbid=(1,)),

@@ -22,13 +22,17 @@ KINDS = {
   "masked": ("diffusion", {"process": "absorbing", "schedule": "linear", "num_steps": 7}),
   "uniform": ("diffusion", {"num_steps": 7}),
   "autoregressive": ("autoregressive", {}),
+  "block diffusion": ("block_diffusion", {"block_length": 2}),
 }
 KEYS = example_keys(root_key(5), jnp.arange(4))
 OPTIONS = SampleOptions(temperature=0.7)
 
 
 # The uniform one is seen below, with labels.
-@pytest.fixture(scope="module", params=["masked", "autoregressive", pytest.param("uniform", marks=pytest.mark.slow)])
+@pytest.fixture(
+  scope="module",
+  params=["masked", "autoregressive", "block diffusion", pytest.param("uniform", marks=pytest.mark.slow)],
+)
 def made(request):
   from catgen.processes import PROCESSES, SCHEDULES
 
@@ -63,6 +67,14 @@ def test_states_are_those_of_the_chain(made):
       assert (before[:, i:] == K).all()
       np.testing.assert_array_equal(after[:, :i], before[:, :i])
     return
+  if name == "block diffusion":  # likewise, at any place of the block that is under way
+    states = [state.x for state in watch(model, params, {}, KEYS, options=OPTIONS, num_states=99)]
+    for i, (before, after) in enumerate(itertools.pairwise(states)):
+      drawn = before != after
+      assert (drawn.sum(axis=1) == 1).all()
+      assert (before[drawn] == K).all()
+      assert (np.flatnonzero(drawn.any(axis=0)) // 2 == i // 2).all()
+    return
   options = OPTIONS._replace(num_frames=8)
   chain = samples.compiled(model, options)(params, KEYS, None, {}).chain
   states = [state.x for state in watch(model, params, {}, KEYS, options=OPTIONS, num_states=8)]
@@ -74,7 +86,7 @@ def test_completions_are_those_of_one_call(made):
   x = np.random.default_rng(0).integers(0, K, (4, LENGTH)).astype(np.int32)
   observed = np.zeros(x.shape, bool)
   observed[:, :2] = True
-  observed[:, 4] = name != "autoregressive"
+  observed[:, 4] = name not in ("autoregressive", "block diffusion")
   whole = infilling.infill_each(model, params, {}, x, observed, key=root_key(5), options=OPTIONS)
   states = list(watch(model, params, {}, KEYS, pattern=infilling.Pattern(x, observed), options=OPTIONS))
   np.testing.assert_array_equal(states[-1].x, whole.x)

@@ -14,7 +14,7 @@ from catgen.batches import batch_of
 from catgen.config import make_model
 from catgen.evaluation import ngrams
 from catgen.evaluation.enumeration import enumerate_events
-from catgen.interfaces import InputError, Samples
+from catgen.interfaces import InputError, SampleOptions, Samples
 from catgen.media import media_of
 from catgen.orders import Orders
 from catgen.runs import bench_sampler as module
@@ -184,6 +184,15 @@ def test_maps_are_judged_and_pictured_by_every_way_of_drawing(masked_maps, tmp_p
   assert len(found.pictures) == 2
   assert "64 calls" not in describe(found)
   assert "bits under pixels given 4 neighbors" in describe(found)
+
+
+@pytest.mark.parametrize(
+  ("most", "together", "calls"), [(128, 3, 43), (4, 3, 64), (4, 4, 32), (4, 1, 128), (1, 1, 128)]
+)
+def test_a_call_draws_from_one_block_of_a_model_that_has_such(most, together, calls):
+  model = SimpleNamespace(orders=Orders(("one",), (), most, log_prob, num_calls))
+  bench = SimpleNamespace(run=SimpleNamespace(model=model, spread=None), examples=batch_of(np.zeros((1, 128), int)))
+  assert module._calls(bench, SampleOptions(order="one", positions_per_call=together)) == calls
 
 
 def test_numbers_of_calls_are_of_blocks(run):

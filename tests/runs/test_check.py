@@ -25,6 +25,7 @@ SECTIONS = {
   "diffusion": {"kind": "diffusion", "network": {"kind": "transformer", "width": 512, "num_layers": 8}},
   "learned_masking": {"kind": "learned_masking", "network": {"kind": "transformer", "width": 512}},
   "autoregressive": {"kind": "autoregressive", "network": {"kind": "transformer"}},
+  "block_diffusion": {"kind": "block_diffusion", "network": {"kind": "transformer"}, "block_length": 16},
   "deep_transformer": {"kind": "autoregressive", "network": "deep_transformer", "auxiliary_steps": 5},
   "transformer_xl": {"kind": "autoregressive", "network": "transformer_xl"},
   "argmax_flow": {"kind": "argmax_flow", "base": 2, **TEXT},

@@ -1,11 +1,15 @@
 """Completions of patterns, typed and in files."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from catgen.interfaces import InputError
-from catgen.runs.infill import describe, infill
+from catgen.interfaces import EventSpec, InputError, SampleOptions
+from catgen.models import MODELS
+from catgen.networks import TRUNKS
+from catgen.runs.infill import describe, explained, infill
 
 
 def test_a_text_is_completed(text_run):
@@ -17,6 +21,17 @@ def test_a_text_is_completed(text_run):
     infill(text_run)
   with pytest.raises(InputError, match="add 9"):
     infill(text_run, text="the #at", hole="#", pad=False)
+
+
+@pytest.mark.parametrize(
+  ("kind", "own", "others"),
+  [("autoregressive", (None, "left_to_right"), ()), ("block_diffusion", (None, "first_hitting"), ("left_to_right",))],
+)
+def test_by_another_order_than_the_models_own_they_follow_that_order(kind, own, others):
+  model = MODELS[kind].make(event=EventSpec((4,), 3), network=TRUNKS["transformer"](width=8, num_heads=2))
+  said = {order: explained(SimpleNamespace(model=model), SampleOptions(order=order)) for order in (*own, *others)}
+  assert {said[order] for order in own} == {model.infill.explanation}
+  assert all(said[order].startswith(f"drawn by order {order}") for order in others)
 
 
 def test_regions_of_a_held_out_map_are_completed(map_run, here, tmp_path):

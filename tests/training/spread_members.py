@@ -40,6 +40,10 @@ def autoregressive(network: Any, event: EventSpec = TEXT, **options: Any) -> Mod
   return MODELS["autoregressive"].make(event=event, network=network, **options)
 
 
+def block_diffusion(network: Any, event: EventSpec = TEXT) -> Model:
+  return MODELS["block_diffusion"].make(event=event, network=network, block_length=4)
+
+
 def argmax_flow(encoder: Any, density: Any, event: EventSpec = TEXT, **options: Any) -> Model:
   return MODELS["argmax_flow"].make(event=event, encoder=encoder, density=density, **options)
 
@@ -68,6 +72,11 @@ MEMBERS: dict[str, Callable[[], Model]] = {
   "transformer, pieces": lambda: diffusion(trunk("transformer", scan_layers=True), MANY),
   "causal transformer": lambda: autoregressive(trunk("transformer", conv_width=3)),
   "causal transformer, scanned": lambda: autoregressive(trunk("transformer", scan_layers=True)),
+  "blocks": lambda: block_diffusion(trunk("transformer", dropout=0.1)),
+  "blocks, scanned, remat, bfloat16": lambda: block_diffusion(
+    trunk("transformer", scan_layers=True, remat="full", dtype="bfloat16")
+  ),
+  "blocks, pieces": lambda: block_diffusion(trunk("transformer"), MANY),
   "causal transformer, pieces": lambda: autoregressive(trunk("transformer"), MANY),
   "deep transformer": lambda: autoregressive(
     trunk("deep_transformer", dropout=0.1), auxiliary_steps=4, second_target=0.5

@@ -38,7 +38,7 @@ from catgen.models.diffusion.counted import masks
 from catgen.models.diffusion.guidance import predict_guided
 from catgen.models.diffusion.spec import Spec, for_batch, predict, step_time
 from catgen.models.diffusion.weights import inverse_lost
-from catgen.models.rules import RULES, check_order
+from catgen.models.rules import RULES, check_order, of_rank
 from catgen.orders import Orders
 from catgen.processes.schedules import levels
 
@@ -234,5 +234,4 @@ def uncovered(
     uniforms: u in [0, 1).
     ranks: which of the masked positions it is, in 0 .. n - 1.
   """
-  here = masked & (jnp.cumsum(masked, axis=1) - 1 == ranks[:, None])
-  return here, lost * uniforms ** (1 / jnp.maximum(count(masked), 1))
+  return of_rank(masked, ranks), lost * uniforms ** (1 / jnp.maximum(count(masked), 1))

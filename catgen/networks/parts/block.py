@@ -12,7 +12,7 @@ from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.mlp import GatedMLP
 from catgen.networks.parts.norm import Modulation, modulated_norm
-from catgen.networks.parts.self_attention import Angles, Cache, SelfAttention
+from catgen.networks.parts.self_attention import Angles, Cache, SelfAttention, Slots
 from catgen.networks.parts.sizes import BlockSizes
 
 Residual = Float[Array, "batch length width"]  # the stream that blocks add to
@@ -40,6 +40,14 @@ class Block(nnx.Module):
   ) -> tuple[Float[Array, "batch 1 width"], Cache]:
     """Returns what the causal block gives at `position`, and the cache with that position added."""
     return self._residual(h, NO_CONDITIONS, lambda x: self.attention.decode(x, angles, cache=cache, position=position))
+
+  def read_chunk(self, h: Residual, slots: Slots, conditions: Conditions) -> tuple[Residual, Cache]:
+    """Returns h of slots after those of the cache after both branches, and the cache; see `SelfAttention`."""
+    return self._residual(h, conditions, lambda x: self.attention.read_chunk(x, slots, conditions))
+
+  def read_blocks(self, h: Residual, slots: Slots, conditions: Conditions) -> Residual:
+    """Returns h of noisy blocks after both branches; see `SelfAttention`."""
+    return self._residual(h, conditions, lambda x: (self.attention.read_blocks(x, slots, conditions), None))[0]
 
   def _residual(self, h: Array, conditions: Conditions, attention: Callable) -> tuple[Array, Any]:
     shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(conditions.time)

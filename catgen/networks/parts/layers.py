@@ -59,38 +59,64 @@ class Layers(nnx.Module):
 
     Layer i drops activations by fold_in(key, i).
     """
-    return self._walk(h, places, conditions, keep=False)[0]
+    return self._walk(h, conditions, lambda block, h, own: (block(h, places, own), None))[0]
 
   def with_inputs(
     self, h: Residual, places: Any, conditions: Conditions
   ) -> tuple[Residual, Float[Array, "layers batch length width"]]:
     """Returns h after all blocks, and what each of them was given."""
-    return self._walk(h, places, conditions, keep=True)
+    h, inputs = self._walk(h, conditions, lambda block, h, own: (block(h, places, own), h))
+    return h, inputs if self.scan_layers else jnp.stack(inputs)
 
-  def _walk(self, h: Residual, places: Any, conditions: Conditions, *, keep: bool) -> tuple[Residual, Any]:
-    """See `with_inputs`; conditions.memory has one entry a layer, along its first axis."""
+  def read_chunk(self, h: Residual, slots: Any, conditions: Conditions) -> tuple[Residual, Any]:
+    """Returns h of slots after those of `conditions.memory`, see `init_chunks`, after all blocks, and that memory."""
+    told = conditions._replace(memory=self._swapped(conditions.memory))
+    h, memory = self._walk(h, told, lambda block, h, own: block.read_chunk(h, slots, own))
+    return h, self._swapped(memory)
+
+  def read_blocks(self, h: Residual, slots: Any, conditions: Conditions) -> Residual:
+    """Returns h of noisy blocks, beside what `conditions.memory` keeps of a sequence, after all blocks."""
+    told = conditions._replace(memory=self._swapped(conditions.memory))
+    return self._walk(h, told, lambda block, h, own: (block.read_blocks(h, slots, own), None))[0]
+
+  def _swapped(self, memory: Any) -> Any:
+    """Returns a memory of scanned layers with axes [batch, layers, ...] as [layers, batch, ...], and back."""
+    return jax.tree.map(lambda kept: kept.swapaxes(0, 1), memory) if self.scan_layers else memory
+
+  def _walk(
+    self, h: Residual, conditions: Conditions, call: Callable[[Any, Array, Conditions], tuple[Array, Any]]
+  ) -> tuple[Residual, Any]:
+    """Returns h after all blocks, and what else `call(block, h, conditions)` gives of each.
+
+    That of all blocks is stacked where they are scanned, else a tuple; so is what `conditions.memory` has of each.
+    """
     graph = nnx.graphdef(self.blocks if self.scan_layers else self.blocks[0])
 
-    def apply(h: Array, layer: tuple[nnx.State, Array, Array | None]) -> tuple[Array, Array | None]:
+    def apply(h: Array, layer: tuple[nnx.State, Array, Any]) -> tuple[Array, Any]:
       parameters, number, memory = layer
       own = conditions._replace(keys=fold_in(conditions.keys, number), memory=memory)
-      after = spread(nnx.merge(graph, parameters)(spread(h, whole=True), places, own), whole=True)
-      return after, h if keep else None
+      after, kept = call(nnx.merge(graph, parameters), spread(h, whole=True), own)
+      return spread(after, whole=True), kept
 
     policy = REMAT[self.remat]
     step: Callable = apply if policy is None else jax.checkpoint(apply, policy=policy)
     memory = conditions.memory
     if self.scan_layers:
       return jax.lax.scan(step, h, (nnx.state(self.blocks), jnp.arange(self.num_layers), memory))
-    inputs = []
+    kept = []
     for number, block in enumerate(self.blocks):
-      h, before = step(h, (nnx.state(block), jnp.asarray(number), None if memory is None else memory[number]))
-      inputs.append(before)
-    return h, jnp.stack(inputs) if keep else None
+      h, own = step(h, (nnx.state(block), jnp.asarray(number), None if memory is None else memory[number]))
+      kept.append(own)
+    return h, tuple(kept)
 
   def init_cache(self, batch_size: int, length: int, places: Any) -> tuple[Any, ...]:
     """Returns what `decode` carries before the first position, one entry a layer."""
     return tuple(self._block(i).attention.init_cache(batch_size, length, places) for i in range(self.num_layers))
+
+  def init_chunks(self, batch_size: int, length: int, places: Any) -> Any:
+    """Returns what `read_chunk` is given before the first slot, arrays [batch, ...]."""
+    empty = tuple(self._block(i).attention.init_chunks(batch_size, length, places) for i in range(self.num_layers))
+    return jax.tree.map(lambda *layers: jnp.stack(layers, axis=1), *empty) if self.scan_layers else empty
 
   def decode(
     self, h: Float[Array, "batch 1 width"], places: Any, *, cache: tuple[Any, ...], position: Int[Array, ""]

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.kernels.attention import attend
+from catgen.kernels.block_attention import attend_blocks
 from catgen.kernels.convolution import convolve_sequence
 from catgen.meshes import spread_heads
 from catgen.networks.conditions import Conditions
@@ -27,7 +28,16 @@ class Cache(NamedTuple):
 
   keys: Float[Array, "batch length heads dim"]
   values: Float[Array, "batch length heads dim"]
-  recent: Float[Array, "batch taps width"]  # the last inputs of the convolution
+  # inputs of the convolution: the last ones, or those of all places where chunks are read, behind zeros
+  recent: Float[Array, "batch taps width"]
+
+
+class Slots(NamedTuple):
+  """Where slots stand that are read after, or beside, a sequence of which a `Cache` is kept."""
+
+  angles: Angles
+  seen: Bool[Array, "examples blocks keys"] | None = None  # what each block sees of the cache; None: there is no cache
+  first: Int[Array, "*blocks"] | int = 0  # where a chunk begins, or each block
 
 
 class SelfAttention(nnx.Module):
@@ -58,8 +68,7 @@ class SelfAttention(nnx.Module):
     """Returns the attention of every position to the valid ones (the preceding ones, itself included, if causal)."""
     valid = conditions.valid
     if self.sizes.conv_width:
-      clean = h if valid is None else jnp.where(valid[..., None], h, jnp.zeros_like(h))
-      padded = jnp.pad(clean, [(0, 0), (self.before, self.sizes.conv_width - 1 - self.before), (0, 0)])
+      padded = jnp.pad(_counted(h, valid), [(0, 0), (self.before, self.sizes.conv_width - 1 - self.before), (0, 0)])
       h = convolve_sequence(padded, self.conv[...])
     query, key, value = self.project(h, angles)
     thin = thinning(conditions.keys, self.sizes.attention_dropout)
@@ -82,6 +91,12 @@ class SelfAttention(nnx.Module):
     heads = jnp.zeros((batch_size, length, sizes.num_heads, sizes.width // sizes.num_heads), sizes.dtype)
     return Cache(heads, heads, jnp.zeros((batch_size, self.before, sizes.width), sizes.dtype))
 
+  def init_chunks(self, batch_size: int, length: int, angles: Angles) -> Cache:
+    """Returns a cache of sequences of this length of which `read_chunk` has read nothing."""
+    empty = self.init_cache(batch_size, length, angles)
+    rest = [(0, 0), (0, length if self.sizes.conv_width else 0), (0, 0)]
+    return empty._replace(recent=jnp.pad(empty.recent, rest))
+
   def decode(
     self,
     h: Float[Array, "batch 1 width"],
@@ -102,6 +117,69 @@ class SelfAttention(nnx.Module):
     seen = jnp.broadcast_to((jnp.arange(keys.shape[1]) <= position)[None], keys.shape[:2])
     mixed = attend(query, keys, values, valid=seen).reshape(h.shape)
     return self.output(mixed), Cache(keys, values, recent)
+
+  def read_chunk(
+    self, h: Float[Array, "batch length width"], slots: Slots, conditions: Conditions
+  ) -> tuple[Float[Array, "batch length width"], Cache]:
+    """Returns what the causal layer gives at slots after those of `conditions.memory`, and the cache with them added.
+
+    Without a memory nothing stands before, and the cache is of these slots alone.
+    """
+    cache, valid = conditions.memory, conditions.valid
+    h, recent = self._after(h, None if cache is None else cache.recent, slots, valid)
+    query, key, value = self.project(h, slots.angles)
+    if cache is None:
+      mixed = attend(query, key, value, valid=valid, causal=True)
+      return self.output(mixed.reshape(h.shape)), Cache(key, value, recent)
+    one_block, visible = (query[:, None], key[:, None], value[:, None]), None if valid is None else valid[:, None]
+    mixed = attend_blocks(one_block, (cache.keys, cache.values), seen=slots.seen, visible=visible, causal=True)
+    keys = jax.lax.dynamic_update_slice_in_dim(cache.keys, key, slots.first, axis=1)
+    values = jax.lax.dynamic_update_slice_in_dim(cache.values, value, slots.first, axis=1)
+    return self.output(mixed.reshape(h.shape)), Cache(keys, values, recent)
+
+  def read_blocks(
+    self, h: Float[Array, "batch length width"], slots: Slots, conditions: Conditions
+  ) -> Float[Array, "batch length width"]:
+    """Returns the attention of blocks, one after the other in h, to the valid slots of their own and to the cache."""
+    assert slots.seen is not None
+    shape, cache = (h.shape[0], slots.seen.shape[1], -1), conditions.memory
+    visible = None if conditions.valid is None else conditions.valid.reshape(shape)
+    if self.sizes.conv_width:
+      h = self._beside(h.reshape(*shape, h.shape[-1]), cache.recent, slots, visible).reshape(h.shape)
+    query, key, value = (part.reshape(*shape, *part.shape[2:]) for part in self.project(h, slots.angles))
+    mixed = attend_blocks((query, key, value), (cache.keys, cache.values), seen=slots.seen, visible=visible)
+    return self.output(mixed.reshape(h.shape))
+
+  def _after(self, h: Array, recent: Array | None, slots: Slots, valid: Array | None) -> tuple[Array, Array]:
+    """Returns slots after the convolution, which reads those before them, and its inputs with theirs."""
+    if not self.sizes.conv_width:
+      return h, h[:, :0]
+    counted = _counted(h, valid)
+    if recent is None:
+      recent = jnp.pad(counted, [(0, 0), (self.before, 0), (0, 0)])
+      return convolve_sequence(recent, self.conv[...]), recent
+    recent = jax.lax.dynamic_update_slice_in_dim(recent, counted, slots.first + self.before, axis=1)
+    read = jax.lax.dynamic_slice_in_dim(recent, slots.first, self.before + h.shape[1], axis=1)
+    return convolve_sequence(read, self.conv[...]), recent
+
+  def _beside(
+    self, h: Float[Array, "batch blocks slots width"], recent: Array, slots: Slots, visible: Array | None
+  ) -> Float[Array, "batch blocks slots width"]:
+    """Returns the slots of blocks after the convolution, which reads the clean ones before each block.
+
+    A slot that is not visible is read by itself alone, and the first one, if it does not count, by nobody.
+    """
+    shown = _counted(h, visible)
+    places = jnp.asarray(slots.first)[:, None] + jnp.arange(self.before)[None]
+    padded = jnp.concatenate([recent[:, places], shown], axis=2)
+    convolved = jax.vmap(convolve_sequence, (1, None), 1)(padded, self.conv[...])
+    hidden = (h - shown).at[:, :, 0].set(0.0)
+    return convolved + (hidden * self.conv[self.before][None, None, None]).astype(h.dtype)
+
+
+def _counted(h: Float[Array, "*slots width"], valid: Bool[Array, "*slots"] | None) -> Float[Array, "*slots width"]:
+  """Returns h with zeros in place of what is not valid."""
+  return h if valid is None else jnp.where(valid[..., None], h, jnp.zeros_like(h))
 
 
 def thinning(keys: Key[Array, "batch"] | None, rate: float) -> Callable[[Array], Array] | None:

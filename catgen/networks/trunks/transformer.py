@@ -5,13 +5,14 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Bool, Float, Float32, Int
 
+from catgen.interfaces import PyTree
 from catgen.networks.conditions import Conditions
 from catgen.networks.parts.layers import Layers
 from catgen.networks.parts.norm import ModulatedNorm
 from catgen.networks.parts.rotary import rotation_angles
-from catgen.networks.parts.self_attention import Cache
+from catgen.networks.parts.self_attention import Cache, Slots
 from catgen.networks.parts.sizes import block_sizes
 from catgen.networks.parts.time import TimeMLP
 from catgen.networks.trunk import Abilities, Ends
@@ -42,7 +43,7 @@ class Transformer(nnx.Module):
   Reference: Peebles and Xie (2023) for adaLN-zero; Su et al. (2021) for rotary positions.
   """
 
-  abilities = Abilities(causal=True, time=True)
+  abilities = Abilities(causal=True, time=True, blocks=True)
 
   def __init__(
     self,
@@ -103,5 +104,39 @@ class Transformer(nnx.Module):
     one, cache = self.layers.decode(one, self._angles(), cache=cache, position=position)
     return self.norm(one, None)[:, 0], cache
 
-  def _angles(self) -> Array:
-    return jnp.asarray(self.positions * rotation_angles(self.event_shape, self.head_dim), jnp.float32)
+  def init_chunks(self, batch_size: int) -> PyTree:
+    """See `BlockTrunk.init_chunks`."""
+    return self.layers.init_chunks(batch_size, math.prod(self.event_shape), self._angles())
+
+  def read_chunk(
+    self,
+    h: Float[Array, "batch length inputs"],
+    conditions: Conditions,
+    *,
+    first: Int[Array, ""] | int = 0,
+    seen: Bool[Array, "examples 1 places"] | None = None,
+  ) -> PyTree:
+    """See `BlockTrunk.read_chunk`."""
+    slots = Slots(self._angles()[first + jnp.arange(h.shape[1])], seen, first)
+    return self.layers.read_chunk(h.astype(self.dtype), slots, conditions._replace(time=None, given=None))[1]
+
+  def read_blocks(
+    self,
+    h: Float[Array, "batch blocks slots inputs"],
+    conditions: Conditions,
+    *,
+    places: Int[Array, "blocks slots"],
+    seen: Bool[Array, "examples blocks places"],
+  ) -> Float32[Array, "batch blocks slots outputs"]:
+    """See `BlockTrunk.read_blocks`."""
+    valid = None if conditions.valid is None else conditions.valid.reshape(len(h), -1)
+    flat = h.reshape(len(h), -1, h.shape[-1]).astype(self.dtype)
+    slots = Slots(self._angles(1)[places.reshape(-1)], seen, places[:, 0])
+    flat = self.layers.read_blocks(flat, slots, conditions._replace(time=None, given=None, valid=valid))
+    return self.norm(flat, None).reshape(h.shape)
+
+  def _angles(self, more: int = 0) -> Array:
+    """Returns the angles of all places; more: of how many after them, of a sequence."""
+    first, *others = self.event_shape
+    angles = rotation_angles((first + more, *others), self.head_dim)
+    return jnp.asarray(self.positions * angles, jnp.float32)
