@@ -2,9 +2,9 @@
 
   python -m launch.train --config=sets/summation --workdir=runs/summation
 
-Expected: about 2.264 bits per number on 32,768 test rows, an ELBO, and 2.255 with 64 importance weights, where 2.2427
-are the least (measured, docs/RESULTS.md).
-Cost: 9 to 27 minutes on two CPU cores.
+Expected: 2.254 bits per number on 32,768 test rows, an ELBO, and 2.248 with 64 importance weights, where 2.2427 are
+the least (measured, docs/RESULTS.md).
+Cost: 18 to 23 minutes on one CPU core.
 """
 
 from ml_collections import ConfigDict
@@ -37,6 +37,6 @@ def get_config() -> ConfigDict:
         "weighting": {"kind": "fading_emission", "half_life_steps": 1000},
       },
       "optimizer": {"kind": "adam", "learning_rate": 3e-3, "warmup_steps": 100, "clip_norm": 1.0},
-      "training": {"batch_size": 64, "num_steps": 5000, "validation_examples": 1024},
+      "training": {"batch_size": 64, "num_steps": 9000, "validation_examples": 1024},
     }
   )
