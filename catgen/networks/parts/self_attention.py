@@ -131,6 +131,7 @@ class SelfAttention(nnx.Module):
     if cache is None:
       mixed = attend(query, key, value, valid=valid, causal=True)
       return self.output(mixed.reshape(h.shape)), Cache(key, value, recent)
+    assert slots.seen is not None
     one_block, visible = (query[:, None], key[:, None], value[:, None]), None if valid is None else valid[:, None]
     mixed = attend_blocks(one_block, (cache.keys, cache.values), seen=slots.seen, visible=visible, causal=True)
     keys = jax.lax.dynamic_update_slice_in_dim(cache.keys, key, slots.first, axis=1)
