@@ -31,6 +31,7 @@ SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {  # a configuration and what 
   "paper_argmax_autoregressive": ("paper/text8_argmax_autoregressive", {}),
   "paper_argmax_coupling": ("paper/text8_argmax_coupling", {}),
   "small_autoregressive": ("text8_head/autoregressive", {}),
+  "small_block_diffusion": ("text8_head/block_diffusion", {}),
   "small_multinomial": ("text8_head/diffusion", {}),
   "small_absorbing": ("text8_head/diffusion", {"model.process": "absorbing", "model.schedule": "linear"}),
   "small_argmax_autoregressive": ("text8_head/argmax_autoregressive", {}),

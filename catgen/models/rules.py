@@ -15,6 +15,7 @@ from catgen.distributions import categorical
 from catgen.interfaces import InputError, SampleOptions
 from catgen.orders import OF_ORDERS
 
+FIRST_HITTING = "first_hitting"  # the process itself: positions one by one, each time any of those left
 _TIE = 2.0**-14  # scores nearer than this are equal: rounding, which differs between programs, chooses no position
 
 # (log p of each position, which are masked, how many positions there are) -> which of the masked ones are drawn next

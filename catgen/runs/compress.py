@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import hashlib
 import lzma
+import math
 import time
 import zlib
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from catgen.coding import container
 from catgen.coding.container import Block, Kind
 from catgen.coding.content import Content, Part, about, check_plain, joined
 from catgen.coding.symbols import Coder
-from catgen.interfaces import InputError
+from catgen.interfaces import EventSpec, InputError
 from catgen.paths import size_of
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
@@ -77,6 +78,7 @@ def compress(
     encoding: of a text: "utf-8", "latin-1", "cp1252" ...; default: UTF-8 where the file is, else that of the run's
       data.
     num_rows: examples that are coded at the same time, in a block: more are faster, and lose more where one is damaged.
+      A small file, which has fewer of them, is coded by no more than it needs.
     compare: also say what gzip, bzip2 and xz make of the file.
     progress: opens the bar.
 
@@ -97,6 +99,7 @@ def compress(
     else:
       what = about(file, run.record.codec, run.model.event, encoding, input)
   files.check_writable(output)
+  num_rows = _enough(num_rows, size_of(input), run.model.event)
   content = content_of(what, run.record, num_rows)
   coder = coder_of(run, num_rows)
   digest, sizes = hashlib.sha256(content.begin()), []
@@ -150,6 +153,12 @@ def describe(compressed: Compressed) -> str:
   lines += [terminal.table(["beside it", "bytes", "of the file"], rows)] if rows else []
   lines.append(f"decoded again and found equal; {found.seconds:.1f} s in all. The model itself is not counted.")
   return "\n".join(lines)
+
+
+def _enough(num_rows: int, num_bytes: int, event: EventSpec) -> int:
+  """Returns how many rows hold a file of so many bytes, a power of two, but no more than asked: a symbol has a byte."""
+  most = num_bytes // math.prod(event.shape) + 1
+  return min(num_rows, 1 << (most - 1).bit_length())
 
 
 def content_of(about: dict[str, Any], record: RunRecord, num_rows: int) -> Content | TableContent:

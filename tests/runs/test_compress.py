@@ -82,6 +82,15 @@ def test_bytes_of_all_kinds_come_back(tmp_path, content):
   assert (tmp_path / "b.bin").read_bytes() == content
 
 
+def test_a_small_file_is_coded_by_no_more_rows_than_it_needs(tmp_path):
+  run = run_of("bytes", tmp_path)
+  found = compress(run, input=written(tmp_path / "a.bin", bytes(20)))  # three examples of eight
+  with open(found.output, "rb") as file:
+    assert container.read_header(file, found.output)["num_rows"] == 4
+  decompress(run, input=found.output, output=str(tmp_path / "b.bin"))
+  assert (tmp_path / "b.bin").read_bytes() == bytes(20)
+
+
 @pytest.mark.parametrize("recover", [False, True])
 def test_a_large_file_is_made_again_with_a_block_of_it_in_memory(tmp_path, recover):
   """Stored blocks of noise, in the place of those that the model would make: 8 MB, of which 200 KB may be held."""

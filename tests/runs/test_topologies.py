@@ -20,6 +20,7 @@ FAMILIES = {
   "multinomial diffusion": ("quickstart", TEXT),
   "masked diffusion, scanned": ("quickstart_absorbing", {**TEXT, "model.network.scan_layers": "True"}),
   "autoregressive": ("quickstart_autoregressive", TEXT),
+  "block diffusion": ("quickstart_autoregressive", {**TEXT, "model.kind": "block_diffusion"}),
   "argmax flow": ("quickstart_argmax", TEXT),
   "diffusion of maps": ("quickstart_maps", MAPS),
   "dequantized flow of maps": ("street_scenes/round_uniform", {**MAPS, "data.shape": "(32, 32)"}),

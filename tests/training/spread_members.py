@@ -72,7 +72,7 @@ MEMBERS: dict[str, Callable[[], Model]] = {
   "transformer, pieces": lambda: diffusion(trunk("transformer", scan_layers=True), MANY),
   "causal transformer": lambda: autoregressive(trunk("transformer", conv_width=3)),
   "causal transformer, scanned": lambda: autoregressive(trunk("transformer", scan_layers=True)),
-  "blocks": lambda: block_diffusion(trunk("transformer", dropout=0.1)),
+  "blocks": lambda: block_diffusion(trunk("transformer", conv_width=3, dropout=0.1)),
   "blocks, scanned, remat, bfloat16": lambda: block_diffusion(
     trunk("transformer", scan_layers=True, remat="full", dtype="bfloat16")
   ),

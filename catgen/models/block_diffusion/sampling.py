@@ -17,8 +17,8 @@ from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.meshes import spread
 from catgen.models.block_diffusion.spec import Spec
-from catgen.models.block_diffusion.unmasking import FIRST_HITTING, check, chosen_by, until_drawn
-from catgen.models.rules import of_rank
+from catgen.models.block_diffusion.unmasking import check, chosen_by, until_drawn
+from catgen.models.rules import FIRST_HITTING, of_rank
 from catgen.networks.block_causal import Clean
 
 Labels = Int[Array, "batch attributes"] | None

@@ -47,7 +47,8 @@ def _next_log_probs(
 ) -> tuple[Float[Array, "batch classes"], _Reading]:
   """See `Sequential.log_probs`."""
   size = spec.block_length
-  number, within = jnp.divmod(jnp.asarray(position), size)
+  # Not a constant where it is one: XLA would work out the scores of an empty memory while compiling, for a minute.
+  number, within = jnp.divmod(jax.lax.optimization_barrier(jnp.asarray(position)), size)
 
   def tokens_of(number: Array, places: int) -> Array:
     return jax.lax.dynamic_slice_in_dim(carry.tokens, number * size, places, axis=1)

@@ -16,11 +16,10 @@ from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, PyTree, SampleOptions
 from catgen.models.block_diffusion.spec import Spec, predictions, read_clean
-from catgen.models.rules import RULES, check_order
+from catgen.models.rules import FIRST_HITTING, RULES, check_order
 from catgen.orders import OF_ORDERS, Orders
 
 Carry = TypeVar("Carry")
-FIRST_HITTING = "first_hitting"  # the model's own law: a random order in each block
 _NAMES = tuple(name for name in RULES if name != "blocks")  # whose sizes are of blocks of its own
 _REFUSED = ("num_steps", "num_frames", "correction", "guidance_interval")
 

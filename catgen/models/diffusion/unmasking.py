@@ -38,11 +38,9 @@ from catgen.models.diffusion.counted import masks
 from catgen.models.diffusion.guidance import predict_guided
 from catgen.models.diffusion.spec import Spec, for_batch, predict, step_time
 from catgen.models.diffusion.weights import inverse_lost
-from catgen.models.rules import RULES, check_order, of_rank
+from catgen.models.rules import FIRST_HITTING, RULES, check_order, of_rank
 from catgen.orders import Orders
 from catgen.processes.schedules import levels
-
-FIRST_HITTING = "first_hitting"
 
 
 class _Walk(NamedTuple):
