@@ -7,7 +7,7 @@ The network, optimizer and number of characters of autoregressive.py; it can beg
 
 Expected: not run by this project. By Arriola et al. (2025, arXiv:2503.09573) blocks of four lie between autoregressive
 models and masked diffusion on other text.
-Cost: about 36 minutes on one CPU core, by 2.3 times the time of a step of autoregressive.py.
+Cost: about 33 minutes on one CPU core: a step takes 2.2 times that of autoregressive.py (docs/RESULTS.md).
 """
 
 from ml_collections import ConfigDict
