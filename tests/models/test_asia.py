@@ -54,11 +54,13 @@ def autoregressive(tmp_path_factory):
   return run_of(model, params, str(tmp_path_factory.mktemp("asia")), CODEC), state
 
 
+@pytest.mark.slow
 def test_an_autoregressive_model_reaches_the_law(autoregressive):
   run, state = autoregressive
   reaches_the_law(np.float64(run.model.log_prob(run.params, on_device(EVENTS), state=state)), 0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smoke", "bronc"])
 def test_it_tells_a_column_from_all_others_as_the_law_has_it(name, autoregressive):
   rows = EVENTS[P > 0.01]
@@ -67,6 +69,7 @@ def test_it_tells_a_column_from_all_others_as_the_law_has_it(name, autoregressiv
   np.testing.assert_allclose(told, [yes(conditional(other), name) for other in others], atol=0.04)
 
 
+@pytest.mark.slow
 def test_it_fills_what_comes_after_as_the_law_has_it(autoregressive):
   filled_in(autoregressive[0], {"asia": 0, "tub": 0, "smoke": 1}, 0.06)
 

@@ -58,7 +58,12 @@ def test_it_has_the_parameters_of_a_causal_network():
 
 
 @pytest.mark.parametrize(
-  "options", [{"conv_width": 3}, {"scan_layers": True}, pytest.param({"positions": False}, marks=pytest.mark.slow)]
+  "options",
+  [
+    {"conv_width": 3},
+    pytest.param({"scan_layers": True}, marks=pytest.mark.slow),
+    pytest.param({"positions": False}, marks=pytest.mark.slow),
+  ],
 )
 def test_the_first_position_of_a_block_gets_what_the_causal_network_says(options):
   masked = np.ones(X.shape, bool)
@@ -112,8 +117,8 @@ def test_what_does_not_count_changes_nothing():
 @pytest.mark.parametrize(
   "options",
   [
-    {"given": (2,)},
-    {"scan_layers": True, "conv_width": 3},
+    {"given": (2,), "conv_width": 3},
+    pytest.param({"scan_layers": True, "conv_width": 3}, marks=pytest.mark.slow),
     pytest.param({"dtype": "bfloat16", "conv_width": 3}, marks=pytest.mark.slow),
   ],
 )
