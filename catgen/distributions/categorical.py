@@ -14,6 +14,7 @@ from catgen.meshes import map_examples, per_device
 PIECE = 2**24  # numbers of an array over classes that are worked on at a time: 64 MiB
 WIDE = 1024  # classes up to which each has noise of its own in a draw
 _UNRESTRICTED = SampleOptions()
+_ASKED = {"num_frames": "a chain (num_frames)"}  # how an option is called that most ask for by another name
 _RESTRICTIONS = ("temperature", "top_k", "top_p", "forbid")
 GUIDANCE = ("guidance", "guidance_interval")
 _GREEDY_BELOW = float(np.finfo(np.float32).tiny)  # a smaller temperature would be flushed to zero
@@ -203,7 +204,7 @@ def check_guidance(options: SampleOptions, given: Int[Array, "batch attributes"]
 
 def refuse_options(options: SampleOptions, names: Sequence[str], reason: str) -> None:
   """Raises InputError, for the reason, that names those of the options that are not as by default."""
-  changed = [name for name in names if getattr(options, name) != getattr(_UNRESTRICTED, name)]
+  changed = [_ASKED.get(name, name) for name in names if getattr(options, name) != getattr(_UNRESTRICTED, name)]
   if changed:
     verb, them = ("does", "it") if len(changed) == 1 else ("do", "them")
     raise InputError(f"{reason}: {', '.join(changed)} {verb} not apply; leave {them} out")

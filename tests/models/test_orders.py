@@ -323,7 +323,7 @@ def test_the_loss_of_a_masked_position_by_the_number_of_masks():
     ({"order": "margin", "entropy_budget": 1.0}, "counts positions, not nats: entropy_budget does not apply"),
     ({"order": "entropy_budget", "positions_per_call": 2}, "counts nats, not positions"),
     ({"order": "entropy_budget", "entropy_budget": -1.0}, "entropy_budget is -1.0"),
-    ({"order": "entropy_budget", "num_frames": 3}, "is not known: num_frames does not apply"),
+    ({"order": "entropy_budget", "num_frames": 3}, r"is not known: a chain \(num_frames\) does not apply"),
     ({"order": "first_hitting", "positions_per_call": 2}, "one position after the other"),
     ({"order": "first_hitting", "blocks": (1, 2)}, "one position after the other"),
     ({"order": "blocks"}, "blocks are not given; give numbers from 1 on that add up to the 3 positions of an example"),
