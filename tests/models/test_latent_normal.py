@@ -152,12 +152,19 @@ def test_locations_begin_at_the_logarithms_of_counts_each_one_higher(name, base)
 
 
 @pytest.mark.parametrize(
-  "options",
-  [{"num_steps": 2}, {"num_frames": 2}, {"temperature": 0.5}, {"top_k": 1}, {"top_p": 0.5}, {"forbid": (0,)}],
+  ("options", "named"),
+  [
+    ({"num_steps": 2}, "num_steps"),
+    ({"num_frames": 2}, r"a chain \(num_frames\)"),
+    ({"temperature": 0.5}, "temperature"),
+    ({"top_k": 1}, "top_k"),
+    ({"top_p": 0.5}, "top_p"),
+    ({"forbid": (0,)}, "forbid"),
+  ],
 )
-def test_a_flow_is_sampled_in_one_pass(options):
+def test_a_flow_is_sampled_in_one_pass(options, named):
   model, params, _ = flow("softplus", 2)
-  with pytest.raises(InputError, match=f"in one pass.*: {next(iter(options))} does not apply; leave it out"):
+  with pytest.raises(InputError, match=f"in one pass.*: {named} does not apply; leave it out"):
     model.sample(params, keys_up_to(2), state={}, options=SampleOptions(**options))
 
 
