@@ -6,7 +6,7 @@ The network, optimizer and number of characters of autoregressive.py; it can beg
 --init_from=runs/a.
 
 Expected: 2.528 bits per character on the test part of the prefix by the ELBO; on its first 512 sequences 2.367 exactly,
-where the ELBO is 2.476 (measured, docs/RESULTS.md). So blocks of four lie between autoregressive.py and masked diffusion,
+where the ELBO is 2.476 (measured, docs/RESULTS.md). Blocks of four lie between autoregressive.py and masked diffusion,
 as they do on other text (Arriola et al., 2025, arXiv:2503.09573).
 Cost: about 33 minutes on one CPU core: a step takes 2.2 times that of autoregressive.py (docs/RESULTS.md).
 """
