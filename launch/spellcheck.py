@@ -6,9 +6,9 @@
 
 Only wrong letters can be corrected, not missing or additional ones. --method=bayes weighs the prediction of a diffusion
 model by the likelihood of the typed letter at the assumed error rate; --method=paper is the paper's: the most probable
-letter given the others. --method=channel is of autoregressive models, and of masked ones: the sentence that most
-probably led to what was typed, by a beam of --beam beginnings. Without --text an example of --split is corrupted and
-corrected.
+letter given the others. --method=channel is of autoregressive, block diffusion and masked models: the sentence that
+most probably led to what was typed, by a beam of --beam beginnings. Without --text an example of --split is corrupted
+and corrected.
 """
 
 import sys

@@ -113,7 +113,7 @@ def marked(name):
     "text8_head/iaf_scf",
     "sets/summation",
     "label_maps",  # as quickstart_maps
-    "table",
+    "table",  # as array_file
     "array_file",  # as quickstart, of any integers
     "paper/text8_multinomial",  # as quickstart, of more layers
     "paper/cityscapes_",  # the diffusion model as quickstart_maps

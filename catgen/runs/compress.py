@@ -78,7 +78,7 @@ def compress(
     encoding: of a text: "utf-8", "latin-1", "cp1252" ...; default: UTF-8 where the file is, else that of the run's
       data.
     num_rows: examples that are coded at the same time, in a block: more are faster, and lose more where one is damaged.
-      A small file, which has fewer of them, is coded by no more than it needs.
+      A small file, which has fewer of them, is coded by about as many as it has.
     compare: also say what gzip, bzip2 and xz make of the file.
     progress: opens the bar.
 
@@ -99,14 +99,15 @@ def compress(
     else:
       what = about(file, run.record.codec, run.model.event, encoding, input)
   files.check_writable(output)
-  num_rows = _enough(num_rows, size_of(input), run.model.event)
+  num_bytes = size_of(input)
+  num_rows = _enough(num_rows, num_bytes, run.model.event)
   content = content_of(what, run.record, num_rows)
   coder = coder_of(run, num_rows)
   digest, sizes = hashlib.sha256(content.begin()), []
   with (
     opened(input) as file,
     files.replacing(output, remedy="choose another --output") as target,
-    closing(progress(max(1, size_of(input)), unit="byte", title="compress")) as bar,
+    closing(progress(max(1, num_bytes), unit="byte", title="compress")) as bar,
   ):
     written = container.write_header(target, {"content": what, "num_rows": num_rows, **identity(run, coder)})
     for number, part in enumerate(content.parts(file)):
@@ -156,7 +157,10 @@ def describe(compressed: Compressed) -> str:
 
 
 def _enough(num_rows: int, num_bytes: int, event: EventSpec) -> int:
-  """Returns how many rows hold a file of so many bytes, a power of two, but no more than asked: a symbol has a byte."""
+  """Returns how many rows hold a file of so many bytes: a power of two, or as many as are asked where that is less.
+
+  No symbol has less than a byte, but that the last line of a table may lack its end.
+  """
   most = num_bytes // math.prod(event.shape) + 1
   return min(num_rows, 1 << (most - 1).bit_length())
 

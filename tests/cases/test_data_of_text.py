@@ -3,57 +3,27 @@
 import codecs
 import csv
 import gzip
-import inspect
 import io
 import itertools
 import json
 import os
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from catgen.batches import batch_of
-from catgen.bounds import Estimate, bits_per_position
-from catgen.data import from_spec, reading, splits, summary
-from catgen.data.codecs import alphabet_codec, byte_codec, ended
-from catgen.data.sets.fasta import fasta
+from catgen.data import reading, splits, summary
 from catgen.data.sets.text_file import text_file
 from catgen.data.sets.text_folder import text_folder
 from catgen.data.sets.text_lines import text_lines
 from catgen.data.sets.text_table import text_table
-from catgen.evaluation import ngrams, results
-from catgen.evaluation.likelihood import Likelihood
-from catgen.interfaces import EventSpec, Infill, InputError, Model, Samples
 from catgen.media import media_of
 from catgen.media.medium import reader
 from catgen.media.text import read_lines
-from catgen.runs import infill, sample
-from catgen.runs.load import Run
-from catgen.runs.record import record_of
 from catgen.sources import Attribute
+from tests.cases.texts import texts, write
+from tests.refusals import refused
 
 LINES = ["Zoë", "naïve", "", "Œuvre", "e\u0301te\u0301", "a\x0bb\x0cc\x85d\u2028e"]
-
-
-def write(path, content):
-  path.write_bytes(content if isinstance(content, bytes) else content.encode())
-  return str(path)
-
-
-def refused(pattern, function, *arguments, **keywords):
-  with pytest.raises(InputError, match=pattern) as caught:
-    function(*arguments, **keywords)
-  assert "\n" not in str(caught.value)
-
-
-def texts(source, name="train"):
-  """Returns the decoded examples of a split."""
-  split = source.splits[name]
-  batch = split.examples(np.arange(split.num_examples))
-  return [source.codec.decode(x, valid) for x, valid in zip(batch.x, batch.valid, strict=True)]
-
-
 ENCODINGS = {
   "utf-8": (b"", "utf-8"),
   "utf-8 with mark": (codecs.BOM_UTF8, "utf-8"),
@@ -99,239 +69,6 @@ def test_c2_what_a_command_is_handed_may_be_in_a_declared_encoding_too(tmp_path)
   refused("a.txt is not UTF-8: byte 0xf6 at offset 2; give --encoding", reader(media, path, "utf-8"), path)
   refused("a.npy holds numbers, .* leave out --encoding", reader(media, "a.npy", "latin-1"), "a.npy")
   refused("--encoding=latin-1 says how the text of --input is stored, .* none", reader, media, None, "latin-1")
-
-
-def test_c5_a_file_of_lines_that_looks_like_fasta_says_so(tmp_path):
-  source = text_lines(write(tmp_path / "a.fa", ">chr1\nACGT\n>chr2\nGATT\n"), 8, splits=(1.0, 0, 0))
-  assert 'for FASTA take the kind "fasta"' in summary(source)
-  assert "FASTA" not in summary(text_lines(write(tmp_path / "b.txt", "ACGT\n>GATT\n"), 8, splits=(1.0, 0, 0)))
-
-
-WORDS = ["ab", "b", "bab", "a", "abb", "b", "", "ba", "bbb", "aab"]
-
-
-def words(tmp_path, length=4, **keywords):
-  path = write(tmp_path / "words.txt", "\n".join(WORDS))
-  return text_lines(path, length, splits=(1.0, 0, 0), **{"end": True, **keywords})
-
-
-def test_c6_records_with_an_end_fill_their_example_and_come_back(tmp_path):
-  source = words(tmp_path)
-  assert source.event == EventSpec((4,), 3)
-  batch = source.splits["train"].examples(np.arange(9))
-  given = [word for word in WORDS if word]
-  np.testing.assert_array_equal(
-    batch.x, [["ab".index(letter) for letter in word] + [2] * (4 - len(word)) for word in given]
-  )
-  assert batch.valid.all()  # what is not valid would tell a network the length
-  assert texts(source) == given
-  assert (source.position, source.longest) == ("position", None)
-  codec = from_spec(json.loads(json.dumps(source.codec.spec)))
-  assert (codec.end, codec.spec) == (2, source.codec.spec)
-  for x, word in zip(batch.x, given, strict=True):
-    np.testing.assert_array_equal(codec.encode(word), x)
-  np.testing.assert_array_equal(codec.encode(""), [2, 2, 2, 2])
-
-
-def test_c6_decoding_stops_at_the_first_end_and_an_example_without_one_is_whole():
-  codec = ended(alphabet_codec("ab"), 2, 4)
-  decoded = {"0212": "a", "2000": "", "0101": "abab", "0110": "abba", "0002": "aaa"}
-  assert {x: codec.decode(np.array([*map(int, x)])) for x in decoded} == decoded
-  assert codec.decode(np.array([0, -1, 2, 1])) == "a\ufffd"
-  assert codec.decode(np.array([0, 1, 2, 1]), np.array([True, False, True, True])) == "a\ufffd"
-  assert ended(byte_codec(), 256, 8).decode(np.array([*"é".encode(), 256, 0, 0, 0, 0, 0])) == "é"
-  refused(r"4 positions, but examples of this model have 4, the end included; cut it to 3", codec.encode, "abab")
-
-
-def test_c6_a_record_has_room_for_its_end_or_is_cut_or_dropped(tmp_path):
-  refused(r"4 lines longer than length = 3, one position of which is the end", words, tmp_path, 3)
-  short = [word for word in WORDS if 0 < len(word) < 3]
-  assert texts(words(tmp_path, 3, longer="drop")) == short
-  cut = words(tmp_path, 2, longer="cut")
-  assert texts(cut) == [word[:2] for word in WORDS if word]  # a record that was cut has no end
-  refused("length is 1; it must be at least 2", words, tmp_path, 1)
-  refused('longer="windows" cuts records where they do not end', words, tmp_path, 4, longer="windows")
-
-
-def test_c6_the_end_changes_no_split(tmp_path):
-  path = write(tmp_path / "a.txt", "\n".join("".join(word) for word in itertools.product("abc", repeat=5)))
-  with_end, without = (text_lines(path, 8, end=end) for end in (True, False))
-  assert {name: texts(with_end, name) for name in with_end.splits} == {
-    name: texts(without, name) for name in without.splits
-  }
-
-
-def test_c6_the_length_is_part_of_the_likelihood(tmp_path):
-  """Probabilities of all texts of any length add up to one, and what an event has is at most what its text has."""
-  rng = np.random.default_rng(0)
-  records = ["".join(rng.choice(["a", "b"], length)) for length in rng.integers(1, 4, 900)]
-  source = text_lines(write(tmp_path / "a.txt", "\n".join(records)), 4, splits=(1.0, 0, 0), end=True)
-  rows = ngrams.training_rows(source.splits["train"])
-  model = ngrams.fit(rows, order=4, num_classes=3)
-  events = np.array([*itertools.product(range(3), repeat=4)], np.int32)
-  probability = np.exp(ngrams.log_prob(model, batch_of(events), order=4).sum(axis=1))
-  assert probability.sum() == pytest.approx(1)
-  found = {}
-  for x, p in zip(events, probability, strict=True):
-    found[source.codec.decode(x)] = found.get(source.codec.decode(x), 0.0) + p
-  assert len(found) == sum(2**length for length in range(5))
-  for word in map("".join, itertools.chain(*(itertools.product("ab", repeat=n) for n in range(4)))):
-    x = batch_of(source.codec.encode(word)[None])
-    assert ngrams.log_prob(model, x, order=4).sum() <= np.log(found[word]) + 1e-9  # what is filled up is one way to end
-
-
-def test_c6_bits_per_byte_are_those_of_the_text_whatever_the_length_of_examples(tmp_path):
-  for length in (4, 9):
-    source = words(tmp_path, length)
-    nats = 50.0  # of all nine examples
-    value = bits_per_position(nats, 9 * length)
-    assert value / source.bytes_per_position == pytest.approx(bits_per_position(nats, len("".join(WORDS))))
-
-
-def likelihood_of(source):
-  estimate = Estimate(1.0, 0.1, 0.0)
-  ones = np.ones(3, np.int64)
-  return Likelihood(estimate, {}, np.arange(3), ones[None] * 1.0, ones, "exact", 1, 1, None, None, ())
-
-
-@pytest.mark.parametrize(
-  ("keywords", "expected"),
-  [({"end": True}, "scored"), ({"end": False}, "given"), ({"end": False, "longer": "cut", "length": 1}, None)],
-)
-def test_c6_results_say_whether_the_length_is_scored(tmp_path, keywords, expected):
-  source = words(tmp_path, **keywords)
-  record = results.likelihood_record(likelihood_of(source), source, split="train", step=1, ema=False, config={})
-  assert record.get("length") == expected
-
-
-def run_of(source, x, folder):
-  """Returns a run whose samples and completions are always x."""
-
-  def draw(params, keys, *, given=None, state, options):
-    return Samples(jnp.asarray(x), jnp.ones(x.shape, bool))
-
-  def complete(params, x_observed, observed, keys, *, given=None, state, options):
-    return Samples(jnp.where(observed, x_observed, x[: len(keys)]), jnp.ones(x_observed.shape, bool))
-
-  config = {"sampling": {"num_samples": len(x), "batch_size": len(x)}, "evaluation": {"split": "train"}, "model": {}}
-  model = Model(source.event, None, None, draw, infill=Infill(complete, True, "as told"))
-  media = media_of(source.event, source.codec, source.position)
-  return Run(model, {}, {}, record_of(config, source), media, str(folder), 1, False, lambda: source)
-
-
-def test_c6_samples_are_cut_where_no_record_reaches_and_say_so(tmp_path):
-  source = words(tmp_path, 6, end=False)
-  assert source.longest == 3
-  run = run_of(source, np.array([[0, 1, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0]]), tmp_path)
-  drawn = sample.sample(run, compare=True)
-  assert drawn.lines == ["aba", "bbb"]
-  assert "cut after 3 of 6 positions: no record of the data is longer" in sample.describe(drawn)
-  entropy = next(row for row in drawn.statistics if row[0].startswith("entropy"))
-  assert entropy[1] == "0.918"  # of 2 a and 4 b; all positions, 5 a and 7 b, have 0.980
-  completed = infill.infill(run, "b_a_a_", num_samples=2, pictures=False)
-  assert completed.lines == ["bba\ufffda", "bba\ufffda"]  # what was typed is shown
-
-
-def test_c6_samples_with_an_end_stop_there(tmp_path):
-  source = words(tmp_path, 6)
-  x = np.array([[0, 1, 2, 1, 2, 0], [2, 1, 1, 0, 0, 0], [0, 1, 0, 1, 0, 1]])
-  run = run_of(source, x, tmp_path)
-  drawn = sample.sample(run)
-  assert "cut after" not in sample.describe(drawn)
-  assert drawn.lines == ["ab", "", "ababab"]
-  completed = infill.infill(run, "b_", num_samples=2, pictures=False)
-  np.testing.assert_array_equal(completed.x[0], [1, 1, 2, 1, 2, 0])
-  assert completed.lines == ["bb", "bbbaaa"]
-
-
-def test_c6_what_is_typed_has_its_end_too(tmp_path):
-  source = words(tmp_path, 6)
-  media = media_of(source.event, source.codec, source.position)
-  batch = media.read(write(tmp_path / "a.txt", "ab\n\nbba\n"))
-  assert batch.x.tolist() == [[0, 1, 2, 2, 2, 2], [1, 1, 0, 2, 2, 2]]
-  assert batch.valid.all()
-  assert media.shown(batch) == ["ab", "bba"]
-  refused("line 1: the text has 6 positions, .* cut it to 5", media.read, write(tmp_path / "a.txt", "ababab"))
-  pattern = media.parse("a__b", hole="_", pad=True)
-  assert pattern.x[pattern.observed].tolist() == [0, 1]  # ends are no part of a pattern: the rest is to be completed
-  assert pattern.observed.tolist() == [True, False, False, True, False, False]
-  typed = media.typed(["ab"])
-  shown = media.corrections(typed, np.array([0, 1, 1, 2, 0, 2]), np.full(6, 0.5), color=False)
-  assert shown.splitlines()[0] == "ab[b]∎"
-  assert media.frames(np.array([[3, 3, 3, 3, 3, 3], [0, 2, 3, 1, 2, 2]])) == ["░░░░░░", "a∎░b∎∎"]
-
-
-FASTA = ">one first\nACGT\nacgt\n\n; a comment\nNN A\r\n>two\nGATTACA\n>three\nTTT"
-SEQUENCES = {"keep": ["ACGTacgtNNA", "GATTACA", "TTT"], "upper": ["ACGTACGTNNA", "GATTACA", "TTT"]}
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 2**20])
-@pytest.mark.parametrize("case", SEQUENCES)
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_c5_fasta_is_read_without_headers_and_line_breaks(tmp_path, monkeypatch, size, case, pack):
-  monkeypatch.setattr(inspect.unwrap(splits.blocks), "__defaults__", (size,))
-  for number, text in enumerate((FASTA, FASTA + "\n", FASTA.replace("\n", "\r\n"), "\n; first\n" + FASTA)):
-    path = write(tmp_path / (f"{number}.fa.gz" if pack is gzip.compress else f"{number}.fa"), pack(text.encode()))
-    source = fasta(path, 12, case, splits=(1.0, 0, 0))
-    assert texts(source) == SEQUENCES[case]
-    assert source.codec.spec["alphabet"] == "".join(sorted(set("".join(SEQUENCES[case]))))
-  assert "3 sequences of 3 to 11 characters" in summary(source)
-
-
-def test_c5_long_sequences_become_windows_of_one_split(tmp_path):
-  rng = np.random.default_rng(0)
-  sequences = ["".join(rng.choice(list("ACGT"), rng.integers(1, 40))) for _ in range(200)]
-  path = write(tmp_path / "a.fa", "".join(f">{i}\n{sequence}\n" for i, sequence in enumerate(sequences)))
-  source = fasta(path, 8, longer="windows", splits=(0.5, 0.3, 0.2))
-  windows = {i: [sequence[k : k + 8] for k in range(0, len(sequence), 8)] for i, sequence in enumerate(sequences)}
-  found = {name: texts(source, name) for name in source.splits}
-  for parts in windows.values():  # whole sequences, in the order of the file
-    owners = [name for name in found if found[name][: len(parts)] == parts]
-    assert owners
-    del found[owners[0]][: len(parts)]
-  assert not any(found.values())
-  split = source.splits["train"]
-  crops = split.crops(np.arange(split.num_crops))
-  drawn = [source.codec.decode(x, valid) for x, valid in zip(crops.x, crops.valid, strict=True)]
-  assert all(any(window in crop for crop in drawn) for window in texts(source))
-  assert all(len(crop) == 8 or crop in sequences for crop in drawn)  # only a short sequence is padded
-  assert any(crop not in itertools.chain(*windows.values()) for crop in drawn)
-
-
-def test_c5_one_long_sequence_is_split_by_counts_of_windows(tmp_path):
-  path = write(tmp_path / "a.fa", ">chr1\n" + "ACGTTGCA\n" * 10)
-  refused(r"got none of the 1 sequences of .*a\.fa; give splits as counts", fasta, path, 8, longer="windows")
-  source = fasta(path, 8, longer="windows", splits=(7, 2, 1))
-  assert [split.num_examples for split in source.splits.values()] == [7, 2, 1]
-  assert texts(source, "test") == ["ACGTTGCA"]
-  assert source.splits["test"].num_crops == 1  # crops stay within the split
-
-
-@pytest.mark.parametrize(
-  ("content", "keywords", "message"),
-  [
-    ("ACGT\n>a\nAC\n", {}, "is no FASTA: 'ACGT' comes before a header, .*; take text_lines for it"),
-    ("@read\nACGT\n+\nIIII\n", {}, "is no FASTA: '@read' comes before"),
-    (">a\n\n>b\nAC\n", {}, r"the sequence 'a' \(line 1\) has no letters; remove it"),
-    (">a\nAC\n>b", {}, r"the sequence 'b' \(line 3\) has no letters; remove it"),
-    (">a\nAC\n>b\nACß\n", {}, "byte 0xc3 in line 4 is no letter of a sequence"),
-    (">a\nAC\n>b\nAXG\n", {"alphabet": "ACGT"}, r"character 'X' at offset 1 of the sequence 'b' \(line 3\) is not in"),
-    (">a\nAC\n>b\nACGTA\n", {"length": 4}, "1 sequences longer than length = 4 "),
-    (">a\nAC\n", {"case": "lower"}, 'case is .lower.; it must be "keep" or "upper"'),
-    (">a\nACGT", {"max_bytes": 5}, "no complete sequence; raise max_bytes"),
-    (">a\nA\n", {}, "has only the characters 'A'"),
-    (">a\n\n;\n", {}, "has no letters"),
-  ],
-)
-def test_c5_what_is_no_fasta_is_one_line(tmp_path, content, keywords, message):
-  refused(message, fasta, write(tmp_path / "a.fa", content), splits=(1.0, 0, 0), **keywords)
-
-
-def test_c5_a_beginning_of_a_genome_is_what_max_bytes_says(tmp_path):
-  path = write(tmp_path / "a.fa", FASTA)
-  assert texts(fasta(path, 12, splits=(1.0, 0, 0), max_bytes=60)) == ["ACGTacgtNNA", "GATTACA"]
-  assert texts(fasta(path, 12, splits=(1.0, 0, 0), max_bytes=61, longer="windows"))[2:] == ["T"]
-  assert len(texts(fasta(path, 12, splits=(1.0, 0, 0), max_bytes=58, longer="windows"))) == 2
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "csv.gz", "semicolons", "utf-16", "cp1252"])
@@ -497,33 +234,3 @@ def test_c1_lines_are_split_by_their_categories_or_by_their_bytes_as_before(tmp_
     fraction = splits.hash_fraction(ids.astype("<u4").tobytes() if rule == 3 else line.encode())
     assert line in found["train" if fraction < 0.5 else "validation" if fraction < 0.8 else "test"]
   refused("split_rule is 4", text_lines, path, 4, split_rule=4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["diffusion", "autoregressive"])
-def test_c6_samples_have_the_lengths_of_the_data(tmp_path, kind):
-  """Both families learn where records end: one sees all positions at once, the other those before."""
-  from catgen.config import load_config
-  from catgen.runs.load import load
-  from catgen.runs.train import train
-
-  rng = np.random.default_rng(0)
-  records = ["".join(rng.choice(list("abcd"), length)) for length in rng.choice([2, 5, 6], 3000, p=[0.5, 0.3, 0.2])]
-  changes = {
-    "data.path": write(tmp_path / "a.txt", "\n".join(records)),
-    "data.length": 10,
-    "data.end": True,
-    "model.kind": kind,
-    "model.network.width": 32,
-    "model.network.num_layers": 1,
-    "model.network.num_heads": 2,
-    "training.batch_size": 64,
-    "training.num_steps": 500,
-    "training.validate_every": 500,
-    "training.validation_examples": 64,
-  } | ({"model.num_steps": 50} if kind == "diffusion" else {})
-  train(load_config("text_lines", changes).values, str(tmp_path / "run"), say=lambda line: None)
-  run = load(str(tmp_path / "run"), say=lambda line: None)
-  lengths = np.array([len(run.decode(x)) for x in run.sample(512, batch_size=256).x])
-  for length, share in {2: 0.5, 5: 0.3, 6: 0.2}.items():
-    assert abs((lengths == length).mean() - share) < 0.09  # four standard errors of 512 samples

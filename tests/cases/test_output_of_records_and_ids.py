@@ -22,8 +22,10 @@ from catgen.reporting import terminal
 from catgen.runs import infill, sample, score
 from catgen.runs.demo import beginning
 from catgen.sources import Legend
-from tests.cases.test_data_of_text import refused, run_of, words, write
+from tests.cases.test_records_with_an_end import run_of, words
+from tests.cases.texts import write
 from tests.models import test_autoregressive_chain as chain
+from tests.refusals import refused
 
 LENGTH = 6
 LETTERS = media_of(EventSpec((LENGTH,), 3), ended(alphabet_codec("ab"), 2, LENGTH), "position")

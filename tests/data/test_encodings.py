@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from catgen.data import reading, splits
 from catgen.data.encodings import encoding_of, unmarked_utf16
 from catgen.data.reading import as_utf8, decoded, existing_file, kept, lines_of, open_bytes, open_text, read_text
-from catgen.interfaces import InputError
+from tests.refusals import refused
 
 TEXT = "Grüße, naïve façade;\r\nŒuvre\u2028\n\n" * 3
 MARKED = {
@@ -27,12 +27,6 @@ MARKED = {
 def write(path, content):
   path.write_bytes(content)
   return str(path)
-
-
-def refused(pattern, function, *arguments, **keywords):
-  with pytest.raises(InputError, match=pattern) as caught:
-    function(*arguments, **keywords)
-  assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -22,7 +22,7 @@ from catgen.data.reading import (
   room_for,
   without_byte_order_mark,
 )
-from catgen.interfaces import InputError
+from tests.refusals import refused
 
 PACK = {"": bytes, ".gz": gzip.compress, ".GZ": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
 CONTENT = bytes(range(256)) * 3 + b"\r\n\0"
@@ -31,13 +31,6 @@ CONTENT = bytes(range(256)) * 3 + b"\r\n\0"
 def write(path, content):
   path.write_bytes(content if isinstance(content, bytes) else content.encode())
   return str(path)
-
-
-def refused(pattern, function, *arguments):
-  with pytest.raises(InputError, match=pattern) as caught:
-    function(*arguments)
-  assert "\n" not in str(caught.value)
-  return str(caught.value)
 
 
 @pytest.mark.parametrize("suffix", PACK)

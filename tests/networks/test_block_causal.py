@@ -129,7 +129,7 @@ def test_block_by_block_it_says_what_it_says_of_all_at_once(options):
   whole = compiled(**options)(X, masked, None, None, labels)[0]
 
   @jax.jit
-  def blocks(x, masked, valid=None, labels=None):
+  def blocks(x, masked, valid, labels):
     call, found = functools.partial(module.apply, params), []
     clean = call(len(x), valid, method="unread")
     counts = jnp.ones(x.shape, bool) if valid is None else valid
@@ -145,9 +145,9 @@ def test_block_by_block_it_says_what_it_says_of_all_at_once(options):
 
   near = {"rtol": 5e-2, "atol": 5e-2} if "dtype" in options else {"rtol": 1e-4, "atol": 1e-5}
   np.testing.assert_allclose(blocks(X, masked, None, labels), whole, **near)
-  if "scan_layers" in options:
-    valid = RNG.random(X.shape) < 0.6
-    np.testing.assert_allclose(blocks(X, masked, valid), compiled(**options)(X, masked, valid)[0], **near)
+  valid = RNG.random(X.shape) < 0.6
+  whole = compiled(**options)(X, masked, valid, None, labels)[0]
+  np.testing.assert_allclose(blocks(X, masked, valid, labels), whole, **near)
 
 
 def test_activations_are_dropped_in_training_only():

@@ -82,13 +82,15 @@ def test_bytes_of_all_kinds_come_back(tmp_path, content):
   assert (tmp_path / "b.bin").read_bytes() == content
 
 
-def test_a_small_file_is_coded_by_no_more_rows_than_it_needs(tmp_path):
+@pytest.mark.parametrize(("num_bytes", "asked", "num_rows", "num_blocks"), [(20, 256, 4, 1), (20, 2, 2, 2)])
+def test_a_small_file_is_coded_by_no_more_rows_than_it_needs(tmp_path, num_bytes, asked, num_rows, num_blocks):
   run = run_of("bytes", tmp_path)
-  found = compress(run, input=written(tmp_path / "a.bin", bytes(20)))  # three examples of eight
+  found = compress(run, input=written(tmp_path / "a.bin", bytes(num_bytes)), num_rows=asked)  # examples of eight
+  assert len(found.blocks) == num_blocks
   with open(found.output, "rb") as file:
-    assert container.read_header(file, found.output)["num_rows"] == 4
+    assert container.read_header(file, found.output)["num_rows"] == num_rows
   decompress(run, input=found.output, output=str(tmp_path / "b.bin"))
-  assert (tmp_path / "b.bin").read_bytes() == bytes(20)
+  assert (tmp_path / "b.bin").read_bytes() == bytes(num_bytes)
 
 
 @pytest.mark.parametrize("recover", [False, True])

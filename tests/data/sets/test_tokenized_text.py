@@ -9,16 +9,10 @@ import pytest
 from catgen.data import from_spec, summary, tokens
 from catgen.data.sets import tokenized_text as module
 from catgen.data.sets.tokenized_text import tokenized_text
-from catgen.interfaces import InputError
 from catgen.media import media_of
+from tests.refusals import refused
 
 TEXT = "the cat sat on the mat, naïve as cats are 😀\n" * 40
-
-
-def refused(pattern, function, *arguments, **keywords):
-  with pytest.raises(InputError, match=pattern) as caught:
-    function(*arguments, **keywords)
-  assert "\n" not in str(caught.value)
 
 
 def write(path, content):
