@@ -6,9 +6,13 @@ The draws are those that `Model.sample` and `Infill.draw` make in one call, by t
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from catgen.interfaces import Model, PyTree, SampleOptions
+from catgen.interfaces import InputError, Model, PyTree, SampleOptions
+
+MOST_FRAMES = 10_000  # of a chain, each of the size of all samples
 
 
 class Observed(NamedTuple):
@@ -82,3 +86,43 @@ class Reverse(NamedTuple):
   log_prior: Callable[..., Float[Array, "batch *event"]]  # (x_T) -> log p(x_T)
   # the same model with predictions that are a function of (x_t, what is told of the time, given)
   with_predictions: Callable[[Callable[..., Array]], Model]
+
+
+def check_frames(options: SampleOptions) -> None:
+  """Raises InputError where no chain has so many states."""
+  if not (options.num_frames == 0 or 2 <= options.num_frames <= MOST_FRAMES):
+    raise InputError(
+      f"num_frames is {options.num_frames}; use 0 for no chain, or at least 2 (noise and sample) and at most"
+      f" {MOST_FRAMES:,}"
+    )
+
+
+def shown_after(num_moves: int, num_frames: int) -> Int[np.ndarray, "frames"]:
+  """Returns after how many moves each frame shows its state: spread evenly from none to all.
+
+  With more frames than states the first state is shown several times.
+
+  Example:
+    >>> shown_after(4, 3), shown_after(1, 3)
+    (array([0, 2, 4]), array([0, 0, 1]))
+  """
+  states = np.unique(np.round(np.linspace(0, num_moves, num_frames)).astype(int))
+  return np.concatenate([np.zeros(num_frames - len(states), int), states])
+
+
+def drawn_in_turn(
+  x: Int[Array, "batch *event"], turn: Int[Array, "batch *event"], num_moves: int, num_frames: int, num_classes: int
+) -> Int[Array, "frames batch *event"] | None:
+  """Returns the states of a sampler that draws each position once, K where nothing is drawn yet.
+
+  Args:
+    x: what was drawn.
+    turn: the number of the move, from 1, that drew a position; 0 = it was observed.
+    num_moves: of the sampler.
+    num_frames: of the chain; 0: None is returned.
+    num_classes: K.
+  """
+  if num_frames == 0:
+    return None
+  after = shown_after(num_moves, num_frames).reshape(-1, *(1,) * x.ndim)
+  return jnp.where(turn[None] <= after, x[None], num_classes)

@@ -27,7 +27,7 @@ def map_chain(
   """Draws the states of a sampler from left to right, noise first; each example has a row.
 
   Args:
-    frames: categories; K stands for "masked" and becomes a light checkerboard.
+    frames: categories; K stands for "not drawn yet" and becomes a light checkerboard.
     labels: one per frame, such as "50%"; shown above it.
     path: picture to write.
     legend: see `colors.legend_or_numbers`.
@@ -38,7 +38,8 @@ def map_chain(
   """
   _check(frames, labels)
   blocks = [Block(label, colored(frame, legend)) for label, frame in zip(labels, frames, strict=True)]
-  save_image(draw_sheet(blocks, title=title, entries=legend_entries([frames], legend, "masked"), gap=6).image, path)
+  entries = legend_entries([frames], legend, "not drawn yet")
+  save_image(draw_sheet(blocks, title=title, entries=entries, gap=6).image, path)
 
 
 def map_chain_animation(
@@ -57,7 +58,7 @@ def map_chain_animation(
     milliseconds: how long a frame is shown.
   """
   _check(frames, labels)
-  entries = legend_entries([frames], legend, "masked")
+  entries = legend_entries([frames], legend, "not drawn yet")
   columns = best_columns(*frames.shape[1:])
   images = []
   for number, (label, frame) in enumerate(zip(labels, frames, strict=True)):

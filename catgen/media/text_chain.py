@@ -114,7 +114,7 @@ class _Page:
       draw.text((x0, y0 + 1), character, font=self.font, fill=INK if changed or before is None else STAYED)
 
   def legend(self, draw: Any, height: int, *, masks: bool) -> None:
-    entries = [(CHANGED, "changed since the line above")] + ([(MASKED, "masked")] if masks else [])
+    entries = [(CHANGED, "changed since the line above")] + ([(MASKED, "not drawn yet")] if masks else [])
     x, y = self.left, height - self.margin - FONT_SIZE
     for color, label in entries:
       draw.rectangle((x, y, x + self.cell, y + FONT_SIZE - 2), fill=color)

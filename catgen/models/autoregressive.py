@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from catgen.batches import scored_positions, seen
-from catgen.chains import Chain, Observed
+from catgen.chains import Chain, Observed, check_frames, drawn_in_turn
 from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import (
@@ -40,7 +40,7 @@ from catgen.networks.roles import Causal
 from catgen.orders import OF_ORDERS, Orders, Sequential
 
 _ORDER = "left_to_right"
-_REFUSED = ("num_steps", "num_frames", *OF_ORDERS, "guidance_interval", "correction")
+_REFUSED = ("num_steps", *OF_ORDERS, "guidance_interval", "correction")
 _EXPLANATION = "exact: the continuation of an observed prefix is drawn from the model's own conditional distributions"
 
 
@@ -145,6 +145,7 @@ def _check(event: EventSpec, options: SampleOptions) -> None:
   if options.order is not None:
     check_order(options, (_ORDER,), 1)
   categorical.check_restrictions(options, event.num_classes)
+  check_frames(options)
 
 
 def _bound(
@@ -256,11 +257,13 @@ def _complete(
   """
   _check(event, options)
   categorical.check_guidance(options, given)
-  rows = x.reshape(len(x), -1)
+  rows, size = x.reshape(len(x), -1), math.prod(event.shape)
   draw = _drawer(apply, params, Observed(rows, observed.reshape(rows.shape)), keys, given, options)
-  _, tokens = jax.lax.scan(draw, _unread(apply, event, params, len(x), options), jnp.arange(rows.shape[1]))
+  _, tokens = jax.lax.scan(draw, _unread(apply, event, params, len(x), options), jnp.arange(size))
   result = tokens.T.reshape(x.shape)
-  return Samples(result, jnp.ones(result.shape, bool))
+  turn = jnp.where(observed, 0, 1 + jnp.arange(size).reshape(event.shape))
+  chain = drawn_in_turn(result, turn, size, options.num_frames, event.num_classes)
+  return Samples(result, jnp.ones(result.shape, bool), chain)
 
 
 def _unread(apply: Callable, event: EventSpec, params: PyTree, batch_size: int, options: SampleOptions) -> Any:
@@ -312,10 +315,12 @@ def _begin(
   state: PyTree,
   options: SampleOptions,
 ) -> Any:
-  """See `Chain.start`. Nothing is drawn: all positions have the category K."""
+  """See `Chain.start`. Nothing is drawn: all positions have the category K but those that are observed."""
   _check(event, options)
   categorical.check_guidance(options, given)
   drawn = jnp.full((len(keys), math.prod(event.shape)), event.num_classes, jnp.int32)
+  if pattern is not None:
+    drawn = jnp.where(pattern.observed, pattern.x, event.num_classes).astype(jnp.int32).reshape(drawn.shape)
   return _unread(apply, event, params, len(keys), options), drawn
 
 

@@ -15,6 +15,7 @@ from catgen.files import is_stream
 
 BOLD, GREEN, DIM, RESET = "\x1b[1m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 _LOST: dict[Any, OSError] = {}  # streams that took no more, the last time that something was said
+_FRAME_LINES = 3  # of the terminal, for a state of a chain
 MASK = "\u2591"  # a light block: a position that has no category yet
 _SPELLED = {"\u00b1": "+/-", "\u23ce": "\\n", "\u00b7": ".", MASK: "_"}  # our own signs where an encoding lacks them
 
@@ -162,16 +163,18 @@ def chain_frames(frames: Sequence[str], labels: Sequence[str], *, color: bool, w
   """Returns the states of a sampler below one another, noise first; what changed since the frame before stands out.
 
   Args:
-    frames: texts of one length, shown as far as `width`.
+    frames: texts of one length, shown as far as three lines hold them.
     labels: one per frame, for example the time step.
     color: True dims what stayed and prints what changed bold; False prints plain text.
-    width: characters of each frame to show.
+    width: characters of a line.
   """
   pad = max(map(len, labels), default=0)
   lines, before = [], ""
   for label, frame in zip(labels, frames, strict=True):
-    shown = visible(frame[:width])
-    lines.append(f"{label.rjust(pad)}  {_emphasize(shown, before) if color else shown}")
+    shown = visible(frame[: _FRAME_LINES * width])
+    for start in range(0, max(1, len(shown)), width):
+      own, old = (each[start : start + width] for each in (shown, before))
+      lines.append(f"{('' if start else label).rjust(pad)}  {_emphasize(own, old) if color else own}")
     before = shown
   return "\n".join(lines)
 

@@ -58,27 +58,34 @@ def test_they_end_where_one_call_ends(made):
   assert all(program._cache_size() == 1 for program in _compiled(model, OPTIONS, samples.ALONE))
 
 
-@pytest.mark.slow
-def test_states_are_those_of_the_chain(made):
+def test_frames_of_a_sample_are_the_states_on_its_way(made):
+  """And each position is drawn once, but by multinomial diffusion."""
   name, model, params = made
-  if name == "autoregressive":  # a position more at each move, and what is drawn stays
-    states = [state.x for state in watch(model, params, {}, KEYS, options=OPTIONS, num_states=99)]
-    for i, (before, after) in enumerate(itertools.pairwise(states)):
-      assert (before[:, i:] == K).all()
-      np.testing.assert_array_equal(after[:, :i], before[:, :i])
+  states = np.stack([state.x for state in watch(model, params, {}, KEYS, options=OPTIONS, num_states=99)])
+  options = OPTIONS._replace(num_frames=len(states))
+  chain = np.asarray(samples.compiled(model, options)(params, KEYS, None, {}).chain)
+  np.testing.assert_array_equal(chain, states)
+  if name == "uniform":
     return
-  if name == "block diffusion":  # likewise, at any place of the block that is under way
-    states = [state.x for state in watch(model, params, {}, KEYS, options=OPTIONS, num_states=99)]
-    for i, (before, after) in enumerate(itertools.pairwise(states)):
-      drawn = before != after
+  for move, (before, after) in enumerate(itertools.pairwise(chain)):
+    drawn = before != after
+    assert (before[drawn] == K).all()
+    if name == "block diffusion":
       assert (drawn.sum(axis=1) == 1).all()
-      assert (before[drawn] == K).all()
-      assert (np.flatnonzero(drawn.any(axis=0)) // 2 == i // 2).all()
-    return
-  options = OPTIONS._replace(num_frames=8)
-  chain = samples.compiled(model, options)(params, KEYS, None, {}).chain
-  states = [state.x for state in watch(model, params, {}, KEYS, options=OPTIONS, num_states=8)]
-  np.testing.assert_array_equal(np.stack(states), chain)
+      assert (np.flatnonzero(drawn.any(axis=0)) // 2 == move // 2).all()
+    if name == "autoregressive":
+      np.testing.assert_array_equal(drawn, np.tile(np.arange(LENGTH) == move, (4, 1)))
+
+
+@pytest.mark.slow
+def test_frames_of_a_completion_are_the_states_on_its_way(made):
+  _, model, params = made
+  x = np.random.default_rng(0).integers(0, K, (4, LENGTH)).astype(np.int32)
+  pattern = infilling.Pattern(x, np.tile(np.arange(LENGTH) < 2, (4, 1)))
+  states = [state.x for state in watch(model, params, {}, KEYS, pattern=pattern, options=OPTIONS, num_states=99)]
+  options = OPTIONS._replace(num_frames=len(states))
+  drawn = infilling.compiled(model, options, samples.ALONE)(params, *map(jnp.asarray, pattern), KEYS, None, {})
+  np.testing.assert_array_equal(drawn.chain, np.stack(states))
 
 
 def test_completions_are_those_of_one_call(made):

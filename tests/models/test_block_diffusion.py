@@ -289,7 +289,8 @@ def test_events_that_cannot_be_cut_are_refused_in_a_line(event, options, message
   ("options", "message"),
   [
     ({"num_steps": 3}, "num_steps does not apply"),
-    ({"num_frames": 2}, r"a chain \(num_frames\) does not apply"),
+    ({"num_frames": 1}, "at least 2"),
+    ({"order": "entropy_budget", "num_frames": 3}, r"is not known: a chain \(num_frames\) does not apply"),
     ({"correction": 0.1}, "correction does not apply"),
     ({"guidance_interval": (0.1, 0.5)}, "guidance_interval does not apply"),
     ({"positions_per_call": 2}, "without an order: positions_per_call does not apply"),

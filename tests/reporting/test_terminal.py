@@ -68,8 +68,12 @@ def test_colors_mark_what_changed_and_change_no_character():
   assert f"{terminal.BOLD}x{terminal.RESET}{terminal.DIM}bd{terminal.RESET}" in last
 
 
-def test_chain_is_cut_to_the_width():
-  assert terminal.chain_frames(["abcdef"], ["0"], color=False, width=3) == "0  abc"
+def test_a_long_frame_goes_on_in_the_next_line_and_is_cut_after_three():
+  assert terminal.chain_frames(["abcdef"], ["0"], color=False, width=4) == "0  abcd\n   ef"
+  shown = terminal.chain_frames(["abcdefg", "abXdeXg"], ["9", "10"], color=True, width=2)
+  assert [line[:2] for line in shown.splitlines()] == [" 9", "  ", "  ", "10", "  ", "  "]
+  assert plain(shown).split() == ["9", "ab", "cd", "ef", "10", "ab", "Xd", "eX"]
+  assert shown.splitlines()[-1].endswith(f"{terminal.BOLD}X{terminal.RESET}")
 
 
 def said(monkeypatch, encoding, *lines, **options):

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from catgen.chains import Chain, Observed
+from catgen.chains import Chain, Observed, drawn_in_turn
 from catgen.distributions import categorical
 from catgen.interfaces import Infill, InputError, PyTree, SampleOptions, Samples
 from catgen.keys import fold_in
 from catgen.meshes import spread
 from catgen.models.block_diffusion.spec import Spec
-from catgen.models.block_diffusion.unmasking import check, chosen_by, until_drawn
+from catgen.models.block_diffusion.unmasking import calls_of_block, check, chosen_by, until_drawn
 from catgen.models.rules import FIRST_HITTING, of_rank
 from catgen.networks.block_causal import Clean
 
@@ -145,19 +145,26 @@ def _infill(
 
 def _complete(sampler: Sampler, pattern: Observed | None) -> Samples:
   """Draws what is not observed, block by block."""
-  size = sampler.spec.block_length
+  spec, options, nothing = sampler.spec, sampler.options, sampler.begin(pattern)
+  calls = calls_of_block(spec, options)
 
-  def draw_block(reading: Reading, number: Array) -> tuple[Reading, None]:
-    def call(calls: Array, block: Array) -> Array:
-      return sampler.call(reading.clean, block, number, number * size + calls)
+  def draw_block(reading: Reading, number: Array) -> tuple[Reading, Array]:
+    def call(done: Array, drawn: tuple[Array, Array]) -> tuple[Array, Array]:
+      block, turn = drawn
+      after = sampler.call(reading.clean, block, number, number * spec.block_length + done)
+      new = sampler.unfinished(block) & ~sampler.unfinished(after)
+      return after, jnp.where(new, number * calls + done + 1, turn)
 
     start = sampler.block(reading.tokens, number)
-    block = until_drawn(sampler.spec, sampler.options, call, start, sampler.unfinished)
-    return sampler.finish(sampler.with_block(reading, block, number), number), None
+    drawn = start, jnp.zeros((len(start), spec.block_length), jnp.int32)
+    block, turn = until_drawn(spec, options, call, drawn, lambda drawn: sampler.unfinished(drawn[0]))
+    return sampler.finish(sampler.with_block(reading, block, number), number), turn
 
-  reading, _ = jax.lax.scan(draw_block, sampler.begin(pattern), jnp.arange(sampler.spec.num_blocks))
+  reading, turns = jax.lax.scan(draw_block, nothing, jnp.arange(spec.num_blocks))
   x = reading.tokens[:, 1:]
-  return Samples(x, jnp.ones(x.shape, bool))
+  turn = jnp.moveaxis(turns, 0, 1).reshape(x.shape)
+  chain = drawn_in_turn(x, turn, spec.num_blocks * calls, options.num_frames, spec.event.num_classes)
+  return Samples(x, jnp.ones(x.shape, bool), chain)
 
 
 def make_chain(spec: Spec) -> Chain:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from catgen.chains import check_frames
 from catgen.distributions import categorical
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, PyTree, SampleOptions
@@ -21,7 +22,7 @@ from catgen.orders import OF_ORDERS, Orders
 
 Carry = TypeVar("Carry")
 _NAMES = tuple(name for name in RULES if name != "blocks")  # whose sizes are of blocks of its own
-_REFUSED = ("num_steps", "num_frames", "correction", "guidance_interval")
+_REFUSED = ("num_steps", "correction", "guidance_interval")
 
 
 class _Walk(NamedTuple):
@@ -45,8 +46,16 @@ def check(spec: Spec, options: SampleOptions, *, exact: bool = False) -> None:
   else:
     check_order(options, _NAMES if exact else (*_NAMES, FIRST_HITTING), spec.block_length)
   categorical.check_restrictions(options, spec.event.num_classes)
+  check_frames(options)
+  if options.order == "entropy_budget":
+    categorical.refuse_options(options, ("num_frames",), "how many calls order 'entropy_budget' takes is not known")
   if exact:
     categorical.refuse_options(options, categorical.GUIDANCE, "guided samples have no likelihood here")
+
+
+def calls_of_block(spec: Spec, options: SampleOptions) -> int:
+  """Returns by how many calls a block is drawn; of the order entropy_budget at most."""
+  return -(-spec.block_length // options.positions_per_call)
 
 
 def chosen_by(
@@ -70,7 +79,7 @@ def until_drawn(
     left: of what is carried, which positions are not drawn.
   """
   if options.order != "entropy_budget":  # as many calls whatever is drawn: devices need not agree on the end
-    return jax.lax.fori_loop(0, -(-spec.block_length // options.positions_per_call), call, start)
+    return jax.lax.fori_loop(0, calls_of_block(spec, options), call, start)
 
   def one_more(carry: tuple[Array, Carry]) -> tuple[Array, Carry]:
     return carry[0] + 1, call(*carry)
