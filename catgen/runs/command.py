@@ -26,6 +26,7 @@ from catgen.runs.load import load
 from catgen.runs.record import has_record, read_record
 from catgen.training import clusters, distributed, peers
 from catgen.training.signals import Stopped, saving_ends_nothing
+from catgen.training.topology import leave_devices
 
 TERMINAL = ("say", "progress", "color")
 _WORKDIR = Argument("workdir", "str", None, "folder of the run: config.json, checkpoints, records, pictures")
@@ -111,6 +112,8 @@ def perform(
     return 0
   if not chosen.devices:
     return _perform(chosen, commands[0], values, overrides, terminal)
+  if values.get("topology"):
+    leave_devices()
   keep_programs()
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:

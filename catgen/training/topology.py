@@ -33,6 +33,15 @@ class Topology(NamedTuple):
   slices: int  # or hosts of GPUs: between these there is only the network
 
 
+def leave_devices() -> None:
+  """Has JAX use the CPU alone: a program is traced there, and devices that there are stay free.
+
+  It is too late once JAX has looked for devices: the plugin of CUDA, where there is no driver, is not registered then.
+  """
+  if "JAX_PLATFORMS" not in os.environ:
+    jax.config.update("jax_platforms", "cpu")
+
+
 def find_topology(name: str) -> Topology:
   """Returns the devices of a topology.
 
@@ -56,10 +65,14 @@ def find_topology(name: str) -> Topology:
       f"to compile for {name} the extra {extra} is needed, which is not installed: "
       f"pip install 'jax[{extra}]=={jax.__version__}'"
     )
-  if "JAX_PLATFORMS" not in os.environ:
-    jax.config.update("jax_platforms", "cpu")  # the program is traced there, and devices that there are stay free
+  leave_devices()
   try:
     return find(name, kind, size)
+  except NotImplementedError as error:  # a plugin that finds no driver takes itself back, unless only a CPU is wanted
+    raise InputError(
+      f"JAX looked for devices before and left out what compiles for {platform} ({error}): begin anew with the "
+      "environment variable JAX_PLATFORMS=cpu"
+    ) from error
   except (ValueError, jax.errors.JaxRuntimeError) as error:
     raise InputError(f"topology {name!r} cannot be: {_reason(error)}; give for example {_EXAMPLES}") from error
 

@@ -143,3 +143,22 @@ def test_what_hands_options_on_is_given_what_the_first_function_takes_and_no_mor
   said = []
   assert perform(commands, values, {}, {"say": said.append, "progress": None, "color": True}) == 0
   assert said == ["{'pause': 0.5, 'spoons': 2}"]
+
+
+def test_who_compiles_for_other_devices_leaves_those_that_there_are_before_any_is_looked_for(monkeypatch):
+  """A plugin of CUDA that finds no driver is not registered, and could not compile afterwards."""
+
+  def plan(*, topology: str | None = None):
+    """Plans.
+
+    Args:
+      topology: of what.
+    """
+
+  order, commands = [], (Command(plan, repr, devices=True),)
+  monkeypatch.setattr(command, "leave_devices", lambda: order.append("left"))
+  monkeypatch.setattr(command.distributed, "initialize", lambda *words, **options: order.append("joined"))
+  values = {each.name: each.default for each in arguments(commands)}
+  for topology in ("cuda:h100:8", None):
+    perform(commands, {**values, "topology": topology}, {}, {"say": print, "progress": None, "color": False})
+  assert order == ["left", "joined", "joined"]

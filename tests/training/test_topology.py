@@ -37,6 +37,18 @@ def test_what_is_not_installed_is_named_with_the_command_that_installs_it(monkey
   assert str(caught.value).endswith(f"pip install 'jax[{extra}]=={jax.__version__}'")
 
 
+def test_a_compiler_that_jax_has_left_out_is_one_line(monkeypatch):
+  """As it does with the plugin of CUDA where it looked for devices, and there is no driver."""
+
+  def left_out(*words):
+    raise NotImplementedError("topology not implemented for cuda")
+
+  monkeypatch.setattr(topology.importlib.util, "find_spec", lambda module: module)
+  monkeypatch.setattr(topology, "_gpu", left_out)
+  with pytest.raises(InputError, match=r"left out what compiles for cuda .*: begin anew with .* JAX_PLATFORMS=cpu$"):
+    find_topology("cuda:h100:8")
+
+
 @pytest.mark.parametrize("size", ["", "4", "axb", "4x-4", "4x4:0", "4x4x4x4", "99999999x1", "3x3"])
 @needs_tpu
 def test_a_slice_that_cannot_be_is_one_line(size):
