@@ -1,13 +1,14 @@
 """Softmax attention over whole sequences or windows, and linear attention: functions of query, key, value."""
 
 import functools
-import importlib.util
 import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+
+from catgen.kernels.platforms import for_nvidia, has_cuda
 
 Queries = Float[Array, "batch queries heads dim"]
 Keys = Float[Array, "batch keys heads dim"]
@@ -46,7 +47,7 @@ def attend(
   if not _cudnn_serves(query, key, masked=valid is not None):
     return plainly(query, key, value, valid)
   fused = functools.partial(_by_cudnn, causal=causal)
-  return jax.lax.platform_dependent(query, key, value, valid, cuda=fused, default=plainly)
+  return for_nvidia(fused, plainly)(query, key, value, valid)
 
 
 def _by_products(
@@ -122,14 +123,8 @@ def _cudnn_serves(query: Array, key: Array, *, masked: bool) -> bool:
     and query.shape[-1] % 8 == 0
     and query.shape[-1] <= 128
     and not (masked and (query.shape[1] % 2 or key.shape[1] % 2))
-    and _has_cudnn()
+    and has_cuda()
   )
-
-
-@functools.cache
-def _has_cudnn() -> bool:
-  """Whether JAX's CUDA plugin is installed, without which its form of the attention cannot even be traced."""
-  return any(importlib.util.find_spec(plugin) is not None for plugin in ("jax_cuda12_plugin", "jax_cuda13_plugin"))
 
 
 def attend_locally(

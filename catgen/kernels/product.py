@@ -5,8 +5,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
+def multiplied(x: Float[Array, "rows inputs"], kernel: Float[Array, "inputs outputs"]) -> Float[Array, "rows outputs"]:
+  """Returns x kernel in the dtype of x: plainly where that is float32, else as `product` does."""
+  return x @ kernel if x.dtype == jnp.float32 else product(x, kernel)
+
+
 @jax.custom_vjp
-def product(x: Float[Array, "rows inputs"], kernel: Float[Array, "inputs outputs"]) -> Float[Array, "rows outputs"]:
+def product(x: Float[Array, "rows inputs"], kernel: Float[Array, "inputs *outputs"]) -> Float[Array, "rows *outputs"]:
   """Returns x kernel, multiplied and rounded in the dtype of x; the kernel may have a wider one, as parameters have.
 
   The gradient of the kernel is summed over rows, on one device and then over devices, in float32 and has the kernel's
@@ -14,7 +19,7 @@ def product(x: Float[Array, "rows inputs"], kernel: Float[Array, "inputs outputs
   devices the less is left of it. Nothing is slower: the units that multiply add up in float32. There is no
   forward-mode derivative (`jax.jvp`) where dtypes differ.
   """
-  return x @ kernel.astype(x.dtype)
+  return jnp.tensordot(x, kernel.astype(x.dtype), 1)
 
 
 def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -24,7 +29,9 @@ def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
 def _backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
   x, kernel = kept
   d_kernel = jax.lax.dot_general(x, slope, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32)
-  return slope @ kernel.astype(x.dtype).T, d_kernel.astype(kernel.dtype)
+  outputs = tuple(range(1, kernel.ndim))
+  d_x = jax.lax.dot_general(slope, kernel.astype(x.dtype), ((outputs, outputs), ((), ())))
+  return d_x, d_kernel.astype(kernel.dtype)
 
 
 product.defvjp(_forward, _backward)

@@ -113,8 +113,9 @@ def perform(
   if not chosen.devices:
     return _perform(chosen, commands[0], values, overrides, terminal)
   if values.get("topology"):
-    leave_devices()
-  keep_programs()
+    leave_devices()  # and nothing is kept: a program for devices that are not there cannot be read back
+  else:
+    keep_programs()
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:
     terminal = {"say": silent, "progress": no_progress, "color": False}

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from catgen.kernels.normalization import rotate
 from catgen.networks.parts.columns import ColumnHead
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.embedding import Embedding
 from catgen.networks.parts.linear import Linear
-from catgen.networks.parts.rotary import rotate, rotation_angles
+from catgen.networks.parts.rotary import rotation_angles
 from catgen.networks.parts.shift import shifted
 from catgen.networks.parts.time import time_features
 from tests.parameters import filled

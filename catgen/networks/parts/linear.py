@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from catgen.kernels.product import product
+from catgen.kernels.product import multiplied
 from catgen.meshes import copies, spread
 
 Init = Literal["normal", "small", "uniform", "constant", "zeros"]
@@ -77,8 +77,7 @@ def initial(
 
 
 def _affine(rows: Array, kernel: Array, bias: Array | None, dtype: np.dtype) -> Array:
-  rows = rows.astype(dtype)
-  y = rows @ kernel if dtype == jnp.float32 else product(rows, kernel)
+  y = multiplied(rows.astype(dtype), kernel)
   return y if bias is None else (y.astype(jnp.float32) + bias[None]).astype(dtype)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32
 
-from catgen.kernels.product import product
+from catgen.kernels.product import multiplied
 from catgen.kernels.recurrence import Carry, advance, recur
 from catgen.networks.parts.position_code import PositionCode
 
@@ -61,8 +61,7 @@ class LSTMLayer(nnx.Module):
     return carry, carry.hidden
 
   def _driven(self, rows: Float[Array, "rows inputs"]) -> Float32[Array, "rows gates"]:
-    rows = rows.astype(self.dtype)
-    gates = rows @ self.input_kernel[...] if self.dtype == jnp.float32 else product(rows, self.input_kernel[...])
+    gates = multiplied(rows.astype(self.dtype), self.input_kernel[...])
     return gates.astype(jnp.float32) + self.bias[...][None]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Key
 
+from catgen.kernels.gated import gated
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.linear import Linear
 from catgen.networks.parts.sizes import BlockSizes
@@ -69,4 +70,4 @@ class GatedMLP(nnx.Module):
 
   def __call__(self, h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
     """Returns the same perceptron at every position."""
-    return self.output(jax.nn.silu(self.gate(h)) * self.value(h))
+    return self.output(gated(h.astype(self.gate.dtype), self.gate.kernel[...], self.value.kernel[...]))

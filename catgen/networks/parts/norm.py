@@ -5,15 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32
 
+from catgen.kernels.normalization import modulated_norm
 from catgen.meshes import spread
-
-
-def layer_norm(h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
-  """Returns (h - mean) / sqrt(variance + 1e-6) over features, without learned parameters, computed in float32."""
-  centered = h.astype(jnp.float32)
-  centered = centered - centered.mean(axis=-1, keepdims=True)
-  variance = jnp.square(centered).mean(axis=-1, keepdims=True)
-  return (centered * jax.lax.rsqrt(variance + 1e-6)).astype(h.dtype)
 
 
 class Modulation(nnx.Module):
@@ -30,11 +23,6 @@ class Modulation(nnx.Module):
     if self.kernel is not None and time is not None:
       vectors = spread(vectors + time @ self.kernel[...])
     return jnp.split(vectors[:, None], self.count, axis=-1)
-
-
-def modulated_norm(h: Array, shift: Array, scale: Array) -> Float[Array, "batch length width"]:
-  """Returns layer_norm(h) (1 + scale) + shift in the dtype of h."""
-  return (layer_norm(h).astype(jnp.float32) * (1.0 + scale) + shift).astype(h.dtype)
 
 
 class LayerNorm(nnx.Module):
@@ -64,10 +52,3 @@ class ModulatedNorm(nnx.Module):
   ) -> Float32[Array, "batch length width"]:
     """Returns normalized features."""
     return modulated_norm(h.astype(jnp.float32), *self.modulation(time))
-
-
-def rms_norm(x: Float[Array, "batch length heads dim"], scale: Float[Array, "dim"]) -> Array:
-  """Returns scale * x / sqrt(mean x^2 + 1e-6) over the last axis, computed in float32."""
-  wide = x.astype(jnp.float32)
-  factor = jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + 1e-6)
-  return (wide * factor * scale[None, None, None]).astype(x.dtype)

@@ -1,8 +1,7 @@
-"""Rotary positions: queries and keys turned by angles, so that their products depend on distances only."""
+"""Rotary positions: by which angles queries and keys turn, so that their products depend on distances only."""
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from catgen.interfaces import InputError
 
@@ -27,14 +26,3 @@ def rotation_angles(event_shape: tuple[int, ...], head_dim: int) -> Float[np.nda
     columns = np.arange(axis, pairs, len(event_shape))
     angles[:, columns] = coordinate[:, None] * BASE ** (-np.arange(len(columns)) / len(columns))
   return angles
-
-
-def rotate(
-  x: Float[Array, "batch length heads dim"],
-  cosine: Float[Array, "length half"],
-  sine: Float[Array, "length half"],
-) -> Float[Array, "batch length heads dim"]:
-  """Returns x with features j and j + dim/2 turned together by the j-th angle of their position."""
-  first, second = jnp.split(x, 2, axis=-1)
-  cosine, sine = cosine[None, :, None].astype(x.dtype), sine[None, :, None].astype(x.dtype)
-  return jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)

@@ -12,12 +12,11 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from catgen.kernels.attention import attend
 from catgen.kernels.block_attention import attend_blocks
 from catgen.kernels.convolution import convolve_sequence
+from catgen.kernels.normalization import rotated_norm
 from catgen.meshes import spread_heads
 from catgen.networks.conditions import Conditions
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.linear import Linear
-from catgen.networks.parts.norm import rms_norm
-from catgen.networks.parts.rotary import rotate
 from catgen.networks.parts.sizes import BlockSizes
 
 Angles = Float[Array, "length half"] | None  # of rotary positions
@@ -81,9 +80,8 @@ class SelfAttention(nnx.Module):
     query, key, value = (spread_heads(part(h).reshape(shape)) for part in (self.query, self.key, self.value))
     if self.query_scale is None or self.key_scale is None or angles is None:
       return query, key, value
-    cosine, sine = jnp.cos(angles), jnp.sin(angles)
-    query = rotate(rms_norm(query, self.query_scale[...]), cosine, sine)
-    return query, rotate(rms_norm(key, self.key_scale[...]), cosine, sine), value
+    query = rotated_norm(query, self.query_scale[...], angles)
+    return query, rotated_norm(key, self.key_scale[...], angles), value
 
   def init_cache(self, batch_size: int, length: int, angles: Angles) -> Cache:
     """Returns an empty cache for sequences of this length."""
