@@ -32,10 +32,11 @@ from catgen.reporting.progress import no_progress
 from catgen.reporting.terminal import silent
 from catgen.runs.choose import bins_of
 from catgen.runs.command import Command
-from catgen.runs.compare_tables import compare_tables, records
+from catgen.runs.compare_tables import compare_tables
 from catgen.runs.evaluate import evaluate
 from catgen.runs.fit import fit
 from catgen.runs.sample import sample
+from catgen.runs.table_measures import records
 from catgen.sources import DataSource
 from launch import cli
 

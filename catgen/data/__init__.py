@@ -1,7 +1,8 @@
 """Data sets: integers in named splits, and the batches made of them. To add one: a file in sets, a line in SOURCES."""
 
 from catgen.data import known
-from catgen.data.codecs import from_spec, reduce_to_text8
+from catgen.data.characters import reduce_to_text8
+from catgen.data.codecs import from_spec
 from catgen.data.pipeline import context_batches, eval_batches, prefetch, stream_batches, train_batch
 from catgen.data.sets.array_file import array_file
 from catgen.data.sets.cityscapes.source import cityscapes

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32, Int64, Shaped
 
-from catgen.data.codecs import check_range, integer_codec
+from catgen.data.codecs import integer_codec
+from catgen.data.integers import check_range
 from catgen.data.label_ids import (
   LabelIds,
   UsedIds,

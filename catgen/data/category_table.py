@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Integer
 
-from catgen.data.codecs import integer_dtype
+from catgen.data.integers import integer_dtype
 from catgen.data.label_images import color_code, color_name
 from catgen.data.mappings import IGNORED, Mapping, read_mapping
 from catgen.interfaces import InputError

@@ -1,36 +1,19 @@
 """Codecs between what people read and integers: characters of an alphabet, bytes, plain integers."""
 
 import json
-import re
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Bool, Int32, Integer, Shaped
+from jaxtyping import Array, Bool, Int32, Integer
 
 from catgen.data import label_ids
+from catgen.data.characters import UNKNOWN, character_table, code_points, encode_characters
+from catgen.data.integers import check_range
 from catgen.data.label_ids import PLAIN, LabelIds, are_valid, to_categories, to_ids, to_spec
+from catgen.data.tabular.codec import table_codec, table_of
+from catgen.data.tokens import token_codec
 from catgen.interfaces import InputError
 from catgen.sources import Codec, Legend
-
-TEXT8_ALPHABET = " abcdefghijklmnopqrstuvwxyz"
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # shown for an invalid position and for a number that is no category
-NUM_CODE_POINTS = 0x110000
-
-_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_TEXT8_RULES = {ord(str(digit)): f" {word} " for digit, word in enumerate(_DIGITS)}
-_TEXT8_RULES |= {ord(letter.upper()): letter for letter in TEXT8_ALPHABET[1:]}
-
-
-def reduce_to_text8(text: str) -> str:
-  """Returns `text` in text8's 27 characters, by text8's rules: how a user's sentence is made ready for such a model.
-
-  A-Z become a-z, digits are spelled out, each run of anything else (accented letters too) becomes one space; no
-  space is left at either end.
-
-  >>> reduce_to_text8("Call 42, now!")
-  'call four two now'
-  """
-  return re.sub("[^a-z]+", " ", text.translate(_TEXT8_RULES)).strip()
 
 
 def alphabet_codec(alphabet: str) -> Codec:
@@ -159,12 +142,8 @@ def from_spec(spec: dict[str, Any]) -> Codec:
   if kind == "bytes":
     return byte_codec()
   if kind == "tokens":
-    from catgen.data.tokens import token_codec  # it builds on this module
-
     return token_codec(json.dumps(spec["tokenizer"]))
   if kind == "table":
-    from catgen.data.tabular.codec import table_codec, table_of  # they too
-
     return table_codec(table_of(spec))
   if kind == "integers":
     legend = spec.get("legend")
@@ -175,62 +154,6 @@ def from_spec(spec: dict[str, Any]) -> Codec:
 
 def _without_end(spec: dict[str, Any]) -> dict[str, Any]:
   return {name: value for name, value in spec.items() if name != "end"}
-
-
-def code_points(text: str) -> Shaped[np.ndarray, "length"]:
-  """Returns the Unicode code points of `text` as uint32."""
-  return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-
-
-def character_table(alphabet: str) -> Shaped[np.ndarray, "points"]:
-  """Returns, for every Unicode code point, its category, or the largest number of the dtype where it has none."""
-  if len(set(alphabet)) < len(alphabet):
-    repeated = next(character for i, character in enumerate(alphabet) if character in alphabet[:i])
-    raise InputError(f"alphabet {show(alphabet)} repeats {repeated!r}; list each character once")
-  if len(alphabet) < 2:
-    raise InputError(f"alphabet {show(alphabet)} is too small; at least two characters are needed")
-  dtype = integer_dtype(len(alphabet) + 1)
-  table = np.full(NUM_CODE_POINTS, np.iinfo(dtype).max, dtype)
-  table[code_points(alphabet)] = np.arange(len(alphabet), dtype=dtype)
-  return table
-
-
-def encode_characters(
-  text: str, table: Shaped[np.ndarray, "points"], alphabet: str, offset: int = 0
-) -> Shaped[np.ndarray, "length"]:
-  """Returns categories of `text` in the dtype of `table`; `offset` is where `text` starts, for the message."""
-  ids = table[code_points(text)]
-  unknown = ids == np.iinfo(table.dtype).max
-  if unknown.any():
-    first = int(unknown.argmax())
-    raise InputError(
-      f"character {text[first]!r} at offset {offset + first} is not in the alphabet {show(alphabet)}; "
-      "remove it or choose an alphabet that has it"
-    )
-  return ids
-
-
-def check_range(x: Shaped[np.ndarray, "*event"], num_classes: int, offset: int = 0) -> None:
-  """Raises InputError naming the first value outside [0, num_classes); `offset` is added to its leading index."""
-  outside = (x < 0) | (x >= num_classes)
-  if outside.any():
-    where = [int(i) for i in np.unravel_index(int(outside.argmax()), x.shape)]
-    place = (where[0] + offset, *where[1:]) if where else ()
-    raise InputError(
-      f"category {int(x[tuple(where)])} at index {place} is outside 0..{num_classes - 1}, "
-      f"num_classes being {num_classes}; correct the data or num_classes"
-    )
-
-
-def integer_dtype(num_values: int) -> type[np.unsignedinteger]:
-  """Returns the smallest unsigned dtype, of 8, 16 or 32 bits, that holds 0..num_values - 1."""
-  return np.uint8 if num_values <= 2**8 else np.uint16 if num_values <= 2**16 else np.uint32
-
-
-def show(alphabet: str) -> str:
-  """Returns `alphabet` for a message: quoted, on one line, shortened beyond 48 characters, with its size."""
-  shortened = alphabet if len(alphabet) <= 48 else alphabet[:32] + "..." + alphabet[-8:]
-  return f"{shortened!r} ({len(alphabet)} characters)"
 
 
 def _mark_unknown(

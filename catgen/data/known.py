@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Int
 
 from catgen.batches import batch_of
-from catgen.data.codecs import TEXT8_ALPHABET, integer_codec
+from catgen.data.characters import TEXT8_ALPHABET
+from catgen.data.codecs import integer_codec
 from catgen.data.sets.cityscapes.source import check_keys
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.sources import DataSource, Split

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8
 
 from catgen import remote
-from catgen.data.codecs import NUM_CODE_POINTS, code_points
+from catgen.data.characters import NUM_CODE_POINTS, code_points
 from catgen.data.encodings import LONGEST_MARK, encoding_of, in_utf8, unmarked_utf16
 from catgen.data.splits import BLOCK, blocks
 from catgen.files import read_each, reading

@@ -7,15 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32, Int64, Shaped
 
 from catgen.batches import batch_of
-from catgen.data.codecs import (
-  TEXT8_ALPHABET,
-  alphabet_codec,
-  byte_codec,
-  character_table,
-  code_points,
-  ended,
-  show,
-)
+from catgen.data.characters import TEXT8_ALPHABET, character_table, code_points, show
+from catgen.data.codecs import alphabet_codec, byte_codec, ended
 from catgen.data.labels import Labels
 from catgen.data.reading import FileBytes, byte_counts, decoded, inferred_alphabet, present_characters, room_for
 from catgen.data.splits import blocks, check_split_rule, fingerprint, record_numbers, record_split

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt8, UInt32
 
 from catgen.batches import batch_of
-from catgen.data.codecs import integer_dtype
+from catgen.data.integers import integer_dtype
 from catgen.data.remembered import Recall, afresh
 from catgen.data.shards import Stored
 from catgen.interfaces import Batch, InputError

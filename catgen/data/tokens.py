@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Bool, Int32, Integer
 
-from catgen.data.codecs import UNKNOWN
+from catgen.data.characters import UNKNOWN
 from catgen.interfaces import InputError
 from catgen.sources import Codec
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int, Shaped, UInt8
 
 from catgen.batches import batch_of
 from catgen.bounds import Estimate
-from catgen.data.codecs import check_range
+from catgen.data.integers import check_range
 from catgen.data.reading import existing_file
 from catgen.data.sets.array_file import load_arrays
 from catgen.evaluation import samples

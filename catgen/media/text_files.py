@@ -11,7 +11,7 @@ import json
 import numpy as np
 from jaxtyping import Int
 
-from catgen.data.codecs import UNKNOWN
+from catgen.data.characters import UNKNOWN
 from catgen.data.reading import read_text
 from catgen.files import writing
 from catgen.interfaces import Batch, InputError

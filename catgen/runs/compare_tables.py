@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from catgen.data.tabular.numbers import Numbered, numbered
 from catgen.data.tabular.schema import read_schema
 from catgen.data.tabular.suspicion import suspected_of
 from catgen.evaluation import table_fidelity, table_trees
-from catgen.evaluation.results import without_nan
 from catgen.evaluation.shared_rows import shared
 from catgen.evaluation.table_fidelity import Alike, Rows
 from catgen.files import check_folder, replacing
@@ -27,54 +25,14 @@ from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.membership import Membership, membership
 from catgen.runs.own_encoding import encoding_of_data, unless_utf8
 from catgen.runs.record import has_record, read_record
+from catgen.runs.table_measures import Measure, Tables, TablesCompared, cells_of, records
+from catgen.runs.table_report import report
 
 RESULTS, REPORT = "results.json", "report.html"
 DETECTION = "detection AUC"
 _REMEDY = "choose another --output"
 _MOST_PAIRS, _FEWEST = 1000, 20
 _WORSE, _MANY = 0.45, 0.05  # an AUC below the one is no chance of the draw where more rows than the other are shared
-
-
-class Measure(NamedTuple):
-  """One comparison, of the synthetic table and, in its place, of a held-out real one of the same size."""
-
-  name: str
-  synthetic: float
-  synthetic_error: float
-  real: float
-  real_error: float
-  perfect: str  # where nothing could tell the synthetic table from a real one
-  meaning: str
-  difference_error: float = math.nan  # of synthetic less real on the same rows; NaN: they differ
-
-  @property
-  def difference(self) -> float:
-    """Synthetic less real."""
-    return self.synthetic - self.real
-
-
-class Tables(NamedTuple):
-  """The tables of a comparison, as numbers, with as many rows of `synthetic` as of `rival`."""
-
-  columns: Numbered
-  target: Rows  # real rows that both are compared with
-  synthetic: Rows
-  rival: Rows  # other real rows
-  train: Rows | None
-  label: int | None  # number of the column that is learned
-
-
-class TablesCompared(NamedTuple):
-  """What was found, and where it is written."""
-
-  measures: list[Measure]
-  tables: Tables
-  synthetic: Alike
-  rival: Alike
-  pairs: list[tuple[int, int]]
-  members: Membership | None
-  notes: list[str]
-  output: str
 
 
 def compare_tables(
@@ -334,53 +292,11 @@ def _leaks(tables: Tables, members: Membership | None) -> list[Measure]:
   return found
 
 
-def records(found: TablesCompared) -> dict[str, Any]:
-  """Returns all that was found as JSON has it; a number that is unknown is None."""
-  names, tables = found.tables.target.names, found.tables
-  return without_nan(
-    {
-      "measures": [{**each._asdict(), "difference": each.difference} for each in found.measures],
-      "columns": [
-        {"name": name, "kind": column.kind, "synthetic": float(made), "real": float(rival)}
-        for name, column, made, rival in zip(
-          names, tables.columns.columns, found.synthetic.columns, found.rival.columns, strict=True
-        )
-      ],
-      "pairs": [
-        {"columns": [names[a], names[b]], "synthetic": float(made), "real": float(rival)}
-        for (a, b), made, rival in zip(found.pairs, found.synthetic.pairs, found.rival.pairs, strict=True)
-      ],
-      "rows": {
-        "real": tables.target.number,
-        "synthetic": tables.synthetic.number,
-        "real in its place": tables.rival.number,
-      },
-      "notes": found.notes,
-    }
-  )
-
-
 def _write(found: TablesCompared) -> None:
-  from catgen.runs.table_report import report  # it takes what is found here
-
   contents = {RESULTS: json.dumps(records(found), indent=1, allow_nan=False).encode(), REPORT: report(found)}
   for name, content in contents.items():
     with replacing(join(found.output, name), remedy=_REMEDY) as file:
       file.write(content)
-
-
-def cells_of(found: TablesCompared) -> tuple[list[str], list[list[str]]]:
-  """Returns the header and the rows of the table of measures."""
-  rows = [
-    [
-      terminal.visible(each.name),
-      terminal.plus_minus(each.synthetic, each.synthetic_error, 3),
-      terminal.plus_minus(each.real, each.real_error, 3),
-      each.perfect,
-    ]
-    for each in found.measures
-  ]
-  return ["", "synthetic", "real in its place", "at best"], rows
 
 
 def describe(found: TablesCompared) -> str:

@@ -8,7 +8,7 @@ from catgen.data.tabular.columns import NUMERIC, Column, category_names
 from catgen.evaluation.table_fidelity import Rows, shares
 from catgen.reporting import page, table_charts
 from catgen.reporting.table_charts import Marginal
-from catgen.runs.compare_tables import TablesCompared, cells_of
+from catgen.runs.table_measures import TablesCompared, cells_of
 
 _PANELS, _BARS, _BINS, _WORST = 24, 8, 30, 12
 _REAL, _SYNTHETIC, _RIVAL = "real", "synthetic", "real in its place"

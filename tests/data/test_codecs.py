@@ -8,18 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catgen.data.codecs import (
-  TEXT8_ALPHABET,
-  alphabet_codec,
-  byte_codec,
-  character_table,
-  code_points,
-  from_spec,
-  integer_codec,
-  integer_dtype,
-  reduce_to_text8,
-  show,
-)
+from catgen.data.characters import TEXT8_ALPHABET, character_table, code_points, reduce_to_text8, show
+from catgen.data.codecs import alphabet_codec, byte_codec, from_spec, integer_codec
+from catgen.data.integers import integer_dtype
 from catgen.interfaces import InputError
 
 ALPHABETS = st.text(min_size=2, max_size=40).map(lambda text: "".join(sorted(set(text)))).filter(lambda a: len(a) > 1)

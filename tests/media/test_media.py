@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from catgen.batches import batch_of
-from catgen.data.codecs import UNKNOWN, alphabet_codec, byte_codec, integer_codec
+from catgen.data.characters import UNKNOWN
+from catgen.data.codecs import alphabet_codec, byte_codec, integer_codec
 from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of
 from catgen.media.medium import Pattern, chain_labels, evenly, marked, read_array

@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 
 from catgen.batches import batch_of
-from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec
+from catgen.data.characters import TEXT8_ALPHABET
+from catgen.data.codecs import alphabet_codec
 from catgen.distributions import categorical
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.keys import example_keys

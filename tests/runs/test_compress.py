@@ -13,7 +13,8 @@ import pytest
 from catgen.batches import batch_of
 from catgen.coding import container
 from catgen.coding.container import Block, Kind
-from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec, byte_codec, integer_codec
+from catgen.data.characters import TEXT8_ALPHABET
+from catgen.data.codecs import alphabet_codec, byte_codec, integer_codec
 from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of
 from catgen.models import MODELS

@@ -16,7 +16,7 @@ from catgen.data.category_table import (
   table_of_colors,
   to_categories,
 )
-from catgen.data.codecs import check_range, integer_dtype
+from catgen.data.integers import check_range, integer_dtype
 from catgen.data.label_ids import are_valid
 from catgen.data.label_images import LabelImage, color_codes, has_channels, nearest, read_png, read_png_colors
 from catgen.data.labels import load_labels

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from catgen.data.codecs import TEXT8_ALPHABET, alphabet_codec, reduce_to_text8
+from catgen.data.characters import TEXT8_ALPHABET, reduce_to_text8
+from catgen.data.codecs import alphabet_codec
 from catgen.data.splits import NAMES, fingerprint, hash_fraction, split_of, stream_split
 from catgen.interfaces import EventSpec, InputError
 from catgen.sources import DataSource

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, Int32, Shaped
 
 from catgen.batches import batch_of
-from catgen.data.codecs import integer_dtype
+from catgen.data.integers import integer_dtype
 from catgen.data.labels import Labels, numbered
 from catgen.data.reading import room_for
 from catgen.data.splits import ANY_INTEGERS, BLOCK, blocks, fingerprint, record_numbers, record_split

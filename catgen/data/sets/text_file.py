@@ -6,14 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from catgen.data.codecs import (
-  TEXT8_ALPHABET,
-  alphabet_codec,
-  byte_codec,
-  character_table,
-  encode_characters,
-  show,
-)
+from catgen.data.characters import TEXT8_ALPHABET, character_table, encode_characters, show
+from catgen.data.codecs import alphabet_codec, byte_codec
 from catgen.data.reading import (
   FileBytes,
   as_utf8,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from catgen.data.codecs import integer_dtype
+from catgen.data.integers import integer_dtype
 from catgen.data.reading import FileBytes, kept, lines_of, open_text, read_text
 from catgen.data.splits import blocks, fingerprint, stream_splits
 from catgen.data.tokens import made, num_tokens, token_codec, tokenize

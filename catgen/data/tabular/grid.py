@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
 
-from catgen.data.codecs import integer_dtype
+from catgen.data.integers import integer_dtype
 from catgen.data.tabular.cells import (
   DATES,
   MIDNIGHT,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from catgen.data.codecs import TEXT8_ALPHABET
+from catgen.data.characters import TEXT8_ALPHABET
 from catgen.data.reading import existing_file
 from catgen.data.splits import blocks
 from catgen.interfaces import InputError

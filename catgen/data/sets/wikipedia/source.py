@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from catgen.data.codecs import alphabet_codec, byte_codec, character_table
+from catgen.data.characters import character_table
+from catgen.data.codecs import alphabet_codec, byte_codec
 from catgen.data.prepared import prepare
 from catgen.data.reading import open_bytes
 from catgen.data.sets.wikipedia.corpus import ENWIK8, FRACTIONS, TEXT8, Corpus, verify
