@@ -1,6 +1,6 @@
 # Each target sets up what it needs on a machine that has make, Python >= 3.11 with venv, and a package index.
 #   make demo       train, evaluate, sample and correct a sentence, in about a quarter of an hour on two cores
-#   make test       the default test suite, seven to eleven minutes on two cores
+#   make test       the default test suite, six minutes on two cores, eleven on slow ones
 #   make test-slow  everything, the long tests included
 #   make fuzz       bytes of all kinds for every reader, guided by what they reach, 30 seconds each
 #   make bench      speed of training, sampling and start, as tables; make bench-accelerator: all on one accelerator
