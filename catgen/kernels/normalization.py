@@ -6,13 +6,15 @@ So programs for NVIDIA GPUs have gradients here that are computed from the input
 for rounding. For CPUs and TPUs, whose compilers do that otherwise, they save nothing.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from catgen.kernels.platforms import for_nvidia
 
-EPSILON = 1e-6  # added to variances and mean squares
+EPSILON = 1e-6  # added to variances and mean squares, unless another is given
 
 Features = Float[Array, "batch length width"]
 OfExamples = Float[Array, "examples 1 width"]  # one of them stands for all
@@ -20,20 +22,22 @@ Heads = Float[Array, "batch length heads dim"]
 Angles = Float[Array, "length half"]
 
 
-def modulated_norm(h: Features, shift: OfExamples, scale: OfExamples) -> Features:
-  """Returns (h - mean) / sqrt(variance + 1e-6) (1 + scale) + shift over features, in the dtype of h.
+def modulated_norm(h: Features, shift: OfExamples, scale: OfExamples, *, epsilon: float = EPSILON) -> Features:
+  """Returns (h - mean) / sqrt(variance + epsilon) (1 + scale) + shift over features, in the dtype of h.
 
   It is computed in float32 (Ba et al., 2016, arXiv:1607.06450, without parameters of its own).
   """
-  return for_nvidia(_modulated, modulated_norm_plainly)(h, shift, scale)
+  own, plain = (functools.partial(form, epsilon) for form in (_modulated, modulated_norm_plainly))
+  # of float32 features there is nothing wider to keep, and the moments would be computed once more than needed
+  return (plain if h.dtype == jnp.float32 else for_nvidia(own, plain))(h, shift, scale)
 
 
-def modulated_norm_plainly(h: Features, shift: OfExamples, scale: OfExamples) -> Features:
+def modulated_norm_plainly(epsilon: float, h: Features, shift: OfExamples, scale: OfExamples) -> Features:
   """Returns what `modulated_norm` does: the form for CPUs and TPUs."""
   centered = h.astype(jnp.float32)
   centered = centered - centered.mean(axis=-1, keepdims=True)
   variance = jnp.square(centered).mean(axis=-1, keepdims=True)
-  normal = (centered * jax.lax.rsqrt(variance + EPSILON)).astype(h.dtype)
+  normal = (centered * jax.lax.rsqrt(variance + epsilon)).astype(h.dtype)
   return (normal.astype(jnp.float32) * (1.0 + scale) + shift).astype(h.dtype)
 
 
@@ -59,20 +63,20 @@ def rotate(x: Heads, cosine: Angles, sine: Angles) -> Heads:
   return jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
 
 
-@jax.custom_vjp
-def _modulated(h: Array, shift: Array, scale: Array) -> Array:
-  mean, factor = _moments(h)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _modulated(epsilon: float, h: Array, shift: Array, scale: Array) -> Array:
+  mean, factor = _moments(h, epsilon)
   return ((h.astype(jnp.float32) - mean) * factor * (1.0 + scale) + shift).astype(h.dtype)
 
 
-def _modulated_forward(h: Array, shift: Array, scale: Array) -> tuple[Array, tuple[Array, ...]]:
-  return _modulated(h, shift, scale), (h, shift, scale)
+def _modulated_forward(epsilon: float, h: Array, shift: Array, scale: Array) -> tuple[Array, tuple[Array, ...]]:
+  return _modulated(epsilon, h, shift, scale), (h, shift, scale)
 
 
-def _modulated_backward(kept: tuple[Array, ...], slope: Array) -> tuple[Array, Array, Array]:
+def _modulated_backward(epsilon: float, kept: tuple[Array, ...], slope: Array) -> tuple[Array, Array, Array]:
   h, shift, scale = kept
   h = jax.lax.optimization_barrier(h)  # else the moments are taken from the forward pass, and all that led to them
-  mean, factor = jax.lax.optimization_barrier(_moments(h))
+  mean, factor = jax.lax.optimization_barrier(_moments(h, epsilon))
   normal, slope = (h.astype(jnp.float32) - mean) * factor, slope.astype(jnp.float32)
   scaled = slope * (1.0 + scale)
   along = (scaled * normal).mean(axis=-1, keepdims=True)
@@ -83,11 +87,11 @@ def _modulated_backward(kept: tuple[Array, ...], slope: Array) -> tuple[Array, A
 _modulated.defvjp(_modulated_forward, _modulated_backward)
 
 
-def _moments(h: Array) -> tuple[Array, Array]:
+def _moments(h: Array, epsilon: float) -> tuple[Array, Array]:
   """Returns the mean of features, and one over the root of their variance, [batch, length, 1]."""
   wide = h.astype(jnp.float32)
   mean = wide.mean(axis=-1, keepdims=True)
-  return mean, jax.lax.rsqrt(jnp.square(wide - mean).mean(axis=-1, keepdims=True) + EPSILON)
+  return mean, jax.lax.rsqrt(jnp.square(wide - mean).mean(axis=-1, keepdims=True) + epsilon)
 
 
 def _summed(slopes: Array, vectors: Array) -> Array:
