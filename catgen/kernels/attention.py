@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from catgen.kernels.platforms import for_nvidia, has_cuda
+from catgen.kernels.platforms import for_nvidia
 
 Queries = Float[Array, "batch queries heads dim"]
 Keys = Float[Array, "batch keys heads dim"]
@@ -117,13 +117,12 @@ def _masked(scores: Array, valid: Array | None, causal: bool) -> Array:
 
 
 def _cudnn_serves(query: Array, key: Array, *, masked: bool) -> bool:
-  """Whether cuDNN's fused attention takes these shapes (a mask needs even lengths), and is there to be asked."""
+  """Whether cuDNN's fused attention takes these shapes; a mask needs even lengths."""
   return (
     query.dtype in (jnp.bfloat16, jnp.float16)
     and query.shape[-1] % 8 == 0
     and query.shape[-1] <= 128
     and not (masked and (query.shape[1] % 2 or key.shape[1] % 2))
-    and has_cuda()
   )
 
 

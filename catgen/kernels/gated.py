@@ -15,7 +15,7 @@ def gated(
   """Returns silu(x gate) * (x value), in the dtype of x; kernels may have a wider one.
 
   In programs for NVIDIA GPUs both products are one, and so are their gradients: rows are read once and not twice, and
-  the gradients of both halves are written by one pass over memory, which takes most of the time of all but products.
+  the gradients of both halves are written by one pass over memory.
 
   Reference: Shazeer (2020), arXiv:2002.05202.
   """
@@ -23,7 +23,7 @@ def gated(
 
 
 def gated_plainly(x: Array, gate: Array, value: Array) -> Array:
-  """Returns what `gated` does: the form for CPUs and TPUs."""
+  """Returns what `gated` does: the form for all but NVIDIA GPUs."""
   rows = x.reshape(-1, x.shape[-1])
   opened, passed = (spread(multiplied(rows, each).reshape(*x.shape[:-1], -1)) for each in (gate, value))
   return jax.nn.silu(opened) * passed

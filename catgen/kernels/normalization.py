@@ -1,12 +1,10 @@
-"""Norms of features with what follows them: a shift and a scale, or the rotation of positions.
+"""Norms of features with what follows them: a scale and a shift, or the rotation of positions.
 
-On a GPU a network in low precision takes about as long over them as over its products, and all that time they read and
-write memory. XLA writes float32 arrays of all activations in the gradients of the plain forms, and reads them again.
-So programs for NVIDIA GPUs have gradients here that are computed from the inputs anew, in fewer passes: the same but
-for rounding. For CPUs and TPUs, whose compilers do that otherwise, they save nothing.
+Between products a network reads and writes memory. In its gradients of the plain forms XLA writes float32 arrays of all
+activations, in programs for NVIDIA GPUs, and reads them again. So those programs have gradients here that are computed
+from the inputs anew, in fewer passes: the same but for rounding. How many bytes that saves is in docs/RESULTS.md, "One
+accelerator, one run". Counted for a TPU it saves next to nothing; on CPUs it was not tried.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +12,7 @@ from jaxtyping import Array, Float
 
 from catgen.kernels.platforms import for_nvidia
 
-EPSILON = 1e-6  # added to variances and mean squares, unless another is given
+_EPSILON = 1e-6  # added to variances and mean squares
 
 Features = Float[Array, "batch length width"]
 OfExamples = Float[Array, "examples 1 width"]  # one of them stands for all
@@ -22,23 +20,22 @@ Heads = Float[Array, "batch length heads dim"]
 Angles = Float[Array, "length half"]
 
 
-def modulated_norm(h: Features, shift: OfExamples, scale: OfExamples, *, epsilon: float = EPSILON) -> Features:
-  """Returns (h - mean) / sqrt(variance + epsilon) (1 + scale) + shift over features, in the dtype of h.
+def layer_norm(h: Features, scale: OfExamples, shift: OfExamples) -> Features:
+  """Returns (h - mean) / sqrt(variance + 1e-6) scale + shift over features, in the dtype of h.
 
-  It is computed in float32 (Ba et al., 2016, arXiv:1607.06450, without parameters of its own).
+  It is computed in float32. Reference: Ba et al. (2016), arXiv:1607.06450.
   """
-  own, plain = (functools.partial(form, epsilon) for form in (_modulated, modulated_norm_plainly))
   # of float32 features there is nothing wider to keep, and the moments would be computed once more than needed
-  return (plain if h.dtype == jnp.float32 else for_nvidia(own, plain))(h, shift, scale)
+  form = layer_norm_plainly if h.dtype == jnp.float32 else for_nvidia(_layer_norm, layer_norm_plainly)
+  return form(h, scale, shift)
 
 
-def modulated_norm_plainly(epsilon: float, h: Features, shift: OfExamples, scale: OfExamples) -> Features:
-  """Returns what `modulated_norm` does: the form for CPUs and TPUs."""
-  centered = h.astype(jnp.float32)
-  centered = centered - centered.mean(axis=-1, keepdims=True)
-  variance = jnp.square(centered).mean(axis=-1, keepdims=True)
-  normal = (centered * jax.lax.rsqrt(variance + epsilon)).astype(h.dtype)
-  return (normal.astype(jnp.float32) * (1.0 + scale) + shift).astype(h.dtype)
+def layer_norm_plainly(h: Features, scale: OfExamples, shift: OfExamples) -> Features:
+  """Returns what `layer_norm` does: the form for all but NVIDIA GPUs."""
+  wide = h.astype(jnp.float32)
+  centered = wide - wide.mean(axis=-1, keepdims=True)
+  normal = (centered * _one_over_root(centered)).astype(h.dtype)
+  return (normal.astype(jnp.float32) * scale + shift).astype(h.dtype)
 
 
 def rotated_norm(x: Heads, scale: Float[Array, "dim"], angles: Angles) -> Heads:
@@ -50,10 +47,9 @@ def rotated_norm(x: Heads, scale: Float[Array, "dim"], angles: Angles) -> Heads:
 
 
 def rotated_norm_plainly(x: Heads, scale: Float[Array, "dim"], cosine: Angles, sine: Angles) -> Heads:
-  """Returns what `rotated_norm` does: the form for CPUs and TPUs."""
+  """Returns what `rotated_norm` does: the form for all but NVIDIA GPUs."""
   wide = x.astype(jnp.float32)
-  factor = jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + EPSILON)
-  return rotate((wide * factor * scale[None, None, None]).astype(x.dtype), cosine, sine)
+  return rotate((wide * _one_over_root(wide) * scale[None, None, None]).astype(x.dtype), cosine, sine)
 
 
 def rotate(x: Heads, cosine: Angles, sine: Angles) -> Heads:
@@ -63,35 +59,35 @@ def rotate(x: Heads, cosine: Angles, sine: Angles) -> Heads:
   return jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _modulated(epsilon: float, h: Array, shift: Array, scale: Array) -> Array:
-  mean, factor = _moments(h, epsilon)
-  return ((h.astype(jnp.float32) - mean) * factor * (1.0 + scale) + shift).astype(h.dtype)
+@jax.custom_vjp
+def _layer_norm(h: Array, scale: Array, shift: Array) -> Array:
+  mean, factor = _moments(h)
+  return ((h.astype(jnp.float32) - mean) * factor * scale + shift).astype(h.dtype)
 
 
-def _modulated_forward(epsilon: float, h: Array, shift: Array, scale: Array) -> tuple[Array, tuple[Array, ...]]:
-  return _modulated(epsilon, h, shift, scale), (h, shift, scale)
+def _layer_norm_forward(h: Array, scale: Array, shift: Array) -> tuple[Array, tuple[Array, ...]]:
+  return _layer_norm(h, scale, shift), (h, scale, shift)
 
 
-def _modulated_backward(epsilon: float, kept: tuple[Array, ...], slope: Array) -> tuple[Array, Array, Array]:
-  h, shift, scale = kept
+def _layer_norm_backward(kept: tuple[Array, ...], slope: Array) -> tuple[Array, Array, Array]:
+  h, scale, shift = kept
   h = jax.lax.optimization_barrier(h)  # else the moments are taken from the forward pass, and all that led to them
-  mean, factor = jax.lax.optimization_barrier(_moments(h, epsilon))
+  mean, factor = jax.lax.optimization_barrier(_moments(h))
   normal, slope = (h.astype(jnp.float32) - mean) * factor, slope.astype(jnp.float32)
-  scaled = slope * (1.0 + scale)
+  scaled = slope * scale
   along = (scaled * normal).mean(axis=-1, keepdims=True)
   d_h = factor * (scaled - scaled.mean(axis=-1, keepdims=True) - normal * along)
-  return d_h.astype(h.dtype), _summed(slope, shift), _summed(slope * normal, scale)
+  return d_h.astype(h.dtype), _summed(slope * normal, scale), _summed(slope, shift)
 
 
-_modulated.defvjp(_modulated_forward, _modulated_backward)
+_layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 
-def _moments(h: Array, epsilon: float) -> tuple[Array, Array]:
+def _moments(h: Array) -> tuple[Array, Array]:
   """Returns the mean of features, and one over the root of their variance, [batch, length, 1]."""
   wide = h.astype(jnp.float32)
   mean = wide.mean(axis=-1, keepdims=True)
-  return mean, jax.lax.rsqrt(jnp.square(wide - mean).mean(axis=-1, keepdims=True) + epsilon)
+  return mean, _one_over_root(wide - mean)
 
 
 def _summed(slopes: Array, vectors: Array) -> Array:
@@ -124,7 +120,8 @@ _rotated.defvjp(_rotated_forward, _rotated_backward)
 
 
 def _one_over_root(wide: Array) -> Array:
-  return jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + EPSILON)
+  """Returns 1 / sqrt(mean square + 1e-6) of features, [..., 1]."""
+  return jax.lax.rsqrt(jnp.square(wide).mean(axis=-1, keepdims=True) + _EPSILON)
 
 
 def _turned(x: Array, cosine: Array, sine: Array) -> Array:

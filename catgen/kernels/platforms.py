@@ -20,6 +20,6 @@ def has_cuda() -> bool:
 def for_nvidia(form: Callable[P, R], otherwise: Callable[P, R]) -> Callable[P, R]:
   """Returns a function of arrays that is `form` in programs for NVIDIA GPUs, and `otherwise` in those for all else.
 
-  Where none can be compiled for such GPUs the other form is not traced, which takes time.
+  Where nothing can be compiled for such GPUs `form` is not traced: that takes time, and of cuDNN it is impossible.
   """
   return functools.partial(jax.lax.platform_dependent, cuda=form, default=otherwise) if has_cuda() else otherwise

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from catgen.kernels.normalization import modulated_norm
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.mlp import GatedMLP
-from catgen.networks.parts.norm import Modulation
+from catgen.networks.parts.norm import Modulation, modulated_norm
 from catgen.networks.parts.self_attention import Angles, Cache, SelfAttention, Slots
 from catgen.networks.parts.sizes import BlockSizes
 

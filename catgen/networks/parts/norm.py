@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32
 
-from catgen.kernels.normalization import EPSILON, modulated_norm
+from catgen.kernels.normalization import layer_norm
 from catgen.meshes import spread
 
 
@@ -25,21 +25,25 @@ class Modulation(nnx.Module):
     return jnp.split(vectors[:, None], self.count, axis=-1)
 
 
+def modulated_norm(h: Array, shift: Array, scale: Array) -> Float[Array, "batch length width"]:
+  """Returns a layer norm of h without parameters of its own, times 1 + scale, plus shift, in the dtype of h."""
+  return layer_norm(h, 1.0 + scale, shift)
+
+
 class LayerNorm(nnx.Module):
   """A layer norm with a scale and a bias of each feature, computed in float32.
 
-  deviation: of the scales from one, at first. epsilon: added to the variance.
+  deviation: of the scales from one, at first.
   """
 
-  def __init__(self, width: int, *, deviation: float = 0.0, epsilon: float = EPSILON, rngs: nnx.Rngs) -> None:
-    self.epsilon = epsilon
+  def __init__(self, width: int, *, deviation: float = 0.0, rngs: nnx.Rngs) -> None:
     noise = deviation * jax.random.normal(rngs.params(), (width,)) if deviation else 0.0
     self.scale = nnx.Param(jnp.ones((width,)) + noise)
     self.bias = nnx.Param(jnp.zeros((width,)))
 
   def __call__(self, h: Float[Array, "batch length width"]) -> Float[Array, "batch length width"]:
     """Returns normalized features in the dtype of h."""
-    return modulated_norm(h, self.bias[...][None, None], self.scale[...][None, None] - 1.0, epsilon=self.epsilon)
+    return layer_norm(h, self.scale[...][None, None], self.bias[...][None, None])
 
 
 class ModulatedNorm(nnx.Module):

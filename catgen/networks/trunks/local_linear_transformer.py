@@ -12,7 +12,6 @@ from catgen.interfaces import InputError
 from catgen.kernels.attention import attend_linearly, attend_locally
 from catgen.networks.conditions import Conditions
 from catgen.networks.parts.linear import Linear
-from catgen.networks.parts.norm import LayerNorm
 from catgen.networks.parts.precision import compute_dtype
 from catgen.networks.parts.time import time_features
 from catgen.networks.trunk import Abilities, Ends
@@ -33,7 +32,7 @@ class LocalLinearBlock(nnx.Module):
   def __init__(self, width: int, num_heads: int, window: int, dtype: jnp.dtype, rngs: nnx.Rngs) -> None:
     self.num_heads, self.window = num_heads, window
     linear = functools.partial(Linear, init="uniform", dtype=dtype, rngs=rngs)
-    norm = functools.partial(LayerNorm, width, epsilon=1e-5, rngs=rngs)
+    norm = functools.partial(nnx.LayerNorm, width, epsilon=1e-5, dtype=dtype, rngs=rngs)
     self.attention_norm = norm()
     self.query_key_value = linear(width, 3 * width, use_bias=False)
     self.attention_output = linear(width, width)
@@ -115,7 +114,7 @@ class LocalLinearTransformer(nnx.Module):
       self.time_hidden = Linear(width, 4 * width, init="uniform", rngs=rngs)
       self.time_output = Linear(4 * width, width * num_layers, init="uniform", rngs=rngs)
     self.blocks = nnx.List([LocalLinearBlock(width, num_heads, window, self.dtype, rngs) for _ in range(num_layers)])
-    self.norm = LayerNorm(width, epsilon=1e-5, rngs=rngs)
+    self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
     self.head = ScaledHead(width, ends.num_outputs, rngs=rngs) if ends.init == "zeros" else None
 
   def __call__(

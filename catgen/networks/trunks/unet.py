@@ -11,14 +11,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Key
 
-from catgen.kernels.normalization import modulated_norm
 from catgen.keys import fold_in
 from catgen.networks.conditions import Conditions
 from catgen.networks.parts.convolution import Convolution, blank_invalid, check_multiple
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.layers import Layers
 from catgen.networks.parts.linear import Init, Linear
-from catgen.networks.parts.norm import ModulatedNorm, Modulation
+from catgen.networks.parts.norm import ModulatedNorm, Modulation, modulated_norm
 from catgen.networks.parts.precision import compute_dtype
 from catgen.networks.parts.rotary import rotation_angles
 from catgen.networks.parts.sizes import block_sizes
