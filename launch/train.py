@@ -32,6 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
       flag="dry_run",
       help="print parameters, operations and bytes of a step, and train nothing",
       devices=True,
+      elsewhere="topology",
     ),
   )
 

@@ -26,7 +26,6 @@ from catgen.runs.load import load
 from catgen.runs.record import has_record, read_record
 from catgen.training import clusters, distributed, peers
 from catgen.training.signals import Stopped, saving_ends_nothing
-from catgen.training.topology import leave_devices
 
 TERMINAL = ("say", "progress", "color")
 _WORKDIR = Argument("workdir", "str", None, "folder of the run: config.json, checkpoints, records, pictures")
@@ -47,6 +46,8 @@ class Command(NamedTuple):
   help: str = ""  # of the flag
   config: str | None = None  # where --config is not given
   devices: bool = False  # it computes on devices: several processes work on it together, by flags that join them
+  # the flag that names devices which are not there: given it, no process is joined and no device of here is looked for
+  elsewhere: str = ""
   # (--workdir, "" without one) -> what the same command does after one of several processes was gone
   comfort: Callable[[str], str] = lambda workdir: "give the same command again"
 
@@ -110,12 +111,9 @@ def perform(
   if values.get("print_config"):
     terminal["say"](describe(_configuration(chosen, values, overrides)))
     return 0
-  if not chosen.devices:
+  if not chosen.devices or values.get(chosen.elsewhere):
     return _perform(chosen, commands[0], values, overrides, terminal)
-  if values.get("topology"):
-    leave_devices()  # and nothing is kept: a program for devices that are not there cannot be read back
-  else:
-    keep_programs()
+  keep_programs()
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:
     terminal = {"say": silent, "progress": no_progress, "color": False}

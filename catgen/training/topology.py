@@ -33,15 +33,6 @@ class Topology(NamedTuple):
   slices: int  # or hosts of GPUs: between these there is only the network
 
 
-def leave_devices() -> None:
-  """Has JAX use the CPU alone: a program is traced there, and devices that there are stay free.
-
-  It is too late once JAX has looked for devices: the plugin of CUDA, where there is no driver, is not registered then.
-  """
-  if "JAX_PLATFORMS" not in os.environ:
-    jax.config.update("jax_platforms", "cpu")
-
-
 def find_topology(name: str) -> Topology:
   """Returns the devices of a topology.
 
@@ -65,7 +56,8 @@ def find_topology(name: str) -> Topology:
       f"to compile for {name} the extra {extra} is needed, which is not installed: "
       f"pip install 'jax[{extra}]=={jax.__version__}'"
     )
-  leave_devices()
+  if "JAX_PLATFORMS" not in os.environ:
+    jax.config.update("jax_platforms", "cpu")  # the program is traced there, and devices that there are stay free
   try:
     return find(name, kind, size)
   except NotImplementedError as error:  # a plugin that finds no driver takes itself back, unless only a CPU is wanted

@@ -203,3 +203,15 @@ def test_launch_files_are_flags_and_text_only(path):
 def test_nothing_reads_global_flags():
   readers = [path for folder in ("catgen", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
   assert not [path for path in readers if re.search(r"\bFLAGS\b", pathlib.Path(path).read_text())]
+
+
+def test_a_dry_run_for_devices_elsewhere_looks_for_none_here(monkeypatch, capsys):
+  from catgen.runs import command, dry_run
+
+  def find(name):
+    raise InputError(f"{name} was to be found")
+
+  monkeypatch.setattr(dry_run, "find_topology", find)
+  monkeypatch.setattr(command, "join", lambda *words, **options: pytest.fail("processes were joined"))
+  assert run("train", "--config=quickstart", "--dry_run", "--topology=cuda:h100:8") == 2
+  assert errors(capsys) == "error: cuda:h100:8 was to be found"

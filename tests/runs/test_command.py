@@ -145,8 +145,9 @@ def test_what_hands_options_on_is_given_what_the_first_function_takes_and_no_mor
   assert said == ["{'pause': 0.5, 'spoons': 2}"]
 
 
-def test_who_compiles_for_other_devices_leaves_those_that_there_are_before_any_is_looked_for(monkeypatch):
-  """A plugin of CUDA that finds no driver is not registered, and could not compile afterwards."""
+def test_who_compiles_for_devices_elsewhere_looks_for_none_here_before(monkeypatch):
+  """JAX leaves the plugin of CUDA out where it looks for devices without a driver; and programs cannot be kept."""
+  done = []
 
   def plan(*, topology: str | None = None):
     """Plans.
@@ -154,11 +155,13 @@ def test_who_compiles_for_other_devices_leaves_those_that_there_are_before_any_i
     Args:
       topology: of what.
     """
+    done.append("planned")
 
-  order, commands = [], (Command(plan, repr, devices=True),)
-  monkeypatch.setattr(command, "leave_devices", lambda: order.append("left"))
-  monkeypatch.setattr(command.distributed, "initialize", lambda *words, **options: order.append("joined"))
+  commands = (Command(plan, repr, devices=True, elsewhere="topology"),)
+  monkeypatch.setattr(command, "keep_programs", lambda: done.append("kept"))
+  monkeypatch.setattr(command.distributed, "initialize", lambda *words, **options: done.append("joined"))
+  monkeypatch.setattr(command.jax, "process_index", lambda: done.append("looked") or 0)
   values = {each.name: each.default for each in arguments(commands)}
   for topology in ("cuda:h100:8", None):
     perform(commands, {**values, "topology": topology}, {}, {"say": print, "progress": None, "color": False})
-  assert order == ["left", "joined", "joined"]
+  assert done == ["planned", "kept", "joined", "looked", "planned"]
