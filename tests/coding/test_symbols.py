@@ -13,7 +13,8 @@ from catgen.coding.symbols import Coder
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
-from tests.contracts.families import initial, transformer
+from tests.contracts.families import initial
+from tests.contracts.parts import transformer
 from tests.parameters import filled
 
 PLAIN, COLUMNS = EventSpec((3,), 3), EventSpec((3,), 3, sizes=(2, 3, 1))

@@ -15,16 +15,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from catgen.batches import batch_of
-from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
+from catgen.flows.densities import POSTERIOR_FLOWS
 from catgen.interfaces import Batch, EventSpec, Model
 from catgen.keys import example_keys
 from catgen.models import MODELS
 from catgen.models.emission import ENCODINGS, WEIGHTINGS
-from catgen.networks import TRUNKS
 from catgen.networks.conditions import NO_CONDITIONS, Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.compiling import OPTIMIZED
 from tests.contracts import blocks, discrete, emission, exact, flows
+from tests.contracts.parts import (
+  CONDITIONERS,
+  UNORDERED,
+  deep_transformer,
+  density,
+  encoder,
+  exchangeable,
+  linear_attention_unet,
+  map_posterior_flow,
+  multi_scale,
+  pixel_cnn,
+  posterior_flow,
+  pyramid,
+  recurrent,
+  transformer,
+  transformer_xl,
+  unet,
+)
 from tests.parameters import filled
 
 K, D, T = 3, 2, 4
@@ -49,31 +66,6 @@ class Family(NamedTuple):
 
 def events_of(event: EventSpec) -> np.ndarray:
   return exact.events(event.num_classes, math.prod(event.shape)).reshape(-1, *event.shape)
-
-
-def transformer(**options):
-  return TRUNKS["transformer"](width=16, num_layers=1, num_heads=2, time_width=16, **options)
-
-
-def deep_transformer():
-  return TRUNKS["deep_transformer"](width=16, num_layers=2, num_heads=2, hidden_width=24)
-
-
-def transformer_xl():
-  return TRUNKS["transformer_xl"](width=16, num_layers=2, num_heads=2, hidden_width=24)
-
-
-def unet():
-  sizes = {"widths": (8, 16), "num_layers": 1, "num_heads": 2, "time_width": 8}
-  return TRUNKS["unet"](**sizes)
-
-
-def pixel_cnn():
-  return TRUNKS["pixel_cnn"](width=8, num_layers=2)
-
-
-def linear_attention_unet():
-  return TRUNKS["linear_attention_unet"](width=8, multipliers=(4, 4), dropout=0.0)
 
 
 def initial(model: Model, **options: Any) -> tuple[dict, dict]:
@@ -159,65 +151,11 @@ def _block_diffusion(name: str, block_length: int, event: EventSpec = SEQUENCE, 
 
 
 def _discrete(name: str, kind: str, event: EventSpec = EVENT, trunk: str = "transformer", **options) -> Family:
-  model = MODELS[kind].make(event=event, conditioner=_CONDITIONERS[trunk], **options)
+  model = MODELS[kind].make(event=event, conditioner=CONDITIONERS[trunk], **options)
   params, state = initial(model, scale=2.0)
   density = model.bound.args[0](params).density
   probs = discrete.probabilities(density, event.num_classes, event.shape)
   return Family(name, model, events_of(event), params, state, probs, probs)
-
-
-_LSTM = {"hidden_width": 8, "width": 12, "time_width": 4, "lstm_width": 8, "num_layers": 1}
-_CONDITIONERS = {
-  "lstm": TRUNKS["lstm"](**_LSTM),
-  "transformer": TRUNKS["transformer"](width=8, num_layers=1, num_heads=2),
-  "transformer_in_bfloat16": TRUNKS["transformer"](width=8, num_layers=1, num_heads=2, dtype="bfloat16"),
-  "densenet": TRUNKS["densenet"](width=8, num_layers=1, growth=4),
-}
-_UNORDERED = TRUNKS["transformer"](width=8, num_layers=1, num_heads=2, positions=False)
-_ENCODERS = {
-  "none": TRUNKS["none"](),
-  "per_position": TRUNKS["per_position"](width=8, output_width=8),
-  "lstm": TRUNKS["lstm"](width=8, time_width=0, lstm_width=8, num_layers=1, output_width=8),
-  "transformer": TRUNKS["transformer"](width=8, num_layers=2),
-  "densenet": TRUNKS["densenet"](width=8, num_layers=4, growth=16),
-}
-
-
-def density(kind: str, conditioner: str = "lstm", **options):
-  sizes = (
-    {"num_features": 8, "hidden_width": 8, "channel_features": 4} if kind == "autoregressive" else {"num_layers": 2}
-  )
-  return DENSITIES[kind](num_mixtures=2, conditioner=_CONDITIONERS[conditioner], **{**sizes, **options})
-
-
-def multi_scale(**options):
-  return DENSITIES["multi_scale"](num_layers=2, conditioner=_CONDITIONERS["densenet"], **options)
-
-
-def exchangeable(**options):
-  return DENSITIES["exchangeable"](num_layers=2, num_mixtures=2, conditioner=_UNORDERED, **options)
-
-
-def recurrent(time: str, channels: str, **options):
-  sizes = {"num_layers": 2, "hidden_width": 24, "lstm_width": 8, "num_lstm_layers": 2, "start_width": 4}
-  return DENSITIES["recurrent"](time=time, channels=channels, **sizes, **options)
-
-
-def pyramid(**options):
-  sizes = {"num_mixtures": 2, "num_features": 8, "hidden_width": 8, "channel_features": 4}
-  return DENSITIES["pyramid"](num_levels=1, conditioner=_CONDITIONERS["densenet"], **sizes, **options)
-
-
-def encoder(kind: str = "per_position"):
-  return _ENCODERS[kind]
-
-
-def posterior_flow():
-  return POSTERIOR_FLOWS["coupling"](num_layers=2, num_mixtures=2, conditioner=_CONDITIONERS["lstm"])
-
-
-def map_posterior_flow(**options):
-  return POSTERIOR_FLOWS["map_coupling"](num_layers=2, conditioner=_CONDITIONERS["densenet"], **options)
 
 
 def uneven(events: np.ndarray) -> np.ndarray:
@@ -371,10 +309,10 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     _emission,
     encoding=ENCODINGS["learned"](
       encoder=encoder("lstm"),
-      decoder=_CONDITIONERS["lstm"],
+      decoder=CONDITIONERS["lstm"],
       num_channels=2,
       noise_base="logistic",
-      posterior_flow=POSTERIOR_FLOWS["map_coupling"](num_layers=1, num_mixtures=2, conditioner=_UNORDERED),
+      posterior_flow=POSTERIOR_FLOWS["map_coupling"](num_layers=1, num_mixtures=2, conditioner=UNORDERED),
       num_context=2,
     ),
     density=exchangeable(),
@@ -385,7 +323,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     _emission,
     encoding=ENCODINGS["learned"](
       encoder=encoder("densenet"),
-      decoder=_CONDITIONERS["densenet"],
+      decoder=CONDITIONERS["densenet"],
       num_channels=2,
       posterior_flow=map_posterior_flow(),
       num_context=2,

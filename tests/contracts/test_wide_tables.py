@@ -10,7 +10,7 @@ from catgen.interfaces import EventSpec, SampleOptions
 from catgen.keys import example_keys
 from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
-from tests.contracts.families import transformer
+from tests.contracts.parts import transformer
 
 SHAPES = {
   "one column": (5,),

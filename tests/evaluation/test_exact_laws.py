@@ -11,7 +11,7 @@ from catgen.models import MODELS
 from catgen.orders import Sequential
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact
-from tests.contracts.families import transformer
+from tests.contracts.parts import transformer
 from tests.evaluation.lookups import NETWORK, K, T, model_of, said
 
 CASES = {

@@ -14,7 +14,7 @@ from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.runs.classify import classify
 from catgen.runs.infill import infill
-from tests.contracts.families import transformer
+from tests.contracts.parts import transformer
 from tests.models.asia import CODEC, EVENT, EVENTS, NAMES, P, conditional, yes
 from tests.models.bayesian import run_of
 from tests.models.whole_law import on_device, trained

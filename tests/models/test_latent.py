@@ -12,7 +12,8 @@ from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import EventSpec, InputError
 from catgen.keys import example_keys
 from catgen.models import MODELS
-from tests.contracts.families import encoder, events_of, initial
+from tests.contracts.families import events_of, initial
+from tests.contracts.parts import encoder
 
 EVENT = EventSpec((2,), 3)
 ONE = EventSpec((1,), 3)  # of more positions few latents lie in boxes

@@ -11,7 +11,7 @@ from catgen.keys import example_keys
 from catgen.models import MODELS
 from catgen.models.emission import ENCODINGS
 from catgen.processes import PROCESSES, SCHEDULES
-from tests.contracts.families import density, encoder, multi_scale, transformer, transformer_xl, unet
+from tests.contracts.parts import density, encoder, multi_scale, transformer, transformer_xl, unet
 from tests.low_precision import rounded
 from tests.parameters import filled
 

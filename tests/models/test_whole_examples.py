@@ -13,7 +13,7 @@ from catgen.keys import example_keys
 from catgen.models import MODELS
 from catgen.networks.parts import self_attention
 from catgen.processes import PROCESSES, SCHEDULES
-from tests.contracts.families import density, encoder, transformer
+from tests.contracts.parts import density, encoder, transformer
 from tests.parameters import filled
 
 EVENT = EventSpec((6,), 5)

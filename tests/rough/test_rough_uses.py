@@ -13,7 +13,8 @@ from catgen.runs import command
 from catgen.training import distributed
 from launch import main
 from tests.rough import shelf
-from tests.rough.table import DAMAGED, ROWS
+from tests.rough.damaged import DAMAGED
+from tests.rough.table import ROWS
 
 SECONDS = 20
 LIKE_OTHERS = {  # and long, since much is loaded or made before they are refused

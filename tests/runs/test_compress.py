@@ -24,7 +24,7 @@ from catgen.runs.decompress import decompress
 from catgen.runs.decompress import describe as describe_decompressed
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord
-from tests.contracts.families import transformer
+from tests.contracts.parts import transformer
 from tests.parameters import filled
 
 ROWS = {"num_rows": 4}

@@ -25,7 +25,7 @@ from catgen.runs.compress import coder_of, compress, describe, identity
 from catgen.runs.decompress import decompress
 from catgen.runs.load import Run
 from catgen.runs.record import RunRecord
-from tests.contracts.families import transformer
+from tests.contracts.parts import transformer
 from tests.parameters import filled
 
 COLUMNS = (

@@ -26,7 +26,8 @@ from catgen.runs.tensors import flat
 from catgen.serving.performing import Draw, draw
 from catgen.serving.served import served
 from catgen.serving.worker import Job
-from tests.contracts.families import initial, transformer
+from tests.contracts.families import initial
+from tests.contracts.parts import transformer
 
 COLUMNS = (
   Column("a", "categorical", ("x", "y"), missing="NA", unknown="other"),

@@ -1,7 +1,5 @@
 """Tables as people keep them: each is read right, or refused in a line that names the place and the remedy."""
 
-import csv
-import io
 import json
 
 import numpy as np
@@ -9,47 +7,9 @@ import pytest
 
 from catgen.data.codecs import from_spec
 from catgen.data.sets.table_file import table_file
-from catgen.data.tabular.codec import table_of
 from catgen.data.tabular.parquet import columns_of_frame, csv_of
-from catgen.data.tabular.schema import schema_text
 from catgen.interfaces import InputError
-
-ALL = (1.0, 0, 0)
-RNG = np.random.default_rng(0)
-ROWS = 120
-TABLE = {
-  "age": RNG.integers(17, 90, ROWS).tolist(),
-  "income": np.round(RNG.lognormal(8, 1, ROWS), 2).tolist(),
-  "job": RNG.choice(["clerk", "farmer, big", 'a "b"', "two\nlines", "é"], ROWS).tolist(),
-  "rank": RNG.integers(1, 5, ROWS).tolist(),
-  "day": [f"2020-{1 + i % 12:02}-{1 + i * i % 28:02}" for i in range(ROWS)],
-  "ok": (RNG.random(ROWS) < 0.5).tolist(),
-}
-TABLE["age"] = [None if i % 7 == 0 else value for i, value in enumerate(TABLE["age"])]
-
-
-def write(folder, content, name="t.csv"):
-  path = folder / name
-  path.write_bytes(content if isinstance(content, bytes) else content.encode())
-  return str(path)
-
-
-def read(folder, content, name="t.csv", **keys):
-  return table_file(write(folder, content, name), **{"splits": ALL, **keys})
-
-
-def rows_of(source, split="train"):
-  return source.splits[split].examples(np.arange(source.splits[split].num_examples)).x
-
-
-def decoded(source, name=None):
-  found = [source.codec.decode(row) for row in rows_of(source)]
-  return found if name is None else [row[name] for row in found]
-
-
-def columns(source):
-  return {column.name: column for column in table_of(source.codec.spec).columns}
-
+from tests.data.tabular.tables import ROWS, TABLE, columns, decoded, in_rows, read, rows_of, write
 
 CASES = {
   "quoted commas": ('a,b\n"x, y",1\nz,2\n', {"a": ["x, y", "z"], "b": [1, 2]}),
@@ -164,16 +124,6 @@ def test_decimal_signs_and_forms_may_be_said(tmp_path):
   assert decoded(headless) == [{"column_1": "x", "column_2": 1}, {"column_1": "y", "column_2": 2}]
 
 
-def in_rows(separator=",", decimal=".", order=None):
-  text = csv_of(TABLE, order).decode()
-  file = io.StringIO()
-  writer = csv.writer(file, delimiter=separator)
-  for number, row in enumerate(csv.reader(io.StringIO(text))):
-    row[1] = row[1].replace(".", decimal) if number else row[1]
-    writer.writerow(row)
-  return file.getvalue()
-
-
 def containers(folder):
   yield write(folder, in_rows(), "comma.csv")
   yield write(folder, in_rows(";", ","), "semicolon.csv")
@@ -259,68 +209,6 @@ def test_labels_are_given_and_no_part_of_a_row(tmp_path):
   assert source.attributes[0].values == ("green", "red")
   batch = source.splits["train"].examples(np.arange(3))
   np.testing.assert_array_equal(batch.given, [[1], [2], [0]])
-
-
-@pytest.mark.parametrize("change", ["nothing", "only kinds"])
-def test_a_schema_gives_the_same_columns_again(change, tmp_path):
-  path = write(tmp_path, in_rows())
-  first = table_file(path, unknown="other")
-  text = schema_text(table_of(first.codec.spec).columns)
-  if change == "only kinds":
-    text = json.dumps({"columns": [{k: c[k] for k in ("name", "kind")} for c in json.loads(text)["columns"]]})
-  schema = write(tmp_path, text, "schema.json")
-  second = table_file(path, unknown="other", schema=schema)
-  assert second.codec.spec == first.codec.spec
-  assert second.fingerprint == first.fingerprint
-
-
-def test_a_schema_changes_kinds_orders_and_what_is_left_out(tmp_path):
-  content = "a,b,c,d\n1,low,x,03/04/2020\n2,high,y,05/06/2020\n1,mid,z,07/08/2021\n"
-  changes = [
-    {"name": "a", "kind": "categorical"},
-    {"name": "b", "kind": "ordinal", "values": ["low", "mid", "high"]},
-    {"name": "c", "kind": "drop"},
-    {"name": "d", "kind": "numeric", "date": "%d/%m/%Y"},
-  ]
-  schema = write(tmp_path, json.dumps({"columns": changes}), "schema.json")
-  source = read(tmp_path, content, schema=schema)
-  assert [column.kind for column in columns(source).values()] == ["categorical", "ordinal", "numeric"]
-  np.testing.assert_array_equal(rows_of(source), [[0, 0, 0], [1, 2, 1], [0, 1, 2]])
-  assert decoded(source, "a") == ["1", "2", "1"]
-  assert decoded(source, "d") == ["03/04/2020", "05/06/2020", "07/08/2021"]
-
-
-@pytest.mark.parametrize(
-  ("schema", "message"),
-  [
-    ("{", "is no JSON"),
-    ("[]", "has no list of columns"),
-    ('{"columns": [3]}', "a column is 3; an object"),
-    ('{"columns": [{"name": "z"}]}', "no column 'z', which schema names"),
-    ('{"columns": [{"name": "a", "kind": "real"}]}', "'a' is of kind 'real'; give categorical"),
-    ('{"columns": [{"name": "a", "type": "x"}]}', "has the field 'type'; the fields are"),
-    ('{"columns": [{"name": "a"}, {"name": "a"}]}', "names column 'a' twice"),
-    ('{"columns": [{"name": "a", "kind": "ordinal", "values": ["x", "x"]}]}', "there twice"),
-    ('{"columns": [{"name": "b", "kind": "numeric", "edges": [2, 1]}]}', "each larger than the one before"),
-    ('{"columns": [{"name": "b", "kind": "numeric", "edges": [1]}]}', "one edge"),
-    ('{"columns": [{"name": "b", "kind": "numeric", "edges": [0, 1.5]}]}', "1.5 has more than 0 decimals; round"),
-    (
-      '{"columns": [{"name": "b", "kind": "numeric", "edges": [0, 1], "points": [0]}]}',
-      "begins at 0.0 has no number",
-    ),
-    (
-      '{"columns": [{"name": "c", "kind": "numeric", "edges": [0, 9e99], "date": "%Y-%m-%d"}]}',
-      "no calendar has",
-    ),
-    ('{"columns": [{"name": "b", "date": "%Y"}]}', "'%Y' is no form of dates"),
-    ('{"columns": [{"name": "a", "kind": "numeric"}]}', "column 'a' has numbers, but in line 2 'x'"),
-    ('{"columns": [{"name": "a", "kind": "ordinal", "values": ["x"]}]}', "column 'a' has 'y' in line 3, of the train"),
-  ],
-)
-def test_mistakes_in_a_schema_are_a_line(schema, message, tmp_path):
-  path = write(tmp_path, schema, "schema.json")
-  with pytest.raises(InputError, match=message):
-    read(tmp_path, "a,b,c\nx,1,2020-01-01\ny,2,2020-01-02\n", schema=path)
 
 
 def test_tables_may_be_wide(tmp_path):
