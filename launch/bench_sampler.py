@@ -13,7 +13,6 @@ bench_sampler_samples.png, what samples are worth. The same command goes on wher
 laws measures those that are new.
 """
 
-import operator
 import sys
 from collections.abc import Sequence
 
@@ -28,7 +27,7 @@ def main(words: Sequence[str] | None = None) -> int:
   return cli.main(
     __doc__,
     words,
-    Command(bench_sampler.bench_sampler, bench_sampler.describe, operator.attrgetter("exit_code"), devices=True),
+    Command(bench_sampler.bench_sampler, bench_sampler.describe, devices=True),
   )
 
 

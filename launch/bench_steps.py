@@ -10,7 +10,6 @@ maps), the entropy of a position, pairs of neighbors, and words that training ha
 picture, bench_steps.png, in the work directory. The same command goes on where it was stopped.
 """
 
-import operator
 import sys
 from collections.abc import Sequence
 
@@ -25,7 +24,7 @@ def main(words: Sequence[str] | None = None) -> int:
   return cli.main(
     __doc__,
     words,
-    Command(bench_steps.bench_steps, bench_steps.describe, operator.attrgetter("exit_code"), devices=True),
+    Command(bench_steps.bench_steps, bench_steps.describe, devices=True),
   )
 
 

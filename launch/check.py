@@ -8,7 +8,6 @@ frequencies, also by the options of the section `sampling` and with labels. A ta
 p(x), by network calls, where every prediction is exact.
 """
 
-import operator
 import sys
 from collections.abc import Sequence
 
@@ -20,7 +19,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code: 1 where a claim does not hold."""
-  return cli.main(__doc__, words, Command(check.check, check.describe, operator.attrgetter("exit_code"), devices=True))
+  return cli.main(__doc__, words, Command(check.check, check.describe, devices=True))
 
 
 if __name__ == "__main__":

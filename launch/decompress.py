@@ -4,7 +4,6 @@ python -m launch.decompress --workdir=runs/a --input=book.txt.cg --output=book_a
 python -m launch.decompress --workdir=runs/a --input=damaged.cg --output=rest.txt --recover
 """
 
-import operator
 import sys
 from collections.abc import Sequence
 
@@ -16,7 +15,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(__doc__, words, Command(decompress.decompress, decompress.describe, operator.attrgetter("exit_code")))
+  return cli.main(__doc__, words, Command(decompress.decompress, decompress.describe))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the same size beside it, five eighths of its steps; samples, corrects a sentence
 Running it again goes on where it was stopped. Other texts: see configs/text_file.py.
 """
 
-import operator
 import sys
 from collections.abc import Sequence
 
@@ -19,7 +18,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code, that of training."""
-  tour = Command(demo.demo, demo.describe, operator.attrgetter("exit_code"), config="quickstart", devices=True)
+  tour = Command(demo.demo, demo.describe, config="quickstart", devices=True)
   return cli.main(__doc__, words, tour)
 
 

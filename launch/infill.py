@@ -15,7 +15,6 @@ infill_completions.png shows all completions. Of a table all rows of --input are
 that those of launch.sample may have.
 """
 
-import operator
 import sys
 from collections.abc import Sequence
 
@@ -27,9 +26,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(
-    __doc__, words, Command(infill.infill, infill.describe, operator.attrgetter("exit_code"), devices=True)
-  )
+  return cli.main(__doc__, words, Command(infill.infill, infill.describe, devices=True))
 
 
 if __name__ == "__main__":

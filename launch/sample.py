@@ -15,7 +15,6 @@ text. score, infill and spellcheck read them. Of label maps it leaves samples.pn
 also samples_beside_data.png and statistics.png. TensorBoard shows them too.
 """
 
-import operator
 import sys
 from collections.abc import Sequence
 
@@ -27,9 +26,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(
-    __doc__, words, Command(sample.sample, sample.describe, operator.attrgetter("exit_code"), devices=True)
-  )
+  return cli.main(__doc__, words, Command(sample.sample, sample.describe, devices=True))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,10 @@
   python -m launch.train --config=paper/text8_multinomial --dry_run --compile_step
   python -m launch.train --config=paper/text8_multinomial --dry_run --topology=tpu:v5e:2x2
 
-The same command goes on where a run was stopped. Several machines: the same command on each with --coordinator,
---process_id and --num_processes, or none of them on clusters that JAX detects.
+The same command goes on where a run was stopped. On several machines each has the same command with --coordinator,
+--process_id and --num_processes, or without them on clusters that JAX detects.
 """
 
-import operator
 import sys
 from collections.abc import Sequence
 
@@ -24,11 +23,10 @@ def main(words: Sequence[str] | None = None) -> int:
   return cli.main(
     __doc__,
     words,
-    Command(train.train, train.describe, operator.attrgetter("exit_code"), devices=True, comfort=train.comfort),
+    Command(train.train, train.describe, devices=True, comfort=train.comfort),
     Command(
       dry_run.dry_run,
       dry_run.describe,
-      operator.attrgetter("exit_code"),
       flag="dry_run",
       help="print parameters, operations and bytes of a step, and train nothing",
       devices=True,

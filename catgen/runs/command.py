@@ -39,9 +39,8 @@ _CONFIG = (
 class Command(NamedTuple):
   """What a command does."""
 
-  function: Callable[..., Any]
+  function: Callable[..., Any]  # returns the record, whose `exit_code` is the command's, 0 where it has none
   describe: Callable[..., str]  # (record), and color=... where it takes it
-  exit_code: Callable[[Any], int] = lambda record: 0  # (record)
   flag: str = ""  # chooses this one instead of the first, where a command has several
   help: str = ""  # of the flag
   config: str | None = None  # where --config is not given
@@ -163,7 +162,7 @@ def _perform(
   colored = {"color": terminal["color"]} if "color" in inspect.signature(chosen.describe).parameters else {}
   if text := chosen.describe(record, **colored):
     terminal["say"](text)
-  return chosen.exit_code(record)
+  return getattr(record, "exit_code", 0)
 
 
 def _configuration(command: Command, values: Mapping[str, Any], overrides: Mapping[str, str]) -> Configuration:

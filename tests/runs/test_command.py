@@ -7,6 +7,12 @@ from catgen.runs import command
 from catgen.runs.command import Command, arguments, perform
 
 
+class Burned(dict):
+  """A record that says how it ended."""
+
+  exit_code = 3
+
+
 def bake(config, workdir="oven", *, minutes: int = 30, sizes: tuple[int, ...] = (1, 2), say=print, color=False):
   """Bakes.
 
@@ -14,7 +20,7 @@ def bake(config, workdir="oven", *, minutes: int = 30, sizes: tuple[int, ...] = 
     minutes: in the oven.
     sizes: of the loaves.
   """
-  return {"config": config, "workdir": workdir, "minutes": minutes, "sizes": sizes}
+  return Burned(config=config, workdir=workdir, minutes=minutes, sizes=sizes)
 
 
 def taste(*, spoons: int = 1):
@@ -36,7 +42,7 @@ def all_day(workdir, *, pause: float = 1.0, say=print, **options):
 
 
 COMMANDS = (
-  Command(bake, repr, lambda record: 3),
+  Command(bake, repr),
   Command(taste, repr, flag="taste", help="taste first"),
   Command(all_day, repr, flag="again"),
 )
