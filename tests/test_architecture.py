@@ -196,6 +196,14 @@ def test_public_things_are_documented(folder):
         assert ast.get_docstring(node), f"{name_of(path)}: {node.name}"
 
 
+def test_a_type_variable_is_named_as_no_class():
+  """The reference would have two targets for the name."""
+  nodes = [node for path in CATGEN for node in parsed(path).body]
+  classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+  variables = {node.targets[0].id for node in nodes if isinstance(node, ast.Assign) and "TypeVar(" in ast.unparse(node)}
+  assert variables and not variables & classes
+
+
 @pytest.mark.parametrize(("pattern", "homes"), HOMES.items(), ids=str)
 def test_an_idea_has_one_home(pattern, homes):
   users = [name_of(path) for path in [*CATGEN, *LAUNCH] if re.search(pattern, path.read_text())]
