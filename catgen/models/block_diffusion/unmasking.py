@@ -20,7 +20,7 @@ from catgen.models.block_diffusion.spec import Spec, predictions, read_clean
 from catgen.models.rules import FIRST_HITTING, RULES, check_order
 from catgen.orders import OF_ORDERS, Orders
 
-Carried = TypeVar("Carried")
+Drawing = TypeVar("Drawing")
 _NAMES = tuple(name for name in RULES if name != "blocks")  # whose sizes are of blocks of its own
 _REFUSED = ("num_steps", "correction", "guidance_interval")
 
@@ -68,10 +68,10 @@ def chosen_by(
 def until_drawn(
   spec: Spec,
   options: SampleOptions,
-  call: Callable[[Array, Carried], Carried],
-  start: Carried,
-  left: Callable[[Carried], Array],
-) -> Carried:
+  call: Callable[[Array, Drawing], Drawing],
+  start: Drawing,
+  left: Callable[[Drawing], Array],
+) -> Drawing:
   """Returns what is carried once a block, or one of each example, is drawn.
 
   Args:
@@ -81,7 +81,7 @@ def until_drawn(
   if options.order != "entropy_budget":  # as many calls whatever is drawn: devices need not agree on the end
     return jax.lax.fori_loop(0, calls_of_block(spec, options), call, start)
 
-  def one_more(carry: tuple[Array, Carried]) -> tuple[Array, Carried]:
+  def one_more(carry: tuple[Array, Drawing]) -> tuple[Array, Drawing]:
     return carry[0] + 1, call(*carry)
 
   return jax.lax.while_loop(lambda carry: left(carry[1]).any(), one_more, (jnp.int32(0), start))[1]
