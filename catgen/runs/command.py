@@ -22,6 +22,7 @@ from catgen.reporting.progress import no_progress
 from catgen.reporting.terminal import silent
 from catgen.runs import memory
 from catgen.runs.compiling import keep_programs
+from catgen.runs.heap import keep_memory
 from catgen.runs.load import load
 from catgen.runs.record import has_record, read_record
 from catgen.training import clusters, distributed, peers
@@ -112,6 +113,7 @@ def perform(
     return 0
   if not chosen.devices or values.get(chosen.elsewhere):
     return _perform(chosen, commands[0], values, overrides, terminal)
+  keep_memory()
   keep_programs()
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:

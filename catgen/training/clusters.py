@@ -79,8 +79,13 @@ def open_gpus(environment: Mapping[str, str]) -> list[str]:
 
 def host_gpus() -> list[str]:
   """Returns the GPUs of NVIDIA that this host, or this container, has."""
+  return sorted(name for name in device_files() if re.fullmatch(r"nvidia\d+", name))
+
+
+def device_files() -> list[str]:
+  """Returns the names of the files of devices of this host or container, none where they cannot be read."""
   try:
-    return sorted(re.findall(r"^nvidia\d+$", "\n".join(names_in("/dev")), re.MULTILINE))
+    return names_in("/dev")
   except OSError:
     return []
 
