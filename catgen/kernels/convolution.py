@@ -1,4 +1,4 @@
-"""Convolutions over maps and sequences: those over maps with a kernel gradient that is fast on a CPU too."""
+"""Convolutions over maps and sequences: those over maps in forms that are fast on a CPU too."""
 
 import functools
 
@@ -6,10 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from catgen.kernels import winograd
 from catgen.meshes import spread
 
-# Where XLA's own kernel gradient is the slower one: long sums over positions, and products worth a matrix product.
-_MIN_POSITIONS, _MIN_PAIRS = 512, 2048
+# Where tiles cost less on a CPU than they save: enough of them, and products worth a matrix product. Devices that share
+# a batch would add up 36 values of a kernel in place of its nine taps.
+_MIN_TILES, _MIN_PAIRS = 32, 1024
+# Where XLA's own kernel gradient is slower than products by example and tap.
+_MIN_POSITIONS, _MIN_PAIRS_OF_LONG_SUMS = 512, 2048
 _SPATIAL = ("NHWC", "HWIO", "NHWC")
 
 
@@ -18,10 +22,12 @@ def convolve(
 ) -> Float[Array, "batch new_height new_width outputs"]:
   """Returns the convolution with an odd kernel, zeros at the borders, in the dtype of x; its kernel may be float32.
 
-  Large convolutions that keep height and width, in float32, get their kernel gradient on CPUs from a matrix product per
-  example and tap, up to three times faster than XLA's. A kernel's gradient is summed over examples in the kernel's
-  dtype, see `catgen.kernels.product`. Neither has a forward-mode derivative (`jax.jvp`).
+  On one CPU large convolutions of 3 x 3 that keep height and width, in float32, are those of `catgen.kernels.winograd`,
+  and others get their kernel gradient from a matrix product per example and tap. A kernel's gradient is summed over
+  examples in the kernel's dtype, see `catgen.kernels.product`. None has a forward-mode derivative (`jax.jvp`).
   """
+  if stride == 1 and _in_tiles(x, kernel):
+    return _tiled(x, kernel)
   if stride == 1 and len(kernel) > 1 and _slow(x, kernel):
     return spread(_same(x, kernel))
   return spread(_convolved(stride, len(kernel) // 2, x, kernel))
@@ -37,9 +43,16 @@ def convolve_within(
   return spread(_convolved(1, 0, padded, kernel))
 
 
+def _in_tiles(x: Array, kernel: Array) -> bool:
+  """Returns whether a convolution is one that tiles make faster on a CPU."""
+  large = winograd.num_tiles(x.shape) >= _MIN_TILES and kernel.shape[2] * kernel.shape[3] >= _MIN_PAIRS
+  alone = jax.sharding.get_abstract_mesh().size <= 1
+  return kernel.shape[:2] == (3, 3) and large and alone and x.dtype == kernel.dtype == jnp.float32
+
+
 def _slow(x: Array, kernel: Array) -> bool:
   """Returns whether a convolution is one whose kernel gradient XLA computes slowly on CPUs."""
-  large = x.shape[1] * x.shape[2] >= _MIN_POSITIONS and kernel.shape[2] * kernel.shape[3] >= _MIN_PAIRS
+  large = x.shape[1] * x.shape[2] >= _MIN_POSITIONS and kernel.shape[2] * kernel.shape[3] >= _MIN_PAIRS_OF_LONG_SUMS
   return large and x.dtype == kernel.dtype == jnp.float32
 
 
@@ -79,21 +92,46 @@ def convolve_plainly(
   return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_SPATIAL)
 
 
+@jax.custom_vjp
+def _tiled(x: Array, kernel: Array) -> Array:
+  return jax.lax.platform_dependent(x, kernel, cpu=winograd.convolve, default=convolve_plainly)
+
+
+def _tiled_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+  return _tiled(x, kernel), (x, kernel)
+
+
+def _tiled_backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+  x, kernel = kept
+  d_kernel = jax.lax.platform_dependent(x, slope, cpu=winograd.kernel_gradient, default=_gradient_by_library)
+  return _tiled(slope, _turned(kernel)), d_kernel
+
+
+_tiled.defvjp(_tiled_forward, _tiled_backward)
+
+
+def _gradient_by_library(x: Array, slope: Array, taps: int = 3) -> Array:
+  """Returns the gradient of the kernel of `convolve_plainly`."""
+  zeros = jnp.zeros((taps, taps, x.shape[3], slope.shape[3]), x.dtype)
+  return jax.vjp(lambda kernel: convolve_plainly(x, kernel), zeros)[1](slope)[0]
+
+
+def _turned(kernel: Array) -> Array:
+  """Returns the kernel of the gradient: taps in reverse, from outputs to inputs."""
+  return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
 def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
   return convolve_plainly(x, kernel), (x, kernel)
 
 
 def _backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
   x, kernel = kept
-
-  def by_library(x: Array, slope: Array) -> Array:
-    return jax.vjp(lambda kernel: convolve_plainly(x, kernel), kernel)[1](slope)[0]
-
-  def by_products(x: Array, slope: Array) -> Array:
-    return kernel_gradient(x, slope, len(kernel))
-
+  by_products, by_library = (
+    functools.partial(form, taps=len(kernel)) for form in (kernel_gradient, _gradient_by_library)
+  )
   d_kernel = jax.lax.platform_dependent(x, slope, cpu=by_products, default=by_library)
-  return convolve_plainly(slope, kernel[::-1, ::-1].swapaxes(2, 3)), d_kernel
+  return convolve_plainly(slope, _turned(kernel)), d_kernel
 
 
 _same = jax.custom_vjp(convolve_plainly)

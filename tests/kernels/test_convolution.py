@@ -41,10 +41,11 @@ def test_the_kernel_gradient_is_that_of_the_convolution(taps):
   np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(16, 32), (4, 4)])  # with gradients of its own, and with XLA's
+# by tiles, with a kernel gradient by products, and with XLA's
+@pytest.mark.parametrize(("shape", "size"), [((16, 32), 3), ((16, 32), 5), ((4, 4), 3)])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_convolution_has_the_gradients_of_the_plain_one(shape, stride):
-  graph, state = module_of(lambda: Convolution(48, 48, stride=stride, rngs=nnx.Rngs(0)))
+def test_a_convolution_has_the_gradients_of_the_plain_one(shape, size, stride):
+  graph, state = module_of(lambda: Convolution(48, 48, size, stride=stride, rngs=nnx.Rngs(0)))
   x, weight = normal(2, *shape, 48), normal(2, shape[0] // stride, shape[1] // stride, 48)
 
   def ours(state, x, weight):
@@ -52,7 +53,7 @@ def test_a_convolution_has_the_gradients_of_the_plain_one(shape, stride):
 
   def reference(state, x, weight):
     kernel, bias = (state[name][...] for name in ("kernel", "bias"))
-    padding = ((1, 1), (1, 1))
+    padding = ((size // 2, size // 2),) * 2
     y = jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     return jnp.sum(weight * (y + bias[None, None, None]))
 

@@ -37,21 +37,27 @@ def test_any_convolution_is_the_sum_over_taps_whatever_form_it_takes(taps, strid
 
 
 FORMS = {
-  "large": ((32, 16), 48, 1, jnp.float32, True),
-  "small map": ((16, 16), 48, 1, jnp.float32, False),
-  "few channels": ((32, 16), 40, 1, jnp.float32, False),
-  "strided": ((32, 16), 48, 2, jnp.float32, False),
-  "half precision": ((32, 16), 48, 1, jnp.bfloat16, False),
+  "tiles": (3, (16, 32), 32, 1, jnp.float32, "_tiled"),
+  "few tiles": (3, (8, 32), 48, 1, jnp.float32, ""),
+  "few channels": (3, (32, 32), 30, 1, jnp.float32, ""),
+  "five taps": (5, (32, 16), 48, 1, jnp.float32, "_same"),
+  "five taps, small map": (5, (16, 16), 48, 1, jnp.float32, ""),
+  "strided": (3, (32, 16), 48, 2, jnp.float32, ""),
+  "half precision": (3, (32, 16), 48, 1, jnp.bfloat16, ""),
 }
 
 
-@pytest.mark.parametrize(("shape", "channels", "stride", "dtype", "own"), FORMS.values(), ids=FORMS)
-def test_the_own_gradient_serves_large_convolutions_that_keep_the_map(monkeypatch, shape, channels, stride, dtype, own):
-  calls, same = [], convolution._same
-  monkeypatch.setattr(convolution, "_same", lambda *arguments: calls.append(1) or same(*arguments))
-  x, kernel = jnp.zeros((1, *shape, channels), dtype), jnp.zeros((3, 3, channels, channels), dtype)
+@pytest.mark.parametrize(("taps", "shape", "channels", "stride", "dtype", "form"), FORMS.values(), ids=FORMS)
+def test_forms_of_our_own_serve_large_convolutions_that_keep_the_map(
+  monkeypatch, taps, shape, channels, stride, dtype, form
+):
+  calls = []
+  for name in ("_tiled", "_same"):
+    own = getattr(convolution, name)
+    monkeypatch.setattr(convolution, name, lambda *given, name=name, own=own: calls.append(name) or own(*given))
+  x, kernel = jnp.zeros((1, *shape, channels), dtype), jnp.zeros((taps, taps, channels, channels), dtype)
   found = jax.eval_shape(functools.partial(convolve, stride=stride), x, kernel)
-  assert bool(calls) == own
+  assert "".join(calls) == form
   assert found.dtype == dtype
 
 

@@ -1,0 +1,66 @@
+"""Convolutions by tiles against sums over taps in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+
+from catgen.kernels import winograd
+from catgen.kernels.convolution import convolve, convolve_plainly
+from catgen.meshes import BATCH_AXES
+
+RANDOM = np.random.default_rng(0)
+SHAPES = [(2, 8, 12), (1, 1, 1), (3, 5, 6), (1, 4, 2)]  # some in whole tiles, some not
+
+
+def windows(x):
+  """Returns what the nine taps read, [3, 3, batch, height, width, channels], in float64."""
+  height, width = x.shape[1:3]
+  padded = np.pad(x.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
+  return np.array([[padded[:, i : i + height, j : j + width] for j in range(3)] for i in range(3)])
+
+
+def normal(*shape):
+  return RANDOM.normal(size=shape).astype(np.float32)
+
+
+def root_mean_square(x):
+  return np.sqrt(np.mean(np.square(x)))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_convolution_is_the_sum_over_taps(shape):
+  x, kernel = normal(*shape, 5), normal(3, 3, 5, 7)
+  expected = np.einsum("ijbhwc,ijcd->bhwd", windows(x), kernel)
+  np.testing.assert_allclose(jax.jit(winograd.convolve)(x, kernel), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_gradient_of_its_kernel_is_the_sum_over_positions(shape):
+  x, slope = normal(*shape, 5), normal(*shape, 7)
+  expected = np.einsum("ijbhwc,bhwd->ijcd", windows(x), slope)
+  np.testing.assert_allclose(jax.jit(winograd.kernel_gradient)(x, slope), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_its_rounding_is_that_of_float32_and_a_few_times_that_of_the_plain_sum():
+  x, kernel = normal(4, 16, 16, 64), normal(3, 3, 64, 64) / 24
+  expected = np.einsum("ijbhwc,ijcd->bhwd", windows(x), kernel.astype(np.float64), optimize=True)
+  tiled, plain = (
+    root_mean_square(jax.jit(form)(x, kernel) - expected) for form in (winograd.convolve, convolve_plainly)
+  )
+  assert plain < tiled < 8 * plain
+  assert tiled < 2e-6 * root_mean_square(expected)
+
+
+def test_devices_that_share_a_batch_keep_the_nine_taps():
+  """They would add up 36 values of a kernel for its nine taps."""
+  x, kernel = normal(2, 16, 16, 32), normal(3, 3, 32, 32)
+
+  def program():
+    slope = jax.grad(lambda x, kernel: jnp.sum(convolve(x, kernel)), argnums=(0, 1))
+    return jax.jit(slope).lower(x, kernel).as_text()
+
+  assert "tensor<36x" in program()
+  with jax.set_mesh(jax.make_mesh((2, 1), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)):
+    assert "tensor<36x" not in program()
