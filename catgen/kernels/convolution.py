@@ -103,22 +103,23 @@ def _tiled_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]
 
 def _tiled_backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
   x, kernel = kept
-  d_kernel = jax.lax.platform_dependent(x, slope, cpu=winograd.kernel_gradient, default=_gradient_by_library)
-  return _tiled(slope, _turned(kernel)), d_kernel
+  d_x = jax.lax.platform_dependent(slope, kernel, cpu=winograd.input_gradient, default=_input_gradient)
+  d_kernel = jax.lax.platform_dependent(x, slope, cpu=winograd.kernel_gradient, default=_kernel_gradient_by_library)
+  return d_x, d_kernel
 
 
 _tiled.defvjp(_tiled_forward, _tiled_backward)
 
 
-def _gradient_by_library(x: Array, slope: Array, taps: int = 3) -> Array:
+def _kernel_gradient_by_library(x: Array, slope: Array, taps: int = 3) -> Array:
   """Returns the gradient of the kernel of `convolve_plainly`."""
   zeros = jnp.zeros((taps, taps, x.shape[3], slope.shape[3]), x.dtype)
   return jax.vjp(lambda kernel: convolve_plainly(x, kernel), zeros)[1](slope)[0]
 
 
-def _turned(kernel: Array) -> Array:
-  """Returns the kernel of the gradient: taps in reverse, from outputs to inputs."""
-  return kernel[::-1, ::-1].swapaxes(2, 3)
+def _input_gradient(slope: Array, kernel: Array) -> Array:
+  """Returns the gradient of the inputs of `convolve_plainly`: taps in reverse, from outputs to inputs."""
+  return convolve_plainly(slope, kernel[::-1, ::-1].swapaxes(2, 3))
 
 
 def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -128,10 +129,10 @@ def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
 def _backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
   x, kernel = kept
   by_products, by_library = (
-    functools.partial(form, taps=len(kernel)) for form in (kernel_gradient, _gradient_by_library)
+    functools.partial(form, taps=len(kernel)) for form in (kernel_gradient, _kernel_gradient_by_library)
   )
   d_kernel = jax.lax.platform_dependent(x, slope, cpu=by_products, default=by_library)
-  return convolve_plainly(slope, _turned(kernel)), d_kernel
+  return _input_gradient(slope, kernel), d_kernel
 
 
 _same = jax.custom_vjp(convolve_plainly)

@@ -60,12 +60,19 @@ def convolve(
   x: Float32[Array, "batch height width inputs"], kernel: Float32[Array, "3 3 inputs outputs"]
 ) -> Float32[Array, "batch height width outputs"]:
   """Returns the convolution that keeps height and width, with zeros at the borders."""
-  batch, height, width, _ = x.shape
   values = jnp.einsum("ptc,pcd->ptd", _values_of_inputs(x), _values_of_kernel(kernel))
-  grid = values.reshape(_READ, _READ, batch, _tiles(height), _tiles(width), kernel.shape[3])
-  rows = _combined(_OUTPUTS, list(grid), axis=3)
-  tiles = _combined(_OUTPUTS, list(rows), axis=4)
-  return tiles.reshape(batch, TILE * grid.shape[3], TILE * grid.shape[4], -1)[:, :height, :width]
+  return _outputs(values, x.shape)
+
+
+def input_gradient(
+  slope: Float32[Array, "batch height width outputs"], kernel: Float32[Array, "3 3 inputs outputs"]
+) -> Float32[Array, "batch height width inputs"]:
+  """Returns the gradient of the inputs of `convolve` for one of its outputs: a convolution by the kernel turned around.
+
+  The kernel's channels are not exchanged for that: moving them takes as long as multiplying.
+  """
+  values = jnp.einsum("ptd,pcd->ptc", _values_of_inputs(slope), _values_of_kernel(kernel[::-1, ::-1]))
+  return _outputs(values, slope.shape)
 
 
 def kernel_gradient(
@@ -95,6 +102,15 @@ def _values_of_slope(slope: Array) -> Float[Array, "points tiles outputs"]:
   rows = _combined(_OUTPUTS.T, [tiles[:, :, i] for i in range(TILE)], axis=0)
   values = _combined(_OUTPUTS.T, [rows[:, :, :, :, j] for j in range(TILE)], axis=1)
   return values.reshape(_READ**2, -1, slope.shape[3])
+
+
+def _outputs(values: Float[Array, "points tiles channels"], shape: Sequence[int]) -> Array:
+  """Returns maps of this batch, height and width from their values."""
+  batch, height, width = shape[:3]
+  grid = values.reshape(_READ, _READ, batch, _tiles(height), _tiles(width), -1)
+  rows = _combined(_OUTPUTS, list(grid), axis=3)
+  tiles = _combined(_OUTPUTS, list(rows), axis=4)
+  return tiles.reshape(batch, TILE * grid.shape[3], TILE * grid.shape[4], -1)[:, :height, :width]
 
 
 def _values_of_kernel(kernel: Array) -> Float[Array, "points inputs outputs"]:

@@ -37,6 +37,13 @@ def test_a_convolution_is_the_sum_over_taps(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_the_gradient_of_its_inputs_is_the_sum_over_the_outputs_that_read_them(shape):
+  slope, kernel = normal(*shape, 7), normal(3, 3, 5, 7)
+  expected = np.einsum("ijbhwd,ijcd->bhwc", windows(slope)[::-1, ::-1], kernel)
+  np.testing.assert_allclose(jax.jit(winograd.input_gradient)(slope, kernel), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_the_gradient_of_its_kernel_is_the_sum_over_positions(shape):
   x, slope = normal(*shape, 5), normal(*shape, 7)
   expected = np.einsum("ijbhwc,bhwd->ijcd", windows(x), slope)
