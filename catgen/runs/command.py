@@ -111,9 +111,9 @@ def perform(
   if values.get("print_config"):
     terminal["say"](describe(_configuration(chosen, values, overrides)))
     return 0
+  keep_memory()
   if not chosen.devices or values.get(chosen.elsewhere):
     return _perform(chosen, commands[0], values, overrides, terminal)
-  keep_memory()
   keep_programs()
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:
