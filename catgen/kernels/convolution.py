@@ -77,8 +77,10 @@ def _narrow_forward(stride: int, pad: int, x: Array, kernel: Array) -> tuple[Arr
 def _narrow_backward(stride: int, pad: int, kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
   x, kernel = kept
   narrow, wide = kernel.astype(x.dtype), x.astype(kernel.dtype)
-  (d_x,) = jax.vjp(lambda x: _plainly(stride, pad, x, narrow), x)[1](slope)
-  (d_kernel,) = jax.vjp(lambda kernel: _plainly(stride, pad, wide, kernel), kernel)[1](slope.astype(kernel.dtype))
+  (d_x,) = jax.linear_transpose(lambda x: _plainly(stride, pad, x, narrow), x)(slope)
+  (d_kernel,) = jax.linear_transpose(lambda kernel: _plainly(stride, pad, wide, kernel), kernel)(
+    slope.astype(kernel.dtype)
+  )
   return d_x, d_kernel
 
 
@@ -103,7 +105,7 @@ def _tiled_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]
 
 def _tiled_backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
   x, kernel = kept
-  d_x = jax.lax.platform_dependent(slope, kernel, cpu=winograd.input_gradient, default=_input_gradient)
+  d_x = jax.lax.platform_dependent(slope, kernel, cpu=winograd.input_gradient, default=_input_gradient_by_library)
   d_kernel = jax.lax.platform_dependent(x, slope, cpu=winograd.kernel_gradient, default=_kernel_gradient_by_library)
   return d_x, d_kernel
 
@@ -113,8 +115,14 @@ _tiled.defvjp(_tiled_forward, _tiled_backward)
 
 def _kernel_gradient_by_library(x: Array, slope: Array, taps: int = 3) -> Array:
   """Returns the gradient of the kernel of `convolve_plainly`."""
-  zeros = jnp.zeros((taps, taps, x.shape[3], slope.shape[3]), x.dtype)
-  return jax.vjp(lambda kernel: convolve_plainly(x, kernel), zeros)[1](slope)[0]
+  kernel = jax.ShapeDtypeStruct((taps, taps, x.shape[3], slope.shape[3]), x.dtype)
+  return jax.linear_transpose(lambda kernel: convolve_plainly(x, kernel), kernel)(slope)[0]
+
+
+def _input_gradient_by_library(slope: Array, kernel: Array) -> Array:
+  """Returns the gradient of the inputs of `convolve_plainly`."""
+  x = jax.ShapeDtypeStruct((*slope.shape[:3], kernel.shape[2]), slope.dtype)
+  return jax.linear_transpose(lambda x: convolve_plainly(x, kernel), x)(slope)[0]
 
 
 def _input_gradient(slope: Array, kernel: Array) -> Array:
@@ -177,10 +185,10 @@ def _within_backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Ar
   padded, kernel = kept
 
   def by_library(padded: Array, slope: Array) -> Array:
-    return jax.vjp(lambda kernel: _plainly(1, 0, padded, kernel), kernel)[1](slope)[0]
+    return jax.linear_transpose(lambda kernel: _plainly(1, 0, padded, kernel), kernel)(slope)[0]
 
   d_kernel = jax.lax.platform_dependent(padded, slope, cpu=_gradient_within, default=by_library)
-  return jax.vjp(lambda padded: _plainly(1, 0, padded, kernel), padded)[1](slope)[0], d_kernel
+  return jax.linear_transpose(lambda padded: _plainly(1, 0, padded, kernel), padded)(slope)[0], d_kernel
 
 
 _within.defvjp(_within_forward, _within_backward)

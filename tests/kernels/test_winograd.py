@@ -9,6 +9,7 @@ from jax.sharding import AxisType
 from catgen.kernels import winograd
 from catgen.kernels.convolution import convolve, convolve_plainly
 from catgen.meshes import BATCH_AXES
+from catgen.training.dry_run import flops_by_dtype
 
 RANDOM = np.random.default_rng(0)
 SHAPES = [(2, 8, 12), (1, 1, 1), (3, 5, 6), (1, 4, 2)]  # some in whole tiles, some not
@@ -58,6 +59,13 @@ def test_its_rounding_is_that_of_float32_and_a_few_times_that_of_the_plain_sum()
   )
   assert plain < tiled < 8 * plain
   assert tiled < 2e-6 * root_mean_square(expected)
+
+
+def test_the_operations_of_a_step_are_counted_as_those_of_nine_taps():
+  x, kernel = jnp.zeros((2, 16, 16, 32)), jnp.zeros((3, 3, 32, 64))
+  slopes = jax.grad(lambda x, kernel: jnp.sum(convolve(x, kernel)), argnums=(0, 1))
+  (number,) = flops_by_dtype(jax.make_jaxpr(slopes)(x, kernel)).values()
+  assert number == 3 * 2 * kernel.size * 2 * 16 * 16  # forward, and both gradients
 
 
 def test_devices_that_share_a_batch_keep_the_nine_taps():
