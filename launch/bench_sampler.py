@@ -24,11 +24,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(
-    __doc__,
-    words,
-    Command(bench_sampler.bench_sampler, bench_sampler.describe, devices=True),
-  )
+  return cli.main(__doc__, words, Command(bench_sampler.bench_sampler, bench_sampler.describe, devices=True))
 
 
 if __name__ == "__main__":

@@ -21,11 +21,7 @@ from . import cli
 
 def main(words: Sequence[str] | None = None) -> int:
   """Returns the exit code."""
-  return cli.main(
-    __doc__,
-    words,
-    Command(bench_steps.bench_steps, bench_steps.describe, devices=True),
-  )
+  return cli.main(__doc__, words, Command(bench_steps.bench_steps, bench_steps.describe, devices=True))
 
 
 if __name__ == "__main__":

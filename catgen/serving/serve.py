@@ -17,7 +17,6 @@ import numpy as np
 
 from catgen.interfaces import InputError
 from catgen.runs.compiling import keep_programs
-from catgen.runs.heap import keep_memory
 from catgen.runs.load import load
 from catgen.serving.endpoints import ENDPOINTS, MOST_LINES, MOST_SAMPLES
 from catgen.serving.fields import checked
@@ -77,7 +76,6 @@ def serve(
     raise InputError("--workdir is not set; give the folder of the run, for example --workdir=runs/quickstart")
   if not 2 <= queue <= 10_000:
     raise InputError(f"--queue is {queue}; give 2 to 10,000 requests, since a comparison takes two places")
-  keep_memory()
   keep_programs()
   models = load_models(workdir, step=step, ema=ema, say=say)
   if token is None and not is_loopback(host):
