@@ -13,7 +13,7 @@ from catgen.coding.symbols import Coder
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
-from tests.contracts.families import initial
+from tests.contracts.making import initial
 from tests.contracts.parts import transformer
 from tests.parameters import filled
 

@@ -15,7 +15,8 @@ from catgen.bounds import importance_weighted
 from catgen.interfaces import Batch, Bound, SampleOptions
 from catgen.keys import example_keys
 from catgen.models import MODELS
-from tests.contracts.families import CONTINUOUS_STEPS, FAMILIES, SLOW, as_tree, family, gradient_of, uneven
+from tests.contracts.families import FAMILIES, SLOW, family
+from tests.contracts.making import CONTINUOUS_STEPS, as_tree, gradient_of, uneven
 
 NAMES = sorted(FAMILIES)
 DIFFUSION = ("uniform", "absorbing", "prior", "hybrid", "kernel", "pairs")

@@ -22,7 +22,7 @@ from catgen.processes import PROCESSES, SCHEDULES
 from catgen.trees import leaves
 from tests.compiling import OPTIMIZED
 from tests.contracts import blocks, discrete, emission, exact, flows
-from tests.contracts.families import as_tree, events_of, gradient_of, initial, trained, uneven
+from tests.contracts.making import as_tree, events_of, gradient_of, initial, trained, uneven
 from tests.contracts.parts import density, encoder, transformer
 
 K, T, LABELS = 3, 4, (0, 1, 2)  # the last means "not given"

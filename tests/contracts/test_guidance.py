@@ -16,7 +16,7 @@ from catgen.models import MODELS
 from catgen.networks.conditions import Conditions
 from catgen.processes import SCHEDULES
 from tests.contracts import blocks, exact
-from tests.contracts.families import events_of
+from tests.contracts.making import events_of
 from tests.contracts.parts import transformer
 from tests.contracts.test_given import (
   LABELS,

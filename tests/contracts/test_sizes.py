@@ -16,7 +16,7 @@ from catgen.models import MODELS
 from catgen.networks.conditions import Conditions
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact
-from tests.contracts.families import events_of, initial
+from tests.contracts.making import events_of, initial
 from tests.contracts.parts import density, encoder, transformer
 
 SIZES, T = (2, 3, 1), 4

@@ -19,7 +19,7 @@ from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.runs.classify import classify, describe
 from catgen.runs.infill import infill
-from tests.contracts.families import initial
+from tests.contracts.making import initial
 from tests.contracts.parts import transformer
 from tests.models.bayesian import EVENT, EVENTS, NAMES, SIZES, VALUES, P, conditional, marginal, oracle, run_of
 from tests.models.whole_law import on_device, trained

@@ -16,7 +16,7 @@ from catgen.models.block_diffusion.likelihood import nats_of, over_orders
 from catgen.networks import TRUNKS
 from tests.contracts import blocks
 from tests.contracts.exact import events as all_events
-from tests.contracts.families import initial
+from tests.contracts.making import initial
 from tests.models.stubs import keys_of, keys_up_to, whole
 
 LENGTH, SIZE, K = 6, 3, 2

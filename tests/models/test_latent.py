@@ -12,7 +12,7 @@ from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
 from catgen.interfaces import EventSpec, InputError
 from catgen.keys import example_keys
 from catgen.models import MODELS
-from tests.contracts.families import events_of, initial
+from tests.contracts.making import events_of, initial
 from tests.contracts.parts import encoder
 
 EVENT = EventSpec((2,), 3)

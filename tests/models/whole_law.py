@@ -11,7 +11,7 @@ from catgen.batches import batch_of
 from catgen.interfaces import Batch, Model
 from catgen.keys import example_keys
 from tests.compiling import OPTIMIZED
-from tests.contracts.families import initial
+from tests.contracts.making import initial
 
 
 def on_device(events: np.ndarray) -> Batch:

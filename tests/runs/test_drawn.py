@@ -26,7 +26,7 @@ from catgen.runs.tensors import flat
 from catgen.serving.performing import Draw, draw
 from catgen.serving.served import served
 from catgen.serving.worker import Job
-from tests.contracts.families import initial
+from tests.contracts.making import initial
 from tests.contracts.parts import transformer
 
 COLUMNS = (
