@@ -51,13 +51,13 @@ def test_the_gradient_of_its_kernel_is_the_sum_over_positions(shape):
   np.testing.assert_allclose(jax.jit(winograd.kernel_gradient)(x, slope), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_its_rounding_is_that_of_float32_and_a_few_times_that_of_the_plain_sum():
+def test_its_rounding_is_that_of_float32_and_at_most_three_times_that_of_the_plain_form():
   x, kernel = normal(4, 16, 16, 64), normal(3, 3, 64, 64) / 24
   expected = np.einsum("ijbhwc,ijcd->bhwd", windows(x), kernel.astype(np.float64), optimize=True)
   tiled, plain = (
     root_mean_square(jax.jit(form)(x, kernel) - expected) for form in (winograd.convolve, convolve_plainly)
   )
-  assert plain < tiled < 8 * plain
+  assert tiled < 3 * plain  # of points 0, +-1, +-2 it is almost five times
   assert tiled < 2e-6 * root_mean_square(expected)
 
 

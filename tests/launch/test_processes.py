@@ -230,4 +230,4 @@ def test_two_processes_prove_and_compare_as_one(text, tmp_path):
     (record,) = json.loads(pathlib.Path(f"{table}.json").read_text())
     said.append(({**record, "sampling_seconds": None}, spoken[1][0].partition("claim ")[2]))
   assert said[0] == said[1]
-  assert "7 of 7 claims hold" in said[0][1]
+  assert "11 of 11 claims hold" in said[0][1]

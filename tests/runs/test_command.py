@@ -118,6 +118,13 @@ def test_a_run_is_loaded(monkeypatch):
   assert said == ["(('here', '7', False), True)"]
 
 
+def test_memory_is_kept_before_anything_is_computed(monkeypatch):
+  done = []
+  monkeypatch.setattr(command, "keep_memory", lambda: done.append("kept"))
+  performed((Command(lambda: done.append("computed"), repr),))
+  assert done == ["kept", "computed"]
+
+
 def test_a_work_directory_may_begin_with_a_tilde(monkeypatch, tmp_path):
   monkeypatch.setenv("HOME", str(tmp_path))
   assert f"'workdir': '{tmp_path}/my runs/a'" in performed(workdir="~/my runs/a")[1][0]
