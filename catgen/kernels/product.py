@@ -2,7 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
+
+PRODUCT = "product with a kernel"  # its name where a policy of rematerialization chooses what is kept
 
 
 def multiplied(x: Float[Array, "rows inputs"], kernel: Float[Array, "inputs outputs"]) -> Float[Array, "rows outputs"]:
@@ -10,20 +13,25 @@ def multiplied(x: Float[Array, "rows inputs"], kernel: Float[Array, "inputs outp
   return x @ kernel if x.dtype == jnp.float32 else product(x, kernel)
 
 
-@jax.custom_vjp
 def product(x: Float[Array, "rows inputs"], kernel: Float[Array, "inputs *outputs"]) -> Float[Array, "rows *outputs"]:
   """Returns x kernel, multiplied and rounded in the dtype of x; the kernel may have a wider one, as parameters have.
 
   The gradient of the kernel is summed over rows, on one device and then over devices, in float32 and has the kernel's
   dtype: a kernel that is first rounded has a gradient that is rounded before devices add theirs up, and the more
   devices the less is left of it. Nothing is slower: the units that multiply add up in float32. There is no
-  forward-mode derivative (`jax.jvp`) where dtypes differ.
+  forward-mode derivative (`jax.jvp`) where dtypes differ. A policy of `jax.checkpoint` that looks for products does
+  not find one that has a gradient of its own: it is told by the name `PRODUCT`.
   """
+  return checkpoint_name(_product(x, kernel), PRODUCT)
+
+
+@jax.custom_vjp
+def _product(x: Array, kernel: Array) -> Array:
   return jnp.tensordot(x, kernel.astype(x.dtype), 1)
 
 
 def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-  return product(x, kernel), (x, kernel)
+  return _product(x, kernel), (x, kernel)
 
 
 def _backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
@@ -34,4 +42,4 @@ def _backward(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
   return d_x, d_kernel.astype(kernel.dtype)
 
 
-product.defvjp(_forward, _backward)
+_product.defvjp(_forward, _backward)

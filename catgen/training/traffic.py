@@ -1,5 +1,6 @@
 """What a compiled program reads from and writes to a device's memory, and the arrays that it puts there."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ _FREE = {  # they name what is there already
   *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id"),
   *("while", "conditional", "call", "opt-barrier", "add-dependency"),
 }
+_CALLS_THAT_MOVE_NOTHING = re.compile(r'custom_call_target="(AllocateBuffer|ConcatBitcast)"')  # of programs for TPUs
 _CUT = ("dynamic-slice", "slice", "gather")  # they read of their first operand what they give
 _FILLED = ("dynamic-update-slice", "scatter")  # they write in place: what they are given, and not the whole
 
@@ -43,7 +45,7 @@ def traffic(program: Program) -> int:
       return max(map(within, one.called))
     if one.opcode == "call":
       return sum(map(within, one.called))
-    return 0 if one.opcode in _FREE else _read(one, inside, program) + _written(one, inside, program)
+    return 0 if _is_free(one) else _read(one, inside, program) + _written(one, inside, program)
 
   return within(program.entry)
 
@@ -57,8 +59,14 @@ def kept(program: Program) -> Iterator[Kept]:
         new = [name for name in one.called if name not in seen]
         seen.update(new)
         waiting += new
-      elif one.opcode not in _FREE and not one.opcode.endswith("-start"):
+      elif not _is_free(one) and not one.opcode.endswith("-start"):
         yield from (Kept(array, one.source) for array in one.arrays if array.space == 0)
+
+
+def _is_free(one: Instruction) -> bool:
+  """Returns whether an instruction only names memory, which others read and write."""
+  is_call = one.opcode == "custom-call"
+  return one.opcode in _FREE or (is_call and _CALLS_THAT_MOVE_NOTHING.search(one.attributes) is not None)
 
 
 def _read(one: Instruction, inside: Computation, program: Program) -> int:

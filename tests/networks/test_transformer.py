@@ -90,11 +90,12 @@ def test_a_policy_of_rematerialization_that_does_not_exist_is_refused():
     build("transformer", remat="some")
 
 
-def test_policies_keep_less_and_less():
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_policies_keep_less_and_less(dtype):
   """Of a block the backward pass finds all that it needs; products with kernels, but no scores; nothing."""
   kept = {}
   for remat in ("none", "dots", "full"):
-    network = build("transformer", remat=remat, scan_layers=True)
+    network = build("transformer", remat=remat, scan_layers=True, dtype=dtype)
     _, pull = jax.eval_shape(lambda h, network=network: jax.vjp(lambda h: features(network, h), h), np.zeros((2, 6, 8)))
     kept[remat] = [leaf.shape[1:] for leaf in jax.tree.leaves(pull) if len(leaf.shape) > 2 and leaf.shape[0] == 2]
   scores = (2, 2, 6, 6)  # [batch, heads, queries, keys]

@@ -28,6 +28,15 @@ def test_operands_are_read_and_results_written_once_except_on_the_chip():
   assert [str(each.array) for each in kept(program)] == ["bf16[1024,1024]", "f32[1024,1024]"]
 
 
+def test_room_that_is_only_set_aside_is_not_written():
+  program = written(f"""
+  %x = {WHOLE} parameter(0)
+  %room = {WHOLE} custom-call(), custom_call_target="AllocateBuffer"
+  ROOT %r = {WHOLE} custom-call(%x, %room), custom_call_target="SomeKernel", operands={{}}""")
+  assert traffic(program) == (4 + 4 + 4) * MIB
+  assert len(list(kept(program))) == 1
+
+
 def test_what_is_cut_or_filled_in_place_moves_its_piece_also_within_fusions_of_fusions():
   others = f"""
 %inner (p: f32[1024,1024], i: s32[]) -> f32[1,1024] {{

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from catgen.interfaces import InputError
+from catgen.kernels.product import PRODUCT
 from catgen.keys import fold_in
 from catgen.meshes import spread
 from catgen.networks.conditions import Conditions
@@ -19,7 +20,9 @@ _POLICIES = jax.checkpoint_policies
 REMAT: dict[str, Callable | None] = {  # what of a block is kept for the backward pass
   "none": None,
   "full": _POLICIES.nothing_saveable,
-  "dots": _POLICIES.dots_with_no_batch_dims_saveable,
+  "dots": _POLICIES.save_from_both_policies(
+    _POLICIES.dots_with_no_batch_dims_saveable, _POLICIES.save_only_these_names(PRODUCT)
+  ),
 }
 
 
