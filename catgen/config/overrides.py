@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from catgen.config.plugins import import_plugins
 from catgen.config.registry import as_section, choose, join, missing
 from catgen.config.sections import default_section, lay_over
 from catgen.config.settings import EXPERIMENT
@@ -27,7 +28,10 @@ def apply_overrides(partial: Mapping[str, Any], changes: Mapping[str, Any]) -> S
     InputError: a key or kind that does not exist, or a value of the wrong type.
   """
   section = dict(partial)
-  for name in sorted(changes, key=lambda name: name.removesuffix(".kind").count(".")):
+  if "plugins" in changes:
+    section = _changed(EXPERIMENT, section, None, ["plugins"], changes["plugins"], "")
+  import_plugins(section.get("plugins", ()))  # first, as changes may choose what they add
+  for name in sorted(changes.keys() - {"plugins"}, key=lambda name: name.removesuffix(".kind").count(".")):
     section = _changed(EXPERIMENT, section, None, name.split("."), changes[name], "")
   return section
 

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from catgen.config.plugins import import_plugins
 from catgen.config.registry import as_section, choose, join, missing
 from catgen.config.settings import EXPERIMENT
 from catgen.config.values import checked, plain
@@ -18,10 +19,13 @@ def resolve(partial: Mapping[str, Any]) -> dict[str, Any]:
   """Returns a configuration with every key, as plain JSON values.
 
   A required value that is not given, such as the path of a file, is None: whoever builds the thing refuses it.
+  Modules that `plugins` names are imported first.
 
   Raises:
     InputError: a key or kind that does not exist, a value of the wrong type, or a section that is missing.
+    PluginError: a module cannot be imported.
   """
+  import_plugins(partial.get("plugins", ()))
   return fill(EXPERIMENT, partial)
 
 

@@ -158,6 +158,7 @@ class Settings:
     evaluation: what `evaluate` does unless its flags say otherwise.
     sampling: what `sample` does unless its flags say otherwise.
     tracking: experiment trackers that are told of the run.
+    plugins: modules that add kinds of your own, imported wherever the configuration or the run is read.
     seed: of parameters, batches and all draws.
   """
 
@@ -170,6 +171,7 @@ class Settings:
   evaluation: Evaluation
   sampling: Sampling
   tracking: Tracking
+  plugins: tuple[str, ...] = ()
   seed: int = 0
 
 

@@ -37,6 +37,7 @@ RULES = (
   Rule("evaluation.*", FREE, "each evaluation says how it was made"),
   Rule("sampling.*", FREE, "samples are drawn anew each time"),
   Rule("tracking.*", FREE, "only shows"),
+  Rule("plugins", FREE, "only kinds that are chosen count, by their own keys"),
   Rule("training.num_microbatches", FREE, "results differ by rounding"),
   Rule("training.prefetch", FREE, "the batches are the same"),
   Rule("training.report_every", FREE, "only shows"),

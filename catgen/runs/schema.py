@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from catgen.config import resolve
+from catgen.config.plugins import PluginError
 from catgen.data import from_spec
 from catgen.files import from_json, read_bytes
 from catgen.given import sizes_of
@@ -44,6 +45,8 @@ def read_content(workdir: str) -> dict[str, Any]:
   content = _parsed(path, workdir)
   try:
     return _checked(content)
+  except PluginError:
+    raise
   except InputError as error:
     raise InputError(
       f"{path} cannot be read: {error}; restore it, or train in another work directory from its checkpoints by "

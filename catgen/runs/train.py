@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import jax
 
 from catgen.batches import batch_of
+from catgen.config.plugins import check_found_again
+from catgen.config.settings import EXPERIMENT
 from catgen.data import summary
 from catgen.evaluation import likelihood
 from catgen.evaluation.estimators import Carried
@@ -92,6 +94,7 @@ def train(
   say = say if first else terminal.silent
   ledger, profiled = Ledger(), None if profile is None else steps_of(profile)
   exported.check_trainable(workdir)
+  check_found_again(EXPERIMENT, config)
   config, source = joined(config, workdir)
   made = make_experiment(config, source, devices=devices)
   say(summary(made.source))

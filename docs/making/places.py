@@ -22,6 +22,7 @@ NAVIGATION: dict[str, dict[str, str]] = {
     "docs/howto/correcting.md": "howto/correcting",
     "docs/howto/evaluating.md": "howto/evaluating",
     "docs/TRACKING.md": "howto/tracking",
+    "docs/howto/plugins.md": "howto/plugins",
     "docs/howto/resuming.md": "howto/resuming",
     "docs/MODELS.md": "howto/models",
     "docs/SERVING.md": "howto/serving",

@@ -119,6 +119,7 @@ def test_a_whole_configuration_needs_data_and_model_alone():
     "evaluation",
     "sampling",
     "tracking",
+    "plugins",
     "seed",
   ]
   assert flat(config)["model.process.kind"] == "uniform"

@@ -2,11 +2,13 @@
 
 import re
 import runpy
+import sys
 import warnings
 
 import pytest
 
 from catgen.config import load_config
+from catgen.networks import TRUNKS
 from launch import cli
 from launch.main import COMMANDS
 from tests.docs.commands import PAGES, ROOT, commands
@@ -40,6 +42,17 @@ RUN = {
   "demo": "tests/runs/test_demo.py",
   "diff": "tests/runs/test_diff.py",
 }
+
+
+@pytest.fixture(autouse=True)
+def module_of_the_page(tmp_path, monkeypatch):
+  """What docs/howto/plugins.md has a reader write into my_networks.py can be imported; nothing of it stays."""
+  page = (ROOT / "docs/howto/plugins.md").read_text()
+  (tmp_path / "my_networks.py").write_text(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0])
+  monkeypatch.syspath_prepend(tmp_path)
+  yield
+  sys.modules.pop("my_networks", None)
+  TRUNKS.pop("average", None)
 
 
 @pytest.fixture
