@@ -94,7 +94,6 @@ def train(
   say = say if first else terminal.silent
   ledger, profiled = Ledger(), None if profile is None else steps_of(profile)
   exported.check_trainable(workdir)
-  check_found_again(EXPERIMENT, config)
   config, source = joined(config, workdir)
   made = make_experiment(config, source, devices=devices)
   say(summary(made.source))
@@ -260,7 +259,11 @@ def joined(config: Mapping[str, Any], workdir: str) -> tuple[Mapping[str, Any], 
   """Returns a configuration with what a run that has begun keeps: the rule by which its records were split.
 
   Where that rule had no number yet the data set is read to find it, and returned.
+
+  Raises:
+    InputError: a kind is chosen that no other command would find, see `check_found_again`.
   """
+  check_found_again(EXPERIMENT, config)
   if not has_record(workdir) or "split_rule" not in config["data"]:
     return config, None
   old = read_record(workdir)
