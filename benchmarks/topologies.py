@@ -32,6 +32,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
   "paper": ("--config=paper/text8_multinomial", "--topology=tpu:v5e:2x2"),
   "masked": (*_MASKED, *_V5E16),
   "masked_scanned": (*_MASKED, *_SCAN, *_V5E16),
+  "masked_scanned_full": (*_MASKED, *_SCAN, "--config.model.network.remat=full", *_V5E16),
   "masked_scanned_fsdp": (*_MASKED, *_SCAN, *_FSDP16),
   "masked_scanned_two_slices": (*_MASKED, *_SCAN, "--topology=tpu:v5e:4x4:2", "--config.mesh.fsdp=16"),
   "subwords": (*_MASKED, *_SCAN, *_SUBWORDS, *_FSDP16),

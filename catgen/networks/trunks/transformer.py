@@ -36,9 +36,10 @@ class Transformer(nnx.Module):
     dropout: probability, in training, on the output of every branch.
     dtype: "float32" or "bfloat16", of activations; parameters and outputs stay float32.
     remat: what of a block's activations is computed again in the backward pass: "none"; "full", all of them: the least
-      memory, about a third more time; "dots", all but products with kernels: of attention no scores are kept.
+      memory, a third more operations; "dots", all but products with kernels: of attention no scores are kept.
     scan_layers: stack the blocks' parameters and scan over them: compile time independent of depth, about 12 % slower
-      on CPUs.
+      on CPUs. What scanned layers keep for the backward pass is written to memory and read again, on accelerators the
+      most of a step's traffic: there choose remat "full" with it, or do not scan (docs/DEVICES.md).
 
   Reference: Peebles and Xie (2023) for adaLN-zero; Su et al. (2021) for rotary positions.
   """
