@@ -114,7 +114,9 @@ def restrict(logits: Float[Array, "*batch classes"], options: SampleOptions) -> 
   smallest number of the most probable ones whose probabilities sum up to that much. Of equal logits the category with
   the smaller number is more probable.
 
-  Numerics: the largest logit becomes 0 before it is divided, so that any temperature gives numbers, not NaN.
+  Numerics: the largest logit becomes 0 before it is divided, so that any temperature gives numbers, not NaN. What
+  `top_p` leaves out is summed up from the smallest probability where it is the smaller part, so that 1 - top_p has the
+  digits that float32 gives a small number.
 
   Example:
     >>> logits = jnp.log(jnp.array([0.5, 0.3, 0.2]))
@@ -140,10 +142,18 @@ def restrict(logits: Float[Array, "*batch classes"], options: SampleOptions) -> 
     ranked = jnp.concatenate(
       [ranked[..., : options.top_k], jnp.full_like(ranked[..., options.top_k :], -jnp.inf)], axis=-1
     )
-  summed = jnp.cumsum(jax.nn.softmax(ranked, axis=-1), axis=-1)
-  before = jnp.concatenate([jnp.zeros_like(summed[..., :1]), summed[..., :-1]], axis=-1)
-  ranked = jnp.where(before < options.top_p, ranked, -jnp.inf) if options.top_p < 1 else ranked
+  if options.top_p < 1:
+    ranked = jnp.where(_within(jax.nn.softmax(ranked, axis=-1), options.top_p), ranked, -jnp.inf)
   return jnp.take_along_axis(ranked, jnp.argsort(order, axis=-1), axis=-1)
+
+
+def _within(ranked: Float[Array, "*batch classes"], top_p: float) -> Bool[Array, "*batch classes"]:
+  """Returns which of probabilities in falling order it takes until they sum up to `top_p`."""
+  last = ranked.ndim - 1
+  if top_p > 0.5:
+    return jax.lax.cumsum(ranked, last, reverse=True) > 1 - top_p
+  summed = jax.lax.cumsum(ranked, last)
+  return jnp.concatenate([jnp.zeros_like(summed[..., :1]), summed[..., :-1]], axis=-1) < top_p
 
 
 def guided(

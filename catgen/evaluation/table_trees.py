@@ -22,7 +22,7 @@ class Told(NamedTuple):
   """How well trees tell two tables apart."""
 
   auc: float  # area under the ROC curve, on rows that the trees have not seen: 0.5 = not at all; NaN: too few rows
-  error: float  # standard error over rows
+  error: float  # standard error over rows, those that were trained on too
 
 
 class Learned(NamedTuple):
@@ -38,7 +38,18 @@ class Learned(NamedTuple):
 
 
 def told_apart(real: Rows, other: Rows, *, seed: int) -> Told:
-  """Returns how well boosted trees tell two tables apart, by five-fold cross-validation on as many rows of each."""
+  """Returns how well boosted trees tell two tables apart, by five-fold cross-validation on as many rows of each.
+
+  The AUC is the mean over folds. Its error takes the variance within each fold (DeLong et al., 1988) and, since trees
+  of different folds have learned from rows in common, a correlation between folds as large as the share of the rows
+  that one fold has: 1 / 5, so that the variance is 9 / 5 of that of folds that have nothing in common. In simulations
+  of 150 and 500 rows of one law 96 to 97 % of AUCs are within 1.96 errors of 0.5; where tables differ much the errors
+  are up to 1.3 times too large.
+
+  Reference: Nadeau and Bengio (2003), Inference for the generalization error. Their corrected variance of the mean of k
+  folds, s^2 (1 / k + 1 / (k - 1)), has the same expectation at this correlation; but s^2, the variance between folds,
+  is known of five to no more than 70 %.
+  """
   rng = np.random.default_rng(seed)
   number = min(real.number, other.number)
   if number < 2 * _FOLDS:
@@ -53,7 +64,8 @@ def told_apart(real: Rows, other: Rows, *, seed: int) -> Told:
       :, 1
     ]
     found.append(separation(scores[is_other[fold == i]], scores[~is_other[fold == i]]))
-  error = math.sqrt(sum(each.error**2 for each in found)) / _FOLDS
+  within, correlation = float(np.mean([each.error**2 for each in found])), 1 / _FOLDS
+  error = math.sqrt(within * (1 + (_FOLDS - 1) * correlation) / _FOLDS)
   return Told(float(np.mean([each.probability for each in found])), error)
 
 

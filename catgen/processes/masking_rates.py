@@ -106,13 +106,16 @@ def kl(
 ) -> Float[Array, "batch *event"]:
   """Returns KL(q(x_s | x_t, x) || p(x_s | x_t)) where x_t is masked, and 0 elsewhere.
 
-  With r = 1 - (lost_s / lost_t)^w it is r_x (-ln x_hat_x) + (1 - r_x) ln((1 - r_x) / sum_k (1 - r_k) x_hat_k).
+  With r = 1 - (lost_s / lost_t)^w it is r_x (-ln x_hat_x) + (1 - r_x) ln((1 - r_x) / sum_k (1 - r_k) x_hat_k), at s = 0
+  -ln x_hat_x, whatever the rates.
   """
-  log_stay = jnp.log(span.resampled.lost)
+  lost = span.resampled.lost
+  some_stay = over_events(lost, x.ndim) > 0  # at s = 0 none do, and ln 0 would have gradients of NaN behind a `where`
+  log_stay = jnp.log(jnp.where(lost > 0, lost, 1.0))
   own = log_masked(x, log_stay, rates)
   expected = jax.nn.logsumexp(log_x0 + rates.table(x_t) * over_events(log_stay, x.ndim + 1), axis=-1)
-  stays = jnp.where(own > -jnp.inf, jnp.exp(own) * (own - expected), 0.0)
-  nats = jnp.expm1(own) * categorical.take(log_x0, x) + stays
+  stays = jnp.where(some_stay, jnp.exp(own) * (own - expected), 0.0)
+  nats = jnp.where(some_stay, jnp.expm1(own), -1.0) * categorical.take(log_x0, x) + stays
   return jnp.where(x_t == rates.by_class.shape[0], nats, 0.0)
 
 

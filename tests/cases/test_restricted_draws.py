@@ -71,6 +71,15 @@ def test_d4_what_may_be_drawn_is_what_the_definitions_say(options):
     np.testing.assert_array_equal(found[possible] > 0, expected[possible] > 0)
 
 
+@pytest.mark.parametrize("top_p", [0.01, 0.5, 0.9, 0.99999, 0.9999999])
+def test_d4_of_very_many_categories_so_many_are_kept_as_float64_says(top_p):
+  logits = (3 * np.random.default_rng(0).normal(size=50_257)).astype(np.float32)
+  p = np.sort(np.exp(logits, dtype=np.float64))[::-1]
+  expected = np.searchsorted(np.cumsum(p / p.sum()), top_p) + 1
+  found = jax.jit(lambda values: categorical.restrict(values, SampleOptions(top_p=top_p)))(logits)
+  assert np.isfinite(found).sum() == expected
+
+
 def test_d4_a_temperature_that_float32_lacks_is_zero():
   logits = jnp.array([1.0, 3.0, 3.0])
   found = categorical.restrict(logits, SampleOptions(temperature=1e-44))

@@ -99,6 +99,19 @@ def test_the_rate_is_the_limit_of_the_divergence():
   assert np.abs(found()[4] - found()[5]).max() > 0.1  # and it is not the one of equal rates
 
 
+def test_the_slope_of_the_last_move_is_that_of_the_cross_entropy_and_leaves_rates_alone():
+  def nats(logits, rates, span):
+    log_x0 = jnp.broadcast_to(jax.nn.log_softmax(logits), (1, 2, K))
+    return masking_rates.kl(jnp.array([[K, K]]), jnp.array([[1, 2]]), log_x0, span, rates=rates)[0, 0]
+
+  last = span(0.0, LOST[1])
+  value, (by_logits, by_rates) = jax.jit(jax.value_and_grad(nats, (0, 1)))(np.zeros(K, np.float32), MADE, last)
+  np.testing.assert_allclose(value, np.log(3), rtol=1e-6)
+  np.testing.assert_allclose(by_logits, [1 / 3, -2 / 3, 1 / 3], rtol=1e-6)
+  for each in by_rates:
+    np.testing.assert_array_equal(each, 0.0)
+
+
 def test_at_the_end_of_the_way_back_nothing_is_masked():
   predictive = np.exp(found(0.0, LOST[1])[2])
   np.testing.assert_array_equal(predictive[..., K], 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from catgen.processes import PROCESSES
+from catgen.processes import PROCESSES, masking_rates
 from catgen.processes.schedules import SCHEDULES, continuous_level, levels, spans
 from tests.contracts import exact
 
@@ -27,6 +27,7 @@ OF_FORMS = [(name, K) for name in NAMES if (name, K) not in OTHERS]
 OF_FORMS += [pytest.param(*each, marks=pytest.mark.slow) for each in OTHERS]
 MOVES = [(0, 1), (0, T), (1, 2), (2, 5), (T - 1, T)]
 SCHEDULED = SCHEDULES["cosine"].make().table(T)
+RATES = masking_rates.Rates(jnp.array([0.4, 1.0, 2.5]), jnp.array(1.5))
 
 
 def kernel(name: str, keep: float, num_classes: int = K, since: float = 1.0) -> np.ndarray:
@@ -80,7 +81,7 @@ def predictions(rows: int, num_classes: int, scale: float = 1.0) -> np.ndarray:
 @functools.cache
 def process_of(name: str, num_classes: int = K):
   """Returns a process whose functions are compiled, once for all tests."""
-  process = make(name, num_classes)
+  process = masking_rates.process(RATES) if name == "masking_rates" else make(name, num_classes)
   own = ("marginal", "likelihood", "posterior", "predictive", "kl", "kl_rate", "prior_kl", "prior_log_prob")
   return process._replace(**{each: jax.jit(getattr(process, each)) for each in own})
 
@@ -272,6 +273,7 @@ def test_uniform_prior_kl_keeps_a_tiny_value():
     "absorbing",
     "uniform",
     "kernel",
+    "masking_rates",
     *(pytest.param(name, marks=pytest.mark.slow) for name in ("hybrid", "pairs", "prior")),
   ],
 )

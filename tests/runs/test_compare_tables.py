@@ -14,7 +14,6 @@ from catgen.data.splits import record_split
 from catgen.data.tabular.codec import Table, table_codec
 from catgen.data.tabular.columns import Column
 from catgen.evaluation import table_trees
-from catgen.evaluation.shared_rows import shared
 from catgen.interfaces import Bound, EventSpec, InputError
 from catgen.media import media_of
 from catgen.reporting.progress import no_progress
@@ -217,17 +216,6 @@ def test_rows_in_common_are_said_where_trees_tell_worse_than_chance(files):
   assert "120 of 120 rows of --real are rows of --train, where about 0 would be by chance" in said
   assert "of 100 rows in their place are also rows of --real" in said
   assert "synthetic rows are also rows" not in said
-
-
-def test_rows_that_repeat_are_shared_by_chance():
-  rng = np.random.default_rng(0)
-  rows = rng.integers(0, 3, (400, 3))
-  found = shared(rows[:200], rows[200:])
-  assert found.number > 190
-  assert not found.taken
-  rare = rng.integers(0, 1000, (400, 3))
-  assert shared(rare[:200], rare[200:]).number == 0
-  assert shared(rare[:200], rare[180:]).taken
 
 
 @pytest.mark.parametrize("knows", [False, True])
