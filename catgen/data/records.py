@@ -238,7 +238,8 @@ def _split_examples(
   if not whole and sum(splits) > 1 + 1e-9:  # counts: of windows, where there are such
     return record_numbers(examples.owner.size, splits, unit, content)
   beside = [] if records.labels is None else [labels_of(records.labels.numbers[""][owners])]
-  chosen = record_numbers(owners.size, splits, unit, content, rule=split_rule, beside=beside)
+  fill = owners.size == examples.owner.size  # none is cut into windows
+  chosen = record_numbers(owners.size, splits, unit, content, rule=split_rule, beside=beside, fill=fill)
   return {name: np.flatnonzero(np.isin(examples.owner, owners[members])) for name, members in chosen.items()}
 
 

@@ -139,12 +139,13 @@ def record_numbers(
   *,
   rule: int = SPLIT_RULE,
   beside: Sequence[Callable[[int], bytes]] = (),
+  fill: bool = True,
 ) -> dict[str, Int[np.ndarray, "_"]]:
   """Returns the numbers of the records in each split.
 
   Fractions: the hash of a record's content decides, whatever the order of the records, and sizes are near the
-  fractions. By rule 4 the second copy of a content, the third and so on have hashes of their own, and a split without
-  a record gets the one whose hash is nearest, where there are enough; by earlier rules equal records fall into the same
+  fractions. By rule 4 the second copy of a content, the third and so on have hashes of their own, and an empty split
+  gets the record whose hash is nearest, where there are enough; by earlier rules equal records fall into the same
   split. All this may be remembered. Counts: in the order of the file.
 
   Args:
@@ -156,6 +157,7 @@ def record_numbers(
     rule: one of SPLIT_RULES.
     beside: record number -> what records of equal content may still differ in, such as their labels, so that it does
       not depend on their order either which of them is the first copy; what counts most comes first.
+    fill: whether rule 4 fills empty splits; no where one record may be most of the data.
 
   Raises:
     InputError: a split with a share gets no record, or `splits` are neither fractions nor counts that there are.
@@ -169,13 +171,14 @@ def record_numbers(
     if rule < COPIES_APART:
       return split_of(fractions, splits).astype(np.uint8)
     fractions = _with_copies_apart(fractions, content, beside)
-    return _none_empty(split_of(fractions, splits), fractions, splits).astype(np.uint8)
+    owner = split_of(fractions, splits)
+    return (_none_empty(owner, fractions, splits) if fill else owner).astype(np.uint8)
 
   owner = recall("the split of each record", owners)
   numbers = {name: np.flatnonzero(owner == i) for i, name in enumerate(NAMES) if splits[i] > 0}
   for name, members in numbers.items():
     if not members.size:
-      raise InputError(f"the {name} split got none of the {num_records:,} {unit}; {_advice(num_records, splits)}")
+      raise InputError(f"the {name} split got none of the {num_records:,} {unit}; {_advice(num_records, splits, rule)}")
   return numbers
 
 
@@ -228,14 +231,14 @@ def _none_empty(
   return owner
 
 
-def _advice(num_records: int, splits: Sequence[float | int]) -> str:
+def _advice(num_records: int, splits: Sequence[float | int], rule: int) -> str:
   """Returns what to do where fractions leave a split empty."""
-  wanted, some = sum(part > 0 for part in splits), max(1, num_records // 20)
+  some = max(1, num_records // 20)
   such = f", such as splits=({num_records - 2 * some}, {some}, {some})" if num_records > 2 else ""
   counts = f"give splits as counts{such}, which go by the order of the file"
-  if num_records < wanted:
-    return f"{counts}, or bring more"
-  return f"say split_rule={COPIES_APART}, by which equal ones do not stay together, or {counts}"
+  if rule < COPIES_APART and num_records > 2:
+    return f"say split_rule={COPIES_APART}, by which equal ones do not stay together, or {counts}"
+  return f"{counts}, or bring more"
 
 
 def check_split_rule(rule: int, rules: Sequence[int] = SPLIT_RULES) -> None:

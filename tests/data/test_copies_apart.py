@@ -111,6 +111,13 @@ def test_no_split_of_few_records_is_empty_whatever_their_order(contents, random)
   assert members(shuffled, splits=(0.9, 0.05, 0.05)) == found
 
 
+def test_few_long_records_that_are_cut_are_not_dealt_one_to_each_split(tmp_path):
+  (tmp_path / "a.txt").write_text("ab" * 500 + "\nba\nbb")
+  with pytest.raises(InputError, match=r"split got none of the 3 lines .* give splits as counts"):
+    text_lines(str(tmp_path / "a.txt"), 4, longer="windows")
+  assert text_lines(str(tmp_path / "a.txt"), 4, longer="cut").splits.keys() == set(NAMES)
+
+
 def test_what_is_of_no_split_fills_an_empty_one():
   assert members([b"a", b"b"], splits=(0.001, 0, 0.001)).keys() == {"train", "test"}
 
