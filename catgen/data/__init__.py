@@ -20,7 +20,7 @@ from catgen.data.sets.text_lines import text_lines
 from catgen.data.sets.text_table import text_table
 from catgen.data.sets.tokenized_text import tokenized_text
 from catgen.data.sets.wikipedia.source import enwik8, text8
-from catgen.data.splits import SPLIT_RULES, get_split
+from catgen.data.splits import UNNAMED_RULES, get_split
 from catgen.kinds import Kind, Registry
 from catgen.sources import DataSource
 
@@ -46,7 +46,7 @@ SOURCES: Registry = {
 
 __all__ = [
   "SOURCES",
-  "SPLIT_RULES",
+  "UNNAMED_RULES",
   "context_batches",
   "eval_batches",
   "from_spec",

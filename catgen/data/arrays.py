@@ -18,13 +18,14 @@ from catgen.data.label_ids import (
   to_batch,
   used_ids,
 )
-from catgen.data.labels import GIVEN, Labels, aliased, check_labels
+from catgen.data.labels import GIVEN, Labels, aliased, check_labels, labels_of
 from catgen.data.numpy_files import read_arrays
 from catgen.data.remembered import Recall, afresh
 from catgen.data.shards import Stored
 from catgen.data.splits import (
   ANY_INTEGERS,
   BLOCK,
+  INTEGERS_ALONE,
   NAMES,
   SPLIT_RULE,
   as_integers,
@@ -135,16 +136,22 @@ class _Hashed(NamedTuple):
   meaning: LabelIds
 
   @property
+  def are_wide(self) -> bool:
+    """Whether ids have more than 32 bits."""
+    ids = self.meaning.ids
+    return ids is not None and not 0 <= ids[0] <= ids[-1] < 2**32 - 1
+
+  @property
   def num_values(self) -> int:
     """What the fingerprint takes for the number of categories."""
-    return ANY_INTEGERS if self.rule == SPLIT_RULE else self.num_classes
+    return ANY_INTEGERS if self.rule >= INTEGERS_ALONE else self.num_classes
 
   def integers(self, stored: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "..."]:
     """Returns the integers that the fingerprint covers; ids of more than 32 bits are two words."""
-    if self.rule != SPLIT_RULE:
+    if self.rule < INTEGERS_ALONE:
       return stored
-    words, ids = self._words(stored), self.meaning.ids
-    if ids is None or 0 <= ids[0] <= ids[-1] < 2**32 - 1:
+    words = self._words(stored)
+    if not self.are_wide:
       return words
     high = as_integers(stored.astype(np.int64) >> 32)
     return np.stack([words, np.where(are_valid(stored, self.meaning.ignore), high, np.uint32(2**31))], axis=-1)
@@ -160,18 +167,32 @@ class _Hashed(NamedTuple):
     if self.rule == 2:
       dtype = plain_dtype(self.num_classes)
       return lambda i: records[i].astype(dtype).tobytes()
-    step = max(1, BLOCK // records[0].size)
+    return _by_number(records, self._words)
 
-    @functools.lru_cache(maxsize=1)
-    def block(number: int) -> np.ndarray:
-      return self._words(np.asarray(records[number * step : (number + 1) * step]))
+  def beside(
+    self, records: Shaped[Stored, "records *event"], labels: Int32[np.ndarray, "records attributes"] | None
+  ) -> list[Callable[[int], bytes]]:
+    """Returns what gives, by the number of a record, what equal contents differ in: all bits of wide ids, labels."""
+    found = [_by_number(records, self.integers)] if self.are_wide else []
+    return found if labels is None else [*found, labels_of(labels)]
 
-    return lambda i: block(i // step)[i % step].tobytes()
+
+def _by_number(
+  records: Shaped[Stored, "records *event"], of: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[int], bytes]:
+  """Returns what gives the bytes of `of(record)` by a record's number, best in ascending order: blocks are read."""
+  step = max(1, BLOCK // records[0].size)
+
+  @functools.lru_cache(maxsize=1)
+  def block(number: int) -> np.ndarray:
+    return of(np.asarray(records[number * step : (number + 1) * step]))
+
+  return lambda i: block(i // step)[i % step].tobytes()
 
 
 def _check_rule(rule: int, ignore: Sequence[int], relabel: bool) -> None:
   check_split_rule(rule)
-  if rule != SPLIT_RULE and (ignore or relabel):
+  if rule < INTEGERS_ALONE and (ignore or relabel):
     raise InputError(f"split_rule {rule} is of versions that had neither ignore nor relabel; leave split_rule out")
 
 
@@ -192,7 +213,7 @@ def _meaning(
   if relabel:
     ids = relabelled(used, num_classes)
     return LabelIds(ids, ignore), len(ids), ""
-  if rule != SPLIT_RULE and num_classes is None:
+  if rule < INTEGERS_ALONE and num_classes is None:
     num_classes = max(2, used.largest + 1)  # versions of those rules had no bound
   number = number_of_categories(used, num_classes)
   if used.smallest < 0 or used.largest >= number:
@@ -241,7 +262,9 @@ def _split_records(
   labels = None if given is None else given.numbers
   if "" in arrays:
     single = arrays[""]
-    numbers = record_numbers(len(single), splits, "examples", hashed.contents(single), recall)
+    beside = hashed.beside(single, None if labels is None else labels[""])
+    content, rule = hashed.contents(single), hashed.rule
+    numbers = record_numbers(len(single), splits, "examples", content, recall, rule=rule, beside=beside)
     arrays = dict.fromkeys(numbers, single)
     labels = None if labels is None else {name: labels[""][chosen] for name, chosen in numbers.items()}
   else:

@@ -1,7 +1,7 @@
 """Labels of records: what a file gives with its examples, numbered, attribute by attribute."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -97,6 +97,11 @@ def _checked_labels(path: str, labels: Shaped[np.ndarray, "records attributes"])
         " that occur from 0"
       )
   return labels.astype(np.int32)
+
+
+def labels_of(numbers: Int32[np.ndarray, "records attributes"]) -> Callable[[int], bytes]:
+  """Returns what gives, by the number of a record, what is given with it, for `record_numbers`."""
+  return lambda i: numbers[i].tobytes()
 
 
 def check_labels(given: Labels, arrays: Mapping[str, Stored], length: int | None) -> None:

@@ -9,9 +9,17 @@ from jaxtyping import Bool, Int, Int32, Int64, Shaped
 from catgen.batches import batch_of
 from catgen.data.characters import TEXT8_ALPHABET, character_table, code_points, show
 from catgen.data.codecs import alphabet_codec, byte_codec, ended
-from catgen.data.labels import Labels
+from catgen.data.labels import Labels, labels_of
 from catgen.data.reading import FileBytes, byte_counts, decoded, inferred_alphabet, present_characters, room_for
-from catgen.data.splits import blocks, check_split_rule, fingerprint, record_numbers, record_split
+from catgen.data.splits import (
+  INTEGERS_ALONE,
+  SPLIT_RULE,
+  blocks,
+  check_split_rule,
+  fingerprint,
+  record_numbers,
+  record_split,
+)
 from catgen.given import sizes_of
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.sources import Codec, DataSource, Split
@@ -63,7 +71,7 @@ def record_source(
   splits: Sequence[float | int],
   longer: str,
   end: bool = False,
-  split_rule: int = 3,
+  split_rule: int = SPLIT_RULE,
   whole: bool = False,
 ) -> DataSource:
   """Returns the source of records, each padded to `length`, or filled up by ends.
@@ -222,14 +230,16 @@ def _split_examples(
   last = np.append(first[1:], examples.owner.size) - 1
 
   def content(i: int) -> bytes:
-    if split_rule < 3:
+    if split_rule < INTEGERS_ALONE:
       return records.file.data[records.start[owners[i]] : records.stop[owners[i]]].tobytes()
     return numbers.at(slice(examples.start[first[i]], examples.stop[last[i]])).astype("<u4").tobytes()
 
   unit = f"{records.unit} of {records.file.path}"
   if not whole and sum(splits) > 1 + 1e-9:  # counts: of windows, where there are such
     return record_numbers(examples.owner.size, splits, unit, content)
-  chosen = record_numbers(owners.size, splits, unit, content)
+  beside = [] if records.labels is None else [labels_of(records.labels.numbers[""][owners])]
+  fill = owners.size == examples.owner.size  # none is cut into windows
+  chosen = record_numbers(owners.size, splits, unit, content, rule=split_rule, beside=beside, fill=fill)
   return {name: np.flatnonzero(np.isin(examples.owner, owners[members])) for name, members in chosen.items()}
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped, UInt8, UInt32
+from jaxtyping import Bool, Float64, Int, Shaped, UInt8, UInt32
 
 from catgen.batches import batch_of
 from catgen.data.integers import integer_dtype
@@ -17,10 +17,13 @@ from catgen.sources import Attribute, DataSource, Split
 
 NAMES = ("train", "validation", "test")
 # What of a record fractions hash. 1: its bytes as they are stored (until commit 7d560fe). 2: its integers in the fewest
-# bytes that hold num_classes. 3: its integers alone, see `as_integers`. A rule never changes: runs were split by it.
-SPLIT_RULES = (1, 2, 3)
-SPLIT_RULE = 3
-ANY_INTEGERS = 2**32  # num_classes under which a fingerprint does not depend on it: that of rule 3
+# bytes that hold num_classes. 3: its integers alone, see `as_integers`. 4: as 3, and which copy of them it is, so that
+# copies go apart and each split is a sample of the same law. A rule never changes: runs were split by it.
+SPLIT_RULES = (1, 2, 3, 4)
+SPLIT_RULE = 4  # of new runs
+INTEGERS_ALONE, COPIES_APART = 3, 4  # the first rules that do so
+UNNAMED_RULES = SPLIT_RULES[:3]  # of runs whose record names none, which are of times before rule 4
+ANY_INTEGERS = 2**32  # num_classes under which a fingerprint does not depend on it: that of rules 3 and 4
 BLOCK = 2**20  # positions or bytes that a pass over a large array takes at a time
 
 
@@ -133,11 +136,31 @@ def record_numbers(
   unit: str,
   content: Callable[[int], bytes],
   recall: Recall = afresh,
+  *,
+  rule: int = SPLIT_RULE,
+  beside: Sequence[Callable[[int], bytes]] = (),
+  fill: bool = True,
 ) -> dict[str, Int[np.ndarray, "_"]]:
   """Returns the numbers of the records in each split.
 
-  Fractions: the hash of a record's content decides, so that equal records fall into the same split, whatever their
-  order, and sizes are near the fractions; it may be remembered. Counts: in the order of the file.
+  Fractions: the hash of a record's content decides, whatever the order of the records, and sizes are near the
+  fractions. By rule 4 the second copy of a content, the third and so on have hashes of their own, and an empty split
+  gets the record whose hash is nearest, where there are enough; by earlier rules equal records fall into the same
+  split. All this may be remembered. Counts: in the order of the file.
+
+  Args:
+    num_records: how many there are.
+    splits: of train, validation and test, see `split_bounds`.
+    unit: what is counted, and where, for messages ("lines of a.txt").
+    content: record number, from 0 -> what is hashed, as the caller's rule says.
+    recall: what remembers the result.
+    rule: one of SPLIT_RULES.
+    beside: record number -> what records of equal content may still differ in, such as their labels, so that it does
+      not depend on their order either which of them is the first copy; what counts most comes first.
+    fill: whether rule 4 fills empty splits; no where one record may be most of the data.
+
+  Raises:
+    InputError: a split with a share gets no record, or `splits` are neither fractions nor counts that there are.
   """
   if not _are_fractions(splits):
     return {name: np.arange(*bound) for name, bound in split_bounds(num_records, splits, unit).items()}
@@ -145,28 +168,89 @@ def record_numbers(
 
   def owners() -> UInt8[np.ndarray, "records"]:
     fractions = np.fromiter((hash_fraction(content(i)) for i in range(num_records)), np.float64, num_records)
-    return split_of(fractions, splits).astype(np.uint8)
+    if rule < COPIES_APART:
+      return split_of(fractions, splits).astype(np.uint8)
+    fractions = _with_copies_apart(fractions, content, beside)
+    owner = split_of(fractions, splits)
+    return (_none_empty(owner, fractions, splits) if fill else owner).astype(np.uint8)
 
   owner = recall("the split of each record", owners)
   numbers = {name: np.flatnonzero(owner == i) for i, name in enumerate(NAMES) if splits[i] > 0}
   for name, members in numbers.items():
     if not members.size:
-      some = max(1, num_records // 20)
-      such = f", such as splits=({num_records - 2 * some}, {some}, {some})" if num_records > 2 else ""
-      raise InputError(f"the {name} split got none of the {num_records:,} {unit}; give splits as counts{such}")
+      raise InputError(f"the {name} split got none of the {num_records:,} {unit}; {_advice(num_records, splits, rule)}")
   return numbers
 
 
-def check_split_rule(rule: int) -> None:
-  """Raises InputError unless there is such a rule."""
-  if rule not in SPLIT_RULES:
-    raise InputError(f"split_rule is {rule}; it must be one of {', '.join(map(str, SPLIT_RULES))}")
+def _with_copies_apart(
+  fractions: Float64[np.ndarray, "records"],
+  content: Callable[[int], bytes],
+  beside: Sequence[Callable[[int], bytes]],
+) -> Float64[np.ndarray, "records"]:
+  """Returns the fraction of each record, that of a second copy being a hash of its content and of the number 1.
+
+  Only contents that repeat are hashed again, and none is kept: a record takes some tens of bytes for a while.
+  """
+  order = np.argsort(fractions, kind="stable")
+  equal = np.diff(fractions[order]) == 0
+  repeated = np.sort(order[np.append(equal, False) | np.append(False, equal)])
+  if not repeated.size:
+    return fractions
+  same = fractions[repeated]
+  keys, *ties = (
+    np.fromiter((_key(of(i)) for i in repeated.tolist()), np.uint64, repeated.size) for of in (content, *beside)
+  )
+  order = np.lexsort((*ties[::-1], keys, same))
+  begins = np.append(True, (np.diff(keys[order]) != 0) | (np.diff(same[order]) != 0))
+  first = np.flatnonzero(begins)  # copies of each content, in `order`
+  copy = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+  later = order[copy > 0]
+  words = [keys[later], same[later].astype("<f8").view("<u8"), copy[copy > 0]]
+  hashed, size = np.stack(words, axis=1, dtype="<u8", casting="unsafe").tobytes(), 8 * len(words)
+  found = fractions.copy()
+  found[repeated[later]] = np.fromiter(
+    (hash_fraction(hashed[at : at + size]) for at in range(0, len(hashed), size)), np.float64, later.size
+  )
+  return found
+
+
+def _none_empty(
+  owner: Int[np.ndarray, "records"], fractions: Float64[np.ndarray, "records"], splits: Sequence[float | int]
+) -> Int[np.ndarray, "records"]:
+  """Returns owners, an empty split with a share having the record nearest to the middle of it, of others' second ones.
+
+  So few records can be split by fractions, too, by their hashes alone.
+  """
+  stops = np.cumsum(splits)
+  for i, share in enumerate(splits):
+    if share > 0 and not (owner == i).any():
+      counts = np.bincount(owner, minlength=len(NAMES) + 1)
+      spare = np.flatnonzero((counts[owner] > 1) | (owner == len(NAMES)))
+      if spare.size:
+        owner[spare[np.argmin(np.abs(fractions[spare] - (stops[i] - share / 2)))]] = i
+  return owner
+
+
+def _advice(num_records: int, splits: Sequence[float | int], rule: int) -> str:
+  """Returns what to do where fractions leave a split empty."""
+  some = max(1, num_records // 20)
+  such = f", such as splits=({num_records - 2 * some}, {some}, {some})" if num_records > 2 else ""
+  counts = f"give splits as counts{such}, which go by the order of the file"
+  if rule < COPIES_APART and num_records > 2:
+    return f"say split_rule={COPIES_APART}, by which equal ones do not stay together, or {counts}"
+  return f"{counts}, or bring more"
+
+
+def check_split_rule(rule: int, rules: Sequence[int] = SPLIT_RULES) -> None:
+  """Raises InputError unless a rule is among those that a kind of data has."""
+  if rule not in rules:
+    raise InputError(f"split_rule is {rule}; it must be one of {', '.join(map(str, rules))}")
 
 
 def as_integers(
   values: Shaped[np.ndarray, "*shape"], known: Bool[np.ndarray, "*shape"] | None = None
 ) -> UInt32[np.ndarray, "*shape"]:
-  """Returns values as rule 3 hashes them: little-endian, modulo 2^32, and 2^32 - 1 where they are not known.
+  """Returns values as rules 3 and 4 hash them: little-endian, modulo 2^32, and 2^32 - 1 where they are not known.
 
   Neither their type, order in memory and container nor the number of categories changes anything.
   """
@@ -177,6 +261,11 @@ def as_integers(
 def hash_fraction(content: bytes) -> float:
   """Returns a number in [0, 1) that depends on `content` alone: 48 bits of its BLAKE2b hash."""
   return int.from_bytes(hashlib.blake2b(content, digest_size=6).digest(), "big") / 2**48
+
+
+def _key(content: bytes) -> int:
+  """Returns 64 bits of a hash that is another than that of `hash_fraction`."""
+  return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def split_of(fractions: Shaped[np.ndarray, "n"], splits: Sequence[float | int]) -> Int[np.ndarray, "n"]:

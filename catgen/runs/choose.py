@@ -17,7 +17,7 @@ from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, 
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
 LONGEST_RECORD = 512  # characters
-FEW_RECORDS = 200  # below, splits are counts of shuffled records: fractions by a hash could leave one empty
+FEW_RECORDS = 200  # below, splits are counts of shuffled records: fractions by a hash have sizes by chance
 STREAM_LENGTH = 64  # positions of a sequence of a stream
 SHORTEST_SPLIT = 24  # a stream is so many times longer than its sequences, so that a twentieth of it holds one
 _FASTA = re.compile(r"\.(fa|fasta|fna|faa)(\.(gz|xz|bz2))?$")
@@ -193,7 +193,7 @@ def _of_texts_in(folder: str, names: Sequence[str]) -> _Source:
 
 
 def _dealt(section: dict[str, Any], number: int | None = None) -> dict[str, Any]:
-  """Returns a section with splits by count where the hashes of few records leave one empty; number: of records."""
+  """Returns a section with splits by count where there are too few records for fractions; number: of records."""
   from catgen.config import make_source
 
   try:

@@ -176,7 +176,8 @@ def _configuration(command: Command, values: Mapping[str, Any], overrides: Mappi
   workdir = expanded(values.get("workdir") or "")
   if workdir and has_record(workdir):
     config = read_record(workdir).config
-    data = {key: value for key, value in config["data"].items() if key != "split_rule"}  # training finds it again
+    unknown = {"split_rule"} if config["data"].get("split_rule") is None else set()  # training finds it again
+    data = {key: value for key, value in config["data"].items() if key not in unknown}
     return from_values(workdir, {**config, "data": data}, changes)
   raise InputError("--config is not set; give a configuration, for example --config=quickstart")
 

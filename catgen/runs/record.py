@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int
 from catgen import remote
 from catgen.config import fill, flat, make_source
 from catgen.config.settings import EXPERIMENT
-from catgen.data import SPLIT_RULES
+from catgen.data import UNNAMED_RULES
 from catgen.evaluation.results import code_version
 from catgen.files import write_text
 from catgen.given import label_numbers
@@ -226,7 +226,7 @@ def _sections(record: RunRecord, data: Sequence[str]) -> Iterator[dict[str, Any]
     moved = {key: _moved(value, record.started_in) if key != "kind" else value for key, value in section.items()}
     places += [moved] if moved != section else []
   unknown = "split_rule" in section and section["split_rule"] is None
-  for place, rule in itertools.product(places, SPLIT_RULES if unknown else (None,)):
+  for place, rule in itertools.product(places, UNNAMED_RULES if unknown else (None,)):
     yield {**place, "split_rule": rule} if unknown else place
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from catgen.config import resolve
 from catgen.config.plugins import PluginError
 from catgen.data import from_spec
+from catgen.data.splits import INTEGERS_ALONE
 from catgen.files import from_json, read_bytes
 from catgen.given import sizes_of
 from catgen.interfaces import EventSpec, InputError
@@ -117,7 +118,8 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
   except RecursionError as error:
     raise InputError("config is nested too deeply") from error
   if "split_rule" in resolved["data"] and "split_rule" not in config["data"]:
-    resolved["data"]["split_rule"] = None  # one of those of its time, see `source_of`
+    # Tables had one rule until there was the key; others had one of those of their time, see `source_of`.
+    resolved["data"]["split_rule"] = INTEGERS_ALONE if resolved["data"]["kind"] == "table_file" else None
   return resolved
 
 

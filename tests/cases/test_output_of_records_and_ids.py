@@ -258,7 +258,7 @@ def test_d3_columns_are_aligned_in_the_characters_that_the_terminal_has(encoding
 
 def test_d1_a_rule_of_splits_that_is_none_is_refused_by_all_alike(tmp_path):
   path = write(tmp_path / "a.txt", "ab\nba\nbb")
-  message = "split_rule is 4; it must be one of 1, 2, 3"
-  refused(message, text_lines, path, 2, split_rule=4)
+  message = "split_rule is 5; it must be one of 1, 2, 3, 4"
+  refused(message, text_lines, path, 2, split_rule=5)
   np.save(tmp_path / "a.npy", np.eye(6, dtype=int))
-  refused(message, array_file, str(tmp_path / "a.npy"), split_rule=4)
+  refused(message, array_file, str(tmp_path / "a.npy"), split_rule=5)

@@ -37,13 +37,15 @@ def array_file(
       categories are without an example (see `number_of_categories`).
     length: cuts an array of one axis, a long stream of tokens, into sequences of this length.
     splits: of a single array, fractions or counts. A stream is cut in order; records as in `text_lines`: by a hash
-      of their content for fractions, in order for counts. Not used where the file names its splits.
+      of their content for fractions, see `split_rule`, in order for counts. Not used where the file names its splits.
     ignore: values that are no category, such as 255 for "void": positions with them are not valid, so that they are
       read by no network and count 0 nats.
     relabel: number the values that occur, ascending, as categories 0 to K - 1. Files of samples and inputs hold the
       values as they are.
-    split_rule: which rule splits by fractions and makes the SHA-256: 3, by the integers alone; 1 and 2 read as earlier
-      versions did, for work directories of theirs.
+    split_rule: which rule splits records by fractions and makes the SHA-256. 4: by the integers and which copy of them
+      a record is, so that each split is a sample of the same law. 3: by the integers alone, so that equal records never
+      lie in two splits, as where repeats are copies of the same thing. 1 and 2 read as earlier versions did, for work
+      directories of theirs.
 
   Raises InputError for other dtypes than integers and booleans, differing shapes and values outside [0, K).
   """

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 from catgen.data.reading import FileBytes, kept, open_text
 from catgen.data.records import Records, record_source
-from catgen.data.splits import blocks
+from catgen.data.splits import SPLIT_RULE, blocks
 from catgen.interfaces import InputError
 from catgen.sources import DataSource
 
@@ -34,7 +34,7 @@ def fasta(
   longer: str = "refuse",
   max_bytes: int | None = None,
   end: bool = False,
-  split_rule: int = 3,
+  split_rule: int = SPLIT_RULE,
 ) -> DataSource:
   """Returns one record a sequence of a FASTA file: its lines joined, without header and white space.
 
@@ -52,7 +52,7 @@ def fasta(
     max_bytes: use only so many bytes from the beginning; a sequence cut by it is left out, unless longer is "windows".
     end: True: one more category marks the end and fills up the record, so that likelihood and samples cover the
       length. False: both are given the length.
-    split_rule: what is hashed: 3 the record's categories, 1 or 2 its bytes.
+    split_rule: as in `text_lines`; 3 keeps equal sequences in one split.
   """
   if case not in ("keep", "upper"):
     raise InputError(f'case is {case!r}; it must be "keep" or "upper"')

@@ -23,7 +23,7 @@ from catgen.data.labels import load_labels
 from catgen.data.legends import make_legend
 from catgen.data.map_folders import find_files, labels_of_files
 from catgen.data.reading import contents, existing_file, open_bytes, room_for
-from catgen.data.splits import SPLIT_RULE
+from catgen.data.splits import INTEGERS_ALONE, SPLIT_RULE
 from catgen.interfaces import InputError
 from catgen.paths import expanded, is_folder
 from catgen.sources import DataSource, Legend
@@ -78,7 +78,7 @@ def label_maps(
   """
   names, colors, path = _listed(names), _listed(colors), expanded(path)
   known = num_classes or len(names) or len(colors) or None
-  files = find_files(path, pattern, links=split_rule == SPLIT_RULE) if is_folder(path) else None
+  files = find_files(path, pattern, links=split_rule >= INTEGERS_ALONE) if is_folder(path) else None
   if files is None and labels is not None:
     raise InputError(f"{path} is no folder, so labels names no files; put them in it as the array `given`")
   arrays = {} if files is not None else load_arrays(existing_file(path))
@@ -96,7 +96,7 @@ def label_maps(
     given = None if labels is None else labels_of_files(path, files, labels)
     if table is None:
       palette = read_png(_content(first), first).colors
-    by_palette: dict[int, tuple[str, str]] | None = None if colors or split_rule != SPLIT_RULE else {}
+    by_palette: dict[int, tuple[str, str]] | None = None if colors or split_rule < INTEGERS_ALONE else {}
     arrays = {name: _read_files(found, reader, by_palette) for name, found in files.items()}
   else:
     given = load_labels(path)

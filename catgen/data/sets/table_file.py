@@ -8,14 +8,25 @@ from jaxtyping import Int, Int32, Shaped
 
 from catgen.batches import batch_of
 from catgen.data.integers import integer_dtype
-from catgen.data.labels import Labels, numbered
+from catgen.data.labels import Labels, labels_of, numbered
 from catgen.data.reading import room_for
-from catgen.data.splits import ANY_INTEGERS, BLOCK, blocks, fingerprint, record_numbers, record_split
+from catgen.data.splits import (
+  ANY_INTEGERS,
+  BLOCK,
+  COPIES_APART,
+  INTEGERS_ALONE,
+  SPLIT_RULE,
+  blocks,
+  check_split_rule,
+  fingerprint,
+  record_numbers,
+  record_split,
+)
 from catgen.data.tabular import delimited, parquet
 from catgen.data.tabular.cells import MISSING, is_missing
 from catgen.data.tabular.codec import Table, listed, table_codec, unknown_cell
 from catgen.data.tabular.columns import NUMERIC, RULES, UNKNOWN, Column, Given, Rules, encode, learn
-from catgen.data.tabular.grid import Cells, Grid, Layout, contents
+from catgen.data.tabular.grid import Cells, Grid, Layout, contents, spellings
 from catgen.data.tabular.schema import read_schema
 from catgen.data.tabular.suspicion import suspected
 from catgen.given import sizes_of
@@ -44,6 +55,7 @@ def table_file(
   spike: float = _DEFAULT.spike,
   unknown: str = _DEFAULT.unknown,
   splits: Sequence[float | int] = (0.9, 0.05, 0.05),
+  split_rule: int = SPLIT_RULE,
 ) -> DataSource:
   """Returns the rows of a table, one category a column; see docs/TABLES.md for all rules.
 
@@ -65,10 +77,14 @@ def table_file(
     few: up to so many different numbers make a column ordinal, a category each, and more of them numeric.
     spike: a number that more than this share of the rows have is a category beside the bins.
     unknown: what a value is that training has not: "error", "missing" or "other", a category of its own.
-    splits: of train, validation, test. Fractions: a hash of the row decides, so that equal ones never lie in two splits
-      and neither order nor container has an influence. Counts: in the order of the file.
+    splits: of train, validation, test. Fractions: a hash of the row decides, see `split_rule`, and neither order nor
+      container has an influence. Counts: in the order of the file.
+    split_rule: what fractions hash. 4: the row and which copy of it it is, so that each split is a sample of the same
+      law. 3: the row alone, so that equal ones never lie in two splits: the choice where repeats are copies of the same
+      thing, such as one person entered twice, which a test would find learned by heart.
   """
   _check(num_bins, few, spike, unknown)
+  check_split_rule(split_rule, (INTEGERS_ALONE, COPIES_APART))
   known = {} if schema is None else read_schema(schema)
   texts = {name for name, given in known.items() if given is not None and given.kind not in (None, NUMERIC)}
   layout = Layout(frozenset(missing), texts=frozenset(texts))
@@ -83,7 +99,8 @@ def table_file(
   grid = grid._replace(names=tuple(grid.names[i] for i in kept), columns=columns)
   if all(cells.numbers is None and len(cells.texts) < 2 for cells in columns):
     raise InputError(f"{path} has nothing to learn: every column has one value; bring rows that differ")
-  members = record_numbers(grid.rows, splits, f"rows of {path}", _content(grid, layout.missing))
+  content, beside = _content(grid, layout.missing), _beside(grid, layout.missing, given)
+  members = record_numbers(grid.rows, splits, f"rows of {path}", content, rule=split_rule, beside=beside)
   rules = Rules(layout.missing, grid.decimal, num_bins, few, spike, unknown)
   return _source(grid, members, rules, known, given, header)
 
@@ -140,7 +157,23 @@ def _labels(grid: Grid, names: Sequence[str], missing: frozenset[str]) -> Labels
 
 def _content(grid: Grid, missing: frozenset[str]) -> Callable[[int], bytes]:
   """Returns what gives, by the number of a row, what decides its split."""
-  found, step = contents(grid.columns, grid.decimal, missing, grid.rows), max(1, BLOCK // len(grid.columns))
+  return _by_number(grid, contents(grid.columns, grid.decimal, missing, grid.rows))
+
+
+def _beside(grid: Grid, missing: frozenset[str], labels: Labels | None) -> list[Callable[[int], bytes]]:
+  """Returns what gives, by the number of a row, what rows of equal content may differ in: labels, and spelling."""
+
+  @functools.lru_cache(maxsize=1)
+  def spelled() -> Callable[[int], bytes]:  # only where rows repeat
+    return _by_number(grid, spellings(grid.columns, grid.decimal, missing, grid.rows))
+
+  given = [] if labels is None else [labels_of(labels.numbers[""])]
+  return [*given, lambda i: spelled()(i)]
+
+
+def _by_number(grid: Grid, found: Callable[[slice], np.ndarray]) -> Callable[[int], bytes]:
+  """Returns what gives the bytes of a row by its number, best in ascending order: blocks are made."""
+  step = max(1, BLOCK // len(grid.columns))
 
   @functools.lru_cache(maxsize=1)
   def block(number: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from catgen.data.reading import FileBytes, decoded, kept, open_text
 from catgen.data.records import Records, record_source
+from catgen.data.splits import SPLIT_RULE
 from catgen.interfaces import InputError
 from catgen.paths import expanded, is_folder, join, matching, size_of
 from catgen.sources import DataSource
@@ -18,7 +19,7 @@ def text_folder(
   alphabet: str = "infer",
   splits: Sequence[float | int] = (0.9, 0.05, 0.05),
   encoding: str = "utf-8",
-  split_rule: int = 3,
+  split_rule: int = SPLIT_RULE,
 ) -> DataSource:
   """Returns documents, cut into sequences of `length` that never span two of them.
 
@@ -30,10 +31,10 @@ def text_folder(
       "books/**/*.txt". The files are text; .gz, .xz and .bz2 are unpacked.
     length: positions of a sequence, at least 1.
     alphabet: "infer" (the characters that occur, sorted), "bytes" (of UTF-8), "text8", or the characters themselves.
-    splits: of train, validation, test. Fractions: a hash of the document decides, so that equal ones never lie in two
-      splits. Counts of documents: in the order of their paths.
+    splits: of train, validation, test. Fractions: a hash of the document decides, see `split_rule`. Counts of
+      documents: in the order of their paths.
     encoding: of files without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
-    split_rule: what is hashed: 3 the document's categories, 1 or 2 its bytes in UTF-8.
+    split_rule: as in `text_lines`; 3 keeps files of equal content in one split.
   """
   names, sizes = [], []
 

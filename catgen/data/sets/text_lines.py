@@ -7,7 +7,7 @@ import numpy as np
 from catgen.data.labels import numbered
 from catgen.data.reading import FileBytes, as_utf8, byte_counts, open_bytes
 from catgen.data.records import Records, record_source
-from catgen.data.splits import BLOCK, blocks
+from catgen.data.splits import BLOCK, SPLIT_RULE, blocks
 from catgen.interfaces import InputError
 from catgen.sources import DataSource
 
@@ -23,7 +23,7 @@ def text_lines(
   separator: str = "\t",
   encoding: str = "utf-8",
   end: bool = False,
-  split_rule: int = 3,
+  split_rule: int = SPLIT_RULE,
 ) -> DataSource:
   """Returns one record a line, padded to `length` with valid = False. Blank lines are skipped.
 
@@ -31,8 +31,8 @@ def text_lines(
     path: text or bytes, memory-mapped (.gz, .xz, .bz2: unpacked). Only "\\n" and "\\r\\n" break lines.
     length: positions of a record, at least 1; with `end` one of them is the end.
     alphabet: "infer" (the file's characters, sorted), "bytes", "text8", or the characters themselves.
-    splits: of train, validation, test. Fractions: a hash of the record decides, so that equal ones never lie in two
-      splits and the order of the file has no influence. Counts: in the order of the file.
+    splits: of train, validation, test. Fractions: a hash of the record decides, see `split_rule`, and the order of
+      the file has no influence. Counts: in the order of the file.
     longer: what happens to longer records: "refuse", "cut", "drop", or "windows": they become several, of one split
       where splits are fractions.
     max_bytes: use only so many bytes from the beginning; a line cut by it is left out.
@@ -42,7 +42,10 @@ def text_lines(
     encoding: of a file without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
     end: True: one more category marks the end and fills up the record, so that likelihood and samples cover the
       length. False: both are given the length.
-    split_rule: what is hashed: 3 the record's categories, 1 or 2 its bytes in UTF-8, as before.
+    split_rule: what fractions hash. 4: the record's categories and which copy of them it is, so that each split is a
+      sample of the same law. 3: the categories alone, so that equal records never lie in two splits: the choice where
+      repeats are copies of the same thing, which a test would find learned by heart. 1 or 2: its bytes in UTF-8, as
+      before.
   """
   is_bytes = alphabet == "bytes"
   if is_bytes and encoding != "utf-8":

@@ -14,6 +14,7 @@ import numpy as np
 from catgen.data.labels import Labels, numbered
 from catgen.data.reading import FileBytes, kept, lines_of, open_text
 from catgen.data.records import Records, record_source
+from catgen.data.splits import SPLIT_RULE
 from catgen.interfaces import InputError
 from catgen.paths import ending_of
 from catgen.sources import DataSource
@@ -43,7 +44,7 @@ def text_table(
   quote: str = '"',
   encoding: str = "utf-8",
   end: bool = False,
-  split_rule: int = 3,
+  split_rule: int = SPLIT_RULE,
 ) -> DataSource:
   """Returns one record a row. Rows whose text is empty are left out, and counted in the description.
 
@@ -54,8 +55,8 @@ def text_table(
     labels: columns, in the same way, each of which is a label; empty, null or missing, it is not given.
     length: positions of a record, at least 1; with `end` one of them is the end.
     alphabet: "infer" (the characters that occur, sorted), "bytes" (of UTF-8), "text8", or the characters themselves.
-    splits: of train, validation, test. Fractions: a hash of the record decides, so that equal ones never lie in two
-      splits and the order of the file has no influence. Counts: in the order of the file.
+    splits: of train, validation, test. Fractions: a hash of the record decides, see `split_rule`, and the order of
+      the file has no influence. Counts: in the order of the file.
     longer: what happens to longer records: "refuse", "cut", "drop", or "windows": they become several, of one split
       where splits are fractions.
     separator: of the fields; None: a comma for .csv, a tab for .tsv.
@@ -63,7 +64,7 @@ def text_table(
     encoding: of a file without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...
     end: True: one more category marks the end and fills up the record, so that likelihood and samples cover the
       length. False: both are given the length.
-    split_rule: what is hashed: 3 the record's categories, 1 or 2 its bytes in UTF-8.
+    split_rule: as in `text_lines`.
   """
   name = path.lower()
   form = ending_of(name.removesuffix(next((end for end in _PACKED if name.endswith(end)), "")))

@@ -1,6 +1,7 @@
 """A table in memory, column by column: the texts that differ once each and their numbers, or numbers alone."""
 
-from collections import defaultdict
+import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -227,6 +228,31 @@ def contents(
         numbers = (cells.numbers[where] * (86400 if days else 1) + 0.0).astype("<f8")
         numbers[np.isnan(numbers)] = np.frombuffer(number_bytes(np.nan), "<f8")[0]
         found[:, i] = numbers.view("<u8")
+    return found
+
+  return block
+
+
+def spellings(
+  columns: Sequence[Cells], decimal: str, missing: frozenset[str], rows: int
+) -> Callable[[slice], Shaped[np.ndarray, "n columns"]]:
+  """Returns what gives hashes of how the cells of rows are spelled, eight bytes a cell, and 0 where a content has one
+  spelling in its column: as 1 and 1.0 may be two categories, for `contents` they are one."""
+
+  def hashed(texts: Sequence[str]) -> Iterator[bytes]:
+    found = [content_of(text, decimal, missing) for text in texts]
+    several = {content for content, times in Counter(found).items() if times > 1}
+    for text, content in zip(texts, found, strict=True):
+      digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+      yield digest if content in several else bytes(8)
+
+  tables = [_bytes(hashed(cells.texts)) for cells in columns]
+
+  def block(where: slice) -> Shaped[np.ndarray, "n columns"]:
+    found = np.zeros((len(range(rows)[where]), len(columns)), "<u8")
+    for i, (cells, table) in enumerate(zip(columns, tables, strict=True)):
+      if cells.numbers is None:
+        found[:, i] = table[cells.codes[where]]
     return found
 
   return block

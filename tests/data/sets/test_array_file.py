@@ -22,10 +22,10 @@ def test_named_arrays_are_the_splits(tmp_path, dtype):
   assert (source.position, source.bytes_per_position) == ("pixel", None)
 
 
-def test_one_array_is_split_without_shared_records(tmp_path):
+def test_one_array_is_split_without_shared_records_by_rule_3(tmp_path):
   maps = np.random.default_rng(0).integers(0, 4, (2000, 2, 2))
   np.save(tmp_path / "a.npy", maps)
-  source = array_file(str(tmp_path / "a.npy"), splits=(0.6, 0.2, 0.2))
+  source = array_file(str(tmp_path / "a.npy"), splits=(0.6, 0.2, 0.2), split_rule=3)
   rows = {name: {row.tobytes() for row in everything(split)} for name, split in source.splits.items()}
   assert sum(split.num_examples for split in source.splits.values()) == 2000
   assert not rows["train"] & rows["validation"]

@@ -40,9 +40,9 @@ def test_every_line_is_a_record_padded_to_length(tmp_path, line_break, last, let
   assert source.bytes_per_position == pytest.approx(len("".join(lines).encode()) / len("".join(lines)))
 
 
-def test_fractions_never_put_equal_lines_into_two_splits(tmp_path):
+def test_rule_3_never_puts_equal_lines_into_two_splits(tmp_path):
   lines = sentences(3000)
-  source = text_lines(write(tmp_path / "a.txt", "\n".join(lines)), 9, splits=(0.6, 0.2, 0.2))
+  source = text_lines(write(tmp_path / "a.txt", "\n".join(lines)), 9, splits=(0.6, 0.2, 0.2), split_rule=3)
   parts = {name: records(source, name) for name in source.splits}
   assert sorted(itertools.chain(*parts.values())) == sorted(lines)
   distinct = [set(part) for part in parts.values()]
