@@ -20,7 +20,7 @@ from catgen.interfaces import InputError
 from catgen.paths import expanded
 from catgen.reporting.progress import no_progress
 from catgen.reporting.terminal import silent
-from catgen.runs import memory
+from catgen.runs import agreement, memory
 from catgen.runs.compiling import keep_programs
 from catgen.runs.heap import keep_memory
 from catgen.runs.load import load
@@ -113,7 +113,7 @@ def perform(
     return 0
   keep_memory()
   if not chosen.devices or values.get(chosen.elsewhere):
-    return _perform(chosen, commands[0], values, overrides, terminal)
+    return _perform(chosen, commands[0], values, _config_of(chosen, values, overrides), terminal)
   keep_programs()
   join(terminal["say"], **{each.name: values[each.name] for each in arguments_of(join)})
   if jax.process_index() > 0:
@@ -121,22 +121,22 @@ def perform(
   if warning := clusters.warning_of(clusters.in_use()):
     terminal["say"](warning)
   with peers.watched(partial(chosen.comfort, expanded(values.get("workdir") or ""))):
-    return _perform(chosen, commands[0], values, overrides, terminal)
+    own = [each.name for each in arguments_of(join)]
+    name = chosen.function.__name__
+    find = partial(_config_of, chosen, values, overrides)
+    config = agreement.agreed(find, lambda found: agreement.of_command(name, values, own, found))
+    return _perform(chosen, commands[0], values, config, terminal)
 
 
 def _perform(
   chosen: Command,
   first: Command,
   values: Mapping[str, Any],
-  overrides: Mapping[str, str],
+  config: Mapping[str, Any] | None,
   terminal: Mapping[str, Any],
 ) -> int:
   """Calls a function as `perform` does; where it hands options on, those of the first one are flags too."""
   parameters, supplied = inspect.signature(chosen.function).parameters, _supplied(chosen.function)
-  if overrides and "config" not in supplied:
-    raise InputError(
-      f"--config.{next(iter(overrides))} changes a configuration, and this command takes the run's; leave it out"
-    )
   keywords = {
     each.name: converted(each, values[each.name]) for each in arguments_of(chosen.function, leave_out=TERMINAL)
   }
@@ -146,8 +146,8 @@ def _perform(
     others = arguments_of(first.function, leave_out=TERMINAL)
     keywords |= {each.name: converted(each, values[each.name]) for each in others}
   keywords |= {name: value for name, value in terminal.items() if name in taken}
-  if "config" in supplied:
-    keywords["config"] = _configuration(chosen, values, overrides).values
+  if config is not None:
+    keywords["config"] = config
   if "run" in supplied:
     loading = {each.name: values[each.name] for each in arguments_of(load, leave_out=TERMINAL)}
     with memory.explained():
@@ -167,6 +167,17 @@ def _perform(
   return getattr(record, "exit_code", 0)
 
 
+def _config_of(command: Command, values: Mapping[str, Any], overrides: Mapping[str, str]) -> Mapping[str, Any] | None:
+  """Returns the configuration that a command takes, None where it takes none. Raises InputError for its overrides."""
+  if "config" in _supplied(command.function):
+    return _configuration(command, values, overrides).values
+  if overrides:
+    raise InputError(
+      f"--config.{next(iter(overrides))} changes a configuration, and this command takes the run's; leave it out"
+    )
+  return None
+
+
 def _configuration(command: Command, values: Mapping[str, Any], overrides: Mapping[str, str]) -> Configuration:
   """Returns --config, or what the command takes without it, or that of the run in --workdir, with its overrides."""
   name = values["config"] or command.config
@@ -179,7 +190,8 @@ def _configuration(command: Command, values: Mapping[str, Any], overrides: Mappi
     unknown = {"split_rule"} if config["data"].get("split_rule") is None else set()  # training finds it again
     data = {key: value for key, value in config["data"].items() if key not in unknown}
     return from_values(workdir, {**config, "data": data}, changes)
-  raise InputError("--config is not set; give a configuration, for example --config=quickstart")
+  there = f", and {workdir} holds no run" if workdir else ""
+  raise InputError(f"--config is not set{there}; give a configuration, for example --config=quickstart")
 
 
 def _check_given(parameters: Mapping[str, inspect.Parameter], keywords: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.media.medium import Examples
-from catgen.runs import exported, schema
+from catgen.runs import agreement, exported, schema
 from catgen.runs.experiment import spread_of
 from catgen.runs.record import RunRecord, check_definition, read_record, source_of
 from catgen.sources import DataSource
@@ -152,10 +152,8 @@ def load(
     InputError: the directory holds no run or no such checkpoint, its record describes another model, or the files of
       an exported model are not those that were written.
   """
-  folder, data = exported.located(workdir), [data] if isinstance(data, str) else data
-  if exported.is_exported(folder):
-    exported.verify(folder, [schema.FILE_NAME])
-  record = read_record(folder)
+  folder, record = agreement.agreed(lambda: _found(workdir), lambda found: agreement.of_record(found[1]))
+  data = [data] if isinstance(data, str) else data
   mesh = _mesh(record, devices)
   restored = exported.restored(
     folder,
@@ -179,6 +177,14 @@ def load(
     spread=spread_of(mesh),
     folder=folder,
   )
+
+
+def _found(workdir: str | os.PathLike[str]) -> tuple[str, RunRecord]:
+  """Returns the folder that a user means, and its record."""
+  folder = exported.located(workdir)
+  if exported.is_exported(folder):
+    exported.verify(folder, [schema.FILE_NAME])
+  return folder, read_record(folder)
 
 
 def _mesh(record: RunRecord, devices: Sequence[jax.Device] | None) -> Mesh:

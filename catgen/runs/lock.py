@@ -29,6 +29,8 @@ _SETTLE_SECONDS = 0.2  # where there is no flock: after which a writer looks whe
 class Held(Protocol):
   """A work directory that is held."""
 
+  owner: Owner  # this process
+
   def check(self) -> None:
     """Raises InputError where another process has taken the directory, while this one stood still for a minute."""
 
@@ -120,6 +122,23 @@ def owner_of(workdir: str | os.PathLike[str]) -> Owner | None:
   place = pathlib.Path(path)
   found = _read(place)
   return found if found is not None and _lives(place, found) else None
+
+
+def token_in(workdir: str | os.PathLike[str]) -> str | None:
+  """Returns the token of the lock in a work directory; None where there is none, or it cannot be read.
+
+  A disk that is shared over a network shows what another host has just written: opening a folder makes this machine
+  look anew what is in it, from the top down, where it would go by its memory for half a minute.
+  """
+  path = join(workdir, FILE_NAME)
+  if remote.is_remote(path):
+    return store_lock.token_of(path)
+  place = pathlib.Path(path).absolute()
+  for folder in reversed(place.parents):
+    with contextlib.suppress(OSError):
+      os.close(os.open(folder, os.O_RDONLY))
+  found = _read(place)
+  return None if found is None else found.token
 
 
 def _take_new(path: pathlib.Path, say: Callable[[str], None]) -> Lock:

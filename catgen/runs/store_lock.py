@@ -100,6 +100,16 @@ def owner_of(path: str) -> Owner | None:
     return None
 
 
+def token_of(path: str) -> str | None:
+  """Returns the token of a lock, None where there is none or the store does not say."""
+  try:
+    found = remote.version(path)
+  except OSError:
+    return None
+  owner = None if found is None else owners.parsed(found.content)
+  return None if owner is None else owner.token
+
+
 def _is_of(found: remote.Version, owner: Owner) -> bool:
   named = owners.parsed(found.content)
   return named is not None and named.token == owner.token

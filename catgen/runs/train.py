@@ -1,7 +1,7 @@
 """Training: from a configuration to a work directory with checkpoints, records and pictures."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from catgen.paths import exists, join
 from catgen.reporting import charts, terminal, trackers, writers
 from catgen.reporting.progress import OpenProgress, duration, no_progress, train_progress
 from catgen.reporting.tracking import Tracking
-from catgen.runs import exported, initial, lock
+from catgen.runs import agreement, exported, initial, shared
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment, spread_of
 from catgen.runs.record import (
@@ -94,20 +94,21 @@ def train(
   say = say if first else terminal.silent
   ledger, profiled = Ledger(), None if profile is None else steps_of(profile)
   exported.check_trainable(workdir)
-  config, source = joined(config, workdir)
-  made = make_experiment(config, source, devices=devices)
+  made, record = agreement.agreed(
+    lambda: _made(*joined(config, workdir), devices), lambda found: agreement.of_record(found[1])
+  )
   say(summary(made.source))
   for line in made.source.warnings:
     say(f"warning: {line}")
-  settings, keep = config["training"], config["checkpoint"]
+  settings, keep = made.config["training"], made.config["checkpoint"]
   check_kept(keep["keep_latest"])
-  tracking = Tracking(**config["tracking"], config=config)
+  tracking = Tracking(**made.config["tracking"], config=made.config)
   distributed.first_does(lambda: trackers.check(tracking.trackers))
   found = None if init_from is None or checkpoint_steps(workdir) else initial.check_there(init_from)
-  record, beside = record_of(config, made.source), ByProducts(say)
+  beside = ByProducts(say)
   with (
     contextlib.ExitStack() as stack,
-    _owned(workdir, say) as check_owner,
+    shared.owned(workdir, say) as check_owner,
     _checkpointer(keep, workdir, record, say) as checkpoints,
   ):
     state, record = _begin(made, record, checkpoints, workdir, init_from, found, say)
@@ -150,6 +151,14 @@ def train(
   with beside.may_fail(_LOSS_CURVE):
     pictures = draw_loss_curve(workdir, made.source.position, baselines) if first else ()
   return Trained(workdir, result.step, result.interrupted, result.exit_code, pictures, ledger.read())
+
+
+def _made(
+  config: Mapping[str, Any], source: DataSource | None, devices: Sequence[jax.Device] | None
+) -> tuple[Experiment, RunRecord]:
+  """Returns what is trained, and the record of a run that begins with it."""
+  made = make_experiment(config, source, devices=devices)
+  return made, record_of(config, made.source)
 
 
 def _checkpointer(keep: Mapping[str, Any], workdir: str, record: RunRecord, say: Callable[[str], None]) -> Checkpointer:
@@ -322,15 +331,6 @@ def comfort(workdir: str) -> str:
   """Returns what a run that ends now will go on from."""
   steps = checkpoint_steps(workdir)
   return f"the same command goes on from step {steps[-1]}" if steps else "nothing is saved yet; start it again"
-
-
-@contextlib.contextmanager
-def _owned(workdir: str, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
-  """Holds a work directory, on the first process for all, and gives what raises when it is held no more."""
-  checks: list[Callable[[], None]] = [lambda: None]
-  with contextlib.ExitStack() as stack:
-    distributed.first_does(lambda: checks.append(stack.enter_context(lock.held(workdir, say)).check))
-    yield checks[-1]
 
 
 def _hooks(

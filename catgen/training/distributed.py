@@ -1,6 +1,7 @@
 """Several processes: joining them, and agreeing on when to stop."""
 
 import contextlib
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -140,9 +141,9 @@ def first_tells(find: Callable[[], bytes]) -> bytes:
       found, problem = str(error).encode(), error
   header = np.array([len(found), problem is not None], np.int32)
   length, failed = np.asarray(multihost_utils.broadcast_one_to_all(header)).tolist()
-  room = max(_MESSAGE, 1 << (length - 1).bit_length()) if length else 0  # few sizes, so that few programs are compiled
   told = b""
-  if room:
+  if length:
+    room = _room(length)
     message = np.frombuffer(found.ljust(room, b"\0")[:room], np.uint8)
     told = np.asarray(multihost_utils.broadcast_one_to_all(message)).tobytes()[:length]
   if problem is not None:
@@ -150,6 +151,26 @@ def first_tells(find: Callable[[], bytes]) -> bytes:
   if failed:
     raise InputError(told.decode("utf-8", "replace"))
   return told
+
+
+def all_tell(text: str) -> list[str]:
+  """Returns what each process says, by its number; all must call it. Where all say the same, one exchange is enough."""
+  if jax.process_count() == 1:
+    return [text]
+  own = text.encode()
+  header = np.frombuffer(hashlib.sha256(own).digest() + len(own).to_bytes(4, "little"), np.int32)
+  headers = np.asarray(multihost_utils.process_allgather(header)).reshape(-1, len(header))
+  if (headers == headers[0]).all():
+    return [text] * len(headers)
+  lengths = headers[:, -1].tolist()
+  message = np.frombuffer(own.ljust(_room(max(lengths)), b"\0"), np.uint8)
+  messages = np.asarray(multihost_utils.process_allgather(message)).reshape(-1, len(message))
+  return [row.tobytes()[:length].decode() for row, length in zip(messages, lengths, strict=True)]
+
+
+def _room(length: int) -> int:
+  """Returns how long a message is made, at least as long as it is: of few sizes, so that few programs are compiled."""
+  return max(_MESSAGE, 1 << (length - 1).bit_length())
 
 
 def worst(code: int) -> int:

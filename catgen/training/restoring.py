@@ -120,8 +120,9 @@ def _model(directory: str, step: int, wanted: Wanted, layout: Callable[[PyTree],
 
 def _model_at(place: str, step: int, wanted: Wanted, layout: Callable[[PyTree], PyTree]) -> Restored | str:
   shapes = stored.shapes(place, step, "model")
-  if distributed.worst(int(shapes is None)):
-    return "its description is damaged"
+  told = distributed.all_tell("" if shapes is None else "there")
+  if not all(told):
+    return "its description is damaged" + (f" or not there, for process {told.index('')}" if told[0] else "")
   assert shapes is not None
   unwanted = {"average": "params" if "ema" in shapes else "", "params": "ema", "all": ""}[wanted]
   restored = stored.read(place, step, {"model": layout(shapes)}, unwanted)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
@@ -27,18 +28,29 @@ def read(directory: str, step: int, items: dict[str, PyTree], unwanted: str = ""
   except InputError as error:
     problem = error
   code = _REFUSED if problem is not None else _DAMAGED if restored is None else 0
-  found = distributed.worst(code)  # before anything that all must do together
+  told = distributed.all_tell(f"{code} {_marks(restored or {})}")  # before anything that all must do together
+  found = max(int(each.partition(" ")[0]) for each in told)
   if found == _REFUSED:
     raise problem or InputError(f"cannot read checkpoint {step} in {directory} on another process")
   if found == _DAMAGED:
     return "its files are damaged"
   assert restored is not None
+  if other := next((number for number, each in enumerate(told) if each != told[0]), 0):
+    raise InputError(
+      f"checkpoint {step} in {directory} is another one for process {other} than for process 0; all processes need the"
+      " same work directory, on a shared disk or in a bucket"
+    )
   if not all(map(_bits_are_those_written, restored.values())):
     return "its bits have changed"
   trees = {name: stored["tree"] for name, stored in restored.items()}
   if unwanted:
     trees["model"] = {name: part for name, part in trees["model"].items() if name != unwanted}
   return trees
+
+
+def _marks(restored: dict[str, PyTree]) -> str:
+  """Returns the fingerprints that this process has read, which tell checkpoints of one step apart."""
+  return " ".join(str(int(np.asarray(each["fingerprint"].addressable_data(0)))) for each in restored.values())
 
 
 def _bits_are_those_written(stored: dict[str, PyTree]) -> bool:

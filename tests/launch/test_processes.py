@@ -64,13 +64,29 @@ def run_in_processes(text, folder, number=1, **changes):
   together(training(text, folder, **changes), number)
 
 
-def together(words, number=2):
-  """Runs a command in that many fresh processes with one device each, and returns what each has said."""
+def together(words, number=2, own=((), ()), code=0):
+  """Runs a command in that many fresh processes with one device each, and returns what each has said.
+
+  own: what each process alone is given; code: that all end with.
+  """
   joined = [f"--coordinator={free_address()}", f"--num_processes={number}"] if number > 1 else []
-  running = [start([*words, *joined, *([f"--process_id={i}"] if joined else [])]) for i in range(number)]
-  outputs = [process.communicate(timeout=300)[0] for process in running]
-  assert [process.returncode for process in running] == [0] * number, outputs
+  given = [[*joined, f"--process_id={i}", *own[i]] if joined else [] for i in range(number)]
+  running = [start([*words, *each]) for each in given]
+  try:
+    outputs = [process.communicate(timeout=300)[0] for process in running]
+  finally:
+    for process in running:
+      process.kill()
+  assert [process.returncode for process in running] == [code] * number, outputs
   return outputs
+
+
+def refused(words, own):
+  """Returns the one line by which both of two processes refuse what they are given."""
+  lines = [[line for line in said.splitlines() if "error" in line] for said in together(words, own=[[], [own]], code=2)]
+  assert lines[0] == lines[1]
+  (line,) = lines[0]
+  return line
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +146,54 @@ def test_a_run_killed_and_restarted_ends_bit_identical(text, alone, tmp_path):
 def test_two_processes_train_as_one(text, alone, tmp_path):
   run_in_processes(text, tmp_path / "run", number=2, **SHORT)
   same_losses(tmp_path / "run", alone)
+
+
+@pytest.mark.slow
+def test_two_processes_that_were_asked_for_different_things_end_before_the_work(text, workdir, tmp_path):
+  """And say it alike, in a line, having written nothing."""
+  folder, other = tmp_path / "run", tmp_path / "other.txt"
+  other.write_text(text.read_text()[::-1])
+  asked = training(text, folder)
+  end = "; give all processes the same"
+  assert refused(asked, "--config.seed=1") == f"error: process 1 has config.seed=1, process 0 has 0{end}"
+  line = refused(asked, "--config.training.batch_size=32")
+  assert line == f"error: process 1 has config.training.batch_size=32, process 0 has 16{end}"
+  assert refused(asked, f"--config.data.path={other}").startswith("error: process 1 has data with the SHA-256 ")
+  line = refused(asked, f"--config.data.path={tmp_path}/absent.txt")
+  assert line.startswith("error: process 1 on ")
+  assert f"{tmp_path}/absent.txt" in line
+  assert not folder.exists()
+  line = refused(command("evaluate", f"--workdir={workdir}", f"--output={tmp_path}/found"), "--num_draws=7")
+  assert line == f"error: process 1 has --num_draws=7, process 0 has none{end}"
+
+
+@pytest.mark.slow
+def test_two_processes_need_one_work_directory_by_whatever_name(text, tmp_path):
+  run, link = tmp_path / "run", tmp_path / "link"
+  asked = training(text, run, **SHORT)
+  line = refused(asked, f"--workdir={tmp_path}/elsewhere")
+  assert re.fullmatch(
+    rf"error: process 1 on \S+ does not see {run} of process 0; all processes need the same work directory,"
+    " on a shared disk or in a bucket",
+    line,
+  )
+  assert not list(run.iterdir())
+  assert not (tmp_path / "elsewhere").exists()
+  link.symlink_to(run)
+  together(asked, own=[[], [f"--workdir={link}"]])
+  assert checkpoint_steps(run) == [FIRST // 2, FIRST]
+
+  copied, another = tmp_path / "copied", tmp_path / "another"
+  evaluation = command("evaluate", f"--workdir={run}", "--step=latest", "--max_examples=7", "--num_replicates=2")
+  shutil.copytree(run, copied)
+  together(evaluation, own=[[], [f"--workdir={copied}"]])  # what only reads may read a copy
+  run_in_processes(text, another, **{**SHORT, "optimizer.learning_rate": 0.001})
+  shutil.rmtree(copied / "checkpoints")
+  shutil.copytree(another / "checkpoints", copied / "checkpoints")
+  assert "is another one for process 1 than for process 0" in refused(evaluation, f"--workdir={copied}")
+  assert refused(evaluation, f"--workdir={another}").startswith(
+    "error: process 1 has config.optimizer.learning_rate=0.001"
+  )
 
 
 @pytest.mark.slow
