@@ -41,6 +41,7 @@ class Chosen(NamedTuple):
   config: dict[str, Any]
   reasons: tuple[str, ...]
   most_steps: int | None = None  # beyond, rows of a table are known by heart, and others less; None: no such limit
+  content: bytes | None = None  # of data in memory: of the file that the section `data` names
 
 
 class _Source(NamedTuple):
@@ -55,13 +56,20 @@ class _Source(NamedTuple):
 
 
 def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
-  """Returns the configuration that `fit` trains; data in memory are written to files in the work directory first.
+  """Returns what `plan` does, after data in memory are written to files in the work directory."""
+  chosen = plan(data, workdir, family=family, seed=seed)
+  keep(chosen)  # last, so that what was refused leaves nothing behind
+  return chosen
+
+
+def plan(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
+  """Returns the configuration that `fit` trains, and writes nothing: see `keep`.
 
   The number of steps is left open: it depends on the time that there is.
 
   Args:
     data, family: see `fit`.
-    workdir: where data.txt or data.npy are written.
+    workdir: where data.txt, data.csv or data.npy are to be kept.
     seed: of the run, and of the order in which few records are dealt to the splits.
 
   Raises:
@@ -88,11 +96,34 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
     "training": {"batch_size": 16 if is_unet else ROWS_AT_ONCE if source.medium == "rows" else 32},
     "sampling": {"batch_size": 16},
   }
-  if source.content is not None:  # last, so that what was refused leaves nothing behind
-    _keep(source.section["path"], source.content)
   epochs, steps = MOST_EPOCHS[family]
   most = max(steps, epochs * source.rows // ROWS_AT_ONCE) if source.medium == "rows" else None
-  return Chosen(config, (source.reason, f"{family}: {why}", size), most)
+  return Chosen(config, (source.reason, f"{family}: {why}", size), most, source.content)
+
+
+def keep(chosen: Chosen) -> None:
+  """Writes data in memory where the section `data` says, unless they are there already. Raises what `is_kept` does."""
+  if chosen.content is not None and not is_kept(chosen):
+    with files.replacing(chosen.config["data"]["path"]) as file:
+      file.write(chosen.content)
+
+
+def is_kept(chosen: Chosen) -> bool:
+  """Returns whether the data that are chosen for are in files already.
+
+  Raises:
+    InputError: other data are where data in memory would be kept, and they are not overwritten.
+  """
+  path = chosen.config["data"]["path"]
+  if chosen.content is None:
+    return True
+  if not exists(path):
+    return False
+  if files.read_bytes(path) != chosen.content:
+    raise InputError(
+      f"{parent_of(path)} holds a run on other data; give another work directory, or the same data to go on"
+    )
+  return True
 
 
 _MUON = {"kind": "muon", "learning_rate": 1e-2, "adam_learning_rate": 3e-3}
@@ -248,17 +279,6 @@ def _in_memory(array: Shaped[np.ndarray, "..."], workdir: str | os.PathLike[str]
   content = io.BytesIO()
   np.save(content, array[np.random.default_rng(seed).permutation(len(array))] if few else array)
   return found._replace(content=content.getvalue())
-
-
-def _keep(path: str, content: bytes) -> None:
-  """Writes the data of a run, unless they are there already; others are not overwritten."""
-  if not exists(path):
-    with files.replacing(path) as file:
-      file.write(content)
-  elif files.read_bytes(path) != content:
-    raise InputError(
-      f"{parent_of(path)} holds a run on other data; give another work directory, or the same data to go on"
-    )
 
 
 def _of_array(array: Shaped[np.ndarray, "..."], path: str, *, single: bool) -> _Source:
