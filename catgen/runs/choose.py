@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from catgen.data.tabular.parquet import columns_of_frame, csv_of
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
 from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, size_of, sizes_below
+from catgen.runs.argument_types import shown
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
 LONGEST_RECORD = 512  # characters
@@ -140,10 +141,14 @@ def _source(data: Data, workdir: str | os.PathLike[str], seed: int) -> _Source:
     return _of_path(expanded(data))
   if (columns := columns_of_frame(data)) is not None:
     return _of_columns(columns, workdir, seed)
+  if isinstance(data, np.ndarray) and data.dtype.kind in "UT" and data.ndim == 1:
+    data = data.tolist()
   if isinstance(data, np.ndarray):
     return _in_memory(data, workdir, seed)
   if isinstance(data, Mapping):
     raise InputError('data are a dict whose values are no lists; give each column all its cells, {"age": [37, 52]}')
+  if isinstance(data, bytes) or not isinstance(data, Iterable):
+    raise InputError(f"data are {shown(data)}; give a list of strings, a path, an array of integers or a data frame")
   texts = list(data)
   if texts and all(isinstance(text, str) for text in texts):
     return _of_texts(texts, workdir, seed)

@@ -14,6 +14,7 @@ from catgen.paths import expanded, join, name_of
 from catgen.reporting.progress import OpenProgress, open_progress
 from catgen.runs import exported
 from catgen.runs import train as training
+from catgen.runs.argument_types import checked
 from catgen.runs.changes import changes_between
 from catgen.runs.choose import Chosen, Data, is_kept, keep, plan
 from catgen.runs.experiment import batches, make_experiment
@@ -33,6 +34,7 @@ _OF_TIME = (  # keys that follow the number of steps that there is time for
 )
 
 
+@checked
 def train(
   config: str,
   workdir: str | os.PathLike[str],
@@ -58,6 +60,7 @@ def train(
   return load(workdir, say=say)
 
 
+@checked
 def fit(
   data: Data,
   workdir: str | os.PathLike[str],
@@ -120,9 +123,7 @@ def fit(
   return load(workdir, say=say)
 
 
-def _going_on(
-  config: dict[str, Any], chosen: Chosen, overrides: Mapping[str, Any], workdir: str
-) -> dict[str, Any]:
+def _going_on(config: dict[str, Any], chosen: Chosen, overrides: Mapping[str, Any], workdir: str) -> dict[str, Any]:
   """Returns the configuration that the run of a work directory goes on with, and writes nothing.
 
   Raises:
