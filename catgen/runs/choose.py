@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Shaped
 
 from catgen import files
+from catgen.data.encodings import LONGEST_MARK
+from catgen.data.reading import as_utf8, open_bytes
 from catgen.data.tabular.parquet import columns_of_frame, csv_of
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
-from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, size_of, sizes_below
+from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, sizes_below
 from catgen.runs.argument_types import shown
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
@@ -25,6 +27,7 @@ _FASTA = re.compile(r"\.(fa|fasta|fna|faa)(\.(gz|xz|bz2))?$")
 _TABLE = re.compile(r"\.(csv|tsv)(\.(gz|xz|bz2))?$|\.(parquet|pq)$", re.IGNORECASE)
 _JSON_LINES = re.compile(r"\.jsonl(\.(gz|xz|bz2))?$")
 _TEXTS = (".txt", ".txt.gz", ".txt.xz", ".txt.bz2", ".md", ".rst", ".tex")
+_MOST_BYTES = 4  # of a character, in any encoding
 _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
 FEW_ROWS = 20_000  # of a table; below, a large network soon knows them by heart
@@ -182,7 +185,20 @@ def _of_path(path: str) -> _Source:
     return _of_sequences(path)
   if _TABLE.search(path):
     return _of_table({"kind": "table_file", "path": path, "unknown": "other"}, path)
-  return _stream(path, size_of(path), f"{path}: one stream of characters{_hint(path)}")
+  return _stream(path, _characters_of(path), f"{path}: one stream of characters{_hint(path)}")
+
+
+def _characters_of(path: str) -> int:
+  """Returns how many characters a text has, unpacked and decoded, or as many as a stream of full length needs.
+
+  No more of a large file is read. What is in another encoding is counted by bytes: it may be declared yet.
+  """
+  file = open_bytes(path, _MOST_BYTES * STREAM_LENGTH * SHORTEST_SPLIT + LONGEST_MARK)
+  try:
+    data = as_utf8(file).data
+  except InputError:
+    data = file.data
+  return int(((data & 0xC0) != 0x80).sum())  # every byte of UTF-8 but the continuations starts a character
 
 
 def _of_columns(columns: dict[str, list[Any]], workdir: str | os.PathLike[str], seed: int) -> _Source:
