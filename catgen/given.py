@@ -34,15 +34,17 @@ def sizes_of(attributes: Sequence[Attribute]) -> tuple[int, ...]:
 def label_numbers(attributes: Sequence[Attribute], labels: Sequence[str]) -> Int[np.ndarray, "attributes"]:
   """Returns what "name=value" labels give, in the order of the attributes; those that are not named are not given.
 
+  A text by itself is one label.
+
   >>> label_numbers([Attribute("size", ("s", "m", "l")), Attribute("color", ("red",))], ["size=m"])
   array([1, 1], dtype=int32)
 
   Raises:
-    InputError: a label is no "name=value", or its name or value is unknown.
+    InputError: a label is no "name=value", its name or value is unknown, or one name is given twice.
   """
   numbers = [len(attribute.values) for attribute in attributes]
-  places = {attribute.name: i for i, attribute in enumerate(attributes)}
-  for label in labels:
+  places, given = {attribute.name: i for i, attribute in enumerate(attributes)}, set[str]()
+  for label in [labels] if isinstance(labels, str) else labels:
     name, equals, value = label.partition("=")
     if not equals or name not in places:
       known = ", ".join(places) or "none, its data have no labels"
@@ -50,6 +52,9 @@ def label_numbers(attributes: Sequence[Attribute], labels: Sequence[str]) -> Int
     values = attributes[places[name]].values
     if value not in values:
       raise InputError(f"{name} cannot be {value!r}; choose one of {', '.join(values)}")
+    if name in given:
+      raise InputError(f"{name} is given more than once; it can be given once, so leave out all labels but one")
+    given.add(name)
     numbers[places[name]] = values.index(value)
   return np.array(numbers, np.int32)
 

@@ -45,6 +45,13 @@ def test_what_is_hidden_follows_from_the_key_of_the_example():
   np.testing.assert_array_equal(np.asarray(whole)[40:], part)
 
 
+def test_a_label_is_given_once_and_a_text_is_one_label():
+  assert label_numbers(ATTRIBUTES, "size=large").tolist() == [3, 1]
+  for twice in (["size=large", "size=small"], ["color=red", "size=large", "color=red"]):
+    with pytest.raises(InputError, match=r"^(size|color) is given more than once; it can be given once"):
+      label_numbers(ATTRIBUTES, twice)
+
+
 def test_labels_are_read_by_name():
   assert sizes_of(ATTRIBUTES) == SIZES
   assert label_numbers(ATTRIBUTES, ["size=large", "color=blue"]).tolist() == [2, 1]

@@ -11,7 +11,7 @@ from catgen.data.labels import ALIASES, Labels, numbered
 from catgen.data.splits import NAMES
 from catgen.data.tables import read_table
 from catgen.interfaces import InputError
-from catgen.paths import inside, join, name_of, parent_of, sizes_below
+from catgen.paths import ending_of, inside, join, name_of, parent_of, sizes_below
 
 
 def find_files(folder: str, pattern: str, *, links: bool = True) -> dict[str, list[str]]:
@@ -19,7 +19,7 @@ def find_files(folder: str, pattern: str, *, links: bool = True) -> dict[str, li
 
   Args:
     folder: where files are, at any depth.
-    pattern: of their names.
+    pattern: of their names, whose endings may be written in capitals: "*.png" is "*.PNG" too.
     links: whether folders behind links are read too.
 
   Raises:
@@ -27,8 +27,8 @@ def find_files(folder: str, pattern: str, *, links: bool = True) -> dict[str, li
   """
   found = {}
   for place, files in _stored(folder) if remote.is_remote(folder) else _folders(folder, links):
-    for name in fnmatch.filter(files, pattern):
-      if not name.startswith("."):
+    for name in files:
+      if not name.startswith(".") and _fits(name, pattern):
         found[inside(join(place, name), folder)] = join(place, name)
   if not found:
     raise InputError(f"{folder} holds no files {pattern}, at any depth; correct the path or pattern")
@@ -42,6 +42,12 @@ def find_files(folder: str, pattern: str, *, links: bool = True) -> dict[str, li
       f"{folder} has folders called like splits, and files outside them ({splits[''][0]}); move these into one of them"
     )
   return {name: splits[name] for name in ("", *NAMES) if name in splits}
+
+
+def _fits(name: str, pattern: str) -> bool:
+  """Returns whether a file's name fits a pattern, as it is or with its ending in small letters."""
+  ending = ending_of(name)
+  return any(fnmatch.fnmatch(each, pattern) for each in (name, name[: len(name) - len(ending)] + ending))
 
 
 def _stored(folder: str) -> Iterator[tuple[str, list[str]]]:

@@ -33,7 +33,9 @@ MOST_UNPACKED = 200  # a larger file than that which unpacks to more than so man
 BYTE_ORDER_MARK = np.frombuffer(codecs.BOM_UTF8, np.uint8)
 _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
 _ZEROS = 2**24  # bytes written at a time
-DECLARE = 'give its encoding (encoding="latin-1", "cp1252", "utf-16-le"), or use alphabet="bytes"'
+ENCODINGS = 'give its encoding (encoding="latin-1", "cp1252", "utf-16-le")'
+DECLARE = f'{ENCODINGS}, or use alphabet="bytes"'
+SAVE = f"{ENCODINGS}, or save it as UTF-8"  # where there is no alphabet, or it is one of what was decoded
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 
@@ -166,7 +168,7 @@ def read_text(path: str, encoding: str = "utf-8", *, remedy: str = "save it as U
 def lines_of(file: FileBytes) -> Iterator[str]:
   """Yields the lines of a UTF-8 file with their line breaks. Only "\\n" breaks a line; see `decoded`."""
   begun: list[str] = []
-  for text in decoded(file):
+  for text in decoded(file, SAVE):
     first, *others = text.split("\n")
     begun.append(first)
     for other in others:

@@ -208,9 +208,25 @@ def read_array(path: str) -> Int[np.ndarray, "*shape"]:
   arrays = load_arrays(existing_file(path))
   if "" not in arrays:
     raise InputError(f"{path} holds several arrays ({', '.join(arrays)}); give a file of one")
-  array: Shaped[np.ndarray, "*shape"] = np.asarray(arrays[""])
+  return integers_of(arrays[""], path)
+
+
+def integers_of(values: Any, owner: str) -> Int[np.ndarray, "*shape"]:
+  """Returns an array of integers as int64.
+
+  Args:
+    values: an array, or nested lists.
+    owner: what holds them, for the message.
+
+  Raises:
+    InputError: they are no integers, have more than 63 bits, or are lists of different lengths.
+  """
+  try:
+    array: Shaped[np.ndarray, "*shape"] = np.asarray(values)
+  except ValueError as error:
+    raise InputError(f"{owner}: the examples have different shapes; bring all to one") from error
   if array.dtype.kind not in "biu":
-    raise InputError(f"{path} holds {array.dtype}; integers are needed: convert it")
+    raise InputError(f"{owner} holds {array.dtype}; integers are needed: convert it")
   if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
-    raise InputError(f"{path} holds {array.max()}, which has more than 63 bits; correct it")
+    raise InputError(f"{owner} holds {array.max()}, which has more than 63 bits; correct it")
   return array.astype(np.int64)

@@ -29,7 +29,17 @@ from catgen.data.tabular.parquet import columns_of_frame
 from catgen.evaluation import ngrams, samples
 from catgen.files import writing
 from catgen.interfaces import Batch, EventSpec, InputError
-from catgen.media.medium import HOLE, Counted, Examples, Media, chosen_ending, marked, npy_bytes, read_array
+from catgen.media.medium import (
+  HOLE,
+  Counted,
+  Examples,
+  Media,
+  chosen_ending,
+  integers_of,
+  marked,
+  npy_bytes,
+  read_array,
+)
 from catgen.media.table_files import Beyond, cells_beyond, grid_of_columns, read_rows
 from catgen.paths import ending_of
 from catgen.reporting import terminal
@@ -82,9 +92,9 @@ def tables_media(event: EventSpec, codec: Codec, position: str) -> Media:
 def _typed(table: Table, examples: Any, hole: str | None) -> Int[np.ndarray, "rows columns"]:
   """Returns the categories of rows that are handed in: a data frame, a dict of columns, rows, or categories."""
   if isinstance(examples, np.ndarray) and examples.dtype.kind in "biu":
-    return checked_categories(np.atleast_2d(examples), table)
+    return checked_categories(np.atleast_2d(integers_of(examples, "the row")), table)
   if all(isinstance(row, np.ndarray) and row.dtype.kind in "biu" for row in examples) and len(examples):
-    return checked_categories(np.stack(list(examples)), table)
+    return checked_categories(integers_of(list(examples), "the row"), table)
   return encoded_grid(_grid_of_rows(table, examples, hole), table, hole)
 
 
@@ -216,7 +226,7 @@ def _short(cell: str) -> str:
 
 
 def _named(text: str) -> tuple[int, ...]:
-  if not text.strip():
+  if not text.strip(" ,"):
     return ()
   raise InputError("each column of a table has categories of its own; leave --forbid out")
 

@@ -23,6 +23,7 @@ from catgen.media.medium import (
   chain_labels,
   check_categories,
   evenly,
+  integers_of,
   numbered,
   statistics,
 )
@@ -43,7 +44,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
 
   def categories(example: Any) -> Int[np.ndarray, "positions"]:
     if isinstance(example, np.ndarray) and example.dtype.kind in "biu":
-      return check_categories(example, event.num_classes)
+      return check_categories(integers_of(example, "the example"), event.num_classes)
     return codec.encode(example)
 
   def texts(batch: Batch) -> list[str]:

@@ -16,6 +16,7 @@ from catgen.media.medium import (
   Examples,
   Media,
   chosen_ending,
+  integers_of,
   npy_bytes,
   numbered,
   read_array,
@@ -35,21 +36,16 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
   names = codec.legend.names if codec.legend else ()
 
   def typed(examples: Examples) -> Batch:
-    return unmarked(np.stack([codec.encode(each) for each in examples]))
+    return _known(typed_holes(examples), "the example,")
 
   def typed_holes(examples: Examples) -> Batch:
-    array = np.asarray(examples)
+    array = integers_of(examples, "the example")
     holes, some = array == labels.nothing, 0 if labels.ids is None else int(labels.ids[0])
-    known = typed(np.where(holes, some, array))
+    known = unmarked(np.stack([codec.encode(each) for each in np.where(holes, some, array)]))
     return batch_of(np.where(holes, HOLE, known.x), holes | known.valid)
 
   def read(path: str) -> Batch:
-    found = read_holes(path)
-    known = found.valid & (found.x != HOLE)
-    empty = np.flatnonzero(~known.reshape(len(known), -1).any(axis=1))
-    if empty.size:
-      raise InputError(f"{path}, number {empty[0]}, has no category at all; leave that example out")
-    return batch_of(np.where(known, found.x, 0), known)
+    return _known(read_holes(path), f"{path},")
 
   def read_holes(path: str) -> Batch:
     return _encoded(path, _examples(path), typed_holes)
@@ -92,6 +88,15 @@ def values_media(event: EventSpec, codec: Codec, position: str) -> Media:
 
 def _check_output(path: str, *, invalid: bool) -> None:
   chosen_ending(path, (ENDING,), for_pipes=ENDING)
+
+
+def _known(found: Batch, owner: str) -> Batch:
+  """Returns examples whose holes do not count. Raises InputError where one has nothing else."""
+  known = found.valid & (found.x != HOLE)
+  empty = np.flatnonzero(~known.reshape(len(known), -1).any(axis=1))
+  if empty.size:
+    raise InputError(f"{owner} number {empty[0]}, has no category at all; leave that example out")
+  return batch_of(np.where(known, found.x, 0), known)
 
 
 def _encoded(path: str, array: np.ndarray, typed: Callable[[Examples], Batch]) -> Batch:

@@ -9,6 +9,7 @@ from catgen.data import get_split
 from catgen.interfaces import InputError
 from catgen.media import media_of
 from catgen.reporting import terminal
+from catgen.runs.argument_types import checked
 from catgen.runs.experiment import first_examples
 from catgen.sources import DataSource
 
@@ -26,6 +27,7 @@ class Baselines(NamedTuple):
     return {name: found.bits for name, found in self.estimates.items()}
 
 
+@checked
 def baselines(config: Mapping[str, Any], source: DataSource | None = None) -> Baselines:
   """Returns cross-entropies of counts of the training split, on the examples that `config["evaluation"]` names.
 

@@ -22,6 +22,7 @@ from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions
 from catgen.keys import checked_seed, root_key
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.argument_types import checked
 from catgen.runs.experiment import batches, make_experiment, spread_of
 from catgen.sources import Attribute, DataSource
 from catgen.training.sharding import place
@@ -48,6 +49,7 @@ class Checked(NamedTuple):
     return 0 if all(claim.passed for claim in self.claims) else 1
 
 
+@checked
 def check(
   config: Mapping[str, Any],
   *,

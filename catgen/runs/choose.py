@@ -3,17 +3,20 @@
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
 
 from catgen import files
+from catgen.data.encodings import LONGEST_MARK
+from catgen.data.reading import as_utf8, open_bytes
 from catgen.data.tabular.parquet import columns_of_frame, csv_of
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
-from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, size_of, sizes_below
+from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, sizes_below
+from catgen.runs.argument_types import shown
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
 LONGEST_RECORD = 512  # characters
@@ -24,6 +27,7 @@ _FASTA = re.compile(r"\.(fa|fasta|fna|faa)(\.(gz|xz|bz2))?$")
 _TABLE = re.compile(r"\.(csv|tsv)(\.(gz|xz|bz2))?$|\.(parquet|pq)$", re.IGNORECASE)
 _JSON_LINES = re.compile(r"\.jsonl(\.(gz|xz|bz2))?$")
 _TEXTS = (".txt", ".txt.gz", ".txt.xz", ".txt.bz2", ".md", ".rst", ".tex")
+_MOST_BYTES = 4  # of a character, in any encoding
 _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
 FEW_ROWS = 20_000  # of a table; below, a large network soon knows them by heart
@@ -41,6 +45,7 @@ class Chosen(NamedTuple):
   config: dict[str, Any]
   reasons: tuple[str, ...]
   most_steps: int | None = None  # beyond, rows of a table are known by heart, and others less; None: no such limit
+  content: bytes | None = None  # of data in memory: of the file that the section `data` names
 
 
 class _Source(NamedTuple):
@@ -55,13 +60,20 @@ class _Source(NamedTuple):
 
 
 def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
-  """Returns the configuration that `fit` trains; data in memory are written to files in the work directory first.
+  """Returns what `plan` does, after data in memory are written to files in the work directory."""
+  chosen = plan(data, workdir, family=family, seed=seed)
+  keep(chosen)  # last, so that what was refused leaves nothing behind
+  return chosen
+
+
+def plan(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
+  """Returns the configuration that `fit` trains, and writes nothing: see `keep`.
 
   The number of steps is left open: it depends on the time that there is.
 
   Args:
     data, family: see `fit`.
-    workdir: where data.txt or data.npy are written.
+    workdir: where data.txt, data.csv or data.npy are to be kept.
     seed: of the run, and of the order in which few records are dealt to the splits.
 
   Raises:
@@ -88,11 +100,34 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
     "training": {"batch_size": 16 if is_unet else ROWS_AT_ONCE if source.medium == "rows" else 32},
     "sampling": {"batch_size": 16},
   }
-  if source.content is not None:  # last, so that what was refused leaves nothing behind
-    _keep(source.section["path"], source.content)
   epochs, steps = MOST_EPOCHS[family]
   most = max(steps, epochs * source.rows // ROWS_AT_ONCE) if source.medium == "rows" else None
-  return Chosen(config, (source.reason, f"{family}: {why}", size), most)
+  return Chosen(config, (source.reason, f"{family}: {why}", size), most, source.content)
+
+
+def keep(chosen: Chosen) -> None:
+  """Writes data in memory where the section `data` says, unless they are there already. Raises what `is_kept` does."""
+  if chosen.content is not None and not is_kept(chosen):
+    with files.replacing(chosen.config["data"]["path"]) as file:
+      file.write(chosen.content)
+
+
+def is_kept(chosen: Chosen) -> bool:
+  """Returns whether the data that are chosen for are in files already.
+
+  Raises:
+    InputError: other data are where data in memory would be kept, and they are not overwritten.
+  """
+  path = chosen.config["data"]["path"]
+  if chosen.content is None:
+    return True
+  if not exists(path):
+    return False
+  if files.read_bytes(path) != chosen.content:
+    raise InputError(
+      f"{parent_of(path)} holds a run on other data; give another work directory, or the same data to go on"
+    )
+  return True
 
 
 _MUON = {"kind": "muon", "learning_rate": 1e-2, "adam_learning_rate": 3e-3}
@@ -109,10 +144,14 @@ def _source(data: Data, workdir: str | os.PathLike[str], seed: int) -> _Source:
     return _of_path(expanded(data))
   if (columns := columns_of_frame(data)) is not None:
     return _of_columns(columns, workdir, seed)
+  if isinstance(data, np.ndarray) and data.dtype.kind in "UT" and data.ndim == 1:
+    data = data.tolist()
   if isinstance(data, np.ndarray):
     return _in_memory(data, workdir, seed)
   if isinstance(data, Mapping):
     raise InputError('data are a dict whose values are no lists; give each column all its cells, {"age": [37, 52]}')
+  if isinstance(data, bytes) or not isinstance(data, Iterable):
+    raise InputError(f"data are {shown(data)}; give a list of strings, a path, an array of integers or a data frame")
   texts = list(data)
   if texts and all(isinstance(text, str) for text in texts):
     return _of_texts(texts, workdir, seed)
@@ -146,7 +185,20 @@ def _of_path(path: str) -> _Source:
     return _of_sequences(path)
   if _TABLE.search(path):
     return _of_table({"kind": "table_file", "path": path, "unknown": "other"}, path)
-  return _stream(path, size_of(path), f"{path}: one stream of characters{_hint(path)}")
+  return _stream(path, _characters_of(path), f"{path}: one stream of characters{_hint(path)}")
+
+
+def _characters_of(path: str) -> int:
+  """Returns how many characters a text has, unpacked and decoded, or as many as a stream of full length needs.
+
+  No more of a large file is read. What is in another encoding is counted by bytes: it may be declared yet.
+  """
+  file = open_bytes(path, _MOST_BYTES * STREAM_LENGTH * SHORTEST_SPLIT + LONGEST_MARK)
+  try:
+    data = as_utf8(file).data
+  except InputError:
+    data = file.data
+  return int(((data & 0xC0) != 0x80).sum())  # every byte of UTF-8 but the continuations starts a character
 
 
 def _of_columns(columns: dict[str, list[Any]], workdir: str | os.PathLike[str], seed: int) -> _Source:
@@ -248,17 +300,6 @@ def _in_memory(array: Shaped[np.ndarray, "..."], workdir: str | os.PathLike[str]
   content = io.BytesIO()
   np.save(content, array[np.random.default_rng(seed).permutation(len(array))] if few else array)
   return found._replace(content=content.getvalue())
-
-
-def _keep(path: str, content: bytes) -> None:
-  """Writes the data of a run, unless they are there already; others are not overwritten."""
-  if not exists(path):
-    with files.replacing(path) as file:
-      file.write(content)
-  elif files.read_bytes(path) != content:
-    raise InputError(
-      f"{parent_of(path)} holds a run on other data; give another work directory, or the same data to go on"
-    )
 
 
 def _of_array(array: Shaped[np.ndarray, "..."], path: str, *, single: bool) -> _Source:

@@ -18,6 +18,7 @@ from catgen.media.medium import Examples
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import classify_column
+from catgen.runs.argument_types import checked
 from catgen.runs.by_products import shown_where_lost
 from catgen.runs.load import Run
 from catgen.runs.score import examples_of, measured, spread_examples
@@ -51,6 +52,7 @@ class Classified(NamedTuple):
     return np.exp(self.posterior.log_probs)
 
 
+@checked
 def classify(
   run: Run,
   examples: Examples | None = None,
@@ -75,7 +77,7 @@ def classify(
 
   Args:
     run: a model whose data have labels.
-    examples: texts or arrays.
+    examples: texts or arrays, or one of them.
     input: a file as `sample` writes them: .npy of one example or several; of text also .jsonl, or one example a line.
     encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...; default:
       UTF-8 where the file is, else that of the run's data.

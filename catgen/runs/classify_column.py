@@ -17,6 +17,7 @@ from catgen.evaluation.classification import Posterior
 from catgen.interfaces import Batch, InputError, Model, PyTree
 from catgen.media.medium import HOLE, Examples
 from catgen.reporting.progress import OpenProgress
+from catgen.runs.handed_in import several
 from catgen.runs.load import Run
 from catgen.runs.own_encoding import encoding_for
 from catgen.runs.score import measured, spread_examples
@@ -54,7 +55,7 @@ def rows_of(run: Run, asked: Asked) -> Batch:
   assert run.media.read_holes is not None
   assert run.media.typed_holes is not None
   if examples is not None:
-    return run.media.typed_holes(examples)
+    return run.media.typed_holes(several(run.media, run.record.event.shape, examples))
   return run.media.read_holes(path, encoding=encoding_for(run.record, path, encoding))
 
 

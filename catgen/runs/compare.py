@@ -21,6 +21,9 @@ from catgen.reporting import charts, terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.reporting.writers import FILE_NAME as METRICS_FILE
 from catgen.reporting.writers import read_metrics
+from catgen.runs.argument_types import checked, texts
+from catgen.runs.compared_law import check_same as check_same_law
+from catgen.runs.compared_law import law_of
 from catgen.runs.experiment import first_examples
 from catgen.runs.exported import located, written_in
 from catgen.runs.load import Run, load
@@ -53,6 +56,7 @@ class Compared(NamedTuple):
   pictures: tuple[str, ...]
 
 
+@checked
 def compare(
   *,
   workdirs: tuple[str, ...] = (),
@@ -65,10 +69,13 @@ def compare(
   positions_per_call: int = 1,
   entropy_budget: float = 0.0,
   blocks: tuple[int, ...] = (),
+  num_calls: int | None = None,
+  num_steps: int | None = None,
+  correction: float = 0.0,
   temperature: float = 1.0,
   top_k: int | None = None,
   top_p: float = 1.0,
-  forbid: tuple[int, ...] = (),
+  forbid: str | Sequence[int] = "",
   sampling_repeats: int = 3,
   num_maps: int = 6,
   output: str = "comparison",
@@ -93,10 +100,14 @@ def compare(
     positions_per_call: see order.
     entropy_budget: see order.
     blocks: see order.
+    num_calls: with the order blocks, in place of them: the blocks that an evaluation by so many calls found.
+    num_steps: only evaluations of samples by so many moves.
+    correction: only evaluations of samples that correct themselves so.
     temperature: see order.
     top_k: see order.
     top_p: see order.
-    forbid: see order; categories by their numbers, as results.json has them.
+    forbid: see order; categories as `evaluate` takes them: characters of text, ids or names of arrays, with commas
+      between them, or in Python the numbers that results.json has.
     sampling_repeats: samples that are timed for each model; 0 = none.
     num_maps: samples of each model in a picture, where examples can be pictured; 0 = none.
     data: where the data of the runs are now; see `load`.
@@ -107,19 +118,23 @@ def compare(
   Raises:
     InputError: there is nothing to compare, or the runs were not evaluated alike.
   """
-  law = SampleOptions(
-    temperature=temperature,
-    top_k=top_k,
-    top_p=top_p,
-    forbid=forbid,
-    order=order,
-    positions_per_call=positions_per_call,
-    entropy_budget=entropy_budget,
-    blocks=blocks,
-  )
+  asked = {
+    "temperature": temperature,
+    "top_k": top_k,
+    "top_p": top_p,
+    "forbid": forbid,
+    "order": order,
+    "positions_per_call": positions_per_call,
+    "entropy_budget": entropy_budget,
+    "blocks": blocks,
+    "num_steps": num_steps,
+    "correction": correction,
+  }
   groups: dict[str, list[Evaluations]] = {}
-  for workdir in expanded(workdirs):
+  laws: dict[str, SampleOptions] = {}
+  for workdir in expanded(texts(workdirs, "workdirs")):
     record = read_record(workdir)
+    laws[workdir] = law_of(workdir, record, split, num_calls, asked)
     found = comparison.read_evaluations(
       written_in(workdir),
       split=split,
@@ -127,11 +142,12 @@ def compare(
       context=context,
       memory=memory,
       given=given,
-      law=law,
+      law=laws[workdir],
     )
     for each in found.values():
       results.check_has(each.record, NEEDED, workdir)
     groups.setdefault(identity_without_seed(record), []).append(Evaluations(workdir, record, found))
+  check_same_law(laws)
   for group in groups.values():
     check_same_estimators(group)
   check_same_protocol([each for group in groups.values() for each in group])

@@ -15,6 +15,7 @@ from catgen.media import Media
 from catgen.media.medium import marked, reader
 from catgen.paths import join
 from catgen.reporting import terminal, writers
+from catgen.runs.argument_types import checked
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.drawn import drawing
 from catgen.runs.experiment import first_examples
@@ -59,6 +60,7 @@ class Scored(NamedTuple):
   position: str
 
 
+@checked
 def correct(
   run: Run,
   example: Any = None,

@@ -1,28 +1,40 @@
 """From data in hand, or the name of a configuration, to a trained model: what a notebook starts from."""
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
-from catgen.config import apply_overrides, load_config, resolve
+from catgen.config import apply_overrides, flat, load_config, make_source, resolve
 from catgen.interfaces import InputError
-from catgen.paths import expanded
+from catgen.paths import expanded, join, name_of
 from catgen.reporting.progress import OpenProgress, open_progress
+from catgen.runs import exported
 from catgen.runs import train as training
-from catgen.runs.choose import Data, choose
+from catgen.runs.argument_types import checked
+from catgen.runs.changes import changes_between
+from catgen.runs.choose import Chosen, Data, is_kept, keep, plan
 from catgen.runs.experiment import batches, make_experiment
 from catgen.runs.load import Run, load
-from catgen.runs.record import has_record, read_record
+from catgen.runs.record import continued, has_record, read_record, record_of
 from catgen.training.sharding import place
 
 _TIMED_STEPS, _PROBE_STEPS = 5, 8  # the first ones compile and are not timed
 _SHARE_OF_TIME = 0.8  # of what is left; the rest is for compiling again, validation and checkpoints
 _FEWEST, _MOST = 40, 200_000  # steps
+_OF_TIME = (  # keys that follow the number of steps that there is time for
+  "training.num_steps",
+  "training.report_every",
+  "training.validate_every",
+  "training.validation_examples",
+  "optimizer.warmup_steps",
+)
 
 
+@checked
 def train(
   config: str,
   workdir: str | os.PathLike[str],
@@ -48,6 +60,7 @@ def train(
   return load(workdir, say=say)
 
 
+@checked
 def fit(
   data: Data,
   workdir: str | os.PathLike[str],
@@ -94,17 +107,45 @@ def fit(
   started, workdir = time.monotonic(), expanded(workdir)
   if not minutes > 0:
     raise InputError(f"minutes is {minutes}; give a positive number")
-  chosen = choose(data, workdir, family=family, seed=seed)
+  exported.check_trainable(workdir)
+  chosen = plan(data, workdir, family=family, seed=seed)
+  config = resolve(apply_overrides(chosen.config, overrides or {}))
   if has_record(workdir):
-    config = read_record(workdir).config
+    config = _going_on(config, chosen, overrides or {}, workdir)
+    keep(chosen)
   else:
+    keep(chosen)
     for reason in chosen.reasons:
       say(reason)
-    config = resolve(apply_overrides(chosen.config, overrides or {}))
     config = _timed(config, overrides or {}, started + 60 * minutes, chosen.most_steps)
     say(f"{config['training']['num_steps']:,} steps of {config['training']['batch_size']} examples")
   training.train(config, workdir, say=say, progress=progress)
   return load(workdir, say=say)
+
+
+def _going_on(config: dict[str, Any], chosen: Chosen, overrides: Mapping[str, Any], workdir: str) -> dict[str, Any]:
+  """Returns the configuration that the run of a work directory goes on with, and writes nothing.
+
+  Raises:
+    InputError: the directory holds another run: on other data, or by a key that makes one.
+  """
+  old = read_record(workdir)
+  changes_between(old.config, {**old.config, "seed": config["seed"]}, 0, workdir)  # it deals few records to the splits
+  config = _with_times(config, overrides, flat(old.config))
+  with tempfile.TemporaryDirectory() as folder:  # data in memory that this run does not have are not left in it
+    section = config["data"]
+    if not is_kept(chosen):
+      section = {**section, "path": join(folder, name_of(section["path"]))}
+      keep(chosen._replace(config={**chosen.config, "data": section}))
+    read, source = training.joined({**config, "data": section}, workdir)
+    source = source or make_source(read["data"])
+  if source.fingerprint != old.fingerprint:
+    raise InputError(
+      f"{workdir} holds a run on other data (SHA-256 {old.fingerprint[:12]} there, {source.fingerprint[:12]} here), or"
+      " on these cut otherwise; give another work directory, or the same data to go on"
+    )
+  continued(old, record_of(config, source), 0, workdir)
+  return config
 
 
 def _timed(config: dict[str, Any], overrides: Mapping[str, Any], deadline: float, most: int | None) -> dict[str, Any]:
@@ -114,18 +155,24 @@ def _timed(config: dict[str, Any], overrides: Mapping[str, Any], deadline: float
   seconds = step_seconds(config)
   num_steps = int(_SHARE_OF_TIME * (deadline - time.monotonic()) / seconds)
   num_steps = min(most or _MOST, max(_FEWEST, num_steps))
-  training_section = {
-    **config["training"],
-    "num_steps": num_steps,
-    "report_every": max(1, num_steps // 40),
-    "validate_every": max(1, num_steps // (4 if most is None else 10)),  # of a table the best may come early
-    "validation_examples": 256,
+  found = {
+    "training.num_steps": num_steps,
+    "training.report_every": max(1, num_steps // 40),
+    "training.validate_every": max(1, num_steps // (4 if most is None else 10)),  # of a table the best may come early
+    "training.validation_examples": 256,
+    "optimizer.warmup_steps": min(50, num_steps // 10),
   }
-  return {
-    **config,
-    "training": training_section,
-    "optimizer": {**config["optimizer"], "warmup_steps": min(50, num_steps // 10)},
-  }
+  return _with_times(config, overrides, found)
+
+
+def _with_times(config: dict[str, Any], overrides: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a configuration with the keys that depend on the time there was, as they are found; overrides stay."""
+  sections = {"training": {**config["training"]}, "optimizer": {**config["optimizer"]}}
+  for name in _OF_TIME:
+    section, key = name.split(".")
+    if name not in overrides and name in found:
+      sections[section][key] = found[name]
+  return {**config, **sections}
 
 
 def step_seconds(config: Mapping[str, Any]) -> float:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from catgen.data.tabular.codec import listed, table_of
 from catgen.interfaces import InputError
 from catgen.media.medium import HOLE, Pattern
+from catgen.runs.argument_types import texts
 from catgen.runs.load import Run
 from catgen.runs.own_encoding import encoding_for
 from catgen.training import distributed
@@ -35,7 +36,7 @@ def observed(run: Run, where: Sequence[str], *others: Any) -> dict[str, str]:
   if any(each is not None for each in others):
     raise InputError("--where says all that is known of a row; leave --input and --split out")
   row: dict[str, str] = {}
-  for each in where:
+  for each in texts(where, "where"):
     name, equals, value = each.partition("=")
     if not equals or name in row:
       raise InputError(f"--where={each} is no column and its value, given once; write --where=name=value")

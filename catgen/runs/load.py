@@ -12,11 +12,13 @@ from jax.sharding import Mesh, SingleDeviceSharding
 
 from catgen.batches import take
 from catgen.config import make_model
+from catgen.evaluation.spelling import check_error_rate
 from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import Denoised, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.media.medium import Examples
 from catgen.runs import agreement, exported, schema
+from catgen.runs.argument_types import checked, texts
 from catgen.runs.experiment import spread_of
 from catgen.runs.record import RunRecord, check_definition, read_record, source_of
 from catgen.sources import DataSource
@@ -108,10 +110,16 @@ class Run(NamedTuple):
 
     return plot(self, **options)
 
+  @checked
   def denoise(self, example: Any, *, error_rate: float) -> Denoised:
-    """Returns log-probabilities of the clean categories of one example of which a fraction `error_rate` is wrong."""
+    """Returns log-probabilities of the clean categories of one example of which a fraction `error_rate` is wrong.
+
+    Raises InputError where the model has no denoiser, or error_rate is outside [0, 1 - 1/K), K being the number of
+    categories, where what is seen still tells something.
+    """
     if self.model.denoise is None:
       raise InputError(f"a model of kind {self.record.config['model']['kind']!r} has no denoiser")
+    check_error_rate(float(error_rate), self.model.event.num_classes)
     batch = self.spread.put(take(self.media.typed([example]), self.spread.numbers(0, 1)))
     denoise = _denoiser(self.model, self.spread)
     found = fetch(denoise(self.params, batch.x, batch.valid, error_rate, state=self.state))
@@ -125,6 +133,7 @@ def _denoiser(model: Model, spread: Spread) -> Callable[..., Denoised]:
   return spread.compiled(model.denoise)
 
 
+@checked
 def load(
   workdir: str | os.PathLike[str],
   devices: Sequence[jax.Device] | None = None,
@@ -153,7 +162,7 @@ def load(
       an exported model are not those that were written.
   """
   folder, record = agreement.agreed(lambda: _found(workdir), lambda found: agreement.of_record(found[1]))
-  data = [data] if isinstance(data, str) else data
+  data = texts(data, "data")
   mesh = _mesh(record, devices)
   restored = exported.restored(
     folder,

@@ -20,6 +20,7 @@ from catgen.files import write_text
 from catgen.given import label_numbers
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.paths import exists, expanded, join, matching
+from catgen.runs.argument_types import texts
 from catgen.runs.changes import Change, changes_between, compared, merged
 from catgen.runs.schema import FILE_NAME, FORMAT, Exported, event_of, read_content
 from catgen.sources import Attribute, Codec, DataSource
@@ -252,7 +253,7 @@ def _hash(spec: Mapping[str, Any]) -> str:
 
 def numbers_of(record: RunRecord, labels: Sequence[str]) -> Int[np.ndarray, "attributes"] | None:
   """Returns what labels such as "color=red" give, and None without any. Raises InputError for an unknown one."""
-  return label_numbers(record.attributes, labels) if labels else None
+  return label_numbers(record.attributes, texts(labels, "given")) if labels else None
 
 
 def with_labels(batch: Batch, record: RunRecord, labels: Sequence[str]) -> Batch:

@@ -19,6 +19,7 @@ from catgen.paths import join
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
+from catgen.runs.argument_types import checked, whole_numbers
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.drawn import drawing
 from catgen.runs.experiment import first_examples
@@ -51,6 +52,7 @@ class Sampled(NamedTuple):
   correction: float = 0.0  # see `SampleOptions`
 
 
+@checked
 def sample(
   run: Run,
   *,
@@ -217,8 +219,17 @@ def sample_options(config: Mapping[str, Any], media: Media, **changes: Any) -> S
       "guidance needs a model that was trained without labels too, and this one always saw them: its"
       " training.hidden_given is 0; leave --guidance out"
     )
-  forbid = media.named(forbid) if isinstance(forbid, str) else tuple(forbid)
-  return SampleOptions(**{**found, "forbid": forbid, "guidance_interval": tuple(interval)})
+  return SampleOptions(**{**found, "forbid": _forbidden(media, forbid), "guidance_interval": tuple(interval)})
+
+
+def _forbidden(media: Media, forbid: str | Sequence[int]) -> tuple[int, ...]:
+  """Returns categories that are never drawn, named as a user calls them or by their numbers, as numbers."""
+  if isinstance(forbid, str):
+    return media.named(forbid)
+  numbers = whole_numbers(forbid, "forbid")
+  if media.filled is not None:
+    media.named(",".join(map(str, numbers)))  # of a table a number says no category: refused as its name is
+  return numbers
 
 
 def explained_guidance(options: SampleOptions) -> str | None:

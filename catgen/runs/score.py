@@ -23,8 +23,10 @@ from catgen.media.medium import Examples, evenly, reader
 from catgen.media.table_files import Beyond
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
+from catgen.runs.argument_types import checked
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import checked_limit
+from catgen.runs.handed_in import several
 from catgen.runs.load import Run
 from catgen.runs.own_encoding import encoding_for
 from catgen.runs.record import with_labels
@@ -67,6 +69,7 @@ class Scored(NamedTuple):
     return self.likelihood.positions
 
 
+@checked
 def score(
   run: Run,
   examples: Examples | None = None,
@@ -93,7 +96,7 @@ def score(
 
   Args:
     run: the model.
-    examples: texts or arrays.
+    examples: texts or arrays, or one of them; -1 in an array is a position that is not scored.
     input: a file as `sample` writes them: .npy of one example or several; of text also .jsonl, or one example a line;
       of tables .csv, .tsv, .parquet and .jsonl too.
     encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...; default:
@@ -261,8 +264,8 @@ def examples_of(
     if labels:
       raise InputError("--given is a label of the examples of --input; those of a split have their own, leave it out")
     return spread_examples(run, split, max_examples), None
-  if examples is not None and not len(examples):
-    raise InputError("there is nothing to score; give at least one example")
+  if examples is not None:
+    examples = several(run.media, run.record.event.shape, examples)
   beyond = None
   if run.media.with_beyond is not None:  # which count as in the outermost bin
     batch, beyond = run.media.with_beyond(path if examples is None else examples, encoding)

@@ -291,3 +291,32 @@ def test_a_table_is_cut_alike_as_a_frame_and_as_a_file(tmp_path):
   chosen = [choose(data, tmp_path / str(number)) for number, data in enumerate((frame, path))]
   assert {each.config["data"]["num_bins"] for each in chosen} == {20}
   assert len({each.most_steps for each in chosen}) == 1
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+  ("text", "encoding"), [("天地玄黃宇宙洪荒日", "utf-8"), ("мир и ты", "utf-16"), ("ab c", "utf-8")]
+)
+@pytest.mark.parametrize("number", [90, 5400])
+def test_a_stream_is_sized_by_its_characters(tmp_path, text, encoding, number, packed):
+  path = tmp_path / ("a.txt.gz" if packed else "a.txt")
+  content = (text * number)[:number].encode(encoding)
+  path.write_bytes(gzip.compress(content) if packed else content)
+  chosen = choose(path, tmp_path / "run")
+  assert chosen.config["data"]["length"] == min(module.STREAM_LENGTH, number // module.SHORTEST_SPLIT)
+  assert all(split.num_examples for split in source_of(chosen).splits.values())
+
+
+def test_only_the_beginning_of_a_large_file_is_read_to_size_it(tmp_path, monkeypatch):
+  path, most, own = tmp_path / "a.txt", [], module.open_bytes
+  path.write_text("ab c" * 10_000)
+  monkeypatch.setattr(module, "open_bytes", lambda path, size: most.append(size) or own(path, size))
+  assert choose(path, tmp_path / "run").config["data"]["length"] == module.STREAM_LENGTH
+  assert most == [4 * module.STREAM_LENGTH * module.SHORTEST_SPLIT + 4]
+
+
+def test_an_array_of_texts_is_a_list_of_them(tmp_path):
+  texts = words(40)
+  assert choose(np.array(texts), tmp_path / "a").config["data"]["kind"] == "text_lines"
+  choose(texts, tmp_path / "b")
+  assert (tmp_path / "a" / "data.txt").read_bytes() == (tmp_path / "b" / "data.txt").read_bytes()

@@ -66,7 +66,7 @@ def label_maps(
     relabel: number the ids that occur, as in `array_file`.
     shape: (height, width) that maps are brought to by nearest neighbors, see `nearest`; None: as they are.
     crop: cut maps to the proportions of `shape` first, around their center, instead of squeezing them.
-    pattern: of the names of a folder's files that are read.
+    pattern: of the names of a folder's files that are read, whose endings may be in capitals.
     splits: as in `array_file`, where neither folders at the top nor arrays have the names train, validation (or val,
       valid) and test.
     flip, shift: augmentation of the training split, see `augmented`.

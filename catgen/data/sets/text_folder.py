@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from catgen.data.reading import FileBytes, decoded, kept, open_text
+from catgen.data.reading import SAVE, FileBytes, decoded, kept, open_text
 from catgen.data.records import Records, record_source
 from catgen.data.splits import SPLIT_RULE
 from catgen.interfaces import InputError
@@ -41,7 +41,7 @@ def text_folder(
   def contents() -> Iterator[bytes]:
     for name in _files(path):
       if size_of(name):
-        pieces = [text.encode() for text in decoded(open_text(name, encoding))]
+        pieces = [text.encode() for text in decoded(open_text(name, encoding), SAVE)]
         names.append(name)
         sizes.append(sum(map(len, pieces)))
         yield from pieces

@@ -26,8 +26,8 @@ _ISO_DAY = len("2020-01-31")
 _NO_HOUR = re.compile(r"[ T]00:00(?::00)?Z?$")
 _EXACT = 15  # so many digits every float keeps
 _PARTS = {"Y": "[0-9]{4}", "m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}", "M": "[0-9]{2}", "S": "[0-9]{2}"}
-_BEYOND = 1e300  # no number of a table
-_LARGEST = 2**53  # below it a float holds every whole number
+LARGEST = 1e300  # number of a table: sums and differences of such are held too
+_WHOLE = 2**53  # below it a float holds every whole number
 
 
 class Form(NamedTuple):
@@ -45,7 +45,10 @@ def is_missing(text: str, missing: frozenset[str]) -> bool:
 
 
 def spelled(value: Any) -> str:
-  """Returns a value that is no text yet as a cell: "" for None and NaN, 1 for 1.0, true, 2020-01-31."""
+  """Returns a value that is no text yet as a cell: "" for None and NaN, 1 for 1.0, true, 2020-01-31.
+
+  A moment with a time zone is that of UTC.
+  """
   if isinstance(value, str):
     return value
   if value is None or type(value).__name__ == "NAType" or value != value:  # NaN and NaT are not what they are
@@ -55,11 +58,12 @@ def spelled(value: Any) -> str:
   if type(value).__name__ == "datetime64":
     return _moment_text(value)
   if isinstance(value, datetime.datetime):
+    value = value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
     fine = value.microsecond or getattr(value, "nanosecond", 0)
     return value.isoformat(sep=" ", timespec="auto" if fine else "seconds")
   if isinstance(value, float) or type(value).__name__ in ("float16", "float32", "float64"):
     number = float(str(value))
-    return str(int(number)) if number.is_integer() and abs(number) < _LARGEST else repr(number)
+    return str(int(number)) if number.is_integer() and abs(number) < _WHOLE else repr(number)
   return str(value)
 
 
@@ -153,7 +157,7 @@ def numbers_of(texts: list[str], form: Form) -> tuple[Float64[np.ndarray, "n"], 
   values, digits, grouped = zip(*found, strict=True) if found else ((), (), ())
   numbers = np.array(values, np.float64)
   decimals = None if None in digits else max(digits, default=0)
-  if decimals and (decimals > 15 or np.abs(numbers).max() * 10.0**decimals >= _LARGEST):
+  if decimals and (decimals > 15 or np.abs(numbers).max() * 10.0**decimals >= _WHOLE):
     decimals = None
   return numbers, Form(decimals, form.decimal, any(grouped))
 
@@ -172,7 +176,7 @@ def written(value: float, form: Form) -> str:
   if form.date is not None:
     return _date_text(value, form.date)
   if form.decimals is None:
-    text = str(int(value)) if value.is_integer() and abs(value) < _LARGEST else repr(value)
+    text = str(int(value)) if value.is_integer() and abs(value) < _WHOLE else repr(value)
   elif form.decimals == 0:
     text = f"{int(value):,}" if form.grouped else str(int(value))
   else:
@@ -227,6 +231,12 @@ def check_date(date: str) -> None:
     raise ValueError(f"{date!r} is no form of dates; give one such as {', '.join(DATES)}")
 
 
+def is_too_large(text: str, decimal: str) -> bool:
+  """Returns whether a cell is a number that is larger than those that a table takes, above or below 0."""
+  found = _matched(text, decimal, held=False)
+  return found is not None and abs(found[0]) > LARGEST
+
+
 def beyond_floats(text: str, decimal: str) -> bool:
   """Returns whether a cell is a number that a float of 64 bits does not hold, so that it might become another one.
 
@@ -255,11 +265,11 @@ def _matched(text: str, decimal: str, *, held: bool = True) -> tuple[float, int 
   plain = text if decimal == "." else text.translate(SWAPPED)
   if match := _POINT_PATTERN(plain):
     value, digits = float(plain), match[1] or match[2] or ""
-    wrong = held and (abs(value) > _BEYOND or not _is_held(plain, value))
+    wrong = held and (abs(value) > LARGEST or not _is_held(plain, value))
     return None if wrong else (value, None if match[3] else len(digits), False)
   if match := _GROUPED_PATTERN(plain):
     value = float(plain.replace(",", ""))
-    wrong = held and (abs(value) > _BEYOND or not _is_held(plain.replace(",", ""), value))
+    wrong = held and (abs(value) > LARGEST or not _is_held(plain.replace(",", ""), value))
     return None if wrong else (value, len(match[1] or ""), True)
   return None
 

@@ -51,11 +51,13 @@ def read_parquet(path: str, layout: Layout) -> Grid:
 
 
 def _values(column: Any, arrow: Any) -> list[Any]:
-  """Returns the values of a column as Python has them; moments finer than it has as texts."""
+  """Returns the values of a column as Python has them; moments in UTC, and those finer than it has as texts."""
+  if arrow.types.is_timestamp(column.type) and column.type.tz is not None:
+    column = column.cast(arrow.timestamp(column.type.unit))  # which says the moment in UTC
   if not arrow.types.is_timestamp(column.type) or column.type.unit != "ns":
     return list(column.to_pylist())
   try:
-    return list(column.cast(arrow.timestamp("us", column.type.tz)).to_pylist())
+    return list(column.cast(arrow.timestamp("us")).to_pylist())
   except arrow.lib.ArrowInvalid:  # it would lose nanoseconds
     return list(column.cast(arrow.string()).to_pylist())
 

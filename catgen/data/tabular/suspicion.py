@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from catgen.data.tabular.cells import beyond_floats, forms, is_missing, number_of
+from catgen.data.tabular.cells import LARGEST, Form, beyond_floats, forms, is_missing, is_too_large, number_of
 from catgen.data.tabular.columns import CATEGORICAL, NUMERIC, Column, Rules
 from catgen.data.tabular.grid import Cells, Grid, shortened
 
@@ -30,9 +30,9 @@ def suspicion(column: Column, cells: Cells, missing: frozenset[str], decimal: st
     f"each of {len(known):,} texts is a category; correct it, name it in missing=..., or say in a schema what it is"
   )
   beyond = next((text for text in known if beyond_floats(text, decimal)), None)
-  if beyond is not None:
-    return f"a number of more digits than 64-bit floats keep, so that {became}", beyond
   few_odd = int(_HALF * len(known))
+  if beyond is not None:
+    return f"{_why_beyond(beyond, known, decimal, few_odd)}, so that {became}", beyond
   for form in forms(decimal):
     odd = list(itertools.islice((text for text in known if number_of(text, form) is None), few_odd + 1))
     if 0 < len(odd) <= few_odd:
@@ -41,6 +41,15 @@ def suspicion(column: Column, cells: Cells, missing: frozenset[str], decimal: st
   if len(known) >= _MOST * len(cells.codes):
     return f"texts that nearly all differ and are no numbers or dates that can be read; {became}", known[0]
   return None
+
+
+def _why_beyond(beyond: str, known: Sequence[str], decimal: str, few: int) -> str:
+  """Returns why a cell is no number of a table, with the first of few other cells that are none for another reason."""
+  why = "a number of more digits than 64-bit floats keep"
+  if is_too_large(beyond, decimal):
+    why = f"a number beyond {LARGEST:g}, the largest that a table takes"
+  odd = [text for text in known if number_of(text, Form(decimal=decimal)) is None and not beyond_floats(text, decimal)]
+  return f"{why}, and {shortened(odd[0])}, which is no number" if 0 < len(odd) <= few else why
 
 
 def suspected(grid: Grid, number: int, column: Column, rules: Rules) -> str | None:

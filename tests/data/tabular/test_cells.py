@@ -156,6 +156,11 @@ SUSPECTS = {
   "currency": ([f"${i}.50" for i in range(60)], "texts that nearly all differ"),
   "days": ([f"202001{1 + i % 28:02}" for i in range(60)], "look like days"),
   "long": ([str(10**18 + i) for i in range(60)], "more digits than 64-bit floats keep"),
+  "large": ([str(i) for i in range(50)] + ["2e300"], "'2e300' in line 52: a number beyond 1e+300, the largest that a"),
+  "infinite": (
+    [f"{i}e299" for i in range(9, 60)] + ["inf"],
+    "table takes, and 'inf', which is no number, so that each",
+  ),
 }
 
 

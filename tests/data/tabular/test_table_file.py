@@ -1,5 +1,6 @@
 """Tables as people keep them: each is read right, or refused in a line that names the place and the remedy."""
 
+import datetime
 import json
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 
 from catgen.data.codecs import from_spec
 from catgen.data.sets.table_file import table_file
+from catgen.data.tabular.cells import spelled
 from catgen.data.tabular.parquet import columns_of_frame, csv_of
 from catgen.interfaces import InputError
-from tests.data.tabular.tables import ROWS, TABLE, columns, decoded, in_rows, read, rows_of, write
+from tests.data.tabular.tables import ALL, ROWS, TABLE, columns, decoded, in_rows, read, rows_of, write
 
 CASES = {
   "quoted commas": ('a,b\n"x, y",1\nz,2\n', {"a": ["x, y", "z"], "b": [1, 2]}),
@@ -85,7 +87,11 @@ REFUSED = {
     r"'a' has numbers, but in line 102 'oops'; .*missing=",
   ),
   "infinity among numbers": (f"a,b\n{MANY}inf,x\n", {}, "in line 102 'inf'"),
-  "another encoding": ("a,b\né,1\n".encode("latin-1"), {}, "is not UTF-8: byte 0xe9 at offset 4; give its encoding"),
+  "another encoding": (
+    "a,b\né,1\n".encode("latin-1"),
+    {},
+    "is not UTF-8: byte 0xe9 at offset 4; give its encoding .*, or save it as UTF-8",
+  ),
   "no such column to drop": ("a,b\nx,1\ny,2\n", {"drop": ["c"]}, "no column 'c', which drop names; it has 'a', 'b'"),
   "no such label": ("a,b\nx,1\ny,2\n", {"labels": ["c"]}, "no column 'c', which labels names"),
   "no column left": ("a,b\nx,1\ny,2\n", {"drop": ["a"], "labels": ["b"]}, "keep at least one"),
@@ -295,3 +301,22 @@ def test_parquet_without_pyarrow_or_with_lists_is_a_line(tmp_path, monkeypatch):
   monkeypatch.setattr("importlib.import_module", absent)
   with pytest.raises(InputError, match=r'pip install "catgen\[parquet\]"'):
     table_file(str(tmp_path / "a.parquet"))
+
+
+def test_moments_with_a_time_zone_are_those_of_utc(tmp_path):
+  arrow = pytest.importorskip("pyarrow")
+  parquet = pytest.importorskip("pyarrow.parquet")
+  hours = np.arange(0, 24 * 60, 5)
+  moments = np.datetime64("2020-01-01T00:30:00", "us") + hours.astype("timedelta64[h]")
+  found = {}
+  for zone, unit in ((None, "us"), ("UTC", "us"), ("Europe/Berlin", "ms"), ("+05:30", "ns")):
+    values = arrow.array(moments).cast(arrow.timestamp(unit, zone))
+    parquet.write_table(arrow.table({"when": values, "b": hours % 2}), tmp_path / "a.parquet")
+    source = table_file(str(tmp_path / "a.parquet"), splits=ALL)
+    assert columns(source)["when"].kind == "numeric"
+    found[zone] = source.fingerprint
+  assert len(set(found.values())) == 1
+  rows = [moment.replace(tzinfo=datetime.UTC) for moment in moments.tolist()]
+  abroad = datetime.timezone(datetime.timedelta(hours=-7))
+  for each in (rows, [moment.astimezone(abroad) for moment in rows]):
+    assert [spelled(moment) for moment in each] == [str(moment) for moment in moments.tolist()]

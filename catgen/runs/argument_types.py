@@ -1,0 +1,97 @@
+"""What Python callers hand to the public functions: a value of another kind is refused in a line that names it."""
+
+import functools
+import inspect
+import numbers
+import os
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from catgen.interfaces import InputError
+
+_KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+  bool: ((bool,), "True or False"),
+  int: ((numbers.Integral,), "a whole number"),
+  float: ((numbers.Real,), "a number"),
+  str: ((str,), "a text"),
+  Mapping: ((Mapping,), "a dict"),
+}
+P = ParamSpec("P")
+R = TypeVar("R")
+_SHOWN = 60  # characters of a value
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+  """Returns a function that raises InputError for the first value of another kind than its signature says.
+
+  Only parameters that are numbers, texts, paths, truth values, dicts or None are looked at; a truth value is no number.
+  Arguments that the function does not have are left to Python.
+
+  Example:
+    >>> @checked
+    ... def bake(*, minutes: int = 30, kind: str | None = None): ...
+    >>> bake(minutes=2.5)
+    Traceback (most recent call last):
+    catgen.interfaces.InputError: minutes is 2.5; give a whole number
+  """
+  signature = inspect.signature(function)
+
+  @functools.wraps(function)
+  def called(*args: P.args, **keywords: P.kwargs) -> R:
+    for name, value in signature.bind_partial(*args, **keywords).arguments.items():
+      if wanted := _wanted(signature.parameters[name].annotation, value):
+        how = ', such as load_config("quickstart").values' if name == "config" and wanted == "a dict" else ""
+        raise InputError(f"{name} is {shown(value)}; give {wanted}{how}")
+    return function(*args, **keywords)
+
+  return called
+
+
+def shown(value: Any) -> str:
+  """Returns a value in a message: in one line, cut where it is long."""
+  text = " ".join(repr(value).split())
+  return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def texts(values: Any, name: str) -> list[str]:
+  """Returns texts or paths that are handed in; one by itself is one, and is not read letter by letter.
+
+  Raises:
+    InputError: they are something else.
+  """
+  values = [values] if isinstance(values, str | os.PathLike) else values
+  if not isinstance(values, Iterable) or isinstance(values, bytes | Mapping):
+    raise InputError(f"{name} is {shown(values)}; give a list of texts")
+  found = [os.fspath(each) if isinstance(each, os.PathLike) else each for each in values]
+  if odd := [each for each in found if not isinstance(each, str)]:
+    raise InputError(f"{name} has {shown(odd[0])}; give a list of texts")
+  return found
+
+
+def whole_numbers(values: Any, name: str) -> tuple[int, ...]:
+  """Returns whole numbers that are handed in. Raises InputError where they are something else."""
+  found = list(values) if isinstance(values, Iterable) else [values]
+  if odd := [each for each in found if not isinstance(each, numbers.Integral) or isinstance(each, bool)]:
+    raise InputError(f"{name} has {shown(odd[0])}; give whole numbers")
+  return tuple(map(int, found))
+
+
+def _wanted(annotation: Any, value: Any) -> str:
+  """Returns what is wanted where a value is of none of the kinds of an annotation; "" where it fits."""
+  is_union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
+  members = [typing.get_origin(each) or each for each in (typing.get_args(annotation) if is_union else (annotation,))]
+  if any(member not in (*_KINDS, os.PathLike, types.NoneType, None) for member in members):
+    return ""
+  value = np.asarray(value).item() if getattr(value, "shape", None) == () else value  # a number of NumPy or JAX
+  if value is None and (types.NoneType in members or None in members):
+    return ""
+  kinds = [_KINDS[member] for member in members if member in _KINDS]
+  if any(isinstance(value, fits) and (bool in fits or not isinstance(value, bool)) for fits, _ in kinds):
+    return ""
+  if os.PathLike in members:
+    return "" if isinstance(value, os.PathLike) else "a path"
+  return " or ".join(word for _, word in kinds)
