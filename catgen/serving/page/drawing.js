@@ -87,19 +87,12 @@ export function samplePanel(model, go) {
     await watch(player, "api/sample", { model: model.name, ...body }, body.num_samples, signal, progress);
   });
   return {
-    node: el("div", {}, el("p", { class: "lead" }, lead(model)),
+    node: el("div", {}, el("p", { class: "lead" }, model.words.lead),
       el("div", { class: "controls" }, ...controls.nodes, button, again), error, player.node,
       model.example === "map" ? legendList(model) : null, progress),
     leave: () => { run.stop(); player.pause(); },
     redraw: () => { if (player.frames.length || player.final) player.render(Math.max(0, Number(player.slider.value))); },
   };
-}
-
-function lead(model) {
-  if (model.example === "map" && model.can.watch) return "Every pixel starts as noise; at each step the model decides some of them. Move the slider to go back in time.";
-  if (model.iterative) return "Text condenses out of noise: what changed in a step is marked. Move the slider to go back in time.";
-  if (model.can.watch) return "This model writes from left to right, one position after the other. Move the slider to go back in time.";
-  return "This model draws all positions at once.";
 }
 
 export function infillPanel(model) {
