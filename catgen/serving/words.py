@@ -1,4 +1,4 @@
-"""What the page says of a model: a title, how it draws, what an example starts as. Chosen by the family of the model."""
+"""What the page says of a model, by its family: a title, how it draws, what an example starts as."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

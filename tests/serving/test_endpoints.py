@@ -185,7 +185,7 @@ WRONG = {
   "a pattern too long": ("infill", {"example": "_" * 17}, "the pattern has 17 positions"),
   "a hole of two": ("infill", {"example": "_", "hole": "__"}, "hole has 2 characters"),
   "a gap before the end": ("infill", {"model": "letters", "example": "a_a"}, "can only continue a beginning"),
-  "another character": ("correct", {"example": "THE"}, "character 'T' at offset 0"),
+  "another character": ("correct", {"example": "THE"}, "write it in small letters: 't'"),
   "a number for a text": ("correct", {"example": ["the"]}, "a text is needed here, not list"),
   "letters by a denoiser": (
     "correct",

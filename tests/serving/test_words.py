@@ -12,7 +12,12 @@ from catgen.serving.words import words_for
 TEXT = {  # section of the configuration: title, start, what the lead says
   "uniform": ({"kind": "diffusion", "process": {"kind": "uniform"}}, "Text out of noise", "noise", "random category"),
   "masked": ({"kind": "diffusion", "process": {"kind": "absorbing"}}, "Text out of masks", "masks", "uncovers some"),
-  "hybrid": ({"kind": "diffusion", "process": {"kind": "hybrid"}}, "Text out of masks", "masks", "change what is there"),
+  "hybrid": (
+    {"kind": "diffusion", "process": {"kind": "hybrid"}},
+    "Text out of masks",
+    "masks",
+    "change what is there",
+  ),
   "learned masking": ({"kind": "learned_masking"}, "Text out of masks", "masks", "uncovers some"),
   "autoregressive": ({"kind": "autoregressive"}, "Text, character by character", "nothing", "from left to right"),
   "block diffusion": (

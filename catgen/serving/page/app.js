@@ -101,7 +101,7 @@ function about(model) {
 // A number with its error over the examples, and whether the true one may be smaller.
 function result(found) {
   const error = found.data_error === null ? "" : ` \u00b1 ${found.data_error.toFixed(3)}`;
-  const kind = found.bound ? `an upper bound by ${found.estimator}` : "exact";
+  const kind = found.bound ? `an upper bound (${found.estimator})` : "exact";
   return `${found.value.toFixed(3)}${error} ${found.unit} on ${found.split} data, ${kind}`;
 }
 

@@ -56,7 +56,7 @@ export async function watch(player, path, body, number, signal, progress, given)
       if (name === "queued" && content.waiting) progress.textContent = `Waiting: ${plural(content.waiting, "request")} before this one.`;
       if (name !== "state") return;
       if (content.share > 0) clearTimeout(patience);
-      if (content.share > 0) progress.textContent = `Drawing: ${Math.round(100 * content.share)} %`;
+      if (content.share > 0) progress.textContent = `Drawing: ${Math.round(100 * content.share)}%`;
       player.add(content.share, content.examples);
     });
     player.end(done.examples, given);

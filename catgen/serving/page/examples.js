@@ -103,7 +103,7 @@ export function shares(model, map) {
   for (const category of map.flat()) counts.set(category, (counts.get(category) ?? 0) + 1);
   const total = model.shape[0] * model.shape[1];
   const named = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 4);
-  return named.map(([c, n]) => `${Math.round((100 * n) / total)} % ${model.legend[c]?.name ?? "unknown"}`).join(", ");
+  return named.map(([c, n]) => `${Math.round((100 * n) / total)}% ${model.legend[c]?.name ?? "unknown"}`).join(", ");
 }
 
 export function legendList(model) {
@@ -181,7 +181,7 @@ export class Player {
     this.slider.max = Math.max(0, this.final ? this.frames.length - 1 : Math.max(this.states, this.frames.length) - 1);
     this.slider.value = Math.max(0, index);
     const share = this.frames[index]?.share ?? 1;
-    this.output.textContent = share === 0 ? this.model.words.start : share === 1 ? "sample" : `${Math.round(100 * share)} % of the way`;
+    this.output.textContent = share === 0 ? this.model.words.start : share === 1 ? "sample" : `${Math.round(100 * share)}% of the way`;
     this.slider.setAttribute("aria-valuetext", this.output.textContent);
   }
 

@@ -42,10 +42,10 @@ export function correctPanel(model) {
       const change = changed.get(i);
       if (!change) return character;
       const shown = character === " " ? "\u00b7" : character;
-      return el("ins", { title: `was ${JSON.stringify(change.from)}; ${Math.round(100 * change.probability)} % sure` }, shown);
+      return el("ins", { title: `was ${JSON.stringify(change.from)}; ${Math.round(100 * change.probability)}% sure` }, shown);
     }));
     const number = found.changes.length;
-    const list = found.changes.slice(0, 12).map(({ from, to, probability }) => `${quoted(from)} \u2192 ${quoted(to)} (${Math.round(100 * probability)} % sure)`);
+    const list = found.changes.slice(0, 12).map(({ from, to, probability }) => `${quoted(from)} \u2192 ${quoted(to)} (${Math.round(100 * probability)}% sure)`);
     told.textContent = number ? `${plural(number, "change")}: ${list.join(", ")}${number > 12 ? ", \u2026" : ""}` : "Nothing to change.";
   }
   const later = debounced(250, run);
