@@ -11,7 +11,7 @@ from catgen.config.arguments import Argument, help_text, split_overrides
 from catgen.interfaces import InputError
 from catgen.reporting.progress import open_progress
 from catgen.reporting.terminal import has_color, one_line, say, settled, voice
-from catgen.runs.command import Command, arguments, perform
+from catgen.runs.command import APART, Command, arguments, perform
 
 from .parsing import parse
 
@@ -27,7 +27,7 @@ def main(description: str | None, words: Sequence[str] | None, *commands: Comman
 def _main(description: str, given: Sequence[str], known: Sequence[Argument], commands: tuple[Command, ...]) -> int:
   try:
     if {"--help", "-help", "-h"} & set(given):
-      say(help_text(description, known))
+      say(help_text(description, known, APART))
       return 0
     plain, overrides = split_overrides(given, "config")
     values = parse(known, plain)

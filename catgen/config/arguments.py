@@ -5,10 +5,11 @@ The keyword-only parameters of a function are its arguments: their types, defaul
 """
 
 import inspect
+import re
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from catgen.config.meanings import meanings
@@ -90,17 +91,37 @@ def converted(argument: Argument, value: Any) -> Any:
     raise InputError(f"--{argument.name}={','.join(value)} must be {example} separated by commas") from error
 
 
-def help_text(description: str, arguments: Iterable[Argument]) -> str:
-  """Returns a description and a list of flags with their meanings and defaults, wrapped at 100 columns."""
-  lines = [description.strip(), "", "flags:"]
+def help_text(
+  description: str, arguments: Iterable[Argument], apart: Mapping[str, Iterable[str]] = types.MappingProxyType({})
+) -> str:
+  """Returns a description and a list of flags with their meanings and defaults, wrapped at 100 columns.
+
+  Args:
+    description: what stands first.
+    arguments: one flag each; where one's meaning has the `name` of another, that flag is named.
+    apart: names of flags that come last, by the headings under which they stand.
+  """
+  known = {each.name: each for each in arguments}
+  names = {heading: [name for name in own if name in known] for heading, own in apart.items()}
+  others = [name for name in known if not any(name in own for own in names.values())]
+  lines = [description.strip()]
+  for heading, own in {"flags": others, **names}.items():
+    if own:
+      lines += ["", f"{heading}:", *_flag_lines([known[name] for name in own], known)]
+  return "\n".join(lines)
+
+
+def _flag_lines(arguments: Iterable[Argument], known: Mapping[str, Argument]) -> list[str]:
+  lines = []
   for each in arguments:
+    meaning = re.sub(r"`(\w+)`", lambda found: f"--{found[1]}" if found[1] in known else found[0], each.help)
     name = f"--[no]{each.name}" if each.kind == "bool" else f"--{each.name}={_placeholder(each)}"
     shown = ",".join(map(str, each.default)) if isinstance(each.default, tuple) else each.default
     default = "" if shown in (None, "") or each.kind == "bool" else f" (default: {shown})"
     default = " (default: true)" if each.default is True else default
     lines.append(f"  {name}")
-    lines += textwrap.wrap(each.help + default, _WIDTH, initial_indent="      ", subsequent_indent="      ")
-  return "\n".join(lines)
+    lines += textwrap.wrap(meaning + default, _WIDTH, initial_indent="      ", subsequent_indent="      ")
+  return lines
 
 
 def _argument(parameter: inspect.Parameter, meaning: str) -> Argument:
@@ -109,7 +130,9 @@ def _argument(parameter: inspect.Parameter, meaning: str) -> Argument:
     members = [member for member in typing.get_args(found) if member is not types.NoneType]
     found = members[0] if len(members) == 1 else str
   origin, inner = typing.get_origin(found), typing.get_args(found)
-  default = None if parameter.default is inspect.Parameter.empty else parameter.default
+  default = parameter.default
+  if default is inspect.Parameter.empty:
+    default, meaning = None, f"{meaning} (required)"
   if origin is Literal:
     return Argument(parameter.name, "str", default, meaning, tuple(inner))
   if origin in (tuple, Sequence):

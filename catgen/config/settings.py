@@ -25,7 +25,8 @@ class Training:
     ema_decay: of the moving average of parameters, per step; 0 = none.
     skip_nonfinite: steps of the whole run that may be left out because their loss or gradient is not finite.
     prefetch: batches prepared ahead.
-    report_every: steps between two lines of progress.
+    report_every: steps between two measurements of the loss, each a line of metrics.jsonl and shown by a progress bar;
+      where no terminal shows one, progress is a line of text at most every 30 seconds or tenth of the run.
     validate_every: steps between two validations, each with a checkpoint.
     validation_examples: the first so many examples of the validation split.
     validation_samples: maps drawn at each validation as the section `sampling` says, for TensorBoard; 0 = none.

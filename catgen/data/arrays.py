@@ -82,7 +82,6 @@ def array_source(
     codec = integer_codec(num_classes, shape, legend(num_classes, meaning.ids), meaning)
   except InputError as error:
     raise InputError(f"{origin}: {error}") from error
-  sizes = ", ".join(f"{name} {split.num_examples:,}" for name, split in parts.items())
   attributes = () if given is None else given.attributes
   hashes = recall("SHA-256", lambda: np.array(fingerprint(values, hashed.num_values, attributes, labels)))
   return DataSource(
@@ -92,7 +91,7 @@ def array_source(
     position="pixel" if len(shape) > 1 else "value",
     bytes_per_position=None,
     fingerprint=str(hashes),
-    description=f"{origin}: {sizes} examples of shape {shape}, {num_classes} categories{gaps}",
+    description=f"{origin}: {sum(split.num_examples for split in parts.values()):,} examples{gaps}",
     attributes=attributes,
   )
 

@@ -57,9 +57,22 @@ def encode_characters(
     first = int(unknown.argmax())
     raise InputError(
       f"character {text[first]!r} at offset {offset + first} is not in the alphabet {show(alphabet)}; "
-      "remove it or choose an alphabet that has it"
+      f"{remedy(text[first], alphabet)}"
     )
   return ids
+
+
+def remedy(character: str, alphabet: str) -> str:
+  """Returns what to do about a character that an alphabet lacks: for whoever has the model, and not the choice of one.
+
+  Example:
+    >>> remedy("T", "abt")
+    "write it in small letters: 't'"
+  """
+  small = character.lower()
+  if small != character and small and set(small) <= set(alphabet):
+    return f"write it in small letters: {small!r}"
+  return "remove it or choose an alphabet that has it"
 
 
 def show(alphabet: str) -> str:

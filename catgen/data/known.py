@@ -93,5 +93,5 @@ def stand_in(known: Known, name: str) -> DataSource:
     position=known.position,
     bytes_per_position=None,
     fingerprint="",
-    description=f"{name}, of which nothing was read, since its keys fix what an example is",
+    description=f"{name} (not read: the configuration already says what an example is)",
   )

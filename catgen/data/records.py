@@ -303,4 +303,4 @@ def _description(records: Records, numbers: _Numbers, num_classes: int, kinds: s
   lengths = numbers.stop - numbers.start
   shortest, longest = int(lengths.min()), int(lengths.max())
   of = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
-  return f"{records.file.path}: {lengths.size:,} {records.unit} of {of} {kinds}, of which {num_classes} differ"
+  return f"{records.file.path}: {lengths.size:,} {records.unit} of {of} {kinds}, {num_classes} distinct {kinds} in all"

@@ -43,7 +43,7 @@ def sums_to_one(truth: EventProbabilities, drawn: np.ndarray, num_samples: int) 
   invalid = 1.0 - drawn.sum() / num_samples
   total = float(truth.p.sum() + invalid)
   error = math.sqrt(float((truth.error**2).sum()) + invalid * (1 - invalid) / num_samples)
-  detail = f"{total:.5f} +- {error:.5f} (invalid: {invalid:.4f})"
+  detail = f"{total:.5f} ± {error:.5f} (invalid: {invalid:.4f})"
   if error > CERTAIN * truth.sensitivity:
     return Claim("probabilities sum to one", None, f"{detail}: too uncertain to tell; take more draws")
   return Claim("probabilities sum to one", abs(total - 1.0) <= ROUNDING + _limit(1) * error, detail)
@@ -63,7 +63,7 @@ def elbo_claims(elbo: Mean, truth: EventProbabilities | None) -> list[Claim]:
     total = float(np.exp(elbo.value).sum())
     error = float(np.sqrt(((np.exp(elbo.value) * elbo.error) ** 2).sum()))
     passed = total <= 1 + ROUNDING + _limit(1) * error
-    return [Claim("bounds claim at most probability one", passed, f"{total:.5f} +- {error:.5f}")]
+    return [Claim("bounds claim at most probability one", passed, f"{total:.5f} ± {error:.5f}")]
   excess, error = elbo.value - np.log(truth.p), np.hypot(elbo.error, truth.error / truth.p)
   worst, limit = _worst(excess, error, truth.known), _limit(len(excess))
   share = np.where(truth.known, truth.p, 0.0) / max(float(truth.p[truth.known].sum()), 1e-30)
@@ -72,7 +72,7 @@ def elbo_claims(elbo: Mean, truth: EventProbabilities | None) -> list[Claim]:
   average = gap >= -ROUNDING - _limit(1) * gap_error
   return [
     Claim("ELBO <= log p(x), every event", truth.verdict(worst <= limit), detail),
-    Claim("ELBO <= log p(x), on average", truth.verdict(average), f"gap {gap:.4f} +- {gap_error:.4f} nats"),
+    Claim("ELBO <= log p(x), on average", truth.verdict(average), f"gap {gap:.4f} ± {gap_error:.4f} nats"),
   ]
 
 

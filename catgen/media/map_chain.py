@@ -22,7 +22,7 @@ def map_chain(
   path: str | os.PathLike[str],
   *,
   legend: Legend,
-  title: str = "From noise to a map",
+  title: str = "How maps are drawn; % of the sampler's moves",
 ) -> None:
   """Draws the states of a sampler from left to right, noise first; each example has a row.
 
@@ -48,7 +48,7 @@ def map_chain_animation(
   path: str | os.PathLike[str],
   *,
   legend: Legend,
-  title: str = "From noise to a map",
+  title: str = "How maps are drawn; % of the sampler's moves",
   milliseconds: int = 120,
 ) -> None:
   """Writes the states as a GIF that loops, with a bar for the progress; the last frame stays for three seconds.

@@ -18,7 +18,7 @@ def chain_picture(
   labels: Sequence[str],
   path: str | os.PathLike[str],
   *,
-  title: str = "From noise to text",
+  title: str = "How a text is drawn; % of the sampler's moves",
   columns: int = 96,
 ) -> None:
   """Draws the states of a sampler below one another, noise first; what changed since the state above is highlighted.
@@ -50,7 +50,7 @@ def chain_animation(
   labels: Sequence[str],
   path: str | os.PathLike[str],
   *,
-  title: str = "From noise to text",
+  title: str = "How a text is drawn; % of the sampler's moves",
   columns: int = 64,
   milliseconds: int = 120,
 ) -> None:

@@ -150,7 +150,7 @@ def comparison(
   *,
   unit: str,
 ) -> None:
-  """Draws one line per model, best on top: its bits with the standard error over examples, and each seed as a ring.
+  """Draws one line per model, best on top: bits with the standard error over examples; rings where seeds are several.
 
   Args:
     labels: names of the models.
@@ -163,16 +163,17 @@ def comparison(
   figure, (axis,) = new_figure(1, (8.0, 1.2 + 0.45 * len(labels)))
   axis.grid(axis="x", color="#E5E7EB", linewidth=0.8)
   axis.grid(axis="y", visible=False)
+  ring = {"markersize": 9, "markerfacecolor": "none", "markeredgecolor": GRAY, "alpha": 0.6}
   for place, i in enumerate(order):
-    axis.plot(
-      each[i], [place] * len(each[i]), "o", markersize=9, markerfacecolor="none", markeredgecolor=GRAY, alpha=0.6
-    )
+    if len(each[i]) > 1:
+      axis.plot(each[i], [place] * len(each[i]), "o", **ring)
     axis.errorbar(bits[i], place, xerr=np.nan_to_num(errors[i]), fmt="o", color=BLUE, markersize=4, capsize=3)
     axis.annotate(f"{bits[i]:.3f}", (bits[i], place), (0, 8), textcoords="offset points", ha="center", fontsize=9)
   axis.set_yticks(range(len(labels)), [labels[i] for i in order])
   axis.set_ylim(-0.6, len(labels) - 0.3)
   axis.margins(x=0.12)
-  axis.set(xlabel=f"{unit} (lower is better; bars: standard error over examples, rings: seeds)")
+  seeds = ", rings: seeds" if any(len(own) > 1 for own in each) else ""
+  axis.set(xlabel=f"{unit} (lower is better; bars: standard error over examples{seeds})")
   save(figure, path)
 
 
@@ -217,11 +218,17 @@ def lines_by_calls(axis: Any, curves: Mapping[str, Sequence[tuple[float, float, 
 def smooth(values: Float[np.ndarray, "steps"]) -> Float[np.ndarray, "steps"]:
   """Returns Gaussian means around each point, which unlike a running average do not lag behind a falling curve.
 
-  The width is a sixtieth of the series.
+  The width is a sixtieth of the series. Near its ends as many points before as behind a point count, so that a curve
+  begins where the first measured value is, and not below it.
   """
   radius = min(round(len(values) / 20), (len(values) - 1) // 2)
   kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(1.0, len(values) / 60)) ** 2)
-  return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+  found = np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+  for i in range(radius):
+    weights = kernel[radius - i : radius + i + 1]
+    found[i] = np.average(values[: 2 * i + 1], weights=weights)
+    found[-1 - i] = np.average(values[len(values) - 2 * i - 1 :], weights=weights)
+  return found
 
 
 def _curve(records: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from catgen.reporting import terminal
+from catgen.reporting.terminal import plural
 
 LINE_SECONDS = 30.0  # without a terminal: at most a line per this time ...
 LINE_SHARE = 0.1  # ... or per this share of the work, whichever comes first
+_WHOLE = 1e-6  # within this of a whole number, an amount is one
 
 
 class Progress(NamedTuple):
@@ -111,7 +113,8 @@ def _in_notebook() -> bool:
 def _bar(total: int | float, unit: str, title: str, done: int | float, stream: Any) -> Progress:
   from tqdm import tqdm
 
-  form = "{desc}: {percentage:3.0f}%|{bar}| {n:.6g}/{total:.6g} {unit} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+  count = "of {total:.6g} {unit}" if unit == "batch" else "{n:.6g}/{total:.6g} {unit}"
+  form = "{desc}: {percentage:3.0f}%|{bar}| " + count + " [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
   bar = tqdm(total=total, initial=done, desc=title or unit, unit=unit, file=stream, dynamic_ncols=True, bar_format=form)
 
   def update(amount: int | float, values: Mapping[str, Any] | None = None) -> None:
@@ -142,16 +145,13 @@ def _lines(
     left = (now - start) / (done - first) * max(0.0, total - done) if done > first else 0.0
     numbers = "".join(f", {name} {value}" for name, value in (values or {}).items())
     ending = f"took {duration(now - start)}" if finished else f"{duration(left)} left"
-    say(f"{heading}{done:.6g} of {total:.6g} {_plural(unit, total)} ({done / total:.0%}){numbers}, {ending}")
+    whole = f"{total:.6g} {plural(total, unit)}"
+    share = f"{done / total:.0%}"  # alone where a part of a batch is done: such a number of batches says nothing
+    amount_done = f"{done:.6g} of {whole} ({share})" if abs(done - round(done)) < _WHOLE else f"{share} of {whole}"
+    say(f"{heading}{amount_done}{numbers}, {ending}")
     shown, shown_at = done, now
 
   def say(line: str) -> None:
     terminal.say(line, stream)
 
   return Progress(update, say, lambda: None)
-
-
-def _plural(unit: str, number: float | int) -> str:
-  if number == 1:
-    return unit
-  return f"{unit}es" if unit.endswith("ch") else f"{unit}s"

@@ -95,7 +95,9 @@ def has_color() -> bool:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-  """Returns aligned columns, numbers to the right. A float is shown with four digits after the point.
+  """Returns aligned columns, numbers to the right, without those in which no row has anything.
+
+  A float is shown with four digits after the point.
 
   Cells are in characters that the standard output has, see `encodable`: signs that are spelled take more room.
 
@@ -107,6 +109,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     5-gram  2.2500
   """
   body, encoding = [list(row) for row in rows], getattr(sys.stdout, "encoding", None) or "utf-8"
+  columns = [
+    each for each in zip(header, *body, strict=True) if not body or any(cell not in ("", None) for cell in each[1:])
+  ]
+  header, *body = map(list, zip(*columns, strict=True))
   titles, *cells = ([encodable(_cell(value), encoding) for value in row] for row in (header, *body))
   widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
   right = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(header))]
@@ -116,6 +122,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "  ".join(aligned).rstrip()
 
   return "\n".join([line(titles), "  ".join("-" * w for w in widths), *map(line, cells)])
+
+
+def counted(number: int, noun: str) -> str:
+  """Returns a number with what is counted: "1 draw", "2,560 examples", "3 batches"."""
+  return f"{number:,} {plural(number, noun)}"
+
+
+def plural(number: float, noun: str) -> str:
+  """Returns a noun as it stands after a number."""
+  if number == 1:
+    return noun
+  return f"{noun}es" if noun.endswith("ch") else f"{noun}s"
 
 
 def plus_minus(value: float | None, error: float | None, digits: int = 4) -> str:

@@ -292,7 +292,8 @@ def describe(classified: Classified) -> str:
 def _estimated(classified: Classified) -> str:
   if classified.estimator == "exact":
     return "exact probabilities of the model"
-  drawn = f"{classified.num_draws} draw(s) x {classified.num_replicates} replicates, the same for all labels"
+  draws = terminal.counted(classified.num_draws, "draw")
+  drawn = f"{draws} x {classified.num_replicates} replicates, the same for all labels"
   return f"ratios of bounds ({classified.estimator}, {drawn}), which are not exact probabilities"
 
 

@@ -82,9 +82,12 @@ def join(
   )
 
 
+APART = {"several machines": [each.name for each in arguments_of(join)]}  # flags that most never need
+
+
 def arguments(commands: Sequence[Command]) -> list[Argument]:
   """Returns the flags of a command and of those that may take its place, each once."""
-  found = [argument for command in commands for argument in _flags(command)]
+  found = [argument for command in commands for argument in _flags(command, commands)]
   found += [Argument(each.flag, "bool", False, each.help) for each in commands if each.flag]
   first: dict[str, Argument] = {}
   for argument in found:
@@ -216,13 +219,22 @@ def _data(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield (key, value) if equals and key.isidentifier() else ("path", word)
 
 
-def _flags(command: Command) -> list[Argument]:
-  supplied = _supplied(command.function)
+def _flags(command: Command, commands: Sequence[Command]) -> list[Argument]:
+  supplied, parameters = _supplied(command.function), inspect.signature(command.function).parameters
   found = [*_CONFIG] if "config" in supplied else []
-  found += [_WORKDIR] if {"run", "workdir"} & supplied else []
+  if found and command.config is None:
+    found[0] = _required(found[0], ", unless --workdir holds a run" if "workdir" in supplied else "")
+  if {"run", "workdir"} & supplied:
+    must = "run" in supplied or not isinstance(parameters["workdir"].default, str)
+    without = [f"--{each.flag}" for each in commands if each.flag and "workdir" not in _supplied(each.function)]
+    found.append(_required(_WORKDIR, f", but with {' or '.join(without)}" if without else "") if must else _WORKDIR)
   found += arguments_of(load, leave_out=TERMINAL) if "run" in supplied else []
   found += arguments_of(command.function, leave_out=TERMINAL)
   return found + (arguments_of(join) if command.devices else [])
+
+
+def _required(argument: Argument, unless: str = "") -> Argument:
+  return argument._replace(help=f"{argument.help} (required{unless})")
 
 
 def _supplied(function: Callable[..., Any]) -> set[str]:

@@ -175,7 +175,14 @@ def describe(compared: Compared) -> str:
   """Returns the table of models: bits per position and their errors, and the cost of each in positions and seconds."""
   rows, position = compared.rows, compared.position
   header = ["model", "family", "seeds", "parameters", rows[0]["unit"], "± examples", "± Monte Carlo", "± seeds"]
-  header += ["estimator", "examples", "less the first", f"training {position}s", "training s", "s a sample"]
+  header += [
+    "estimator",
+    "examples",
+    "difference from the first",
+    f"training {position}s",
+    "training seconds",
+    "seconds for a sample",
+  ]
   lines = [terminal.table(header, [_cells(row, first=row is rows[0]) for row in rows])]
   lines += [f"all {rows[0]['unit']}: {rows[0]['protocol']}"] if rows[0]["protocol"] else []
   lines += [f"all {rows[0]['unit']}: of samples by {rows[0]['law']}"] if rows[0]["law"] else []
@@ -210,8 +217,8 @@ def check_same_estimators(group: Sequence[Evaluations]) -> None:
     for each in group:
       if how not in each.evaluations:
         raise InputError(
-          f"{each.workdir} has no evaluation by {how[0]} with {how[1]} draw(s), which another seed of the same model "
-          "has; run launch.evaluate on it, or choose one --estimator"
+          f"{each.workdir} has no evaluation by {how[0]} with {terminal.counted(how[1], 'draw')}, which another seed "
+          "of the same model has; run launch.evaluate on it, or choose one --estimator"
         )
 
 
@@ -348,7 +355,8 @@ def _cells(row: Mapping[str, Any], *, first: bool) -> list[str]:
     str(row["seeds"]),
     f"{row['parameters']:,}",
     _number(row["bits"]),
-    *(_number(row[key]) for key in ("data_error", "monte_carlo_error", "seed_error")),
+    *(_number(row[key]) for key in ("data_error", "monte_carlo_error")),
+    _number(row["seed_error"]) if row["seeds"] > 1 else "",
     f"{row['estimator']}{draws}",
     f"{row['num_examples']:,}",
     "" if first else terminal.plus_minus(row["difference"], row["difference_error"]),

@@ -223,7 +223,7 @@ def _table(scores: dict[str, SpellingScore]) -> str:
     for method, found in scores.items()
   ]
   header = ["method", "repaired", "broken", "wrong before", "wrong after"]
-  return f"{terminal.table(header, rows)}\n(in brackets: 95 % intervals)"
+  return f"{terminal.table(header, rows)}\n(in brackets: 95% intervals)"
 
 
 def _percent(share: Share) -> str:

@@ -81,7 +81,7 @@ def diff(
     unit = "bits per position"
     notes.append(f"positions are {one.position}s there and {other.position}s here: bits per position do not compare")
   lines = {name: _lines(folder) for name, folder in zip(_names(folders), folders, strict=True)}
-  notes += [f"{name} holds no curves" for name in lines if not lines[name]]
+  notes += [f"{name} has no loss curve: its folder has no metrics.jsonl" for name in lines if not lines[name]]
   picture = None
   with ByProducts(say).may_fail("picture of the curves"):
     path = expanded(output)
@@ -105,7 +105,7 @@ def describe(found: Differences) -> str:
     rows = [[each.key, _shown(each.first), _shown(each.second)] for each in settings]
     parts.append(terminal.table([title, first, second], rows) if rows else f"{title}: the same")
   if found.outcomes:
-    header = ["evaluation", first, second, "second less first", "paired by example"]
+    header = ["evaluation", first, second, f"{second} minus {first}", "paired by example"]
     parts.append(terminal.table(header, [_row(each) for each in found.outcomes]))
     parts[-1] += f"\nin {found.unit}, ± standard error over examples"
   else:
@@ -132,7 +132,7 @@ def _facts(workdir: str, record: RunRecord) -> dict[str, Any]:
   found: dict[str, Any] = {
     "data": record.description,
     "SHA-256 of the data": record.fingerprint[:12],
-    "example": f"{' x '.join(map(str, record.event.shape))} of {record.event.num_classes}",
+    "example": f"{' x '.join(map(str, record.event.shape))} {record.position}s, {record.event.num_classes} categories",
     "code": record.code_version,
     "began from": ", ".join(f"{each.how} {each.workdir}@{each.step}" for each in record.lineage) or "nothing",
     "changed on the way": "; ".join(map(str, record.changes)) or "nothing",

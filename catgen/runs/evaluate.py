@@ -211,7 +211,8 @@ def shown(record: Mapping[str, Any]) -> str:
   ]
   heading = (
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
-    f" {_meaning(record)}, {record['num_draws']} draw(s), {record['num_replicates']} replicate(s),"
+    f" {_meaning(record)}, {terminal.counted(record['num_draws'], 'draw')}"
+    f", {terminal.counted(record['num_replicates'], 'replicate')},"
     f" {record['num_examples']:,} examples"
     + (f", {record['protocol']}" if results.reads_before(record) else "")
     + (f", labels given: {record['given']}" if "given" in record else "")
@@ -221,7 +222,7 @@ def shown(record: Mapping[str, Any]) -> str:
   if (invalid := record["invalid"]) is not None:
     error = None if invalid["error"] is None else 100 * invalid["error"]
     notes.append(
-      f"codes that mean no category: {terminal.plus_minus(100 * invalid['positions'], error, 2)} % of the positions "
+      f"codes that mean no category: {terminal.plus_minus(100 * invalid['positions'], error, 2)}% of the positions "
       f"and {invalid['examples']:.0%} of the examples, in {invalid['num_samples']} samples"
     )
   return "\n".join([heading, terminal.table(["unit", "value", "meaning"], rows), *notes])

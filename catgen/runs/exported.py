@@ -47,8 +47,10 @@ def located(workdir: Path) -> str:
   models = shipped()
   if name in models:
     return models[name]
-  near = difflib.get_close_matches(name, models, n=3, cutoff=0.3) or sorted(models)
-  there = f"there are {', '.join(f'{PRETRAINED}/{each}' for each in near)}" if near else "this package holds none"
+  nearest = dict.fromkeys(
+    [*difflib.get_close_matches(name, models, n=3, cutoff=0.3), *models]
+  )  # first, then the others
+  there = f"there are {', '.join(f'{PRETRAINED}/{each}' for each in nearest)}" if nearest else "this package holds none"
   raise InputError(f"there is no model {place}; {there}")
 
 

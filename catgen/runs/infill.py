@@ -16,7 +16,7 @@ from catgen.files import check_apart
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.media.medium import HOLE, Pattern, read_array
-from catgen.reporting import writers
+from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
 from catgen.runs import infill_rows
@@ -364,4 +364,4 @@ def _up_to_last(flags: Bool[np.ndarray, "*event"]) -> Bool[np.ndarray, "*event"]
 
 def _check_index(index: int, count: int, owner: str) -> None:
   if not 0 <= index < count:
-    raise InputError(f"--index is {index}, but {owner} has {count:,} example(s), numbered from 0")
+    raise InputError(f"--index is {index}, but {owner} has {terminal.counted(count, 'example')}, numbered from 0")

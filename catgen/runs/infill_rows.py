@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from catgen.data.tabular.codec import listed, table_of
 from catgen.interfaces import InputError
 from catgen.media.medium import HOLE, Pattern
+from catgen.reporting.terminal import counted
 from catgen.runs.argument_types import texts
 from catgen.runs.load import Run
 from catgen.runs.own_encoding import encoding_for
@@ -74,8 +75,8 @@ def _staying(run: Run, x: Int[np.ndarray, "rows columns"]) -> str:
     return ""
   names = [column.name for column, number in zip(columns, there, strict=True) if number]
   return (
-    f". Its {sum(there):,} missing cell(s), in {listed(names)}, may be the truth, since training rows have such too:"
-    " --hole= (with nothing behind it) completes them all"
+    f". Its {counted(sum(there), 'missing cell')}, in {listed(names)}, may be the truth, since training rows have such"
+    " too: --hole= (with nothing behind it) completes them all"
   )
 
 

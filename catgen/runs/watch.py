@@ -112,4 +112,4 @@ def new_checkpoints(workdir: str, seconds: float, again: Container[int] = ()) ->
 
 def describe_watched(watched: Watched) -> str:
   """Returns how many checkpoints were evaluated; each was told of when it was done."""
-  return f"{len(watched.evaluations)} checkpoint(s) evaluated"
+  return f"{terminal.counted(len(watched.evaluations), 'checkpoint')} evaluated"

@@ -62,7 +62,7 @@ def serve(
     port: to listen at; 0: any that is free.
     names: by which the server is reached besides, separated by commas, such as that of a proxy.
     token: that endpoints ask for; default: made at random where one is needed.
-    queue: requests that may wait, a comparison counts as two; more are told to come again.
+    queue: how many requests may wait, where a comparison counts as two; others are refused with the word to try later.
     batching: do requests of the same shape in one call of the device.
     warm: compile what the page asks for first before anybody does.
     say: receives the address, and lines about what fails.

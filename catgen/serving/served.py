@@ -22,9 +22,11 @@ from catgen.runs.drawn import drawing
 from catgen.runs.exported import evaluations
 from catgen.runs.load import Run
 from catgen.runs.record import reached_positions
+from catgen.serving.words import words_for
 
 NUM_STEPS = (1, 8, 16, 32, 64, 128, 250, 500, 1000)  # that clients may ask for
 _STEPS = 128
+_DISTINCT = re.compile(r": ([\d,]+) (\w+s) of ([\d,]+)$")  # "text8: 100,000,000 characters of 27"
 Kind = Literal["text", "map", "row", "array"]
 
 
@@ -68,11 +70,12 @@ def described(model: Served) -> dict[str, Any]:
   run, record = model.run, model.run.record
   legend = legend_or_numbers(record.codec.legend, record.event.num_classes) if model.kind == "map" else None
   infill, chain = run.model.infill, run.model.chain
-  steps = record.config["model"].get("num_steps")
+  steps, watched = record.config["model"].get("num_steps"), chain is not None and model.kind != "row"
   return {
     "name": model.name,
     "family": record.config["model"]["kind"],
-    "data": re.sub(r"(?<![\w.])[~/][^\s:,]*/", "", record.description),
+    "words": words_for(record.config["model"], model.kind, record.position, watched=watched)._asdict(),
+    "data": _DISTINCT.sub(r": \1 \2, \3 distinct", re.sub(r"(?<![\w.])[~/][^\s:,]*/", "", record.description)),
     "example": model.kind,
     "shape": list(record.event.shape),
     "num_classes": record.event.num_classes,
@@ -88,7 +91,7 @@ def described(model: Served) -> dict[str, Any]:
     "iterative": chain is not None and run.model.denoise is not None,
     "defaults": defaults(run),
     "can": {
-      "watch": chain is not None,
+      "watch": watched,
       "infill": infill is not None,
       "prefix_only": infill is not None and infill.prefix_only,
       "correct": bool(corrections(run)),
@@ -123,8 +126,9 @@ def _results(run: Run) -> list[dict[str, Any]]:
     records = evaluations(run.folder)
   except InputError:
     return []
-  shown = ("split", "estimator", "unit", "value", "monte_carlo_error", "num_examples")
-  return [{name: each.get(name) for name in shown} for each in records if each.get("step") == run.step][-4:]
+  shown = ("split", "estimator", "unit", "value", "data_error", "monte_carlo_error", "num_examples")
+  own = [each for each in records if each.get("step") == run.step][-4:]
+  return [{**{name: each.get(name) for name in shown}, "bound": each.get("estimator") != "exact"} for each in own]
 
 
 def batch_from(model: Served, examples: Sequence[Any]) -> Batch:

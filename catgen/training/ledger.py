@@ -91,12 +91,12 @@ def described(seconds: Mapping[str, float]) -> str:
   """Returns where the time went, the largest shares first; less than a hundredth is left out.
 
   >>> described({"training": 75.0, "compiling": 20.0, "saving": 5.0, "lost": 0.0})
-  'training 75 %, compiling 20 %, saving 5 %'
+  'training 75%, compiling 20%, saving 5%'
   """
   total = sum(seconds.values()) or 1.0
   others = sorted((kind for kind in seconds if kind != TRAINING), key=lambda kind: -seconds[kind])
   shown = [TRAINING, *(kind for kind in others if seconds[kind] >= 0.01 * total)]
-  return ", ".join(f"{kind} {seconds[kind] / total:.0%}".replace("%", " %") for kind in shown)
+  return ", ".join(f"{kind} {seconds[kind] / total:.0%}" for kind in shown)
 
 
 def last_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:

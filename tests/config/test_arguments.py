@@ -127,3 +127,28 @@ def test_help_wraps_long_meanings_and_loses_no_word():
   lines = help_text("Bakes.", [Argument("name", "str", None, meaning)]).splitlines()
   assert all(len(line) <= 100 for line in lines)
   assert " ".join(lines[4:]).split() == meaning.split()
+
+
+def test_flags_that_most_never_need_come_last_and_others_are_named_as_flags():
+  given = [
+    Argument("host", "str", None, "of the first"),
+    Argument("hole", "str", "_", ""),
+    Argument("text", "str", None, "`hole` or `x`"),
+  ]
+  lines = help_text("Fills.", given, {"several machines": ["host", "port"], "nothing": ["other"]}).splitlines()
+  assert lines.index("flags:") < lines.index("  --text=TEXT") < lines.index("several machines:")
+  assert lines[-2:] == ["  --host=TEXT", "      of the first"]
+  assert "      --hole or `x`" in lines
+  assert "nothing:" not in lines
+
+
+def test_a_flag_without_a_default_is_said_to_be_required():
+  def bake(*, kind: str) -> None:
+    """Bakes.
+
+    Args:
+      kind: of flour.
+    """
+
+  (found,) = arguments_of(bake)
+  assert (found.help, found.default) == ("of flour (required)", None)

@@ -8,7 +8,7 @@ import pytest
 import catgen
 from tests.docs.commands import ROOT
 
-(EXAMPLE,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+EXAMPLE = "".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
 LINES = "a list of strings\nthe end of a string\n" * 200
 
 
@@ -42,6 +42,6 @@ def test_the_example_runs_as_it_stands(folder, monkeypatch, capsys):
   found = {}
   exec(EXAMPLE, found)
   capsys.readouterr()
-  bits = found["run"].score(["the government of the united states", "the goverment off the unitd stats"]).bits
+  bits = found["run"].score([found["good"], found["bad"]]).bits
   assert bits[0] < 1.2 < 2 < bits[1]
   assert np.isfinite(bits).all()

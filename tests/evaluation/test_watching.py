@@ -123,6 +123,26 @@ def test_what_cannot_be_is_refused(made):
       model.chain.start(params, KEYS, state={}, options=SampleOptions(order="margin"))
 
 
+def test_masks_with_learned_rates_are_watched_too():
+  """Samples and completions of one call are the end of a way on which each position is uncovered once."""
+  model = MODELS["learned_masking"].make(event=EventSpec((LENGTH,), K), network=NETWORK)
+  params = filled(jax.eval_shape(model.init, batch_of(np.zeros((2, LENGTH), np.int32)), jax.random.key(0))[0])
+  options = OPTIONS._replace(num_steps=5)
+  states = np.stack([state.x for state in watch(model, params, {}, KEYS, options=options, num_states=99)])
+  whole = samples.compiled(model, options._replace(num_frames=len(states)))(params, KEYS, None, {})
+  np.testing.assert_array_equal(states, whole.chain)
+  np.testing.assert_array_equal(states[-1], whole.x)
+  assert (states[0] == K).all()
+  assert all((before[before != after] == K).all() for before, after in itertools.pairwise(states))
+  x, observed = np.ones((4, LENGTH), np.int32), np.tile(np.arange(LENGTH) % 2 == 0, (4, 1))
+  ends = list(watch(model, params, {}, KEYS, pattern=infilling.Pattern(x, observed), options=options))
+  completed = infilling.infill_each(model, params, {}, x, observed, key=root_key(5), options=options)
+  np.testing.assert_array_equal(ends[-1].x, completed.x)
+  assert all((state.x[observed] == 1).all() for state in ends)
+  with pytest.raises(InputError, match="learned rates"):
+    model.chain.num_moves(options._replace(order="margin"))
+
+
 def test_labels_act_on_every_move():
   """Those of each example, guided; what is drawn is what one call with them draws."""
   model = MODELS["diffusion"].make(event=EventSpec((LENGTH,), K, (2,)), network=NETWORK, num_steps=4)

@@ -44,6 +44,12 @@ def test_loss_curve_names_units_and_baselines(metrics, tmp_path, monkeypatch):
   assert {"bits per byte", "step", "bigram 3.400", "5-gram 2.250", "validation (last 2.900)"} <= set(words)
 
 
+def test_a_smoothed_curve_begins_where_the_measured_one_does():
+  falling = 4.4 * np.exp(-np.arange(200) / 20)
+  assert charts.smooth(falling)[0] == pytest.approx(falling[0])
+  assert charts.smooth(falling)[-1] == pytest.approx(falling[-1])
+
+
 def test_a_smoothed_straight_line_is_that_line():
   line = np.linspace(5.0, 1.0, 200)
   np.testing.assert_allclose(charts.smooth(line)[20:-20], line[20:-20], rtol=1e-9)

@@ -55,6 +55,7 @@ def test_fractions_of_a_unit_add_up_and_the_end_is_told_once():
   for _ in range(9):
     bar.update(1 / 3)
   assert out.getvalue().count("took") == 1
+  assert out.getvalue().startswith("11% of 3 batches, ")  # no part of a batch
 
 
 def test_time_left_does_not_count_what_an_earlier_run_did():

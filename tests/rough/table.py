@@ -121,7 +121,7 @@ ROWS = {
   "a region of words": ("infill --workdir={maps} --split=test --region=a,b,c,d", "is no four whole numbers"),
   "a region outside": ("infill --workdir={maps} --split=test --region=0,0,9,9", "does not lie in maps of shape"),
   "an empty region": ("infill --workdir={maps} --split=test --region=0,0,0,0", "does not lie in maps of shape"),
-  "an index too large": ("infill --workdir={maps} --split=test --index=50", "has 50 example(s)"),
+  "an index too large": ("infill --workdir={maps} --split=test --index=50", "has 50 examples"),
   "an index below 0": ("infill --workdir={maps} --split=test --index=-1", "--index is -1"),
   # denoise and spellcheck
   "an error rate of 1": ("spellcheck --workdir={run} --text=the --error_rate=1", "it must lie in [0, 0.9)"),

@@ -65,7 +65,7 @@ def test_an_exported_model_has_results_and_no_curves(folder, text_run, map_workd
   monkeypatch.chdir(tmp_path)
   export(text_run._replace(folder=str(folder / "a")), output="model", say=quiet)
   found = diff(workdirs=(str(folder / "a"), "model"), output="curves.png", say=pytest.fail)
-  assert found.notes == ("model holds no curves",)
+  assert found.notes == ("model has no loss curve: its folder has no metrics.jsonl",)
   assert [each.key for each in found.facts] == ["data", "exported"]  # where the data lie is not told
   assert found.outcomes[0].difference.bits == 0
   assert not found.outcomes[0].paired

@@ -28,9 +28,7 @@ def test_evaluation_writes_what_it_measured(text_run, here, tmp_path):
   stored = results.read_results(tmp_path)
   assert [record["estimator"] for record in stored] == ["elbo", "full", "iwbo"]
   assert (tmp_path / "anatomy_test.png").exists()
-  assert "upper bound, importance weighted (IWBO), 2 draw(s), 2 replicate(s), 32 examples" in evaluate.shown(
-    found.result
-  )
+  assert "upper bound, importance weighted (IWBO), 2 draws, 2 replicates, 32 examples" in evaluate.shown(found.result)
   assert evaluate.describe(found).endswith(f"written to {tmp_path / 'results.json'}")
 
 
@@ -65,7 +63,7 @@ def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, mo
   watched = watch.watch(workdir, split="test", say=said.append)
   assert evaluated == [(30, "test")]
   assert said == ["checkpoint 7 was deleted before it was read; left out", "one"]
-  assert watch.describe_watched(watched) == "1 checkpoint(s) evaluated"
+  assert watch.describe_watched(watched) == "1 checkpoint evaluated"
 
 
 def test_checkpoints_appear_one_after_another(monkeypatch):

@@ -118,7 +118,7 @@ def test_the_file_that_is_read_is_never_written(run, tmp_path):
 def test_missing_cells_that_stay_are_named_and_one_word_completes_all_spellings(run, tmp_path):
   path = tmp_path / "a.csv"
   path.write_text("job;paid;size\n-;1,5;1,5\n;2;1,5\nNA;2;2,5\n")
-  with pytest.raises(InputError, match=r"3 missing cell\(s\), in 'job', may be the truth.*--hole= "):
+  with pytest.raises(InputError, match=r"3 missing cells, in 'job', may be the truth.*--hole= "):
     infill(run, input=str(path), pictures=False)
   for hole in ("", "NA"):
     assert (infill(run, input=str(path), hole=hole, pictures=False).pattern.observed[:, 0] == [False] * 3).all()

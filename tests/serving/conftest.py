@@ -28,7 +28,8 @@ def letter_by_letter(run):
   network = TRUNKS["transformer"](width=8, num_layers=1, num_heads=2)
   model = MODELS["autoregressive"].make(event=event, network=network)
   params = filled(jax.eval_shape(model.init, batch_of(np.zeros((2, *event.shape), np.int32)), jax.random.key(0))[0])
-  return run._replace(model=model, params=params, state={})
+  record = run.record._replace(config={**run.record.config, "model": {"kind": "autoregressive"}})
+  return run._replace(model=model, params=params, state={}, record=record)
 
 
 def rows_of_a_table(text_run):
@@ -38,7 +39,7 @@ def rows_of_a_table(text_run):
   section = {"process": process, "schedule": SCHEDULES["linear"](), "num_steps": 8}
   model = MODELS["diffusion"].make(event=ROW, network=network, **section)
   params = filled(jax.eval_shape(model.init, batch_of(np.zeros((2, *ROW.shape), np.int32)), jax.random.key(0))[0])
-  config = {**text_run.record.config, "model": {"kind": "diffusion", "num_steps": 8}}
+  config = {**text_run.record.config, "model": {"kind": "diffusion", "process": {"kind": "absorbing"}, "num_steps": 8}}
   record = RunRecord(config, ROW, codec, "column", None, "f" * 64, "made up", "a1")
   return Run(model, params, {}, record, media_of(ROW, codec, "column"), "nowhere", 1, False, None, folder="nowhere")
 

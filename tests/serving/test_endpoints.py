@@ -33,14 +33,14 @@ def test_samples_are_those_of_the_command(client, models):
   run = models["text"].run
   drawn = run.sample(3, seed=5, num_steps=8)
   assert found["examples"] == [run.decode(x) for x in drawn.x]
-  assert found["law"] == "drawn with num_steps 8: not the model's own p(x)"
+  assert found["law"] == "drawn in 8 of 20 steps: a faster approximation of the model"
 
 
 @pytest.mark.slow  # as of texts
 def test_samples_of_maps_are_those_of_the_command(client, models):
   maps = posted(client, "sample", model="maps", num_samples=2, seed=1, temperature=0.5, **FAST)
   np.testing.assert_array_equal(maps["examples"], models["maps"].run.sample(2, seed=1, temperature=0.5, num_steps=8).x)
-  assert maps["law"] == "drawn with temperature 0.5, num_steps 8: not the model's own p(x)"
+  assert maps["law"] == "drawn in 8 of 20 steps with temperature 0.5: not the model's own p(x)"
 
 
 def test_a_stream_shows_states_and_ends_with_the_answer(client):
@@ -185,7 +185,7 @@ WRONG = {
   "a pattern too long": ("infill", {"example": "_" * 17}, "the pattern has 17 positions"),
   "a hole of two": ("infill", {"example": "_", "hole": "__"}, "hole has 2 characters"),
   "a gap before the end": ("infill", {"model": "letters", "example": "a_a"}, "can only continue a beginning"),
-  "another character": ("correct", {"example": "THE"}, "character 'T' at offset 0"),
+  "another character": ("correct", {"example": "THE"}, "write it in small letters: 't'"),
   "a number for a text": ("correct", {"example": ["the"]}, "a text is needed here, not list"),
   "letters by a denoiser": (
     "correct",

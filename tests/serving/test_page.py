@@ -78,7 +78,7 @@ def draw(page, panel, text):
 def test_text_is_sampled_filled_in_corrected_scored_and_compared(opened):
   assert opened.evaluate("document.documentElement.dataset.theme") == opened.name.split("-")[1]
   opened.select_option("#panel-sample select >> nth=1", "8")
-  draw(opened, "sample", "Drawn with num_steps 8")
+  draw(opened, "sample", "Drawn in 8 of 20 steps")
   samples = opened.locator("#panel-sample .samples .text").all_text_contents()
   assert len(samples) == 4
   assert all(len(text) == 16 for text in samples)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.chains import Chain, Observed
 from catgen.distributions import categorical
 from catgen.events import refuse_sizes
 from catgen.interfaces import (
@@ -38,7 +39,7 @@ from catgen.models.adapter import functional
 from catgen.models.diffusion import learned_bound, learned_weights
 from catgen.models.diffusion.denoising import denoise
 from catgen.models.diffusion.reverse import make_reverse
-from catgen.models.diffusion.sampling import make_infill, sample
+from catgen.models.diffusion.sampling import make_chain, make_infill, sample
 from catgen.models.diffusion.spec import Spec, make_spec
 from catgen.networks.conditions import Conditions
 from catgen.networks.roles import Denoiser
@@ -129,6 +130,7 @@ def _made(rated: Callable, spec: Spec, by_class: bool, init: Callable) -> Model:
     log_weight=partial(_log_weight, rated, _HEADROOM if by_class else 1.0),
     denoise=partial(_denoise, rated),
     infill=Infill(partial(_infill, rated), not by_class, _explanation(by_class)),
+    chain=Chain(partial(_num_moves, spec), partial(_begin, rated), partial(_go_on, rated), make_chain(spec).shown),
     reverse=make_reverse(spec, lambda params: _from_others(*clocked(*rated(params))), with_predictions),
   )
 
@@ -200,6 +202,41 @@ def _infill(
   return make_infill(clocked(*rated(params))[0]).draw(params, x, observed, keys, options=options, **told)
 
 
+def _num_moves(spec: Spec, options: SampleOptions) -> int:
+  """See `Chain.num_moves`. The clock of `clocked` has as many steps as that of the spec."""
+  _refuse_orders(options)
+  return make_chain(spec).num_moves(options)
+
+
+def _begin(
+  rated: Callable,
+  params: PyTree,
+  keys: Key[Array, "batch"],
+  *,
+  pattern: Observed | None = None,
+  given: Int[Array, "batch attributes"] | None = None,
+  state: PyTree,
+  options: SampleOptions,
+) -> PyTree:
+  """See `Chain.start`."""
+  _refuse_orders(options)
+  chain = make_chain(clocked(*rated(params))[0])
+  return chain.start(params, keys, pattern=pattern, given=given, state=state, options=options)
+
+
+def _go_on(
+  rated: Callable,
+  params: PyTree,
+  carry: PyTree,
+  keys: Key[Array, "batch"],
+  first: Int[Array, ""],
+  last: Int[Array, ""],
+  **told: Any,
+) -> PyTree:
+  """See `Chain.moves`."""
+  return make_chain(clocked(*rated(params))[0]).moves(params, carry, keys, first, last, **told)
+
+
 def _refuse_orders(options: SampleOptions) -> None:
   of_order = ("order", *OF_ORDERS, "correction")
   categorical.refuse_options(options, of_order, "with learned rates the time of each position is part of what is drawn")
@@ -212,8 +249,8 @@ def _explanation(by_class: bool) -> str:
       " positions revealed in the same step are drawn independently, as in sampling"
     )
   return (
-    "exact only as far as the network's predictions are: with rates by category, when a position is revealed depends on"
-    " what is there, so that 'observed positions first' is no order of the model's own"
+    "approximate, because the rates are by category: when a position is uncovered depends on what stands there, and"
+    " here what you gave is uncovered first whatever it is"
   )
 
 

@@ -41,7 +41,7 @@ function choose(model, wanted) {
   const tasks = TASKS.filter(([, , offered]) => offered(model));
   const tabs = document.getElementById("tabs"), panels = document.getElementById("panels");
   shown = { model, task: null, tasks, panels: {} };
-  document.getElementById("title").textContent = title(model);
+  document.getElementById("title").textContent = model.words.title;
   document.getElementById("about").textContent = about(model);
   tabs.replaceChildren(...tasks.map(([name, text]) => el("button", {
     type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, "aria-selected": "false", tabindex: -1,
@@ -86,21 +86,23 @@ function go(name, example) {
   say("Opened to be changed.");
 }
 
-function title(model) {
-  if (model.example === "text") return model.iterative ? "Text out of noise" : "Text, letter by letter";
-  if (model.example === "map") return "Maps out of noise";
-  return model.example === "row" ? "Rows of a table" : "Arrays of categories";
+function about(model) {
+  const found = model.results.find((each) => each.value !== null);
+  const size = `${model.shape.join(" \u00d7 ")} ${model.position}s, each one of ${model.num_classes.toLocaleString("en")} categories`;
+  const parts = [
+    `${model.family.replaceAll("_", " ")} with ${model.parameters.toLocaleString("en")} parameters, after ${model.step.toLocaleString("en")} training steps`,
+    model.example === "text" ? `texts of ${model.shape[0]} ${model.position}s` : size,
+    `data: ${model.data}`,
+  ];
+  if (found) parts.push(result(found));
+  return `${parts.join(" \u00b7 ")}.`;
 }
 
-function about(model) {
-  const size = model.shape.join(" × "), found = model.results.find((each) => each.value !== null);
-  const parts = [
-    `${model.family.replaceAll("_", " ")} with ${model.parameters.toLocaleString("en")} parameters, step ${model.step.toLocaleString("en")}`,
-    `${size} ${model.position}s in ${plural(model.num_classes, "categor").replace(/categors?$/, model.num_classes === 1 ? "category" : "categories")}`,
-    model.data,
-  ];
-  if (found) parts.push(`${found.value.toFixed(3)} ${found.unit} on ${found.split} data (${found.estimator})`);
-  return `${parts.join(" · ")}.`;
+// A number with its error over the examples, and whether the true one may be smaller.
+function result(found) {
+  const error = found.data_error === null ? "" : ` \u00b1 ${found.data_error.toFixed(3)}`;
+  const kind = found.bound ? `an upper bound (${found.estimator})` : "exact";
+  return `${found.value.toFixed(3)}${error} ${found.unit} on ${found.split} data, ${kind}`;
 }
 
 async function begin() {

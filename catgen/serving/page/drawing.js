@@ -56,7 +56,7 @@ export async function watch(player, path, body, number, signal, progress, given)
       if (name === "queued" && content.waiting) progress.textContent = `Waiting: ${plural(content.waiting, "request")} before this one.`;
       if (name !== "state") return;
       if (content.share > 0) clearTimeout(patience);
-      if (content.share > 0) progress.textContent = `Drawing: ${Math.round(100 * content.share)} %`;
+      if (content.share > 0) progress.textContent = `Drawing: ${Math.round(100 * content.share)}%`;
       player.add(content.share, content.examples);
     });
     player.end(done.examples, given);
@@ -87,19 +87,12 @@ export function samplePanel(model, go) {
     await watch(player, "api/sample", { model: model.name, ...body }, body.num_samples, signal, progress);
   });
   return {
-    node: el("div", {}, el("p", { class: "lead" }, lead(model)),
+    node: el("div", {}, el("p", { class: "lead" }, model.words.lead),
       el("div", { class: "controls" }, ...controls.nodes, button, again), error, player.node,
       model.example === "map" ? legendList(model) : null, progress),
     leave: () => { run.stop(); player.pause(); },
     redraw: () => { if (player.frames.length || player.final) player.render(Math.max(0, Number(player.slider.value))); },
   };
-}
-
-function lead(model) {
-  if (model.example === "map" && model.can.watch) return "Every pixel starts as noise; at each step the model decides some of them. Move the slider to go back in time.";
-  if (model.iterative) return "Text condenses out of noise: what changed in a step is marked. Move the slider to go back in time.";
-  if (model.can.watch) return "This model writes from left to right, one position after the other. Move the slider to go back in time.";
-  return "This model draws all positions at once.";
 }
 
 export function infillPanel(model) {

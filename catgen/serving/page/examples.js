@@ -103,7 +103,7 @@ export function shares(model, map) {
   for (const category of map.flat()) counts.set(category, (counts.get(category) ?? 0) + 1);
   const total = model.shape[0] * model.shape[1];
   const named = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 4);
-  return named.map(([c, n]) => `${Math.round((100 * n) / total)} % ${model.legend[c]?.name ?? "unknown"}`).join(", ");
+  return named.map(([c, n]) => `${Math.round((100 * n) / total)}% ${model.legend[c]?.name ?? "unknown"}`).join(", ");
 }
 
 export function legendList(model) {
@@ -112,17 +112,18 @@ export function legendList(model) {
     swatch.style.background = color;
     return el("li", {}, swatch, name);
   });
+  const blank = model.words.start !== "noise"; // else each pixel has a category at all times
   return el("ul", { class: "legend", "aria-label": "Colours" }, ...entries,
-    el("li", {}, el("span", { class: "swatch unknown" }), "not drawn yet"));
+    blank ? el("li", {}, el("span", { class: "swatch unknown" }), "not drawn yet") : null);
 }
 
-// Examples with their way from noise, and a slider through it.
+// Examples with their way to them, and a slider through it.
 export class Player {
   constructor(model, actions = () => []) {
     this.model = model;
     this.actions = actions;
     this.list = el("ul", { class: `samples${model.example === "map" ? " maps" : ""}` });
-    this.slider = el("input", { type: "range", min: 0, max: 0, value: 0, id: fresh("time"), "aria-label": "Time, from noise to the sample" });
+    this.slider = el("input", { type: "range", min: 0, max: 0, value: 0, id: fresh("time"), "aria-label": `Time, from ${model.words.start} to the sample` });
     this.output = el("output", { for: this.slider.id });
     this.button = el("button", { type: "button", class: "small", onclick: () => this.play() }, "Play");
     this.timeline = el("div", { class: "timeline", hidden: true }, this.button, this.slider, this.output);
@@ -180,7 +181,7 @@ export class Player {
     this.slider.max = Math.max(0, this.final ? this.frames.length - 1 : Math.max(this.states, this.frames.length) - 1);
     this.slider.value = Math.max(0, index);
     const share = this.frames[index]?.share ?? 1;
-    this.output.textContent = share === 0 ? "noise" : share === 1 ? "sample" : `${Math.round(100 * share)} % of the way`;
+    this.output.textContent = share === 0 ? this.model.words.start : share === 1 ? "sample" : `${Math.round(100 * share)}% of the way`;
     this.slider.setAttribute("aria-valuetext", this.output.textContent);
   }
 

@@ -42,10 +42,10 @@ export function correctPanel(model) {
       const change = changed.get(i);
       if (!change) return character;
       const shown = character === " " ? "\u00b7" : character;
-      return el("ins", { title: `was ${JSON.stringify(change.from)}; ${Math.round(100 * change.probability)} % sure` }, shown);
+      return el("ins", { title: `was ${JSON.stringify(change.from)}; ${Math.round(100 * change.probability)}% sure` }, shown);
     }));
     const number = found.changes.length;
-    const list = found.changes.slice(0, 12).map(({ from, to, probability }) => `${quoted(from)} \u2192 ${quoted(to)} (${Math.round(100 * probability)} % sure)`);
+    const list = found.changes.slice(0, 12).map(({ from, to, probability }) => `${quoted(from)} \u2192 ${quoted(to)} (${Math.round(100 * probability)}% sure)`);
     told.textContent = number ? `${plural(number, "change")}: ${list.join(", ")}${number > 12 ? ", \u2026" : ""}` : "Nothing to change.";
   }
   const later = debounced(250, run);
@@ -169,7 +169,7 @@ function compareScores(model, other) {
     const head = [["Example"], [model.name, "number"], [rival.name, "number"], ["Difference", "number"], [`Fewer bits: \u2190 ${model.name}, ${rival.name} \u2192`]];
     const rows = found.first.scores.map((each, i) => {
       const share = Math.abs(gap[i] ?? 0) / most / 2;
-      return [[shown[i], "wide"], [`${bits(each.bits)}${mark(found.first)}`, "number"], [`${bits(found.second.scores[i].bits)}${mark(found.second)}`, "number"],
+      return [[shown[i], "wide"], [marked(found.first, i), "number"], [marked(found.second, i), "number"],
         [gap[i] === null ? "not finite" : (gap[i] > 0 ? "+" : "") + gap[i].toFixed(3), "number"], [bar(share, gap[i] < 0 ? 0.5 - share : 0.5, gap[i] > 0)]];
     });
     told.replaceChildren(table(head, rows), el("p", { class: "summary" }, verdict(model, rival, found.difference, found.first.unit)),
@@ -183,7 +183,8 @@ function compareScores(model, other) {
   };
 }
 
-const mark = (scores) => (scores.bound ? " \u2264" : "");
+// Of a bound the sign stands before the number: the true bits are at most so many.
+const marked = (scores, i) => `${scores.bound && scores.scores[i].bits !== null ? "\u2264 " : ""}${bits(scores.scores[i].bits)}`;
 
 function verdict(model, rival, difference, unit) {
   if (difference.bits === null) return "No finite difference: one of the models finds a line impossible.";
