@@ -17,6 +17,7 @@ from catgen.evaluation import comparison, estimators, results
 from catgen.evaluation.comparison import Evaluation
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.paths import join
+from catgen.records import shown_briefly
 from catgen.reporting import charts, terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.reporting.writers import FILE_NAME as METRICS_FILE
@@ -31,6 +32,7 @@ NEEDED = ("unit", "value", "num_examples", "num_replicates", "monte_carlo_error"
 _GIVE = "give work directories, --workdirs=runs/a,runs/b"
 
 
+@shown_briefly
 class Evaluations(NamedTuple):
   """One work directory and its evaluations."""
 
@@ -44,6 +46,7 @@ class Evaluations(NamedTuple):
     return next(iter(self.evaluations.values())).record["step"]
 
 
+@shown_briefly
 class Compared(NamedTuple):
   """Models side by side."""
 

@@ -33,8 +33,8 @@ def test_all_is_used_without_the_data(text_run, model_folder, text, tmp_path, mo
   text.rename(hidden)
   try:
     assert found.infill(text="the #at", hole="#", num_samples=2, num_steps=5).x.shape == (2, 16)
-    assert len(found.decode(found.correct("the cet").x)) == 16
-    with pytest.raises(InputError, match=r"does not exist.* --data=PATH says where the data of the run are now"):
+    assert len(found.decode(found.correct("the cet").x)) == 7
+    with pytest.raises(InputError, match=r'does not exist.* data="PATH" of catgen.load says where'):
       found.evaluate()
   finally:
     hidden.rename(text)
