@@ -38,21 +38,7 @@ def entries(docstring: str) -> dict[str, str]:
 
 
 def documented(record: type[Record]) -> type[Record]:
-  """Returns a class of named tuples whose fields have as docstrings what the "Args:" of the class say of them.
-
-  Example:
-    >>> @documented
-    ... class Bread(NamedTuple):
-    ...   '''What is baked.
-    ...
-    ...   Args:
-    ...     minutes: in the oven.
-    ...   '''
-    ...
-    ...   minutes: int = 30
-    >>> Bread.minutes.__doc__
-    'in the oven'
-  """
+  """Returns a class of named tuples whose fields have as docstrings what the "Args:" of the class say of them."""
   for name, meaning in meanings(record).items():
     getattr(record, name).__doc__ = meaning
   return record
@@ -69,11 +55,9 @@ def brief(record: Any) -> str:
 
   Example:
     >>> import numpy as np
-    >>> class Bread(NamedTuple):
-    ...   loaves: np.ndarray
-    ...   names: list[str]
-    ...   kind: str | None = None
-    >>> brief(Bread(np.zeros((2, 3), np.int32), ["a", "b", "c", "d"]))
+    >>> from collections import namedtuple
+    >>> Bread = namedtuple("Bread", ["loaves", "names", "kind"])
+    >>> brief(Bread(np.zeros((2, 3), np.int32), ["a", "b", "c", "d"], None))
     "Bread(loaves=int32[2, 3], names=['a', 'b', 'c', ... 4])"
   """
   fields = ((name, getattr(record, name)) for name in record._fields)

@@ -180,10 +180,10 @@ def _check_options(name: str, signature: inspect.Signature, options: Mapping[str
       continue
     if option in _of_load() and "self" in known:
       raise InputError(f"{name} has no option {option!r}, which is one of catgen.load: load the run with it")
-    choices = {each: None for each in known if each != "self"}
-    if leading := [name for name, each in known.items() if each.kind is each.POSITIONAL_OR_KEYWORD]:
-      choices = {each: None for each in leading if each.startswith(option)} or choices  # num: num_samples
-    raise InputError(f"{name} has no option {option!r}; {nearest(option, choices)}")
+    leading = [each.name for each in known.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    meant = [each for each in leading if each.startswith(option)]  # num: num_samples
+    advice = f"did you mean {meant[0]!r}?" if meant else nearest(option, {each: 0 for each in known if each != "self"})
+    raise InputError(f"{name} has no option {option!r}; {advice}")
 
 
 @contextmanager

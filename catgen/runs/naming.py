@@ -42,7 +42,7 @@ def _bits(run: "Run") -> list[str]:
 
 
 def checked_example(
-  run: "Run", x: Int[HostOrDevice, "*event"], valid: Bool[HostOrDevice, "*event"] | None
+  run: "Run", x: Int[HostOrDevice, "*event"], shown: Bool[HostOrDevice, "*event"] | None
 ) -> Int[np.ndarray, "*event"]:
   """Returns the integers of one example, of text or another sequence also fewer than all. Raises InputError."""
   event, found = run.record.event, np.asarray(x)

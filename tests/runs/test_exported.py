@@ -136,7 +136,7 @@ def package(model_folder, tmp_path, monkeypatch):
 
 def test_models_of_the_package_are_found_by_name(package, text_run, model_copy):
   same(on_one_device("pretrained/text_masked").params, text_run.params)
-  assert catgen.load is load
+  assert catgen.load.__wrapped__ is load
   assert split_step("pretrained/text_masked@30") == (str(package / "text_masked"), 30)
   with pytest.raises(InputError, match=r"no model pretrained/text_maskd; there are pretrained/text_masked, "):
     load("pretrained/text_maskd")
