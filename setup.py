@@ -61,7 +61,7 @@ setup(
   python_requires=">=3.11",
   packages=find_packages(include=["catgen", "catgen.*"]) + INSIDE,
   package_dir={"catgen.launch": "launch", "catgen.configs": "configs"},
-  package_data={"catgen": ["pretrained/*/*"], "catgen.serving": ["page/*"]},
+  package_data={"catgen": ["py.typed", "pretrained/*/*"], "catgen.serving": ["page/*"]},
   entry_points={"console_scripts": ["catgen = catgen.launch.main:main"]},
   install_requires=REQUIRED,
   extras_require={

@@ -8,7 +8,24 @@ Importing this costs nothing: each name is imported when it is used.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for those who read types; a test holds it to what stands below
+  from catgen.config import load_config, make_model, make_source
+  from catgen.interfaces import Batch, EventSpec, InputError, Model, SampleOptions
+  from catgen.models.autoregressive import autoregressive
+  from catgen.models.block_diffusion import block_diffusion
+  from catgen.models.diffusion import diffusion, learned_masking
+  from catgen.models.discrete.denoising import denoising_flow
+  from catgen.models.discrete.modular import discrete_flow
+  from catgen.models.emission.model import latent_emission
+  from catgen.models.flow.argmax import argmax_flow
+  from catgen.models.flow.dequantized import dequantized_flow
+  from catgen.runs.baselines import baselines
+  from catgen.runs.check import check
+  from catgen.runs.compare import compare
+  from catgen.runs.fit import fit, train
+  from catgen.runs.load import Run, load
 
 __version__ = "0.1.0"
 
@@ -48,8 +65,14 @@ __all__ = [*_HOMES]
 def __getattr__(name: str) -> Any:
   if name not in _HOMES:
     raise AttributeError(f"module 'catgen' has no attribute {name!r}")
-  return getattr(importlib.import_module(_HOMES[name]), name)
+  found = getattr(importlib.import_module(_HOMES[name]), name)
+  if isinstance(found, type):
+    return found
+  # those who call a function here do it in Python: its messages speak of arguments, and not of flags
+  is_family = _HOMES[name].startswith("catgen.models.")
+  module, wrap = ("catgen.config.families", "family") if is_family else ("catgen.runs.methods", "spoken")
+  return getattr(importlib.import_module(module), wrap)(found)
 
 
 def __dir__() -> list[str]:
-  return sorted([*globals(), *_HOMES])
+  return sorted([*(name for name in globals() if name.startswith("__")), *_HOMES])

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from catgen.records import documented
+
 PyTree = Any
 if TYPE_CHECKING:
   from catgen.chains import Chain, Reverse
+  from catgen.memories import Carry
   from catgen.orders import Orders, Sequential
 
   HostOrDevice = Any
@@ -24,39 +27,55 @@ class InputError(ValueError):
   """A mistake of the user's: one line that names the thing and the remedy, shown without a traceback."""
 
 
+@documented
 class EventSpec(NamedTuple):
-  """What one example is: made by data, read by models."""
+  """What one example is: made by data, read by models.
 
-  shape: tuple[int, ...]  # without batch: (256,) for text, (32, 64) for maps
-  num_classes: int  # K; data are integers in [0, K)
-  given: tuple[int, ...] = ()  # categories of each attribute that may condition an example; one more means "not given"
-  ignores: bool = False  # any position may be invalid, as an ignored label is; False: only padding at the end
-  # a model only ever meets examples all of whose positions are valid, or none: it is compiled without any mask. What
-  # training knows of its data; a model of examples that users type does not know it
+  Args:
+    shape: of one example, without batch: (256,) for text, (32, 64) for maps.
+    num_classes: K, at least 1; data are integers in [0, K).
+    given: categories of each attribute that may condition an example; one more means "not given".
+    ignores: any position may be invalid, as an ignored label is; False: only padding at the end.
+    whole: a model only ever meets examples all of whose positions are valid, or none: it is compiled without any mask.
+      What training knows of its data; a model of examples that users type does not know it.
+    sizes: categories of each position, in row-major order, where they differ, as the columns of a table do: those of
+      position d are in [0, sizes[d]), the others have probability 0 there, and the largest number is K; None: K
+      everywhere.
+    frequencies: of the categories in the training data, each above 0; None: nobody has asked, as most models do not.
+    touching: likewise of pairs of categories that touch, (0, 1), (0, 2), ..., (1, 2), ..., whichever of the two comes
+      first.
+  """
+
+  shape: tuple[int, ...]
+  num_classes: int
+  given: tuple[int, ...] = ()
+  ignores: bool = False
   whole: bool = False
-  # categories of each position, in row-major order, where they differ, as the columns of a table do: those of position
-  # d are in [0, sizes[d]), the others have probability 0 there, and the largest number is K; None: K everywhere
   sizes: tuple[int, ...] | None = None
-  # of the categories in the training data, each above 0; None: nobody has asked, as most models do not
   frequencies: tuple[float, ...] | None = None
-  # likewise of pairs of categories that touch, (0, 1), (0, 2), ..., (1, 2), ..., whichever of the two comes first
   touching: tuple[float, ...] | None = None
 
 
+@documented
 class Batch(NamedTuple):
-  """Examples, which of their positions count, and their numbers: how examples travel. Made by `batches.batch_of`."""
+  """Examples, which of their positions count, and their numbers: how examples travel. Made by `batches.batch_of`.
+
+  Args:
+    x: examples, integers in [0, K).
+    valid: False = padding: contributes 0 nats.
+    index: number in the global batch (training) or in the split (evaluation); hides tuple.index, which nobody calls.
+    scored: which valid positions the likelihood counts, None = all of them; the others are context.
+    given: attributes of each example, in the order of `EventSpec.given`, the size of one meaning "not given"; None: no
+      example is given anything.
+    continues: whether each begins where the example at its place in the batch before ended: how streams are read on;
+      None: all stand alone.
+  """
 
   x: Int[HostOrDevice, "batch *event"]
-  valid: Bool[HostOrDevice, "batch *event"]  # False = padding: contributes 0 nats
-  # number in the global batch (training) or in the split (evaluation); hides tuple.index, which nobody calls
+  valid: Bool[HostOrDevice, "batch *event"]
   index: Int[HostOrDevice, "batch"]
-  # which valid positions the likelihood counts, None = all of them; the others are context
   scored: Bool[HostOrDevice, "batch *event"] | None = None
-  # attributes of each example, in the order of `EventSpec.given`, the size of one meaning "not given"; None: no example
-  # is given anything
   given: Int[HostOrDevice, "batch attributes"] | None = None
-  # whether each begins where the example at its place in the batch before ended: how streams are read on; None: all
-  # stand alone
   continues: Bool[HostOrDevice, "batch"] | None = None
 
 
@@ -78,25 +97,42 @@ class Profile(NamedTuple):
   by_position: Float[Array, "batch *event"]
 
 
+@documented
 class SampleOptions(NamedTuple):
-  """How to draw. Static under jit. An option that a family cannot honour is refused, never ignored."""
+  """How to draw. Static under jit. An option that a family cannot honour is refused, never ignored.
 
-  num_steps: int | None = None  # network calls of an iterative sampler; None = the family's own default
-  # of every draw of a clean category; see `distributions.categorical.restrict`
-  temperature: float = 1.0  # >= 0; divides the logits; 0: the most probable category
-  top_k: int | None = None  # in 1..K; only so many of the most probable categories; None = all
-  top_p: float = 1.0  # in (0, 1]; only the most probable categories that together have this probability
-  forbid: tuple[int, ...] = ()  # categories that are never drawn
-  num_frames: int = 0  # > 0: also return that many states of the chain, noise first, sample last
-  # of examples that are given labels: a category has probability p(. | labels)^guidance p(. | none)^(1 - guidance),
-  # normalized; 1: the labels as they are, 0: none, more: exaggerated; see `distributions.categorical.guided`
+  Args:
+    num_steps: network calls of an iterative sampler; None = the family's own default.
+    temperature: >= 0; divides the logits of every draw of a clean category; 0: the most probable one; see
+      `distributions.categorical.restrict`.
+    top_k: in 1..K; only so many of the most probable categories; None = all.
+    top_p: in (0, 1]; only the most probable categories that together have this probability.
+    forbid: categories that are never drawn.
+    num_frames: > 0: also return that many states of the chain, noise first, sample last.
+    guidance: of examples that are given labels: a category has probability
+      p(. | labels)^guidance p(. | none)^(1 - guidance), normalized; 1: the labels as they are, 0: none, more:
+      exaggerated; see `distributions.categorical.guided`.
+    guidance_interval: of the times in [0, 1], 1 = noise, at which guidance acts.
+    order: in which positions are drawn, one of the model's `orders`; None = the family's own way.
+    positions_per_call: >= 1; of an order: positions that are drawn together, given the same others.
+    entropy_budget: >= 0; nats, of the order of this name: as many positions together as lose at most this.
+    blocks: of the order of this name: positions of each call in turn, which add up to all.
+    correction: in [0, 1]; share of the positions that a diffusion model draws anew at every move.
+  """
+
+  num_steps: int | None = None
+  temperature: float = 1.0
+  top_k: int | None = None
+  top_p: float = 1.0
+  forbid: tuple[int, ...] = ()
+  num_frames: int = 0
   guidance: float = 1.0
-  guidance_interval: tuple[float, float] = (0.0, 1.0)  # of the times in [0, 1], 1 = noise, at which guidance acts
-  order: str | None = None  # in which positions are drawn, one of the model's `orders`; None = the family's own way
-  positions_per_call: int = 1  # >= 1; of an order: positions that are drawn together, given the same others
-  entropy_budget: float = 0.0  # >= 0; nats, of the order of this name: as many positions together as lose at most this
-  blocks: tuple[int, ...] = ()  # of the order of this name: positions of each call in turn, which add up to all
-  correction: float = 0.0  # in [0, 1]; share of the positions that a diffusion model draws anew at every move
+  guidance_interval: tuple[float, float] = (0.0, 1.0)
+  order: str | None = None
+  positions_per_call: int = 1
+  entropy_budget: float = 0.0
+  blocks: tuple[int, ...] = ()
+  correction: float = 0.0
 
 
 class ReadOptions(NamedTuple):
@@ -305,59 +341,48 @@ class Latent(NamedTuple):
   has_unused_codes: bool  # True: some v mean no category (`Samples.valid`), and P(invalid) > 0
 
 
-class EmptyMemoryFn(Protocol):
-  """Returns the memory of examples before which nothing stands, arrays [batch, ...].
-
-  size: positions that it remembers, at least 1; None: as many as in training.
-  """
-
-  def __call__(self, params: PyTree, batch_size: int, /, *, size: int | None = None) -> PyTree: ...
-
-
-class CarriedBoundFn(Protocol):
-  """Returns what `BoundFn` does, given the memory of what stands before each example, and that of what stands after it.
-
-  Examples may have any length. Nothing is learned through a memory: no gradient passes it.
-  """
-
-  def __call__(
-    self,
-    params: PyTree,
-    batch: Batch,
-    memory: PyTree,
-    keys: Key[Array, "batch"],
-    /,
-    *,
-    state: PyTree,
-    train: bool,
-    strata: Float[Array, "batch"] | None = None,
-    options: ReadOptions,
-  ) -> tuple[Bound, PyTree]: ...
-
-
-class Carry(NamedTuple):
-  """A memory that goes from each example to the one that continues it, where streams are read on."""
-
-  empty: EmptyMemoryFn
-  bound: CarriedBoundFn  # exact where the model's `log_prob` is
-
-
+@documented
 class Model(NamedTuple):
-  """A generative model of events as pure functions. `params` and `state` are nested dicts of arrays."""
+  """A generative model of events as pure functions. `params` and `state` are nested dicts of arrays.
+
+  Args:
+    event: what one example is.
+    init: (batch, key) -> (params, state).
+    bound: (params, batch, keys, state=, train=) -> `Bound`: a draw of a lower bound on log p(x), in nats; what training
+      raises.
+    sample: (params, keys, state=, options=) -> `Samples`: draws of p(x), one per key.
+    update_state: (state, statistics, valid) -> state, once a training step; None: the state does not change.
+    log_prob: (params, batch, state=) -> exact log p(x) in nats; None: only bounds are known.
+    log_weight: (params, batch, keys, state=) -> draws of log w in nats, with E[w] = p(x), for importance weighting.
+    full_bound: (params, batch, keys, state=) -> the bound with every time step once, and where its nats are lost.
+    denoise: (params, x, valid, noise_level, state=) -> `Denoised`: distributions of the clean categories.
+    infill: completes examples of which some positions are observed, and says whether that is exact.
+    latent: the continuous latent of which x is a function, or from which it is drawn.
+    carry: a memory that goes from each example to the one that continues it, where streams are read on.
+    chain: the probabilities of a diffusion process and of its reversal, step by step.
+    orders: the orders in which positions can be drawn, with the likelihood of samples by each.
+    sequential: the probabilities of one position after the other, which codes and searches read.
+    reverse: the reversal of a process for any prediction, also one that is not learned.
+  """
 
   event: EventSpec
   init: InitFn
   bound: BoundFn
   sample: SampleFn
-  update_state: UpdateStateFn | None = None  # once a training step
+  update_state: UpdateStateFn | None = None
   log_prob: LogProbFn | None = None
   log_weight: LogWeightFn | None = None
   full_bound: FullBoundFn | None = None
   denoise: DenoiseFn | None = None
   infill: Infill | None = None
   latent: Latent | None = None
-  carry: Carry | None = None
+  carry: "Carry | None" = None
   chain: "Chain | None" = None
   orders: "Orders | None" = None
   sequential: "Sequential | None" = None
   reverse: "Reverse | None" = None
+
+  def __repr__(self) -> str:
+    able = [name for name in self._fields[2:] if getattr(self, name) is not None]
+    shape = ", ".join(map(str, self.event.shape))
+    return f"Model(events [{shape}] of {self.event.num_classes} categories; {', '.join(able)})"

@@ -48,6 +48,16 @@ class Kind(NamedTuple):
     return Recipe(self.make, keywords)
 
 
+class Kinds(dict[str, Kind]):
+  """The entries of a registry: `Kinds() | {name: Kind(...)}`. InputError for a name that is none, with the nearest."""
+
+  def __or__(self, other: Mapping[str, Kind]) -> "Kinds":  # type: ignore[override]
+    return Kinds({**self, **other})
+
+  def __missing__(self, name: str) -> Kind:
+    raise InputError(f"there is no kind {name!r}; {nearest(str(name), self)}")
+
+
 Registry = Mapping[str, Kind]
 Part = Registry | Kind
 

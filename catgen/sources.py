@@ -69,3 +69,7 @@ class DataSource(NamedTuple):
   # the longest is never trained. None: no record is padded
   longest: int | None = None
   warnings: tuple[str, ...] = ()  # lines about what in the data may not be read as it is meant
+
+  def __repr__(self) -> str:
+    shape, splits = ", ".join(map(str, self.event.shape)), [f"{n} {s.num_examples:,}" for n, s in self.splits.items()]
+    return f"DataSource({self.description!r}, [{shape}] of {self.event.num_classes} categories; {', '.join(splits)})"

@@ -16,7 +16,7 @@ OF_CATGEN = sorted({path.parent for path in CATGEN})
 
 FILES_LAYER = ("files", "paths", "cache", "remote")
 SHARED = ("interfaces", "batches", "bounds", "events", "given", "keys", "meshes", "orders", "sources", "trees", "kinds")
-WORDS = (*SHARED, "chains", *FILES_LAYER)
+WORDS = (*SHARED, "chains", "memories", "records", *FILES_LAYER)
 CORE = {f"catgen.{name}" for name in WORDS}
 PURE = {*CORE, "catgen.distributions", "catgen.kernels"}
 MODULES = {*PURE, "catgen.bijections", "catgen.surjections", "catgen.processes", "catgen.networks", "catgen.flows"}

@@ -4,7 +4,7 @@ load_config("quickstart", {"training.num_steps": "200"})     # every key, as a p
 make_model(config["model"], event)                           # objects from sections
 """
 
-from catgen.config.files import Configuration, from_values, like, load_config, names
+from catgen.config.files import AnyConfiguration, Configuration, configuration, from_values, like, load_config, names
 from catgen.config.make import make_model, make_source, make_stand_in, make_training_optimizer, model_takes
 from catgen.config.overrides import apply_overrides
 from catgen.config.printing import describe
@@ -12,8 +12,10 @@ from catgen.config.sections import fill, flat, resolve
 from catgen.config.small import small_section
 
 __all__ = [
+  "AnyConfiguration",
   "Configuration",
   "apply_overrides",
+  "configuration",
   "describe",
   "fill",
   "flat",

@@ -12,8 +12,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from catgen.config.meanings import meanings
 from catgen.interfaces import InputError
+from catgen.records import meanings
 
 Kind = Literal["bool", "int", "float", "str", "list", "repeated"]
 _PLAIN: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "str"}

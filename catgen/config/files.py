@@ -19,16 +19,21 @@ from catgen.config.overrides import apply_overrides
 from catgen.config.sections import flat, resolve
 from catgen.config.values import plain
 from catgen.interfaces import InputError
+from catgen.records import shown_briefly
 
 DEFAULT, FILE, COMMAND_LINE = "default", "file", "command line"
 
 
+@shown_briefly
 class Configuration(NamedTuple):
   """A configuration with every key, and where each value was set."""
 
   name: str  # as it was asked for
   values: dict[str, Any]
   origins: dict[str, str]  # "training.num_steps" -> DEFAULT, FILE or COMMAND_LINE
+
+
+AnyConfiguration = str | os.PathLike[str] | Configuration | Mapping[str, Any]
 
 
 def load_config(name: str, overrides: Mapping[str, Any] | None = None) -> Configuration:
@@ -42,6 +47,30 @@ def load_config(name: str, overrides: Mapping[str, Any] | None = None) -> Config
     InputError: there is no such file, it cannot be loaded, or a key, kind or value does not fit.
   """
   return from_values(name, read_file(name), overrides or {})
+
+
+def configuration(config: AnyConfiguration, overrides: Mapping[str, Any] | None = None) -> Configuration:
+  """Returns a configuration by whatever a function may be given for one.
+
+  Args:
+    config: a name or a path, see `load_config`; what that returned; or sections with their keys, a resolved
+      configuration among them.
+    overrides: changes by the names of keys, see `apply_overrides`.
+
+  Raises:
+    InputError: it is none of these, or see `load_config`.
+  """
+  if isinstance(config, str | os.PathLike):
+    return load_config(os.fspath(config), overrides)
+  if isinstance(config, Configuration):
+    return from_values(config.name, config.values, overrides) if overrides else config
+  if isinstance(config, Mapping):
+    section = config.to_dict() if isinstance(config, ConfigDict) else config
+    return from_values("a dict", plain(section), overrides or {})
+  raise InputError(
+    f"{config!r:.60} is no configuration; give a name such as 'quickstart', the path of a file, what"
+    " catgen.load_config returns, or a dict of sections"
+  )
 
 
 def from_values(name: str, section: Mapping[str, Any], changes: Mapping[str, Any]) -> Configuration:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from catgen.config.files import Configuration
 from catgen.config.registry import as_section, choose, make_recipe
 from catgen.data import SOURCES, known
 from catgen.interfaces import EventSpec, Model
@@ -13,9 +14,19 @@ from catgen.sources import DataSource
 from catgen.training.optimizer import OPTIMIZERS, Optimizer
 
 
-def make_source(section: Mapping[str, Any]) -> DataSource:
-  """Returns the data set of a configuration's section `data`: examples [*event] in named splits."""
-  return make_recipe(SOURCES, section, "data")()
+def make_source(section: Mapping[str, Any] | Configuration) -> DataSource:
+  """Returns the data set of a configuration's section `data`: examples [*event] in named splits.
+
+  Args:
+    section: a "kind" and its keys, `{"kind": "text_file", "path": "a.txt", "length": 128}`; what is left out has its
+      default. Or what `catgen.load_config` returns, whose section `data` it is then.
+
+  Raises:
+    InputError: a kind or a key that does not exist, a value that does not fit, or data that are not there.
+
+  Reference: docs/CONFIGURATION.md; `launch.train --config=NAME --print_config` shows the keys with their meanings.
+  """
+  return make_recipe(SOURCES, _section(section, "data"), "data")()
 
 
 def make_stand_in(section: Mapping[str, Any]) -> DataSource | None:
@@ -33,9 +44,22 @@ def make_stand_in(section: Mapping[str, Any]) -> DataSource | None:
   return None if found is None else known.stand_in(found, section["kind"])
 
 
-def make_model(section: Mapping[str, Any], event: EventSpec) -> Model:
-  """Returns the model of a configuration's section `model` for batches [batch, *event] of the given events."""
-  return make_recipe(MODELS, section, "model")(event)
+def make_model(section: Mapping[str, Any] | Configuration, event: EventSpec) -> Model:
+  """Returns the model of a configuration's section `model` for batches [batch, *event] of the given events.
+
+  Args:
+    section: a "kind", which is a family, and its keys, `{"kind": "diffusion", "network": {"kind": "transformer"}}`;
+      what is left out has its default. Or what `catgen.load_config` returns, whose section `model` it is then.
+    event: the shape of one example and the number of its categories, as `DataSource.event` has them.
+
+  Raises:
+    InputError: a kind or a key that does not exist, or a value or a network that does not fit such events.
+  """
+  return make_recipe(MODELS, _section(section, "model"), "model")(event)
+
+
+def _section(section: Mapping[str, Any] | Configuration, name: str) -> Mapping[str, Any]:
+  return section.values[name] if isinstance(section, Configuration) else section
 
 
 def model_takes(section: Mapping[str, Any], name: str) -> bool:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from catgen.config.files import COMMAND_LINE, Configuration
-from catgen.config.meanings import meanings, summary
+from catgen.config.meanings import summary
 from catgen.config.registry import choose, join
 from catgen.config.settings import EXPERIMENT
 from catgen.kinds import Kind, Part
+from catgen.records import meanings
 
 _WIDEST_SETTING = 48
 _ORIGIN_WIDTH = len(COMMAND_LINE)

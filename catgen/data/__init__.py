@@ -21,10 +21,10 @@ from catgen.data.sets.text_table import text_table
 from catgen.data.sets.tokenized_text import tokenized_text
 from catgen.data.sets.wikipedia.source import enwik8, text8
 from catgen.data.splits import UNNAMED_RULES, get_split
-from catgen.kinds import Kind, Registry
+from catgen.kinds import Kind, Kinds, Registry
 from catgen.sources import DataSource
 
-SOURCES: Registry = {
+SOURCES: Registry = Kinds() | {
   "array_file": Kind(array_file, known=known.array_file),
   "cityscapes": Kind(cityscapes, known=known.cityscapes),
   "enwik8": Kind(enwik8, known=known.enwik8),

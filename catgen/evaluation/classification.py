@@ -8,8 +8,10 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
 from catgen.bounds import bits_per_position
+from catgen.records import shown_briefly
 
 
+@shown_briefly
 class Posterior(NamedTuple):
   """Probabilities of the labels of each example."""
 

@@ -18,6 +18,7 @@ from catgen.evaluation import estimators
 from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.events import sum_valid
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions
+from catgen.records import shown_briefly
 
 MOST_DRAWS = 2**24  # of one example, and at once; numbers of draws have 32 bits
 _AHEAD = 2  # device calls that are started before an earlier one has ended, so that no device waits for the host
@@ -34,6 +35,7 @@ class Anatomy(NamedTuple):
   class_counts: Int[np.ndarray, "classes"]
 
 
+@shown_briefly
 class Likelihood(NamedTuple):
   """The likelihood of a split. Examples without a scored position are left out."""
 

@@ -21,12 +21,14 @@ from catgen.batches import take
 from catgen.evaluation import channel
 from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import Batch, InputError, Model, PyTree
+from catgen.records import shown_briefly
 
 METHODS = ("bayes", "paper", "channel")
 BEAM = 16  # beginnings that "channel" keeps, unless another number is asked for
 MOST_BEAM = 1024
 
 
+@shown_briefly
 class Correction(NamedTuple):
   """Corrected examples; invalid positions are as they were."""
 

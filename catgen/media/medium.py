@@ -20,12 +20,14 @@ from catgen.evaluation.samples import Frequencies
 from catgen.files import is_stream
 from catgen.interfaces import Batch, InputError
 from catgen.paths import ending_of, expanded, is_folder
+from catgen.records import shown_briefly
 from catgen.sources import Split
 
 Examples = Sequence[Any] | np.ndarray  # texts, or arrays along a first axis
 HOLE = -1  # in a batch: no category, or one that is not known; in what a user has it is `LabelIds.nothing`
 
 
+@shown_briefly
 class Pattern(NamedTuple):
   """An example of which some positions are to be completed."""
 
@@ -54,6 +56,7 @@ class Pictures(NamedTuple):
   colors: Callable[..., UInt8[np.ndarray, "*event 3"]] | None = None  # (x): one example as the colors of its categories
 
 
+@shown_briefly
 class Media(NamedTuple):
   """One kind of example. A function that it lacks is None."""
 

@@ -1,7 +1,7 @@
 """Families of models: each a function from plain values to a `Model` record."""
 
 from catgen.flows.densities import DENSITIES, POSTERIOR_FLOWS
-from catgen.kinds import Kind, Registry
+from catgen.kinds import Kind, Kinds, Registry
 from catgen.models.autoregressive import autoregressive
 from catgen.models.block_diffusion import block_diffusion
 from catgen.models.diffusion import diffusion, learned_masking
@@ -15,7 +15,7 @@ from catgen.networks import TRUNKS
 from catgen.processes import PROCESSES, SCHEDULES
 
 _FLOW: dict[str, Registry] = {"encoder": TRUNKS, "density": DENSITIES, "posterior_flow": POSTERIOR_FLOWS}
-MODELS: Registry = {
+MODELS: Registry = Kinds() | {
   "diffusion": Kind(
     diffusion, parts={"network": TRUNKS, "process": PROCESSES, "schedule": SCHEDULES}, small={"num_steps": 8}
   ),

@@ -19,7 +19,6 @@ from catgen.events import sum_valid
 from catgen.interfaces import (
   Batch,
   Bound,
-  Carry,
   EventSpec,
   Infill,
   InputError,
@@ -30,6 +29,7 @@ from catgen.interfaces import (
   Samples,
 )
 from catgen.kinds import Recipe
+from catgen.memories import Carry
 from catgen.meshes import spread
 from catgen.models.adapter import Functional, functional
 from catgen.models.auxiliary import Auxiliary, auxiliary_bound, of_logits

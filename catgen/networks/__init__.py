@@ -5,7 +5,7 @@ causal network, an encoder or a conditioner of any trunk that can be one. So a n
 one line here. `small` are sizes for proofs on events of two positions and on maps of 2 x 2.
 """
 
-from catgen.kinds import Kind, Registry
+from catgen.kinds import Kind, Kinds, Registry
 from catgen.networks.trunks.deep_transformer import DeepTransformer
 from catgen.networks.trunks.densenet import DenseNet
 from catgen.networks.trunks.linear_attention_unet import LinearAttentionUNet
@@ -21,7 +21,7 @@ from catgen.networks.trunks.unet import UNet
 _ONE_LAYER = {"num_layers": 1, "num_heads": 2, "dtype": "float32"}
 _MAP = {"dropout": 0.0, "dtype": "float32"}
 _RECURRENT = {"width": 32, "time_width": 16, "hidden_width": 32, "lstm_width": 32, "output_width": 32}
-TRUNKS: Registry = {
+TRUNKS: Registry = Kinds() | {
   "transformer": Kind(Transformer, small={**_ONE_LAYER, "width": 32, "time_width": 16, "dropout": 0.0}),
   "deep_transformer": Kind(DeepTransformer, small={**_ONE_LAYER, "width": 32, "hidden_width": 64, "dropout": 0.0}),
   "transformer_xl": Kind(

@@ -11,12 +11,12 @@ import numpy as np
 
 from catgen.events import refuse_sizes
 from catgen.interfaces import EventSpec
-from catgen.kinds import Kind, Registry, takes
+from catgen.kinds import Kind, Kinds, Registry, takes
 from catgen.processes import absorbing, graphs, noises, ordinal, uniform
 from catgen.processes.process import Process
 from catgen.processes.schedules import SCHEDULES, Schedule
 
-PROCESSES: Registry = {
+PROCESSES: Registry = Kinds() | {
   "uniform": Kind(uniform.process),
   "absorbing": Kind(absorbing.process),
   "prior": Kind(noises.prior, small={"weights": (3.0, 2.0, 1.0)}),

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from catgen.interfaces import InputError
-from catgen.kinds import Kind, Registry
+from catgen.kinds import Kind, Kinds, Registry
 from catgen.processes.levels import Level, Span
 
 _OFFSET = 0.008  # s of Nichol & Dhariwal (2021), kept by the paper
@@ -133,7 +133,7 @@ def polynomial(power: float = 2.0) -> Schedule:
   return Schedule("polynomial", True, keep, lost, slope, _sampled(keep, lost))
 
 
-SCHEDULES: Registry = {
+SCHEDULES: Registry = Kinds() | {
   "cosine": Kind(cosine),
   "paper_cosine": Kind(paper_cosine),
   "linear": Kind(linear),

@@ -1,19 +1,20 @@
 """What counts of the training split reach on held-out data: the rivals of any model of text or maps."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from catgen.bounds import Estimate
-from catgen.config import make_source
+from catgen.config import AnyConfiguration, configuration, make_source
 from catgen.data import get_split
 from catgen.interfaces import InputError
 from catgen.media import media_of
+from catgen.records import shown_briefly
 from catgen.reporting import terminal
 from catgen.runs.argument_types import checked
 from catgen.runs.experiment import first_examples
 from catgen.sources import DataSource
 
 
+@shown_briefly
 class Baselines(NamedTuple):
   """Cross-entropies of counts on held-out examples."""
 
@@ -28,23 +29,24 @@ class Baselines(NamedTuple):
 
 
 @checked
-def baselines(config: Mapping[str, Any], source: DataSource | None = None) -> Baselines:
+def baselines(config: AnyConfiguration, source: DataSource | None = None) -> Baselines:
   """Returns cross-entropies of counts of the training split, on the examples that `config["evaluation"]` names.
 
   They are in bits per position.
 
   Args:
-    config: resolved; its sections `data` and `evaluation` count.
+    config: a configuration's name, what `catgen.load_config` returns, or its sections; `data` and `evaluation` count.
     source: replaces the data set that the config names.
 
   Raises:
     InputError: there are no counts of such events, or a split is missing.
   """
-  source = make_source(config["data"]) if source is None else source
+  values = configuration(config).values
+  source = make_source(values["data"]) if source is None else source
   media = media_of(source.event, source.codec, source.position)
   if media.baselines is None:
     raise InputError(f"events have shape {source.event.shape}; there are count baselines of sequences and maps only")
-  split, limit = config["evaluation"]["split"], config["evaluation"]["max_examples"]
+  split, limit = values["evaluation"]["split"], values["evaluation"]["max_examples"]
   counted = media.baselines(source, first_examples(source, split, limit))
   number = get_split(source, split).num_examples
   scored = f"scored on the first {min(number, limit):,} of {number:,} {split} examples" if limit else ""

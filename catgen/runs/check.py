@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from catgen.batches import batch_of
-from catgen.config import make_model, small_section
+from catgen.config import AnyConfiguration, configuration, make_model, small_section
 from catgen.config.settings import EXPERIMENT
 from catgen.data.codecs import integer_codec
 from catgen.data.splits import record_split
@@ -20,6 +20,7 @@ from catgen.evaluation.enumeration import Space, check_size
 from catgen.evaluation.oracles import Row
 from catgen.interfaces import Batch, EventSpec, InputError, SampleOptions
 from catgen.keys import checked_seed, root_key
+from catgen.records import shown_briefly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.argument_types import checked
@@ -32,6 +33,7 @@ NUM_SAMPLES = 20_000  # drawn by each law
 LABELS = ("a", "b")  # of made-up data, where the config's have labels
 
 
+@shown_briefly
 class Checked(NamedTuple):
   """What holds of a small model."""
 
@@ -51,7 +53,7 @@ class Checked(NamedTuple):
 
 @checked
 def check(
-  config: Mapping[str, Any],
+  config: AnyConfiguration,
   *,
   num_classes: int = 3,
   shape: tuple[int, ...] | None = None,
@@ -64,7 +66,7 @@ def check(
   """Trains a small model of a config's family on made-up data and proves its likelihood by enumeration.
 
   Args:
-    config: resolved.
+    config: a configuration's name, what `catgen.load_config` returns, or its sections.
     num_classes: K of the small space.
     shape: of events of the small space; default: 2, or 2,2 where the config's data are maps.
     time_steps: T of the small model, where the config's is discrete.
@@ -76,7 +78,8 @@ def check(
   Raises:
     InputError: a size that is none, or a space too large to enumerate.
   """
-  shape = _event_shape(config["data"]) if shape is None else shape
+  values = configuration(config).values
+  shape = _event_shape(values["data"]) if shape is None else shape
   if not shape or min(shape) < 1:
     raise InputError(f"--shape={','.join(map(str, shape))} must be positive whole numbers, such as 2 or 2,2")
   check_size(shape, num_classes, num_draws)
@@ -84,8 +87,8 @@ def check(
     raise InputError(f"time_steps is {time_steps} and train_steps {train_steps}; both must be at least 1")
   devices = jax.devices()  # of one process one is enough, and faster, for so little
   devices = devices[:1] if jax.process_count() == 1 else devices
-  small = _small_config(config, shape, len(devices), time_steps=time_steps, train_steps=train_steps, seed=seed)
-  labelled = _labelled(config["data"])
+  small = _small_config(values, shape, len(devices), time_steps=time_steps, train_steps=train_steps, seed=seed)
+  labelled = _labelled(values["data"])
   made = make_experiment(small, made_up_source(shape, num_classes, seed, labelled=labelled), devices)
   state = made.init()
   with closing(progress(train_steps, unit="step", title="train the small model")) as bar:
@@ -94,15 +97,15 @@ def check(
       bar.update(1)
   names = [""]
   if labelled:
-    hidden = bool(config["training"]["hidden_given"])
+    hidden = bool(values["training"]["hidden_given"])
     names = [*(f"label {name}: " for name in LABELS), *(["no label: "] if hidden else [])]
   labels = np.arange(len(names))[:, None] if labelled else None
   space = Space(made.model, state.params, state.model_state, labels, NUM_SAMPLES, spread_of(made.mesh))
-  options = _small_options(config["sampling"], num_classes, time_steps)
+  options = _small_options(values["sampling"], num_classes, time_steps)
   claims, notes = _proved(space, names, options, root_key(seed), num_draws)
   rows, more = _benched(space, small["model"], root_key(seed))
   claims, notes = claims + (oracles.claims_of(rows) if rows else []), notes + more
-  return Checked(claims, config["model"]["kind"], num_classes, shape, train_steps, tuple(notes), tuple(rows))
+  return Checked(claims, values["model"]["kind"], num_classes, shape, train_steps, tuple(notes), tuple(rows))
 
 
 def _proved(

@@ -15,6 +15,7 @@ from catgen.files import check_apart, check_writable, writing
 from catgen.interfaces import Batch, InputError
 from catgen.kinds import nearest
 from catgen.media.medium import Examples
+from catgen.records import shown_briefly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import classify_column
@@ -29,6 +30,7 @@ _COUNTED = 10_000  # training examples, for the frequencies of labels
 _SHOWN_CHARACTERS, _LARGEST_TABLE = 60, 10
 
 
+@shown_briefly
 class Classified(NamedTuple):
   """Probabilities of the labels of examples, in their order."""
 

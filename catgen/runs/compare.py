@@ -17,6 +17,7 @@ from catgen.evaluation import comparison, estimators, results
 from catgen.evaluation.comparison import Evaluation
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.paths import join
+from catgen.records import shown_briefly
 from catgen.reporting import charts, terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.reporting.writers import FILE_NAME as METRICS_FILE
@@ -34,6 +35,7 @@ NEEDED = ("unit", "value", "num_examples", "num_replicates", "monte_carlo_error"
 _GIVE = "give work directories, --workdirs=runs/a,runs/b"
 
 
+@shown_briefly
 class Evaluations(NamedTuple):
   """One work directory and its evaluations."""
 
@@ -47,6 +49,7 @@ class Evaluations(NamedTuple):
     return next(iter(self.evaluations.values())).record["step"]
 
 
+@shown_briefly
 class Compared(NamedTuple):
   """Models side by side."""
 

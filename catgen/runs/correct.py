@@ -14,6 +14,7 @@ from catgen.keys import checked_seed
 from catgen.media import Media
 from catgen.media.medium import marked, reader
 from catgen.paths import join
+from catgen.records import shown_briefly
 from catgen.reporting import terminal, writers
 from catgen.runs.argument_types import checked
 from catgen.runs.by_products import ByProducts, shown_where_lost
@@ -29,6 +30,7 @@ from catgen.training import distributed
 Method = Literal["bayes", "paper", "channel"]
 
 
+@shown_briefly
 class Corrected(NamedTuple):
   """One example and its corrections."""
 
@@ -45,10 +47,16 @@ class Corrected(NamedTuple):
 
   @property
   def x(self) -> Int[np.ndarray, "*event"]:
-    """The example as corrected by the first method."""
+    """The example as corrected by the first method; of a shorter text that was handed in, its length, [length]."""
+    x, valid = self._whole, self.seen.valid[0]
+    return x[: int(valid.sum())] if self.truth is None and self.media.parse is not None else x
+
+  @property
+  def _whole(self) -> Int[np.ndarray, "*event"]:
     return next(iter(self.corrections.values())).x[0]
 
 
+@shown_briefly
 class Scored(NamedTuple):
   """What corrections of held-out examples repair and break."""
 
@@ -137,7 +145,7 @@ def correct(
   corrected = Corrected(name, wrong, truth, error_rate, corrections, scores, media, run.record.position, output, ())
   if output is not None:
     with shown_where_lost(say, lambda: describe(corrected)):
-      distributed.first_does(lambda: media.written(output, wrong._replace(x=corrected.x[None])))
+      distributed.first_does(lambda: media.written(output, wrong._replace(x=corrected._whole[None])))
   if pictures and jax.process_index() == 0:
     with ByProducts(say).may_fail("pictures"):
       corrected = corrected._replace(pictures=_draw(run, corrected, say))

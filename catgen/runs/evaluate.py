@@ -15,6 +15,7 @@ from catgen.files import check_folder
 from catgen.interfaces import InputError, ReadOptions
 from catgen.keys import root_key
 from catgen.paths import expanded, join, name_of, parent_of
+from catgen.records import shown_briefly
 from catgen.reporting import charts, terminal, tracking, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
@@ -40,6 +41,7 @@ _MEANINGS = {
 }
 
 
+@shown_briefly
 class Evaluated(NamedTuple):
   """One evaluation."""
 

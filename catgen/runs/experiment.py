@@ -17,6 +17,7 @@ from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, InputError, Model
 from catgen.keys import root_key
 from catgen.meshes import BATCH_AXES
+from catgen.records import shown_briefly
 from catgen.sources import DataSource
 from catgen.training import sharding
 from catgen.training.state import TrainState
@@ -25,6 +26,7 @@ from catgen.training.step import abstract_state, make_init, make_train_step
 _COUNTED = {"frequencies": frequencies_of, "touching": touching_of}  # fields of `EventSpec` that models ask for
 
 
+@shown_briefly
 class Experiment(NamedTuple):
   """What training needs. Nothing has been initialized yet."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from catgen.config import apply_overrides, flat, load_config, make_source, resolve
+from catgen.config import AnyConfiguration, apply_overrides, configuration, flat, load_config, make_source, resolve
 from catgen.interfaces import InputError
 from catgen.paths import expanded, join, name_of
 from catgen.reporting.progress import OpenProgress, open_progress
@@ -36,7 +36,7 @@ _OF_TIME = (  # keys that follow the number of steps that there is time for
 
 @checked
 def train(
-  config: str,
+  config: AnyConfiguration,
   workdir: str | os.PathLike[str],
   *,
   overrides: Mapping[str, Any] | None = None,
@@ -46,7 +46,8 @@ def train(
   """Trains a configuration for all its steps and returns the model; the same call goes on where it was stopped.
 
   Args:
-    config: name of a configuration, "quickstart" or "paper/text8_multinomial", or the path of a file.
+    config: name of a configuration, "quickstart" or "paper/text8_multinomial", or the path of a file; or what
+      `catgen.load_config` returns, or its sections.
     workdir: folder of the run.
     overrides: what differs, {"training.num_steps": 200, "model.process": "absorbing"}.
     say: receives lines about what is done.
@@ -56,7 +57,7 @@ def train(
     InputError: anything that does not fit, by name.
   """
   workdir = expanded(workdir)
-  training.train(load_config(config, overrides).values, workdir, say=say, progress=progress)
+  training.train(configuration(config, overrides).values, workdir, say=say, progress=progress)
   return load(workdir, say=say)
 
 

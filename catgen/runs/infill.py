@@ -16,6 +16,7 @@ from catgen.files import check_apart
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.media.medium import HOLE, Pattern, read_array
+from catgen.records import shown_briefly
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
@@ -31,6 +32,7 @@ from catgen.training import distributed
 from catgen.training.signals import catch_signals
 
 
+@shown_briefly
 class Infilled(NamedTuple):
   """A pattern and completions of it."""
 

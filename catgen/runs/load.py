@@ -5,33 +5,64 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.sharding import Mesh, SingleDeviceSharding
+from jaxtyping import Bool, Int
 
 from catgen.batches import take
 from catgen.config import make_model
 from catgen.evaluation.spelling import check_error_rate
 from catgen.evaluation.spread import ALONE, Spread, fetch
-from catgen.interfaces import Denoised, InputError, Model, PyTree
+from catgen.interfaces import Denoised, HostOrDevice, InputError, Model, PyTree
 from catgen.media import Media, media_of
-from catgen.media.medium import Examples
+from catgen.records import documented
 from catgen.runs import agreement, exported, schema
 from catgen.runs.argument_types import checked, texts
 from catgen.runs.experiment import spread_of
+from catgen.runs.methods import Later, counting_method, method
+from catgen.runs.naming import checked_example, described
 from catgen.runs.record import RunRecord, check_definition, read_record, source_of
 from catgen.sources import DataSource
 from catgen.training import sharding
 from catgen.training.state import TrainState
 
+if TYPE_CHECKING:
+  from catgen.runs import classify as _classify
+  from catgen.runs import correct as _correct
+  from catgen.runs import evaluate as _evaluate
+  from catgen.runs import infill as _infill
+  from catgen.runs import plot as _plot
+  from catgen.runs import sample as _sample
+  from catgen.runs import score as _score
+else:
+  _classify, _correct, _evaluate, _infill, _plot, _sample, _score = map(
+    Later, ("classify", "correct", "evaluate", "infill", "plot", "sample", "score")
+  )
 
+
+@documented
 class Run(NamedTuple):
   """A trained model with all that is known of it: what `catgen.load` returns.
 
-  Its methods are the functions of the modules of the same name in `catgen.runs`, which say what their options mean
-  and what they return; pictures and files are written only where they say so. They use all devices that the model was
-  loaded for; of several processes all call them, all get the same, and the first writes.
+  Its methods are the functions of the modules of the same name in `catgen.runs`, with their options, results and
+  errors; pictures and files are written only where they say so. They use all devices that the model was loaded for; of
+  several processes all call them, all get the same, and the first writes.
+
+  Args:
+    model: its functions; `params` and `state` are their first arguments.
+    params: nested dicts of arrays, which lie on the devices as in training.
+    state: of the model besides its parameters; empty for most.
+    record: the configuration, the codec, where the run comes from: what config.json holds.
+    media: how examples are typed, shown, written and pictured.
+    workdir: where what is made of it is written: of an exported model another folder than its own.
+    step: of training, from which the parameters are.
+    uses_ema: whether `params` are the moving average.
+    source: loads the data set, once; nothing but evaluation and comparisons needs it.
+    spread: the devices.
+    folder: that it was read from.
   """
 
   model: Model
@@ -39,76 +70,65 @@ class Run(NamedTuple):
   state: PyTree
   record: RunRecord
   media: Media
-  workdir: str  # where what is made of it is written: of an exported model another folder than its own
+  workdir: str
   step: int
   uses_ema: bool
-  source: Callable[[], DataSource]  # loads the data set, once; nothing but evaluation and comparisons needs it
-  spread: Spread = ALONE  # the devices, over which `params` lie as in training
-  folder: str = ""  # that it was read from
+  source: Callable[[], DataSource]
+  spread: Spread = ALONE
+  folder: str = ""
 
-  @property
-  def encode(self) -> Callable:
-    """Text -> integers [length]; an array -> integers [*event]."""
-    return self.record.codec.encode
+  def __repr__(self) -> str:
+    return described(self)
 
-  @property
-  def decode(self) -> Callable:
-    """One example's integers [*event] -> text or an array."""
-    return self.record.codec.decode
+  def __dir__(self) -> list[str]:
+    return [name for name in object.__dir__(self) if name not in ("count", "index")]  # of tuples; nobody calls them
 
-  def sample(self, num: int = 1, *, pictures: bool = False, **options: Any) -> Any:
-    """Returns `num` samples, `.x` [num, *event].
+  def encode(self, example: Any) -> Int[np.ndarray, "*event"]:
+    """Returns integers: [length] of a text, or [*event] of an array. Raises InputError outside the alphabet."""
+    return self.record.codec.encode(example)
 
-    Options: seed, num_steps, temperature, chain ... of `runs.sample.sample`.
+  def decode(self, x: Int[HostOrDevice, "*event"], valid: Bool[HostOrDevice, "*event"] | None = None) -> Any:
+    """Returns the text, or the array, of one example.
+
+    Args:
+      x: its integers in [0, K), [*event]; of text also fewer: [length].
+      valid: which positions are shown; default: all.
+
+    Raises:
+      InputError: it is no one example of integers in this range.
     """
-    from catgen.runs.sample import sample  # it takes a Run
+    return self.record.codec.decode(checked_example(self, x, valid), valid)
 
-    return sample(self, num_samples=num, pictures=pictures, **options)
+  @counting_method(_sample.sample, num_samples=1, pictures=False)
+  def sample(self) -> None:
+    """Returns samples, `.x` [num_samples, *event]."""
 
-  def score(self, examples: Examples, *, reference: int = 0, **options: Any) -> Any:
+  @method(_score.score, reference=0)
+  def score(self) -> None:
     """Returns bits of texts or arrays of your own: `.estimate` over all, `.nats` and `.bits` for each.
 
-    With `reference` > 0 also where they stand among so many training examples; see `runs.score.score`.
+    With `reference` > 0 also where they stand among so many training examples.
     """
-    from catgen.runs.score import score
 
-    return score(self, examples, reference=reference, **options)
+  @method(_classify.classify)
+  def classify(self) -> None:
+    """Returns which label examples have, `.probabilities` [examples, labels]."""
 
-  def classify(self, examples: Examples, **options: Any) -> Any:
-    """Returns which label examples have, `.probabilities` [examples, labels]; see `runs.classify.classify`."""
-    from catgen.runs.classify import classify
+  @method(_evaluate.evaluate)
+  def evaluate(self) -> None:
+    """Returns the likelihood of a split, in bits, `.result["value"]`, shows it and adds it to results.json."""
 
-    return classify(self, examples, **options)
+  @method(_infill.infill, pictures=False)
+  def infill(self) -> None:
+    """Returns completions, `.x` [completions, *event], of a text or array with holes, of your own or of the data."""
 
-  def evaluate(self, **options: Any) -> Any:
-    """Returns the likelihood of a split, in bits, and adds it to results.json; see `runs.evaluate.evaluate`."""
-    from catgen.runs.evaluate import evaluate
+  @method(_correct.correct, pictures=False)
+  def correct(self) -> None:
+    """Returns a text or array of your own (or one of the data, corrupted) corrected, `.x` [*event] or [length]."""
 
-    return evaluate(self, **options)
-
-  def infill(self, example: Any = None, *, pictures: bool = False, **options: Any) -> Any:
-    """Returns completions, `.x` [completions, *event], of a text or array with holes, of your own or of the data.
-
-    See `runs.infill.infill`.
-    """
-    from catgen.runs.infill import infill
-
-    return infill(self, example, pictures=pictures, **options)
-
-  def correct(self, example: Any = None, *, pictures: bool = False, **options: Any) -> Any:
-    """Returns a text or array of your own (or one of the data, corrupted) corrected, `.x` [*event].
-
-    See `runs.correct.correct`.
-    """
-    from catgen.runs.correct import correct
-
-    return correct(self, example, pictures=pictures, **options)
-
-  def plot(self, **options: Any) -> Any:
-    """Returns the paths of the pictures that fit: loss in bits, samples, their way from noise; see `runs.plot.plot`."""
-    from catgen.runs.plot import plot
-
-    return plot(self, **options)
+  @method(_plot.plot, _sample.sample, ("pictures", "chain"))
+  def plot(self) -> None:
+    """Returns the paths of the pictures that fit: loss in bits, samples, their way from noise."""
 
   @checked
   def denoise(self, example: Any, *, error_rate: float) -> Denoised:

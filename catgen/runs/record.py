@@ -20,6 +20,7 @@ from catgen.files import write_text
 from catgen.given import label_numbers
 from catgen.interfaces import Batch, EventSpec, InputError
 from catgen.paths import exists, expanded, join, matching
+from catgen.records import shown_briefly
 from catgen.runs.argument_types import texts
 from catgen.runs.changes import Change, changes_between, compared, merged
 from catgen.runs.schema import FILE_NAME, FORMAT, Exported, event_of, read_content
@@ -34,6 +35,7 @@ class Ancestor(NamedTuple):
   step: int  # of the checkpoint
 
 
+@shown_briefly
 class RunRecord(NamedTuple):
   """What is known of a run before its first step."""
 

@@ -16,6 +16,7 @@ from catgen.keys import root_key
 from catgen.media import Media
 from catgen.media.medium import chain_labels, evenly, marked
 from catgen.paths import join
+from catgen.records import shown_briefly
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
@@ -34,6 +35,7 @@ _SHOWN_FRAMES = 12
 _NOT_THE_BOUND = "they follow another law than the p(x) that the bits of the model are stated of"
 
 
+@shown_briefly
 class Sampled(NamedTuple):
   """What was drawn, and what was made of it."""
 

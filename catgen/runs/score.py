@@ -21,6 +21,7 @@ from catgen.interfaces import Batch, InputError
 from catgen.keys import root_key
 from catgen.media.medium import Examples, evenly, reader
 from catgen.media.table_files import Beyond
+from catgen.records import shown_briefly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs.argument_types import checked
@@ -36,6 +37,7 @@ _NUM_REPLICATES = 4
 _SHOWN_CHARACTERS = 60
 
 
+@shown_briefly
 class Scored(NamedTuple):
   """The scores of examples, in their order."""
 

@@ -19,6 +19,7 @@ from catgen.interfaces import Batch, InputError, PyTree, ReadOptions
 from catgen.keys import root_key
 from catgen.media import Media, media_of
 from catgen.paths import exists, join
+from catgen.records import shown_briefly
 from catgen.reporting import charts, terminal, trackers, writers
 from catgen.reporting.progress import OpenProgress, duration, no_progress, train_progress
 from catgen.reporting.tracking import Tracking
@@ -49,6 +50,7 @@ from catgen.training.utilization import Utilization
 _LOSS_CURVE, _SAMPLES = "loss_curve.png", "validation_samples.png"
 
 
+@shown_briefly
 class Trained(NamedTuple):
   """How a training run ended."""
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from catgen.interfaces import InputError
-from catgen.kinds import Kind, Registry
+from catgen.kinds import Kind, Kinds, Registry
 
 Factor = Callable[[Array], Float[Array, ""]]  # step -> factor of the peak
 
@@ -64,7 +64,7 @@ def exponential(num_steps: int, warmup_steps: int, /, *, every: int, factor: flo
   return lambda step: jnp.exp(logarithm * (step // every))
 
 
-DECAYS: Registry = {
+DECAYS: Registry = Kinds() | {
   "constant": Kind(constant),
   "cosine": Kind(cosine),
   "linear": Kind(linear),

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float
 
 from catgen.interfaces import InputError, PyTree
-from catgen.kinds import Kind, Registry
+from catgen.kinds import Kind, Kinds, Registry
 from catgen.meshes import several_devices
 from catgen.training.learning_rate import DECAYS, Factor, make_learning_rate
 from catgen.training.orthogonal import orthogonalized
@@ -280,7 +280,7 @@ def _is_matrix(found: Any) -> bool:
 
 
 _DECAY = {"decay": DECAYS}
-OPTIMIZERS: Registry = {
+OPTIMIZERS: Registry = Kinds() | {
   "adam": Kind(adam, parts=_DECAY),
   "radam": Kind(radam, parts=_DECAY),
   "adamw": Kind(adamw, parts=_DECAY),

@@ -6,6 +6,8 @@ import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from catgen.records import entries
+
 _SPECIAL = re.compile(r"([\\*_<>|\[\]$#~])")
 _ENTRY = re.compile(r"^\*{0,2}[A-Za-z_]\w*(?:, \*{0,2}[A-Za-z_]\w*)*: ")
 _CODE = re.compile(r"`[^`\n]+`")
@@ -138,7 +140,8 @@ def _described(node: ast.FunctionDef | ast.ClassDef, path: pathlib.Path, source:
   signature = "" if isinstance(node, ast.ClassDef) else _signature(node, bool(indent))
   lines = [f"{fence}{{{kind}}} {node.name}{signature}", ""]
   lines += [f'<a class="source" href="{source}#line-{node.lineno}">{_escaped([path.name])}, line {node.lineno}</a>', ""]
-  lines += [markdown(ast.get_docstring(node) or "")]
+  docstring = ast.get_docstring(node) or ""
+  lines += [markdown(_without_fields(docstring) if isinstance(node, ast.ClassDef) else docstring)]
   if isinstance(node, ast.ClassDef):
     lines += _fields(node, path.read_text(encoding="utf-8").splitlines())
     for each in public(node.body):
@@ -155,15 +158,21 @@ def _signature(node: ast.FunctionDef, is_method: bool) -> str:
 
 
 def _fields(node: ast.ClassDef, lines: Sequence[str]) -> list[str]:
-  """Returns the fields of a record as a list, each with the comment before it or behind it."""
-  found = []
+  """Returns the fields of a record as a list, each with its entry in "Args:", or the comment before it or behind it."""
+  found, meanings = [], entries(ast.get_docstring(node) or "")
   for each in node.body:
     if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and not each.target.id.startswith("_"):
       default = f" = {ast.unparse(each.value)}" if each.value else ""
-      meaning = _comment(lines, each)
+      meaning = meanings.get(each.target.id) or _comment(lines, each)
       shown = f"{each.target.id}: {ast.unparse(each.annotation)}{default}"
       found.append(f"- `{shown}`" + (f": {_escaped([meaning])}" if meaning else ""))
   return [*found, ""]
+
+
+def _without_fields(docstring: str) -> str:
+  """Returns a record's docstring without its section "Args:", which stands beside the fields."""
+  before, _, after = docstring.partition("Args:\n")
+  return f"{before}{after.partition(chr(10) * 2)[2]}"
 
 
 def _comment(lines: Sequence[str], node: ast.AnnAssign) -> str:

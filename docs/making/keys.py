@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from catgen.config.meanings import meanings, summary
+from catgen.config.meanings import summary
 from catgen.config.settings import EXPERIMENT
 from catgen.config.values import plain
 from catgen.kinds import Kind, Part, Recipe, keys
+from catgen.records import meanings
 from docs.making.links import label
 from docs.making.reference import escaped
 

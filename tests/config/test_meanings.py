@@ -4,10 +4,11 @@ import inspect
 
 import pytest
 
-from catgen.config.meanings import meanings, summary
+from catgen.config.meanings import summary
 from catgen.config.settings import EXPERIMENT
 from catgen.config.values import parsed
 from catgen.kinds import Kind, keys
+from catgen.records import meanings
 
 
 def kinds(part, name, found):

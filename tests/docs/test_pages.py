@@ -93,9 +93,12 @@ def test_docstrings_become_markdown():
   assert "```python\n>>> 1\n1\n```" in text
 
 
-def test_fields_of_records_have_the_comments_beside_them():
+def test_fields_of_records_have_the_lines_of_their_docstring_or_the_comments_beside_them():
   page = module_page(ROOT / "catgen" / "interfaces.py", "catgen.interfaces", "source.html", 1)
-  assert "- `num_classes: int`: K; data are integers in \\[0, K)" in page
+  assert "- `nats: Float[Array, 'batch']`" in page
+  assert "named, and they add up to `nats`" in page
+  assert page.count("as the columns of a table do") == 1
+  assert "- `num_classes: int`: K, at least 1; data are integers in \\[0, K)" in page
   assert "in row-major order, where they differ, as the columns of a table do" in page
 
 

@@ -11,7 +11,8 @@ from catgen.data.splits import stream_split
 from catgen.evaluation.estimators import Carried
 from catgen.evaluation.likelihood import evaluate
 from catgen.evaluation.spread import ALONE, Spread
-from catgen.interfaces import Bound, Carry, EventSpec, InputError, Model, ReadOptions
+from catgen.interfaces import Bound, EventSpec, InputError, Model, ReadOptions
+from catgen.memories import Carry
 from catgen.meshes import BATCH_AXES
 from catgen.training.sharding import make_mesh
 

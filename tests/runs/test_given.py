@@ -96,7 +96,7 @@ def test_a_label_that_does_not_exist_is_one_line(run):
 
 def test_guidance_is_refused_where_no_label_was_ever_hidden_and_said_where_it_acts(run):
   never_hidden = RECORD._replace(config={**CONFIG, "training": {"hidden_given": 0.0}})
-  with pytest.raises(InputError, match=r"its training.hidden_given is 0; leave --guidance out"):
+  with pytest.raises(InputError, match=r"its training.hidden_given is 0; leave guidance out"):
     run._replace(record=never_hidden).sample(4, given=("color=red",), guidance=2.0)
   hidden = run._replace(record=RECORD._replace(config={**CONFIG, "training": {"hidden_given": 0.1}}))
   with pytest.raises(InputError, match="guidance_interval has 1 numbers; give two times"):

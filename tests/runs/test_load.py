@@ -38,7 +38,7 @@ def test_load_needs_no_data(workdir, text, tmp_path):
     with pytest.raises(InputError, match="nothing to score"):
       run.score([])
     assert run.denoise("the cat", error_rate=0.1).posterior.shape == (16, run.record.event.num_classes)
-    assert len(run.decode(run.correct("the cet").x)) == 16
+    assert len(run.decode(run.correct("the cet").x)) == 7
     assert run.infill(text="the #at", hole="#", num_samples=2, num_steps=5).x.shape == (2, 16)
     with pytest.raises(InputError, match="does not exist"):
       run.source()

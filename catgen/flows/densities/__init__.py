@@ -10,14 +10,14 @@ from catgen.flows.densities.exchangeable import exchangeable_density
 from catgen.flows.densities.multi_scale import map_posterior_flow, multi_scale_density
 from catgen.flows.densities.pyramid import pyramid_density
 from catgen.flows.densities.recurrent import recurrent_density
-from catgen.kinds import Kind, Registry
+from catgen.kinds import Kind, Kinds, Registry
 from catgen.networks import TRUNKS
 
 _RECURRENT = {"num_layers": 2, "hidden_width": 16, "lstm_width": 16, "start_width": 16, "dropout": 0.0}
 _CONDITIONER = {"conditioner": TRUNKS}
 _CHANNELS = {"num_mixtures": 4, "num_features": 32, "hidden_width": 32, "channel_features": 8}
 _COUPLINGS = {"num_mixtures": 4, "num_layers": 2}
-DENSITIES: Registry = {
+DENSITIES: Registry = Kinds() | {
   "autoregressive": Kind(autoregressive_density, _CONDITIONER, {"num_layers": 2, **_CHANNELS}),
   "coupling": Kind(coupling_density, _CONDITIONER, _COUPLINGS),
   "exchangeable": Kind(exchangeable_density, _CONDITIONER, _COUPLINGS),
@@ -26,7 +26,7 @@ DENSITIES: Registry = {
   "recurrent": Kind(recurrent_density, small=_RECURRENT),
   "pyramid": Kind(pyramid_density, _CONDITIONER, {"num_levels": 1, **_CHANNELS}),
 }
-POSTERIOR_FLOWS: Registry = {
+POSTERIOR_FLOWS: Registry = Kinds() | {
   "coupling": Kind(coupling_posterior_flow, _CONDITIONER, _COUPLINGS),
   "map_coupling": Kind(map_posterior_flow, _CONDITIONER, _COUPLINGS),
 }
