@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import jax
 
-import catgen
+from catgen import __version__
 from catgen.config import flat
-from catgen.files import is_stream, read_bytes
+from catgen.files import from_json, is_stream, read_bytes
 from catgen.interfaces import InputError
 from catgen.paths import expanded, is_file, join, parent_of, sizes_below
 from catgen.runs.record import RunRecord
@@ -54,7 +54,7 @@ def agreed(find: Callable[[], Found], facts: Callable[[Found], Facts]) -> Found:
     told = {"facts": dict(facts(found[0]))}
   except InputError as error:
     refusal, told = error, {"refused": str(error)}
-  everywhere = [json.loads(each) for each in distributed.all_tell(json.dumps(told))]
+  everywhere = [from_json(each) for each in distributed.all_tell(json.dumps(told))]
   if refusal is not None and all(each == told for each in everywhere):
     raise refusal
   refused = next((number for number, each in enumerate(everywhere) if "refused" in each), None)
@@ -98,7 +98,7 @@ def of_command(name: str, values: Mapping[str, Any], own: Sequence[str], config:
     own: the flags that each process has for itself, such as its number.
     config: resolved; None where the command takes none.
   """
-  facts: dict[str, Any] = {"catgen ": f"{catgen.__version__} (source {_source()})", "JAX ": jax.__version__}
+  facts: dict[str, Any] = {"catgen ": f"{__version__} (source {_source()})", "JAX ": jax.__version__}
   facts["the command "] = name
   for flag, value in values.items():
     if flag in own or flag in _OWN_FLAGS:
@@ -128,7 +128,7 @@ def _of_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _source() -> str:
   """Returns a digest of the code of this package: versions are the same for long, and hosts may have copies."""
-  folder, digest = parent_of(catgen.__file__), hashlib.sha256()
+  folder, digest = parent_of(parent_of(__file__)), hashlib.sha256()
   for name in sorted(each for each in sizes_below(folder) if each.endswith(".py")):
     digest.update(name.encode() + read_bytes(join(folder, name)))
   return digest.hexdigest()[:_DIGITS]

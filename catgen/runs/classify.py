@@ -19,7 +19,6 @@ from catgen.records import shown_briefly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import classify_column
-from catgen.runs.argument_types import checked
 from catgen.runs.by_products import shown_where_lost
 from catgen.runs.load import Run
 from catgen.runs.score import examples_of, measured, spread_examples
@@ -54,7 +53,6 @@ class Classified(NamedTuple):
     return np.exp(self.posterior.log_probs)
 
 
-@checked
 def classify(
   run: Run,
   examples: Examples | None = None,

@@ -16,7 +16,6 @@ from catgen.media.medium import marked, reader
 from catgen.paths import join
 from catgen.records import shown_briefly
 from catgen.reporting import terminal, writers
-from catgen.runs.argument_types import checked
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.drawn import drawing
 from catgen.runs.experiment import first_examples
@@ -68,7 +67,6 @@ class Scored(NamedTuple):
   position: str
 
 
-@checked
 def correct(
   run: Run,
   example: Any = None,

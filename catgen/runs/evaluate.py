@@ -20,7 +20,6 @@ from catgen.reporting import charts, terminal, tracking, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
 from catgen.runs import lock, table_density
-from catgen.runs.argument_types import checked
 from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import evaluation_batches, first_examples
 from catgen.runs.load import Run
@@ -55,7 +54,6 @@ class UnderWay(InputError):  # noqa: N818 as InputError, it is told and not trac
   """The same evaluation is being made by another process."""
 
 
-@checked
 def evaluate(
   run: Run,
   *,

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from catgen.config import AnyConfiguration, apply_overrides, configuration, flat, load_config, make_source, resolve
+from catgen.config import AnyConfiguration, apply_overrides, configuration, flat, make_source, resolve
 from catgen.interfaces import InputError
 from catgen.paths import expanded, join, name_of
 from catgen.reporting.progress import OpenProgress, open_progress

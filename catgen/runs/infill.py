@@ -21,7 +21,6 @@ from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
 from catgen.runs import infill_rows
-from catgen.runs.argument_types import checked
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.drawn import drawing
 from catgen.runs.infill_rows import Marks
@@ -47,7 +46,6 @@ class Infilled(NamedTuple):
   exit_code: int = 0  # 128 + the number of the signal that ended it before all were drawn
 
 
-@checked
 def infill(
   run: Run,
   example: Any = None,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from catgen.interfaces import InputError
 from catgen.kinds import nearest
+from catgen.runs.argument_types import checked
 
 if TYPE_CHECKING:
   from catgen.runs.load import Run
@@ -129,7 +130,7 @@ def _made(
     bound.apply_defaults()
     values = dict(bound.arguments)
     with in_words_of(signature):
-      return find()(values.pop("self"), **_say_in_words(signature, values))
+      return checked(find())(values.pop("self"), **_say_in_words(signature, values))
 
   call.__name__, call.__qualname__, call.__module__ = shell.__name__, shell.__qualname__, shell.__module__
   sections = in_words(_sections(inspect.getdoc(find()) or "", defaults), signature)

@@ -8,13 +8,11 @@ import jax
 from catgen.interfaces import InputError
 from catgen.paths import exists, join
 from catgen.reporting import writers
-from catgen.runs.argument_types import checked
 from catgen.runs.load import Run
 from catgen.runs.sample import sample_options
 from catgen.runs.train import draw_loss_curve
 
 
-@checked
 def plot(run: Run, *, num_samples: int = 8, **options: Any) -> tuple[str, ...]:
   """Returns the paths of what is drawn: the loss curve, samples and their way from noise, as far as there is such.
 

@@ -20,7 +20,7 @@ from catgen.records import shown_briefly
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
-from catgen.runs.argument_types import checked, whole_numbers
+from catgen.runs.argument_types import whole_numbers
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.drawn import drawing
 from catgen.runs.experiment import first_examples
@@ -54,7 +54,6 @@ class Sampled(NamedTuple):
   correction: float = 0.0  # see `SampleOptions`
 
 
-@checked
 def sample(
   run: Run,
   *,

@@ -24,7 +24,6 @@ from catgen.media.table_files import Beyond
 from catgen.records import shown_briefly
 from catgen.reporting import terminal
 from catgen.reporting.progress import OpenProgress, no_progress
-from catgen.runs.argument_types import checked
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.experiment import checked_limit
 from catgen.runs.handed_in import several
@@ -71,7 +70,6 @@ class Scored(NamedTuple):
     return self.likelihood.positions
 
 
-@checked
 def score(
   run: Run,
   examples: Examples | None = None,

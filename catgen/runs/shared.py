@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import jax
 
+from catgen.files import from_json
 from catgen.interfaces import InputError
 from catgen.runs import lock
 from catgen.training import distributed
@@ -39,7 +40,7 @@ def owned(workdir: str, say: Callable[[str], None]) -> Iterator[Callable[[], Non
       checks.append(held.check)
       return json.dumps([held.owner.token, workdir]).encode()
 
-    token, folder = json.loads(distributed.first_tells(take))
+    token, folder = from_json(distributed.first_tells(take))
     _check_seen(workdir, token, folder)
     yield checks[0] if checks else lambda: None
 

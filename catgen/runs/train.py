@@ -96,9 +96,7 @@ def train(
   say = say if first else terminal.silent
   ledger, profiled = Ledger(), None if profile is None else steps_of(profile)
   exported.check_trainable(workdir)
-  made, record = agreement.agreed(
-    lambda: _made(*joined(config, workdir), devices), lambda found: agreement.of_record(found[1])
-  )
+  made, record = agreement.agreed(partial(_made, config, workdir, devices), lambda found: agreement.of_record(found[1]))
   say(summary(made.source))
   for line in made.source.warnings:
     say(f"warning: {line}")
@@ -156,9 +154,10 @@ def train(
 
 
 def _made(
-  config: Mapping[str, Any], source: DataSource | None, devices: Sequence[jax.Device] | None
+  config: Mapping[str, Any], workdir: str, devices: Sequence[jax.Device] | None
 ) -> tuple[Experiment, RunRecord]:
   """Returns what is trained, and the record of a run that begins with it."""
+  config, source = joined(config, workdir)
   made = make_experiment(config, source, devices=devices)
   return made, record_of(config, made.source)
 

@@ -264,7 +264,7 @@ def test_b8_what_an_example_of_the_papers_is_needs_no_data(name):
   if "transformer" not in name:  # these have windows or segments of their own
     assert shape == {"text8": (256,), "enwik8": (320,), "cityscapes": (32, 64)}[data["kind"]]
   assert source.event == EventSpec(shape, classes)
-  assert "nothing was read" in source.description
+  assert "not read" in source.description
   assert source.splits["train"].crops(np.array([0, 7])).x.shape == (2, *shape)
 
 

@@ -53,6 +53,7 @@ def test_help_has_an_example_and_says_what_each_flag_means(name, capsys):
   shown = capsys.readouterr().out
   assert re.search(rf"python -m launch\.{name} --", shown)
   _, flags = shown.split("\nflags:\n")
+  flags = flags.replace("\n\nseveral machines:\n", "\n")
   entries = re.split(r"\n(?=  --)", flags.rstrip("\n"))
   assert all(re.fullmatch(r"  --.*\n(      .*\n?)+", entry) for entry in entries), entries
 

@@ -143,7 +143,7 @@ def test_a_seed_that_lacks_an_evaluation_is_named_whichever_it_is():
   whole, part = evaluated("a", ("elbo", 1), ("iwbo", 8)), evaluated("b", ("elbo", 1))
   check_same_estimators([whole, whole])
   for group in ([whole, part], [part, whole]):
-    with pytest.raises(InputError, match=r"^b has no evaluation by iwbo with 8 draw\(s\), which another seed"):
+    with pytest.raises(InputError, match=r"^b has no evaluation by iwbo with 8 draws, which another seed"):
       check_same_estimators(group)
 
 
