@@ -47,7 +47,7 @@ def test_the_console_command_is_there(metadata):
 def test_trained_models_are_installed(metadata):
   patterns = metadata["package_data"]["catgen"]
   there = {path for path in (ROOT / "catgen" / "pretrained").rglob("*") if path.is_file()}
-  assert there == {path for pattern in patterns for path in (ROOT / "catgen").glob(pattern)}
+  assert there | {ROOT / "catgen" / "py.typed"} == {p for pattern in patterns for p in (ROOT / "catgen").glob(pattern)}
   assert sum(path.stat().st_size for path in there) < 30e6
 
 

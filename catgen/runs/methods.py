@@ -229,9 +229,9 @@ def _as_argument(flag: str, known: Mapping[str, Any]) -> str:
     return f"overrides={told}" if first == "config" else flag
   if name not in known and name.startswith("no") and name[2:] in {**known, **_of_load()}:
     name, equals, value = name[2:], "=", "False"
-  if name not in known and name not in _of_load() and name != "workdir":
+  if name not in {**known, **_of_load(), **_elsewhere()}:
     return flag
-  place = "" if name in known or name == "workdir" else " of catgen.load"
+  place = " of catgen.load" if name in _of_load() and name not in known else ""
   return f"{name}={_literal(value)}{place}" if equals else f"{name}{place}"
 
 
@@ -245,3 +245,11 @@ def _of_load() -> Mapping[str, inspect.Parameter]:
   from catgen.runs.load import load  # whose Run has these methods
 
   return {name: each for name, each in inspect.signature(load).parameters.items() if name not in ("say", "workdir")}
+
+
+@functools.cache
+def _elsewhere() -> Mapping[str, Any]:
+  """Returns what messages name besides: a work directory, and options of an evaluation."""
+  from catgen.runs.evaluate import evaluate  # which takes a Run
+
+  return {"workdir": None, **inspect.signature(evaluate).parameters}

@@ -81,5 +81,5 @@ def test_what_cannot_be_classified_is_refused_in_a_line(run):
   with pytest.raises(InputError, match="the data of this run have no labels"):
     run._replace(record=RECORD._replace(attributes=())).classify(X)
   several = RECORD._replace(attributes=(*RECORD.attributes, Attribute("size", ("s", "m"))))
-  with pytest.raises(InputError, match="say which by --attribute: color, size"):
+  with pytest.raises(InputError, match="say which by attribute: color, size"):
     run._replace(record=several).classify(X)

@@ -94,7 +94,7 @@ def test_what_has_no_orders_offers_none(text_run, here):
     evaluate.evaluate(here(text_run), order="margin", **HOW)
   with pytest.raises(InputError, match="by top_k 3 is another, which is not known; leave them out"):
     evaluate.evaluate(here(text_run), top_k=3, **HOW)
-  with pytest.raises(InputError, match="--estimator=order is for evaluate"):
+  with pytest.raises(InputError, match=r'estimator="order" is for evaluate, which takes an order$'):
     here(text_run).score(["the cat sat on a"], estimator="order")
   assert estimators.available(text_run.model) == ("elbo", "full", "iwbo")
 
