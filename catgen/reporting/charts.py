@@ -172,7 +172,7 @@ def comparison(
   axis.set_yticks(range(len(labels)), [labels[i] for i in order])
   axis.set_ylim(-0.6, len(labels) - 0.3)
   axis.margins(x=0.12)
-  axis.set(xlabel=f"{unit} (lower is better; bars: standard error over examples, rings: seeds)")
+  axis.set(xlabel=f"{unit} (lower is better; bars: standard error over the data, rings: seeds)")
   save(figure, path)
 
 
