@@ -139,7 +139,14 @@ def evaluate(made: Experiment, state: TrainState, examples: int) -> Likelihood:
   size = made.config["training"]["batch_size"]
   walk = evaluation_batches(made.source, "test", size, examples)
   return likelihood.evaluate(
-    made.model, params, state.model_state, walk, key=root_key(1), estimator="elbo", num_replicates=1
+    made.model,
+    params,
+    state.model_state,
+    walk,
+    key=root_key(1),
+    estimator="elbo",
+    num_replicates=1,
+    consecutive=made.source.splits["test"].consecutive,
   )
 
 

@@ -22,6 +22,11 @@ class Split(NamedTuple):
   given: tuple[int, ...] = ()  # as `EventSpec.given`, so that padding can say "not given"
   whole: bool = False  # every position of every example and crop is valid
 
+  @property
+  def consecutive(self) -> bool:
+    """Whether examples follow one another in a stream, so that they are not independent; see `bounds.ratio_error`."""
+    return self.stride is not None
+
 
 class Legend(NamedTuple):
   """How the categories of a map are shown, in their order."""

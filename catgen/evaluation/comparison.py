@@ -30,7 +30,7 @@ class Scores(NamedTuple):
 class Evaluation(NamedTuple):
   """One evaluated run."""
 
-  record: Mapping[str, Any]  # of results.json
+  record: Mapping[str, Any]  # of results.json, which says whether the scores are of pieces of one stream
   scores: Scores
 
 
@@ -117,7 +117,9 @@ def summarize(evaluations: Sequence[Evaluation]) -> Summary:
   errors = [_number(evaluation.record["monte_carlo_error"]) for evaluation in evaluations]
   return Summary(
     bits=float(np.mean(each)),
-    data_error=bounds.estimate(_mean_nats(evaluations)[None], first.scores.positions).data_error,
+    data_error=bounds.estimate(
+      _mean_nats(evaluations)[None], first.scores.positions, consecutive=consecutive(evaluations)
+    ).data_error,
     monte_carlo_error=math.hypot(*errors) / len(errors),
     seed_error=float(np.std(each, ddof=1) / math.sqrt(len(each))) if len(each) > 1 else math.nan,
     each=each,
@@ -137,8 +139,13 @@ def difference(evaluations: Sequence[Evaluation], reference: Sequence[Evaluation
   if not same_data or not own.size or not np.array_equal(positions, other.scores.positions[its]):
     raise InputError(_DIFFERENT_EXAMPLES)
   nats = _mean_nats(evaluations)[own] - _mean_nats(reference)[its]
-  paired = bounds.estimate(nats[None], positions)
+  paired = bounds.estimate(nats[None], positions, consecutive=consecutive([*evaluations, *reference]))
   return Difference(paired.bits, paired.data_error, len(own))
+
+
+def consecutive(evaluations: Sequence[Evaluation]) -> bool:
+  """Returns whether evaluations of the same data are of pieces of one stream: one that says so speaks for all."""
+  return any(results.consecutive(each.record) for each in evaluations)
 
 
 def _mean_nats(evaluations: Sequence[Evaluation]) -> np.ndarray:

@@ -81,8 +81,8 @@ def _first(train: Split) -> Batch:
   return train.examples(np.arange(min(train.num_examples, number)))
 
 
-def judged(judge: Judge, examples: Batch) -> Judgement:
-  """Returns what the judge says of some examples."""
+def judged(judge: Judge, examples: Batch, *, consecutive: bool = False) -> Judgement:
+  """Returns what the judge says of some examples; consecutive: they are pieces of one stream, in its order."""
   flat = judge.nats(examples).reshape(len(examples.x), -1).sum(axis=1)
   positions = examples.valid.reshape(len(examples.x), -1).sum(axis=1)
   own, trained = frequencies(examples, judge.frequencies.pairs.num_classes), judge.frequencies
@@ -90,15 +90,17 @@ def judged(judge: Judge, examples: Batch) -> Judgement:
   if own.pairs_below is not None and trained.pairs_below is not None:
     apart.append(divergence(own.pairs_below, trained.pairs_below))
   return Judgement(
-    ratio(bits_per_position(-flat, 1.0), positions),
+    ratio(bits_per_position(-flat, 1.0), positions, consecutive=consecutive),
     entropy(own.classes),
     float(np.mean(apart)),
-    _words(judge, examples),
+    _words(judge, examples, consecutive),
   )
 
 
-def _words(judge: Judge, examples: Batch) -> Mean | None:
+def _words(judge: Judge, examples: Batch, consecutive: bool) -> Mean | None:
   if judge.vocabulary is None:
     return None
   known, counts = np.array([word_rate([text], judge.vocabulary) for text in judge.texts(examples)]).T
-  return ratio(known.astype(np.float64), counts) if counts.sum() else Mean(float("nan"), float("nan"))
+  if not counts.sum():
+    return Mean(float("nan"), float("nan"))
+  return ratio(known.astype(np.float64), counts, consecutive=consecutive)

@@ -52,6 +52,7 @@ class Likelihood(NamedTuple):
   warnings: tuple[str, ...]
   given: str | None = None  # of a model with labels: whether those of the data were given, "data", or "none"
   law: SampleOptions = estimators.OWN  # of which samples it is the likelihood
+  consecutive: bool = False  # examples are pieces of one stream, in its order, which `estimate.data_error` allows for
 
 
 def evaluate(
@@ -69,6 +70,7 @@ def evaluate(
   given: str = "data",
   carried: estimators.Carried | None = None,
   law: SampleOptions = estimators.OWN,
+  consecutive: bool = False,
   spread: Spread = ALONE,
   progress: Callable[[float], Any] = lambda share: None,
   done: Sequence["Part"] = (),
@@ -90,6 +92,7 @@ def evaluate(
     given: "data": examples are scored as p(x | labels), where the batches give any; "none": as p(x), without them.
     carried: how a memory goes from batch to batch, which then read a stream on (`stream_batches`); None: none does.
     law: for the estimator "order": the order, and what restricts each draw; see `estimators.check_law`.
+    consecutive: whether the examples, by their numbers, are pieces of one stream; see `bounds.ratio_error`.
     spread: the devices that share the examples of a batch.
     progress: called after each device call with the share of a batch it has finished; may raise, to stop.
     done: what an earlier call with the same arguments has scored of the first batches; these are not scored again.
@@ -121,7 +124,7 @@ def evaluate(
   scored = ahead.finish()
   if not scored or not any(part.positions.any() for part in scored):
     raise InputError("no examples to evaluate: the split holds no position to score")
-  return _summarize(scored, walk)._replace(given=given if model.event.given else None)
+  return _summarize(scored, walk, consecutive)._replace(given=given if model.event.given else None)
 
 
 class _Walk(NamedTuple):
@@ -237,7 +240,7 @@ def _read(walk: _Walk, draws: list[Any], counts: tuple[np.ndarray, ...]) -> Part
   return Part(numbers, positions, nats, sample_sizes, terms, losses, position_counts, class_counts)
 
 
-def _summarize(scored: list[Part], walk: _Walk) -> Likelihood:
+def _summarize(scored: list[Part], walk: _Walk, consecutive: bool) -> Likelihood:
   numbers = np.concatenate([part.numbers for part in scored])
   positions = np.concatenate([part.positions for part in scored])
   kept = np.argsort(numbers, kind="stable")
@@ -255,7 +258,8 @@ def _summarize(scored: list[Part], walk: _Walk) -> Likelihood:
   sizes = None
   if scored[0].sample_sizes is not None:
     sizes = np.concatenate([np.asarray(part.sample_sizes) for part in scored], axis=1)[:, kept]
-  estimate = bounds.estimate(nats, positions, exact=walk.estimator in estimators.EXACT)
+  exact = walk.estimator in estimators.EXACT
+  estimate = bounds.estimate(nats, positions, exact=exact, consecutive=consecutive)
   return Likelihood(
     estimate=estimate,
     terms=terms,
@@ -269,6 +273,7 @@ def _summarize(scored: list[Part], walk: _Walk) -> Likelihood:
     anatomy=_dissect(scored) if scored[0].losses is not None else None,
     warnings=tuple(_warnings(nats, sizes, walk.num_draws)),
     law=walk.law,
+    consecutive=consecutive,
   )
 
 

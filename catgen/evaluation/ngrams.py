@@ -130,11 +130,14 @@ def log_prob(model: NGrams, rows: Batch, *, order: int) -> Float[np.ndarray, "ro
   return nats
 
 
-def score(model: NGrams, batch: Batch, *, order: int) -> bounds.Estimate:
-  """Returns the cross-entropy of held-out examples in bits per scored position, with its error over examples."""
+def score(model: NGrams, batch: Batch, *, order: int, consecutive: bool = False) -> bounds.Estimate:
+  """Returns the cross-entropy of held-out examples in bits per scored position, with its error over examples.
+
+  consecutive: whether these are pieces of one stream, in its order; see `bounds.ratio_error`.
+  """
   scored = scored_positions(batch)
   nats, positions = np.where(scored, log_prob(model, batch, order=order), 0.0).sum(axis=1), scored.sum(axis=1)
-  return bounds.estimate(nats[None], positions, exact=True)
+  return bounds.estimate(nats[None], positions, exact=True, consecutive=consecutive)
 
 
 def probability(model: NGrams, grams: UInt64[np.ndarray, "n"], order: int) -> Float[np.ndarray, "n"]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from catgen.bounds import bits_per_position
+from catgen.bounds import bits_per_position, ratio_error
 from catgen.interfaces import InputError, SampleOptions
 from catgen.orders import Orders
 
@@ -78,13 +78,14 @@ def divergence(
   return ratio(bits_per_position((own - reference).astype(np.float64), 1.0), positions)
 
 
-def ratio(values: Float[np.ndarray, "samples"], counts: Int[np.ndarray, "samples"]) -> Mean:
-  """Returns the sum of values over the sum of counts, and its standard error over samples, by linearization."""
+def ratio(
+  values: Float[np.ndarray, "samples"], counts: Int[np.ndarray, "samples"], *, consecutive: bool = False
+) -> Mean:
+  """Returns the sum of values over the sum of counts, and its standard error over samples; see `bounds.ratio_error`."""
   counts = counts.astype(np.float64)
-  value, number = float(values.sum() / counts.sum()), len(counts)
-  residual = values - value * counts
-  error = np.sqrt(number / (number - 1) * (residual**2).sum()) / counts.sum() if number > 1 else np.nan
-  return Mean(value, float(error))
+  total = float(counts.sum())
+  value = float(values.sum() / total)
+  return Mean(value, ratio_error(values - value * counts, total, consecutive=consecutive))
 
 
 def distance(log_p: Float[np.ndarray, "events"], counts: Num[np.ndarray, "events"], num_positions: int) -> Distance:

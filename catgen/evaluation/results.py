@@ -41,6 +41,7 @@ _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "segment": int,
   "max_distance": int,
   "same_length": bool,
+  "consecutive": bool,
   "streams": int,
   "protocol": str,
   "density": dict,
@@ -159,9 +160,23 @@ def likelihood_record(
   how |= {"streams": streams} if protocol.memory else {}
   if split in source.splits and (positions := source.splits[split].stride) is not None:
     how["protocol"] = protocol.named(positions, streams)
+  how |= {"consecutive": True} if likelihood.consecutive else {}
   how |= stated(likelihood.law)
   more = {**how, "given": likelihood.given, "length": length}
   return without_nan(record | {name: value for name, value in more.items() if value is not None} | dict(history or {}))
+
+
+def consecutive(record: Mapping[str, Any]) -> bool:
+  """Returns whether the examples of a record are pieces of one stream, in its order, and so not independent.
+
+  A record of before this was said names the protocol by which a stream was read, and no other data has one.
+  """
+  return bool(record.get("consecutive", "protocol" in record))
+
+
+def error_over(*, consecutive: bool) -> str:
+  """Returns what a `data_error` is over, in words."""
+  return "over pieces of one text, which are not independent" if consecutive else "over examples"
 
 
 def reads_before(record: Mapping[str, Any]) -> bool:

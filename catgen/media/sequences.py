@@ -1,5 +1,7 @@
 """Counts of sequences, of characters or of plain integers: n-grams."""
 
+from functools import partial
+
 from catgen.data import get_split
 from catgen.evaluation import ngrams
 from catgen.interfaces import Batch
@@ -15,8 +17,8 @@ def baselines(source: DataSource, batch: Batch) -> Counted:
   The longest are 5-grams, or with very many categories the longest that can be packed. Only what occurs is kept: about
   100 MB for each million positions of the training split, of which up to 20 million are counted.
   """
-  num_classes = source.event.num_classes
-  model = ngrams.of_training(get_split(source, "train"), num_classes)
+  num_classes, train = source.event.num_classes, get_split(source, "train")
+  model = ngrams.of_training(train, num_classes)
   longest = ngrams.longest(num_classes)
   note = (
     ""
@@ -24,4 +26,5 @@ def baselines(source: DataSource, batch: Batch) -> Counted:
     else f"longer n-grams than {longest} do not fit 63 bits with {num_classes:,} categories"
   )
   orders = {_NAMES.get(order, f"{order}-gram"): order for order in sorted({1, min(2, longest), longest})}
-  return Counted({name: ngrams.score(model, batch, order=order) for name, order in orders.items()}, note)
+  score = partial(ngrams.score, model, batch, consecutive=train.consecutive)  # as all splits of a source are
+  return Counted({name: score(order=order) for name, order in orders.items()}, note)

@@ -173,7 +173,7 @@ def comparison(
   axis.set_ylim(-0.6, len(labels) - 0.3)
   axis.margins(x=0.12)
   seeds = ", rings: seeds" if any(len(own) > 1 for own in each) else ""
-  axis.set(xlabel=f"{unit} (lower is better; bars: standard error over examples{seeds})")
+  axis.set(xlabel=f"{unit} (lower is better; bars: standard error over the data{seeds})")
   save(figure, path)
 
 

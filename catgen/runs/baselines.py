@@ -5,6 +5,7 @@ from typing import NamedTuple
 from catgen.bounds import Estimate
 from catgen.config import AnyConfiguration, configuration, make_source
 from catgen.data import get_split
+from catgen.evaluation import results
 from catgen.interfaces import InputError
 from catgen.media import media_of
 from catgen.records import shown_briefly
@@ -20,7 +21,7 @@ class Baselines(NamedTuple):
 
   estimates: dict[str, Estimate]
   position: str
-  notes: tuple[str, ...]  # what was counted and scored, where it was not all
+  notes: tuple[str, ...]  # what was counted and scored, where it was not all; what errors are over, where not examples
 
   @property
   def bits(self) -> dict[str, float]:
@@ -50,7 +51,9 @@ def baselines(config: AnyConfiguration, source: DataSource | None = None) -> Bas
   counted = media.baselines(source, first_examples(source, split, limit))
   number = get_split(source, split).num_examples
   scored = f"scored on the first {min(number, limit):,} of {number:,} {split} examples" if limit else ""
-  return Baselines(counted.estimates, source.position, tuple(filter(None, (scored, counted.note))))
+  pieces = get_split(source, split).consecutive
+  errors = f"±: standard error {results.error_over(consecutive=True)}" if pieces else ""
+  return Baselines(counted.estimates, source.position, tuple(filter(None, (scored, counted.note, errors))))
 
 
 def describe(baselines: Baselines) -> str:
@@ -60,5 +63,5 @@ def describe(baselines: Baselines) -> str:
 
 
 def shown(found: Estimate) -> str:
-  """Returns a cross-entropy, in bits per position, with its standard error over examples."""
+  """Returns a cross-entropy, in bits per position, with its standard error; see `bounds.ratio_error`."""
   return terminal.plus_minus(found.bits, found.data_error)

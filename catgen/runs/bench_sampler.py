@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from catgen.batches import batch_of, take
-from catgen.data import eval_batches
+from catgen.data import eval_batches, get_split
 from catgen.data.splits import record_split
 from catgen.evaluation import enumeration, likelihood, order_curves, results
 from catgen.evaluation.likelihood import Likelihood
@@ -155,6 +155,7 @@ class _Bench(NamedTuple):
   run: Run
   laws: list[SampleOptions]
   examples: Batch
+  consecutive: bool  # these are pieces of one stream
   how: Judging | None
   data_rows: list[dict[str, Any]]
   events: Batch | None  # all there are, where they can be enumerated
@@ -217,7 +218,8 @@ def _bench(
     events = enumeration.enumerate_events(run.model)
     counts = order_curves.count_events(train.x[train.valid.reshape(len(train.x), -1).all(axis=1)], event.num_classes)
     notes.append(f"all {len(events.x):,} events beside their frequencies in {counts.sum():,} training examples")
-  return _Bench(run, laws, examples, how, rows, events, counts, size, seed, tuple(notes))
+  consecutive = get_split(source, split).consecutive
+  return _Bench(run, laws, examples, consecutive, how, rows, events, counts, size, seed, tuple(notes))
 
 
 def _measurements(bench: _Bench) -> Iterator[Measurement]:
@@ -236,7 +238,7 @@ def _row(bench: _Bench, law: SampleOptions) -> dict[str, Any]:
   row: dict[str, Any] = {"run": bench.run.workdir, **stated(law), "name": name, "way": way, "calls": _calls(bench, law)}
   exact = law.order in orders.names
   if exact:
-    found = _scored(bench, bench.examples, law)
+    found = _scored(bench, bench.examples, law, bench.consecutive)
     row |= {"bits": found.estimate.bits, "bits_error": found.estimate.data_error, "num_scored": len(found.numbers)}
   if bench.how is not None:
     samples = judging.drawn(bench.how, law)
@@ -264,8 +266,8 @@ def _beside_counts(bench: _Bench, how: Judging, samples: Batch, law: SampleOptio
   }
 
 
-def _scored(bench: _Bench, batch: Batch, law: SampleOptions) -> Likelihood:
-  """Returns the exact likelihood of examples by a law."""
+def _scored(bench: _Bench, batch: Batch, law: SampleOptions, consecutive: bool = False) -> Likelihood:
+  """Returns the exact likelihood of examples by a law; consecutive: see `likelihood.evaluate`."""
   run = bench.run
   return likelihood.evaluate(
     run.model,
@@ -275,6 +277,7 @@ def _scored(bench: _Bench, batch: Batch, law: SampleOptions) -> Likelihood:
     key=root_key(bench.seed),
     estimator="order",
     law=law,
+    consecutive=consecutive,
     spread=run.spread,
   )
 

@@ -189,6 +189,7 @@ def describe(compared: Compared) -> str:
   lines = [terminal.table(header, [_cells(row, first=row is rows[0]) for row in rows])]
   lines += [f"all {rows[0]['unit']}: {rows[0]['protocol']}"] if rows[0]["protocol"] else []
   lines += [f"all {rows[0]['unit']}: of samples by {rows[0]['law']}"] if rows[0]["law"] else []
+  lines += [f"± examples: {results.error_over(consecutive=True)}"] if rows[0]["consecutive"] else []
   for row in rows:
     if row["invalid"] is not None:
       lines.append(f"{row['name']}: {row['invalid']['positions']:.2%} of sampled {position}s mean no category")
@@ -316,6 +317,7 @@ def _row(group: Sequence[Evaluations], how: tuple[str, int], evaluations: Sequen
     "invalid": first.get("invalid"),
     "protocol": first.get("protocol"),
     "law": orders.named(orders.of_record(first)),
+    "consecutive": comparison.consecutive(evaluations),
     **comparison.summarize(evaluations)._asdict(),
   }
 

@@ -107,11 +107,17 @@ def describe(found: Differences) -> str:
   if found.outcomes:
     header = ["evaluation", first, second, f"{second} minus {first}", "paired by example"]
     parts.append(terminal.table(header, [_row(each) for each in found.outcomes]))
-    parts[-1] += f"\nin {found.unit}, ± standard error over examples"
+    parts[-1] += f"\nin {found.unit}, ± standard error {results.error_over(consecutive=_of_pieces(found))}"
   else:
     parts.append("evaluations: none yet; run launch.evaluate on both")
   notes = [*found.notes, *([f"curves: {found.picture}"] if found.picture else [])]
   return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+
+
+def _of_pieces(found: Differences) -> bool:
+  """Returns whether the errors of all numbers are over pieces of one stream; older records take them as independent."""
+  records = [record for each in found.outcomes for record in (each.first, each.second) if record is not None]
+  return all(record.get("consecutive", False) for record in records)
 
 
 def _names(folders: Sequence[str]) -> list[str]:

@@ -201,7 +201,11 @@ def describe(evaluated: Evaluated) -> str:
 def shown(record: Mapping[str, Any]) -> str:
   """Returns a record of results.json, with its meaning, in a few lines: bits per position, their errors and terms."""
   rows = [
-    [record["unit"], terminal.plus_minus(record["value"], record["data_error"]), "standard error over examples"],
+    [
+      record["unit"],
+      terminal.plus_minus(record["value"], record["data_error"]),
+      f"standard error {results.error_over(consecutive=record.get('consecutive', False))}",
+    ],
     [
       "",
       terminal.plus_minus(record["value"], record["monte_carlo_error"]),
@@ -316,6 +320,7 @@ def _measure(
         given=how["given"],
         carried=carried,
         law=how["law"],
+        consecutive=get_split(run.source(), how["split"]).consecutive,
         spread=run.spread,
         progress=advance,
         done=done,

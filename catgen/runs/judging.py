@@ -69,7 +69,12 @@ def of_data(how: Judging, split: str) -> list[dict[str, Any]]:
   parts = ((HELD_OUT, split), (TRAINING, "train"))
   source = how.run.source()
   return [
-    {"name": name, "calls": None, **judged(how, first_examples(source, part, how.num_samples))} for name, part in parts
+    {
+      "name": name,
+      "calls": None,
+      **judged(how, first_examples(source, part, how.num_samples), consecutive=get_split(source, part).consecutive),
+    }
+    for name, part in parts
   ]
 
 
@@ -90,9 +95,9 @@ def drawn(how: Judging, options: SampleOptions) -> Batch:
   return batch_of(np.asarray(found.x), np.asarray(found.valid) & reached_positions(run.record))
 
 
-def judged(how: Judging, examples: Batch) -> dict[str, Any]:
-  """Returns what the judge says of examples, as it stands in a JSON file."""
-  found = judges.judged(how.judge, examples)
+def judged(how: Judging, examples: Batch, *, consecutive: bool = False) -> dict[str, Any]:
+  """Returns what the judge says of examples, as it stands in a JSON file; consecutive: see `judges.judged`."""
+  found = judges.judged(how.judge, examples, consecutive=consecutive)
   row = {
     "cross_entropy": found.cross_entropy.value,
     "cross_entropy_error": found.cross_entropy.error,

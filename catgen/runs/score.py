@@ -77,6 +77,7 @@ def score(
   input: str | None = None,
   encoding: str | None = None,
   split: str | None = None,
+  consecutive: bool = False,
   max_examples: int = 512,
   estimator: estimators.Name | None = None,
   given: Sequence[str] = (),
@@ -102,6 +103,8 @@ def score(
     encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...; default:
       UTF-8 where the file is, else that of the run's data.
     split: score examples of the run's data: train, validation or test.
+    consecutive: of examples that are handed in or of --input: they are pieces of one text, in its order, and so not
+      independent; the error over examples then allows for that, as of --split where the data are one stream.
     max_examples: how many of --split, evenly spread over it; 0 = all.
     estimator: what to compute; default: exact where the model can, otherwise elbo.
     given: a label of all examples that are handed in, name=value; may be repeated. Those of the data have their own.
@@ -128,7 +131,9 @@ def score(
   measure = partial(
     measured, run, estimator=estimator, num_draws=num_draws, seed=seed, same_draws=reference > 0, progress=progress
   )
-  found = measure(batch, title="score")
+  if split is not None:
+    consecutive = get_split(run.source(), split).consecutive
+  found = measure(batch, title="score", consecutive=consecutive)
   bits, errors = outliers.example_bits(found.nats, found.positions, exact=found.estimator == "exact")
   beside = _reference_bits(run, found, reference, seed, measure, say) if reference else None
   lines = run.media.shown(batch) if run.media.line_each else []
@@ -290,6 +295,7 @@ def measured(
   seed: int,
   same_draws: bool,
   progress: OpenProgress,
+  consecutive: bool = False,
 ) -> Likelihood:
   """Returns the likelihood of examples, in batches of the run's size; see `score`."""
   size = run.spread.filled(min(max(1, run.record.config["evaluation"]["batch_size"]), len(batch.x)))
@@ -307,6 +313,7 @@ def measured(
       num_draws=num_draws,
       num_replicates=_NUM_REPLICATES,
       same_draws=same_draws,
+      consecutive=consecutive,
       spread=run.spread,
       progress=bar.update,
     )

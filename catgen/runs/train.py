@@ -204,6 +204,7 @@ def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] |
       key=key,
       num_replicates=1,
       carried=carried,
+      consecutive=experiment.source.splits["validation"].consecutive,
       spread=spread,
       progress=lambda share: check(),
     )

@@ -73,6 +73,11 @@ _SCORING: Fields = {
   "num_draws": Field(choice("integer", 1, 4, 16), "of a bound: draws per example in each of 4 replicates", 4),
   "seed": _SEED,
   "labels": _LABELS,
+  "consecutive": Field(
+    {"type": "boolean"},
+    "the examples are pieces of one text, in its order, and so not independent, which the errors over them allow for",
+    False,
+  ),
 }
 SCORE: Fields = {
   "model": _MODEL,
@@ -108,7 +113,8 @@ _SCORES = {
     },
     "all": {
       "type": "object",
-      "description": "of all examples together: bits per position, standard error over examples, and of the draws",
+      "description": "of all examples together: bits per position, standard error over examples, null of "
+      "fewer than ten pieces of one text, and that of the draws",
       "properties": {"bits": _NUMBER, "data_error": _NUMBER, "monte_carlo_error": _NUMBER},
     },
   },

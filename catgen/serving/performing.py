@@ -160,12 +160,15 @@ def score(model: Served, estimator: str, num_draws: int, seed: int, jobs: Sequen
   yield
 
 
-def scores_of(model: Served, found: Likelihood, own: slice) -> dict[str, Any]:
-  """Returns the scores of one client's examples as JSON; what cannot be known is null."""
+def scores_of(model: Served, found: Likelihood, own: slice, *, consecutive: bool) -> dict[str, Any]:
+  """Returns the scores of one client's examples as JSON; what cannot be known is null.
+
+  consecutive: they are pieces of one text, in its order; see `bounds.ratio_error`.
+  """
   exact = found.estimator == "exact"
   nats, positions = found.nats[:, own], found.positions[own]
   bits = outliers.example_bits(nats, positions, exact=exact)
-  overall = estimate(nats, positions, exact=exact)
+  overall = estimate(nats, positions, exact=exact, consecutive=consecutive)
   scores = [
     {"bits": float(b), "monte_carlo_error": float(e), "positions": int(p), "nats": float(n)}
     for b, e, p, n in zip(bits.bits, bits.errors, positions, nats.mean(axis=0), strict=True)
@@ -182,10 +185,12 @@ def scores_of(model: Served, found: Likelihood, own: slice) -> dict[str, Any]:
   return without_nan(told)
 
 
-def difference_of(one: tuple[Likelihood, slice], other: tuple[Likelihood, slice]) -> dict[str, Any]:
+def difference_of(
+  one: tuple[Likelihood, slice], other: tuple[Likelihood, slice], *, consecutive: bool
+) -> dict[str, Any]:
   """Returns bits per position of one model less those of another on the same examples, paired; the error over them."""
   first, second = (found.nats[:, own].mean(axis=0) for found, own in (one, other))
-  paired = estimate((first - second)[None], one[0].positions[one[1]])
+  paired = estimate((first - second)[None], one[0].positions[one[1]], consecutive=consecutive)
   return without_nan({"bits": float(paired.bits), "error": float(paired.data_error), "num_examples": len(first)})
 
 

@@ -121,7 +121,11 @@ def _score(models: Mapping[str, Served], values: Mapping[str, Any], tell: Tell) 
   job = _scoring(model, values, values["estimator"], partial(tell, 0))
 
   def answer(told: Sequence[Any]) -> dict[str, Any]:
-    return {"model": model.name, **performing.scores_of(model, *told[0]), "seconds": _since(started)}
+    return {
+      "model": model.name,
+      **performing.scores_of(model, *told[0], consecutive=values["consecutive"]),
+      "seconds": _since(started),
+    }
 
   return Asked([job], answer)
 
@@ -154,8 +158,9 @@ def _compare(models: Mapping[str, Served], values: Mapping[str, Any], tell: Tell
     raise InputError("the two models count positions differently, so that bits per position cannot be compared")
 
   def answer(told: Sequence[Any]) -> dict[str, Any]:
-    each = [performing.scores_of(model, *own) for model, own in zip(pair, told, strict=True)]
-    difference = performing.difference_of(*told)
+    pieces = values["consecutive"]
+    each = [performing.scores_of(model, *own, consecutive=pieces) for model, own in zip(pair, told, strict=True)]
+    difference = performing.difference_of(*told, consecutive=pieces)
     return {"models": names, "first": each[0], "second": each[1], "difference": difference, "seconds": _since(started)}
 
   return Asked(jobs, answer)

@@ -131,7 +131,7 @@ def pretrained_page() -> str:
     "",
     '`catgen.load("pretrained/NAME")` and `--workdir=pretrained/NAME` find these models, which are part of the',
     "package; [how they are stored](howto/models.md) and checked is a page of its own. The table is made from each",
-    "model's results.json; the first ± is the standard error over examples, the second that of the estimate itself",
+    "model's results.json; the first ± is the standard error over the data, the second that of the estimate itself",
     "([Which number am I looking at?](numbers.md)).",
     "",
     f"| {' | '.join(_COLUMNS)} |",

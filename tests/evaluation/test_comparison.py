@@ -46,6 +46,27 @@ def test_difference_is_paired_by_example(noise):
   assert summarize([other]).data_error > 0.1
 
 
+def of_a_stream(nats, **said):
+  """An evaluation of as many pieces of one stream as there are, of eight positions each."""
+  counts = np.full(len(nats), 8)
+  record = {"value": 1.0, "monte_carlo_error": 0.0, "data_fingerprint": "data", **said}
+  return Evaluation(record, Scores(np.asarray(nats)[None], np.arange(len(nats)), counts))
+
+
+@pytest.mark.parametrize("said", [{"consecutive": True}, {"protocol": "chunks of 8 by themselves"}])
+def test_errors_allow_for_pieces_of_one_stream_where_a_record_says_so(noise, said):
+  """A record of before `consecutive` was kept names the protocol of a stream, and one that names it speaks for both."""
+  drift = np.cumsum(noise.normal(size=60))
+  plain, other = of_a_stream(drift), of_a_stream(0.5 * drift[::-1])
+  pieces = of_a_stream(drift, **said)
+  wanted = estimate(drift[None], np.full(60, 8), consecutive=True).data_error
+  assert summarize([pieces]).data_error == pytest.approx(wanted, rel=1e-12)
+  assert summarize([pieces]).data_error > 2 * summarize([plain]).data_error
+  paired = difference([pieces], [other]).error
+  assert paired == difference([other], [pieces]).error
+  assert paired > 2 * difference([plain], [other]).error
+
+
 def test_difference_is_over_the_examples_that_both_have(noise):
   reference = evaluation(noise.normal(size=5) - COUNTS)
   chosen = np.array([3, 1])

@@ -45,6 +45,16 @@ def test_a_record_states_unit_estimator_errors_and_origin():
   json.dumps(entry, allow_nan=False)
 
 
+def test_a_record_says_where_its_examples_are_pieces_of_one_stream():
+  said, unsaid = record("exact", consecutive=True), record("exact")
+  assert said["consecutive"] is True
+  assert "consecutive" not in unsaid
+  assert said["data_error"] is None  # nine pieces are too few
+  assert {**said, "consecutive": None, "data_error": None} == {**unsaid, "consecutive": None, "data_error": None}
+  found = [results.consecutive(each) for each in (said, unsaid, {"protocol": "chunks"}, {"consecutive": False})]
+  assert found == [True, False, True, False]
+
+
 def test_an_unknown_error_is_null():
   assert record("elbo", num_replicates=1)["monte_carlo_error"] is None
 

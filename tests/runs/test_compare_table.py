@@ -27,7 +27,7 @@ ROW = {
   "bits": 1.5, "data_error": 0.01, "monte_carlo_error": math.nan, "seed_error": 0.02, "estimator": "elbo",
   "num_draws": 3, "num_replicates": 4, "num_examples": 5000, "difference": 0.25, "difference_error": 0.03,
   "training_positions": 10**9, "training_seconds": 3600.4, "sampling_seconds": 0.5, "sampling_deviation": None,
-  "invalid": None, "protocol": None, "law": "",
+  "invalid": None, "protocol": None, "law": "", "consecutive": False,
 }  # fmt: skip
 
 
@@ -58,6 +58,11 @@ def test_columns_stay_under_their_titles_whatever_the_names(name):
   for line in (lines[2], lines[3]):
     assert all(line[start - 2 : start] == "  " for start in starts[1:] if start < len(line))
   assert lines[2].startswith(name)
+
+
+def test_errors_over_pieces_of_one_text_are_named_so():
+  _, notes = table({**ROW, "consecutive": True}, ROW)
+  assert notes[0] == "± examples: over pieces of one text, which are not independent"
 
 
 def test_codes_without_a_category_are_told_of_models_that_have_such():

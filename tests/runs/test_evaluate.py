@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catgen.evaluation import results
+from catgen import bounds
+from catgen.evaluation import comparison, results
 from catgen.interfaces import InputError
 from catgen.reporting.progress import no_progress
 from catgen.runs import evaluate, watch
 from catgen.runs.experiment import first_examples
+from catgen.runs.score import score
 from catgen.training.restoring import Unreadable
 from tests.runs.test_train import shown
 from tests.tiny_run import quiet
@@ -30,6 +32,31 @@ def test_evaluation_writes_what_it_measured(text_run, here, tmp_path):
   assert (tmp_path / "anatomy_test.png").exists()
   assert "upper bound, importance weighted (IWBO), 2 draws, 2 replicates, 32 examples" in evaluate.shown(found.result)
   assert evaluate.describe(found).endswith(f"written to {tmp_path / 'results.json'}")
+
+
+def test_pieces_of_a_stream_have_an_error_that_allows_for_their_order(text_run, map_run, here):
+  run = here(text_run)
+  found = evaluate.evaluate(run, num_draws=1, max_examples=24, num_replicates=2, pictures=False)
+  record, likelihood = found.result, found.likelihood
+  pieces = bounds.estimate(likelihood.nats, likelihood.positions, consecutive=True)
+  assert record["consecutive"] is True
+  assert record["data_error"] == pieces.data_error
+  assert record["data_error"] != bounds.estimate(likelihood.nats, likelihood.positions).data_error
+  assert "standard error over pieces of one text, which are not independent" in evaluate.shown(record)
+  (kept,) = comparison.read_evaluations(run.workdir, split="test").values()
+  assert comparison.summarize([kept]).data_error == pytest.approx(pieces.data_error, rel=1e-12)
+  scored = score(run, split="test", max_examples=24, num_draws=1, reference=0).likelihood
+  assert scored.estimate == bounds.estimate(scored.nats, scored.positions, consecutive=True)
+  texts = [run.decode(x) for x in first_examples(run.source(), "test", 12).x]
+  own, joined = (run.score(texts, num_draws=1, consecutive=consecutive).likelihood for consecutive in (False, True))
+  assert own.estimate == bounds.estimate(own.nats, own.positions)
+  assert joined.estimate == bounds.estimate(own.nats, own.positions, consecutive=True)
+
+
+def test_maps_have_an_error_over_examples(map_run, here):
+  record = evaluate.evaluate(here(map_run), num_draws=1, max_examples=16, num_replicates=2, pictures=False).result
+  assert "consecutive" not in record
+  assert "standard error over examples" in evaluate.shown(record)
 
 
 def test_texts_of_ones_own_score_as_the_same_texts_in_the_data(text_run, here):

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from catgen.bounds import estimate
 from catgen.runs.score import score
 from catgen.serving import performing
 from catgen.serving.endpoints import ENDPOINTS, MOST_BYTES, openapi
@@ -91,6 +92,20 @@ def test_scores_are_those_of_the_command(client, models):
   assert [each["positions"] for each in found["scores"]] == [16, 7, 1]
   exact = posted(client, "score", model="letters", examples=LINES)
   assert (exact["estimator"], exact["bound"], exact["all"]["monte_carlo_error"]) == ("exact", False, 0)
+
+
+def test_errors_over_pieces_of_one_text_are_asked_for(client):
+  lines = [f"the {word} sat" for word in ("cat", "mat", "on", "a", "the", "sat") * 2]
+  plain, pieces = (posted(client, "compare", examples=lines, consecutive=pieces) for pieces in (False, True))
+  assert plain["first"]["scores"] == pieces["first"]["scores"]
+  for found, consecutive in ((plain, False), (pieces, True)):
+    for name in ("first", "second"):
+      nats, positions = (np.array([each[key] for each in found[name]["scores"]]) for key in ("nats", "positions"))
+      wanted = estimate(nats[None], positions, consecutive=consecutive).data_error
+      assert found[name]["all"]["data_error"] == pytest.approx(wanted, rel=1e-6)
+  assert plain["difference"]["error"] != pieces["difference"]["error"] > 0
+  few = posted(client, "score", examples=lines[:4], consecutive=True)
+  assert few["all"]["data_error"] is None
 
 
 def test_a_comparison_is_the_paired_difference(client):
