@@ -16,7 +16,7 @@ from typing import IO, Any
 from catgen import remote
 from catgen.cache import cache
 from catgen.interfaces import InputError
-from catgen.paths import Path, alone, expanded, join, name_of, parent_of
+from catgen.paths import Path, alone, expanded, join, name_of, normal, parent_of
 
 _DIGITS = 19  # of a whole number of 63 bits
 _TRIES = 100
@@ -261,7 +261,7 @@ def check_apart(output: Path | None, given: Path | None) -> None:
   """Raises InputError where what is written would take the place of the file that it is made from."""
   if output is None or given is None or is_stream(output):
     return
-  places = [os.fspath(path) if remote.is_remote(path) else os.path.realpath(expanded(path)) for path in (output, given)]
+  places = [normal(path) if remote.is_remote(path) else os.path.realpath(expanded(path)) for path in (output, given)]
   if places[0] == places[1]:
     raise InputError(f"--output={output} is the file that is read, which would be lost; choose another --output")
 

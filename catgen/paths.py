@@ -21,21 +21,21 @@ _SETTLED = 2.0  # seconds
 
 
 def expanded(path: Path) -> str:
-  """Returns a path with ~ expanded, or a URL, without a slash at its end.
+  """Returns a path with ~ expanded, or a URL, without a slash at its end and its protocol in small letters.
 
   Raises:
-    InputError: a URL whose protocol is unknown, or needs a package that is not installed.
+    InputError: a URL that names no bucket, or whose protocol is unknown or needs a package that is not installed.
   """
   path = os.fspath(path)
   if not remote.is_remote(path):
     return os.path.expanduser(path)
   remote.check(path)
-  return path.rstrip("/")
+  return remote.normal(path)
 
 
 def absolute(path: Path) -> str:
-  """Returns a path that names the same file from every folder."""
-  return os.fspath(path).rstrip("/") if remote.is_remote(path) else os.path.abspath(path)
+  """Returns a path that names the same file from every folder. Raises InputError for a URL that names no bucket."""
+  return remote.normal(os.fspath(path)) if remote.is_remote(path) else os.path.abspath(path)
 
 
 def join(folder: Path, *names: str) -> str:
@@ -48,8 +48,13 @@ def join(folder: Path, *names: str) -> str:
 
 
 def parent_of(path: Path) -> str:
-  """Returns the folder of a file."""
-  return os.fspath(path).rpartition("/")[0] if remote.is_remote(path) else str(pathlib.PurePath(path).parent)
+  """Returns the folder of a file. Raises InputError for a URL that names no file: of a bucket alone, or of none."""
+  if not remote.is_remote(path):
+    return str(pathlib.PurePath(path).parent)
+  folder = remote.normal(os.fspath(path)).rpartition("/")[0]
+  if folder.endswith(":/"):
+    raise InputError(f"{os.fspath(path)} names a bucket and no file in it; add the name of one")
+  return folder
 
 
 def name_of(path: Path) -> str:
@@ -156,7 +161,12 @@ def folders_with(name: str, folder: Path) -> Iterator[str]:
 
 
 def matching(pattern: str) -> list[str]:
-  """Returns the paths of the files that a pattern names, sorted, less hidden ones; ** is any depth."""
+  """Returns the paths of the files that a pattern names, sorted, less hidden ones; ** is any depth.
+
+  Where there is a file of just that name, "book[1].txt", it is no pattern.
+  """
+  if glob.has_magic(pattern) and is_file(pattern):
+    return [pattern]
   if remote.is_remote(pattern):
     return [name for name in remote.matching(pattern) if "/." not in name.partition("://")[2]]
   return sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
@@ -171,7 +181,7 @@ def matching_folders(pattern: str) -> list[str]:
 
 def normal(path: Path) -> str:
   """Returns a path without a slash at its end and without what it says twice, a/./b//c."""
-  return os.fspath(path).rstrip("/") if remote.is_remote(path) else os.path.normpath(path)
+  return remote.normal(os.fspath(path)) if remote.is_remote(path) else os.path.normpath(path)
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Files in object stores, gs:// and s3://, and wherever else fsspec reaches: whole objects, their versions, copies.
 
-Paths are URLs. What a store refuses, or a network loses, is an `OSError` here, whatever its client raises; only
-`FileNotFoundError` has a meaning of its own. Nothing is remembered between two calls, since others write there too.
+Paths are URLs, taken letter by letter but for the patterns of `matching`: much of fsspec would read or remove what a
+"[1]" in a name matches. What a store refuses, or a network loses, is an `OSError` here, whatever its client raises;
+only `FileNotFoundError` has a meaning of its own. Nothing is remembered between two calls, since others write there.
 """
 
 import contextlib
@@ -12,14 +13,17 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
 from typing import IO, Any, NamedTuple
 
 from catgen.interfaces import InputError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
 _EXTRAS = {"gs": ("gcsfs", "gcs"), "gcs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3")}
-_WITHOUT_FOLDERS = frozenset(("gs", "gcs", "s3", "s3a", "abfs", "az", "adl", "abfss", "oci", "oss", "memory"))
+_WITH_BUCKETS = frozenset(("gs", "gcs", "s3", "s3a", "abfs", "az", "adl", "abfss", "oci", "oss"))
+_WITHOUT_FOLDERS = _WITH_BUCKETS | {"memory"}
 _SETTLE_SECONDS = 1.0  # where a store cannot write on a condition: after which a writer looks who has written last
+_AT_ONCE = 32  # objects that are removed at the same time
 _alone = threading.Lock()
 
 
@@ -45,8 +49,21 @@ def is_remote(path: str | os.PathLike[str]) -> bool:
 
 
 def check(path: str) -> None:
-  """Raises InputError, in a line, for a URL whose protocol is unknown, or needs a package that is not installed."""
+  """Raises InputError, in a line, for a URL whose protocol is unknown or needs a package that is not installed, and for
+  one that names no bucket."""
   _store(path)
+
+
+def normal(path: str) -> str:
+  """Returns a URL without a slash at its end, its protocol in small letters. Raises InputError if it names no bucket.
+
+  >>> normal("S3://bucket/Run/")
+  's3://bucket/Run'
+  """
+  protocol, _, rest = path.partition("://")
+  if not rest.strip("/") or (rest.startswith("/") and protocol.lower() in _WITH_BUCKETS):
+    raise InputError(f"{path} names no bucket; give one, for example {protocol.lower()}://bucket/folder")
+  return f"{protocol.lower()}://{rest.rstrip('/')}"
 
 
 def read(path: str) -> bytes:
@@ -62,8 +79,7 @@ def read_all(paths: Sequence[str]) -> list[bytes]:
     return []
   with _reading(paths[0]):
     fs, _ = _store(paths[0])
-    found = fs.cat([fs._strip_protocol(path) for path in paths])
-    return [found[fs._strip_protocol(path)] for path in paths] if isinstance(found, dict) else [found]
+    return fs.cat_ranges([fs._strip_protocol(path) for path in paths], None, None, on_error="raise")
 
 
 def ranges(parts: Sequence[tuple[str, int, int]]) -> list[bytes]:
@@ -154,20 +170,23 @@ def matching(pattern: str, kind: str = "file") -> list[str]:
 
 def remove(path: str) -> None:
   """Removes an object, if there is one."""
-  with _writing(path), contextlib.suppress(FileNotFoundError):
+  with _writing(path):
     fs, inside = _store(path)
-    fs.rm_file(inside)
+    _remove_each(fs, [inside])
 
 
 def remove_below(path: str) -> None:
-  """Removes all objects below a path."""
+  """Removes all objects below a path, those that stand for folders among them, and nothing beside it."""
   with _writing(path):
     fs, inside = _store(path)
-    if found := fs.find(inside):
-      fs.rm(found)
+    top = inside.rstrip("/") + "/"
+    _remove_each(fs, [name for name in fs.find(inside) if name.startswith(top)])
     fs.invalidate_cache()
-    if fs.isdir(inside):  # a real folder, or an object that stands for one
-      fs.rm(inside, recursive=True)
+    if fs.isdir(inside):  # of a store with real folders; those within others first
+      folders = [name for name in fs.find(inside, withdirs=True) if name.startswith(top)]
+      for folder in filter(_has_key, [*sorted(folders, reverse=True), inside]):
+        with contextlib.suppress(FileNotFoundError):
+          fs.rmdir(folder)
 
 
 def copy(source: str, target: str) -> None:
@@ -301,6 +320,24 @@ def _protocol(path: str) -> str:
   return path.partition("://")[0].lower()
 
 
+def _has_key(inside: str) -> bool:
+  """Returns whether a path within a store goes on after the bucket."""
+  return "/" in inside.strip("/")
+
+
+def _remove_each(fs: Any, paths: Sequence[str]) -> None:
+  """Removes objects, as far as they are there. What fsspec removes in one call it takes for patterns."""
+
+  def remove_one(path: str) -> None:
+    if not _has_key(path):
+      raise ValueError(f"{path} is no file of a bucket")  # some clients would remove the bucket
+    with contextlib.suppress(FileNotFoundError):
+      fs.rm_file(path)
+
+  with futures.ThreadPoolExecutor(_AT_ONCE if fs.async_impl else 1) as pool:  # others may have a single connection
+    list(pool.map(remove_one, paths))
+
+
 def _make_parents(fs: Any, paths: Sequence[str]) -> None:
   protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
   if not protocols & _WITHOUT_FOLDERS:
@@ -315,8 +352,9 @@ def _store(path: str) -> tuple[Any, str]:
   protocol = _protocol(path)
   if protocol in ("file", "local"):
     raise InputError(f"{path}: give the path of a local file without {protocol}://")
+  url = normal(path)
   try:
-    fs, inside = fsspec.core.url_to_fs(path)
+    fs, inside = fsspec.core.url_to_fs(url)
   except ImportError as error:
     package, extra = _EXTRAS.get(protocol, ("", ""))
     remedy = f"it needs {package}: pip install 'catgen[{extra}]'" if extra else str(error)

@@ -68,6 +68,7 @@ LOCAL = (
   "catgen/runs/owners.py",  # /proc
   "catgen/training/managers.py",  # the probe of a disk, which tests refuse
   "catgen/training/staging.py",  # the cache
+  "catgen/training/folders.py",  # checkpoints on a disk
   "catgen/reporting/writers.py",  # appends
   "catgen/reporting/terminal.py",  # standard streams
   "catgen/reporting/drawing.py",  # fonts

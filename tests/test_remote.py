@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import threading
 
 import numpy as np
@@ -58,6 +59,54 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
       paths.expanded("s3://b/run")
     with pytest.raises(InputError, match=r"it needs gcsfs: pip install 'catgen\[gcs\]'"):
       paths.expanded("gs://b/run")
+
+
+@pytest.mark.parametrize("path", ["s3://", "gs:///", "s3:///run/a.txt", "memory://"])
+def test_a_path_without_a_bucket_is_refused_in_one_line(path, tmp_path):
+  for use in (
+    paths.expanded,
+    paths.absolute,
+    paths.parent_of,
+    files.check_writable,
+    lambda path: files.write_text(path, "x"),
+    lambda path: make_source({"kind": "text_file", "path": path, "length": 4}),
+  ):
+    with pytest.raises(InputError, match=f"{path} names no bucket; give one, for example ") as refused:
+      use(path)
+    assert "\n" not in str(refused.value)
+  with pytest.raises(InputError, match="s3://bucket names a bucket and no file in it"):
+    files.check_writable("s3://bucket")
+
+
+def test_the_protocol_is_taken_in_capitals_too():
+  files.write_text("MEMORY://bucket/Run/a", "x")
+  assert remote.below(f"{BUCKET}/Run") == {"a": 1}
+  assert paths.expanded("Memory://bucket/Run/") == paths.absolute("MEMORY://bucket/Run") == f"{BUCKET}/Run"
+
+
+@pytest.mark.parametrize("name", ["x[1]", "x*", "x?"])
+def test_names_that_look_like_patterns_are_names(name, tmp_path):
+  run, content = f"{BUCKET}/{name}", {"a": b"a", "d/b[1]": b"bb", "d/b1": b"c"}
+  beside = {f"x1/{each}": len(value) + 1 for each, value in content.items()}
+  for each, value in content.items():
+    remote.write(f"{run}/{each}", value)
+    remote.write(f"{BUCKET}/x1/{each}", value + b"!")
+  assert remote.read_all([f"{run}/{each}" for each in content]) == list(content.values())
+  assert list(files.read_each([f"{run}/a", f"{run}/a"])) == [b"a", b"a"]
+  assert remote.ranges([(f"{run}/d/b[1]", 0, 1)]) == [b"b"]
+  assert paths.matching(f"{run}/d/b[1]") == [f"{run}/d/b[1]"]
+  remote.download(run, {each: str(tmp_path / "temporary" / each) for each in content})
+  assert (tmp_path / "temporary" / "d" / "b[1]").read_bytes() == b"bb"
+  remote.upload({each: str(tmp_path / "temporary" / each) for each in content}, f"{run}/again")
+  shutil.rmtree(tmp_path / "temporary")
+  paths.move_folder(f"{run}/again", f"{run}/moved[1]")
+  assert remote.below(f"{run}/moved[1]") == {each: len(value) for each, value in content.items()}
+  remote.remove(f"{run}/a")
+  remote.remove_below(f"{run}/d")
+  remote.remove_below(f"{run}/none")
+  assert not remote.is_folder(f"{run}/d")
+  remote.remove_below(run)
+  assert remote.below(BUCKET) == beside
 
 
 def test_names_and_folders():

@@ -44,6 +44,26 @@ def test_objects_and_what_lies_below(bucket):
     remote.read(f"{bucket}/y/a.txt")
 
 
+@pytest.mark.parametrize("name", ["x[1]", "x*", "x?"])
+def test_what_is_beside_a_name_that_looks_like_a_pattern_stays(bucket, name):
+  content = {"a": b"a", "d/b[1]": b"bb", "d/b1": b"c", "d": b"d"}
+  top = f"{bucket}/patterns"
+  for each, value in content.items():
+    remote.write(f"{top}/x1/{each}", value)
+    remote.write(f"{top}/{name}/{each}", value)
+  fs, inside = remote._store(f"{top}/{name}/d")
+  fs.pipe_file(f"{inside}/", b"")  # what stands for a folder
+  assert remote.read_all([f"{top}/{name}/{each}" for each in content]) == list(content.values())
+  remote.remove(f"{top}/{name}/d/b[1]")
+  assert "d/b1" in remote.below(f"{top}/{name}")
+  remote.remove_below(f"{top}/{name}")
+  assert not remote.is_folder(f"{top}/{name}")
+  assert remote.below(f"{top}/x1") == {each: len(value) for each, value in content.items()}
+  for path in (bucket, "s3://", f"{bucket}/"):  # never a bucket
+    with pytest.raises(OSError if path.startswith(bucket) else InputError):
+      remote.remove(path)
+
+
 def test_files_go_up_and_come_down(bucket, tmp_path):
   names = [f"{i % 3}/{i}" for i in range(40)]
   for name in names:

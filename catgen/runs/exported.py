@@ -20,6 +20,7 @@ from catgen.interfaces import InputError, PyTree
 from catgen.paths import Path, absolute, exists, expanded, join, name_of, names_in, normal
 from catgen.runs import schema
 from catgen.runs.tensors import unpacked
+from catgen.training import folders
 from catgen.training.restoring import Gone, Restored, Unreadable, Wanted, restore_params
 
 FORMAT = 1  # of the folder
@@ -60,7 +61,9 @@ def is_exported(folder: Path) -> bool:
 
 
 def check_trainable(workdir: str) -> None:
-  """Raises InputError where a folder holds an exported model, which has no optimizer to go on with."""
+  """Raises InputError where checkpoints cannot lie in a folder of such a name, or it holds an exported model, which has
+  no optimizer to go on with."""
+  folders.check(absolute(workdir))
   if is_exported(workdir):
     raise InputError(
       f"{workdir} holds an exported model, which is not trained on; train in another --workdir, from its parameters by "

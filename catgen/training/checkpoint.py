@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 from catgen import remote
 from catgen.interfaces import InputError, PyTree
 from catgen.paths import absolute, is_folder, join, move_folder
-from catgen.training import managers, noise, ranking, staging, stored
+from catgen.training import folders, managers, noise, ranking, staging, stored
 from catgen.training.integrity import fingerprint, fingerprint_of_parts, storage_problem, tree_difference
 from catgen.training.state import TrainState
 from catgen.trees import leaves
@@ -54,10 +54,11 @@ class Checkpointer:
       say: receives one line where something unusual was done.
 
     Raises:
-      InputError: the directory cannot be written.
+      InputError: the directory cannot be written, or checkpoints cannot lie in one of its name.
     """
     check_kept(keep_latest)
     self.directory, self._say, self._identity = directory_of(workdir), say, dict(identity or {})
+    folders.check(self.directory)
     with _storage_errors(f"cannot write to {self.directory}"):
       managers.check_writable(self.directory)
       managers.remove_unfinished(self.directory)
@@ -193,11 +194,14 @@ class Checkpointer:
       with _storage_errors(f"cannot write {what} to {self.directory}", "earlier checkpoints are intact"):
         yield
     except InputError:
-      # What failed lingers in the manager's threads and would fail again under another name.
+      # What failed lingers in the manager's threads and would fail again under another name. A store that refuses once
+      # more must not hide the line above it: what is left there goes when the next run opens it.
+      known = self.steps() if remote.is_remote(self.directory) else None
       with suppress(Exception):
         self._manager.close()
-      managers.remove_unfinished(self.directory)
-      self._manager = self._open()
+      with suppress(OSError):
+        managers.remove_unfinished(self.directory)
+      self._manager = self._open(known=known)
       raise
 
 

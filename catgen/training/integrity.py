@@ -16,7 +16,10 @@ from catgen.interfaces import PyTree
 from catgen.remote import StoreError
 from catgen.trees import leaves
 
-_STORAGE_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR)
+_STORAGE_ERRORS = (
+  *(errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG),
+  *(errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP),  # paths that it does not take
+)
 
 
 @jax.jit

@@ -28,6 +28,7 @@ from catgen.training.window import Window
 
 SAVE_ON = 1  # what processes tell each other: nothing (0), save and go on, or 128 + the number of the signal to stop
 PATIENCE_SECONDS, RETRY_SECONDS = 600.0, 10.0  # how long a run's last checkpoint waits for a disk that refuses it
+_LOOK_SECONDS = 0.1  # how often it looks whether a signal asks to stop
 
 
 class Periods(NamedTuple):
@@ -323,8 +324,9 @@ class _Run:
     return TrainResult(self.state, self.step, interrupted, 128 + self.stop_signal if interrupted else 0)
 
   def save_at_last(self, checkpoints: Checkpointer) -> None:
-    """Saves the last state, trying again while the disk refuses."""
+    """Saves the last state, trying again while the disk refuses; once more where a signal asks to stop."""
     deadline = time.monotonic() + (PATIENCE_SECONDS if jax.process_count() == 1 else 0.0)
+    last = False
     while True:
       try:
         checkpoints.wait()
@@ -332,10 +334,19 @@ class _Run:
         checkpoints.wait()
         return self.record()
       except InputError as error:
-        if time.monotonic() >= deadline:
+        left = deadline - time.monotonic()
+        if last or left <= 0:
           raise
-        self.hooks.say(f"warning: {error}; trying again for {max(1, round(deadline - time.monotonic()))} s")
-        time.sleep(RETRY_SECONDS)
+        how = "once" if self.request.stopping() else f"for {max(1, round(left))} s"
+        self.hooks.say(f"warning: {error}; trying again {how}")
+        self.pause(RETRY_SECONDS)
+        last = self.request.stopping()
+
+  def pause(self, seconds: float) -> None:
+    """Waits so long, or until the first signal asks to stop."""
+    before, until = self.request.signal, time.monotonic() + seconds
+    while self.request.signal == before and time.monotonic() < until:
+      time.sleep(min(seconds, _LOOK_SECONDS))  # a signal does not end a sleep
 
   def skip(self, pending: _Pending, metrics: dict[str, Any]) -> None:
     """Counts a step that was left out, and keeps its batch and numbers."""

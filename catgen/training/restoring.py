@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from catgen.files import from_json
 from catgen.interfaces import InputError, PyTree
-from catgen.training import distributed, ranking, stored
+from catgen.training import distributed, folders, ranking, stored
 from catgen.training.checkpoint import checkpoint_steps, directory_of, fetched
 from catgen.trees import number_keys
 
@@ -65,8 +65,10 @@ def restore_params(
   Raises:
     Gone: there is no such checkpoint, or no more.
     Unreadable: it cannot be read.
+    InputError: checkpoints cannot be read from a folder of this name.
   """
   directory = directory_of(workdir)
+  folders.check(directory)
   tried: set[int] = set()
   while True:
     find = functools.partial(_candidates, workdir, step, criterion, say if not tried else lambda line: None)
@@ -81,7 +83,7 @@ def restore_params(
       gone = bool(distributed.first_tells(functools.partial(_is_gone, workdir, candidate)))
       if gone and isinstance(step, int):
         raise Gone(f"checkpoint {step} in {directory} was deleted before it was read")
-      say(f"checkpoint {candidate} in {directory} " + ("was deleted meanwhile" if gone else f"is corrupt ({restored})"))
+      say(f"checkpoint {candidate} in {directory} " + ("was deleted meanwhile" if gone else restored))
       if gone:
         break  # and what is there now may be newer
     else:
@@ -106,7 +108,7 @@ def _candidates(workdir: str | os.PathLike, step: str | int, criterion: str, say
 
 
 def _model(directory: str, step: int, wanted: Wanted, layout: Callable[[PyTree], PyTree]) -> Restored | str:
-  """Returns what is wanted of a checkpoint's model, or in a few words why it cannot be read."""
+  """Returns what is wanted of a checkpoint's model, or in a few words what is wrong with it: "is corrupt (...)"."""
   with ExitStack() as stack:
     place, problem = "", ""
     try:
@@ -114,7 +116,7 @@ def _model(directory: str, step: int, wanted: Wanted, layout: Callable[[PyTree],
     except InputError as error:
       problem = str(error)
     if distributed.worst(int(bool(problem))):
-      return problem or "it cannot be read on another process"
+      return f"is not at hand ({problem or 'it cannot be read on another process'})"
     return _model_at(place, step, wanted, layout)
 
 
@@ -122,12 +124,13 @@ def _model_at(place: str, step: int, wanted: Wanted, layout: Callable[[PyTree], 
   shapes = stored.shapes(place, step, "model")
   told = distributed.all_tell("" if shapes is None else "there")
   if not all(told):
-    return "its description is damaged" + (f" or not there, for process {told.index('')}" if told[0] else "")
+    where = f" or not there, for process {told.index('')}" if told[0] else ""
+    return f"is corrupt (its description is damaged{where})"
   assert shapes is not None
   unwanted = {"average": "params" if "ema" in shapes else "", "params": "ema", "all": ""}[wanted]
   restored = stored.read(place, step, {"model": layout(shapes)}, unwanted)
   if isinstance(restored, str):
-    return restored
+    return f"is corrupt ({restored})"
   model = number_keys(restored["model"])  # Orbax gives keys back as texts unless it is shown the tree
   identity = stored.identity_of(place, step)
   return Restored(model.get("params"), model.get("ema"), model.get("model_state", {}), int(model["step"]), identity)

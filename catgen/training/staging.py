@@ -21,7 +21,9 @@ from jax.experimental import multihost_utils
 from catgen import remote
 from catgen.cache import cache
 from catgen.paths import join, names_in
+from catgen.training import folders
 
+_OTHER_CACHE = "set TMPDIR to another folder"
 _NUMBER = "0|[1-9][0-9]{0,18}"
 _MARK = re.compile(rf"({_NUMBER})\.(?:upload-of-(\d+)|part-(\d+)-of-(\d+))")
 
@@ -46,18 +48,36 @@ class Writer(Protocol):
 class StoreManager:
   """Does for a store what Orbax's `CheckpointManager` does for a disk, with one checkpoint in the cache at a time."""
 
-  def __init__(self, directory: str, open_writer: Callable[[], Writer], kept: Callable[[Sequence[int]], set[int]]):
+  def __init__(
+    self,
+    directory: str,
+    open_writer: Callable[[str], Writer],
+    kept: Callable[[Sequence[int]], set[int]],
+    known: Sequence[int] | None = None,
+  ):
     """Opens a folder of a store.
 
     Args:
       directory: URL of the checkpoints.
-      open_writer: returns what writes files to the cache, for one checkpoint; every process writes its own part.
+      open_writer: returns what writes files to a folder of the cache, for one checkpoint; every process writes its own
+        part.
       kept: returns which of some finished steps are to stay; the first process removes the others.
+      known: the steps that are taken for there where the store does not say; None: it must.
+
+    Raises:
+      OSError: the store does not say which steps are there.
+      InputError: the cache cannot be used.
     """
     self.directory, self._open_writer, self._kept = directory, open_writer, kept
-    self._steps = set(steps_in(directory))  # as this process knows them: all processes must answer alike
+    try:
+      self._steps = set(steps_in(directory))  # as this process knows them: all processes must answer alike
+    except OSError:
+      if known is None:
+        raise
+      self._steps = set(known)
     self._stack = contextlib.ExitStack()
     self._cache = self._stack.enter_context(cache())
+    folders.check(self._cache, _OTHER_CACHE)
     self._thread: threading.Thread | None = None
     self._sending: int | None = None
     self._error: BaseException | None = None
@@ -80,7 +100,7 @@ class StoreManager:
     if _anywhere(self._error is not None):
       self._error = self._error or remote.StoreError("another process could not send its part")
       self.check_for_errors()
-    writer = self._open_writer()
+    writer = self._open_writer(self._cache)
     writer.save(self._place(step), args=args)
     self._steps.add(step)
     self._sending = step
@@ -193,17 +213,22 @@ def at_hand(directory: str, step: int, items: Sequence[str] | None = None) -> It
 
   Raises:
     OSError: it cannot be fetched.
+    InputError: the path of the folder, or of the cache, is one that checkpoints cannot be read from.
   """
   if not remote.is_remote(directory):
-    yield directory
+    folders.check(directory)
+    with folders.whole(directory, step) as folder:
+      yield folder
     return
   with cache() as folder:
+    folders.check(folder, _OTHER_CACHE)
     origin = join(directory, str(step))
     wanted = [name for name in remote.below(origin) if items is None or name.split("/")[0] in items]
     try:
       remote.download(origin, {name: os.path.join(folder, str(step), name) for name in wanted})
     except FileNotFoundError as error:
       raise remote.StoreError(f"a file of checkpoint {step} has just been removed") from error
+    folders.put_together(os.path.join(folder, str(step)))
     yield folder
 
 

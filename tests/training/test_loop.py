@@ -1,6 +1,8 @@
 import json
 import os
 import signal
+import threading
+import time
 
 import chex
 import jax
@@ -9,6 +11,7 @@ import pytest
 
 from catgen.bounds import bits_per_position
 from catgen.interfaces import InputError
+from catgen.training import loop
 from catgen.training.checkpoint import Checkpointer, checkpoint_steps
 from catgen.training.loop import Hooks, Periods, train
 from catgen.training.restoring import restore_params
@@ -90,6 +93,45 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on_bit_for_bit(tmp_path):
     assert checkpoints.steps() == [5, 12]
   straight, _ = run_steps(build("denoiser", ONE), 12)
   chex.assert_trees_all_equal(jax.device_get(resumed.state), jax.device_get(straight))
+
+
+@pytest.mark.parametrize("when", ["before the end", "while it waits"])
+@pytest.mark.parametrize("room", [False, True])
+def test_a_signal_ends_the_wait_for_a_full_disk_after_one_more_try(tmp_path, monkeypatch, when, room):
+  tries, said, last = [], [], 3 if when == "while it waits" else 9
+  monkeypatch.setattr(loop, "RETRY_SECONDS", 60.0 if when == "while it waits" else 0.1)
+  save = Checkpointer.save
+
+  def refuse(checkpoints, step, state):
+    waited = any("trying again" in line for line in said)
+    tries.append(waited)
+    if not (room and waited):
+      raise InputError("No space left on device")
+    save(checkpoints, step, state)
+
+  def say(line):
+    said.append(line)
+    if when == "while it waits" and "trying again" in line:
+      threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+  def batches():
+    for step, batch in enumerate(toys.batches(0)):
+      if step == 2 and when == "before the end":
+        os.kill(os.getpid(), signal.SIGTERM)
+      yield batch
+
+  monkeypatch.setattr(Checkpointer, "save", refuse)
+  started = time.monotonic()
+  with Checkpointer(tmp_path) as checkpoints:
+    if room:
+      result = run(tmp_path, num_steps=last, batches=batches(), checkpoints=checkpoints, say=say)
+      assert (result.step, checkpoints.steps()) == (3, [3])
+    else:
+      with pytest.raises(InputError, match="No space left"):
+        run(tmp_path, num_steps=last, batches=batches(), checkpoints=checkpoints, say=say)
+  assert tries.count(True) == 1
+  assert "trying again " + ("for" if when == "while it waits" else "once") in said[-1]
+  assert time.monotonic() - started < 50
 
 
 def test_a_finished_run_is_not_continued(tmp_path):

@@ -147,6 +147,26 @@ def test_an_upload_that_fails_is_one_line_and_leaves_the_earlier_checkpoints(wri
   assert checkpoint_steps(RUN) == [1, 3, 4]
 
 
+def test_a_store_that_goes_on_refusing_is_one_line_and_the_run_goes_on(written, monkeypatch):
+  def refuse(*_, **__):
+    raise remote.StoreError("SlowDown")
+
+  with Checkpointer(RUN) as checkpoints:
+    with monkeypatch.context() as refusing:
+      for name in ("upload", "write", "names", "remove", "remove_below"):
+        refusing.setattr(remote, name, refuse)
+      checkpoints.save(4, written[4])
+      for _ in range(2):
+        with pytest.raises(InputError, match=r"cannot write a checkpoint to .*: SlowDown; .*are intact"):
+          checkpoints.add_metrics(4, {"bits": 1.0})
+        assert checkpoints.steps() == [1, 2, 3]
+        checkpoints.save(4, written[4])
+      with pytest.raises(InputError, match="SlowDown"):
+        checkpoints.wait()
+    checkpoints.save(4, written[4])
+  assert checkpoint_steps(RUN) == [1, 3, 4]
+
+
 def test_the_parts_of_two_processes_are_one_checkpoint(written, tmp_path):
   with staging.at_hand(FOLDER, 3) as place:
     whole = paths.sizes_below(f"{place}/3")
