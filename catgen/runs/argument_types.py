@@ -44,8 +44,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
   def called(*args: P.args, **keywords: P.kwargs) -> R:
     for name, value in signature.bind_partial(*args, **keywords).arguments.items():
       if wanted := _wanted(signature.parameters[name].annotation, value):
-        how = ', such as load_config("quickstart").values' if name == "config" and wanted == "a dict" else ""
-        raise InputError(f"{name} is {shown(value)}; give {wanted}{how}")
+        raise InputError(f"{name} is {shown(value)}; give {wanted}")
     return function(*args, **keywords)
 
   return called

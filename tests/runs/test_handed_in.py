@@ -111,11 +111,11 @@ def test_a_table_forbids_no_category_by_number_either():
     (lambda run: run.sample(1, given=5), "given is 5; give a list of texts"),
     (lambda run: run.denoise("a", error_rate="x"), "error_rate is 'x'; give a number"),
     (lambda run: catgen.load(None), "workdir is None; give a path"),
-    (lambda run: catgen.baselines("text_file"), r'config is .text_file.; give a dict, such as load_config\("quick'),
-    (lambda run: catgen.check("text_file"), "config is 'text_file'; give a dict"),
+    (lambda run: catgen.baselines("text_file"), "config.data.path is not set"),
+    (lambda run: catgen.check(5), "5 is no configuration; give a name such as 'quickstart'"),
     (lambda run: catgen.compare(workdirs="runs/a"), "there is no folder 'runs/a'"),
     (lambda run: catgen.compare(workdirs=5), "workdirs is 5; give a list of texts"),
-    (lambda run: catgen.train(None, "unused"), "config is None; give a text"),
+    (lambda run: catgen.train(None, "unused"), "None is no configuration; give a name"),
   ],
 )
 def test_values_of_another_kind_are_a_line(call, message, text_run):
