@@ -37,8 +37,8 @@ def read(directory: str, step: int, items: dict[str, PyTree], unwanted: str = ""
   assert restored is not None
   if other := next((number for number, each in enumerate(told) if each != told[0]), 0):
     raise InputError(
-      f"checkpoint {step} in {directory} is another one for process {other} than for process 0; all processes need the"
-      " same work directory, on a shared disk or in a bucket"
+      f"checkpoint {step} is another one for process {other} than for process 0; all processes need the same work"
+      " directory, on a shared disk or in a bucket"
     )
   if not all(map(_bits_are_those_written, restored.values())):
     return "its bits have changed"
