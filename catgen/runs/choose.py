@@ -16,6 +16,7 @@ from catgen.data.tabular.parquet import columns_of_frame, csv_of
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
 from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, sizes_below
+from catgen.reporting import terminal
 from catgen.runs.argument_types import shown
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
@@ -328,7 +329,9 @@ def _splits(number: int) -> dict[str, Any]:
 def _counts(number: int) -> tuple[int, int, int]:
   held_out = max(1, number // 20)
   if number < 3:
-    raise InputError(f"{number} example(s) cannot be split into train, validation and test; bring at least 3")
+    raise InputError(
+      f"{terminal.counted(number, 'example')} cannot be split into train, validation and test; bring at least 3"
+    )
   return number - 2 * held_out, held_out, held_out
 
 

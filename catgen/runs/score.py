@@ -197,7 +197,11 @@ def describe(scored: Scored) -> str:
     row = [str(scored.names[i]), standing, f"{scored.bits[i]:.4f}", f"{scored.errors[i]:.4f}"]
     row += [", ".join(map(_cell, beyond[i]))] if beyond is not None else []
     rows.append(row + ([scored.shown[i][:_SHOWN_CHARACTERS]] if scored.shown else []))
-  drawn = "" if found.estimator == "exact" else f", {found.num_draws} draw(s) x {found.num_replicates} replicates"
+  drawn = (
+    ""
+    if found.estimator == "exact"
+    else f", {terminal.counted(found.num_draws, 'draw')} x {terminal.counted(found.num_replicates, 'replicate')}"
+  )
   header = ["example", "percentile", unit, "± Monte Carlo"]
   header += ["beyond the bins"] if beyond is not None else []
   header += ["text"] if scored.shown else []
@@ -224,8 +228,8 @@ def _said_beyond(scored: Scored) -> list[str]:
     return []
   places = [i for i, some in enumerate(scored.beyond) if some]
   lines = [
-    f"{len(places):,} example(s) have numbers outside the bins of the training rows, each scored as one of the"
-    " outermost bin, so that no percentile says how odd they are:"
+    f"{terminal.counted(len(places), 'example')} with numbers outside the bins of the training rows, each scored as one"
+    " of the outermost bin, so that no percentile says how odd they are:"
   ]
   for i in places[: max(1, scored.top)]:
     said = (f"{_cell(each)} (bins: {each.lowest} to {each.highest})" for each in scored.beyond[i])

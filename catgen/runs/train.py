@@ -170,7 +170,7 @@ def _checkpointer(keep: Mapping[str, Any], workdir: str, record: RunRecord, say:
 
 def _place_of(made: Experiment, devices: Sequence[jax.Device] | None) -> str:
   """Returns what a run is trained on, in words."""
-  return clusters.described(clusters.in_use()) if devices is None else f"{made.mesh.size} device(s)"
+  return clusters.described(clusters.in_use()) if devices is None else terminal.counted(made.mesh.size, "device")
 
 
 def describe(trained: Trained) -> str:

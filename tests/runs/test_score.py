@@ -26,7 +26,7 @@ def test_noise_stands_out_among_maps(map_run, here, tmp_path):
   assert (lines[0]["estimator"], lines[0]["num_draws"], lines[0]["num_reference"]) == ("elbo", 4, 40)
   assert all(line["monte_carlo_error"] > 0 for line in lines)
   shown = describe(found)
-  assert "the 3 most unusual of 20; estimator elbo, 4 draw(s) x 4 replicates, the same for all" in shown
+  assert "the 3 most unusual of 20; estimator elbo, 4 draws x 4 replicates, the same for all" in shown
   assert "probability 1.000 ± 0.000" in shown
   with pytest.raises(InputError, match="cannot write"):
     score(map_run, input=str(noise), output=str(tmp_path / "no" / "scores"))

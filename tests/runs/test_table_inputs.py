@@ -154,7 +154,7 @@ def test_numbers_beyond_the_bins_are_said_beside_scores_and_in_the_file(run, tmp
   path.write_text("job;paid;size\nclerk;70,4;1,5\nclerk;90;1,5\nclerk;200;1,5\nclerk;-0,1;2,5\nNA;70,5;1,5\n")
   found = score(run, input=str(path), output=str(output), reference=3)
   said = describe(found)
-  assert "3 example(s) have numbers outside the bins of the training rows" in said
+  assert "3 examples with numbers outside the bins of the training rows" in said
   assert "example 2: paid=200 (bins: 0,0 to 70,4)" in said
   assert "beyond the bins" in said.split("\n")[0]
   rows = [json.loads(line)["beyond"] for line in output.read_text().splitlines()]
