@@ -48,10 +48,9 @@ def located(workdir: Path) -> str:
   models = shipped()
   if name in models:
     return models[name]
-  nearest = dict.fromkeys(
-    [*difflib.get_close_matches(name, models, n=3, cutoff=0.3), *models]
-  )  # first, then the others
-  there = f"there are {', '.join(f'{PRETRAINED}/{each}' for each in nearest)}" if nearest else "this package holds none"
+  near = difflib.get_close_matches(name, models, n=3, cutoff=0.3)
+  listed = ", ".join(f"{PRETRAINED}/{each}" for each in dict.fromkeys([*near, *models]))  # each once, the nearest first
+  there = f"there are {listed}" if listed else "this package holds none"
   raise InputError(f"there is no model {place}; {there}")
 
 

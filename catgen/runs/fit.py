@@ -133,11 +133,11 @@ def _going_on(config: dict[str, Any], chosen: Chosen, overrides: Mapping[str, An
   old = read_record(workdir)
   changes_between(old.config, {**old.config, "seed": config["seed"]}, 0, workdir)  # it deals few records to the splits
   config = _with_times(config, overrides, flat(old.config))
+  if is_kept(chosen):
+    return config  # training compares it with the run, and the data that it reads
   with tempfile.TemporaryDirectory() as folder:  # data in memory that this run does not have are not left in it
-    section = config["data"]
-    if not is_kept(chosen):
-      section = {**section, "path": join(folder, name_of(section["path"]))}
-      keep(chosen._replace(config={**chosen.config, "data": section}))
+    section = {**config["data"], "path": join(folder, name_of(config["data"]["path"]))}
+    keep(chosen._replace(config={**chosen.config, "data": section}))
     read, source = training.joined({**config, "data": section}, workdir)
     source = source or make_source(read["data"])
   if source.fingerprint != old.fingerprint:

@@ -217,8 +217,7 @@ def in_words(text: str, signature: inspect.Signature) -> str:
 
 
 def _as_arguments(words: str, known: Mapping[str, Any]) -> str:
-  pattern = re.compile(_FLAG)
-  return ", ".join(_as_argument(each, known) for each in pattern.findall(words))
+  return ", ".join(_as_argument(each, known) for each in re.findall(_FLAG, words))
 
 
 def _as_argument(flag: str, known: Mapping[str, Any]) -> str:

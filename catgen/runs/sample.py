@@ -113,7 +113,7 @@ def sample(
     output: write the samples, exactly as drawn: .npy (integers); of text also .jsonl, or .txt (one a line, where no
       sample can have a line break or be empty); of tables .csv, .tsv and .jsonl; default: show them.
     chain: also show how samples emerge from noise, with a PNG and a GIF in the work directory.
-    num_frames: states of the chain that are kept.
+    num_frames: states of the chain that are kept, at most.
     compare: also set statistics of the samples beside those of the data.
     pictures: leave pictures of the samples in the work directory, where examples can be pictured.
     say: receives a line where a picture cannot be written.
@@ -148,7 +148,7 @@ def sample(
       spread=run.spread,
     )
   batch = batch_of(np.asarray(drawn.x), np.asarray(drawn.valid))
-  states = None if drawn.chain is None else np.asarray(drawn.chain)
+  states = None if drawn.chain is None else _each_once(run, options, np.asarray(drawn.chain))
   reached = reached_positions(run.record)
   as_drawn = batch_of(marked(batch), np.broadcast_to(reached, batch.x.shape))
   if output is not None:
@@ -221,6 +221,15 @@ def sample_options(config: Mapping[str, Any], media: Media, **changes: Any) -> S
       " training.hidden_given is 0; leave --guidance out"
     )
   return SampleOptions(**{**found, "forbid": _forbidden(media, forbid), "guidance_interval": tuple(interval)})
+
+
+def _each_once(
+  run: Run, options: SampleOptions, states: Int[np.ndarray, "frames samples *event"]
+) -> Int[np.ndarray, "states samples *event"]:
+  """Returns a chain without the copies of its first state that stand in front where a sampler has fewer states."""
+  if run.model.chain is None or options.order is not None:
+    return states
+  return states[max(0, len(states) - 1 - run.model.chain.num_moves(options)) :]
 
 
 def _forbidden(media: Media, forbid: str | Sequence[int]) -> tuple[int, ...]:

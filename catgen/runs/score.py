@@ -191,23 +191,20 @@ def records(scored: Scored) -> list[dict[str, Any]]:
 def describe(scored: Scored) -> str:
   """Returns a table of the most unusual examples, and how their set stands apart."""
   found, unit, rows = scored.likelihood, f"bits per {scored.position}", []
+  exact = found.estimator == "exact"
   beyond = scored.beyond if scored.beyond is not None and any(scored.beyond) else None
   for i in np.argsort(-scored.bits, kind="stable")[: scored.top]:
     standing = "" if scored.percentiles is None else f"{scored.percentiles[i]:.1f}"
-    row = [str(scored.names[i]), standing, f"{scored.bits[i]:.4f}", f"{scored.errors[i]:.4f}"]
+    row = [str(scored.names[i]), standing, f"{scored.bits[i]:.4f}", "" if exact else f"{scored.errors[i]:.4f}"]
     row += [", ".join(map(_cell, beyond[i]))] if beyond is not None else []
     rows.append(row + ([scored.shown[i][:_SHOWN_CHARACTERS]] if scored.shown else []))
-  drawn = (
-    ""
-    if found.estimator == "exact"
-    else f", {terminal.counted(found.num_draws, 'draw')} x {terminal.counted(found.num_replicates, 'replicate')}"
-  )
+  draws = f", {terminal.counted(found.num_draws, 'draw')} x {terminal.counted(found.num_replicates, 'replicate')}"
   header = ["example", "percentile", unit, "± Monte Carlo"]
   header += ["beyond the bins"] if beyond is not None else []
   header += ["text"] if scored.shown else []
   lines = [
     terminal.table(header, rows),
-    f"the {len(rows)} most unusual of {len(scored.bits):,}; estimator {found.estimator}{drawn}",
+    f"the {len(rows)} most unusual of {len(scored.bits):,}; estimator {found.estimator}{'' if exact else draws}",
   ]
   if scored.reference is not None:
     lines[-1] += ", the same for all"

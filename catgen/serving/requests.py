@@ -89,18 +89,17 @@ def _draw(model: Served, options: SampleOptions, values: Mapping[str, Any], tell
 
 def _law(run: Run, options: SampleOptions) -> str:
   """Returns in a sentence what samples follow; all the moves that a model has are its own."""
-  steps = ""
+  drawn, otherwise = "drawn", "drawn from the model's own p(x)"
   if run.model.chain is not None and options.num_steps is not None:
     number, own = (run.model.chain.num_moves(each) for each in (options, options._replace(num_steps=None)))
-    steps = "" if number == own else f"in {number:,} {f'of {own:,} steps' if number < own else 'steps'}"
     options = options._replace(num_steps=None)
+    if number < own:
+      drawn = f"drawn in {number:,} of {own:,} steps"
+      otherwise = f"{drawn}: a faster approximation of the model"
+    elif number > own:
+      drawn = otherwise = f"drawn in {number:,} steps"
   changed = named(stated(options))
-  if changed:
-    told = f"drawn {steps}{' ' if steps else ''}with {changed}: not the model's own p(x)"
-  elif steps:
-    told = f"drawn {steps}: a faster approximation of the model" if " of " in steps else f"drawn {steps}"
-  else:
-    told = "drawn from the model's own p(x)"
+  told = f"{drawn} with {changed}: not the model's own p(x)" if changed else otherwise
   return explained_guidance(options) or told
 
 

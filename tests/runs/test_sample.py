@@ -29,6 +29,12 @@ def test_text_is_shown_or_written_and_its_chain_pictured(text_run, here, tmp_pat
   assert describe(written) == f"3 samples written to {output}"
 
 
+def test_a_chain_of_fewer_states_than_frames_shows_each_once(text_run, here):
+  some, each = (sample(here(text_run), num_samples=2, num_steps=5, chain=True, num_frames=n).chain for n in (5, 9))
+  assert len(each) == 6
+  np.testing.assert_array_equal(each[[0, 1, 2, 4, 5]], some)
+
+
 def test_maps_are_pictured_without_asking_and_written_as_integers(map_run, here, tmp_path):
   run, output = here(map_run), str(tmp_path / "samples.npy")
   drawn = sample(run, num_samples=4, num_steps=5, output=output)

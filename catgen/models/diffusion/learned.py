@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from catgen.chains import Chain, Observed
+from catgen.chains import Chain
 from catgen.distributions import categorical
 from catgen.events import refuse_sizes
 from catgen.interfaces import (
@@ -209,32 +209,16 @@ def _num_moves(spec: Spec, options: SampleOptions) -> int:
 
 
 def _begin(
-  rated: Callable,
-  params: PyTree,
-  keys: Key[Array, "batch"],
-  *,
-  pattern: Observed | None = None,
-  given: Int[Array, "batch attributes"] | None = None,
-  state: PyTree,
-  options: SampleOptions,
+  rated: Callable, params: PyTree, keys: Key[Array, "batch"], *, options: SampleOptions, **told: Any
 ) -> PyTree:
   """See `Chain.start`."""
   _refuse_orders(options)
-  chain = make_chain(clocked(*rated(params))[0])
-  return chain.start(params, keys, pattern=pattern, given=given, state=state, options=options)
+  return make_chain(clocked(*rated(params))[0]).start(params, keys, options=options, **told)
 
 
-def _go_on(
-  rated: Callable,
-  params: PyTree,
-  carry: PyTree,
-  keys: Key[Array, "batch"],
-  first: Int[Array, ""],
-  last: Int[Array, ""],
-  **told: Any,
-) -> PyTree:
+def _go_on(rated: Callable, params: PyTree, carry: PyTree, *moves: Any, **told: Any) -> PyTree:
   """See `Chain.moves`."""
-  return make_chain(clocked(*rated(params))[0]).moves(params, carry, keys, first, last, **told)
+  return make_chain(clocked(*rated(params))[0]).moves(params, carry, *moves, **told)
 
 
 def _refuse_orders(options: SampleOptions) -> None:
