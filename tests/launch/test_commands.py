@@ -32,6 +32,7 @@ BENCHMARKS = tuple(
     "accelerator",
     "transcription",
     "serving",
+    "calibration",
   )
 )
 
