@@ -106,10 +106,10 @@ def alike(real: Rows, other: Rows, pairs: list[tuple[int, int]], *, bootstraps: 
     bootstraps: how often rows are drawn anew, with replacement, for the standard errors of the means.
     seed: of these.
 
-  Where tables are alike the errors are a fifth to a quarter too large, since distances cannot fall below 0: of 600
-  pairs of tables of one law 0.0155 of shape where the standard deviation is 0.0128 (300 rows), 0.0060 where it is
-  0.0048 (2,000 rows). Where one column of four is shifted by half a standard deviation or more they are right
-  within 5 %.
+  Where tables are alike the errors are nearly a third too large, since distances cannot fall below 0: of tables of one
+  law 0.0199 of shape where the standard deviation is 0.0151 (150 rows), 0.0111 where it is 0.0085 (500 rows). Where one
+  column of four is shifted by a standard deviation it is a tenth (`python -m benchmarks.calibration --parts=tables`,
+  200 pairs of tables each).
 
   Reference: Patki et al. (2016), The Synthetic Data Vault; the names and cases are those of the package SDMetrics.
   """
