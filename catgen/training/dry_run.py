@@ -49,7 +49,7 @@ def describe(traced: Any, params: PyTree, state: PyTree, batch: PyTree, *, compi
     parameter_bytes=bytes_per_device(params),
     state_bytes=bytes_per_device(state),
     batch_bytes=bytes_per_device(batch),
-    flops_by_dtype=flops_by_dtype(traced.jaxpr),
+    flops_by_dtype=flops_by_dtype(traced.jaxpr, nvidia=_for_nvidia(state)),
     compiled=compile_program(traced) if compile_step else None,
   )
 
@@ -59,8 +59,13 @@ def bytes_per_device(tree: PyTree) -> int:
   return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
-def flops_by_dtype(jaxpr: Any) -> dict[str, float]:
+def flops_by_dtype(jaxpr: Any, *, nvidia: bool = False) -> dict[str, float]:
   """Returns the FLOPs, twice the multiply-adds, of all matrix products and convolutions of a closed jaxpr.
+
+  Args:
+    jaxpr: the program.
+    nvidia: whether it is compiled for NVIDIA GPUs, where attention may go to a fused kernel. That counts as the
+      products which it takes the place of, in the dtype of the queries.
 
   Bodies of scans count as often as they run, a conditional as its dearest branch, a while loop of unknown length
   as one round. The keys say what is multiplied: "bfloat16", "float32" and so on; "float32 high" and "float32 highest"
@@ -68,11 +73,11 @@ def flops_by_dtype(jaxpr: Any) -> dict[str, float]:
   """
   totals: Counter[str] = Counter()
   for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
-    totals.update(_flops(equation))
+    totals.update(_flops(equation, nvidia))
   return dict(totals)
 
 
-def _flops(equation: Any) -> dict[str, float]:
+def _flops(equation: Any, nvidia: bool) -> dict[str, float]:
   name, params = equation.primitive.name, equation.params
   if name == "dot_general":
     (contracted, _), _ = params["dimension_numbers"]
@@ -83,14 +88,32 @@ def _flops(equation: Any) -> dict[str, float]:
     kernel, numbers = equation.invars[1].aval.shape, params["dimension_numbers"]
     number = 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) / kernel[numbers.rhs_spec[0]]
     return {_multiplied(equation): number}
-  inner = [flops_by_dtype(body) for body in _bodies(params)]
+  inner = [flops_by_dtype(body, nvidia=nvidia) for body in _bodies(params)]
   if name == "cond":
-    return max(inner, key=lambda branch: sum(branch.values()))
+    dearest = max(inner, key=lambda branch: sum(branch.values()))
+    fused = _fused_attention(params) if nvidia and params.get("branches_platforms") else None
+    return dearest if fused is None else {fused: sum(dearest.values())}
   times = params["length"] if name == "scan" else 1
   totals: Counter[str] = Counter()
   for body in inner:
     totals.update({key: times * number for key, number in body.items()})
   return dict(totals)
+
+
+def _fused_attention(params: dict[str, Any]) -> str | None:
+  """Returns the dtype of the queries of the first fused attention in the bodies of an operation, None without one."""
+  for body in _bodies(params):
+    for equation in getattr(body, "jaxpr", body).eqns:
+      if equation.primitive.name.startswith("dot_product_attention"):
+        return str(equation.invars[0].aval.dtype)
+      if found := _fused_attention(equation.params):
+        return found
+  return None
+
+
+def _for_nvidia(tree: PyTree) -> bool:
+  devices = (device for x in jax.tree.leaves(tree) for device in x.sharding.device_set)
+  return next(devices).platform in ("gpu", "cuda")
 
 
 def _multiplied(equation: Any) -> str:

@@ -22,7 +22,8 @@ class Utilization:
   def count(self, traced: Any) -> None:
     """Counts the products of a program: forward, backward, and what is computed again to save memory."""
     if self.known is not None:
-      self._least = least_time(self.known, flops_by_dtype(traced.jaxpr), 0.0, 0.0, 0.0).products / self._number
+      flops = flops_by_dtype(traced.jaxpr, nvidia="NVIDIA" in self.known.kind)
+      self._least = least_time(self.known, flops, 0.0, 0.0, 0.0).products / self._number
 
   def of(self, seconds: float | None) -> dict[str, float]:
     """Returns {"mfu": a share, 0 to 1}, of a step of so many seconds; nothing where that is not known."""

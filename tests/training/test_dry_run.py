@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import Primitive
 
 from catgen.training.dry_run import describe, flops_by_dtype
 from tests import toys
@@ -47,6 +48,30 @@ def test_loops_count_as_often_as_they_run_and_gradients_count():
   once = 2 * 4 * 5 * 5
   assert flops(jax.jit(loop), weights, x) == 6 * once
   assert flops(jax.grad(loop), weights, x) in (6 * 3 * once, 6 * 3 * once - once)
+
+
+def test_fused_attention_counts_as_its_plain_form_in_the_dtype_of_its_queries():
+  kernel = Primitive("dot_product_attention_fwd_wrapper")  # of cuDNN, which is traced only where it is installed
+  kernel.def_abstract_eval(lambda query, key: jax.core.ShapedArray((3, 4), query.dtype))
+
+  def fused(query, key):
+    return jax.lax.cond(query[0, 0] > 0, kernel.bind, kernel.bind, query, key)
+
+  def plainly(query, key):
+    return (query @ key.astype(jnp.float32)).astype(query.dtype)
+
+  def attend(query, key):
+    return jax.lax.platform_dependent(query, key, cuda=fused, default=plainly)
+
+  query, key = jnp.ones((3, 5), "bfloat16"), jnp.ones((5, 4), "bfloat16")
+  traced = jax.make_jaxpr(jax.jit(attend))(query, key)
+  assert flops_by_dtype(traced) == {"bfloat16 x float32": 2.0 * 3 * 5 * 4}
+  assert flops_by_dtype(traced, nvidia=True) == {"bfloat16": 2.0 * 3 * 5 * 4}
+
+  def sometimes(query, key):  # a choice that is made while it runs is none of platforms
+    return jax.lax.cond(query[0, 0] > 0, attend, lambda q, k: plainly(q, k) + plainly(q, k + 1), query, key)
+
+  assert flops_by_dtype(jax.make_jaxpr(sometimes)(query, key), nvidia=True) == {"bfloat16 x float32": 4.0 * 3 * 5 * 4}
 
 
 def test_the_description_of_a_run():
