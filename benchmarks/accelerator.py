@@ -181,6 +181,7 @@ def stages(
       Measurement("peaks", lambda: None, lambda nothing: nothing, measure_peaks),
       default,
       beside_pytorch(plan.text, timing),
+      training_step(plan.text._replace(dtype="bfloat16"), timing),
     ],
     [  # all compiled together: on one H100 compiling took most of the time, and each stage waits for its slowest
       curve(plan.default),

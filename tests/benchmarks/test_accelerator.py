@@ -22,11 +22,15 @@ def test_the_smoke_run_measures_everything(tmp_path):
   rows = json.loads((tmp_path / "found" / "results.json").read_text())["rows"]
   assert done.stdout.rstrip().splitlines()[-1].startswith(rows[-1]["name"])  # the table comes last
   assert not (tmp_path / "found" / "log.txt").read_text()
-  missing = [row for row in rows if row["seconds"] is None]
-  assert all("PyTorch" in row["note"] for row in missing)
+  missing = {row["name"]: row["note"] for row in rows if row["seconds"] is None}
+  assert missing.keys() <= {"its kernels", "the same in plain PyTorch"}  # of a GPU's profile; where it is installed
+  assert all(note.startswith("left out: ") for note in missing.values())
   trained = [row for row in rows if row["name"].startswith("train")]
-  assert len(trained) == 5
-  assert all(0 < row["utilization"] < 1 and row["compile_seconds"] > 0 and row["flops"] > 0 for row in trained)
+  assert len(trained) == 6
+  for row in trained:
+    assert 0 < row["utilization"] < 1, row
+    assert row["compile_seconds"] > 0, row
+    assert row["flops"] > 0, row
   assert "NOT FINITE" not in done.stdout
   assert [row["note"].split(":")[0] for row in rows if row["name"].startswith("curve")] == ["6 steps of 2"] * 2
   assert (tmp_path / "found" / "curves.png").stat().st_size > 1000
