@@ -50,6 +50,7 @@ class Codec(NamedTuple):
   spec: dict[str, Any]  # JSON
   legend: Legend | None = None  # of label maps
   end: int | None = None  # the category that ends a text and fills up the example; None: texts have no end
+  num_bytes: Int[np.ndarray, "classes"] | None = None  # of each category in UTF-8; None: a category has no such number
 
 
 class Attribute(NamedTuple):
@@ -66,7 +67,7 @@ class DataSource(NamedTuple):
   splits: dict[str, Split]  # "train", "validation", "test" where present
   codec: Codec
   position: str  # what one position is: "character", "byte", "pixel", "value"
-  bytes_per_position: float | None  # for Unicode text, so that bits per byte can be stated too
+  bytes_per_position: float | None  # of text, on average over all splits; None: bits per byte are not stated
   fingerprint: str  # SHA-256 of the integers of all splits, in order, and of what is given with them
   description: str  # one line: origin and size
   attributes: tuple[Attribute, ...] = ()  # the names behind `EventSpec.given`

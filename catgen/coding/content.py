@@ -95,8 +95,11 @@ class Content(NamedTuple):
   def _array_parts(self, file: IO[bytes]) -> Iterator[Part]:
     _read_layout(file)
     dtype = np.dtype(self.about["dtype"])
-    size = self.num_rows * int(np.prod(self.event.shape)) * dtype.itemsize
-    while raw := file.read(size):
+    row = int(np.prod(self.event.shape)) * dtype.itemsize
+    while raw := file.read(self.num_rows * row):
+      if len(raw) % row:  # the file is cut short, or goes on after its array
+        yield Part(raw, None, None, len(raw) // dtype.itemsize)
+        continue
       rows = np.frombuffer(raw, dtype).reshape(-1, *self.event.shape)
       try:
         x = np.stack([self.codec.encode(row) for row in rows])

@@ -32,7 +32,8 @@ def alphabet_codec(alphabet: str) -> Codec:
     ids = _mark_unknown(x, valid, len(alphabet))
     return shown[ids].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
-  return Codec(encode, decode, {"kind": "alphabet", "alphabet": alphabet})
+  num_bytes = np.array([len(character.encode("utf-8", "surrogatepass")) for character in alphabet])
+  return Codec(encode, decode, {"kind": "alphabet", "alphabet": alphabet}, num_bytes=num_bytes)
 
 
 def byte_codec() -> Codec:
@@ -52,7 +53,7 @@ def byte_codec() -> Codec:
     data = b"".join(unknown if i == 256 else bytes([i]) for i in ids.tolist())
     return data.decode("utf-8", "replace")
 
-  return Codec(encode, decode, {"kind": "bytes"})
+  return Codec(encode, decode, {"kind": "bytes"}, num_bytes=np.ones(256, np.int64))
 
 
 def ended(codec: Codec, end: int, length: int) -> Codec:
@@ -80,7 +81,8 @@ def ended(codec: Codec, end: int, length: int) -> Codec:
       return codec.decode(ids[:stop], valid)
     return codec.decode(np.where(np.asarray(valid)[:stop], ids[:stop], -1))  # before an end nothing is padding
 
-  return Codec(encode, decode, {**codec.spec, "end": [end, length]}, end=end)
+  num_bytes = None if codec.num_bytes is None else np.append(codec.num_bytes, 0)
+  return Codec(encode, decode, {**codec.spec, "end": [end, length]}, end=end, num_bytes=num_bytes)
 
 
 def without_end(codec: Codec) -> Codec:

@@ -76,11 +76,15 @@ def _check_sizes(place: str, names: list[str], path: str) -> None:
 
 
 def _check_size(place: str) -> None:
-  """Raises ValueError where the header of a .npy file promises more than is there."""
+  """Raises ValueError where a file begins as neither .npy nor .npz, or the header of a .npy promises more than is."""
+  magic = np.lib.format.MAGIC_PREFIX
   with reading(place) as file:
-    if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+    start = file.read(len(magic))
+    if start == magic:
       file.seek(0)
       _check_header(file, size_of(place))
+    elif start and not start.startswith(b"PK"):  # for all such bytes NumPy itself speaks of Python objects
+      raise ValueError("it does not begin as such files do; raw numbers are np.fromfile(path, dtype), kept by np.save")
 
 
 def _check_header(file: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -39,6 +39,10 @@ SAVE = f"{ENCODINGS}, or save it as UTF-8"  # where there is no alphabet, or it 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 
+class NoTextError(InputError):
+  """A file is empty, packed nothing, or a byte order mark and nothing else."""
+
+
 class FileBytes(NamedTuple):
   """The bytes of a file, or of its beginning."""
 
@@ -73,7 +77,7 @@ def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
       f"{path} cannot be read ({error.strerror or error}); check the file and its permissions"
     ) from error
   if not data.size:
-    raise InputError(f"{path} is empty; name a file with data")
+    raise NoTextError(f"{path} is empty; name a file with data")
   complete = max_bytes is None or data.size <= max_bytes
   return FileBytes(path, data if complete else data[:max_bytes], complete)
 
@@ -139,12 +143,23 @@ def as_utf8(file: FileBytes, encoding: str = "utf-8") -> FileBytes:
         f'at offset {offset}; give encoding="{likely}", or save it as UTF-8'
       )
     if size == file.data.size:
-      raise InputError(f"{file.path} has no text; name a file with data")
+      raise NoTextError(f"{file.path} has no text; name a file with data")
     return without_byte_order_mark(file)
   data = kept(in_utf8(file.path, blocks(file.data[size:]), name, size, complete=file.complete))
   if not data.size:
-    raise InputError(f"{file.path} has no text; name a file with data")
+    raise NoTextError(f"{file.path} has no text; name a file with data")
   return FileBytes(file.path, data, file.complete)
+
+
+def has_text(path: str) -> bool:
+  """Returns whether a file holds anything, by its beginning. What is wrong with it otherwise is for `open_text`."""
+  try:
+    open_text(path, max_bytes=LONGEST_MARK + 1)
+  except NoTextError:
+    return False
+  except InputError:
+    return True
+  return True
 
 
 def read_text(path: str, encoding: str = "utf-8", *, remedy: str = "save it as UTF-8") -> str:

@@ -5,11 +5,13 @@ import json
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Bool, Int32, Integer
+from jaxtyping import Array, Bool, Int, Int32, Integer
 
 from catgen.data.characters import UNKNOWN
 from catgen.interfaces import InputError
 from catgen.sources import Codec
+
+_MOST_SIZES = 2**24  # tokens beyond which no table of their bytes is made
 
 
 def token_codec(tokenizer: str) -> Codec:
@@ -38,7 +40,19 @@ def token_codec(tokenizer: str) -> Codec:
     texts = [parts[0], *(part[1:] for part in parts[1:])]
     return UNKNOWN.join(made(tokenizer).decode(part.tolist(), skip_special_tokens=False) for part in texts)
 
-  return Codec(encode, decode, {"kind": "tokens", "tokenizer": json.loads(tokenizer)})
+  spec = json.loads(tokenizer)
+  return Codec(encode, decode, {"kind": "tokens", "tokenizer": spec}, num_bytes=_num_bytes(spec))
+
+
+def _num_bytes(spec: dict[str, Any]) -> Int[np.ndarray, "classes"] | None:
+  """Returns the bytes of each token of a tokenizer whose tokens are bytes, written as a letter each; None of others."""
+  vocabulary = (spec.get("model") or {}).get("vocab")
+  if (spec.get("decoder") or {}).get("type") != "ByteLevel" or not isinstance(vocabulary, dict):
+    return None
+  sizes = {number: len(letters) for letters, number in vocabulary.items()}
+  sizes |= {token["id"]: len(token["content"].encode()) for token in spec.get("added_tokens") or ()}
+  number = max(sizes, default=-1) + 1
+  return np.array([sizes.get(i, 0) for i in range(number)]) if 0 < number <= _MOST_SIZES else None
 
 
 def num_tokens(tokenizer: str) -> int:

@@ -53,6 +53,7 @@ class Likelihood(NamedTuple):
   given: str | None = None  # of a model with labels: whether those of the data were given, "data", or "none"
   law: SampleOptions = estimators.OWN  # of which samples it is the likelihood
   consecutive: bool = False  # examples are pieces of one stream, in its order, which `estimate.data_error` allows for
+  class_counts: Int[np.ndarray, "classes"] | None = None  # how often each category was scored
 
 
 def evaluate(
@@ -274,6 +275,7 @@ def _summarize(scored: list[Part], walk: _Walk, consecutive: bool) -> Likelihood
     warnings=tuple(_warnings(nats, sizes, walk.num_draws)),
     law=walk.law,
     consecutive=consecutive,
+    class_counts=np.asarray(sum(part.class_counts.astype(np.int64) for part in scored)),
   )
 
 

@@ -120,7 +120,7 @@ def likelihood_record(
 
   Args:
     likelihood: what was measured.
-    source: gives the unit, the bytes per position, the fingerprint of the data, and whether the likelihood covers the
+    source: gives the unit, the bytes of categories, the fingerprint of the data, and whether the likelihood covers the
       lengths of records that differ in it: "scored", or "given".
     split: name of the split.
     step: training step of the parameters.
@@ -147,7 +147,7 @@ def likelihood_record(
     "ema": bool(ema),
     "num_examples": len(likelihood.numbers),
     "num_positions": int(likelihood.positions.sum()),
-    "bits_per_byte": None if source.bytes_per_position is None else value / source.bytes_per_position,
+    "bits_per_byte": _bits_per_byte(likelihood, source),
     "data_fingerprint": source.fingerprint,
     "config_hash": config_hash(config),
     "code_version": code_version(),
@@ -164,6 +164,15 @@ def likelihood_record(
   how |= stated(likelihood.law)
   more = {**how, "given": likelihood.given, "length": length}
   return without_nan(record | {name: value for name, value in more.items() if value is not None} | dict(history or {}))
+
+
+def _bits_per_byte(likelihood: Likelihood, source: DataSource) -> float | None:
+  """Returns bits per byte of what was scored; where categories have no sizes, by what positions of the data have."""
+  counts, sizes, average = likelihood.class_counts, source.codec.num_bytes, source.bytes_per_position
+  if average is not None and counts is not None and sizes is not None:
+    num_bytes = int((counts * sizes).sum())
+    average = num_bytes / int(counts.sum()) if num_bytes else None
+  return None if average is None else float(likelihood.estimate.bits) / average
 
 
 def consecutive(record: Mapping[str, Any]) -> bool:

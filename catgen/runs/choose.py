@@ -11,11 +11,11 @@ from jaxtyping import Shaped
 
 from catgen import files
 from catgen.data.encodings import LONGEST_MARK
-from catgen.data.reading import as_utf8, open_bytes
+from catgen.data.reading import as_utf8, has_text, open_bytes
 from catgen.data.tabular.parquet import columns_of_frame, csv_of
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
-from catgen.paths import exists, expanded, is_folder, join, name_of, parent_of, sizes_below
+from catgen.paths import exists, expanded, is_folder, join, parent_of
 from catgen.reporting import terminal
 from catgen.runs.argument_types import shown
 
@@ -240,9 +240,9 @@ def _of_sequences(path: str) -> _Source:
 
 
 def _of_texts_in(folder: str, names: Sequence[str]) -> _Source:
-  section = {"kind": "text_folder", "path": folder, "length": STREAM_LENGTH}
-  reason = f"{folder} is a folder of texts: {len(names):,} documents, none in two splits"
-  return _Source(_dealt(section, len(names)), "text", (STREAM_LENGTH,), reason)
+  section, number = {"kind": "text_folder", "path": folder, "length": STREAM_LENGTH}, sum(map(has_text, names))
+  reason = f"{folder} is a folder of texts: {number:,} documents, none in two splits"
+  return _Source(_dealt(section, number), "text", (STREAM_LENGTH,), reason)
 
 
 def _dealt(section: dict[str, Any], number: int | None = None) -> dict[str, Any]:
@@ -259,9 +259,10 @@ def _dealt(section: dict[str, Any], number: int | None = None) -> dict[str, Any]
 
 def _of_folder(path: str) -> _Source:
   from catgen.config import make_source
+  from catgen.data.sets.text_folder import files_of
 
-  names = [name for name in map(name_of, sizes_below(path)) if not name.startswith(".")]
-  if names and all(name.endswith(_TEXTS) for name in names):
+  names = files_of(path)
+  if all(name.lower().endswith(_TEXTS) for name in names):
     return _of_texts_in(path, names)
   section = {"kind": "label_maps", "path": path}
   source = make_source({**section, "splits": (1.0, 0.0, 0.0)})

@@ -202,7 +202,7 @@ def load(
     workdir=exported.written_in(folder),
     step=restored.step,
     uses_ema=averaged,
-    source=functools.cache(functools.partial(source_of, record, data)),
+    source=functools.cache(functools.partial(source_of, record, data, folder)),
     spread=spread_of(mesh),
     folder=folder,
   )

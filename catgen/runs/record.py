@@ -19,7 +19,7 @@ from catgen.evaluation.results import code_version
 from catgen.files import write_text
 from catgen.given import label_numbers
 from catgen.interfaces import Batch, EventSpec, InputError
-from catgen.paths import exists, expanded, join, matching
+from catgen.paths import exists, expanded, is_file, join, matching, name_of
 from catgen.records import shown_briefly
 from catgen.runs.argument_types import texts
 from catgen.runs.changes import Change, changes_between, compared, merged
@@ -174,23 +174,26 @@ def identity_without_seed(record: RunRecord) -> str:
   return json.dumps([fixed, record.fingerprint], sort_keys=True)
 
 
-def source_of(record: RunRecord, data: Sequence[str] = ()) -> DataSource:
+def source_of(record: RunRecord, data: Sequence[str] = (), folder: str | None = None) -> DataSource:
   """Returns the data set of a run, wherever it lies now: what counts is the SHA-256 of its integers and splits.
 
   Args:
     record: of the run. Its paths are only where to look first: as they are, then from the folder that it started in.
     data: where the data are now: a path, or key=value for another key of the section, such as mapping=table.csv.
+    folder: of the run, where a file of that name is looked for last: data that `fit` kept there move with it.
 
   Raises:
     InputError: it cannot be loaded, or is not what the run was trained on, by its SHA-256.
   """
-  return found_data(record, data)[1]
+  return found_data(record, data, folder)[1]
 
 
-def found_data(record: RunRecord, data: Sequence[str] = ()) -> tuple[dict[str, Any], DataSource]:
+def found_data(
+  record: RunRecord, data: Sequence[str] = (), folder: str | None = None
+) -> tuple[dict[str, Any], DataSource]:
   """Returns the section that the data of a run are read by now, and the data set; see `source_of`."""
   problems = []
-  for section in _sections(record, data):
+  for section in _sections(record, data, folder):
     try:
       source = make_source(section)
     except InputError as error:
@@ -221,13 +224,16 @@ def with_data(section: Mapping[str, Any], data: Sequence[str]) -> dict[str, Any]
   return changed
 
 
-def _sections(record: RunRecord, data: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _sections(record: RunRecord, data: Sequence[str], folder: str | None) -> Iterator[dict[str, Any]]:
   """Yields the sections that the data of a run may be read by."""
   section = with_data(record.config["data"], data)
   places = [section]
   if record.started_in and not data:
     moved = {key: _moved(value, record.started_in) if key != "kind" else value for key, value in section.items()}
     places += [moved] if moved != section else []
+  path = section.get("path")
+  if folder is not None and not data and isinstance(path, str) and is_file(kept := join(folder, name_of(path))):
+    places.append({**section, "path": kept})
   unknown = "split_rule" in section and section["split_rule"] is None
   for place, rule in itertools.product(places, UNNAMED_RULES if unknown else (None,)):
     yield {**place, "split_rule": rule} if unknown else place

@@ -103,6 +103,15 @@ def test_c6_bits_per_byte_are_those_of_the_text_whatever_the_length_of_examples(
     assert value / source.bytes_per_position == pytest.approx(bits_per_position(nats, len("".join(WORDS))))
 
 
+def test_c6_bits_per_byte_are_of_the_records_that_were_scored_and_not_of_average_ones(tmp_path):
+  path = write(tmp_path / "words.txt", "\n".join(WORDS))
+  source = text_lines(path, 4, splits=(6, 2, 1), end=True)
+  batch = source.splits["test"].examples(np.arange(1))
+  found = likelihood_of(source)._replace(class_counts=np.bincount(batch.x.reshape(-1), minlength=3))
+  record = results.likelihood_record(found, source, split="test", step=1, ema=False, config={})
+  assert record["bits_per_byte"] == pytest.approx(record["value"] * 4 / len("aab"))
+
+
 def likelihood_of(source):
   estimate = Estimate(1.0, 0.1, 0.0)
   ones = np.ones(3, np.int64)

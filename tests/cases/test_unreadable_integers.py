@@ -86,6 +86,13 @@ def test_an_archive_that_unpacks_to_more_than_memory_is_refused_unread(tmp_path,
   assert array_file(str(tmp_path / "a.npz")).splits["train"].num_examples == 1000
 
 
+@pytest.mark.parametrize("content", [np.arange(9, dtype=np.uint16).tobytes(), b"hello", b"\x93NUM", b"\x80\x04K\x03."])
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "tokens.bin"])
+def test_raw_numbers_and_other_bytes_are_not_called_python_objects(tmp_path, content, name):
+  (tmp_path / name).write_bytes(content)
+  refused("does not begin as such files do; raw numbers are np.fromfile", array_file, str(tmp_path / name))
+
+
 @pytest.mark.parametrize(
   "array", [np.array([[{}]]), np.zeros((3, 2), [("a", int)]), np.zeros((0, 3), int), np.zeros((3, 0), int), np.int64(3)]
 )

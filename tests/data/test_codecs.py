@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catgen.data.characters import TEXT8_ALPHABET, character_table, code_points, reduce_to_text8, show
-from catgen.data.codecs import alphabet_codec, byte_codec, from_spec, integer_codec
+from catgen.data.codecs import alphabet_codec, byte_codec, ended, from_spec, integer_codec
 from catgen.data.integers import integer_dtype
 from catgen.interfaces import InputError
 
@@ -25,6 +25,12 @@ def test_alphabet_codec_round_trips_through_its_spec(data, alphabet):
   assert x.dtype == np.int32
   assert [alphabet[i] for i in x] == list(text)
   assert codec.decode(x) == text
+
+
+def test_characters_and_bytes_say_how_many_bytes_they_are():
+  assert alphabet_codec("aé日😀").num_bytes.tolist() == [1, 2, 3, 4]
+  assert ended(alphabet_codec("aé"), 2, 5).num_bytes.tolist() == [1, 2, 0]
+  assert byte_codec().num_bytes.tolist() == [1] * 256
 
 
 @settings(max_examples=30)

@@ -20,13 +20,13 @@ SOURCE = DataSource(
 )
 
 
-def record(estimator="exact", step=10, context=0, **keywords):
+def record(estimator="exact", step=10, context=0, source=SOURCE, **keywords):
   x = np.random.default_rng(0).integers(0, 3, (9, 4)).astype(np.int32)
   batches = walk(x, np.ones(x.shape, bool), 3)
   params = make_parameters(np.random.default_rng(1))
   likelihood = evaluate(mixture(4), params, {}, batches, key=jax.random.key(0), estimator=estimator, **keywords)
   return results.likelihood_record(
-    likelihood, SOURCE, split="test", step=step, ema=True, config={"b": 1, "a": [2]}, protocol=results.Protocol(context)
+    likelihood, source, split="test", step=step, ema=True, config={"b": 1, "a": [2]}, protocol=results.Protocol(context)
   )
 
 
@@ -43,6 +43,15 @@ def test_a_record_states_unit_estimator_errors_and_origin():
   assert entry["data_fingerprint"] == SOURCE.fingerprint
   assert entry["config_hash"] == results.config_hash({"a": [2], "b": 1})
   json.dumps(entry, allow_nan=False)
+
+
+def test_bits_per_byte_are_of_what_was_scored_where_categories_have_sizes():
+  sizes = np.array([1, 3, 0])  # the last one ends a text
+  x = np.random.default_rng(0).integers(0, 3, (9, 4))  # as `record` scores
+  source = SOURCE._replace(codec=Codec(list, list, {}, num_bytes=sizes))
+  entry = record("exact", source=source)
+  np.testing.assert_allclose(entry["bits_per_byte"], entry["value"] * x.size / sizes[x].sum())
+  assert record("exact", source=source._replace(bytes_per_position=None))["bits_per_byte"] is None
 
 
 def test_a_record_says_where_its_examples_are_pieces_of_one_stream():

@@ -209,7 +209,7 @@ ROWS = {
   "a fraction of a category": ("score --workdir={run} --input={shelf}/fraction.jsonl", "1000.0 is no category"),
   "an example of nothing": ("score --workdir={run} --input={shelf}/nothing.jsonl", "no category at all"),
   "an example of holes": ("score --workdir={run} --input={shelf}/holes.jsonl", "no category at all, only -1"),
-  "text as an array": ("score --workdir={maps} --input={shelf}/text.npy", "Python objects, which are never loaded"),
+  "text as an array": ("score --workdir={maps} --input={shelf}/text.npy", "it does not begin as such files do"),
   "an array cut short": ("denoise --workdir={maps} --input={shelf}/cut.npy", "is no readable .npy"),
   "an array of fractions": ("denoise --workdir={maps} --input={shelf}/float.npy", "holds float64; integers"),
   "an array of another shape": ("infill --workdir={maps} --input={shelf}/shape.npy", "give one example of 8 x 8"),
@@ -226,7 +226,7 @@ ROWS = {
   "a run and nothing": ("serve --workdir={run},/nowhere", "/nowhere holds no run"),
   # data: arrays
   "no array at all": (_ARRAY + "empty.npy", "No data left in file"),
-  "a text for an array": ("baselines --config=array_file --data={text}", "is no readable .npy"),
+  "a text for an array": ("baselines --config=array_file --data={text}", "raw numbers are np.fromfile"),
   "a folder of arrays, one of them cut off": ("baselines --config=array_file --data={shelf}", "cut.npy is no readable"),
   "a folder without arrays": ("baselines --config=array_file --data={run}", "{run} names no .npy files; give a folder"),
   "an empty path of data": ("baselines --config=array_file --data=", "the path of a file is empty"),

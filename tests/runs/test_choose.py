@@ -1,5 +1,6 @@
 """What `fit` chooses for data in hand: sections that give back the data when they are read, and one line for others."""
 
+import codecs
 import gzip
 import pathlib
 
@@ -157,6 +158,21 @@ def test_a_folder_of_texts_is_one_of_documents(tmp_path, number):
   assert sorted("".join(pair) for pair in zip(*[iter(records(source_of(chosen)))] * 2, strict=True)) == sorted(
     words(number, 100)
   )
+
+
+def test_documents_are_counted_as_they_are_read_whatever_else_is_in_their_folder(tmp_path):
+  for i, text in enumerate(words(5, 100, seed=1)):
+    (tmp_path / f"{i}.TXT").write_text(text)
+  (tmp_path / "empty.txt").touch()
+  (tmp_path / "mark.txt").write_bytes(codecs.BOM_UTF8)
+  (tmp_path / "packed.txt.gz").write_bytes(gzip.compress(b""))
+  (tmp_path / ".git").mkdir()
+  (tmp_path / ".git" / "description.txt").write_text("hidden")
+  (tmp_path / "link.txt").symlink_to("empty.txt")
+  chosen = choose(str(tmp_path), tmp_path / "run")
+  assert "5 documents" in chosen.reasons[0]
+  assert chosen.config["data"]["splits"] == (3, 1, 1)
+  assert len(source_of(chosen).splits) == 3
 
 
 @pytest.mark.parametrize("number", [1, 300])

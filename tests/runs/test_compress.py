@@ -130,6 +130,10 @@ def test_maps_come_back_with_their_dtype_and_shape(tmp_path):
     compress(run, input=str(tmp_path / "z.npy"))
   with pytest.raises(InputError, match=r"is no \.npy file"):
     compress(run, input=written(tmp_path / "a.txt", b"text"))
+  for content in ((tmp_path / "x.npy").read_bytes()[:-3], (tmp_path / "x.npy").read_bytes() + b"xyz"):
+    found = compress(run, input=written(tmp_path / "odd.npy", content), **ROWS)
+    decompress(run, input=found.output, output=str(tmp_path / "y.npy"))
+    assert (tmp_path / "y.npy").read_bytes() == content  # cut short, or with more behind it
 
 
 def test_damage_is_found_and_the_rest_recovered(tmp_path):

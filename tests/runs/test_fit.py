@@ -1,6 +1,8 @@
 """`fit` in a work directory that holds a run: the same call goes on, any other is refused and leaves nothing behind."""
 
+import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -82,6 +84,19 @@ def test_the_same_call_returns_the_run_and_more_steps_go_on(tmp_path):
   assert (tmp_path / "data.txt").exists()
   assert run(overrides={**TINY, "training.num_steps": 4}).step == 4
   assert [change.key for change in read_record(str(tmp_path)).changes] == ["training.num_steps"]
+
+
+def test_data_that_were_kept_move_with_their_run(fitted, tmp_path):
+  moved = tmp_path / "moved"
+  shutil.copytree(fitted, moved)
+  record = json.loads((moved / "config.json").read_text())
+  record["config"]["data"]["path"] = str(tmp_path / "gone" / "data.txt")
+  (moved / "config.json").write_text(json.dumps(record))
+  source = catgen.load(moved, say=quiet).source
+  assert source().fingerprint == record["fingerprint"]
+  (moved / "data.txt").write_text("other data\n" * 40)
+  with pytest.raises(InputError, match=r"gone/data\.txt does not exist; .*--data=PATH says where"):
+    catgen.load(moved, say=quiet).source()
 
 
 def test_steps_that_time_allowed_stay_and_a_period_that_is_asked_for_is_taken(tmp_path, monkeypatch):

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from catgen.data.reading import SAVE, FileBytes, decoded, kept, open_text
+from catgen.data.reading import SAVE, FileBytes, NoTextError, decoded, kept, open_text
 from catgen.data.records import Records, record_source
 from catgen.data.splits import SPLIT_RULE
 from catgen.interfaces import InputError
-from catgen.paths import expanded, is_folder, join, matching, size_of
+from catgen.paths import expanded, is_folder, join, matching
 from catgen.sources import DataSource
 
 
@@ -24,7 +24,8 @@ def text_folder(
   """Returns documents, cut into sequences of `length` that never span two of them.
 
   The last sequence of a document is padded with valid = False; training also takes sequences from everywhere in it.
-  Empty files are left out. Characters stay as they are: a line break of Windows is two, "\\r" and "\\n".
+  Empty files are left out, packed ones and those of a byte order mark alone too. Characters stay as they are: a line
+  break of Windows is two, "\\r" and "\\n".
 
   Args:
     path: a folder, of which all files are taken, those in folders of it too, less hidden ones; or a pattern such as
@@ -39,12 +40,14 @@ def text_folder(
   names, sizes = [], []
 
   def contents() -> Iterator[bytes]:
-    for name in _files(path):
-      if size_of(name):
+    for name in files_of(path):
+      try:
         pieces = [text.encode() for text in decoded(open_text(name, encoding), SAVE)]
-        names.append(name)
-        sizes.append(sum(map(len, pieces)))
-        yield from pieces
+      except NoTextError:
+        continue
+      names.append(name)
+      sizes.append(sum(map(len, pieces)))
+      yield from pieces
 
   data = kept(contents())
   if not names:
@@ -57,8 +60,8 @@ def text_folder(
   )
 
 
-def _files(path: str) -> list[str]:
-  """Returns the paths of the files of a folder or a pattern, sorted. Raises InputError where there is none."""
+def files_of(path: str) -> list[str]:
+  """Returns the paths of the files of a folder or a pattern, sorted, empty ones too. Raises InputError without any."""
   top = expanded(path)
   found = matching(join(glob.escape(top), "**", "*") if is_folder(top) else top)
   if not found:

@@ -62,6 +62,8 @@ def test_tokens_decode_to_the_text_and_count_its_bytes(tmp_path, monkeypatch, pi
   assert source.codec.decode(ids) == TEXT
   assert len(ids) < len(TEXT)
   assert source.bytes_per_position == len(TEXT.encode()) / len(ids)
+  assert source.codec.num_bytes.shape == (280,)
+  assert source.codec.num_bytes[ids].sum() == len(TEXT.encode())
   assert (source.position, source.event.num_classes) == ("token", 280)
   assert "does not give back" not in summary(source)
   np.testing.assert_array_equal(source.codec.encode(TEXT), ids)  # without what a tokenizer adds, pads or cuts
