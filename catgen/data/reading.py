@@ -37,6 +37,7 @@ ENCODINGS = 'give its encoding (encoding="latin-1", "cp1252", "utf-16-le")'
 DECLARE = f'{ENCODINGS}, or use alphabet="bytes"'
 SAVE = f"{ENCODINGS}, or save it as UTF-8"  # where there is no alphabet, or it is one of what was decoded
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_UNPACKERS = {".zst": "unzstd", ".lz4": "unlz4", ".zip": "unzip", ".7z": "7z x"}  # of what is not unpacked here
 
 
 class NoTextError(InputError):
@@ -57,9 +58,15 @@ def open_bytes(path: str, max_bytes: int | None = None) -> FileBytes:
 
   A plain file is memory-mapped; .gz, .xz and .bz2 are unpacked, and the files of a store fetched, into a temporary file
   where they are large.
-  Raises InputError for a path that is missing, a folder, a pipe, unreadable, empty, or a packed file that is damaged.
+  Raises InputError for a path that is missing, a folder, a pipe, unreadable, empty, or a packed file that is damaged or
+  of another kind.
   """
   path = existing_file(path)
+  if unpacker := _UNPACKERS.get(ending_of(path)):
+    raise InputError(
+      f"{path} is packed, and only .gz, .xz and .bz2 are unpacked here; unpack it first ({unpacker}), or rename it to "
+      "have its packed bytes"
+    )
   if max_bytes is not None and max_bytes < 1:
     raise InputError(f"max_bytes is {max_bytes}; it must be at least 1, or None for the whole file")
   opener = _OPENERS.get(ending_of(path))

@@ -24,6 +24,9 @@ MOST_DRAWS = 2**24  # of one example, and at once; numbers of draws have 32 bits
 _AHEAD = 2  # device calls that are started before an earlier one has ended, so that no device waits for the host
 _READ_SECONDS = 1.0  # between two looks at what has been scored
 LOW_SAMPLE_SIZE = 10.0  # effective draws per example below which an importance-weighted bound deserves a warning
+_ALIKE = (
+  0.99  # share of effective draws from which on their weights are alike, however few they are: the bound is tight
+)
 
 
 class Anatomy(NamedTuple):
@@ -298,10 +301,11 @@ def _warnings(nats: np.ndarray, sizes: np.ndarray | None, num_draws: int) -> lis
   lines = []
   if not np.isfinite(nats).all():
     lines.append(f"{int((~np.isfinite(nats).all(axis=0)).sum())} examples have no finite score")
-  if sizes is not None and float(np.median(sizes)) < LOW_SAMPLE_SIZE:
-    low = float((sizes < LOW_SAMPLE_SIZE).mean())
+  enough = min(LOW_SAMPLE_SIZE, _ALIKE * num_draws) if num_draws > 1 else LOW_SAMPLE_SIZE  # one draw shows nothing
+  if sizes is not None and float(np.median(sizes)) < enough:
+    low = float((sizes < enough).mean())
     lines.append(
-      f"effective sample size {float(np.median(sizes)):.1f} of {num_draws} draws (below {LOW_SAMPLE_SIZE:g} for "
+      f"effective sample size {float(np.median(sizes)):.1f} of {num_draws} draws (below {enough:g} for "
       f"{low:.0%} of the examples): the bound holds but is loose; take more draws"
     )
   return lines

@@ -149,6 +149,12 @@ def test_a_packed_file_that_unpacks_without_end_is_refused_before_it_fills_memor
   assert open_bytes(path, max_bytes=10_000).data.size == 10_000
 
 
+@pytest.mark.parametrize(("ending", "unpacker"), [(".zst", "unzstd"), (".ZIP", "unzip")])
+def test_what_is_packed_in_another_way_is_not_taken_for_its_bytes(ending, unpacker, tmp_path):
+  path = write(tmp_path / f"a{ending}", b"\x28\xb5\x2f\xfd and more")
+  refused(rf"a\{ending} is packed, and only \.gz, \.xz and \.bz2 are unpacked here; .*\({unpacker}\)", open_bytes, path)
+
+
 def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
   class Full:
     def __init__(self, size):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from catgen.evaluation import estimators, samples
+from catgen.evaluation import estimators, likelihood, samples
 from catgen.evaluation.likelihood import evaluate
 from catgen.evaluation.spread import Spread
 from catgen.interfaces import InputError
@@ -112,6 +112,14 @@ def test_importance_weights_tighten_the_bound_up_to_the_exact_value():
   assert many.effective_sample_size > 10
   assert "effective sample size" in one.warnings[0]
   assert 1.0 <= one.effective_sample_size <= 2.0
+
+
+@pytest.mark.parametrize(
+  ("num_draws", "size", "warned"), [(2, 2.0, False), (2, 1.9, True), (1, 1.0, True), (99, 9.9, True)]
+)
+def test_few_draws_are_warned_of_unless_their_weights_are_alike(num_draws, size, warned):
+  lines = likelihood._warnings(np.zeros((1, 3)), np.full(3, size), num_draws)
+  assert [f"effective sample size {size} of {num_draws} draws" in line for line in lines] == [True] * warned
 
 
 @pytest.mark.parametrize(("estimator", "num_draws"), [("exact", 1), ("elbo", 6), ("full", 1), ("iwbo", 6)])
