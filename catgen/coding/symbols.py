@@ -44,11 +44,11 @@ class Coder(NamedTuple):
     """Returns the stream of `num_rows` examples; invalid positions are left out."""
     encoder, flat, bits = _library().stream.queue.RangeEncoder(), x.reshape(self.num_rows, -1).astype(np.int32), []
 
-    def put(position: int, rows: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    def put(position: int, rows: np.ndarray, log_probs: np.ndarray, probs: np.ndarray) -> np.ndarray:
       categories = flat[rows, position]
       if len(categories) and probs.shape[1] > 1:
         encoder.encode(categories, _categorical(), probs[rows])
-        bits.append(bits_per_position(-np.log(probs[rows, categories].astype(np.float64)).sum(), 1))
+        bits.append(bits_per_position(-log_probs[rows, categories].astype(np.float64).sum(), 1))
       return flat[:, position]
 
     self._walk(valid, put)
@@ -58,7 +58,7 @@ class Coder(NamedTuple):
     """Returns the examples of a stream; invalid positions hold 0. A stream of something else gives other examples."""
     decoder, flat = _library().stream.queue.RangeDecoder(words), np.zeros((self.num_rows, self.num_positions), np.int32)
 
-    def take(position: int, rows: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    def take(position: int, rows: np.ndarray, log_probs: np.ndarray, probs: np.ndarray) -> np.ndarray:
       if rows.any() and probs.shape[1] > 1:
         flat[rows, position] = decoder.decode(_categorical(), probs[rows])
       return flat[:, position]
@@ -67,14 +67,18 @@ class Coder(NamedTuple):
     return flat.reshape(valid.shape)
 
   def _walk(
-    self, valid: Bool[np.ndarray, "rows *event"], code: Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+    self, valid: Bool[np.ndarray, "rows *event"], code: Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
   ) -> None:
-    """Calls code(position, rows that have it, probabilities [rows, categories]) -> categories there, in order."""
+    """Calls code(position, rows that have it, log-probabilities [rows, categories], probabilities) -> categories there.
+
+    Positions come in order. float32 has no probability below e^-103, the bits of which only the logarithm tells.
+    """
     first, following = _programs(self.model)
     flat, sizes = valid.reshape(self.num_rows, -1), _sizes(self.model.event)
     log_probs, carry = first(self.params, self.state, jnp.asarray(valid))
     for position in range(self.num_positions):
-      categories = code(position, flat[:, position], np.exp(np.asarray(log_probs))[:, : sizes[position]])
+      logs = np.asarray(log_probs)
+      categories = code(position, flat[:, position], *(each[:, : sizes[position]] for each in (logs, np.exp(logs))))
       if position + 1 < self.num_positions:
         log_probs, carry = following(self.params, carry, jnp.int32(position), jnp.asarray(categories, jnp.int32))
 

@@ -108,13 +108,13 @@ def check_order(order: int, base: int) -> None:
 
 
 def largest_order(base: int) -> int:
-  """Returns the largest order whose grams fit in 63 bits.
+  """Returns the largest order whose grams fit in 63 bits; of a single category, whose grams are all 0, that of two.
 
   Example:
     >>> largest_order(27), largest_order(256), largest_order(50_257)
     (13, 7, 4)
   """
-  order = 1
+  base, order = max(base, 2), 1
   while base ** (order + 1) < 2**63:
     order += 1
   return order if base < 2**63 else 0

@@ -11,8 +11,13 @@ _ARTANH = (1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3)  # (artanh(z) - z) / z^3 
 
 
 def log_mixed(log_values: Array, keep: Array, rest: Array) -> Array:
-  """Returns log(keep exp(log_values) + rest), where any of them may be zero and the exponential may underflow."""
-  return jnp.logaddexp(jnp.log(rest), jnp.log(keep) + log_values)
+  """Returns log(keep exp(log_values) + rest), where any of them may be zero and the exponential may underflow.
+
+  Where all of it is zero it is -inf, with a slope of zero.
+  """
+  nothing = (rest == 0) & jnp.isneginf(log_values)
+  mixed = jnp.logaddexp(jnp.log(rest), jnp.log(keep) + jnp.where(nothing, 0.0, log_values))
+  return jnp.where(nothing, -jnp.inf, mixed)
 
 
 def is_near(q: Array, d: Array) -> Array:

@@ -9,6 +9,8 @@ from jaxtyping import Float64
 
 from catgen.bounds import bits_per_position
 from catgen.data.splits import BLOCK, Split
+from catgen.data.tabular.bins import widths
+from catgen.data.tabular.cells import Form
 from catgen.data.tabular.codec import KIND, table_of
 from catgen.data.tabular.columns import Column
 from catgen.evaluation.likelihood import Likelihood
@@ -18,17 +20,18 @@ from catgen.sources import Codec
 NAME, UNIT = "density", "bits per row, of a density"
 MEANING = (
   "-log2 of a density: bits per row and log2 of the width of the bin of each number that is in one, in the units of its"
-  " column (dates: days, or seconds); points, ranks, categories and what is missing count as probabilities"
+  " column (dates: days, or seconds), points left out; these, ranks, categories and what is missing count as"
+  " probabilities"
 )
 
 
 def density(codec: Codec, found: Likelihood, split: Split) -> dict[str, Any] | None:
   """Returns the density version of a likelihood as results.json has it; None where the rows have no bins.
 
-  With p(row) of the categories and w_d the width of the bin of column d, in which a number is uniform, the density of
-  the row is p(row) / prod w_d. Numbers with a category of their own are point masses, and are left out of the product,
-  as is what is missing. So the number is -log2 of a density on the numbers of bins and of a probability on all else: it
-  depends on the units of the columns and may be below 0.
+  With p(row) of the categories and w_d the width of the bin of column d, in which a number is uniform (points that lie
+  in it aside), the density of the row is p(row) / prod w_d. Numbers with a category of their own are point masses, and
+  are left out of the product, as is what is missing. So the number is -log2 of a density on the numbers of bins and of
+  a probability on all else: it depends on the units of the columns and may be below 0.
 
   Args:
     codec: of the data.
@@ -73,7 +76,7 @@ def said(record: Mapping[str, Any]) -> str:
 
 
 def log_widths(column: Column) -> Float64[np.ndarray, "categories"]:
-  """Returns log2 of the width of each category of a column that is a bin, and 0 for all others."""
+  """Returns log2 of the width of each category of a column that is a bin (see `widths`), and 0 for all others."""
   found = np.zeros(column.size)
-  found[: column.bins.number] = bits_per_position(np.log(np.diff(column.bins.edges)), 1.0)
+  found[: column.bins.number] = bits_per_position(np.log(widths(column.bins, column.form or Form())), 1.0)
   return found

@@ -5,6 +5,7 @@ import itertools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from catgen.batches import batch_of
 from catgen.coding.symbols import Coder
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
+from catgen.orders import Sequential
 from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts.making import initial
 from tests.contracts.parts import transformer
@@ -65,6 +67,21 @@ def test_invalid_positions_take_no_bits_and_come_back_as_nothing():
   other = own.encode(np.where(valid, x, 2), valid)
   np.testing.assert_array_equal(coded.words, other.words)
   assert own.encode(x, np.zeros_like(valid)).bits == 0
+
+
+def test_bits_of_what_is_less_probable_than_float32_can_say_are_finite():
+  """A probability of e^-120 is 0 in float32: it has 173 bits, which were infinite."""
+  log_p = np.array([0.0, -120.0, -150.0], np.float32)
+  sequential = Sequential(
+    lambda params, valid, *, given=None, state: jnp.zeros(len(valid)),
+    lambda params, carry, position: (jnp.broadcast_to(log_p, (len(carry), 3)), carry),
+    lambda carry, position, category: carry,
+  )
+  own = Coder(coder("autoregressive").model._replace(sequential=sequential), {}, {}, num_rows=2)
+  x = np.array([[1, 0, 0], [0, 2, 1]], np.int32)
+  coded = own.encode(x, np.ones(x.shape, bool))
+  assert coded.bits == pytest.approx((120 + 150 + 120) / math.log(2))
+  np.testing.assert_array_equal(own.decode(coded.words, np.ones(x.shape, bool)), x)
 
 
 def test_random_examples_come_back():

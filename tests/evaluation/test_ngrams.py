@@ -185,6 +185,14 @@ def test_rows_count_in_any_order_and_a_gap_is_the_end_of_a_row():
     np.testing.assert_array_equal(ngrams.log_prob(model, test, order=4), expected)
 
 
+def test_a_single_category_costs_nothing():
+  """Arrays may say num_classes = 1; the largest order of one category was looked for without end."""
+  rows = batch_of(np.zeros((3, 7), np.int32))
+  model = ngrams.fit(rows, order=ngrams.longest(1), num_classes=1)
+  assert len(model.counts) == ngrams.LONGEST
+  np.testing.assert_allclose(ngrams.log_prob(model, rows, order=ngrams.LONGEST), 0.0, atol=1e-12)
+
+
 def test_a_category_that_is_never_seen_is_possible_and_less_likely_than_any_other():
   x = drawn(4, (1, 400), 3)
   model = ngrams.fit(batch_of(x), order=3, num_classes=5)

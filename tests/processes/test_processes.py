@@ -287,6 +287,25 @@ def test_gradients_are_finite_for_certain_predictions(name, t):
     assert np.isfinite(total)
 
 
+@pytest.mark.parametrize("name", ["uniform", "kernel", "hybrid", pytest.param("prior", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("t", [1, T])
+def test_a_category_that_cannot_be_has_no_slope_and_those_of_the_others_stay(name, t):
+  """A network may say -inf, also of the category that stands there: the slope at t = 1 was NaN, and is p - 1{x}."""
+  x_t, x = pairs(process_of(name).num_states)
+  x_t, x = x_t[x > 0], x[x > 0]
+  logits = np.tile(np.array([-np.inf, 0.5, -0.2], np.float32), (len(x), 1))
+  near = np.where(np.isinf(logits), np.float32(-60.0), logits)
+  (total, slope), (limit, expected) = (
+    value_and_slope(name)(each, x_t, x, span_of(t - 1, t)) for each in (logits, near)
+  )
+  np.testing.assert_allclose(total, limit, rtol=1e-6)
+  np.testing.assert_allclose(slope, expected, atol=1e-6)
+  if t == 1 and name != "kernel":  # whose categories come to x_t unequally often
+    there = np.flatnonzero(x_t == 0)
+    p = normalized(np.exp(logits.astype(np.float64)))[there]
+    np.testing.assert_allclose(np.asarray(slope)[there], p - np.eye(K)[x[there]], atol=1e-6)
+
+
 def test_both_ends_of_time():
   for name in NAMES:
     process, level, x = process_of(name), levels(table()), categories(K)

@@ -66,6 +66,25 @@ def test_other_bins_of_one_law_have_the_same_density_and_other_bits():
   assert "density version, another number: 3.0000 ± 0.0000 bits per row" in said(cut)
 
 
+@pytest.mark.parametrize("decimals", [0, 1])
+def test_numbers_with_decimals_that_are_points_are_no_part_of_the_width(decimals):
+  """Ten numbers of one probability, some of them points: the others have one density, however they are cut.
+
+  The width of a bin was that between its edges, points included: 3.4739 bits with one bin for whole numbers, and not
+  3.3219.
+  """
+  unit = 10**decimals
+  expected = np.log2(10 / unit)
+  for cuts, points in (((0, 10), (3,)), ((0, 4, 10), (5, 6)), ((0, 3, 4, 10), (0, 5))):
+    bins = Bins(*(tuple(number / unit for number in numbers) for numbers in (cuts, points)))
+    column = Column("paid", "numeric", bins=bins, form=Form(decimals))
+    numbers = np.setdiff1d(np.arange(10) / unit, bins.points)
+    places = categories(numbers, bins)
+    x = np.stack([np.zeros(len(places), int), places], axis=1).astype(np.int32)
+    found = found_for(x, (COLUMNS[0], column), np.bincount(places)[places] / 10)
+    assert found["value"] == pytest.approx(expected)
+
+
 def test_tables_without_bins_have_none():
   points = Column("paid", "numeric", bins=Bins((), (1.0, 2.0)), form=Form(0))
   assert found_for(np.zeros((4, 2), np.int32), (COLUMNS[0], points), np.full(4, 0.5)) is None

@@ -101,6 +101,24 @@ def span(category: int, bins: Bins, decimals: int) -> tuple[int, int]:
   return first, last - first + 1
 
 
+def widths(bins: Bins, form: Form) -> Float64[np.ndarray, "bins"]:
+  """Returns over how much each bin is spread, in the column's units: one over the density of what `drawn` draws in it.
+
+  Of a column with decimals that is the numbers of the bin, points aside, times one of the last decimal.
+
+  Example:
+    >>> widths(Bins((0.0, 10.0), (0.0, 3.0)), Form()).tolist()
+    [8.0]
+  """
+  if form.decimals is None:
+    return np.diff(bins.edges)
+  unit, found = 10**form.decimals, []
+  for category in range(bins.number):
+    first, last, inside = _numbers_of(category, bins, unit)
+    found.append((last - first + 1 - len(inside)) / unit)
+  return np.array(found)
+
+
 def check(bins: Bins, form: Form) -> None:
   """Raises ValueError unless edges and points are numbers of a form, and each bin has one beside the points."""
   numbers = (*bins.edges, *bins.points)
