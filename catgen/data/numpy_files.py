@@ -15,6 +15,8 @@ from catgen.files import DAMAGED_ARRAYS, on_disk, reading
 from catgen.interfaces import InputError
 from catgen.paths import size_of
 
+_OTHERS = (b"PK", b"\x80")  # how a .npz file begins, and what Python has pickled
+
 
 def read_arrays(
   path: str, wanted: Callable[[str], Any] = lambda name: True
@@ -76,9 +78,12 @@ def _check_sizes(place: str, names: list[str], path: str) -> None:
 
 
 def _check_size(place: str) -> None:
-  """Raises ValueError where the header of a .npy file promises more than is there."""
+  """Raises ValueError where a file is no .npy, .npz or pickle at all, or its header promises more than is there."""
   with reading(place) as file:
-    if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+    start = file.read(len(np.lib.format.MAGIC_PREFIX))
+    if start and start != np.lib.format.MAGIC_PREFIX and not start.startswith(_OTHERS):
+      raise ValueError("it begins like neither of them")
+    if start == np.lib.format.MAGIC_PREFIX:
       file.seek(0)
       _check_header(file, size_of(place))
 
