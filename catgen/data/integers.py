@@ -1,5 +1,7 @@
 """Categories as integers: in which dtype they fit, and whether they are within their range."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Shaped
 
@@ -15,6 +17,16 @@ def check_range(x: Shaped[np.ndarray, "*event"], num_classes: int, offset: int =
     raise InputError(
       f"category {int(x[tuple(where)])} at index {place} is outside 0..{num_classes - 1}, "
       f"num_classes being {num_classes}; correct the data or num_classes"
+    )
+
+
+def check_unmasked(values: Any, owner: str) -> None:
+  """Raises InputError where an array of NumPy, or one of a sequence of them, hides some of its values by a mask."""
+  several = values if isinstance(values, list | tuple) else (values,)
+  if any(np.ma.is_masked(each) for each in several if isinstance(each, np.ma.MaskedArray)):
+    raise InputError(
+      f"{owner} has a mask, which would be lost; give array.filled(...), with an id that the data ignore, such as 255 "
+      "with data.ignore=255, or with that of a hole, -1"
     )
 
 

@@ -17,6 +17,8 @@ _HEADER = struct.Struct(">8x4x4s2I2B")  # signature, length, "IHDR", width, heig
 _GRAY, _PALETTE = 0, 3
 _OTHERS = {b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"RIFF": "WebP"}
 
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")  # endings of files of one picture
+
 
 class LabelImage(NamedTuple):
   """The label ids of a map, and the colors that the file gives them."""

@@ -71,6 +71,9 @@ def make_legend(num_classes: int, names: Sequence[str] = (), colors: Sequence[st
   for title, given in (("names", names), ("colors", colors)):
     if given and len(given) != num_classes:
       raise InputError(f"{title} has {len(given)} entries for {num_classes} categories; give one for each, or none")
+  broken = [name for name in names if name.splitlines() not in ([name], [])]
+  if broken:
+    raise InputError(f"the name {broken[0]!r} has a line break, which no legend has room for; remove it")
   wrong = [color for color in colors if not re.fullmatch("#[0-9a-fA-F]{6}", color)]
   if wrong:
     raise InputError(f"color {wrong[0]!r} is not of the form #rrggbb; correct colors")

@@ -44,6 +44,14 @@ def find_files(folder: str, pattern: str, *, links: bool = True) -> dict[str, li
   return {name: splits[name] for name in ("", *NAMES) if name in splits}
 
 
+def unread_splits(folder: str, files: dict[str, list[str]]) -> str:
+  """Returns a remark about folders at the top whose names only resemble those of splits, or nothing."""
+  tops = {place.split("/")[0] for file in files.get("", ()) if "/" in (place := inside(file, folder))}
+  found = sorted(top for top in tops if top.lower() in (*NAMES, *ALIASES, "training", "testing"))
+  called = f"{', '.join(NAMES)} are, or {' and '.join(ALIASES)}"
+  return f"; its folders {', '.join(found)} are not taken for splits, as {called}" if found else ""
+
+
 def _fits(name: str, pattern: str) -> bool:
   """Returns whether a file's name fits a pattern, as it is or with its ending in small letters."""
   ending = ending_of(name)

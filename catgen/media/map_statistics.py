@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from catgen.interfaces import InputError
-from catgen.reporting.charts import BLUE, GRAY, GREEN, ORANGE, new_figure, save, styled
+from catgen.reporting.charts import BLUE, GRAY, GREEN, ORANGE, literal, new_figure, save, styled
 from catgen.sources import Legend
 
 _SETS = (GRAY, BLUE, ORANGE, GREEN)
@@ -71,7 +71,7 @@ def _bars(axis: Any, classes: Mapping[str, Float[np.ndarray, "classes"]], legend
   axis.set_ylim(len(places) - 0.4, -0.6)
   axis.margins(x=0.12)
   if len(places) <= _NAMED_BARS:
-    axis.set_yticks(places, legend.names)
+    axis.set_yticks(places, list(map(literal, legend.names)))
     beside = {"transform": axis.get_yaxis_transform(), "clip_on": False}
     axis.scatter(np.full(len(places), -0.03), places, 60, legend.colors, "s", **beside)
     axis.tick_params(axis="y", length=0, pad=16)
@@ -114,6 +114,6 @@ def _name_categories(axis: Any, legend: Legend, direction: str) -> None:
   axis.set_facecolor("#F3F4F6")
   axis.set(xlabel=direction, ylabel="pixel")
   if len(legend.names) <= _NAMED_ROWS:
-    places = range(len(legend.names))
-    axis.set_xticks(places, legend.names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-    axis.set_yticks(places, legend.names, fontsize=8)
+    places, names = range(len(legend.names)), list(map(literal, legend.names))
+    axis.set_xticks(places, names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    axis.set_yticks(places, names, fontsize=8)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int, Shaped, UInt8
 
 from catgen.batches import batch_of
 from catgen.bounds import Estimate
-from catgen.data.integers import check_range
+from catgen.data.integers import check_range, check_unmasked
 from catgen.data.reading import existing_file
 from catgen.data.sets.array_file import load_arrays
 from catgen.evaluation import samples
@@ -222,8 +222,9 @@ def integers_of(values: Any, owner: str) -> Int[np.ndarray, "*shape"]:
     owner: what holds them, for the message.
 
   Raises:
-    InputError: they are no integers, have more than 63 bits, or are lists of different lengths.
+    InputError: they are no integers, have a mask or more than 63 bits, or are lists of different lengths.
   """
+  check_unmasked(values, owner)
   try:
     array: Shaped[np.ndarray, "*shape"] = np.asarray(values)
   except ValueError as error:

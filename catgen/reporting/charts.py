@@ -86,6 +86,7 @@ def curves_beside(
     return False
   figure, (axis,) = new_figure(1, (8.0, 4.6))
   for color, (name, ((steps, bits), (checked_steps, checked))) in zip(itertools.cycle(_LINES), found.items()):
+    name = literal(name)
     if steps.size:
       axis.plot(steps, smooth(bits), color=color, linewidth=2, label=f"{name}, training (smoothed)")
     if checked.size:
@@ -169,7 +170,7 @@ def comparison(
       axis.plot(each[i], [place] * len(each[i]), "o", **ring)
     axis.errorbar(bits[i], place, xerr=np.nan_to_num(errors[i]), fmt="o", color=BLUE, markersize=4, capsize=3)
     axis.annotate(f"{bits[i]:.3f}", (bits[i], place), (0, 8), textcoords="offset points", ha="center", fontsize=9)
-  axis.set_yticks(range(len(labels)), [labels[i] for i in order])
+  axis.set_yticks(range(len(labels)), [literal(labels[i]) for i in order])
   axis.set_ylim(-0.6, len(labels) - 0.3)
   axis.margins(x=0.12)
   seeds = ", rings: seeds" if any(len(own) > 1 for own in each) else ""
@@ -249,6 +250,11 @@ def new_figure(columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]
 
   figure = Figure(figsize=size, dpi=150, layout="constrained")
   return figure, [styled(figure.add_subplot(1, columns, i + 1)) for i in range(columns)]
+
+
+def literal(text: str) -> str:
+  """Returns what matplotlib draws as a text letter by letter: between two "$" it would read a formula."""
+  return text.replace("$", r"\$")
 
 
 def styled(axis: Any) -> Any:

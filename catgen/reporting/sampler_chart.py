@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from catgen.reporting.charts import lines_by_calls, new_figure, save, styled
+from catgen.reporting.charts import lines_by_calls, literal, new_figure, save, styled
 
 _WIDTH, _CHART = 7.6, 4.2  # inches of a panel, and of its chart
 _LINE, _COLUMNS, _MOST_LINES = 0.15, 92, 3  # of text
@@ -42,7 +42,7 @@ def bits_and_calls(panels: Sequence[Panel], path: str | os.PathLike[str]) -> Non
   for column, panel in enumerate(panels):
     axis = styled(figure.add_subplot(grid[0, column]))
     lines_by_calls(axis, panel.curves)
-    axis.set(ylabel=panel.unit, title=f"{panel.title}bits and calls, exact (lower is better)")
+    axis.set(ylabel=panel.unit, title=f"{literal(panel.title)}bits and calls, exact (lower is better)")
     if panel.samples:
       _draw_samples(figure, grid[1, column], panel.samples)
   save(figure, path)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float64
 
-from catgen.reporting.charts import BLUE, GRAY, GREEN, ORANGE, new_figure, styled
+from catgen.reporting.charts import BLUE, GRAY, GREEN, ORANGE, literal, new_figure, styled
 
 _ACROSS, _LABEL = 4, 14  # panels in a row; characters of a label
 _COLORS = (GRAY, BLUE, ORANGE, GREEN)
@@ -42,9 +42,11 @@ def _marginal(axis: Any, column: Marginal) -> None:
   for place, (name, shares) in enumerate(column.shares.items()):
     color = _COLORS[place % len(_COLORS)]
     if by_bins:
-      axis.stairs(shares, np.arange(size + 1), color=color, label=name, fill=not place, alpha=1.0 if place else 0.5)
+      axis.stairs(
+        shares, np.arange(size + 1), color=color, label=literal(name), fill=not place, alpha=1.0 if place else 0.5
+      )
     else:
-      axis.bar(np.arange(size) + (place + 0.5) * width - 0.4, shares, width, color=color, label=name)
+      axis.bar(np.arange(size) + (place + 0.5) * width - 0.4, shares, width, color=color, label=literal(name))
   if by_bins:
     axis.set_xticks([0, size], [_short(label) for label in column.labels])
   else:
@@ -57,7 +59,12 @@ def similarities(names: Sequence[str], values: Mapping[str, Float[np.ndarray, "c
   axis.grid(axis="x", color="#E5E7EB", linewidth=0.8)
   for place, (name, row) in enumerate(values.items()):
     axis.plot(
-      row, np.arange(len(names)), "os"[place % 2], color=_COLORS[(place + 1) % len(_COLORS)], markersize=5, label=name
+      row,
+      np.arange(len(names)),
+      "os"[place % 2],
+      color=_COLORS[(place + 1) % len(_COLORS)],
+      markersize=5,
+      label=literal(name),
     )
   shown = list(names) if len(names) <= _FEW else []
   axis.set_yticks(range(len(shown)), [_short(name, 30) for name in shown])
@@ -92,7 +99,9 @@ def score_histograms(scores: Mapping[str, Float[np.ndarray, "_"]], xlabel: str) 
   for place, (name, values) in enumerate(scores.items()):
     counts = np.histogram(np.clip(np.nan_to_num(values, posinf=edges[-1]), edges[0], edges[-1]), edges)[0]
     color = _COLORS[place % len(_COLORS)]
-    axis.stairs(counts / max(1, len(values)), edges, color=color, label=name, fill=not place, alpha=1 if place else 0.5)
+    axis.stairs(
+      counts / max(1, len(values)), edges, color=color, label=literal(name), fill=not place, alpha=1 if place else 0.5
+    )
   axis.set(xlabel=xlabel, ylabel="share of the rows")
   axis.legend(facecolor="white", edgecolor="none")
   return figure

@@ -11,13 +11,16 @@ from jaxtyping import Shaped
 
 from catgen import files
 from catgen.data.encodings import LONGEST_MARK
+from catgen.data.integers import check_unmasked
+from catgen.data.label_images import PICTURES
 from catgen.data.reading import as_utf8, has_text, open_bytes
 from catgen.data.tabular.parquet import columns_of_frame, csv_of
 from catgen.interfaces import InputError
 from catgen.keys import checked_seed
-from catgen.paths import exists, expanded, is_folder, join, parent_of
+from catgen.paths import ending_of, exists, expanded, is_folder, join, parent_of
 from catgen.reporting import terminal
 from catgen.runs.argument_types import shown
+from catgen.sources import DataSource
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
 LONGEST_RECORD = 512  # characters
@@ -31,6 +34,7 @@ _TEXTS = (".txt", ".txt.gz", ".txt.xz", ".txt.bz2", ".md", ".rst", ".tex")
 _MOST_BYTES = 4  # of a character, in any encoding
 _SHOWN = 200  # characters of a path in a message
 MOST_POSITIONS = 1024  # of an event that a transformer reads without convolutions
+_WHOLE = (1.0, 0.0, 0.0)  # splits of which one has everything
 FEW_ROWS = 20_000  # of a table; below, a large network soon knows them by heart
 ROWS_AT_ONCE = 128  # of tables
 FEWEST_BINS, MOST_BINS, ROWS_OF_A_BIN = 8, 64, 20  # of numbers: a category that few rows have cannot be learned
@@ -67,7 +71,14 @@ def choose(data: Data, workdir: str | os.PathLike[str], *, family: str | None = 
   return chosen
 
 
-def plan(data: Data, workdir: str | os.PathLike[str], *, family: str | None = None, seed: int = 0) -> Chosen:
+def plan(
+  data: Data,
+  workdir: str | os.PathLike[str],
+  *,
+  family: str | None = None,
+  seed: int = 0,
+  overrides: Mapping[str, Any] | None = None,
+) -> Chosen:
   """Returns the configuration that `fit` trains, and writes nothing: see `keep`.
 
   The number of steps is left open: it depends on the time that there is.
@@ -76,6 +87,8 @@ def plan(data: Data, workdir: str | os.PathLike[str], *, family: str | None = No
     data, family: see `fit`.
     workdir: where data.txt, data.csv or data.npy are to be kept.
     seed: of the run, and of the order in which few records are dealt to the splits.
+    overrides: of the configuration; those of the section `data` say how data are read to choose for them, and are not
+      yet in what is returned.
 
   Raises:
     InputError: data of another kind, too few of them, or an unknown family.
@@ -83,13 +96,13 @@ def plan(data: Data, workdir: str | os.PathLike[str], *, family: str | None = No
   checked_seed(seed)
   if family is not None and family not in FAMILIES:
     raise InputError(f"family is {family!r}; choose one of {', '.join(FAMILIES)}, or None to have it chosen")
-  source = _source(data, workdir, seed)
+  keys = {key: value for key, value in (overrides or {}).items() if key.split(".")[0] in ("data", "plugins")}
+  source = _source(data, workdir, seed, keys)
   family, why = (family, "as asked") if family else _family(source)
   is_unet = source.medium == "maps" and not any(size % 4 for size in source.shape)
   if not is_unet and int(np.prod(source.shape)) > MOST_POSITIONS:
     raise InputError(
-      f"examples of shape {source.shape} have more than {MOST_POSITIONS} positions; bring shorter ones, or maps whose "
-      "height and width are multiples of 4"
+      f"examples of shape {source.shape} have more than {MOST_POSITIONS} positions; bring {_smaller(source.shape)}"
     )
   is_small = source.medium == "rows" and source.rows < FEW_ROWS
   network, size = _network(source, family, is_unet, is_small)
@@ -104,6 +117,13 @@ def plan(data: Data, workdir: str | os.PathLike[str], *, family: str | None = No
   epochs, steps = MOST_EPOCHS[family]
   most = max(steps, epochs * source.rows // ROWS_AT_ONCE) if source.medium == "rows" else None
   return Chosen(config, (source.reason, f"{family}: {why}", size), most, source.content)
+
+
+def _smaller(shape: tuple[int, ...]) -> str:
+  """Returns what to bring in place of examples of a shape that no network here is for."""
+  if len(shape) == 3:
+    return "label maps of two axes: of one-hot maps array.argmax(axis=-1), of one channel array[..., 0], of colors ids"
+  return "shorter ones, or maps whose height and width are multiples of 4 (data.shape of label_maps brings them there)"
 
 
 def keep(chosen: Chosen) -> None:
@@ -140,15 +160,16 @@ _MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-def _source(data: Data, workdir: str | os.PathLike[str], seed: int) -> _Source:
+def _source(data: Data, workdir: str | os.PathLike[str], seed: int, keys: Mapping[str, Any]) -> _Source:
   if isinstance(data, str | os.PathLike):
-    return _of_path(expanded(data))
+    return _of_path(expanded(data), keys)
   if (columns := columns_of_frame(data)) is not None:
     return _of_columns(columns, workdir, seed)
+  check_unmasked(data, "the array")
   if isinstance(data, np.ndarray) and data.dtype.kind in "UT" and data.ndim == 1:
     data = data.tolist()
   if isinstance(data, np.ndarray):
-    return _in_memory(data, workdir, seed)
+    return _in_memory(data, workdir, seed, keys)
   if isinstance(data, Mapping):
     raise InputError('data are a dict whose values are no lists; give each column all its cells, {"age": [37, 52]}')
   if isinstance(data, bytes) or not isinstance(data, Iterable):
@@ -161,31 +182,33 @@ def _source(data: Data, workdir: str | os.PathLike[str], seed: int) -> _Source:
   except ValueError as error:
     raise InputError("data are examples of different shapes; bring all to one, or give a list of strings") from error
   if array.dtype.kind in "biu":
-    return _in_memory(array, workdir, seed)
+    return _in_memory(array, workdir, seed, keys)
   raise InputError(
     f"data are a {type(data).__name__} of {array.dtype}; give a list of strings, a path, an array of integers or a "
     "data frame"
   )
 
 
-def _of_path(path: str) -> _Source:
+def _of_path(path: str, keys: Mapping[str, Any]) -> _Source:
   if is_folder(path):
-    return _of_folder(path)
+    return _of_folder(path, keys)
   if path.endswith((".npy", ".npz")):
     from catgen.data.sets.array_file import load_arrays
 
     name, first = next(iter(load_arrays(path).items()))
-    return _of_array(first, path, single=not name)
+    return _of_array(first, path, keys, single=not name)
   if not exists(path):
     shown = repr(path if len(path) <= _SHOWN else f"{path[:_SHOWN]}...")
     raise InputError(
       f"there is no file {shown}; give the path of a text, a .npy or .npz file, or of a folder of label maps, or the "
       "texts themselves as a list of strings"
     )
+  if ending_of(path) in PICTURES:
+    raise InputError(f"{path} is a single picture; give the folder of all, or an array or .npy file of label maps")
   if _FASTA.search(path):
-    return _of_sequences(path)
+    return _of_sequences(path, keys)
   if _TABLE.search(path):
-    return _of_table({"kind": "table_file", "path": path, "unknown": "other"}, path)
+    return _of_table({"kind": "table_file", "path": path, "unknown": "other"}, path, keys)
   return _stream(path, _characters_of(path), f"{path}: one stream of characters{_hint(path)}")
 
 
@@ -218,11 +241,9 @@ def bins_of(rows: int) -> int:
   return min(MOST_BINS, max(FEWEST_BINS, rows // ROWS_OF_A_BIN))
 
 
-def _of_table(section: dict[str, Any], path: str) -> _Source:
-  from catgen.config import make_source
-
-  section = _dealt(section)
-  source = make_source(section)
+def _of_table(section: dict[str, Any], path: str, keys: Mapping[str, Any]) -> _Source:
+  section = _dealt(section, keys)
+  source = _read(section, keys)
   rows, columns = sum(split.num_examples for split in source.splits.values()), source.event.shape[0]
   section |= {"num_bins": bins_of(rows)}
   reason = f"{path}: a table of {rows:,} rows of {columns} columns (for the text of one column: data.kind text_table)"
@@ -233,39 +254,51 @@ def _hint(path: str) -> str:
   return "; for a field of it train with the kind of data text_table" if _JSON_LINES.search(path) else ""
 
 
-def _of_sequences(path: str) -> _Source:
+def _of_sequences(path: str, keys: Mapping[str, Any]) -> _Source:
   section = {"kind": "fasta", "path": path, "length": STREAM_LENGTH, "longer": "windows"}
   reason = f"{path}: sequences in windows of {STREAM_LENGTH} letters"
-  return _Source(_dealt(section), "text", (STREAM_LENGTH,), reason)
+  return _Source(_dealt(section, keys), "text", (STREAM_LENGTH,), reason)
 
 
-def _of_texts_in(folder: str, names: Sequence[str]) -> _Source:
+def _of_texts_in(folder: str, names: Sequence[str], keys: Mapping[str, Any]) -> _Source:
   section, number = {"kind": "text_folder", "path": folder, "length": STREAM_LENGTH}, sum(map(has_text, names))
   reason = f"{folder} is a folder of texts: {number:,} documents, none in two splits"
-  return _Source(_dealt(section, number), "text", (STREAM_LENGTH,), reason)
+  return _Source(_dealt(section, keys, number), "text", (STREAM_LENGTH,), reason)
 
 
-def _dealt(section: dict[str, Any], number: int | None = None) -> dict[str, Any]:
-  """Returns a section with splits by count where there are too few records for fractions; number: of records."""
+def _keyed(section: dict[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a section `data` after the changes that a user makes to it."""
+  from catgen.config import apply_overrides
+
+  changed: dict[str, Any] = apply_overrides({"data": section}, keys)["data"]
+  return changed
+
+
+def _read(section: dict[str, Any], keys: Mapping[str, Any], **splits: Any) -> DataSource:
+  """Returns the data of a section as they are read by the keys of a user, and cut by `splits` where that is given."""
   from catgen.config import make_source
 
+  return make_source(_keyed(section, keys) | splits)
+
+
+def _dealt(section: dict[str, Any], keys: Mapping[str, Any], number: int | None = None) -> dict[str, Any]:
+  """Returns a section with splits by count where there are too few records for fractions; number: of records."""
   try:
-    make_source(section)
+    _read(section, keys)
     return section
   except InputError:  # or what is wrong with them, which the second reading tells
-    whole = make_source(section | {"splits": (1.0, 0.0, 0.0)})
+    whole = _read(section, keys, splits=_WHOLE)
   return section | {"splits": _counts(number or whole.splits["train"].num_examples)}
 
 
-def _of_folder(path: str) -> _Source:
-  from catgen.config import make_source
+def _of_folder(path: str, keys: Mapping[str, Any]) -> _Source:
   from catgen.data.sets.text_folder import files_of
 
   names = files_of(path)
   if all(name.lower().endswith(_TEXTS) for name in names):
-    return _of_texts_in(path, names)
+    return _of_texts_in(path, names, keys)
   section = {"kind": "label_maps", "path": path}
-  source = make_source({**section, "splits": (1.0, 0.0, 0.0)})
+  source = _read(section, keys, splits=_WHOLE)
   are_split = source.splits.keys() != {"train"}  # by folders that are called so
   section |= {} if are_split else _splits(source.splits["train"].num_examples)
   return _Source(section, "maps", source.event.shape, f"{path} is a folder: label maps")
@@ -296,15 +329,17 @@ def _stream(path: str, number: int, reason: str) -> _Source:
   return _Source({"kind": "text_file", "path": path, "length": length}, "text", (length,), reason)
 
 
-def _in_memory(array: Shaped[np.ndarray, "..."], workdir: str | os.PathLike[str], seed: int) -> _Source:
-  found = _of_array(array, join(workdir, "data.npy"), single=True)
+def _in_memory(
+  array: Shaped[np.ndarray, "..."], workdir: str | os.PathLike[str], seed: int, keys: Mapping[str, Any]
+) -> _Source:
+  found = _of_array(array, join(workdir, "data.npy"), keys, single=True)
   few = array.ndim > 1 and len(array) < FEW_RECORDS
   content = io.BytesIO()
   np.save(content, array[np.random.default_rng(seed).permutation(len(array))] if few else array)
   return found._replace(content=content.getvalue())
 
 
-def _of_array(array: Shaped[np.ndarray, "..."], path: str, *, single: bool) -> _Source:
+def _of_array(array: Shaped[np.ndarray, "..."], path: str, keys: Mapping[str, Any], *, single: bool) -> _Source:
   """Returns what is chosen for an array of a file; single: it is not split yet."""
   if array.dtype.kind not in "biu":
     raise InputError(f"the array has dtype {array.dtype}; integers are needed: convert it")
@@ -318,8 +353,10 @@ def _of_array(array: Shaped[np.ndarray, "..."], path: str, *, single: bool) -> _
     section = {"kind": "array_file", "path": path, "length": length}
     return _Source(section, "values", (length,), f"{number:,} integers: one stream")
   section = {"kind": "array_file", "path": path, **(_splits(number) if single else {})}
-  medium, what = ("maps", "label maps") if len(shape) == 3 else ("values", "records")
-  return _Source(section, medium, shape[1:], f"{number:,} {what} of {' x '.join(map(str, shape[1:]))}")
+  read = _keyed(section, keys)
+  event = tuple(read.get("shape") or shape[1 : 3 if read["kind"] == "label_maps" else None])
+  medium, what = ("maps", "label maps") if len(event) == 2 else ("values", "records")
+  return _Source(section, medium, event, f"{number:,} {what} of {' x '.join(map(str, event))}")
 
 
 def _splits(number: int) -> dict[str, Any]:

@@ -97,7 +97,8 @@ def fit(
     workdir: folder of the run.
     minutes: of the whole call, about; compiling alone takes most of one on small machines.
     family: "autoregressive", "masked" or "multinomial" instead of the choice above.
-    overrides: any other key of the configuration, {"model.network.width": 256, "data.length": 128}.
+    overrides: any other key of the configuration, {"model.network.width": 256, "data.length": 128}; those of `data` say
+      how the data are read before anything is chosen: {"data.shape": (32, 64)}, {"data.ignore": [255]}.
     seed: of everything.
     say: receives what was chosen and what is done.
     progress: opens the bar.
@@ -109,7 +110,7 @@ def fit(
   if not minutes > 0:
     raise InputError(f"minutes is {minutes}; give a positive number")
   exported.check_trainable(workdir)
-  chosen = plan(data, workdir, family=family, seed=seed)
+  chosen = plan(data, workdir, family=family, seed=seed, overrides=overrides)
   config = resolve(apply_overrides(chosen.config, overrides or {}))
   if has_record(workdir):
     config = _going_on(config, chosen, overrides or {}, workdir)

@@ -61,6 +61,13 @@ def test_lists_of_another_length_are_named(names, colors, title):
     make_legend(3, names, colors)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\n", "a\r", "\u2028"])
+def test_a_name_is_one_line(name):
+  with pytest.raises(InputError, match="has a line break") as caught:
+    make_legend(2, ("x", name))
+  assert len(str(caught.value).splitlines()) == 1
+
+
 def test_names_may_be_long_and_in_any_script():
   names = ("道路", "Himmel über dem Dach", "x" * 10_000)
   assert make_legend(3, names).names == names

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib import cbook
 from PIL import Image
 
 from catgen.interfaces import InputError
@@ -213,6 +214,20 @@ def test_statistics_are_a_picture_for_few_and_many_categories(number, tmp_path):
   width, height = Image.open(path).size
   assert 1500 < width < 3000
   assert 800 < height < 2000
+
+
+def test_names_with_dollars_are_no_formulas(tmp_path, monkeypatch):
+  figures, saved = [], map_statistics.save
+  monkeypatch.setattr(map_statistics, "save", lambda figure, path: figures.append(figure) or saved(figure, path))
+  shares = np.full(3, 1 / 3)
+  pairs = {"below": {name: np.outer(shares, shares) for name in ("data", "samples")}}
+  legend = Legend(("$\\frac{$", "$a$", "US$"), LEGEND.colors[:3])
+  map_statistics.map_statistics({"data": shares, "samples": shares}, pairs, tmp_path / "x.png", legend=legend)
+  assert Image.open(tmp_path / "x.png").size[0] > 1500
+  texts = [label.get_text() for axis in figures[0].axes for label in axis.get_yticklabels()]
+  drawn = [text for text in texts if text.replace("\\", "") == "$a$"]
+  assert len(drawn) == 3  # beside bars and beside both matrices
+  assert not any(map(cbook.is_math_text, drawn))
 
 
 def test_mistakes_are_one_line(tmp_path):

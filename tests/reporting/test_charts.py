@@ -115,3 +115,11 @@ def test_models_are_drawn_best_on_top_and_unknown_errors_have_no_bar(tmp_path, m
   assert [label.get_text() for label in axis.get_yticklabels()] == ["Straße", "b", "a"]
   assert {label.get_text() for label in axis.texts} == {"1.000", "2.000", "3.000"}
   assert all(np.isfinite(line.get_xydata()).all() for line in axis.lines)
+
+
+def test_names_of_runs_with_dollars_are_no_formulas(tmp_path):
+  names = ["runs/$\\frac{$", "$b$"]
+  charts.comparison(names, [2.0, 1.0], [0.1, 0.1], [[2.0], [1.0]], tmp_path / "a.png", unit="bits")
+  lines = [{"step": step, "train/bits": 2.0, "validation/bits": 2.0} for step in (1, 2)]
+  assert charts.curves_beside(dict.fromkeys(names, lines), tmp_path / "b.png", unit="bits")
+  assert all((tmp_path / name).stat().st_size for name in ("a.png", "b.png"))

@@ -7,10 +7,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from catgen.config import make_source, resolve
+from catgen.config import apply_overrides, make_source, resolve
 from catgen.interfaces import InputError
 from catgen.runs import choose as module
-from catgen.runs.choose import FAMILIES, FEW_RECORDS, LONGEST_RECORD, choose
+from catgen.runs.choose import FAMILIES, FEW_RECORDS, LONGEST_RECORD, choose, plan
 
 RNG = np.random.default_rng(0)
 WORDS = ["the ", "cat ", "sat ", "on ", "a ", "mät "]
@@ -147,6 +147,56 @@ def test_a_folder_is_one_of_label_maps(tmp_path):
   }
 
 
+COLORS = np.array([(0, 0, 0), (128, 64, 128), (0, 0, 142)], np.uint8)
+IN_COLORS = {"data.colors": ["#000000,#804080,#00008e"]}
+KEYED = {  # how a map is drawn, by its number and its ids -> the keys that it takes to read such a folder
+  "sizes": (lambda i, ids: ids[: 6 + i % 2], {"data.shape": "(4, 12)"}, (4, 12), 3),
+  "colors": (lambda i, ids: COLORS[ids], IN_COLORS, (8, 12), 3),
+  "far apart": (lambda i, ids: ids.astype(np.uint16) * 9000, {"data.relabel": True}, (8, 12), 3),
+  "void": (lambda i, ids: np.where(ids, ids, 255).astype(np.uint8), {"data.ignore": "255"}, (8, 12), 3),
+}
+
+
+@pytest.mark.parametrize("case", KEYED)
+def test_a_folder_is_read_by_the_keys_that_are_given(tmp_path, case):
+  from PIL import Image
+
+  drawn, keys, shape, num_classes = KEYED[case]
+  for i in range(60):
+    ids = RNG.integers(0, 3, (8, 12)).astype(np.uint8)
+    Image.fromarray(drawn(i, ids)).save(tmp_path / f"{i}.png")
+  chosen = plan(str(tmp_path), tmp_path / "run", overrides={"training.num_steps": 3, **keys})
+  source = make_source(resolve(apply_overrides(chosen.config, keys))["data"])
+  assert (source.event.shape, source.event.num_classes) == (shape, num_classes)
+  assert {name: split.num_examples for name, split in source.splits.items()} == {
+    "train": 54,
+    "validation": 3,
+    "test": 3,
+  }
+  if case != "void":  # which is a category of its own unless keys say otherwise
+    refused(".", str(tmp_path), tmp_path / "run")
+
+
+def test_the_size_that_is_asked_for_decides_about_the_network(tmp_path):
+  maps = RNG.integers(0, 3, (30, 33, 35))
+  keys = {"data.kind": "label_maps", "data.shape": (32, 36)}
+  refused(r"examples of shape \(33, 35\) have more than 1024 positions.*data.shape of label_maps", maps, tmp_path)
+  np.save(tmp_path / "maps.npy", maps)
+  for data in (maps, str(tmp_path / "maps.npy")):
+    assert plan(data, tmp_path, overrides=keys).config["model"]["network"]["kind"] == "unet"
+  colored = {"data.kind": "label_maps", **IN_COLORS}
+  assert plan(COLORS[maps[:, :32, :32]], tmp_path, overrides=colored).config["model"]["network"]["kind"] == "unet"
+  refused("label maps of two axes: of one-hot maps array.argmax", maps[..., None] == range(3), tmp_path)
+
+
+def test_a_table_is_read_by_the_keys_that_are_given(tmp_path):
+  path = str(tmp_path / "a.csv")
+  pathlib.Path(path).write_bytes(("a,b\n" + "1,x\n2,ä\n" * 40).encode("utf-16-le"))
+  refused("a.csv", path, tmp_path)
+  chosen = plan(path, tmp_path, overrides={"data.encoding": "utf-16-le"})
+  assert chosen.reasons[0].startswith(f"{path}: a table of 80 rows of 2 columns")
+
+
 @pytest.mark.parametrize("number", [3, 300])
 def test_a_folder_of_texts_is_one_of_documents(tmp_path, number):
   for i, text in enumerate(words(number, 100)):
@@ -253,6 +303,8 @@ def test_the_same_data_go_on_and_others_are_refused(tmp_path):
     ([[1, 2], [3]], "data are examples of different shapes; bring all to one, or give a list of strings"),
     (np.zeros((3, 4)), "the array has dtype float64; integers are needed: convert it"),
     (np.zeros((0, 4), int), r"the array has shape \(0, 4\) and no data; the first axis must number examples"),
+    (np.ma.masked_equal(np.eye(9, dtype=int), 1), r"the array has a mask, which would be lost; give array\.filled"),
+    (list(np.ma.masked_equal(np.eye(9, dtype=int), 1)), "the array has a mask"),
     (np.zeros((), int), r"the array has shape \(\) and no data"),
     (np.zeros(47, int), "a stream of 47 integers is too short; bring at least 48"),
     (np.zeros((2, 4), int), r"2 examples cannot be split into train, validation and test; bring at least 3"),
@@ -274,6 +326,11 @@ def test_data_that_cannot_be_learned_from_are_named_and_leave_nothing_behind(tmp
 def test_arrays_of_files_are_checked_like_those_in_memory(tmp_path, array):
   np.save(tmp_path / "a.npy", array)
   refused("the array has (dtype float64; integers are needed|shape .* and no data)", str(tmp_path / "a.npy"), tmp_path)
+
+
+def test_a_single_picture_is_no_text(tmp_path):
+  (tmp_path / "map.PNG").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
+  refused(r"map\.PNG is a single picture; give the folder of all", str(tmp_path / "map.PNG"), tmp_path / "run")
 
 
 def test_a_text_in_place_of_a_path_does_not_flood_the_screen(tmp_path):

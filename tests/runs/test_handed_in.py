@@ -66,6 +66,20 @@ def test_holes_of_an_array_do_not_count_as_in_a_file(name, tmp_path):
 
 
 @pytest.mark.parametrize("media", [*MEMBERS.values(), TABLES], ids=[*MEMBERS, "tables"])
+def test_values_behind_a_mask_are_never_read(media):
+  shape = (
+    (3,) if media is TABLES else (6,) if media.parse else next(EVENTS[n][0] for n in EVENTS if MEMBERS[n] is media)
+  )
+  x = np.zeros((2, *shape), int)
+  hidden = np.ma.array(x, mask=np.arange(x.size).reshape(x.shape) % 2)
+  for given in (hidden, list(hidden)):
+    with pytest.raises(InputError, match=r"has a mask, which would be lost; give array\.filled") as caught:
+      media.typed(given)
+    assert "\n" not in str(caught.value)
+  np.testing.assert_array_equal(media.typed(np.ma.array(x)).x, media.typed(x).x)
+
+
+@pytest.mark.parametrize("media", [*MEMBERS.values(), TABLES], ids=[*MEMBERS, "tables"])
 def test_a_number_of_64_bits_is_named_as_it_is(media):
   shape = (
     (3,) if media is TABLES else (6,) if media.parse else {id(MEMBERS[n]): EVENTS[n][0] for n in EVENTS}[id(media)]

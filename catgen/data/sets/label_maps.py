@@ -18,14 +18,14 @@ from catgen.data.category_table import (
 )
 from catgen.data.integers import check_range, integer_dtype
 from catgen.data.label_ids import are_valid
-from catgen.data.label_images import LabelImage, color_codes, has_channels, nearest, read_png, read_png_colors
+from catgen.data.label_images import PICTURES, LabelImage, color_codes, has_channels, nearest, read_png, read_png_colors
 from catgen.data.labels import load_labels
 from catgen.data.legends import make_legend
-from catgen.data.map_folders import find_files, labels_of_files
+from catgen.data.map_folders import find_files, labels_of_files, unread_splits
 from catgen.data.reading import contents, existing_file, open_bytes, room_for
 from catgen.data.splits import INTEGERS_ALONE, SPLIT_RULE
 from catgen.interfaces import InputError
-from catgen.paths import expanded, is_folder
+from catgen.paths import ending_of, expanded, is_folder
 from catgen.sources import DataSource, Legend
 
 Map = Shaped[np.ndarray, "height width"]
@@ -78,6 +78,8 @@ def label_maps(
   """
   names, colors, path = _listed(names), _listed(colors), expanded(path)
   known = num_classes or len(names) or len(colors) or None
+  if ending_of(path) in PICTURES and not is_folder(path):
+    raise InputError(f"{path} is a single picture; name the folder of all, or a .npy or .npz file of them")
   files = find_files(path, pattern, links=split_rule >= INTEGERS_ALONE) if is_folder(path) else None
   if files is None and labels is not None:
     raise InputError(f"{path} is no folder, so labels names no files; put them in it as the array `given`")
@@ -100,6 +102,8 @@ def label_maps(
     arrays = {name: _read_files(found, reader, by_palette) for name, found in files.items()}
   else:
     given = load_labels(path)
+    for array in arrays.values():
+      _check_axes(array, path, reader)
     if table is not None or reader.size is not None:
       arrays = {name: _read_array(array, path, name, reader) for name, array in arrays.items()}
 
@@ -122,7 +126,8 @@ def label_maps(
     relabel=relabel,
     split_rule=split_rule,
   )
-  return augmented(source, flip=flip, shift=shift)
+  remark = "" if files is None else unread_splits(path, files)
+  return augmented(source._replace(description=source.description + remark), flip=flip, shift=shift)
 
 
 class _Reader(NamedTuple):
@@ -200,14 +205,22 @@ def _read_array(
     check_shape(name, array, array, None)
   except InputError as error:
     raise InputError(f"{path}: {error}") from error
-  in_colors = reader.of_colors and array.ndim == 4 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
-  if array.ndim != 3 and not in_colors:
-    needed = "[maps, height, width]" + " or uint8 [maps, height, width, 3]" * reader.of_colors
-    raise InputError(f"{path} has an array of shape {array.shape}; label maps are {needed}")
+  in_colors = _check_axes(array, path, reader)
   places = [f"{path}: map {i} of {name or 'the array'}" for i in range(len(array))]
   read = (color_codes(each) if in_colors else each for each in array)
   maps = ((place, reader.read(ids, place)) for place, ids in zip(places, read, strict=True))
   return _stacked(maps, len(array), reader.dtype(array.dtype))
+
+
+def _check_axes(array: Shaped[np.ndarray, "..."], path: str, reader: _Reader) -> bool:
+  """Returns whether maps are colors. Raises InputError where an array has other axes than those of label maps."""
+  in_colors = reader.of_colors and array.ndim == 4 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
+  if array.ndim != 3 and not in_colors:
+    needed = "[maps, height, width]" + " or uint8 [maps, height, width, 3]" * reader.of_colors
+    more = "; of one-hot maps save array.argmax(axis=-1), of one channel array[..., 0]" * (array.ndim == 4)
+    more += ", of colors say by colors or mapping which is which category" * (bool(more) and not reader.of_colors)
+    raise InputError(f"{path} has an array of shape {array.shape}; label maps are {needed}{more}")
+  return in_colors
 
 
 def _stacked(maps: Iterable[tuple[str, Map]], count: int, dtype: type | np.dtype) -> Shaped[np.ndarray, "maps ..."]:

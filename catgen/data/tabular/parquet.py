@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from catgen.data.reading import existing_file
 from catgen.data.tabular.cells import spelled, spelled_all
 from catgen.data.tabular.grid import Chunk, Grid, Layout, read_grid, unique_names, without_midnight
@@ -101,7 +103,7 @@ def columns_of_frame(frame: Any) -> dict[str, list[Any]] | None:
   if isinstance(frame, Mapping):
     if not all(isinstance(values, list | tuple) or _listed(values) is not None for values in frame.values()):
       return None
-    return {str(name): list(values) for name, values in frame.items()}
+    return {str(name): _cells(values) for name, values in frame.items()}
   names, place = getattr(frame, "columns", None), getattr(frame, "iloc", None)
   if names is None or isinstance(frame, type):
     return None
@@ -109,6 +111,14 @@ def columns_of_frame(frame: Any) -> dict[str, list[Any]] | None:
   columns = [place[:, i] for i in range(len(titles))] if place is not None else [frame[name] for name in names]
   found = [_listed(column) for column in columns]
   return {name: each for name, each in zip(titles, found, strict=True) if each is not None}
+
+
+def _cells(values: Any) -> list[Any]:
+  """Returns the cells of a column that is a list or an array; None where an array of NumPy has a mask."""
+  if not isinstance(values, np.ma.MaskedArray):
+    return list(values)
+  hidden = np.ma.getmaskarray(values)
+  return [None if hidden[i] else value for i, value in enumerate(values.data)]
 
 
 def csv_of(columns: Mapping[str, Sequence[Any]], order: Sequence[int] | None = None) -> bytes:

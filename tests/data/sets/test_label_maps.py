@@ -119,6 +119,26 @@ def test_folders_called_like_splits_are_the_splits(tmp_path):
   assert list(label_maps(folder, pattern="[0-9].png").splits) == ["train", "test"]
 
 
+@pytest.mark.parametrize("places", [("Train", "Val"), ("training", "testing"), ("TEST", "a")])
+def test_folders_called_almost_like_splits_are_told(tmp_path, places):
+  folder = write_folder(tmp_path, places=[f"{places[i % 2]}/{i}.png" for i in range(len(MAPS))])
+  told = label_maps(folder).description
+  looking = ", ".join(sorted(set(places) - {"a"}))
+  assert told.endswith(
+    f"; its folders {looking} are not taken for splits, as train, validation, test are, or val and valid"
+  )
+  assert "splits" not in label_maps(write_folder(tmp_path / "x", places=[f"a/b{i}.png" for i in range(6)])).description
+
+
+def test_a_single_picture_is_no_data_set(tmp_path):
+  write_folder(tmp_path)
+  with pytest.raises(InputError, match=r"0\.png is a single picture; name the folder of all"):
+    label_maps(str(tmp_path / "0.png"))
+  (tmp_path / "a.npy").write_bytes((tmp_path / "0.png").read_bytes())
+  with pytest.raises(InputError, match=r"a\.npy is no readable .* \(it does not begin as such files do; .*\)"):
+    label_maps(str(tmp_path / "a.npy"))
+
+
 @pytest.mark.parametrize("form", ["inline", "json", "csv", "titled csv"])
 def test_mappings_say_which_category_an_id_becomes(tmp_path, form):
   pairs = {0: 1, 1: 0, 2: 1, 3: 2}
@@ -225,7 +245,17 @@ def test_mistakes_are_one_line_with_a_remedy(tmp_path, case):
     (MAPS, {"mapping": "0:0 1:0"}, r"map 0 of the array has the label id [23]"),
     (MAPS[0], {"mapping": "0:0"}, r"array of shape \(5, 8\); label maps are"),
     (MAPS / 2, {"mapping": "0:0"}, r"maps\.npy: the array has dtype float64"),
-    (MAPS[0], {}, r"maps of two axes are needed, not examples of shape \(8,\)"),
+    (MAPS[0], {}, r"maps\.npy has an array of shape \(5, 8\); label maps are \[maps, height, width\]$"),
+    (
+      MAPS[..., None] == range(4),
+      {},
+      r"of one-hot maps save array\.argmax\(axis=-1\), of one channel .*, of colors say",
+    ),
+    (
+      MAPS[..., None],
+      {"shape": (4, 4)},
+      r"maps\.npy has an array of shape \(6, 5, 8, 1\).* of one channel array\[\.\.\., 0\]",
+    ),
     (MAPS, {"num_classes": 2, "shape": (4, 4)}, "map 0 of the array: category [23] at index"),
   ],
 )

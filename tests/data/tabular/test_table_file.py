@@ -280,6 +280,8 @@ def test_frames_are_columns_by_their_places():
   frame = Frame([("a", [1.0, float("nan")]), ("a", ["x", None]), (3, [True, False])])
   assert csv_of(columns_of_frame(frame)).decode() == "a,a_2,3\n1,x,true\n,,false\n"
   assert columns_of_frame({"a": np.arange(2)}) == {"a": [0, 1]}
+  hidden = np.ma.array([1.5, 2.5], mask=[False, True])
+  assert csv_of(columns_of_frame({"a": hidden, "b": [1, 2]})).decode() == "a,b\n1.5,1\n,2\n"
   assert columns_of_frame([[1, 2]]) is None
   assert columns_of_frame({"a": 3}) is None
   with pytest.raises(InputError, match="column 'b' has 1 cells, others 2"):
