@@ -209,7 +209,7 @@ ROWS = {
   "a fraction of a category": ("score --workdir={run} --input={shelf}/fraction.jsonl", "1000.0 is no category"),
   "an example of nothing": ("score --workdir={run} --input={shelf}/nothing.jsonl", "no category at all"),
   "an example of holes": ("score --workdir={run} --input={shelf}/holes.jsonl", "no category at all, only -1"),
-  "text as an array": ("score --workdir={maps} --input={shelf}/text.npy", "Python objects, which are never loaded"),
+  "text as an array": ("score --workdir={maps} --input={shelf}/text.npy", "it begins like neither of them"),
   "an array cut short": ("denoise --workdir={maps} --input={shelf}/cut.npy", "is no readable .npy"),
   "an array of fractions": ("denoise --workdir={maps} --input={shelf}/float.npy", "holds float64; integers"),
   "an array of another shape": ("infill --workdir={maps} --input={shelf}/shape.npy", "give one example of 8 x 8"),
