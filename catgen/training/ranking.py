@@ -45,7 +45,10 @@ def read_metrics(directory: str, step: int) -> dict[str, float] | None:
     raise ValueError(str(error)) from error
   if not isinstance(found, dict) or not all(isinstance(value, int | float) for value in found.values()):
     raise ValueError("these are no numbers by name")
-  return found
+  try:
+    return {name: float(value) for name, value in found.items()}
+  except OverflowError as error:
+    raise ValueError("a number is too large") from error
 
 
 def best_step(directory: str, steps: Sequence[int], criterion: str) -> int | None:
