@@ -1,5 +1,6 @@
 """The codec of rows of a table: a dict, a list of cells or a row of a data frame, and integers, one a column."""
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float64, Int, Int32, Integer
 
 from catgen.data.tabular.cells import is_missing, spelled, spelled_all, spelled_as
-from catgen.data.tabular.columns import CATEGORICAL, RULES, UNKNOWN, Column, category_of, decode, typed
+from catgen.data.tabular.columns import CATEGORICAL, RULES, UNKNOWN, Column, category_of, decode, spellings, typed
 from catgen.data.tabular.grid import Grid, shortened
 from catgen.data.tabular.schema import column_of, to_object
 from catgen.interfaces import InputError
@@ -41,12 +42,14 @@ def table_codec(table: Table) -> Codec:
   see `uniforms_of`. A number beyond the bins is taken for one of the outermost bin.
   """
 
+  known = functools.cache(lambda i: spellings(table.columns[i]))
+
   def encode_row(values: Any) -> Int32[np.ndarray, "columns"]:
     if isinstance(values, np.ndarray) and values.dtype.kind in "biu":
       return checked_categories(values[None], table)[0]
     cells, found = cells_of(values, table), np.empty(len(table.columns), np.int32)
     for i, (column, cell) in enumerate(zip(table.columns, cells, strict=True)):
-      found[i] = category_of(column, [cell], table.missing)[0]
+      found[i] = category_of(column, [cell], table.missing, known(i))[0]
       if found[i] == UNKNOWN:
         raise unknown_cell("the row", column, cell, "")
     return found

@@ -199,28 +199,46 @@ def encode(column: Column, cells: Cells, missing: frozenset[str]) -> Int32[np.nd
   return category_of(column, cells.texts, missing)[cells.codes]
 
 
-def category_of(column: Column, texts: Sequence[str], missing: frozenset[str]) -> Int32[np.ndarray, "texts"]:
-  """Returns the category of each text, without blanks around it; UNKNOWN where it has none."""
+class Spellings(NamedTuple):
+  """The categories of a column by how they may be written."""
+
+  exact: Mapping[str, int]
+  by_number: Mapping[float, int]
+  truths: Mapping[str, int]  # of true and false, in small letters
+
+
+def spellings(column: Column) -> Spellings:
+  """Returns the spellings of a column, which take as long as it has categories."""
+  return Spellings({value: i for i, value in enumerate(column.values)}, _by_number(column), _truths(column))
+
+
+def category_of(
+  column: Column, texts: Sequence[str], missing: frozenset[str], known: Spellings | None = None
+) -> Int32[np.ndarray, "texts"]:
+  """Returns the category of each text, without blanks around it; UNKNOWN where it has none.
+
+  Args:
+    column, texts, missing: as everywhere.
+    known: `spellings` of the column, where it is asked often for few texts.
+  """
+  known = spellings(column) if known is None else known
   found = np.full(len(texts), _stranger(column), np.int32)
   absent = np.array([is_missing(text, missing) for text in texts], bool)
   found[absent] = _absent(column)
-  places = {value: i for i, value in enumerate(column.values)}
   if column.kind != NUMERIC:
-    exact = np.array([places.get(text, UNKNOWN) for text in texts], np.int32)
+    exact = np.array([known.exact.get(text, UNKNOWN) for text in texts], np.int32)
     found = np.where(exact >= 0, exact, found).astype(np.int32)
     absent = absent | (exact >= 0)
   rest = np.flatnonzero(~absent)
-  by_number = _by_number(column)
-  truths = _truths(column)
   inside: dict[int, float] = {}
   for i in rest.tolist():
     number = None if column.form is None else number_of(texts[i], column.form)
     if number is None:
-      found[i] = truths.get(texts[i].lower(), found[i])
+      found[i] = known.truths.get(texts[i].lower(), found[i])
     elif column.kind == NUMERIC:
       inside[i] = number
     else:
-      found[i] = by_number.get(number, found[i])
+      found[i] = known.by_number.get(number, found[i])
   found[list(inside)] = binning.categories(np.array(list(inside.values())), column.bins)
   return found
 
@@ -251,13 +269,14 @@ def _stranger(column: Column) -> int:
 
 def decode(column: Column, categories: Int[np.ndarray, "rows"], uniforms: Float64[np.ndarray, "rows"]) -> list[str]:
   """Returns cells of categories: numbers of a bin as uniform numbers choose them; "" for what is no category."""
-  named = dict(enumerate(column.values)) if column.kind != NUMERIC else {}
+  named = {}
   if column.unknown == "other":
     named[column.known] = OTHER
   if column.missing is not None:
     named[column.size - 1] = column.missing
   if column.kind != NUMERIC:
-    return [named.get(category, "") for category in categories.tolist()]
+    values = column.values
+    return [values[place] if 0 <= place < len(values) else named.get(place, "") for place in categories.tolist()]
   form = column.form or Form()
   return [
     written(binning.drawn(category, uniform, column.bins, form), form)
@@ -298,7 +317,7 @@ def typed(column: Column, cells: Sequence[str], there: Bool[np.ndarray, "rows"])
   if column.form is not None and column.form.date is None:
     form, whole = column.form, column.form.decimals == 0
     return [_number(cell, form, whole=whole) if known else None for cell, known in zip(cells, there, strict=True)]
-  if column.values and len(_truths(column)) == len(column.values):
+  if 0 < len(column.values) <= len(TRUTH) and len(_truths(column)) == len(column.values):
     truths = {value: value.lower() == TRUTH[0] for value in column.values}
     return [truths.get(cell, cell) if known else None for cell, known in zip(cells, there, strict=True)]
   return [cell if known else None for cell, known in zip(cells, there, strict=True)]
