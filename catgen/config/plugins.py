@@ -27,7 +27,7 @@ def import_plugins(names: Any) -> None:
     InputError: it is no list of names.
     PluginError: a module cannot be imported, with the reason.
   """
-  if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
+  if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
     raise InputError(f"config.plugins is {names!r}; it must be a list of names of modules, such as ('mine',)")
   for name in names:
     if name not in sys.modules:

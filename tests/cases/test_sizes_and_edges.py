@@ -350,6 +350,6 @@ def test_e3_other_errors_pass():
 def test_b8_e3_a_dry_run_without_data_tells_the_temporaries_on_request():
   config = load_config("text_file", TINY).values
   told = dry_run.describe(dry_run.dry_run(config, compile_step=True))
-  assert "text8, of which nothing was read" in told
+  assert "text8 (not read: the configuration already says what an example is)" in told
   assert re.search(r"temporaries 0\.\d+ GiB", told)
   assert "temporaries not known (--compile_step)" in dry_run.describe(dry_run.dry_run(config))

@@ -65,7 +65,7 @@ def test_a_module_that_is_missing_or_fails_is_one_line(folder):
     resolve(section("my_broken"))
 
 
-@pytest.mark.parametrize("names", ["my_average", [3], [""]])
+@pytest.mark.parametrize("names", ["my_average", [3], [""], None, 3, {"my_average": 1}])
 def test_what_is_no_list_of_names_is_refused(names):
   with pytest.raises(InputError, match="must be a list of names of modules"):
     resolve({**section(), "plugins": names})

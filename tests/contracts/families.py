@@ -109,6 +109,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     encoding=ENCODINGS["linear"](num_channels=2, num_layers=2, embedding_width=8, hidden_width=8),
     density=exchangeable(),
     event=EventSpec((1,), K),
+    log_points=18,
   ),
   "emission_learned": partial(
     make_emission,
