@@ -24,9 +24,7 @@ MOST_DRAWS = 2**24  # of one example, and at once; numbers of draws have 32 bits
 _AHEAD = 2  # device calls that are started before an earlier one has ended, so that no device waits for the host
 _READ_SECONDS = 1.0  # between two looks at what has been scored
 LOW_SAMPLE_SIZE = 10.0  # effective draws per example below which an importance-weighted bound deserves a warning
-_ALIKE = (
-  0.99  # share of effective draws from which on their weights are alike, however few they are: the bound is tight
-)
+_ALIKE = 0.99  # share of effective draws from which on weights are alike, however few they are: the bound is tight
 
 
 class Anatomy(NamedTuple):
