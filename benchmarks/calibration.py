@@ -108,7 +108,7 @@ def mixed(shares: Mapping[float, float]) -> Simulate:
 STREAMS: Mapping[str, Simulate] = {
   "independent": autoregressive(0.0),
   "keeps 0.4": autoregressive(0.4),
-  "0.45 keeps 0.88": mixed({0.88: 0.45, 0.0: 0.55}),  # about the pieces of the quick start's text by counts of 5-grams
+  "0.45 keeps 0.88": mixed({0.88: 0.45, 0.0: 0.55}),
   "0.25 keeps 0.6, 0.2 keeps 0.97": mixed({0.6: 0.25, 0.97: 0.2, 0.0: 0.55}),
 }
 

@@ -108,5 +108,5 @@ def score_histograms(scores: Mapping[str, Float[np.ndarray, "_"]], xlabel: str) 
 
 
 def _short(text: str, most: int = _LABEL) -> str:
-  plain = "".join(each if each.isprintable() and each != "$" else " " for each in text)
-  return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+  plain = "".join(each if each.isprintable() else " " for each in text)
+  return literal(plain if len(plain) <= most else f"{plain[: most - 1]}…")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from catgen.interfaces import InputError
-from catgen.reporting import charts
+from catgen.reporting import charts, table_charts
 
 
 @pytest.fixture
@@ -123,3 +123,9 @@ def test_names_of_runs_with_dollars_are_no_formulas(tmp_path):
   lines = [{"step": step, "train/bits": 2.0, "validation/bits": 2.0} for step in (1, 2)]
   assert charts.curves_beside(dict.fromkeys(names, lines), tmp_path / "b.png", unit="bits")
   assert all((tmp_path / name).stat().st_size for name in ("a.png", "b.png"))
+
+
+def test_dollars_in_names_of_columns_and_values_stay_and_are_cut_like_other_letters():
+  assert table_charts._short("US$ a$") == r"US\$ a\$"
+  assert table_charts._short("$" * 20, 5) == r"\$\$\$\$…"
+  assert table_charts._short("a\nb") == "a b"

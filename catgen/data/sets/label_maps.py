@@ -102,9 +102,10 @@ def label_maps(
     arrays = {name: _read_files(found, reader, by_palette) for name, found in files.items()}
   else:
     given = load_labels(path)
-    for array in arrays.values():
-      _check_axes(array, path, reader)
-    if table is not None or reader.size is not None:
+    if table is None and reader.size is None:
+      for array in arrays.values():
+        _check_axes(array, path, reader)
+    else:
       arrays = {name: _read_array(array, path, name, reader) for name, array in arrays.items()}
 
   def legend(count: int, ids: Ids | None) -> Legend | None:
