@@ -100,17 +100,17 @@ def compare(
     given: of models with labels only evaluations that were given those of the data, or none.
     order: only evaluations of samples by this order, restricted by exactly what is given below; by default those of the
       models' own p(x).
-    positions_per_call: see order.
-    entropy_budget: see order.
-    blocks: see order.
+    positions_per_call: only those of samples that drew so many positions at a call.
+    entropy_budget: only those of samples by the order of this name with so many nats at a call.
+    blocks: only those of samples by the order blocks with these.
     num_calls: with the order blocks, in place of them: the blocks that an evaluation by so many calls found.
     num_steps: only evaluations of samples by so many moves.
     correction: only evaluations of samples that correct themselves so.
-    temperature: see order.
-    top_k: see order.
-    top_p: see order.
-    forbid: see order; categories as `evaluate` takes them: characters of text, ids or names of arrays, with commas
-      between them, or in Python the numbers that results.json has.
+    temperature: only evaluations of samples at this temperature.
+    top_k: only evaluations of samples that took one of so many categories.
+    top_p: only evaluations of samples that took one of the categories with this share of the probability.
+    forbid: only evaluations of samples without these categories, given as `evaluate` takes them: characters of text,
+      ids or names of arrays, with commas between them, or in Python the numbers that results.json has.
     sampling_repeats: samples that are timed for each model; 0 = none.
     num_maps: samples of each model in a picture, where examples can be pictured; 0 = none.
     data: where the data of the runs are now; see `load`.
