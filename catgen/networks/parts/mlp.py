@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Key
 
+from catgen.kernels.activation import gelu
 from catgen.kernels.gated import gated
 from catgen.networks.parts.dropout import dropout
 from catgen.networks.parts.linear import Linear
@@ -40,7 +41,7 @@ class MLP(nnx.Module):
     for i, layer in enumerate(self.layers):
       x = layer(x)
       if self.activate_last or i + 1 < len(self.layers):
-        x = jax.nn.relu(x) if self.relu else jax.nn.gelu(x, approximate=False)
+        x = jax.nn.relu(x) if self.relu else gelu(x)
     return x.astype(jnp.float32)
 
 
