@@ -106,6 +106,13 @@ def test_a_folder_and_arrays_are_the_same_data(tmp_path):
   assert sources[1].codec.legend is None
 
 
+def test_palettes_that_are_cut_down_to_the_ids_of_their_file_give_the_colors_together(tmp_path):
+  for i, count in enumerate((1, 4, 2)):
+    palette_image(MAPS[i] % count, COLORS[:count]).save(tmp_path / f"{i}.png")
+  for keywords in ({}, {"num_classes": 4}, {"split_rule": 2}):
+    assert label_maps(str(tmp_path), splits=(3, 0, 0), **keywords).codec.legend.colors == COLORS
+
+
 def test_folders_called_like_splits_are_the_splits(tmp_path):
   places = ["train/b/1.png", "train/a/9.png", "val/x.PNG", "test/1.png", "test/0.png", "train/.hidden.png"]
   folder = write_folder(tmp_path, places=places)
