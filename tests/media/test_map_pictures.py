@@ -171,6 +171,22 @@ def test_uncertainty_shows_the_pattern_a_completion_and_the_entropy(tmp_path, sh
   assert tuple(image[top + page.scale, left + 4 * page.scale]) != tuple(blocks[1].tiles[0][1, 4])  # the outline
 
 
+@pytest.mark.parametrize(("shape", "heading"), [((1, 32), "0.00 to 1.00 bits"), ((8, 300), "0.00 to 1.00 bits"),
+                                                ((8, 8), "bits")])  # fmt: skip
+def test_the_scale_of_low_maps_has_its_ends_in_the_heading(tmp_path, sheets, shape, heading):
+  observed = np.arange(shape[1]) < np.full(shape, shape[1] // 2)
+  completions = np.stack([np.zeros(shape, int), np.ones(shape, int)])
+  map_pictures.map_uncertainty(completions[0], observed, completions, tmp_path / "a.png", legend=LEGEND)
+  blocks, sheet = sheets[-1]
+  assert blocks[-1].title == heading
+  colors_of_scale = {tuple(color) for color in blocks[-1].tiles.reshape(-1, 3).tolist()} - {(255, 255, 255)}
+  assert len(colors_of_scale) >= 6
+  if heading != "bits":  # nothing is written beside the tiles
+    ((left, top),) = sheet.corners[-1]
+    below = np.asarray(sheet.image)[top + shape[0] * sheet.scale : top + shape[0] * sheet.scale + 8, left:]
+    assert (below == 255).all()
+
+
 def test_uncertainty_takes_known_probabilities_and_a_scattered_pattern(tmp_path, sheets):
   observed = (np.indices((4, 8)).sum(axis=0) % 2).astype(bool)
   bits = np.where(observed, 0.0, np.linspace(0.0, 1.5, 32).reshape(4, 8))
