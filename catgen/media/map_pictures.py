@@ -106,11 +106,12 @@ def map_uncertainty(
   blocks.append(Block(source, heat[None]))
   blank = "to fill in" if truth is None or not is_blank(truth, legend).any() else "to fill in, or ignored"
   entries = legend_entries(list(maps.values()), legend, blank)
-  sheet = draw_sheet([*blocks, _upright_ruler(*observed.shape)], title=title, entries=entries, gap=18)
-  if len(observed) * sheet.scale < 2 * sheet.line:  # too low for the numbers at both ends
-    sheet = draw_sheet([*blocks, _flat_ruler(*observed.shape, highest)], title=title, entries=entries, gap=18)
+  height, width = observed.shape
+  sheet = draw_sheet([*blocks, _upright_ruler(height, width)], title=title, entries=entries, gap=18)
+  if height * sheet.scale < 2 * sheet.line:  # too low for the numbers at both ends
+    sheet = draw_sheet([*blocks, _flat_ruler(height, width, highest)], title=title, entries=entries, gap=18)
   else:
-    _mark_ruler(sheet, len(observed), highest)
+    _mark_ruler(sheet, height, highest)
   for (corner,) in sheet.corners[1:-1]:
     _outline(sheet, corner, observed)
   save_image(sheet.image, path)
