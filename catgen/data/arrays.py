@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Int, Int32, Int64, Shaped
 
 from catgen.data.codecs import integer_codec
+from catgen.data.frequencies import untrained
 from catgen.data.integers import check_range
 from catgen.data.label_ids import (
+  FEW_CATEGORIES,
   LabelIds,
   UsedIds,
   are_valid,
@@ -83,6 +85,9 @@ def array_source(
   except InputError as error:
     raise InputError(f"{origin}: {error}") from error
   attributes = () if given is None else given.attributes
+  missing = np.zeros(0, int)
+  if num_classes <= FEW_CATEGORIES:  # of more, such as tokens, some are always rare
+    missing = recall("untrained", lambda: np.array(untrained(parts, num_classes), int))
   hashes = recall("SHA-256", lambda: np.array(fingerprint(values, hashed.num_values, attributes, labels)))
   return DataSource(
     event=EventSpec(shape, num_classes, sizes_of(attributes), bool(ignore)),
@@ -93,6 +98,7 @@ def array_source(
     fingerprint=str(hashes),
     description=f"{origin}: {sum(split.num_examples for split in parts.values()):,} examples{gaps}",
     attributes=attributes,
+    warnings=_told(missing if meaning.ids is None else meaning.ids[missing], codec.legend, missing),
   )
 
 
@@ -219,6 +225,22 @@ def _meaning(
     _refuse_outside(arrays, number, ignore)
   few = used.ids is not None and len(used.ids) < number
   return LabelIds(None, ignore), number, f", {used.number} of {number:,} ids occur" if few else ""
+
+
+def _told(
+  ids: Int64[np.ndarray, "missing"], legend: Legend | None, categories: Int64[np.ndarray, "missing"]
+) -> tuple[str, ...]:
+  """Returns the warning about ids that no training example has, with the names that a legend gives their categories."""
+  if not ids.size:
+    return ()
+  names = ids if legend is None else [legend.names[i] for i in categories]
+  some = [str(i) if str(i) == str(name) else f"{i} ({name})" for i, name in zip(ids, names, strict=True)]
+  shown = ", ".join(some[:8]) + (f" and {len(some) - 8} more" if len(some) > 8 else "")
+  which = f"{'id' if ids.size == 1 else 'ids'} {shown}"
+  return (
+    f"no training example has the {which}, so that nothing is learned of what other splits have there; move examples"
+    " that have it into the training split",
+  )
 
 
 def _refuse_outside(arrays: Mapping[str, Stored], num_classes: int, ignore: tuple[int, ...]) -> None:

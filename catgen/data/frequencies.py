@@ -1,6 +1,6 @@
-"""How often each category occurs in a split, for models that ask for it."""
+"""How often each category occurs in a split, for models that ask for it, and which ones training never sees."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -21,6 +21,28 @@ def frequencies_of(split: Split, num_classes: int) -> tuple[float, ...]:
   for batch in spread_batches(split):
     counts += np.bincount(np.asarray(batch.x)[np.asarray(batch.valid)], minlength=num_classes)
   return tuple((counts / counts.sum()).tolist())
+
+
+def untrained(splits: Mapping[str, Split], num_classes: int) -> tuple[int, ...]:
+  """Returns the categories, ascending, that occur in other splits and in no example of the training split.
+
+  The training split is read until all are found, which is soon where there are none.
+  """
+  missing = np.zeros(num_classes, bool)
+  for name in splits.keys() - {"train"}:
+    for batch in _all_batches(splits[name]):
+      missing[batch.x[batch.valid]] = True
+  for batch in _all_batches(splits["train"]) if "train" in splits else ():
+    missing[batch.x[batch.valid]] = False
+    if not missing.any():
+      return ()
+  return tuple(np.flatnonzero(missing).tolist()) if "train" in splits else ()
+
+
+def _all_batches(split: Split) -> Iterator[Batch]:
+  step = max(1, _AT_ONCE // split.examples(np.arange(1)).x[0].size) if split.num_examples else 1
+  for start in range(0, split.num_examples, step):
+    yield split.examples(np.arange(start, min(start + step, split.num_examples)))
 
 
 def spread_batches(split: Split) -> Iterator[Batch]:

@@ -70,9 +70,10 @@ def load_labels(path: str) -> Labels | None:
   for name, labels in found.items():
     if labels.dtype.kind not in "biu" or labels.ndim not in (1, 2) or not labels.size or labels.min() < -1:
       title = f"given_{name}" if name else "given"
+      lowest = f", and holds {labels.min()}" if labels.dtype.kind == "i" and labels.size and labels.min() < -1 else ""
       raise InputError(
         f"{path}: the array {title} must hold whole numbers from 0, or -1 for not given, [examples] or"
-        f" [examples, attributes]; it has shape {labels.shape} and dtype {labels.dtype}"
+        f" [examples, attributes]; it has shape {labels.shape} and dtype {labels.dtype}{lowest}"
       )
   columns = {name: _checked_labels(path, labels.reshape(len(labels), -1)) for name, labels in found.items()}
   if len({labels.shape[1] for labels in columns.values()}) > 1:

@@ -103,16 +103,17 @@ def map_uncertainty(
   faded = (255 - (255 - colored(pattern, legend).astype(int)) // 4).astype(np.uint8)
   heat = np.where(observed[..., None], faded, _heat(bits / highest))
   blocks = [Block(name, colored(panel[None], legend)) for name, panel in maps.items()]
-  height, width = observed.shape
-  scale_width = max(6, width // 4)
-  ruler = np.full((1, height, scale_width, 3), 255, np.uint8)
-  ruler[0, :, :2] = _heat(np.linspace(1.0, 0.0, height))[:, None]
-  blocks += [Block(source, heat[None]), Block("bits", ruler)]
+  blocks.append(Block(source, heat[None]))
   blank = "to fill in" if truth is None or not is_blank(truth, legend).any() else "to fill in, or ignored"
-  sheet = draw_sheet(blocks, title=title, entries=legend_entries(list(maps.values()), legend, blank), gap=18)
+  entries = legend_entries(list(maps.values()), legend, blank)
+  height, width = observed.shape
+  sheet = draw_sheet([*blocks, _upright_ruler(height, width)], title=title, entries=entries, gap=18)
+  if height * sheet.scale < 2 * sheet.line:  # too low for the numbers at both ends
+    sheet = draw_sheet([*blocks, _flat_ruler(height, width, highest)], title=title, entries=entries, gap=18)
+  else:
+    _mark_ruler(sheet, height, highest)
   for (corner,) in sheet.corners[1:-1]:
     _outline(sheet, corner, observed)
-  _mark_ruler(sheet, height, highest)
   save_image(sheet.image, path)
 
 
@@ -151,6 +152,19 @@ def _outline(sheet: Sheet, corner: tuple[int, int], observed: Bool[np.ndarray, "
   for color, reach in ((PAPER, 1), (INK, 0)):
     for x, y, wide, high in edges:
       sheet.draw.rectangle((x - reach - 1, y - reach - 1, x + wide + reach, y + high + reach), fill=color)
+
+
+def _upright_ruler(height: int, width: int) -> Block:
+  """Returns the color scale of bits, the highest on top, with room for numbers beside it."""
+  ruler = np.full((1, height, max(6, width // 4), 3), 255, np.uint8)
+  ruler[0, :, :2] = _heat(np.linspace(1.0, 0.0, height))[:, None]
+  return Block("bits", ruler)
+
+
+def _flat_ruler(height: int, width: int, highest: float) -> Block:
+  """Returns the color scale from left to right, with its ends in the heading."""
+  colors = _heat(np.linspace(0.0, 1.0, max(6, width // 4)))
+  return Block(f"0.00 to {highest:.2f} bits", np.tile(colors, (1, height, 1, 1)))
 
 
 def _mark_ruler(sheet: Sheet, height: int, highest: float) -> None:

@@ -14,6 +14,7 @@ from catgen.media.medium import Counted, Media, Pattern, Pictures, chain_labels,
 from catgen.media.values import values_media
 from catgen.paths import join
 from catgen.reporting.colors import colored, legend_or_numbers
+from catgen.reporting.drawing import missing_glyphs, undrawable
 from catgen.reporting.tiles import WIDTH
 from catgen.sources import Codec, DataSource, Legend
 
@@ -36,13 +37,22 @@ def maps_media(event: EventSpec, codec: Codec, position: str) -> Media:
     size = " x ".join(map(str, event.shape))
     return [f"{len(batch.x):,} maps of {size} {position}s: {_largest(shares, legend)}"]
 
+  missing = undrawable(legend.names)
   return values_media(event, codec, position)._replace(
     name="maps",
     shown=shown,
     line_each=False,
-    pictured=_pictures(legend),
+    pictured=_pictures(_drawable(legend, missing)),
+    warnings=missing_glyphs(missing, "there categories with such names are called by their numbers, from 0"),
     baselines=baselines,
     judge=partial(judges.of_maps, num_classes=event.num_classes),
+  )
+
+
+def _drawable(legend: Legend, missing: str) -> Legend:
+  """Returns the legend with numbers in the place of names that have characters without a glyph."""
+  return legend._replace(
+    names=tuple(str(i) if set(name) & set(missing) else name for i, name in enumerate(legend.names))
   )
 
 

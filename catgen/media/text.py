@@ -29,6 +29,7 @@ from catgen.media.medium import (
 )
 from catgen.paths import join
 from catgen.reporting import terminal
+from catgen.reporting.drawing import missing_glyphs, undrawable
 from catgen.sources import Codec
 
 _END = "\N{END OF PROOF}"  # where a text ends, in what shows every position
@@ -75,6 +76,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
     judge=partial(judges.of_sequences, num_classes=event.num_classes, texts=texts),
     parse=parse,
     frames=frames,
+    warnings=missing_glyphs(undrawable([codec.spec.get("alphabet", "")]), "sample --chain draws boxes for them"),
     corrections=partial(_corrections, codec),
   )
 

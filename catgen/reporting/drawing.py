@@ -1,7 +1,7 @@
 """What all pictures drawn with Pillow share: inks, fonts, a progress bar, saving. Pillow is imported late."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from catgen.files import drawn
@@ -27,6 +27,28 @@ def load_fonts(size: int) -> Fonts:
   folder = os.path.join(get_data_path(), "fonts", "ttf")
   sizes = {"DejaVuSansMono": size, "DejaVuSans-Bold": size + 4, "DejaVuSans": size - 5}
   return Fonts(*(ImageFont.truetype(os.path.join(folder, f"{name}.ttf"), high) for name, high in sizes.items()))
+
+
+def missing_glyphs(characters: str, consequence: str) -> tuple[str, ...]:
+  """Returns the warning that the fonts of pictures lack some characters, where there are any; and what comes of it."""
+  shown = characters[:12] + (f"... ({len(characters):,} characters)" if len(characters) > 12 else "")
+  return (f"the fonts of pictures have no {shown}; {consequence}",) if characters else ()
+
+
+def undrawable(texts: Iterable[str]) -> str:
+  """Returns the characters of texts, each once, that the fonts have no glyph for, such as those of Chinese.
+
+  Controls, which are never drawn as they are, are none of them.
+  """
+  characters = sorted({each for text in texts for each in text if not each.isascii() and each.isprintable()})
+  if not characters:
+    return ""
+  from matplotlib import get_data_path
+  from matplotlib.ft2font import FT2Font
+
+  folder = os.path.join(get_data_path(), "fonts", "ttf")
+  fonts = [FT2Font(os.path.join(folder, f"{name}.ttf")) for name in ("DejaVuSans", "DejaVuSansMono")]
+  return "".join(each for each in characters if not all(font.get_char_index(ord(each)) for font in fonts))
 
 
 def progress_bar(draw: Any, left: int | float, right: int | float, bottom: int, done: int | float) -> None:

@@ -109,6 +109,8 @@ def has_record(workdir: str) -> bool:
 def continued(old: RunRecord, new: RunRecord, step: int, workdir: str) -> RunRecord:
   """Returns the record of a run that goes on at a step, perhaps with a changed configuration.
 
+  Where no key of the data changes it keeps the codec, whose names and colors another version may choose otherwise.
+
   Raises:
     InputError: it is another run, with what differs: a key that makes one, or data of another SHA-256.
   """
@@ -118,17 +120,18 @@ def continued(old: RunRecord, new: RunRecord, step: int, workdir: str) -> RunRec
       f"{workdir} was trained on other data (SHA-256 {old.fingerprint[:12]} there, {new.fingerprint[:12]} here);"
       " use another --workdir, or the same data and Python version"
     )
-  return new._replace(changes=merged(old.changes, changes), lineage=old.lineage)
+  codec = new.codec if any(change.key.startswith("data.") for change in changes) else old.codec
+  return new._replace(changes=merged(old.changes, changes), lineage=old.lineage, codec=codec)
 
 
 def definition(record: RunRecord) -> dict[str, Any]:
   """Returns what each checkpoint says of its run: the model and its examples, so that a record that was changed by
-  hand does not pass for the one that the model was trained with."""
+  hand does not pass for the one that the model was trained with. Names and colors of categories may change."""
   return {
     "format": FORMAT,
     "model": record.config["model"],
     "event": _listed(record.event),
-    "codec": _hash(record.codec.spec),
+    "codec": _hash({name: value for name, value in record.codec.spec.items() if name != "legend"}),
   }
 
 
@@ -151,6 +154,8 @@ def check_definition(record: RunRecord, stored: Mapping[str, Any], step: int, wo
       f"what checkpoint {step} in {workdir} says of its run cannot be read ({error}); choose another --step"
     ) from error
   here = definition(record)
+  if stored.get("codec") == _hash(record.codec.spec):  # of versions that hashed names and colors too
+    here["codec"] = stored["codec"]
   one, other = (flat({name: found.get(name) for name in ("model", "event", "codec")}) for found in (there, here))
   different = [key for key in {**one, **other} if one.get(key) != other.get(key)]
   if different:

@@ -207,7 +207,7 @@ def describe(scored: Scored) -> str:
     f"the {len(rows)} most unusual of {len(scored.bits):,}; estimator {found.estimator}{'' if exact else draws}",
   ]
   if scored.reference is not None:
-    lines[-1] += ", the same for all"
+    lines[-1] += "" if exact else ", the same for all"
     lines += _beside(scored.bits, scored.reference, unit)
   lines += _said_beyond(scored)
   lines += [f"warning: {line}" for line in found.warnings]

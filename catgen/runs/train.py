@@ -15,7 +15,7 @@ from catgen.data import summary
 from catgen.evaluation import likelihood
 from catgen.evaluation.estimators import Carried
 from catgen.evaluation.samples import generate
-from catgen.interfaces import Batch, InputError, PyTree, ReadOptions
+from catgen.interfaces import Batch, InputError, PyTree, ReadOptions, SampleOptions
 from catgen.keys import root_key
 from catgen.media import Media, media_of
 from catgen.paths import exists, join
@@ -98,7 +98,7 @@ def train(
   exported.check_trainable(workdir)
   made, record = agreement.agreed(partial(_made, config, workdir, devices), lambda found: agreement.of_record(found[1]))
   say(summary(made.source))
-  for line in made.source.warnings:
+  for line in (*made.source.warnings, *_media(made).warnings):
     say(f"warning: {line}")
   settings, keep = made.config["training"], made.config["checkpoint"]
   check_kept(keep["keep_latest"])
@@ -222,22 +222,26 @@ def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
   after each batch and may raise.
 
   Raises:
-    InputError: there is no picture of such examples, there is no validation, or `sampling` has an option that the
-      model cannot honour.
+    InputError: there is no picture of such examples, or no validation; or `sampling` has an option that the model
+      cannot honour, whether samples are drawn in training or only when it has ended.
   """
   config, model, target = experiment.config, experiment.model, experiment.target
   number = config["training"]["validation_samples"]
-  if number == 0:
-    return None
   reason = None if "validation" in experiment.source.splits else "the data have no split 'validation'"
   if _media(experiment).pictured.samples is None:
     reason = f"examples are {_media(experiment).name} of shape {model.event.shape}, of which there are no pictures"
-  if reason:
+  if number and reason:
     raise InputError(f"config.training.validation_samples is {number}, but {reason}; set it to 0")
-  options = sample_options(config, _media(experiment))
   key = jax.random.fold_in(root_key(config["seed"]), 3)
-  draw = partial(model.sample, options=options)
-  jax.eval_shape(lambda params, state: draw(params, key[None], state=state), target.params, target.model_state)
+  try:
+    options = sample_options(config, _media(experiment))
+    draw = partial(model.sample, options=options)
+    if number or options != SampleOptions():
+      jax.eval_shape(lambda params, state: draw(params, key[None], state=state), target.params, target.model_state)
+  except InputError as error:
+    raise InputError(f"config.sampling: {error}") from error
+  if not number:
+    return None
 
   def sample(params: PyTree, model_state: PyTree, check: Callable[[], None]) -> Batch:
     size = config["sampling"]["batch_size"]

@@ -5,8 +5,10 @@ import pytest
 from matplotlib import cbook
 from PIL import Image
 
-from catgen.interfaces import InputError
-from catgen.media import map_chain, map_pictures, map_statistics
+from catgen.batches import batch_of
+from catgen.data.codecs import alphabet_codec, integer_codec
+from catgen.interfaces import EventSpec, InputError
+from catgen.media import map_chain, map_pictures, map_statistics, media_of
 from catgen.reporting import colors, tiles
 from catgen.sources import Legend
 
@@ -46,6 +48,29 @@ def test_colors_are_those_of_the_legend_and_no_category_is_a_checkerboard():
   np.testing.assert_array_equal(colors.colored(x[None, None], LEGEND)[0, 0], shown)
   with pytest.raises(InputError, match="'red' of the legend"):
     colors.colored(x, LEGEND._replace(colors=("red", "#000000", "#ffffff")))
+
+
+@pytest.mark.parametrize(
+  ("names", "written"),
+  [(("天", "road", "車 car"), ("0", "road", "2")), (("ciel", "Straße", "Дом"), ("ciel", "Straße", "Дом"))],
+)
+def test_names_that_no_font_of_pictures_has_are_numbers_there_and_told(tmp_path, sheets, monkeypatch, names, written):
+  told = []
+  monkeypatch.setattr(map_pictures, "legend_entries", lambda maps, legend, blank: told.append(legend.names) or [])
+  codec = integer_codec(3, (4, 8), LEGEND._replace(names=names))
+  media = media_of(EventSpec((4, 8), 3), codec, "pixel")
+  media.pictured.samples(str(tmp_path / "a.png"), batch_of(MAPS.astype(np.int32)), title="maps")
+  assert told == [written]
+  assert len(media.warnings) == (names != written)
+  assert all("天車" in line for line in media.warnings)
+  assert "天" in media.shown(batch_of(np.zeros((1, 4, 8), np.int32)))[0] or names == written  # as a terminal shows them
+
+
+def test_characters_of_a_text_that_no_font_has_are_told():
+  codecs = [alphabet_codec(alphabet) for alphabet in ("a\nb", "aé\n العر", "天\n地")]
+  lines = [media_of(EventSpec((4,), 3), codec, "character").warnings for codec in codecs]
+  assert [len(each) for each in lines] == [0, 0, 1]
+  assert "have no 地天; " in lines[2][0]
 
 
 @pytest.mark.parametrize("number", [1, 2, 8, 9, 100])
@@ -144,6 +169,22 @@ def test_uncertainty_shows_the_pattern_a_completion_and_the_entropy(tmp_path, sh
     y, x = (int((place + 0.5) * page.scale) for place in (row, column))
     np.testing.assert_array_equal(image[top + y, left + x], colors.colored(completions[0], LEGEND)[row, column])
   assert tuple(image[top + page.scale, left + 4 * page.scale]) != tuple(blocks[1].tiles[0][1, 4])  # the outline
+
+
+@pytest.mark.parametrize(("shape", "heading"), [((1, 32), "0.00 to 1.00 bits"), ((8, 300), "0.00 to 1.00 bits"),
+                                                ((8, 8), "bits")])  # fmt: skip
+def test_the_scale_of_low_maps_has_its_ends_in_the_heading(tmp_path, sheets, shape, heading):
+  observed = np.arange(shape[1]) < np.full(shape, shape[1] // 2)
+  completions = np.stack([np.zeros(shape, int), np.ones(shape, int)])
+  map_pictures.map_uncertainty(completions[0], observed, completions, tmp_path / "a.png", legend=LEGEND)
+  blocks, sheet = sheets[-1]
+  assert blocks[-1].title == heading
+  colors_of_scale = {tuple(color) for color in blocks[-1].tiles.reshape(-1, 3).tolist()} - {(255, 255, 255)}
+  assert len(colors_of_scale) >= 6
+  if heading != "bits":  # nothing is written beside the tiles
+    ((left, top),) = sheet.corners[-1]
+    below = np.asarray(sheet.image)[top + shape[0] * sheet.scale : top + shape[0] * sheet.scale + 8, left:]
+    assert (below == 255).all()
 
 
 def test_uncertainty_takes_known_probabilities_and_a_scattered_pattern(tmp_path, sheets):

@@ -11,7 +11,15 @@ from catgen.data import from_spec
 from catgen.interfaces import EventSpec, InputError
 from catgen.runs import changes, record
 from catgen.runs.changes import Change, changes_between, merged, rule_of
-from catgen.runs.record import Ancestor, RunRecord, continued, read_record, write_record
+from catgen.runs.record import (
+  Ancestor,
+  RunRecord,
+  check_definition,
+  continued,
+  definition,
+  read_record,
+  write_record,
+)
 from catgen.runs.schema import FORMAT, READABLE
 from catgen.sources import Attribute
 
@@ -98,6 +106,23 @@ def test_a_damaged_record_is_one_line(tmp_path, content):
   with pytest.raises(InputError, match=r"config\.json cannot be read") as caught:
     read_record(str(tmp_path))
   assert "\n" not in str(caught.value)
+
+
+def test_names_of_categories_may_change_in_a_run_and_its_checkpoints_stay():
+  def named(titles, **keys):
+    spec = {"kind": "integers", "num_classes": 2, "shape": [4], "legend": {"names": titles, "colors": ["#000000"] * 2}}
+    config = {**CONFIG, "data": {"kind": "label_maps", "path": "maps", **keys}}
+    return RECORD._replace(config=config, event=EventSpec((4,), 2), codec=from_spec(spec))
+
+  old, new = named(["a", "b"]), named(["c", "d"], names=["c", "d"])
+  before = {**definition(old), "codec": record._hash(old.codec.spec)}  # as versions that hashed names too wrote it
+  for found, stored in ((continued(old, new, 3, "runs/a"), definition(old)), (old, before)):
+    check_definition(found, stored, 3, "runs/a")
+  assert continued(old, new, 3, "runs/a").codec.legend.names == ("c", "d")
+  assert continued(old, named(["c", "d"]), 3, "runs/a").codec.legend.names == ("a", "b")
+  other = new._replace(codec=from_spec({"kind": "integers", "num_classes": 2, "shape": [4], "ids": [0, 7]}))
+  with pytest.raises(InputError, match="codec differs"):
+    check_definition(other, definition(old), 3, "runs/a")
 
 
 def test_a_folder_without_a_record_is_no_run(tmp_path):

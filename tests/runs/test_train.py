@@ -114,8 +114,10 @@ def test_mistakes_with_pictures_in_training_are_found_before_it(text, maps):
   asked = {"training.validation_samples": 2}
   with pytest.raises(InputError, match=r"validation_samples is 2, but examples are sequences of shape \(16,\)"):
     make_sampler(make_experiment(tiny_config(text, **asked)))
-  with pytest.raises(InputError, match="num_steps is 1000"):
-    make_sampler(make_experiment(tiny_map_config(maps, **asked, **{"sampling.num_steps": 1000})))
+  for number in (2, 0):  # 0: they are only drawn when training has ended
+    config = tiny_map_config(maps, **{"training.validation_samples": number, "sampling.num_steps": 1000})
+    with pytest.raises(InputError, match=r"config\.sampling: num_steps is 1000, but this model has T = 20"):
+      make_sampler(make_experiment(config))
   made = make_experiment(tiny_map_config(maps, **asked))
   source = made.source._replace(splits={"train": made.source.splits["train"]})
   with pytest.raises(InputError, match="but the data have no split 'validation'; set it to 0"):

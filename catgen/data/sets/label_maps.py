@@ -93,13 +93,10 @@ def label_maps(
   if table is not None and relabel:
     raise InputError("relabel numbers the ids that occur; leave it out where mapping, colors or other say what to do")
   reader = _Reader(table, known, tuple(ignore), relabel, None if shape is None else _checked_size(shape), crop)
-  palette: tuple[str, ...] = ()
+  palettes = _Palettes({}, {}, not colors and split_rule >= INTEGERS_ALONE)
   if files is not None:
     given = None if labels is None else labels_of_files(path, files, labels)
-    if table is None:
-      palette = read_png(_content(first), first).colors
-    by_palette: dict[int, tuple[str, str]] | None = None if colors or split_rule < INTEGERS_ALONE else {}
-    arrays = {name: _read_files(found, reader, by_palette) for name, found in files.items()}
+    arrays = {name: _read_files(found, reader, palettes) for name, found in files.items()}
   else:
     given = load_labels(path)
     if table is None and reader.size is None:
@@ -110,7 +107,8 @@ def label_maps(
 
   def legend(count: int, ids: Ids | None) -> Legend | None:
     shown = np.arange(count) if ids is None else ids
-    own = tuple(palette[i] for i in shown.tolist()) if table is None and len(palette) > shown.max() else ()
+    known_colors = palettes.colors
+    own = tuple(known_colors[i] for i in shown.tolist()) if all(i in known_colors for i in shown.tolist()) else ()
     titles = names or (() if table is None else table.names) or (() if ids is None else tuple(map(str, ids.tolist())))
     drawn = colors or own or (() if table is None else table.colors)
     return make_legend(count, titles, drawn) if titles or drawn else None
@@ -166,37 +164,47 @@ class _Reader(NamedTuple):
     return small
 
 
-def _read_files(
-  files: Sequence[str], reader: _Reader, by_palette: dict[int, tuple[str, str]] | None
-) -> Shaped[np.ndarray, "maps ..."]:
-  """Returns the maps of files; by_palette: the color of each id and a file that says so, checked and added to."""
+class _Palettes(NamedTuple):
+  """The colors that files give to ids. Palettes may be cut down to the ids of their own file, so all files count."""
+
+  used: dict[int, tuple[str, str]]  # ids of pixels: the color, and a file that says so
+  listed: dict[int, str]  # all entries, of the first palette that has them
+  must_agree: bool
+
+  @property
+  def colors(self) -> dict[int, str]:
+    """The color of each id that has one, by the files where it occurs if there are any."""
+    return self.listed | {i: color for i, (color, _) in self.used.items()}
+
+  def add(self, image: LabelImage, file: str, ignore: tuple[int, ...]) -> None:
+    """Raises InputError where an id has another color than in an earlier file, so that it is another class there."""
+    if not image.colors:
+      return
+    for i, color in enumerate(image.colors):
+      self.listed.setdefault(i, color)
+    for i in np.flatnonzero(np.bincount(image.ids.reshape(-1))).tolist():
+      if i < len(image.colors) and i not in ignore:
+        color, first = self.used.setdefault(i, (image.colors[i], file))
+        if self.must_agree and color != image.colors[i]:
+          raise InputError(
+            f"the label id {i} has the color {image.colors[i]} in {file} and {color} in {first}: the palettes differ;"
+            ' say which color is which category, mapping="#rrggbb:0 ...", or give colors where the numbers are meant'
+          )
+
+
+def _read_files(files: Sequence[str], reader: _Reader, palettes: _Palettes) -> Shaped[np.ndarray, "maps ..."]:
+  """Returns the maps of files; the palettes of those whose ids are categories are added to `palettes`."""
 
   def ids(file: str, content: bytes) -> Map:
     if reader.of_colors:
       return read_png_colors(content, file)
     image = read_png(content, file)
-    if reader.table is None and by_palette is not None:
-      _check_palette(image, file, by_palette, reader.ignore)
+    if reader.table is None:
+      palettes.add(image, file, reader.ignore)
     return image.ids
 
   maps = ((file, reader.read(ids(file, content), file)) for file, content in zip(files, contents(files), strict=True))
   return _stacked(maps, len(files), reader.dtype(np.dtype(np.uint16)))
-
-
-def _check_palette(
-  image: LabelImage, file: str, by_palette: dict[int, tuple[str, str]], ignore: tuple[int, ...]
-) -> None:
-  """Raises InputError where an id has another color than in an earlier file, so that it is another class there."""
-  if not image.colors:
-    return
-  for i in np.flatnonzero(np.bincount(image.ids.reshape(-1))).tolist():
-    if i < len(image.colors) and i not in ignore:
-      color, first = by_palette.setdefault(i, (image.colors[i], file))
-      if color != image.colors[i]:
-        raise InputError(
-          f"the label id {i} has the color {image.colors[i]} in {file} and {color} in {first}: the palettes differ; say"
-          ' which color is which category, mapping="#rrggbb:0 ...", or give colors where the numbers are meant'
-        )
 
 
 def _read_array(

@@ -84,7 +84,10 @@ def joins_positions(module: nnx.Module) -> bool:
 def check_halves(event_shape: tuple[int, ...]) -> None:
   """Raises InputError unless events are maps [batch, height, width] of even height and width."""
   if len(event_shape) != 2 or any(size % _SIDE for size in event_shape):
-    raise InputError(f"a flow with squeezing needs maps of even height and width, not {tuple(event_shape)}")
+    raise InputError(
+      f"a flow with squeezing needs maps of even height and width, not {tuple(event_shape)}; bring maps to such a size"
+      " (data.shape), or take a density without squeezing or a denoising flow with num_levels=0"
+    )
 
 
 def _reversed(values: Float[Array, "batch *axes features"]) -> Float[Array, "batch *axes features"]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -106,6 +107,13 @@ def test_a_folder_and_arrays_are_the_same_data(tmp_path):
   assert sources[1].codec.legend is None
 
 
+def test_palettes_that_are_cut_down_to_the_ids_of_their_file_give_the_colors_together(tmp_path):
+  for i, count in enumerate((1, 4, 2)):
+    palette_image(MAPS[i] % count, COLORS[:count]).save(tmp_path / f"{i}.png")
+  for keywords in ({}, {"num_classes": 4}, {"split_rule": 2}):
+    assert label_maps(str(tmp_path), splits=(3, 0, 0), **keywords).codec.legend.colors == COLORS
+
+
 def test_folders_called_like_splits_are_the_splits(tmp_path):
   places = ["train/b/1.png", "train/a/9.png", "val/x.PNG", "test/1.png", "test/0.png", "train/.hidden.png"]
   folder = write_folder(tmp_path, places=places)
@@ -117,6 +125,26 @@ def test_folders_called_like_splits_are_the_splits(tmp_path):
   }
   np.testing.assert_array_equal(everything(source), MAPS[[1, 0, 2, 4, 3]])  # in the order of the paths
   assert list(label_maps(folder, pattern="[0-9].png").splits) == ["train", "test"]
+
+
+@pytest.mark.parametrize(
+  ("keywords", "told"),
+  [
+    ({}, "no training example has the id 3, "),
+    ({"relabel": True}, "no training example has the id 3, "),
+    ({"names": ("a", "b", "c", "tram")}, r"no training example has the id 3 \(tram\), "),
+    ({"ignore": (3,)}, None),
+    ({"mapping": "0:0 1:1 2:2 3:2"}, None),
+  ],
+)
+def test_a_category_that_only_other_splits_have_is_told(tmp_path, keywords, told):
+  maps = {"train": MAPS[:4] % 3, "val": MAPS[4:5], "test": MAPS[5:]}
+  np.savez(tmp_path / "maps.npz", **maps)
+  warnings = label_maps(str(tmp_path / "maps.npz"), **keywords).warnings
+  assert len(warnings) == (told is not None)
+  assert told is None or re.match(told, warnings[0])
+  np.savez(tmp_path / "maps.npz", **{**maps, "train": MAPS[:4]})
+  assert not label_maps(str(tmp_path / "maps.npz"), **keywords).warnings
 
 
 @pytest.mark.parametrize("places", [("Train", "Val"), ("training", "testing"), ("TEST", "a")])
