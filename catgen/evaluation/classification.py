@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
 from catgen.bounds import bits_per_position
+from catgen.evaluation import shares
 from catgen.records import shown_briefly
 
 
@@ -72,16 +73,12 @@ def quality(
   np.add.at(confusion, (labels, said), 1)
   right = (said == labels).astype(float)
   return Quality(
-    *_mean(right),
-    *_mean(losses),
+    accuracy=float(right.mean()),
+    accuracy_error=shares.error(right, np.ones(len(right))),
+    log_loss=float(losses.mean()),
+    log_loss_error=float(losses.std(ddof=1) / math.sqrt(len(losses))) if len(losses) > 1 else math.nan,
     prior_accuracy=float((labels == log_prior.argmax()).mean()),
     prior_log_loss=float(bits_per_position(-log_prior[labels], 1).mean()),
     confusion=confusion,
     num_examples=len(labels),
   )
-
-
-def _mean(values: Float[np.ndarray, "examples"]) -> tuple[float, float]:
-  """Returns the mean and its standard error, NaN of a single value."""
-  error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-  return float(values.mean()), float(error)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from catgen.bounds import bits_per_position
-from catgen.evaluation import neighbor_counts, ngrams
+from catgen.evaluation import neighbor_counts, ngrams, shares
 from catgen.evaluation.order_curves import Mean, ratio
 from catgen.evaluation.samples import Frequencies, divergence, entropy, frequencies, whole_words, word_rate
 from catgen.interfaces import Batch
@@ -103,4 +103,4 @@ def _words(judge: Judge, examples: Batch, consecutive: bool) -> Mean | None:
   known, counts = np.array([word_rate([text], judge.vocabulary) for text in judge.texts(examples)]).T
   if not counts.sum():
     return Mean(float("nan"), float("nan"))
-  return ratio(known.astype(np.float64), counts, consecutive=consecutive)
+  return Mean(float(known.sum() / counts.sum()), shares.error(known, counts, consecutive=consecutive))

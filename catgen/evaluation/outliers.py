@@ -7,6 +7,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from catgen import bounds
+from catgen.evaluation.shares import error_of_mean
+
+ADDED = (0.0, 1.0)  # placements that each set is taken to have besides
 
 
 class ExampleBits(NamedTuple):
@@ -20,7 +23,7 @@ class Separation(NamedTuple):
   """How well a set of examples stands apart from the training examples."""
 
   probability: float  # that a random one of the set is less likely than a random training example; ties 1/2
-  error: float  # its standard error over both sets; NaN where one of them has a single example
+  error: float  # its standard error over both sets, more than 0; NaN where one of them has a single example
 
 
 def example_bits(
@@ -46,9 +49,16 @@ def percentiles(
 def separation(bits: Float[np.ndarray, "examples"], reference: Float[np.ndarray, "references"]) -> Separation:
   """Returns the Mann-Whitney statistic U / (m n), the area under the ROC curve of the bits: 1/2 where alike, 1 apart.
 
-  The error takes the variance of each example's share of the other set (DeLong et al., 1988).
+  The error takes the variance of each example's share of the other set (DeLong et al., 1988). To each set one example
+  is added that lies below all of the other and one that lies above, so that a few that stand apart do not state an
+  error of 0; see the module `shares`.
   """
-  shares = [percentiles(bits, reference) / 100, percentiles(reference, bits) / 100]
-  if min(map(len, shares)) < 2:
-    return Separation(float(shares[0].mean()), math.nan)
-  return Separation(float(shares[0].mean()), math.sqrt(sum(each.var(ddof=1) / len(each) for each in shares)))
+  found = placements(bits, reference)
+  return Separation(float(found[0].mean()), math.hypot(*(error_of_mean(each, ADDED) for each in found)))
+
+
+def placements(
+  bits: Float[np.ndarray, "examples"], reference: Float[np.ndarray, "references"]
+) -> tuple[Float[np.ndarray, "examples"], Float[np.ndarray, "references"]]:
+  """Returns what part of the reference each example is above, and of the examples below each reference, ties half."""
+  return percentiles(bits, reference) / 100, percentiles(-reference, -bits) / 100

@@ -105,7 +105,9 @@ def prove_space(space: Space, *, key: Array, num_draws: int = 2000, options: Sam
     found.append(claims)
   if model.orders is not None:
     counted = functools.partial(space.counted, keys[2])
-    own = _order_claims(model.orders, space.drawn_of, counted, truths, keys[4], space.num_samples)
+    own = _order_claims(
+      model.orders, model.event.num_classes, space.drawn_of, counted, truths, keys[4], space.num_samples
+    )
     found = [before + after for before, after in zip(found, own, strict=True)]
   return Proved(found, _bayes(space, truths, counts))
 
@@ -149,6 +151,7 @@ def _truths(
 
 def _order_claims(
   orders: Orders,
+  num_classes: int,
   drawn_of: Callable[..., Callable[[Array], np.ndarray]],
   counted: Callable[..., np.ndarray],
   own: list[EventProbabilities] | None,
@@ -158,13 +161,13 @@ def _order_claims(
   """Returns what holds of samples by each order, by labels.
 
   Args:
-    orders: of the model.
+    orders, num_classes: of the model.
     drawn_of: (function, number) -> key -> what it gives of every event, [draws, labels, events].
     counted: (options) -> how often each event is drawn, [labels, events].
     own: p(x) of the model, which random orders follow.
   """
   found: list[list[Claim]] = []
-  for law in _laws(orders):
+  for law in _laws(orders, num_classes):
     log_prob = functools.partial(orders.log_prob, options=law)
     exact = drawn_of(lambda p, b, k, s, log_prob=log_prob: log_prob(p, b, state=s), 1)(key)[0]
     found = found or [[] for _ in exact]
@@ -180,9 +183,9 @@ def _order_claims(
   return found
 
 
-def _laws(orders: Orders) -> list[SampleOptions]:
+def _laws(orders: Orders, num_classes: int) -> list[SampleOptions]:
   """Returns the orders as they are, and the first one restricted, with two positions a call where there are such."""
-  restricted = SampleOptions(order=orders.names[0], temperature=0.7, top_k=2)
+  restricted = SampleOptions(order=orders.names[0], temperature=0.7, top_k=min(2, num_classes))
   halves = tuple(size for size in (orders.most_together // 2, -(-orders.most_together // 2)) if size)
   own: dict[str, dict[str, Any]] = {"entropy_budget": {"entropy_budget": 0.5}, "blocks": {"blocks": halves}}
   plain = [SampleOptions(order=name, **own.get(name, {})) for name in orders.names]

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from catgen import meshes
 from catgen.bounds import bits_per_position
+from catgen.evaluation import shares
 from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.given import labels_of_each
 from catgen.interfaces import Batch, InputError, Model, PyTree, SampleOptions, Samples
@@ -46,7 +47,7 @@ class Invalid(NamedTuple):
   """How much of what a model draws means no category, from samples."""
 
   positions: float  # share of the positions
-  error: float  # its standard error over samples; NaN with one
+  error: float  # its standard error over samples; NaN with one, see `shares.error`
   examples: float  # share of the samples with at least one such position: P(invalid)
   num_samples: int
 
@@ -150,9 +151,9 @@ def compiled(model: Model, options: SampleOptions, spread: Spread = ALONE) -> Ca
 
 def invalid_share(valid: Bool[np.ndarray, "examples *event"]) -> Invalid:
   """Returns how much of `Samples.valid` is False."""
-  shares = 1.0 - valid.reshape(len(valid), -1).mean(axis=1)
-  error = float(np.std(shares, ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else float("nan")
-  return Invalid(float(shares.mean()), error, float((shares > 0).mean()), len(shares))
+  flat = ~valid.reshape(len(valid), -1)
+  error = shares.error(flat.sum(axis=1), np.full(len(flat), flat.shape[1]))
+  return Invalid(float(flat.mean()), error, float(flat.any(axis=1).mean()), len(flat))
 
 
 def frequencies(examples: Batch | Samples, num_classes: int) -> Frequencies:

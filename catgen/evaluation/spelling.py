@@ -8,7 +8,6 @@ the module `channel`).
 """
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from catgen import meshes
 from catgen.batches import take
 from catgen.evaluation import channel
+from catgen.evaluation.shares import Share, interval
 from catgen.evaluation.spread import ALONE, Spread, fetch
 from catgen.interfaces import Batch, InputError, Model, PyTree
 from catgen.records import shown_briefly
@@ -37,16 +37,6 @@ class Correction(NamedTuple):
   changed: Bool[np.ndarray, "batch *event"]
   # of "channel": log of the mass of its beam, in nats, which is at most log p(what was seen); None: not known
   log_seen: Float[np.ndarray, "batch"] | None = None
-
-
-class Share(NamedTuple):
-  """A fraction of positions with a 95 % interval."""
-
-  hits: int
-  total: int
-  value: float  # hits / total; NaN where total is 0
-  low: float
-  high: float
 
 
 class SpellingScore(NamedTuple):
@@ -222,10 +212,10 @@ def judge(
   axes = tuple(range(1, x.ndim))
   wrong, clean, right = (typed != x) & valid, (typed == x) & valid, mended == x
   return SpellingScore(
-    repaired=share((wrong & right).sum(axis=axes), wrong.sum(axis=axes)),
-    broken=share((clean & ~right).sum(axis=axes), clean.sum(axis=axes)),
-    wrong_before=share(wrong.sum(axis=axes), valid.sum(axis=axes)),
-    wrong_after=share((valid & ~right).sum(axis=axes), valid.sum(axis=axes)),
+    repaired=interval((wrong & right).sum(axis=axes), wrong.sum(axis=axes)),
+    broken=interval((clean & ~right).sum(axis=axes), clean.sum(axis=axes)),
+    wrong_before=interval(wrong.sum(axis=axes), valid.sum(axis=axes)),
+    wrong_after=interval((valid & ~right).sum(axis=axes), valid.sum(axis=axes)),
   )
 
 
@@ -235,21 +225,3 @@ def _in_batches(mend: Callable[..., Correction], typed: Batch, batch_size: int) 
     numbers = np.minimum(np.arange(start, start + batch_size), len(mended) - 1)  # one shape; the last example fills up
     mended[numbers] = mend(take(typed, numbers)).x
   return mended
-
-
-def share(counts: Int[np.ndarray, "examples"], totals: Int[np.ndarray, "examples"]) -> Share:
-  """Returns sum counts / sum totals with Wilson's 95 % interval for examples as clusters.
-
-  The number of trials is divided by the design effect: the variance of the ratio between examples over the binomial
-  one, at least 1.
-  """
-  count, total, examples = int(counts.sum()), int(totals.sum()), int((totals > 0).sum())
-  if total == 0:
-    return Share(count, total, math.nan, 0.0, 1.0)
-  value, trials, z = count / total, float(total), 1.959964
-  if 0 < count < total and examples > 1:
-    clustered = examples / (examples - 1) * ((counts - value * totals) ** 2).sum() / total**2
-    trials /= max(1.0, float(clustered) / (value * (1 - value) / total))
-  center = (value + z**2 / (2 * trials)) / (1 + z**2 / trials)
-  half = z / (1 + z**2 / trials) * math.sqrt(value * (1 - value) / trials + z**2 / (4 * trials**2))
-  return Share(count, total, value, max(0.0, center - half), min(1.0, center + half))

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
-from catgen.evaluation.outliers import separation
+from catgen.evaluation.outliers import ADDED, placements, separation
 from catgen.evaluation.shared_rows import present
+from catgen.evaluation.shares import PLUS_FOUR, error_of_mean
 from catgen.evaluation.table_fidelity import Rows
 from catgen.interfaces import InputError
 
@@ -43,9 +44,9 @@ def told_apart(real: Rows, other: Rows, *, seed: int) -> Told:
   The AUC is the mean over folds. Its error takes the variance within each fold (DeLong et al., 1988) and, since trees
   of different folds have learned from rows in common, a correlation between folds as large as the share of the rows
   that one fold has: 1 / 5, so that the variance is 9 / 5 of that of folds that have nothing in common. Of 200
-  pairs of tables each, 96.0 and 96.5 % of AUCs are within 1.96 errors of 0.5 where 150 and 500 rows are of one law;
-  where one column of four is shifted by a standard deviation, 95.0 and 91.5 % are within 1.96 errors of their mean
-  (`python -m benchmarks.calibration --parts=tables`).
+  pairs of tables each, at least 96 and 96 % of AUCs are within 1.96 errors of 0.5 where 150 and 500 rows are of one
+  law; where one column of four is shifted by a standard deviation, at least 95 and 91 % are within 1.96 errors of their
+  mean (`python -m benchmarks.calibration --parts=tables`).
 
   Reference: Nadeau and Bengio (2003), Inference for the generalization error. Their corrected variance of the mean of k
   folds, s^2 (1 / k + 1 / (k - 1)), has the same expectation at this correlation; but s^2, the variance between folds,
@@ -78,7 +79,9 @@ def learned_from(first: Rows, second: Rows, test: Rows, column: int, *, seed: in
   Args:
     first, second, test: the tables.
     column: number of the column.
-    seed: of the trees, and of the test rows that are drawn anew for the errors.
+    seed: of the trees, and of the test rows that are drawn anew for the errors of an R².
+
+  Those of an AUC and of an accuracy are never 0, however many are right: see the module `shares`.
   """
   name, size = test.names[column], test.sizes[column]
   tables = [each.take(np.flatnonzero(~np.isnan(each.values[:, column]))) for each in (first, second, test)]
@@ -95,16 +98,15 @@ def learned_from(first: Rows, second: Rows, test: Rows, column: int, *, seed: in
     _predicted(measure, parts[i], tables[i].values[:, column], parts[2], known, categorical, seed) for i in range(2)
   ]
   values = [_measured(measure, each, truth, known) for each in said]
-  drawn = _resampled(measure, said, truth, known, seed)
-  errors = drawn.std(axis=0, ddof=1)
+  first_error, second_error, difference_error = _errors(measure, said, truth, known, seed)
   nothing = {"R²": 0.0, "AUC": 0.5}.get(measure, float(np.mean(truth == _most(tables[1].values[:, column]))))
   return Learned(
     target=name,
     measure=measure,
     values=(values[0], values[1]),
-    errors=(float(errors[0]), float(errors[1])),
+    errors=(first_error, second_error),
     difference=values[0] - values[1],
-    difference_error=float((drawn[:, 0] - drawn[:, 1]).std(ddof=1)),
+    difference_error=difference_error,
     nothing=nothing,
   )
 
@@ -170,22 +172,31 @@ def _measured(measure: str, said: np.ndarray, truth: np.ndarray, known: np.ndarr
   if measure == "accuracy":
     return float((said == truth).mean())
   if measure == "AUC":
-    return separation(said[truth == known[1]], said[truth == known[0]]).probability
+    return float(placements(said[truth == known[1]], said[truth == known[0]])[0].mean())
   spread = np.square(truth - truth.mean()).sum()
   return float(1 - np.square(said - truth).sum() / spread) if spread > 0 else math.nan
 
 
-def _resampled(
+def _errors(
   measure: str, said: list[np.ndarray], truth: np.ndarray, known: np.ndarray, seed: int
-) -> Float64[np.ndarray, "resamples two"]:
-  """Returns both values on test rows that are drawn anew, in which all that are known occur."""
-  rng = np.random.default_rng(seed)
-  found: list[list[float]] = []
-  while len(found) < _RESAMPLES:
-    rows = rng.integers(0, len(truth), len(truth))
-    if measure == "accuracy" or len(np.unique(truth[rows])) > 1:
-      found.append([_measured(measure, each[rows], truth[rows], known) for each in said])
-  return np.array(found)
+) -> tuple[float, float, float]:
+  """Returns the standard errors of both values and of their difference, over the test rows."""
+  if measure == "R²":
+    rng, drawn = np.random.default_rng(seed), np.empty((_RESAMPLES, 2))
+    for one in drawn:
+      rows = rng.integers(0, len(truth), len(truth))
+      while np.ptp(truth[rows]) == 0:
+        rows = rng.integers(0, len(truth), len(truth))
+      one[:] = [_measured(measure, each[rows], truth[rows], known) for each in said]
+    first, second, difference = np.column_stack([drawn, drawn[:, 0] - drawn[:, 1]]).std(axis=0, ddof=1).tolist()
+    return first, second, difference
+  # sets of what each row adds to the mean, by the first table and by the second
+  sets = [(said[0] == truth, said[1] == truth)]
+  if measure == "AUC":
+    sets = list(zip(*(placements(each[truth == known[1]], each[truth == known[0]]) for each in said), strict=True))
+  added, apart = (ADDED, (-1.0, 1.0)) if measure == "AUC" else (PLUS_FOUR, (-1.0, 0.0, 0.0, 1.0))
+  first, second = (math.hypot(*(error_of_mean(each[i] * 1.0, added) for each in sets)) for i in range(2))
+  return first, second, math.hypot(*(error_of_mean(each[0] * 1.0 - each[1], apart) for each in sets))
 
 
 def _most(values: Shaped[np.ndarray, "rows"]) -> float:

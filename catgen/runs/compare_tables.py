@@ -14,7 +14,7 @@ from catgen.data.tabular.grid import Grid, Layout
 from catgen.data.tabular.numbers import Numbered, numbered
 from catgen.data.tabular.schema import read_schema
 from catgen.data.tabular.suspicion import suspected_of
-from catgen.evaluation import table_fidelity, table_trees
+from catgen.evaluation import shares, table_fidelity, table_trees
 from catgen.evaluation.shared_rows import shared
 from catgen.evaluation.table_fidelity import Alike, Rows
 from catgen.files import check_folder, replacing
@@ -277,9 +277,9 @@ def _leaks(tables: Tables, members: Membership | None) -> list[Measure]:
   found = []
   if tables.train is not None:
     both = [table_trees.copied(each, tables.train) for each in (tables.synthetic, tables.target)]
-    shares = [(float(each.mean()), math.sqrt(each.var() / len(each))) for each in both]
+    made, real = ((float(each.mean()), shares.error(each * 1.0, np.ones(len(each)))) for each in both)
     meaning = "share of rows that are, value by value, rows of --train; of real rows: of --real"
-    found.append(Measure("copies of training rows", *shares[0], *shares[1], "as real", meaning))
+    found.append(Measure("copies of training rows", *made, *real, "as real", meaning))
   if members is not None:
     meaning = (
       f"how well the model's own score tells {members.num_members:,} training rows from {members.num_others:,} of "

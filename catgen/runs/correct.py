@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from catgen.evaluation import spelling
-from catgen.evaluation.spelling import Correction, Share, SpellingScore
+from catgen.evaluation.shares import Share
+from catgen.evaluation.spelling import Correction, SpellingScore
 from catgen.interfaces import Batch, InputError
 from catgen.keys import checked_seed
 from catgen.media import Media

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from catgen.evaluation import classification
+from catgen.evaluation import classification, shares
 
 RNG = np.random.default_rng(0)
 JOINT = RNG.dirichlet(np.ones(12)).reshape(4, 3)  # p(x, y) of four events and three labels
@@ -39,7 +39,7 @@ def test_quality_is_counted_beside_the_most_frequent_label():
   log_probs = np.log([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.25, 0.25], [0.25, 0.25, 0.5]])
   found = classification.quality(log_probs, np.array([0, 1, 1, 2]), np.log([0.25, 0.5, 0.25]))
   assert found.accuracy == 0.75
-  assert found.accuracy_error == pytest.approx(np.std([1, 1, 0, 1], ddof=1) / 2)
+  assert found.accuracy_error == shares.error(np.array([1, 1, 0, 1]), np.ones(4))
   losses = -np.log2([0.7, 0.8, 0.25, 0.5])
   assert found.log_loss == pytest.approx(losses.mean())
   assert found.log_loss_error == pytest.approx(losses.std(ddof=1) / 2)

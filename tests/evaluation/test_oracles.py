@@ -10,8 +10,10 @@ from catgen.evaluation import exact_laws, oracles
 from catgen.evaluation.oracles import Row, bench, claims_of, in_random_order, predictions, repeating
 from catgen.evaluation.spread import ALONE
 from catgen.interfaces import EventSpec, SampleOptions
+from catgen.models import MODELS
+from catgen.processes import PROCESSES, SCHEDULES
 from tests.contracts import exact
-from tests.evaluation.lookups import K, T, model_of
+from tests.evaluation.lookups import NETWORK, K, T, model_of
 
 PAIR = EventSpec((2,), K)
 LAW = "oracle: samples follow the exact law"
@@ -62,6 +64,18 @@ def test_one_masked_position_after_the_other_draws_p_in_any_order():
   assert np.abs(in_random_order(wrong, K + 1, K) - p).sum() > 0.1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("num_classes", "size"), [(1, 2), (K, 1)])
+def test_of_one_category_or_position_all_samplers_are_right(num_classes, size):
+  """Their distance is rounding, of which no more is asked to fall."""
+  event = EventSpec((size,), num_classes)
+  parts = {"process": PROCESSES["absorbing"](), "schedule": SCHEDULES["linear"](), "network": NETWORK}
+  reverse = MODELS["diffusion"].make(event=event, num_steps=2, **parts).reverse
+  rows = bench(reverse, {}, event, key=jax.random.key(0), num_samples=200, spread=ALONE)
+  assert all(row.total_variation < 1e-6 for row in rows)
+  assert all(claim.passed for claim in claims_of(rows))
+
+
 def benched(sampled=lambda options: options):
   """Returns the claims of a bench of two steps of masks whose sampler draws by changed options."""
   reverse = model_of("absorbing", 2).reverse
@@ -106,3 +120,5 @@ def test_claims_of_a_bench_can_fail():
     False,
   ]
   assert oracles.claims_of([first])[1].passed
+  rounded = [row._replace(total_variation=1e-8) for row in (first, last)]  # of one position nothing is left to fall
+  assert oracles.claims_of(rounded)[1].passed

@@ -18,14 +18,14 @@ def test_percentiles_and_separation_by_comparing_all_pairs():
   found = outliers.separation(bits, reference)
   assert found.probability == pytest.approx(higher.mean(), rel=1e-12)
   assert found.probability + outliers.separation(reference, bits).probability == pytest.approx(1.0)
-  deviation = np.sqrt(higher.mean(axis=1).var(ddof=1) / 40 + higher.mean(axis=0).var(ddof=1) / 30)
-  assert found.error == pytest.approx(deviation, rel=1e-12)
+  placements = (np.append(higher.mean(axis=axis), [0, 1]) for axis in (0, 1))
+  assert found.error == pytest.approx(np.sqrt(sum(each.var() / len(each) for each in placements)), rel=1e-12)
 
 
 def test_the_ends_and_an_impossible_example():
   reference = np.array([1.0, 2.0, 3.0, 4.0])
   np.testing.assert_array_equal(outliers.percentiles(np.array([0.0, 4.0, 9.0, np.inf]), reference), [0, 87.5, 100, 100])
-  assert outliers.separation(reference + 9, reference) == (1.0, 0.0)
+  assert outliers.separation(reference + 9, reference) == (1.0, pytest.approx(np.sqrt(2 * (5 / 36) / 6)))
   assert np.isnan(outliers.separation(np.array([2.0]), reference).error)
 
 

@@ -99,7 +99,7 @@ ONE = "order one, positions_per_call 1"
 TWO = "order one, positions_per_call 2, temperature 0.7, top_k 2"
 
 
-def order_claims(scored=lambda law: P, drawn=lambda law: P):
+def order_claims(scored=lambda law: P, drawn=lambda law: P, num_classes=3):
   """Returns the claims of orders that fail, where so much is said of each event, and so often each is drawn."""
 
   def drawn_of(function, number):
@@ -110,7 +110,7 @@ def order_claims(scored=lambda law: P, drawn=lambda law: P):
     return np.random.default_rng(0).multinomial(20_000, p / p.sum())[None]
 
   own = event_probabilities.of_log_prob(np.log(P))
-  [claims] = proof._order_claims(ORDERS, drawn_of, counted, [own], jax.random.key(0), 20_000)
+  [claims] = proof._order_claims(ORDERS, num_classes, drawn_of, counted, [own], jax.random.key(0), 20_000)
   assert len(claims) == 5
   return {claim.name for claim in claims if not claim.passed}
 
@@ -123,6 +123,8 @@ def test_every_order_is_proved_and_what_is_not_its_law_is_found():
   larger = order_claims(scored=lambda law: P * (1.1 if law.positions_per_call == 1 else 1))
   assert f"{ONE}: {sums}" in larger
   assert not [name for name in larger if name.startswith((TWO, "order any"))]
+  one = order_claims(scored=lambda law: P * (1.1 if law.top_k else 1), num_classes=1)
+  assert one == {f"{TWO.replace('top_k 2', 'top_k 1')}: {claim}" for claim in (sums, occur)}
 
 
 @pytest.mark.slow

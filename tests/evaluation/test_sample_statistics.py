@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from catgen.batches import batch_of
-from catgen.evaluation import samples
+from catgen.evaluation import samples, shares
 from catgen.interfaces import Samples
 
 RNG = np.random.default_rng(0)
@@ -80,11 +80,11 @@ def test_nothing_valid_has_no_shares():
 def test_the_invalid_share_counts_positions_and_examples():
   valid = np.array([[True, True, False, True], [True] * 4, [False, False, True, True], [True] * 4])
   found = samples.invalid_share(valid)
-  shares = np.array([0.25, 0.0, 0.5, 0.0])
-  assert found.positions == pytest.approx(shares.mean())
-  assert found.error == pytest.approx(shares.std(ddof=1) / 2)
+  counts = np.array([1, 0, 2, 0])
+  assert found.positions == pytest.approx(counts.sum() / 16)
+  assert found.error == shares.error(counts, np.full(4, 4))
   assert (found.examples, found.num_samples) == (0.5, 4)
   as_maps = samples.invalid_share(valid.reshape(4, 2, 2))
   assert as_maps == found
   assert np.isnan(samples.invalid_share(valid[:1]).error)
-  assert samples.invalid_share(np.ones((3, 2), bool))[:3] == (0.0, 0.0, 0.0)
+  assert samples.invalid_share(np.ones((3, 2), bool))[::2] == (0.0, 0.0)

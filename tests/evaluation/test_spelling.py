@@ -96,26 +96,6 @@ def test_bayes_leaves_fewest_errors():
   assert scores["bayes"].wrong_after.high < scores["paper"].wrong_after.low
 
 
-def test_wilson_by_its_formula_and_at_the_edges():
-  found = spelling.share(np.ones(10, int) * 3, np.ones(10, int) * 10)  # all alike: no design effect
-  z, n, p = 1.959964, 100, 0.3
-  roots = np.roots([1 + z**2 / n, -(2 * p + z**2 / n), p**2])  # (p - q)^2 = z^2 q (1 - q) / n
-  np.testing.assert_allclose([found.low, found.high], np.sort(roots), rtol=1e-9)
-  none = spelling.share(np.zeros(10, int), np.full(10, 10))
-  assert none.low == 0.0
-  assert 0.03 < none.high < 0.04
-  assert np.isnan(spelling.share(np.zeros(3, int), np.zeros(3, int)).value)
-
-
-def test_intervals_cover_although_positions_of_an_example_hang_together():
-  rng, covered = np.random.default_rng(8), 0
-  for _ in range(400):
-    p = rng.beta(2, 6, 60)  # mean 1/4; each example has its own rate
-    found = spelling.share(rng.binomial(50, p), np.full(60, 50))
-    covered += found.low <= 0.25 <= found.high
-  assert 0.90 <= covered / 400 <= 0.99
-
-
 @pytest.mark.parametrize(
   ("model", "rate", "method", "message"),
   [
@@ -191,21 +171,6 @@ def test_invalid_positions_and_the_order_of_examples_have_no_say():
   assert spelling.judge(truth, (typed + noise) % 4, (mended + noise) % 4) == found
   turned = truth._replace(x=truth.x[::-1], valid=truth.valid[::-1])
   assert spelling.judge(turned, typed[::-1], mended[::-1]) == found
-
-
-@pytest.mark.parametrize("hits", [[0, 0, 0], [1, 0, 2], [3, 1, 4], [5, 5, 5]])
-def test_a_share_and_what_is_missing_to_one_have_mirrored_intervals(hits):
-  counts, totals = np.array(hits), np.array([5, 5, 5])
-  one, other = spelling.share(counts, totals), spelling.share(totals - counts, totals)
-  assert one.value == pytest.approx(1 - other.value)
-  assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low))
-  assert 0 <= one.low <= one.value <= one.high <= 1
-
-
-def test_examples_without_a_position_count_for_nothing():
-  counts, totals = [0, 9, 1, 8], [9, 9, 9, 9]  # unlike binomial ones, so that their number matters
-  some, more = (spelling.share(np.array(counts + [0] * n), np.array(totals + [0] * n)) for n in (0, 3))
-  assert some == more
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])

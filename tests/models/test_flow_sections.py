@@ -94,3 +94,9 @@ COUPLING = {"kind": "coupling", "num_layers": 8, "num_mixtures": 8, "conditioner
 def test_mistakes_get_one_line(section, message):
   with pytest.raises(InputError, match=message):
     make_model(section, TEXT8)
+
+
+@pytest.mark.parametrize("section", [flow(), UNIFORM])
+def test_a_single_category_is_one_of_two_codes(section):
+  """Without a base, which would be the number of categories: as with base 2, half of the latents mean nothing."""
+  assert make_model(section, EventSpec((3,), 1)).latent.has_unused_codes

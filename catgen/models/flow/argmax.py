@@ -41,7 +41,7 @@ def argmax_flow(
     encoder: network on categories for the noise q(u | x), or for Gumbel locations beside the learned table ("gumbel").
     density: p(v).
     inverse: "softplus" (Eq. 6-7), "gumbel" (Alg. 4: Gumbels conditioned on their argmax), or "gumbel_thresholding".
-    base: M of the Cartesian product of digits; 0 = K, that is none; 2 = bits.
+    base: M of the Cartesian product of digits; 0 = K, that is none, and 2 of a single category; 2 = bits.
     noise_base: distribution of the noise u (the logit of it, where it lies in (0, 1)), "normal" or "logistic"; with
       logistic logits thresholding by Gumbels begins as the inverse "gumbel". "gumbel" itself has uniform noise.
     posterior_flow: flow layers after that noise, or None.
@@ -56,7 +56,7 @@ def argmax_flow(
   conditioned = inverse == "gumbel"
   if conditioned and posterior_flow is not None:
     raise InputError("the inverse 'gumbel' has uniform noise; a flow over it is the inverse 'gumbel_thresholding'")
-  base = base or event.num_classes
+  base = base or max(event.num_classes, 2)
   noise = partial(Posterior, encoder=encoder, base=noise_base, flow=posterior_flow, num_context=num_context)
   make_surjection = partial(
     EventSurjection,

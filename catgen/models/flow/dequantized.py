@@ -38,7 +38,7 @@ def dequantized_flow(
     density: p(v).
     encoder: network on categories for variational noise; unused with uniform noise.
     noise: "uniform" on [0, 1)^C, or "variational": the sigmoid of a learned q(u | x).
-    base: M of the digits that are made one-hot; 0 = K, that is the category itself.
+    base: M of the digits that are made one-hot; 0 = K, that is the category itself, and 2 of a single one.
     noise_base: distribution of the logits of variational noise. "logistic" begins as uniform noise, and its weights
       have a variance as long as its scale exceeds 1/2; with "normal" they have none, since q(v | x) falls to 0 at the
       faces of a box, where p(v) does not.
@@ -64,6 +64,6 @@ def dequantized_flow(
   else:
     make_noise = partial(Posterior, encoder=encoder, base=noise_base, flow=posterior_flow, num_context=num_context)
   make_surjection = partial(
-    EventSurjection, event, rounding.SURJECTIONS[noise], base=base or event.num_classes, noise=make_noise
+    EventSurjection, event, rounding.SURJECTIONS[noise], base=base or max(event.num_classes, 2), noise=make_noise
   )
   return latent_flow(event, make_surjection, density, has_unused_codes=True)
