@@ -110,13 +110,19 @@ def continued(old: RunRecord, new: RunRecord, step: int, workdir: str) -> RunRec
   """Returns the record of a run that goes on at a step, perhaps with a changed configuration.
 
   Raises:
-    InputError: it is another run, with what differs: a key that makes one, or data of another SHA-256.
+    InputError: it is another run, with what differs: a key that makes one, data of another SHA-256, or examples of
+      another shape or with other meanings of their categories.
   """
   changes = changes_between(old.config, new.config, step, workdir)
   if old.fingerprint != new.fingerprint:
     raise InputError(
       f"{workdir} was trained on other data (SHA-256 {old.fingerprint[:12]} there, {new.fingerprint[:12]} here);"
       " use another --workdir, or the same data and Python version"
+    )
+  if different := _difference(*({**definition(record), "model": None} for record in (old, new))):
+    raise InputError(
+      f"{workdir} was trained on other examples ({different}); use another --workdir, which may begin from this one's "
+      "parameters: --init_from"
     )
   return new._replace(changes=merged(old.changes, changes), lineage=old.lineage)
 
@@ -150,16 +156,20 @@ def check_definition(record: RunRecord, stored: Mapping[str, Any], step: int, wo
     raise InputError(
       f"what checkpoint {step} in {workdir} says of its run cannot be read ({error}); choose another --step"
     ) from error
-  here = definition(record)
+  if different := _difference(there, definition(record)):
+    raise InputError(
+      f"{join(workdir, FILE_NAME)} describes another model than checkpoint {step} holds ({different}); restore the file"
+    )
+
+
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+  """Returns what differs first between two definitions, in words; nothing where they are the same."""
   one, other = (flat({name: found.get(name) for name in ("model", "event", "codec")}) for found in (there, here))
   different = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-  if different:
-    key = different[0]
-    values = "" if key == "codec" else f": {one.get(key)!r} there, {other.get(key)!r} here"
-    raise InputError(
-      f"{join(workdir, FILE_NAME)} describes another model than checkpoint {step} holds ({key} differs"
-      f"{values}); restore the file"
-    )
+  if not different:
+    return ""
+  key = different[0]
+  return f"{key} differs" + ("" if key == "codec" else f": {one.get(key)!r} there, {other.get(key)!r} here")
 
 
 def history_of(record: RunRecord) -> dict[str, Any]:
