@@ -217,7 +217,8 @@ def found_data(
         " use the same file and Python version"
       )
     )
-  raise InputError(f"{problems[0]}; --data=PATH says where the data of the run are now") from problems[0]
+  remedy = "--data=PATH says where the data of the run are now, --data=KEY=PATH where another of their files is"
+  raise InputError(f"{problems[0]}; {remedy}") from problems[0]
 
 
 def with_data(section: Mapping[str, Any], data: Sequence[str]) -> dict[str, Any]:
