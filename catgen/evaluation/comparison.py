@@ -61,11 +61,12 @@ def read_evaluations(
   memory: int = 0,
   given: str = "data",
   law: SampleOptions = OWN,
+  named: str | None = None,
 ) -> dict[tuple[str, int], Evaluation]:
   """Returns the last evaluation by each (estimator, num_draws) on a split, with as much context, memory and labels as
   said, and of the same law of drawing; by default of the model's own.
 
-  Its scores are in nats, [replicates, examples].
+  Its scores are in nats, [replicates, examples]. `named` is the folder of the model, where that is another.
 
   Raises:
     InputError: there is none, or its scores are missing.
@@ -84,7 +85,8 @@ def read_evaluations(
     by += f" with context {context}" if context else ""
     by += f" with a memory of {memory}" if memory else ""
     by += f" of {orders.named(orders.stated(law))}" if law != OWN else ""
-    raise InputError(f"{os.fspath(workdir)} has no evaluation of the split {split!r}{by}; run launch.evaluate on it")
+    where = named or os.fspath(workdir)
+    raise InputError(f"{where} has no evaluation of the split {split!r}{by}; run launch.evaluate on it")
   for record in records:
     results.check_has(record, ("estimator", "num_draws", "step", "ema"), workdir)
   found = {(record["estimator"], record["num_draws"]): record for record in records}

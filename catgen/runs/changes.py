@@ -51,7 +51,7 @@ RULES = (
   Rule("optimizer.*", RECORDED, "later steps move otherwise; a new run where the optimizer's state has another form"),
   Rule("data.path", FREE, "the data are known by the SHA-256 of their integers, wherever they lie"),
   Rule("data.split_rule", FREE, "a run keeps the rule that it began with"),
-  Rule("data.*", RECORDED, "as long as the integers and their splits are the same, by their SHA-256"),
+  Rule("data.*", RECORDED, "as long as integers and splits, by their SHA-256, shape and codec are the same"),
   Rule("model.*", NEW, "the checkpoints are of another model; start one from them by --init_from"),
   Rule("seed", NEW, "batches and draws are others"),
 )

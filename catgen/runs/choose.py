@@ -20,6 +20,7 @@ from catgen.keys import checked_seed
 from catgen.paths import ending_of, exists, expanded, is_folder, join, parent_of
 from catgen.reporting import terminal
 from catgen.runs.argument_types import shown
+from catgen.runs.record import has_record
 from catgen.sources import DataSource
 
 FAMILIES = ("autoregressive", "masked", "multinomial")
@@ -145,9 +146,9 @@ def is_kept(chosen: Chosen) -> bool:
   if not exists(path):
     return False
   if files.read_bytes(path) != chosen.content:
-    raise InputError(
-      f"{parent_of(path)} holds a run on other data; give another work directory, or the same data to go on"
-    )
+    if not has_record(folder := parent_of(path)):
+      raise InputError(f"{path} has other data, and no run was begun with them; remove it, or choose another workdir")
+    raise InputError(f"{folder} holds a run on other data; give another work directory, or the same data to go on")
   return True
 
 

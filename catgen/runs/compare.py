@@ -140,6 +140,7 @@ def compare(
     laws[workdir] = law_of(workdir, record, split, num_calls, asked)
     found = comparison.read_evaluations(
       written_in(workdir),
+      named=workdir,
       split=split,
       estimator=estimator,
       context=context,
@@ -154,16 +155,13 @@ def compare(
   for group in groups.values():
     check_same_estimators(group)
   check_same_protocol([each for group in groups.values() for each in group])
+  rows = _rows(list(groups.values()))
   runs = [load(group[0].workdir, step=group[0].step, data=data, say=say) for group in groups.values()]
-  rows, evaluations = [], []
   for group, run in zip(groups.values(), runs, strict=True):
-    seconds = sample_seconds(run, sampling_repeats, progress) if sampling_repeats else []
-    for how in group[0].evaluations:
-      evaluations.append([each.evaluations[how] for each in group])
-      rows.append({**_row(group, how, evaluations[-1]), **_cost(group, run, seconds)})
-  for row, own in zip(rows, evaluations, strict=True):
-    less = comparison.difference(own, evaluations[0])
-    row["difference"], row["difference_error"], row["difference_examples"] = less
+    cost = _cost(group, run, sample_seconds(run, sampling_repeats, progress) if sampling_repeats else [])
+    for row in rows:
+      if row["workdirs"] == [each.workdir for each in group]:
+        row |= cost
   output = paths.expanded(output)
   path, picture = f"{output}.json", f"{output}.png"
   distributed.first_does(lambda: _write(rows, path, picture))
@@ -301,6 +299,21 @@ def draw_samples(
   draw = runs[0].media.pictured.models
   assert draw is not None
   distributed.first_does(lambda: draw(path, sets))
+
+
+def _rows(groups: Sequence[Sequence[Evaluations]]) -> list[dict[str, Any]]:
+  """Returns what the evaluations say of each model by each estimator, with the difference from the first of them.
+
+  Raises:
+    InputError: they are not of the same examples.
+  """
+  pairs = [(group, how) for group in groups for how in group[0].evaluations]
+  evaluations = [[each.evaluations[how] for each in group] for group, how in pairs]
+  rows = [_row(*pair, own) for pair, own in zip(pairs, evaluations, strict=True)]
+  for row, own in zip(rows, evaluations, strict=True):
+    less = comparison.difference(own, evaluations[0])
+    row["difference"], row["difference_error"], row["difference_examples"] = less
+  return rows
 
 
 def _row(group: Sequence[Evaluations], how: tuple[str, int], evaluations: Sequence[Evaluation]) -> dict[str, Any]:

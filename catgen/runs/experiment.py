@@ -24,6 +24,7 @@ from catgen.training.state import TrainState
 from catgen.training.step import abstract_state, make_init, make_train_step
 
 _COUNTED = {"frequencies": frequencies_of, "touching": touching_of}  # fields of `EventSpec` that models ask for
+_COUNTS = {"training": ("num_steps", "prefetch", "skip_nonfinite"), "checkpoint": ("keep_every",)}
 
 
 @shown_briefly
@@ -49,6 +50,7 @@ def make_experiment(
   Raises:
     InputError: anything in the config that does not fit, by name.
   """
+  _check_counts(config)
   source = _asked(config, make_source(config["data"]) if source is None else source)
   model = model_for(config, source)
   optimizer, learning_rate = make_training_optimizer(config)
@@ -75,6 +77,14 @@ def make_experiment(
     return create(sharding.place(example, mesh), jax.random.fold_in(root, 0))
 
   return Experiment(config, source, model, mesh, target, init, step, example, jax.random.fold_in(root, 1))
+
+
+def _check_counts(config: Mapping[str, Any]) -> None:
+  """Raises InputError where a number of what cannot be less than none is below 0."""
+  for section, keys in _COUNTS.items():
+    for key in keys:
+      if config[section][key] < 0:
+        raise InputError(f"config.{section}.{key} is {config[section][key]}; give 0 or more")
 
 
 def _asked(config: Mapping[str, Any], source: DataSource) -> DataSource:

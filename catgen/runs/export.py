@@ -123,15 +123,24 @@ def _record(run: Run, dtype: str, seconds: Mapping[str, float] | None) -> RunRec
   trained = trained if record.exported is None else record.exported.training_seconds
   size = num_elements(run.params)
   about = Exported(exported.FORMAT, __version__, run.step, run.uses_ema, dtype, size, trained)
-  places = [each for each in config["data"].values() if isinstance(each, str) and each.startswith(("/", "~"))]
-  data = {key: name_of(value) if value in places else value for key, value in config["data"].items()}
+  data = {key: _named(value) for key, value in config["data"].items()}
   description = record.description
-  for place in places:
-    description = description.replace(expanded(place), name_of(place)).replace(place, name_of(place))
-  lineage = tuple(each._replace(workdir=name_of(each.workdir)) for each in record.lineage)
+  for place in [value for key, value in config["data"].items() if data[key] is not value]:
+    description = description.replace(expanded(place), _named(place)).replace(place, _named(place))
   return record._replace(
-    config={**config, "data": data}, description=description, lineage=lineage, started_in="", exported=about
+    config={**config, "data": data},
+    description=description,
+    changes=tuple(each._replace(before=_named(each.before), after=_named(each.after)) for each in record.changes),
+    lineage=tuple(each._replace(workdir=name_of(each.workdir)) for each in record.lineage),
+    started_in="",
+    exported=about,
   )
+
+
+def _named(value: Any) -> Any:
+  """Returns the name alone of an absolute path, and any other value as it is."""
+  path = isinstance(value, str) and value.startswith(("/", "~"))
+  return name_of(normal(value)) or value if path else value  # "/" alone may separate columns
 
 
 def _stored(params: PyTree, dtype: str) -> PyTree:
@@ -149,12 +158,15 @@ def _results(workdir: str) -> list[dict[str, Any]]:
   """Returns the evaluations of a run, which name no folders of the machine that it was trained on."""
   found = results.read_results(workdir)
   for each in found:
-    ancestors = each.get("lineage")
-    if isinstance(ancestors, list):
-      each["lineage"] = [
-        {**one, "workdir": name_of(str(one.get("workdir", "")))} for one in ancestors if isinstance(one, dict)
-      ]
+    for name in ("lineage", "changes"):
+      if isinstance(told := each.get(name), list):
+        each[name] = [_of_no_machine(one) for one in told if isinstance(one, dict)]
   return found
+
+
+def _of_no_machine(told: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns what is told of an ancestor, or of a change, without folders."""
+  return {key: name_of(str(value)) if key == "workdir" else _named(value) for key, value in told.items()}
 
 
 def _seconds(workdir: str) -> dict[str, float] | None:

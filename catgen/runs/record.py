@@ -112,13 +112,19 @@ def continued(old: RunRecord, new: RunRecord, step: int, workdir: str) -> RunRec
   Where no key of the data changes it keeps the codec, whose names and colors another version may choose otherwise.
 
   Raises:
-    InputError: it is another run, with what differs: a key that makes one, or data of another SHA-256.
+    InputError: it is another run, with what differs: a key that makes one, data of another SHA-256, or examples of
+      another shape or with other meanings of their categories.
   """
   changes = changes_between(old.config, new.config, step, workdir)
   if old.fingerprint != new.fingerprint:
     raise InputError(
       f"{workdir} was trained on other data (SHA-256 {old.fingerprint[:12]} there, {new.fingerprint[:12]} here);"
       " use another --workdir, or the same data and Python version"
+    )
+  if different := _difference(*({**definition(record), "model": None} for record in (old, new))):
+    raise InputError(
+      f"{workdir} was trained on other examples ({different}); use another --workdir, which may begin from this one's "
+      "parameters: --init_from"
     )
   codec = new.codec if any(change.key.startswith("data.") for change in changes) else old.codec
   return new._replace(changes=merged(old.changes, changes), lineage=old.lineage, codec=codec)
@@ -156,15 +162,22 @@ def check_definition(record: RunRecord, stored: Mapping[str, Any], step: int, wo
   here = definition(record)
   if stored.get("codec") == _hash(record.codec.spec):  # of versions that hashed names and colors too
     here["codec"] = stored["codec"]
+  if different := _difference(there, here):
+    raise InputError(
+      f"{join(workdir, FILE_NAME)} describes another model than checkpoint {step} holds ({different}); restore the file"
+    )
+
+
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+  """Returns what differs first between two definitions, in words; nothing where they are the same."""
   one, other = (flat({name: found.get(name) for name in ("model", "event", "codec")}) for found in (there, here))
   different = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-  if different:
-    key = different[0]
-    values = "" if key == "codec" else f": {one.get(key)!r} there, {other.get(key)!r} here"
-    raise InputError(
-      f"{join(workdir, FILE_NAME)} describes another model than checkpoint {step} holds ({key} differs"
-      f"{values}); restore the file"
-    )
+  if not different:
+    return ""
+  key = different[0]
+  if key == "codec":
+    return "codec differs: the integers stand for something else"
+  return f"{key} differs: {one.get(key)!r} there, {other.get(key)!r} here"
 
 
 def history_of(record: RunRecord) -> dict[str, Any]:
@@ -212,7 +225,8 @@ def found_data(
         " use the same file and Python version"
       )
     )
-  raise InputError(f"{problems[0]}; --data=PATH says where the data of the run are now") from problems[0]
+  remedy = "--data=PATH says where the data of the run are now, --data=KEY=PATH where another of their files is"
+  raise InputError(f"{problems[0]}; {remedy}") from problems[0]
 
 
 def with_data(section: Mapping[str, Any], data: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Parameters are an argument, by the names and in the types of model.safetensors. 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -132,11 +133,24 @@ def _exported(
   except ImportError as error:
     raise InputError("programs are written by the package flatbuffers: pip install 'catgen[programs]'") from error
   try:
-    made = export.export(jax.jit(function), platforms=PLATFORMS)(dict(arrays), *inputs.values())
+    with _files_by_name():
+      made = export.export(jax.jit(function), platforms=PLATFORMS)(dict(arrays), *inputs.values())
     return bytes(made.serialize()), made.out_avals
   except (TypeError, ValueError, NotImplementedError) as error:  # of a part that has no such form, here or elsewhere
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     raise InputError(f"the {name} of this model cannot be made a program ({reason}); leave --program out") from error
+
+
+@contextmanager
+def _files_by_name() -> Iterator[None]:
+  """A program says of each operation in which file it was written: here without the folders of this machine."""
+  setting = "jax_hlo_source_file_canonicalization_regex"
+  before = getattr(jax.config, setting)
+  jax.config.update(setting, r".*[/\\]")
+  try:
+    yield
+  finally:
+    jax.config.update(setting, before)
 
 
 def _shown(spec: Any) -> dict[str, Any]:

@@ -101,8 +101,10 @@ def make_train_step(
     hidden_given: share of the labels that are hidden (see `given.hide`), so that p(x) without them is learned too.
 
   Raises:
-    InputError: `hidden_given` is no share.
+    InputError: `hidden_given` is no share, or `ema_decay` none of an average.
   """
+  if not 0.0 <= ema_decay <= 1.0:
+    raise InputError(f"ema_decay is {ema_decay}; it is the share of the average that stays: from 0 to 1")
   if not 0.0 <= hidden_given <= 1.0:
     raise InputError(f"hidden_given is {hidden_given}; it is a share of the labels: from 0 to 1")
   param_shardings = _shardings(target).params

@@ -108,7 +108,7 @@ def test_b5_the_data_may_lie_elsewhere(copied, text, tmp_path, monkeypatch):
   moved.parent.mkdir()
   moved.write_bytes(text.read_bytes())
   edited(copied, config__data__path="moved.txt", started_in=str(tmp_path))
-  with pytest.raises(InputError, match=r"moved\.txt does not exist.*; --data=PATH says where"):
+  with pytest.raises(InputError, match=r"moved\.txt does not exist.*; --data=PATH says .*, --data=KEY=PATH where"):
     load(copied, say=quiet).source()
   assert load(copied, data=str(moved), say=quiet).source().fingerprint == read_record(str(copied)).fingerprint
   edited(copied, started_in=str(moved.parent))

@@ -288,6 +288,8 @@ def test_every_choice_is_a_configuration_and_says_why(tmp_path, family, data):
 def test_the_same_data_go_on_and_others_are_refused(tmp_path):
   texts, array = words(30), RNG.integers(0, 4, (30, 5))
   assert choose(texts, tmp_path).config == choose(tuple(texts), tmp_path).config
+  refused("data.txt has other data, and no run was begun with them; remove it", words(30, seed=1), tmp_path)
+  (tmp_path / "config.json").touch()
   refused("holds a run on other data; give another work directory, or the same data", words(30, seed=1), tmp_path)
   assert choose(array, tmp_path).config == choose(array.copy(order="F"), tmp_path).config
   refused("holds a run on other data", array[:, ::-1].copy(), tmp_path)

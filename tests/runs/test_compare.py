@@ -68,6 +68,17 @@ def test_mistakes_are_one_line(folder):
     compare.compare(workdirs=(str(folder / "nowhere*"),))
   with pytest.raises(InputError, match=r"no evaluation of the split 'test' by iwbo; run launch\.evaluate"):
     compare.compare(workdirs=(str(folder / "flow"),), estimator="iwbo")
+  with pytest.raises(InputError, match="pretrained/streets has no evaluation of the split 'train'"):
+    compare.compare(workdirs=("pretrained/streets",), split="train")
+
+
+def test_other_examples_are_refused_before_samples_are_timed(folder, tmp_path, monkeypatch):
+  shutil.copytree(folder / "flow", tmp_path / "other")
+  path = tmp_path / "other" / "results.json"
+  path.write_text(path.read_text().replace('"data_fingerprint": "', '"data_fingerprint": "0'))
+  monkeypatch.setattr(compare, "sample_seconds", lambda *_: pytest.fail("a sample was drawn"))
+  with pytest.raises(InputError, match="not evaluated on the same examples"):
+    compare.compare(workdirs=(str(folder / "diffusion.0"), str(tmp_path / "other")))
 
 
 @pytest.mark.slow  # that none is there is a line above

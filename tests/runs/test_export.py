@@ -11,6 +11,7 @@ import safetensors.numpy
 from catgen.interfaces import InputError
 from catgen.models import MODELS
 from catgen.runs import export as export_module
+from catgen.runs.changes import Change
 from catgen.runs.export import export
 from catgen.runs.record import Ancestor
 from catgen.runs.tensors import flat, packed, unpacked
@@ -111,18 +112,29 @@ def test_a_record_that_cannot_be_read_costs_its_part_of_the_card(text_run, tmp_p
 
 
 def test_no_folder_of_the_machine_is_told(text_run, tmp_path):
-  config = {**text_run.record.config, "data": {**text_run.record.config["data"], "path": "/home/me/secret/text.txt"}}
-  lineage = (Ancestor("fork", "/home/me/secret/runs/a", 3),)
+  data = {**text_run.record.config["data"], "path": "/home/me/secret/text.txt", "separator": "/"}
+  history = {
+    "lineage": (Ancestor("fork", "/home/me/secret/runs/a", 3),),
+    "changes": (Change(3, "data.schema", None, "/home/me/secret/schema.json"),),
+  }
   record = text_run.record._replace(
-    config=config, lineage=lineage, started_in="/home/me/secret", description="/home/me/secret/text.txt: 9 characters"
+    config={**text_run.record.config, "data": data},
+    started_in="/home/me/secret",
+    description="/home/me/secret/text.txt: 9 characters",
+    **history,
   )
-  (tmp_path / "results.json").write_text(json.dumps([{"split": "test", "lineage": [lineage[0]._asdict()]}]))
+  told = {name: [each._asdict() for each in found] for name, found in history.items()}
+  (tmp_path / "results.json").write_text(json.dumps([{"split": "test", **told}]))
   export(text_run._replace(record=record, folder=str(tmp_path)), output=str(tmp_path / "a"), say=quiet)
   assert not [path for path in (tmp_path / "a").iterdir() if b"secret" in path.read_bytes()]
-  found = on_one_device(tmp_path / "a").record
-  assert (found.config["data"]["path"], found.lineage[0].workdir, found.started_in) == ("text.txt", "a", "")
-  assert found.description == "text.txt: 9 characters"
-  assert json.loads((tmp_path / "a" / "results.json").read_text())[0]["lineage"][0]["workdir"] == "a"
+  found = json.loads((tmp_path / "a" / "config.json").read_text())
+  assert (found["config"]["data"]["path"], found["started_in"]) == ("text.txt", "")
+  assert found["config"]["data"]["separator"] == "/"
+  assert found["description"] == "text.txt: 9 characters"
+  (result,) = json.loads((tmp_path / "a" / "results.json").read_text())
+  for each in (found, result):
+    assert each["lineage"][0]["workdir"] == "a"
+    assert each["changes"][0] == {"step": 3, "key": "data.schema", "before": None, "after": "schema.json"}
 
 
 def test_an_export_is_whole_or_not_there(text_run, model_copy, tmp_path, monkeypatch):

@@ -138,6 +138,8 @@ def test_a_folder_without_a_record_is_no_run(tmp_path):
     (changed(optimizer__kind="adam"), r"config\.optimizer\.kind"),
     (changed(more=1), r"config\.more is None there and 1 here"),
     (RECORD._replace(fingerprint="0" * 64), "other data"),
+    (RECORD._replace(event=EventSpec((8,), 3)), r"other examples \(event\.shape differs: \[4\] there, \[8\] here"),
+    (RECORD._replace(codec=from_spec({**SPEC, "alphabet": "abd"})), r"other examples \(codec differs"),
   ],
 )
 def test_another_run_is_refused(new, message):

@@ -20,7 +20,7 @@ from catgen.runs.standalone import programs
 from catgen.runs.tensors import flat
 from catgen.sources import Attribute
 from tests.runs.exports import FAMILIES, like, made_up_run, on_one_device
-from tests.tiny_run import environment, quiet
+from tests.tiny_run import ROOT, environment, quiet
 
 WITHOUT_CATGEN = """
 import sys
@@ -71,6 +71,8 @@ def test_programs_of_labels_and_of_exact_scores(tmp_path):
   assert about["scorer"]["says"] == "log p(x) in nats"
   assert [each["name"] for each in about["sampler"]["inputs"][1:]] == ["seed", "numbers", "given"]
   assert about["sampler"]["inputs"][-1]["shape"] == ["b", 2]
+  assert all(b"autoregressive.py" in files[f"{name}.stablehlo"] for name in ("sampler", "scorer"))
+  assert not [name for name, content in files.items() if str(ROOT).encode() in content]  # no folder of this machine
   sampler, scorer = (jax.export.deserialize(files[f"{name}.stablehlo"]) for name in ("sampler", "scorer"))
   x = np.array([(a, b) for a in range(3) for b in range(3)], np.int32)
   valid, found = np.ones(x.shape, bool), {}
