@@ -36,7 +36,7 @@ delete() {
   gcloud compute tpus queued-resources delete "$name" --zone="$zone" --force --quiet
 }
 
-while ! catgen ls --folder="$workdir" | grep -q finished; do
+while ! catgen ls --folder="$workdir" | grep -q '  finished  '; do # its state: a name may have the word too
   case $(state) in
     NONE)
       gcloud compute tpus queued-resources create "$name" --node-id="$name" --zone="$zone" --spot \
