@@ -147,10 +147,14 @@ def test_kubernetes_would_take_the_jobs(path):
 def test_a_slice_is_asked_for_again_until_the_run_is_finished(tmp_path):
   """With a gcloud and a catgen that only tell what they were asked."""
   log, states = tmp_path / "log", tmp_path / "states"
-  states.write_text("NONE\nACTIVE\nSUSPENDED\nNONE\nACTIVE\nACTIVE\n")
+  none, broken = "ERROR: NOT_FOUND: 'catgen-train' was not found", "ERROR: the connection was reset"
+  states.write_text(f"{none}\nACTIVE\n{broken}\nSUSPENDED\n{none}\nACTIVE\nACTIVE\n")
   (tmp_path / "gcloud").write_text(
     f"#!/bin/bash\n"
-    f"if [[ $* == *describe* ]]; then head -1 {states}; sed -i 1d {states}; exit; fi\n"
+    f"if [[ $* == *describe* ]]; then\n"
+    f"  state=$(head -1 {states}); sed -i 1d {states}; [[ $state == ERROR* ]] || {{ echo $state; exit; }}\n"
+    f"  echo $state >&2; exit 1\n"
+    f"fi\n"
     f'echo "gcloud $*" >> {log}\n'
     f'[[ $* == *startup-script=* ]] && cp "$(sed \'s/.*startup-script=//\' <<< "$*")" {tmp_path}/startup; true\n'
   )
