@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -49,7 +50,8 @@ def initialize(
     say: receives a line where what looks like a cluster does not say enough to join its processes.
 
   Raises:
-    InputError: some of the three are given and others are not, or a number is out of range.
+    InputError: some of the three are given and others are not, or a number is out of range; or something else listens
+      where process 0 was to.
   """
   for name, seconds in (("heartbeat_seconds", heartbeat_seconds), ("join_seconds", join_seconds)):
     if not 1 <= seconds <= _DAY:
@@ -63,6 +65,7 @@ def initialize(
     _check(cluster)
   if cluster is None:
     return
+  _check_port(cluster)
   jax.config.update("jax_enable_preemption_service", False)
   try:
     with _ended_after(join_seconds, cluster):
@@ -83,10 +86,30 @@ def initialize(
 def _check(cluster: clusters.Cluster) -> None:
   """Raises InputError where what a user gives cannot be."""
   number, own = cluster.num_processes, cluster.process_id
+  if number < 1:
+    raise InputError(f"num_processes is {number}; give 1 or more")
   if not 0 <= own < number:
     raise InputError(f"process_id is {own}; with num_processes = {number} give 0 to {number - 1}")
-  if ":" not in cluster.coordinator:
+  host, _, port = cluster.coordinator.rpartition(":")
+  if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
     raise InputError(f'coordinator is {cluster.coordinator!r}; give "host:port" of process 0')
+
+
+def _check_port(cluster: clusters.Cluster) -> None:
+  """Raises InputError where process 0 cannot listen, which JAX would answer with a traceback, or a crash at the end."""
+  if cluster.process_id or "JAX_COORDINATOR_BIND_ADDRESS" in os.environ:
+    return
+  both = socket.has_dualstack_ipv6()
+  try:
+    with socket.socket(socket.AF_INET6 if both else socket.AF_INET) as probe:
+      probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+      if both:
+        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+      probe.bind(("", int(cluster.coordinator.rpartition(":")[2])))
+  except OSError as error:
+    raise InputError(
+      f"process 0 cannot listen at {cluster.coordinator} ({error.strerror}): choose another port"
+    ) from error
 
 
 @contextlib.contextmanager

@@ -151,7 +151,7 @@ class _Run:
     self.state, self.train_step, self.key, self.mesh = state, train_step, key, mesh
     self.workdir, self.checkpoints = workdir, checkpoints
     self.periods, self.hooks, self.request = periods, hooks, request
-    self.step = int(state.step)
+    self.step = self.first = int(state.step)
     self.pending: _Pending | None = None
     self.window = Window()
     self.agree = make_agreement(mesh)
@@ -362,10 +362,11 @@ class _Run:
     folder = nonfinite.folder_of(self.workdir, pending.step)
     kept = self.warned(lambda: nonfinite.keep(folder, pending.step, pending.batch, self.key, metrics, self.state))
     where = f"batch, key and the last good state are in {folder}; " if kept else ""
+    before = f", or, by launch.fork, from a checkpoint before that of step {self.first}, which may be spoiled"
     raise InputError(
       f"step {pending.step}: loss or gradient is not finite ({nonfinite.described(metrics)}); {where}"
       "start again with a lower optimizer.learning_rate, a longer warm-up or a clip_norm, or let "
-      "training.skip_nonfinite steps be left out"
+      f"training.skip_nonfinite steps be left out{before if 0 < pending.step == self.first else ''}"
     )
 
 

@@ -41,6 +41,7 @@ def make_mesh(*, data: int = -1, fsdp: int = 1, tensor: int = 1, devices: Sequen
   """Returns a mesh [data, fsdp, tensor] of devices, over all devices of all processes unless some are given.
 
   Where devices are of several slices, which a slower network joins, each slice has whole copies of the parameters.
+  JAX takes each host of GPUs for such a slice: these hold whole copies where they can, and else parts of the same ones.
 
   Args:
     data: copies of the parameters; -1 = as many as the devices allow.
@@ -66,7 +67,7 @@ def make_mesh(*, data: int = -1, fsdp: int = 1, tensor: int = 1, devices: Sequen
   shape = (data, fsdp, tensor)
   laid_out = _laid_out(shape, devices)
   if _joins_processes(laid_out):  # whose devices must be given the same examples: then those of a process side by side
-    laid_out = np.array(sorted(devices, key=_by_process), dtype=object).reshape(shape)
+    laid_out = _side_by_side(devices, shape)
   if _joins_processes(laid_out):
     raise InputError(f"mesh.tensor is {tensor}, and would join devices of several processes; choose a smaller number")
   return Mesh(laid_out, AXES, axis_types=(AxisType.Auto,) * len(AXES))
@@ -78,8 +79,10 @@ def _joins_processes(laid_out: np.ndarray) -> bool:
   return any(len({device.process_index for device in row}) > 1 for row in rows)
 
 
-def _by_process(device: Any) -> tuple[int, int, int]:
-  return getattr(device, "slice_index", 0), device.process_index, device.id
+def _side_by_side(devices: Sequence[Any], shape: tuple[int, int, int]) -> np.ndarray:
+  """Returns the devices as [data, fsdp, tensor], those of a slice and of a process after one another."""
+  in_order = sorted(devices, key=lambda each: (getattr(each, "slice_index", 0), each.process_index, each.id))
+  return np.array(in_order, dtype=object).reshape(shape)
 
 
 def _laid_out(shape: tuple[int, int, int], devices: Sequence[Any]) -> np.ndarray:
@@ -87,6 +90,8 @@ def _laid_out(shape: tuple[int, int, int], devices: Sequence[Any]) -> np.ndarray
   slices: Counter = Counter(getattr(device, "slice_index", 0) for device in devices)
   data, fsdp, tensor = shape
   if data % len(slices) or len(set(slices.values())) > 1:
+    if devices[0].platform in ("gpu", "cuda"):  # their network is fast enough for parts of a copy
+      return _side_by_side(devices, shape)
     sizes = " + ".join(str(slices[each]) for each in sorted(slices))
     raise InputError(
       f"mesh is data {data} x fsdp {fsdp} x tensor {tensor}, but the devices are {len(slices)} slices of {sizes}; each "

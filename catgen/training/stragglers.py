@@ -50,11 +50,13 @@ class Stragglers:
 def slowest(rows: np.ndarray) -> tuple[int | None, float, float]:
   """Returns which process is slow, None where none is, and the median and the largest of the hosts' seconds.
 
+  Of an even number the median is the lower one of the middle two: of two hosts none takes more than twice their mean.
+
   Args:
     rows: [devices, 3]: number of a process, its host's seconds, seconds of a step; equal ones of the same process.
   """
   rows = np.unique(rows, axis=0)
-  worst, median = rows[rows[:, 1].argmax()], float(np.median(rows[:, 1]))
+  worst, median = rows[rows[:, 1].argmax()], float(np.sort(rows[:, 1])[(len(rows) - 1) // 2])
   most = float(worst[1])
   slow = most > TIMES * median and most - median > SHARE * float(rows[:, 2].max())
   return int(worst[0]) if slow else None, median, most

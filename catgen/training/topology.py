@@ -81,6 +81,8 @@ def _tpu(name: str, kind: str, size: str) -> Topology:
   chips, number = _numbers(shape), _positive(slices or "1")
   if len(chips) not in (2, 3):
     raise ValueError(f"chips of a slice are so many along each axis, and {shape!r} is no such thing")
+  if math.prod(chips[_AXES.get(kind, 2) :]) > 1:
+    raise ValueError(f"slices of {kind} have two axes")
   for variable, value in _ENVIRONMENT.items():
     os.environ.setdefault(variable, value)
   options: dict[str, Any] = {"num_slices": number} if number > 1 else {}

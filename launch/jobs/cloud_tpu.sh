@@ -20,7 +20,8 @@ zone=${ZONE:-us-west4-a}
 runtime=${RUNTIME:-v2-alpha-tpuv5-lite}
 here=$(cd "$(dirname "$0")" && pwd)
 startup=$(mktemp)
-trap 'rm -f "$startup"' EXIT
+problem=$(mktemp)
+trap 'rm -f "$startup" "$problem"' EXIT
 {
   echo '#!/bin/bash'
   printf 'WHEEL=%q\n' "${WHEEL:?give the wheel of catgen, gs://BUCKET/catgen-VERSION-py3-none-any.whl}"
@@ -28,15 +29,16 @@ trap 'rm -f "$startup"' EXIT
   cat "$here/cloud_tpu_host.sh"
 } >"$startup"
 
-state() {
-  gcloud compute tpus queued-resources describe "$name" --zone="$zone" --format='value(state.state)' 2>/dev/null || echo NONE
+state() { # NONE where there is none, UNKNOWN where gcloud could not ask
+  gcloud compute tpus queued-resources describe "$name" --zone="$zone" --format='value(state.state)' 2>"$problem" ||
+    if grep -q NOT_FOUND "$problem"; then echo NONE; else echo UNKNOWN; fi
 }
 
 delete() {
   gcloud compute tpus queued-resources delete "$name" --zone="$zone" --force --quiet
 }
 
-while ! catgen ls --folder="$workdir" | grep -q finished; do
+while ! catgen ls --folder="$workdir" | grep -q '  finished  '; do # its state: a name may have the word too
   case $(state) in
     NONE)
       gcloud compute tpus queued-resources create "$name" --node-id="$name" --zone="$zone" --spot \

@@ -13,6 +13,7 @@ import yaml
 
 from catgen.config import load_config
 from catgen.config.arguments import split_overrides
+from catgen.runs.ls import Listed, Listing, describe
 from launch import main
 from tests.tiny_run import ROOT
 
@@ -146,20 +147,28 @@ def test_kubernetes_would_take_the_jobs(path):
 def test_a_slice_is_asked_for_again_until_the_run_is_finished(tmp_path):
   """With a gcloud and a catgen that only tell what they were asked."""
   log, states = tmp_path / "log", tmp_path / "states"
-  states.write_text("NONE\nACTIVE\nSUSPENDED\nNONE\nACTIVE\nACTIVE\n")
+  none, broken = "ERROR: NOT_FOUND: 'catgen-train' was not found", "ERROR: the connection was reset"
+  states.write_text(f"{none}\nACTIVE\n{broken}\nSUSPENDED\n{none}\nACTIVE\nACTIVE\n")
   (tmp_path / "gcloud").write_text(
     f"#!/bin/bash\n"
-    f"if [[ $* == *describe* ]]; then head -1 {states}; sed -i 1d {states}; exit; fi\n"
+    f"if [[ $* == *describe* ]]; then\n"
+    f"  state=$(head -1 {states}); sed -i 1d {states}; [[ $state == ERROR* ]] || {{ echo $state; exit; }}\n"
+    f"  echo $state >&2; exit 1\n"
+    f"fi\n"
     f'echo "gcloud $*" >> {log}\n'
     f'[[ $* == *startup-script=* ]] && cp "$(sed \'s/.*startup-script=//\' <<< "$*")" {tmp_path}/startup; true\n'
   )
-  (tmp_path / "catgen").write_text(f"#!/bin/bash\n[[ $(wc -l < {states}) -le 1 ]] && echo finished || echo running\n")
+  row = Listed("gs://bucket/finished", "diffusion", 20, 30, "stopped", "bits", 2.5, None, None, 10**6)
+  rows = [describe(Listing("gs://bucket", (row._replace(state=each),))) for each in ("finished", "stopped")]
+  (tmp_path / "catgen").write_text(
+    f"#!/bin/bash\n[[ $(wc -l < {states}) -le 1 ]] && echo '{rows[0]}' || echo '{rows[1]}'\n"
+  )
   for name in ("gcloud", "catgen"):
     (tmp_path / name).chmod(0o755)
   path = f"{tmp_path}:/usr/bin:/bin"
-  words = ["catgen", "train", "--config=a b", "--workdir=gs://bucket/run"]
+  words = ["catgen", "train", "--config=a b", "--workdir=gs://bucket/finished"]
   subprocess.run(
-    ["bash", str(JOBS / "cloud_tpu.sh"), "train", "v5litepod-16", "gs://bucket/run", *words],
+    ["bash", str(JOBS / "cloud_tpu.sh"), "train", "v5litepod-16", "gs://bucket/finished", *words],
     env={"PATH": path, "WHEEL": "gs://bucket/catgen.whl", "SECONDS_BETWEEN": "0", "SECONDS_AFTER": "0"},
     check=True,
     timeout=60,

@@ -11,7 +11,7 @@ from catgen.keys import example_keys
 from catgen.models import MODELS
 from catgen.models.emission import ENCODINGS
 from catgen.processes import PROCESSES, SCHEDULES
-from tests.contracts.parts import density, encoder, multi_scale, transformer, transformer_xl, unet
+from tests.contracts.parts import CONDITIONERS, density, encoder, multi_scale, transformer, transformer_xl, unet
 from tests.low_precision import rounded
 from tests.parameters import filled
 
@@ -45,12 +45,22 @@ MEMBERS = {
     density=DENSITIES["recurrent"](lstm_width=16, start_width=8, hidden_width=16),
   ),
   "dequantized": lambda: MODELS["dequantized_flow"].make(event=TEXT, encoder=None, density=density("coupling")),
+  "learned_masking": lambda: MODELS["learned_masking"].make(event=TEXT, network=transformer()),
+  "block_diffusion": lambda: MODELS["block_diffusion"].make(event=TEXT, network=transformer(), block_length=4),
+  "discrete_flow": lambda: MODELS["discrete_flow"].make(
+    event=TEXT, conditioner=CONDITIONERS["transformer"], base_network=CONDITIONERS["lstm"], num_layers=2
+  ),
+  "denoising_flow": lambda: MODELS["denoising_flow"].make(
+    event=MAPS, conditioner=CONDITIONERS["densenet"], num_layers=2, num_levels=1
+  ),
 }
+# They choose by the largest of logits: rounded ones choose otherwise now and then, for the better as for the worse.
+CHOOSING = ("discrete_flow", "denoising_flow")
 MARKED = [name if name == "autoregressive" else pytest.param(name, marks=pytest.mark.slow) for name in MEMBERS]
 
 
 @pytest.mark.parametrize("name", MARKED)
-def test_the_bias_is_below_a_two_thousandth_of_a_bit(name):
+def test_low_precision_hardly_biases_bits(name):
   model = MEMBERS[name]()
   x = np.random.default_rng(0).integers(0, model.event.num_classes, (NUMBER, *model.event.shape)).astype(np.int32)
   batch = batch_of(x)
@@ -64,5 +74,5 @@ def test_the_bias_is_below_a_two_thousandth_of_a_bit(name):
 
   params = filled(shapes, scale=0.3)
   difference = np.asarray(jax.jit(rounded(bits))(params, batch)) - np.asarray(jax.jit(bits)(params, batch))
-  assert 0 < np.abs(difference).max() < 0.02  # something was rounded
-  assert abs(difference.mean()) < 5e-4
+  assert 0 < np.abs(difference).max() < (0.1 if name in CHOOSING else 0.02)  # something was rounded
+  assert abs(difference.mean()) < (2e-3 if name in CHOOSING else 5e-4)

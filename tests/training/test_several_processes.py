@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -58,8 +59,22 @@ def test_two_processes_train_as_one_and_stop_together_and_one_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "arguments", [("localhost:1", None, None), (None, 0, 2), ("localhost:1", 2, 2), ("localhost", 0, 2)]
+  ("arguments", "said"),
+  [
+    (("localhost:1", None, None), "give all of"),
+    ((None, 0, 2), "give all of"),
+    (("localhost:1", 2, 2), "give 0 to 1"),
+    (("localhost:1", 0, 0), "num_processes is 0"),
+    *(((address, 0, 2), '"host:port"') for address in ("localhost", "localhost:", ":1", "a:port", "a:0", "a:99999")),
+  ],
 )
-def test_incomplete_or_impossible_addresses_are_refused(arguments):
-  with pytest.raises(InputError):
+def test_incomplete_or_impossible_addresses_are_refused(arguments, said):
+  with pytest.raises(InputError, match=said):
     initialize(*arguments)
+
+
+def test_a_port_that_is_taken_is_refused():
+  with socket.create_server(("127.0.0.1", 0)) as other:
+    address = f"localhost:{other.getsockname()[1]}"
+    with pytest.raises(InputError, match=f"process 0 cannot listen at {address} .*: choose another port"):
+      initialize(address, 0, 2)

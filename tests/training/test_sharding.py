@@ -93,6 +93,15 @@ def test_slices_that_do_not_hold_whole_copies_are_refused(sizes, slices, said):
     make_mesh(**sizes, devices=[Chip(id, each) for id, each in enumerate(slices)])
 
 
+@pytest.mark.parametrize(("gpus", "sizes"), [([4, 4], {"fsdp": 8}), ([2, 6], {"fsdp": 4, "tensor": 2})])
+def test_a_copy_of_the_parameters_may_lie_on_several_hosts_of_gpus(gpus, sizes):
+  """XLA numbers hosts of GPUs as it numbers slices of TPUs, but for those of a topology, which are all of one."""
+  hosts = [host for host, number in enumerate(gpus) for _ in range(number)]
+  mesh = make_mesh(**sizes, devices=[Chip(id, host, host, "gpu", "NVIDIA H200") for id, host in enumerate(hosts)])
+  assert [gpu.id for gpu in mesh.devices.flat] == list(range(8))
+  assert mesh.shape["fsdp"] == sizes["fsdp"]
+
+
 def test_the_devices_of_a_tensor_axis_are_of_one_process():
   chips = [Chip(id, 0, id % 2) for id in range(4)]
   mesh = make_mesh(tensor=2, devices=chips)

@@ -49,7 +49,7 @@ def test_a_compiler_that_jax_has_left_out_is_one_line(monkeypatch):
     find_topology("cuda:h100:8")
 
 
-@pytest.mark.parametrize("size", ["", "4", "axb", "4x-4", "4x4:0", "4x4x4x4", "99999999x1", "3x3"])
+@pytest.mark.parametrize("size", ["", "4", "axb", "4x-4", "4x4:0", "4x4x4x4", "99999999x1", "3x3", "2x2x2"])
 @needs_tpu
 def test_a_slice_that_cannot_be_is_one_line(size):
   with pytest.raises(InputError, match=r"^topology 'tpu:v5e:.*' cannot be: .*; give for example tpu:v5e:4x4"):
