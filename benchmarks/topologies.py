@@ -74,7 +74,8 @@ ROWS: Mapping[str, tuple[str, ...]] = {
   "evaluate": (*_MASKED, *_SCAN, "--topology=tpu:v5e:1x1", "--program=evaluate"),
   "billion_evaluate_fsdp": (*_BILLION, *_FSDP16, "--program=evaluate", "--config.evaluation.batch_size=64"),
 }
-HEADER = ["row", "parameters", "compiling s", "state", "temporaries", "peak", "FLOPs", "exchanged", "least time", "by"]
+HEADER = ["row", "parameters", "topology", "compiling, s", "state", "temporaries", "peak", "FLOPs", "exchanged", "sent"]
+HEADER += ["over the ideal", "least time, by"]
 _GIB = 2.0**30
 
 
@@ -121,16 +122,19 @@ def _record(name: str, path: str, say: Callable[[str], None]) -> dict[str, Any]:
 def _row(name: str, record: Mapping[str, Any]) -> list[str]:
   if "peak_bytes" not in record:
     return [name, *["-"] * (len(HEADER) - 1)]
-  least, moved = record["least_seconds"], record["collectives"]
+  least, moved, ideal = record["least_seconds"], record["collectives"], record["explained_bytes"]
+  sent = sum(total["sent_bytes"] for total in moved.values())
   return [
     name,
     f"{record['parameters'] / 1e6:.1f} M",
+    record["topology"],
     f"{record['compile_seconds']:.0f}",
     *(f"{record[key] / _GIB:.2f}" for key in ("state_bytes", "temporary_bytes", "peak_bytes")),
     f"{sum(record['flops'].values()):.2e}",
-    ", ".join(f"{kind} {total['runs']:,}: {total['num_bytes'] / _GIB:.2f}" for kind, total in moved.items()) or "-",
-    f"{1e3 * max(least.values()):.1f} ms",
-    max(least, key=least.get),
+    ", ".join(f"{kind} {total['runs']:,}: {total['num_bytes'] / _GIB:.2f}" for kind, total in moved.items()) or "none",
+    f"{sent / _GIB:.2f}",
+    f"{sent / ideal:.2f}" if ideal else "-",
+    f"{1e3 * max(least.values()):.1f} ms, {max(least, key=least.get)}",
   ]
 
 

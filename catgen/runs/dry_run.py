@@ -38,6 +38,7 @@ class DryRun(NamedTuple):
   devices: str
   topology: Topology | None  # None: this machine's devices
   least: LeastTime | None  # of a run, where the topology says what its devices can do
+  explained: float | None  # bytes that parameters and gradients make each of several devices send in a step of training
   warnings: tuple[str, ...]
   output: str | None  # file that was written
   exit_code: int = 0  # 2: it needs more memory than a device has
@@ -74,6 +75,9 @@ def dry_run(
     step = cost.describe(
       traced.traced, traced.params, traced.state, traced.batch, compile_step=compile_step or found is not None
     )
+  placed = findings.Placed(
+    made.mesh, traced.params, traced.state, traced.batch_size, made.source.event.shape, traced.passes, traced.updates
+  )
   over = [*findings.too_large(step.compiled.peak_bytes, found.accelerator.memory)] if found and step.compiled else []
   record = DryRun(
     step=step,
@@ -87,7 +91,8 @@ def dry_run(
     devices=f"{made.mesh.size} x {made.mesh.devices.flat[0].device_kind}, mesh {dict(made.mesh.shape)}",
     topology=found,
     least=_least(step, made, found),
-    warnings=(*over, *_warnings(step, traced, made, found)),
+    explained=findings.explained_bytes(placed) if placed.passes and made.mesh.size > 1 else None,
+    warnings=(*over, *_warnings(step, placed, made, found)),
     output=output,
     exit_code=2 if over else 0,
   )
@@ -149,6 +154,7 @@ def as_json(found: DryRun) -> dict[str, Any]:
       "result_bytes": made.result_bytes,
       "peak_bytes": made.peak_bytes,
       "traffic_bytes": made.traffic_bytes,
+      "explained_bytes": found.explained,
       "collectives": {kind: total._asdict() for kind, total in by_kind(made.collectives).items()},
       "largest_collectives": [
         {"kind": each.kind, "arrays": list(map(str, each.arrays)), "runs": each.runs, "devices": each.group}
@@ -174,6 +180,10 @@ def _compiled_lines(made: Compiled, found: DryRun) -> list[str]:
     lines += ["collectives   of each device and run", terminal.table(["  kind", "times", "GiB", "GiB sent"], rows)]
     unknown = sum(not each.bounded for each in made.collectives)
     lines += [f"  ({unknown} in loops of unknown length, counted once)"] if unknown else []
+    if found.explained:
+      sent = math.fsum(each.sent_bytes for each in made.collectives)
+      needed = f"the {found.explained / _GIB:.3f} GiB that parameters and gradients take"
+      lines.append(f"  sent: {sent / found.explained:.2f} times {needed}")
   if found.least is not None:
     least = found.least
     total = least.products / max(least)
@@ -214,14 +224,10 @@ def _least(step: cost.Description, made: Experiment, topology: Topology | None) 
 
 
 def _warnings(
-  step: cost.Description, traced: programs.Program, made: Experiment, topology: Topology | None
+  step: cost.Description, placed: findings.Placed, made: Experiment, topology: Topology | None
 ) -> list[str]:
   lines = list(findings.wide_products(step.flops_by_dtype, programs.network_dtype(made.config["model"])))
   if step.compiled is None:
     return lines
-  event = made.source.event.shape
-  placed = findings.Placed(
-    made.mesh, traced.params, traced.state, traced.batch_size, event, traced.passes, traced.updates
-  )
   lines += [*findings.whole_batches(step.compiled, placed), *findings.unexplained(step.compiled, placed)]
   return lines + ([] if topology is None else list(findings.repeated(placed, topology.accelerator.memory)))

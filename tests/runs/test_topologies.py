@@ -87,6 +87,7 @@ def test_copies_of_a_model_exchange_the_gradient_and_nothing_else(topology):
   gradient = 4 * found.step.num_parameters
   assert gradient <= totals["all-reduce"].num_bytes <= 1.01 * gradient + 2**10
   assert totals["all-reduce"].sent_bytes == pytest.approx(totals["all-reduce"].num_bytes * 1.5)
+  assert found.explained == pytest.approx(1.5 * gradient)
 
 
 @pytest.mark.slow
