@@ -1,5 +1,5 @@
-# What each host of a slice does when it starts; cloud_tpu.sh writes WHEEL and COMMAND above this. JAX detects the hosts.
-# A command that was stopped, or that lost a process (exit code 1), is started again; a mistake (2) is not.
+# What each host of a slice does when it starts; cloud_tpu.sh writes WHEEL, MISTAKE and COMMAND above this. JAX detects
+# the hosts. A command that was stopped, or that lost a process (exit code 1), is started again; a mistake (2) is told.
 # shellcheck shell=bash
 set -u
 export HOME=/root
@@ -16,6 +16,7 @@ PATH=$venv/bin:$PATH
 while true; do
   "${COMMAND[@]}"
   code=$?
+  [[ $code == 2 ]] && tail -n 20 /var/log/catgen.log | gcloud storage cp - "$MISTAKE"
   [[ $code == 0 || $code == 2 ]] && break
   sleep 30
 done 2>&1 | tee -a /var/log/catgen.log

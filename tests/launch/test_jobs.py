@@ -143,16 +143,23 @@ def test_kubernetes_would_take_the_jobs(path):
       validate(job, "1.33", strict=True)
 
 
-@pytest.mark.slow
-def test_a_slice_is_asked_for_again_until_the_run_is_finished(tmp_path):
-  """With a gcloud and a catgen that only tell what they were asked."""
-  log, states = tmp_path / "log", tmp_path / "states"
-  none, broken = "ERROR: NOT_FOUND: 'catgen-train' was not found", "ERROR: the connection was reset"
-  states.write_text(f"{none}\nACTIVE\n{broken}\nSUSPENDED\n{none}\nACTIVE\nACTIVE\n")
+WORDS = ["catgen", "train", "--config=a b", "--workdir=gs://bucket/finished"]
+
+
+def cloud_tpu(tmp_path, states, mistake=""):
+  """Runs cloud_tpu.sh with a gcloud and a catgen that only tell what they were asked; returns it and what was done.
+
+  states: that gcloud tells one after another; the run is finished with the last. mistake: of a host, once there is one.
+  """
+  log, told = tmp_path / "log", tmp_path / "states"
+  told.write_text(states)
   (tmp_path / "gcloud").write_text(
     f"#!/bin/bash\n"
+    f"if [[ $1 == storage ]]; then\n"
+    f"  [[ $2 == cat && -s {log} && -n '{mistake}' ]] && echo '{mistake}'; exit\n"
+    f"fi\n"
     f"if [[ $* == *describe* ]]; then\n"
-    f"  state=$(head -1 {states}); sed -i 1d {states}; [[ $state == ERROR* ]] || {{ echo $state; exit; }}\n"
+    f"  state=$(head -1 {told}); sed -i 1d {told}; [[ $state == ERROR* ]] || {{ echo $state; exit; }}\n"
     f"  echo $state >&2; exit 1\n"
     f"fi\n"
     f'echo "gcloud $*" >> {log}\n'
@@ -161,24 +168,43 @@ def test_a_slice_is_asked_for_again_until_the_run_is_finished(tmp_path):
   row = Listed("gs://bucket/finished", "diffusion", 20, 30, "stopped", "bits", 2.5, None, None, 10**6)
   rows = [describe(Listing("gs://bucket", (row._replace(state=each),))) for each in ("finished", "stopped")]
   (tmp_path / "catgen").write_text(
-    f"#!/bin/bash\n[[ $(wc -l < {states}) -le 1 ]] && echo '{rows[0]}' || echo '{rows[1]}'\n"
+    f"#!/bin/bash\n[[ $(wc -l < {told}) -le 1 ]] && echo '{rows[0]}' || echo '{rows[1]}'\n"
   )
   for name in ("gcloud", "catgen"):
     (tmp_path / name).chmod(0o755)
-  path = f"{tmp_path}:/usr/bin:/bin"
-  words = ["catgen", "train", "--config=a b", "--workdir=gs://bucket/finished"]
-  subprocess.run(
-    ["bash", str(JOBS / "cloud_tpu.sh"), "train", "v5litepod-16", "gs://bucket/finished", *words],
-    env={"PATH": path, "WHEEL": "gs://bucket/catgen.whl", "SECONDS_BETWEEN": "0", "SECONDS_AFTER": "0"},
-    check=True,
+  done = subprocess.run(
+    ["bash", str(JOBS / "cloud_tpu.sh"), "train", "v5litepod-16", "gs://bucket/finished", *WORDS],
+    env={"PATH": f"{tmp_path}:/usr/bin:/bin", "WHEEL": "gs://w.whl", "SECONDS_BETWEEN": "0", "SECONDS_AFTER": "0"},
+    capture_output=True,
+    text=True,
     timeout=60,
   )
-  acts = [re.search(r"queued-resources (\w+)", line)[1] for line in log.read_text().splitlines()]
+  return done, [re.search(r"queued-resources (\w+)", line)[1] for line in log.read_text().splitlines()]
+
+
+NONE, BROKEN = "ERROR: NOT_FOUND: 'catgen-train' was not found", "ERROR: the connection was reset"
+
+
+@pytest.mark.slow
+def test_a_slice_is_asked_for_again_until_the_run_is_finished(tmp_path):
+  done, acts = cloud_tpu(tmp_path, f"{NONE}\nACTIVE\n{BROKEN}\nSUSPENDED\n{NONE}\nACTIVE\nACTIVE\n")
+
+  assert done.returncode == 0
   assert acts == ["create", "delete", "create", "delete"]
   shown = subprocess.run(
-    ["bash", "-c", f'source <(head -3 {tmp_path}/startup); printf "%s\\n" "$WHEEL" "${{COMMAND[@]}}"'],
+    ["bash", "-c", f'source <(head -4 {tmp_path}/startup); printf "%s\n" "$WHEEL" "$MISTAKE" "${{COMMAND[@]}}"'],
     capture_output=True,
     text=True,
     check=True,
   )
-  assert shown.stdout.splitlines() == ["gs://bucket/catgen.whl", *words]
+  assert shown.stdout.splitlines() == ["gs://w.whl", "gs://bucket/finished/mistake_train.log", *WORDS]
+
+
+@pytest.mark.slow
+def test_a_slice_whose_command_was_a_mistake_is_given_back(tmp_path):
+  done, acts = cloud_tpu(tmp_path, f"{NONE}\nACTIVE\nACTIVE\nACTIVE\n", mistake="there is no config x")
+
+  assert done.returncode == 2
+  assert "there is no config x" in done.stdout
+  assert "given back" in done.stderr
+  assert acts == ["create", "delete"]
