@@ -49,6 +49,9 @@ GPUS: Mapping[str, Accelerator] = {
 }
 
 
+_ALSO = {"TPU v5e": "v5e", "TPU v5p": "v5p", "TPU v6e": "v6e"}  # other names of these in JAX
+
+
 class _Target(NamedTuple):
   capability: tuple[int, int]
   cores: int  # streaming multiprocessors
@@ -103,9 +106,11 @@ device_description_str: "{gpu.kind}"
 def known(kind: str) -> Accelerator | None:
   """Returns the accelerator that JAX calls so; None where its rates are not known.
 
-  >>> known("TPU v5 lite").flops["bfloat16"], known("cpu")
-  (197000000000000.0, None)
+  >>> known("TPU v5e") is known("TPU v5 lite"), known("TPU v5 lite").flops["bfloat16"], known("cpu")
+  (True, 197000000000000.0, None)
   """
+  if kind in _ALSO:
+    return TPUS[_ALSO[kind]]
   return next((each for each in (*TPUS.values(), *GPUS.values()) if each.kind == kind), None)
 
 

@@ -69,7 +69,10 @@ def make_mesh(*, data: int = -1, fsdp: int = 1, tensor: int = 1, devices: Sequen
   if _joins_processes(laid_out):  # whose devices must be given the same examples: then those of a process side by side
     laid_out = _side_by_side(devices, shape)
   if _joins_processes(laid_out):
-    raise InputError(f"mesh.tensor is {tensor}, and would join devices of several processes; choose a smaller number")
+    raise InputError(
+      f"mesh.tensor is {tensor}, and would join devices of several processes; choose a smaller number, or one process a"
+      " host"
+    )
   return Mesh(laid_out, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
