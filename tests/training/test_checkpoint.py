@@ -226,7 +226,7 @@ def test_reading_parameters_falls_back_too_and_moves_nothing(copied):
   assert restore_params(workdir, say=said.append).step == 4
   assert "checkpoint 6" in said[0]
   assert checkpoint_steps(workdir) == [2, 4, 6]
-  with pytest.raises(InputError, match="no readable checkpoint 6"):
+  with pytest.raises(InputError, match=r"no readable checkpoint 6 .*; choose another by --step, .*: 2, 4$"):
     restore_params(workdir, 6, say=said.append)
 
 
