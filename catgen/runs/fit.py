@@ -21,6 +21,7 @@ from catgen.runs.experiment import batches, make_experiment
 from catgen.runs.load import Run, load
 from catgen.runs.record import continued, has_record, read_record, record_of
 from catgen.training.sharding import place
+from catgen.training.signals import Stopped
 
 _TIMED_STEPS, _PROBE_STEPS = 5, 8  # the first ones compile and are not timed
 _SHARE_OF_TIME = 0.8  # of what is left; the rest is for compiling again, validation and checkpoints
@@ -55,10 +56,10 @@ def train(
 
   Raises:
     InputError: anything that does not fit, by name.
+    Stopped: a signal (Ctrl-C) ended it, with a checkpoint; it is a KeyboardInterrupt.
   """
   workdir = expanded(workdir)
-  training.train(configuration(config, overrides).values, workdir, say=say, progress=progress)
-  return load(workdir, say=say)
+  return _loaded(training.train(configuration(config, overrides).values, workdir, say=say, progress=progress), say)
 
 
 @checked
@@ -105,6 +106,7 @@ def fit(
 
   Raises:
     InputError: data of another kind or too few, or a work directory that holds another run.
+    Stopped: a signal (Ctrl-C) ended it, with a checkpoint; it is a KeyboardInterrupt.
   """
   started, workdir = time.monotonic(), expanded(workdir)
   if not minutes > 0:
@@ -121,8 +123,15 @@ def fit(
       say(reason)
     config = _timed(config, overrides or {}, started + 60 * minutes, chosen.most_steps)
     say(f"{config['training']['num_steps']:,} steps of {config['training']['batch_size']} examples")
-  training.train(config, workdir, say=say, progress=progress)
-  return load(workdir, say=say)
+  return _loaded(training.train(config, workdir, say=say, progress=progress), say)
+
+
+def _loaded(trained: training.Trained, say: Callable[[str], None]) -> Run:
+  """Returns the model of a training that has come to its end. Raises Stopped where a signal ended it before."""
+  if trained.interrupted:
+    kept = f"catgen.load({trained.workdir!r}) returns the model as it is"
+    raise Stopped(f"stopped at step {trained.step} with a checkpoint; the same call goes on, {kept}", trained.exit_code)
+  return load(trained.workdir, say=say)
 
 
 def _going_on(config: dict[str, Any], chosen: Chosen, overrides: Mapping[str, Any], workdir: str) -> dict[str, Any]:

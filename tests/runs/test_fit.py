@@ -11,6 +11,7 @@ import catgen
 from catgen.interfaces import InputError
 from catgen.runs.load import Run
 from catgen.runs.record import read_record
+from catgen.runs.train import Trained
 from tests.tiny_run import SIZES, quiet
 
 TINY = {key: value for key, value in SIZES.items() if key.split(".")[0] in ("model", "optimizer")}
@@ -114,3 +115,11 @@ def test_what_does_not_fit_leaves_no_data_behind(tmp_path):
   with pytest.raises(InputError, match="no_such_key"):
     fit(texts("abc"), tmp_path / "run", {"model.no_such_key": 1})
   assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_ends_a_call_as_it_ends_python(fitted, monkeypatch):
+  stopped = Trained(str(fitted), step=1, interrupted=True, exit_code=143, pictures=())
+  monkeypatch.setattr("catgen.runs.fit.training.train", lambda *told, **options: stopped)
+  with pytest.raises(KeyboardInterrupt, match=r"^stopped at step 1 with a checkpoint; .*goes on") as caught:
+    fit(texts("abc"), fitted)
+  assert caught.value.code == 143
