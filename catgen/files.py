@@ -225,7 +225,8 @@ def check_folder(folder: Path, *, remedy: str) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[IO[bytes]]:
-  """Gives a file that the user named, opened for bytes where it is: it may be a device or a pipe.
+  """Gives a file that the user named, for bytes: a device or a pipe is opened where it is, a file is there whole or, as
+  it was before, not at all, unless its folder takes no file beside it.
 
   The standard streams are written on from where they are, also where they are files. That the reader of a pipe has had
   enough is no error.
@@ -238,6 +239,11 @@ def writing(path: Path, *, remedy: str = "choose another --output") -> Iterator[
       yield content
     return
   place = os.path.expanduser(path)
+  target = os.path.realpath(place) if os.path.islink(place) else place
+  if not is_stream(place) and not os.path.isdir(place) and os.access(os.path.dirname(target) or ".", os.W_OK):
+    with replacing(target, remedy=remedy) as file:
+      yield file
+    return
   try:
     with open(os.dup(_STREAMS[place]) if place in _STREAMS else place, "wb") as file:
       yield file

@@ -111,6 +111,14 @@ def test_a_file_that_the_user_named_is_written_where_it_is(path, tmp_path):
     file.write(NEW)
 
 
+def test_a_file_that_the_user_named_keeps_what_it_had_where_the_disk_is_full(path, monkeypatch):
+  monkeypatch.setattr(os, "fsync", refuse(errno.ENOSPC))
+  with pytest.raises(InputError, match="No space left on device; choose another --output"), files.writing(path) as file:
+    file.write(NEW)
+  assert path.read_bytes() == OLD
+  assert names(path) == [path.name]
+
+
 def write_in(folder) -> None:
   with files.writing(folder):
     pass

@@ -202,7 +202,7 @@ class _Ahead:
     jax.block_until_ready(self.calls.popleft())
     try:
       self.progress(1.0 / (self.walk.num_replicates * -(-self.walk.num_draws // self.at_once)))
-    except Exception:
+    except BaseException:
       self.read(len(self.started))
       raise
 

@@ -148,17 +148,23 @@ def show_on_board(workdir: str | os.PathLike[str], step: int, paths: Iterable[st
     raise write_error(path, error) from error
 
 
-def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_metrics(path: str | os.PathLike[str], say: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
   """Returns the lines of a metrics.jsonl in order; a last line cut short by a crash is left out.
 
   Each has a "step" and what was measured there, "train/bits" for example in bits per position.
 
+  Args:
+    path: of the file.
+    say: where it is given, other damaged lines are left out too, and it receives a line about them.
+
   Raises:
-    InputError: the file is missing or another line is damaged.
+    InputError: the file is missing, or a line that may not be left out is damaged.
   """
   records, damaged = _read_lines(path)
-  if damaged:
+  if damaged and say is None:
     raise InputError(f"line {damaged[0]} of {path} is damaged: remove it")
+  if damaged and say is not None:
+    say(f"line {damaged[0]} of {path} is damaged, {len(damaged)} in all: left out")
   return records
 
 

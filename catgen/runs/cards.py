@@ -11,7 +11,7 @@ from catgen.paths import size_of
 from catgen.runs.record import RunRecord
 
 LARGEST = 2**20  # bytes of a person's text
-_UNSAID = (
+UNSAID = (
   "Nobody has said yet under which licence its data are, by which command and on what hardware it was trained, and "
   "what it is good and bad at; `launch.export --card=FILE` puts a text in Markdown here."
 )
@@ -24,7 +24,7 @@ def written_by_hand(path: str | None) -> str:
     InputError: the file cannot be read, is empty, too large, or no UTF-8 text.
   """
   if path is None:
-    return _UNSAID
+    return UNSAID
   try:
     if size_of(path) > LARGEST:
       raise InputError(f"--card={path} has more than {LARGEST:,} bytes; give a text of some pages")

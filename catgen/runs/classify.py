@@ -159,7 +159,7 @@ def _written(classified: Classified, say: Callable[[str], None]) -> Classified:
   """Returns what was found, and writes it where an output is named."""
   output = classified.output
   if output is not None:
-    with shown_where_lost(say, lambda: describe(classified)):
+    with shown_where_lost(say, lambda: describe(classified._replace(output=None))):
       distributed.first_does(lambda: _write(classified, output))
   return classified
 

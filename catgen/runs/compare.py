@@ -262,7 +262,7 @@ def training_seconds(each: Evaluations) -> float:
   if each.record.exported is not None:
     return each.record.exported.training_seconds or math.nan
   last, seconds = 0, 0.0
-  for line in read_metrics(join(each.workdir, METRICS_FILE)):
+  for line in read_metrics(join(each.workdir, METRICS_FILE), terminal.silent):
     if line["step"] <= each.step and line.get("train/positions_per_second"):
       seconds += (line["step"] - last) * _positions_a_step(each.record) / line["train/positions_per_second"]
       last = line["step"]

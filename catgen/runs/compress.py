@@ -134,8 +134,8 @@ def describe(compressed: Compressed) -> str:
   found, blocks = compressed, compressed.blocks
   symbols, bits = sum(each.num_symbols for each in blocks), sum(each.model_bits for each in blocks)
   stored = sum(not each.num_symbols for each in blocks)
-  share = found.num_compressed / max(1, found.num_bytes)
-  lines = [f"{found.num_bytes:,} bytes -> {found.num_compressed:,} bytes ({share:.1%}), {found.output}"]
+  share = f" ({_share(found.num_compressed, found)})" if found.num_bytes else ""
+  lines = [f"{found.num_bytes:,} bytes -> {found.num_compressed:,} bytes{share}, {found.output}"]
   if symbols:
     stream = 8 * sum(each.stream_bytes for each in blocks)
     lines.append(
@@ -150,10 +150,15 @@ def describe(compressed: Compressed) -> str:
     odd = next((each.odd for each in blocks if each.odd is not None), None)
     if odd is not None:
       lines.append(f"the first that is not known: {odd}")
-  rows = [[name, f"{size:,}", f"{size / max(1, found.num_bytes):.1%}"] for name, size in found.rivals.items()]
+  rows = [[name, f"{size:,}", _share(size, found)] for name, size in found.rivals.items()]
   lines += [terminal.table(["beside it", "bytes", "of the file"], rows)] if rows else []
   lines.append(f"decoded again and found equal; {found.seconds:.1f} s in all. The model itself is not counted.")
   return "\n".join(lines)
+
+
+def _share(size: int, found: Compressed) -> str:
+  """Returns what so many bytes are of the file; nothing of an empty one."""
+  return f"{size / found.num_bytes:.1%}" if found.num_bytes else ""
 
 
 def _enough(num_rows: int, num_bytes: int, event: EventSpec) -> int:

@@ -80,7 +80,7 @@ def diff(
   if one.position != other.position:
     unit = "bits per position"
     notes.append(f"positions are {one.position}s there and {other.position}s here: bits per position do not compare")
-  lines = {name: _lines(folder) for name, folder in zip(_names(folders), folders, strict=True)}
+  lines = {name: _lines(folder, notes.append) for name, folder in zip(_names(folders), folders, strict=True)}
   notes += [f"{name} has no loss curve: its folder has no metrics.jsonl" for name in lines if not lines[name]]
   picture = None
   with ByProducts(say).may_fail("picture of the curves"):
@@ -148,9 +148,9 @@ def _facts(workdir: str, record: RunRecord) -> dict[str, Any]:
   return found
 
 
-def _lines(workdir: str) -> list[dict[str, Any]]:
+def _lines(workdir: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
   path = join(workdir, writers.FILE_NAME)
-  return writers.read_metrics(path) if exists(path) else []
+  return writers.read_metrics(path, say) if exists(path) else []
 
 
 def _outcomes(first: str, second: str) -> Iterator[Outcome]:

@@ -26,7 +26,7 @@ from catgen.runs.load import Run
 from catgen.runs.owners import InUse
 from catgen.runs.partial import Partial
 from catgen.runs.record import definition, history_of
-from catgen.runs.sample import sample_options
+from catgen.runs.sample import sample, sample_options
 from catgen.training import distributed
 from catgen.training.signals import Stopped, catch_signals
 
@@ -353,7 +353,7 @@ def _invalid(run: Run, num_samples: int, seed: int) -> samples.Invalid | None:
     raise InputError(f"invalid_samples is {num_samples}; give a number of samples, or 0 for none")
   if run.model.latent is None or not run.model.latent.has_unused_codes or num_samples == 0:
     return None
-  return samples.invalid_share(run.sample(num_samples, seed=seed).valid)
+  return samples.invalid_share(sample(run, num_samples=num_samples, pictures=False, seed=seed).valid)
 
 
 def _draw_anatomy(run: Run, found: Likelihood, split: str, folder: str) -> Iterator[str]:

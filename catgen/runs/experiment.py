@@ -13,6 +13,7 @@ from catgen.config import make_model, make_source, make_training_optimizer, mode
 from catgen.data import context_batches, get_split, prefetch, stream_batches, train_batch
 from catgen.data.frequencies import frequencies_of
 from catgen.data.touching import touching_of
+from catgen.evaluation.estimators import check_estimator
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.interfaces import Batch, InputError, Model
 from catgen.keys import root_key
@@ -24,7 +25,18 @@ from catgen.training.state import TrainState
 from catgen.training.step import abstract_state, make_init, make_train_step
 
 _COUNTED = {"frequencies": frequencies_of, "touching": touching_of}  # fields of `EventSpec` that models ask for
-_COUNTS = {"training": ("num_steps", "prefetch", "skip_nonfinite"), "checkpoint": ("keep_every",)}
+_SPLITS = ("train", "validation", "test")
+_LEAST: dict[str, dict[str, int]] = {  # of what is only met later, when steps have been taken
+  "training": dict.fromkeys(
+    ("num_steps", "prefetch", "skip_nonfinite", "report_every", "validate_every", "validation_examples"), 0
+  ),
+  "checkpoint": {"every": 0, "keep_every": 0},
+  "evaluation": {
+    **dict.fromkeys(("batch_size", "num_draws", "num_replicates", "draws_at_once"), 1),
+    **dict.fromkeys(("max_examples", "invalid_samples"), 0),
+  },
+  "sampling": {"num_samples": 1, "batch_size": 1},
+}
 
 
 @shown_briefly
@@ -53,6 +65,7 @@ def make_experiment(
   _check_counts(config)
   source = _asked(config, make_source(config["data"]) if source is None else source)
   model = model_for(config, source)
+  _check_evaluation(config["evaluation"], source, model)
   optimizer, learning_rate = make_training_optimizer(config)
   settings = config["training"]
   mesh = sharding.make_mesh(**config["mesh"], devices=devices)
@@ -80,11 +93,22 @@ def make_experiment(
 
 
 def _check_counts(config: Mapping[str, Any]) -> None:
-  """Raises InputError where a number of what cannot be less than none is below 0."""
-  for section, keys in _COUNTS.items():
-    for key in keys:
-      if config[section][key] < 0:
-        raise InputError(f"config.{section}.{key} is {config[section][key]}; give 0 or more")
+  """Raises InputError where a number is below the least that there can be."""
+  for section, least in _LEAST.items():
+    for key, number in least.items():
+      if config[section][key] < number:
+        raise InputError(f"config.{section}.{key} is {config[section][key]}; give {number} or more")
+
+
+def _check_evaluation(settings: Mapping[str, Any], source: DataSource, model: Model) -> None:
+  """Raises InputError for a split that no data have, or an estimator that the model lacks."""
+  try:
+    if settings["split"] not in _SPLITS:
+      get_split(source, settings["split"])
+    if settings["estimator"] is not None:
+      check_estimator(model, settings["estimator"])
+  except InputError as error:
+    raise InputError(f"config.evaluation: {error}") from error
 
 
 def _asked(config: Mapping[str, Any], source: DataSource) -> DataSource:

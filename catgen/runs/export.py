@@ -68,7 +68,7 @@ def export(
       vectors and of what is no parameter.
     card: a text in Markdown: licence of the data, command, hardware, what the model is good and bad at; it stands at
       the top of card.md.
-    force: replace an exported model that is there.
+    force: replace an exported model that is there; what it has and the new one has not is said, and goes.
     program: also write the sampler and the scorer as programs that run without catgen, by JAX alone.
     say: receives a line where records of the run that belong into the card cannot be read.
 
@@ -76,7 +76,7 @@ def export(
     InputError: the folder is there, or cannot be written, or the model cannot be made a program.
   """
   output = normal(expanded(output))
-  _check_free(output, force)
+  lost = _check_free(output, force)
   said = cards.written_by_hand(card)
   found = _told(say, lambda: _results(run.folder), [])
   seconds = _told(say, lambda: _seconds(run.folder), None)
@@ -91,7 +91,11 @@ def export(
   }
   if found:
     contents[results.FILE_NAME] = f"{json.dumps(found, indent=2, allow_nan=False)}\n".encode()
+  if card is None and CARD in lost and cards.UNSAID.encode() not in read_bytes(join(output, CARD)):
+    lost.add("a person's words in its card")
   sizes = _write(output, record, contents)
+  if gone := ", ".join(sorted(lost - sizes.keys())):
+    say(f"the model that was in {output} had {gone} too, which this one has not (see --program and --card)")
   return ExportedModel(output, sizes, run.step, run.uses_ema, num_elements(run.params))
 
 
@@ -105,15 +109,28 @@ def describe(found: ExportedModel) -> str:
   )
 
 
-def _check_free(output: str, force: bool) -> None:
+def _check_free(output: str, force: bool) -> set[str]:
+  """Returns the files of an exported model that is there and may be replaced; none where nothing is.
+
+  Raises:
+    InputError: there is something that may not be replaced.
+  """
   if not name_of(output):
     raise InputError(f"--output={output} is no name of a new folder; give one")
   if not exists(output) or (is_folder(output) and not names_in(output)):
-    return
+    return set()
   if not exported.is_exported(output):
     raise InputError(f"{output} is there already, and holds no exported model; choose another --output")
   if not force:
     raise InputError(f"{output} holds an exported model already; choose another --output, or --force replaces it")
+  there, ours = set(names_in(output)), {FILE_NAME, exported.MODEL, exported.SUMS, CARD, results.FILE_NAME}
+  if exported.SUMS in there:
+    ours |= exported.sums_of(output).keys()
+  if others := ", ".join(sorted(there - ours)):
+    raise InputError(
+      f"{output} also holds {others}, no files of the exported model; move them, or choose another --output"
+    )
+  return there
 
 
 def _record(run: Run, dtype: str, seconds: Mapping[str, float] | None) -> RunRecord:

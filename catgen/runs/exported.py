@@ -60,8 +60,10 @@ def is_exported(folder: Path) -> bool:
 
 
 def check_trainable(workdir: str) -> None:
-  """Raises InputError where checkpoints cannot lie in a folder of such a name, or it holds an exported model, which has
-  no optimizer to go on with."""
+  """Raises InputError where checkpoints cannot lie in a folder of such a name, it has none, or it holds an exported
+  model, which has no optimizer to go on with."""
+  if not workdir:
+    raise InputError("workdir is empty; give the folder of the run")
   folders.check(absolute(workdir))
   if is_exported(workdir):
     raise InputError(

@@ -21,6 +21,7 @@ from catgen.runs.experiment import batches, make_experiment
 from catgen.runs.load import Run, load
 from catgen.runs.record import continued, has_record, read_record, record_of
 from catgen.training.sharding import place
+from catgen.training.signals import Stopped
 
 _TIMED_STEPS, _PROBE_STEPS = 5, 8  # the first ones compile and are not timed
 _SHARE_OF_TIME = 0.8  # of what is left; the rest is for compiling again, validation and checkpoints
@@ -55,10 +56,10 @@ def train(
 
   Raises:
     InputError: anything that does not fit, by name.
+    Stopped: a signal (Ctrl-C) ended it, with a checkpoint; it is a KeyboardInterrupt.
   """
   workdir = expanded(workdir)
-  training.train(configuration(config, overrides).values, workdir, say=say, progress=progress)
-  return load(workdir, say=say)
+  return _loaded(training.train(configuration(config, overrides).values, workdir, say=say, progress=progress), say)
 
 
 @checked
@@ -105,27 +106,35 @@ def fit(
 
   Raises:
     InputError: data of another kind or too few, or a work directory that holds another run.
+    Stopped: a signal (Ctrl-C) ended it, with a checkpoint; it is a KeyboardInterrupt.
   """
   started, workdir = time.monotonic(), expanded(workdir)
   if not minutes > 0:
     raise InputError(f"minutes is {minutes}; give a positive number")
   exported.check_trainable(workdir)
   chosen = plan(data, workdir, family=family, seed=seed, overrides=overrides)
-  config = resolve(apply_overrides(chosen.config, overrides or {}))
+  config, given = resolve(apply_overrides(chosen.config, overrides or {})), flat(overrides or {})
   if has_record(workdir):
-    config = _going_on(config, chosen, overrides or {}, workdir)
+    config = _going_on(config, chosen, given, workdir)
     keep(chosen)
   else:
     keep(chosen)
     for reason in chosen.reasons:
       say(reason)
-    config = _timed(config, overrides or {}, started + 60 * minutes, chosen.most_steps)
+    config = _timed(config, given, started + 60 * minutes, chosen.most_steps)
     say(f"{config['training']['num_steps']:,} steps of {config['training']['batch_size']} examples")
-  training.train(config, workdir, say=say, progress=progress)
-  return load(workdir, say=say)
+  return _loaded(training.train(config, workdir, say=say, progress=progress), say)
 
 
-def _going_on(config: dict[str, Any], chosen: Chosen, overrides: Mapping[str, Any], workdir: str) -> dict[str, Any]:
+def _loaded(trained: training.Trained, say: Callable[[str], None]) -> Run:
+  """Returns the model of a training that has come to its end. Raises Stopped where a signal ended it before."""
+  if trained.interrupted:
+    kept = f"catgen.load({trained.workdir!r}) returns the model as it is"
+    raise Stopped(f"stopped at step {trained.step} with a checkpoint; the same call goes on, {kept}", trained.exit_code)
+  return load(trained.workdir, say=say)
+
+
+def _going_on(config: dict[str, Any], chosen: Chosen, given: Mapping[str, Any], workdir: str) -> dict[str, Any]:
   """Returns the configuration that the run of a work directory goes on with, and writes nothing.
 
   Raises:
@@ -133,7 +142,7 @@ def _going_on(config: dict[str, Any], chosen: Chosen, overrides: Mapping[str, An
   """
   old = read_record(workdir)
   changes_between(old.config, {**old.config, "seed": config["seed"]}, 0, workdir)  # it deals few records to the splits
-  config = _with_times(config, overrides, flat(old.config))
+  config = _with_times(config, given, flat(old.config))
   if is_kept(chosen):
     return config  # training compares it with the run, and the data that it reads
   with tempfile.TemporaryDirectory() as folder:  # data in memory that this run does not have are not left in it
@@ -150,9 +159,9 @@ def _going_on(config: dict[str, Any], chosen: Chosen, overrides: Mapping[str, An
   return config
 
 
-def _timed(config: dict[str, Any], overrides: Mapping[str, Any], deadline: float, most: int | None) -> dict[str, Any]:
+def _timed(config: dict[str, Any], given: Mapping[str, Any], deadline: float, most: int | None) -> dict[str, Any]:
   """Returns the configuration with as many steps as there is time for, up to `most`, unless their number is given."""
-  if "training.num_steps" in overrides:
+  if "training.num_steps" in given:
     return config
   seconds = step_seconds(config)
   num_steps = int(_SHARE_OF_TIME * (deadline - time.monotonic()) / seconds)
@@ -164,15 +173,15 @@ def _timed(config: dict[str, Any], overrides: Mapping[str, Any], deadline: float
     "training.validation_examples": 256,
     "optimizer.warmup_steps": min(50, num_steps // 10),
   }
-  return _with_times(config, overrides, found)
+  return _with_times(config, given, found)
 
 
-def _with_times(config: dict[str, Any], overrides: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a configuration with the keys that depend on the time there was, as they are found; overrides stay."""
+def _with_times(config: dict[str, Any], given: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a configuration with the keys that depend on the time there was, as they are found; given ones stay."""
   sections = {"training": {**config["training"]}, "optimizer": {**config["optimizer"]}}
   for name in _OF_TIME:
     section, key = name.split(".")
-    if name not in overrides and name in found:
+    if name not in given and name in found:
       sections[section][key] = found[name]
   return {**config, **sections}
 

@@ -44,6 +44,7 @@ class Infilled(NamedTuple):
   output: str | None
   pictures: tuple[str, ...]
   exit_code: int = 0  # 128 + the number of the signal that ended it before all were drawn
+  heard: int = 0  # the same of a signal that came meanwhile, though all may have been drawn
 
 
 def infill(
@@ -179,6 +180,7 @@ def infill(
     output,
     tuple(paths),
     stop.exit_code if len(completed) < len(asked.x) else 0,
+    request.exit_code,
   )
 
 

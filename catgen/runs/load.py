@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -20,7 +20,7 @@ from catgen.interfaces import Denoised, HostOrDevice, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.records import documented
 from catgen.runs import agreement, exported, schema
-from catgen.runs.argument_types import checked, texts
+from catgen.runs.argument_types import checked, shown, texts
 from catgen.runs.experiment import spread_of
 from catgen.runs.methods import Later, counting_method, method
 from catgen.runs.naming import checked_example, described
@@ -218,11 +218,13 @@ def _found(workdir: str | os.PathLike[str]) -> tuple[str, RunRecord]:
 
 def _mesh(record: RunRecord, devices: Sequence[jax.Device] | None) -> Mesh:
   """Returns the devices as a mesh like that of training, as far as their number has a divisor in common with its."""
-  devices = jax.devices() if devices is None else devices
-  one_process = len(devices) // len({device.process_index for device in devices})
+  found = jax.devices() if devices is None else list(devices) if isinstance(devices, Iterable) else []
+  if not found or not all(isinstance(each, jax.Device) for each in found):
+    raise InputError(f"devices is {shown(devices)}; give a list of devices, as jax.devices() is, or leave it out")
+  one_process = len(found) // len({device.process_index for device in found})
   tensor = math.gcd(record.config["mesh"].get("tensor", 1), one_process)
-  fsdp = math.gcd(record.config["mesh"]["fsdp"], len(devices) // tensor)
-  return sharding.make_mesh(fsdp=fsdp, tensor=tensor, devices=devices)
+  fsdp = math.gcd(record.config["mesh"]["fsdp"], len(found) // tensor)
+  return sharding.make_mesh(fsdp=fsdp, tensor=tensor, devices=found)
 
 
 def _layout(mesh: Mesh, item: Mapping[str, PyTree]) -> PyTree:

@@ -107,7 +107,7 @@ def _listed(workdir: str) -> Listed:
 
 def _lines(workdir: str) -> list[dict[str, Any]]:
   try:
-    return writers.read_metrics(join(workdir, writers.FILE_NAME))
+    return writers.read_metrics(join(workdir, writers.FILE_NAME), terminal.silent)
   except InputError:
     return []
 

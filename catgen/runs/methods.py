@@ -1,8 +1,9 @@
 """Functions as Python meets them: methods of a run made of functions of `catgen.runs`, and messages in Python's words.
 
 A method has the signature, the options' meanings and the errors of its function, less what the run knows, so that the
-two cannot differ. The functions speak of flags, `--split=test`, for most who read their messages type commands; here
-the same line speaks of the argument, `split="test"`.
+two cannot differ; but after a signal (Ctrl-C) it raises `Stopped`, a KeyboardInterrupt that has what was found by then.
+The functions speak of flags, `--split=test`, for most who read their messages type commands; here the same line speaks
+of the argument, `split="test"`.
 """
 
 import functools
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from catgen.interfaces import InputError
 from catgen.kinds import nearest
 from catgen.runs.argument_types import checked
+from catgen.training.signals import Stopped
 
 if TYPE_CHECKING:
   from catgen.runs.load import Run
@@ -130,7 +132,10 @@ def _made(
     bound.apply_defaults()
     values = dict(bound.arguments)
     with in_words_of(signature):
-      return checked(find())(values.pop("self"), **_say_in_words(signature, values))
+      found = checked(find())(values.pop("self"), **_say_in_words(signature, values))
+    if code := getattr(found, "heard", 0) or getattr(found, "exit_code", 0):
+      raise Stopped(f"{shell.__name__} was stopped", code, found)
+    return found
 
   call.__name__, call.__qualname__, call.__module__ = shell.__name__, shell.__qualname__, shell.__module__
   sections = in_words(_sections(inspect.getdoc(find()) or "", defaults), signature)

@@ -50,6 +50,7 @@ class Sampled(NamedTuple):
   cut_at: int | None = None  # positions, of those shown and compared: no record of the data is longer
   asked: int = 0  # how many samples were wanted
   exit_code: int = 0  # 128 + the number of the signal that ended it before all were drawn
+  heard: int = 0  # the same of a signal that came meanwhile, though all may have been drawn
   guidance: str | None = None  # what guided samples follow; None: the model's distribution
   correction: float = 0.0  # see `SampleOptions`
 
@@ -170,6 +171,7 @@ def sample(
     cut_at=None if reached.all() else run.record.longest,
     asked=num_samples,
     exit_code=stop.exit_code if len(batch.x) < num_samples else 0,
+    heard=request.exit_code,
     guidance=explained_guidance(options),
     correction=options.correction,
   )

@@ -153,7 +153,7 @@ def score(
     beyond=None if beyond is None else [beyond.get(int(number), ()) for number in found.numbers],
   )
   if output is not None:
-    with shown_where_lost(say, lambda: describe(scored)):
+    with shown_where_lost(say, lambda: describe(scored._replace(output=None))):
       distributed.first_does(lambda: _write(scored, output))
   return scored
 

@@ -386,9 +386,9 @@ def _hooks(
 
 
 def _lines(workdir: str) -> list[dict[str, Any]]:
-  """Returns what metrics.jsonl has, of this process and of those before it."""
+  """Returns what metrics.jsonl has, of this process and of those before it, without the lines that are damaged."""
   path = join(workdir, writers.FILE_NAME)
-  return writers.read_metrics(path) if exists(path) else []
+  return writers.read_metrics(path, terminal.silent) if exists(path) else []
 
 
 def _is_written(workdir: str, step: int) -> bool:

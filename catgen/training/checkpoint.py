@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 
 from catgen import remote
 from catgen.interfaces import InputError, PyTree
-from catgen.paths import absolute, is_folder, join, move_folder
+from catgen.paths import absolute, is_folder, join, move_folder, parent_of
 from catgen.training import folders, managers, noise, ranking, staging, stored
 from catgen.training.integrity import fingerprint, fingerprint_of_parts, storage_problem, tree_difference
 from catgen.training.state import TrainState
@@ -134,8 +134,9 @@ class Checkpointer:
   def restore(self, target: TrainState) -> TrainState | None:
     """Returns the newest whole state, or None where there is no checkpoint.
 
-    A checkpoint that cannot be read, or whose bits are not those that were written, is renamed to
-    `<step>.corrupt`, one line says so, and the one before is tried.
+    Where a checkpoint cannot be read, or its bits are not those that were written, the one before is tried. If that can
+    be read, the damaged ones are renamed to `<step>.corrupt`, and one line says so for each; if none can, all stay,
+    since others may read the model of one whose optimizer is damaged.
 
     Args:
       target: from `abstract_state`: shapes and shardings of this run, which may have other devices than the writer.
@@ -144,19 +145,26 @@ class Checkpointer:
       InputError: the checkpoint is of another model or optimizer, or none of those present can be read.
     """
     self.wait()
-    found, items = self.steps(), _items(target)
-    for step in reversed(found):
+    damaged, items = dict[int, str](), _items(target)
+    for step in reversed(self.steps()):
       with fetched(self.directory, step, list(items)) as place:
         clipped = self._check_same(place, step, items)
         wanted = {**items, "optimizer": (None, items["optimizer"])} if clipped else items
         restored = stored.read(place, step, wanted)
       if isinstance(restored, dict):
+        for each, reason in damaged.items():
+          self._set_aside(each, reason)
         model, optimizer = restored["model"], restored["optimizer"][1] if clipped else restored["optimizer"]
         memory = restored.get("memory")
         return TrainState(model["step"], model["params"], model.get("ema"), optimizer, model["model_state"], memory)
-      self._set_aside(step, restored)
-    if found:
-      raise InputError(f"none of the checkpoints in {self.directory} can be read; use another work directory")
+      damaged[step] = restored
+    if damaged:
+      newest = next(iter(damaged))
+      raise InputError(
+        f"none of the checkpoints in {self.directory} can be read whole (that of step {newest}: {damaged[newest]}); "
+        "all are left as they are; use another work directory, which may begin from the parameters of one whose "
+        f"optimizer alone is damaged: --init_from={parent_of(self.directory)}@{newest}"
+      )
     return None
 
   def _check_same(self, place: str, step: int, items: dict[str, PyTree]) -> bool:
@@ -185,7 +193,7 @@ class Checkpointer:
           move_folder(path, aside)
     ocp.multihost.sync_global_processes("catgen:set_aside")
     self._manager.reload()
-    self._say(f"checkpoint {step} is corrupt ({reason}); moved it to {aside} and fall back to the one before")
+    self._say(f"checkpoint {step} is corrupt ({reason}); moved it to {aside} and fall back to one before")
 
   @contextmanager
   def _writing(self, step: int | None) -> Iterator[None]:

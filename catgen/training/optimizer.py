@@ -48,9 +48,9 @@ def adam(
     learning_rate: the peak, > 0.
     warmup_steps: updates in which the rate rises to its peak; 0 = none.
     decay: of the rate after the warm-up.
-    b1: decay of the average of gradients.
-    b2: decay of the average of their squares.
-    eps: added to the root of that average.
+    b1: decay of the average of gradients, in [0, 1).
+    b2: likewise of the average of their squares.
+    eps: added to the root of that average, >= 0.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
 
   Raises:
@@ -58,6 +58,7 @@ def adam(
 
   Reference: Kingma and Ba (2015).
   """
+  _check_averages(eps, b1=b1, b2=b2)
   rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
   return _clipped(optax.adam(rate, b1, b2, eps), clip_norm), rate
 
@@ -83,9 +84,9 @@ def radam(
     learning_rate: the peak, > 0.
     warmup_steps: updates in which the rate rises to its peak; 0 = none.
     decay: of the rate after the warm-up.
-    b1: decay of the average of gradients.
-    b2: decay of the average of their squares.
-    eps: added to the root of that average.
+    b1: decay of the average of gradients, in [0, 1).
+    b2: likewise of the average of their squares.
+    eps: added to the root of that average, >= 0.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
 
   Raises:
@@ -93,6 +94,7 @@ def radam(
 
   Reference: Liu et al. (2020).
   """
+  _check_averages(eps, b1=b1, b2=b2)
   rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
   return _clipped(optax.radam(rate, b1, b2, eps), clip_norm), rate
 
@@ -115,9 +117,9 @@ def adamax(
     learning_rate: the peak, > 0.
     warmup_steps: updates in which the rate rises to its peak; 0 = none.
     decay: of the rate after the warm-up.
-    b1: decay of the average of gradients.
-    b2: decay of the largest of their sizes.
-    eps: added to that size.
+    b1: decay of the average of gradients, in [0, 1).
+    b2: likewise of the largest of their sizes.
+    eps: added to that size, >= 0.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
 
   Raises:
@@ -125,6 +127,7 @@ def adamax(
 
   Reference: Kingma and Ba (2015), section 7.
   """
+  _check_averages(eps, b1=b1, b2=b2)
   rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
   return _clipped(optax.adamax(rate, b1, b2, eps), clip_norm), rate
 
@@ -148,9 +151,9 @@ def adamw(
     learning_rate: the peak, > 0.
     warmup_steps: updates in which the rate rises to its peak; 0 = none.
     decay: of the rate after the warm-up.
-    b1: decay of the average of gradients.
-    b2: decay of the average of their squares.
-    eps: added to the root of that average.
+    b1: decay of the average of gradients, in [0, 1).
+    b2: likewise of the average of their squares.
+    eps: added to the root of that average, >= 0.
     weight_decay: multiplied by the rate, not by the adaptive step; for kernels alone, never for biases, norms or
       embeddings.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
@@ -161,6 +164,7 @@ def adamw(
   Reference: Loshchilov and Hutter (2019).
   """
   _check(weight_decay >= 0, f"weight_decay is {weight_decay}; it must not be negative")
+  _check_averages(eps, b1=b1, b2=b2)
   rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
   return _clipped(optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=kernel_mask), clip_norm), rate
 
@@ -189,7 +193,7 @@ def sgd(
 
   Reference: Polyak (1964).
   """
-  _check(0 <= momentum < 1, f"momentum is {momentum}; it must be at least 0 and below 1")
+  _check_averages(momentum=momentum)
   rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
   return _clipped(optax.sgd(rate, momentum), clip_norm), rate
 
@@ -218,11 +222,11 @@ def muon(
     adam_learning_rate: the peak of the rate of Adam's part, with the same warm-up and decay.
     warmup_steps: updates in which the rates rise to their peaks; 0 = none.
     decay: of the rates after the warm-up.
-    momentum: of Muon, in Nesterov's form.
-    ns_steps: Newton-Schulz iterations; five bring all but tiny singular values to between 0.7 and 1.2.
-    b1: of Adam's part (with Nesterov's momentum): decay of the average of gradients.
-    b2: of Adam's part: decay of the average of their squares.
-    eps: of Adam's part: added to the root of that average, and of Muon: to the norm that it divides by.
+    momentum: of Muon, in Nesterov's form, in [0, 1).
+    ns_steps: Newton-Schulz iterations, >= 0; five bring all but tiny singular values to between 0.7 and 1.2.
+    b1: of Adam's part (with Nesterov's momentum): decay of the average of gradients, in [0, 1).
+    b2: of Adam's part: likewise of the average of their squares.
+    eps: of Adam's part: added to the root of that average, and of Muon: to the norm that it divides by; >= 0.
     weight_decay: decoupled, for the kernels that Muon updates alone.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
     adam_paths: regular expression; kernels whose path it finds go to Adam.
@@ -233,6 +237,8 @@ def muon(
   Reference: Jordan et al. (2024), https://kellerjordan.github.io/posts/muon.
   """
   _check(weight_decay >= 0, f"weight_decay is {weight_decay}; it must not be negative")
+  _check_averages(eps, b1=b1, b2=b2, momentum=momentum)
+  _check(ns_steps >= 0, f"ns_steps is {ns_steps}; it must not be negative")
   rate, adam_rate = (
     make_learning_rate(num_steps, learning_rate=peak, warmup_steps=warmup_steps, decay=decay)
     for peak in (learning_rate, adam_learning_rate)
@@ -326,6 +332,13 @@ def _clipped(update: optax.GradientTransformation, clip_norm: float) -> optax.Gr
     return update.update(clip.update(grads, clip.init(params))[0], state, params)
 
   return optax.GradientTransformation(update.init, clipped)
+
+
+def _check_averages(eps: float = 0.0, **decays: float) -> None:
+  """Refuses a decay by which an average would grow without end, and what could make a root zero or negative."""
+  for name, decay in decays.items():
+    _check(0 <= decay < 1, f"{name} is {decay}; it must be at least 0 and below 1")
+  _check(eps >= 0, f"eps is {eps}; it must not be negative")
 
 
 def _is_kernel(name: str, leaf: Array) -> bool:

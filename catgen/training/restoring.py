@@ -87,8 +87,9 @@ def restore_params(
       if gone:
         break  # and what is there now may be newer
     else:
-      there = ", ".join(map(str, checkpoint_steps(workdir)))
-      raise Unreadable(f"no readable checkpoint {step} in {directory}; there are {there}")
+      others = ", ".join(str(each) for each in checkpoint_steps(workdir) if each not in tried)
+      remedy = f"choose another by --step, or by @STEP behind its folder: {others}" if others else "there is no other"
+      raise Unreadable(f"no readable checkpoint {step} in {directory}; {remedy}")
 
 
 def _candidates(workdir: str | os.PathLike, step: str | int, criterion: str, say: Callable[[str], None]) -> bytes:

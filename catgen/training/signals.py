@@ -6,17 +6,26 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2") if hasattr(signal, name))
 SAVING = getattr(signal, "SIGUSR1", None)  # what batch systems send some time before the end
 
 
-class Stopped(Exception):  # noqa: N818 it is no error
-  """Work was left because a signal asked to stop. `code` is 128 + its number; the text says what was kept."""
+class Stopped(KeyboardInterrupt):
+  """Work was left because a signal asked to stop; no `except Exception` of a caller's goes on then.
 
-  def __init__(self, message: str, code: int):
+  The text says what was kept.
+
+  Args:
+    message: the text.
+    code: 128 + the number of the signal.
+    found: what there was by then, where that is of use.
+  """
+
+  def __init__(self, message: str, code: int, found: Any = None):
     super().__init__(message)
-    self.code = code
+    self.code, self.found = code, found
 
 
 class Request:

@@ -69,6 +69,9 @@ def test_a_damaged_line_is_named_and_where_training_goes_on_it_is_kept_aside(tmp
     path.write_text(before)
     with pytest.raises(InputError, match=r"line 2 of .*metrics\.jsonl"):
       writers.read_metrics(path)
+    left_out = []
+    assert [record["step"] for record in writers.read_metrics(path, left_out.append)] == [1, 3]
+    assert left_out == [f"line 2 of {path} is damaged, 1 in all: left out"]
     said = []
     writers.open_writers(tmp_path, 3, tensorboard=False, say=said.append).close()
     assert [record["step"] for record in writers.read_metrics(path)] == [1, 3]

@@ -56,6 +56,15 @@ def written(path, content: bytes) -> str:
   return str(path)
 
 
+def test_an_empty_file_comes_back_and_nothing_is_a_share_of_it(tmp_path):
+  run = run_of("text", tmp_path)
+  found = compress(run, input=written(tmp_path / "a.txt", b""), compare=True, **ROWS)
+  assert describe(found).startswith(f"0 bytes -> {found.num_compressed} bytes, {found.output}\n")
+  assert "%" not in describe(found)
+  decompress(run, input=found.output, output=str(tmp_path / "b.txt"))
+  assert (tmp_path / "b.txt").read_bytes() == b""
+
+
 def test_a_text_comes_back_and_what_the_model_does_not_know_is_stored(tmp_path):
   run, content = run_of("text", tmp_path), (TEXT + "Capital!\r\n" + TEXT).encode()
   found = compress(run, input=written(tmp_path / "a.txt", content), compare=True, **ROWS)

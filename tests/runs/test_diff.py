@@ -53,6 +53,15 @@ def test_keys_results_and_curves_of_two_runs(folder, tmp_path):
   assert shown.endswith(f"curves: {found.picture}")
 
 
+def test_damaged_lines_of_curves_are_left_out_and_said(folder, tmp_path):
+  shutil.copytree(folder / "b", tmp_path / "b")
+  path = tmp_path / "b" / "metrics.jsonl"
+  path.write_text("garbage\n" + path.read_text())
+  found = diff(workdirs=(str(folder / "a"), str(tmp_path / "b")), output=str(tmp_path / "c.png"), say=pytest.fail)
+  assert found.notes == (f"line 1 of {path} is damaged, 1 in all: left out",)
+  assert found.picture
+
+
 def test_scores_that_are_not_there_leave_a_difference_that_is_not_paired(folder, tmp_path):
   shutil.copytree(folder / "b", tmp_path / "b", ignore=shutil.ignore_patterns("scores"))
   (both, _) = diff(workdirs=(str(folder / "a"), str(tmp_path / "b")), output=str(tmp_path / "c.png")).outcomes

@@ -24,6 +24,7 @@ from tests.runs.exports import (
   made_up_run,
   num_parameters,
   on_one_device,
+  resealed,
   same,
 )
 from tests.tiny_run import quiet
@@ -161,6 +162,21 @@ def _full(path, *, remedy):
 def test_an_exported_model_is_exported_again(text_run, model_folder, tmp_path):
   export(on_one_device(model_folder), output=str(tmp_path / "again"), say=quiet)
   same(on_one_device(tmp_path / "again").params, text_run.params)
+
+
+def test_what_a_model_loses_is_said_and_files_of_others_are_never_replaced(text_run, model_copy):
+  for name in ("sampler.stablehlo", "programs.json"):
+    (model_copy / name).write_text("a program")
+  (model_copy / "card.md").write_text("Its data are public.")
+  resealed(model_copy)
+  (model_copy / ".git").mkdir()
+  with pytest.raises(InputError, match=r"also holds \.git, no files of the exported model; move them"):
+    export(text_run, output=str(model_copy), force=True, say=pytest.fail)
+  (model_copy / ".git").rmdir()
+  told = []
+  export(text_run, output=str(model_copy), force=True, say=told.append)
+  (line,) = [each for each in told if "which this one has not" in each]
+  assert "had a person's words in its card, programs.json, sampler.stablehlo too" in line
 
 
 def test_nothing_is_put_over_a_folder_of_something_else(text_run, tmp_path):

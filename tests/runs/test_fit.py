@@ -11,6 +11,7 @@ import catgen
 from catgen.interfaces import InputError
 from catgen.runs.load import Run
 from catgen.runs.record import read_record
+from catgen.runs.train import Trained
 from tests.tiny_run import SIZES, quiet
 
 TINY = {key: value for key, value in SIZES.items() if key.split(".")[0] in ("model", "optimizer")}
@@ -101,7 +102,8 @@ def test_data_that_were_kept_move_with_their_run(fitted, tmp_path):
 
 def test_steps_that_time_allowed_stay_and_a_period_that_is_asked_for_is_taken(tmp_path, monkeypatch):
   monkeypatch.setattr("catgen.runs.fit.step_seconds", lambda config: 1e9)  # the fewest steps
-  few = {key: value for key, value in TINY.items() if key != "training.num_steps"} | {"training.report_every": 20}
+  few = {key: value for key, value in TINY.items() if not key.startswith("training.")}
+  few["training"] = {"batch_size": 8, "report_every": 20}  # a section, whose keys count as those by name
   assert fit(texts("abc"), tmp_path, few).step == 40
   old = read_record(str(tmp_path)).config
   assert old["training"]["report_every"] == 20
@@ -114,3 +116,24 @@ def test_what_does_not_fit_leaves_no_data_behind(tmp_path):
   with pytest.raises(InputError, match="no_such_key"):
     fit(texts("abc"), tmp_path / "run", {"model.no_such_key": 1})
   assert not (tmp_path / "run").exists()
+
+
+def test_no_name_is_no_folder(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  with pytest.raises(InputError, match="workdir is empty; give the folder of the run"):
+    fit(texts("abc"), "")
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("devices", [[], 3, ["cpu"]])
+def test_devices_that_are_none_are_refused(fitted, devices):
+  with pytest.raises(InputError, match=r"^devices is .*; give a list of devices, as jax\.devices"):
+    catgen.load(fitted, devices)
+
+
+def test_a_signal_ends_a_call_as_it_ends_python(fitted, monkeypatch):
+  stopped = Trained(str(fitted), step=1, interrupted=True, exit_code=143, pictures=())
+  monkeypatch.setattr("catgen.runs.fit.training.train", lambda *told, **options: stopped)
+  with pytest.raises(KeyboardInterrupt, match=r"^stopped at step 1 with a checkpoint; .*goes on") as caught:
+    fit(texts("abc"), fitted)
+  assert caught.value.code == 143

@@ -1,6 +1,8 @@
 """Methods of a run: signatures that are those of their functions, messages in Python's words, records in a line."""
 
 import inspect
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -45,6 +47,24 @@ def test_a_plot_takes_the_options_of_samples():
   found, options = inspect.signature(catgen.Run.plot).parameters, inspect.signature(sample.sample).parameters
   assert found["num_samples"].default == inspect.signature(plot.plot).parameters["num_samples"].default
   assert set(found) - {"self"} == set(options) - {"run", "pictures", "chain"}
+
+
+class Interrupting:
+  """A bar whose updates are each followed by Ctrl-C."""
+
+  def update(self, amount):
+    os.kill(os.getpid(), signal.SIGINT)
+
+  def close(self):
+    pass
+
+
+@pytest.mark.parametrize("number", [3, 1])  # in the midst, and where nothing is left to do
+def test_a_signal_ends_a_method_as_it_ends_python_and_what_was_drawn_is_not_lost(text_run, number):
+  with pytest.raises(KeyboardInterrupt, match=r"^sample was stopped$") as caught:
+    text_run.sample(number, batch_size=1, num_steps=2, seed=7, progress=lambda *_, **__: Interrupting())
+  assert caught.value.code == 130
+  assert caught.value.found.x.shape == (1, 16)
 
 
 def test_options_that_are_none_are_told_with_those_that_were_meant(text_run):

@@ -226,16 +226,21 @@ def test_reading_parameters_falls_back_too_and_moves_nothing(copied):
   assert restore_params(workdir, say=said.append).step == 4
   assert "checkpoint 6" in said[0]
   assert checkpoint_steps(workdir) == [2, 4, 6]
-  with pytest.raises(InputError, match="no readable checkpoint 6"):
+  with pytest.raises(InputError, match=r"no readable checkpoint 6 .*; choose another by --step, .*: 2, 4$"):
     restore_params(workdir, 6, say=said.append)
 
 
-def test_if_none_can_be_read_nothing_is_started_over(copied, trainer):
-  workdir, _ = copied
+@pytest.mark.parametrize("item", ["model", "optimizer"])
+def test_if_none_can_be_read_nothing_is_started_over_or_moved(copied, trainer, item):
+  workdir, saved = copied
   for step in (2, 4, 6):
-    flip(array_file(workdir, step))
-  with Checkpointer(workdir, say=lambda _: None) as checkpoints, pytest.raises(InputError, match="none of the"):
-    checkpoints.restore(trainer.target)
+    flip(array_file(workdir, step, item))
+  for _ in range(2):
+    with Checkpointer(workdir, say=pytest.fail) as checkpoints, pytest.raises(InputError, match="none of the"):
+      checkpoints.restore(trainer.target)
+  assert checkpoint_steps(workdir) == [2, 4, 6]
+  if item == "optimizer":  # whoever needs none can read all else
+    chex.assert_trees_all_equal(jax.device_get(restore_params(workdir, "best").params), saved[2].params)
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,12 @@ def test_every_optimizer_lowers_a_quadratic(name):
     ("adamw", {"adam_learning_rate": 0.1}, "adam_learning_rate"),
     ("muon", {"adam_learning_rate": 0.0}, "learning_rate"),
     ("sgd", {"momentum": 1.0}, "momentum"),
+    ("adam", {"b1": 2.0}, "b1 is 2.0; it must be at least 0 and below 1"),
+    ("radam", {"b2": 1.0}, "b2 is 1.0"),
+    ("adamax", {"b1": -0.1}, "b1 is -0.1"),
+    ("adamw", {"eps": -1e-8}, "eps is -1e-08"),
+    ("muon", {"momentum": 1.5}, "momentum is 1.5"),
+    ("muon", {"ns_steps": -1}, "ns_steps is -1"),
   ],
 )
 def test_mistakes_are_named_in_one_line(name, keywords, named):
