@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
+from catgen.evaluation import shares
 from catgen.evaluation.outliers import ADDED, placements, separation
 from catgen.evaluation.shared_rows import present
-from catgen.evaluation.shares import PLUS_FOUR, error_of_mean
 from catgen.evaluation.table_fidelity import Rows
 from catgen.interfaces import InputError
 
@@ -190,13 +190,14 @@ def _errors(
       one[:] = [_measured(measure, each[rows], truth[rows], known) for each in said]
     first, second, difference = np.column_stack([drawn, drawn[:, 0] - drawn[:, 1]]).std(axis=0, ddof=1).tolist()
     return first, second, difference
-  # sets of what each row adds to the mean, by the first table and by the second
-  sets = [(said[0] == truth, said[1] == truth)]
-  if measure == "AUC":
-    sets = list(zip(*(placements(each[truth == known[1]], each[truth == known[0]]) for each in said), strict=True))
-  added, apart = (ADDED, (-1.0, 1.0)) if measure == "AUC" else (PLUS_FOUR, (-1.0, 0.0, 0.0, 1.0))
-  first, second = (math.hypot(*(error_of_mean(each[i] * 1.0, added) for each in sets)) for i in range(2))
-  return first, second, math.hypot(*(error_of_mean(each[0] * 1.0 - each[1], apart) for each in sets))
+  if measure == "accuracy":
+    right = [(each == truth) * 1.0 for each in said]
+    first, second = (shares.error(each, np.ones(len(each))) for each in right)
+    return first, second, shares.error_of_mean(right[0] - right[1], (-1.0, 0.0, 0.0, 1.0))
+  # of either value what each row adds to the mean, by the first table and by the second
+  sets = list(zip(*(placements(each[truth == known[1]], each[truth == known[0]]) for each in said), strict=True))
+  first, second = (math.hypot(*(shares.error_of_mean(each[i], ADDED) for each in sets)) for i in range(2))
+  return first, second, math.hypot(*(shares.error_of_mean(each[0] - each[1], (-1.0, 1.0)) for each in sets))
 
 
 def _most(values: Shaped[np.ndarray, "rows"]) -> float:
