@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Shaped
 
+from catgen.evaluation import shares
 from catgen.evaluation.outliers import ADDED, placements, separation
 from catgen.evaluation.shared_rows import present
-from catgen.evaluation.shares import PLUS_FOUR, error_of_mean
 from catgen.evaluation.table_fidelity import Rows
 from catgen.interfaces import InputError
 
@@ -44,9 +44,9 @@ def told_apart(real: Rows, other: Rows, *, seed: int) -> Told:
   The AUC is the mean over folds. Its error takes the variance within each fold (DeLong et al., 1988) and, since trees
   of different folds have learned from rows in common, a correlation between folds as large as the share of the rows
   that one fold has: 1 / 5, so that the variance is 9 / 5 of that of folds that have nothing in common. Of 200
-  pairs of tables each, at least 96 and 96 % of AUCs are within 1.96 errors of 0.5 where 150 and 500 rows are of one
-  law; where one column of four is shifted by a standard deviation, at least 95 and 91 % are within 1.96 errors of their
-  mean (`python -m benchmarks.calibration --parts=tables`).
+  pairs of tables each, 96.5 % of AUCs are within 1.96 errors of 0.5 where 150 rows are of one law, as where 500 are;
+  where one column of four is shifted by a standard deviation, 96 and 93 % are within 1.96 errors of their mean
+  (`python -m benchmarks.calibration --parts=tables`, seed 0).
 
   Reference: Nadeau and Bengio (2003), Inference for the generalization error. Their corrected variance of the mean of k
   folds, s^2 (1 / k + 1 / (k - 1)), has the same expectation at this correlation; but s^2, the variance between folds,
@@ -190,13 +190,14 @@ def _errors(
       one[:] = [_measured(measure, each[rows], truth[rows], known) for each in said]
     first, second, difference = np.column_stack([drawn, drawn[:, 0] - drawn[:, 1]]).std(axis=0, ddof=1).tolist()
     return first, second, difference
-  # sets of what each row adds to the mean, by the first table and by the second
-  sets = [(said[0] == truth, said[1] == truth)]
-  if measure == "AUC":
-    sets = list(zip(*(placements(each[truth == known[1]], each[truth == known[0]]) for each in said), strict=True))
-  added, apart = (ADDED, (-1.0, 1.0)) if measure == "AUC" else (PLUS_FOUR, (-1.0, 0.0, 0.0, 1.0))
-  first, second = (math.hypot(*(error_of_mean(each[i] * 1.0, added) for each in sets)) for i in range(2))
-  return first, second, math.hypot(*(error_of_mean(each[0] * 1.0 - each[1], apart) for each in sets))
+  if measure == "accuracy":
+    right = [(each == truth) * 1.0 for each in said]
+    first, second = (shares.error(each, np.ones(len(each))) for each in right)
+    return first, second, shares.error_of_mean(right[0] - right[1], (-1.0, 0.0, 0.0, 1.0))
+  # of either value what each row adds to the mean, by the first table and by the second
+  sets = list(zip(*(placements(each[truth == known[1]], each[truth == known[0]]) for each in said), strict=True))
+  first, second = (math.hypot(*(shares.error_of_mean(each[i], ADDED) for each in sets)) for i in range(2))
+  return first, second, math.hypot(*(shares.error_of_mean(each[0] - each[1], (-1.0, 1.0)) for each in sets))
 
 
 def _most(values: Shaped[np.ndarray, "rows"]) -> float:

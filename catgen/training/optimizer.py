@@ -223,7 +223,7 @@ def muon(
     warmup_steps: updates in which the rates rise to their peaks; 0 = none.
     decay: of the rates after the warm-up.
     momentum: of Muon, in Nesterov's form, in [0, 1).
-    ns_steps: Newton-Schulz iterations, >= 0; five bring all but tiny singular values to between 0.7 and 1.2.
+    ns_steps: Newton-Schulz iterations, >= 0; five bring all but tiny singular values to between 0.68 and 1.21.
     b1: of Adam's part (with Nesterov's momentum): decay of the average of gradients, in [0, 1).
     b2: of Adam's part: likewise of the average of their squares.
     eps: of Adam's part: added to the root of that average, and of Muon: to the norm that it divides by; >= 0.
