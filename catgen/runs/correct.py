@@ -234,7 +234,8 @@ def _table(scores: dict[str, SpellingScore]) -> str:
 
 
 def _percent(share: Share) -> str:
-  return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})"
+  """Returns the share and its interval; "?" of nothing, as where no error was made."""
+  return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})" if share.total else "?"
 
 
 def _draw(run: Run, corrected: Corrected, say: Callable[[str], None]) -> tuple[str, ...]:

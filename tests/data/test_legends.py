@@ -69,7 +69,7 @@ def test_a_name_is_one_line(name):
 
 
 def test_two_categories_have_no_name_in_common_and_one_without_a_name_has_its_number():
-  with pytest.raises(InputError, match="^categories 0 and 2 have the name 'a'; name each apart, or make them one by"):
+  with pytest.raises(InputError, match=r"^categories 0 and 2 have the name 'a'; name each apart, or make them one by"):
     make_legend(3, ("a", "b", "a"))
   assert make_legend(3, ("a", "", "c")).names == ("a", "1", "c")
 
