@@ -1,6 +1,7 @@
 """Names and colors of categories: those of Cityscapes, and defaults for any."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -77,7 +78,11 @@ def make_legend(num_classes: int, names: Sequence[str] = (), colors: Sequence[st
   wrong = [color for color in colors if not re.fullmatch("#[0-9a-fA-F]{6}", color)]
   if wrong:
     raise InputError(f"color {wrong[0]!r} is not of the form #rrggbb; correct colors")
-  names = tuple(names) or tuple(map(str, range(num_classes)))
+  names = tuple(name or str(i) for i, name in enumerate(names or ("",) * num_classes))
+  twice = next((name for name, number in Counter(names).items() if number > 1), None)
+  if twice is not None:
+    places = " and ".join(str(i) for i, name in enumerate(names) if name == twice)
+    raise InputError(f"categories {places} have the name {twice!r}; name each apart, or make them one by data.mapping")
   defaults = tuple(_KNOWN.get(name, distinct_color(i)) for i, name in enumerate(names))
   return Legend(names, tuple(colors) or defaults)
 

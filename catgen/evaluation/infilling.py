@@ -12,7 +12,7 @@ from catgen import meshes
 from catgen.evaluation.samples import in_batches
 from catgen.evaluation.spread import ALONE, Spread
 from catgen.given import labels_of_each
-from catgen.interfaces import InputError, Model, PyTree, SampleOptions, Samples
+from catgen.interfaces import EventSpec, InputError, Model, PyTree, SampleOptions, Samples
 
 DEFAULT_OPTIONS = SampleOptions()
 
@@ -170,17 +170,20 @@ def check_patterns(
   if ((x < 0) | (x >= num_classes))[observed].any():
     raise InputError(f"an observed category lies outside [0, {num_classes})")
   if model.infill.prefix_only:
-    _check_prefixes(observed)
+    _check_prefixes(observed, model.event)
 
 
-def _check_prefixes(observed: Bool[np.ndarray, "patterns *event"]) -> None:
+def _check_prefixes(observed: Bool[np.ndarray, "patterns *event"], event: EventSpec) -> None:
   seen = observed.reshape(len(observed), observed[0].size)
   late = seen[:, 1:] & ~seen[:, :-1]
   if late.any():
-    first = seen[late.any(axis=1)][0]
+    first = observed[late.any(axis=1)][0]
+    hole = np.argwhere(~first)[0]
+    place = f"{'column' if event.sizes else 'position'} {hole[0] + 1}"
+    if len(hole) == 2:
+      place = f"the pixel in row {hole[0]}, column {hole[1]} (from 0)"
     raise InputError(
-      f"this model can only continue a beginning, but position {int(np.flatnonzero(~first)[0]) + 1} is a hole before "
-      "an observed position; take a diffusion model"
+      f"this model can only continue a beginning, but {place} is a hole before an observed one; take a diffusion model"
     )
 
 

@@ -300,11 +300,14 @@ def _warnings(nats: np.ndarray, sizes: np.ndarray | None, num_draws: int) -> lis
   if not np.isfinite(nats).all():
     lines.append(f"{int((~np.isfinite(nats).all(axis=0)).sum())} examples have no finite score")
   enough = min(LOW_SAMPLE_SIZE, _ALIKE * num_draws) if num_draws > 1 else LOW_SAMPLE_SIZE  # one draw shows nothing
-  if sizes is not None and float(np.median(sizes)) < enough:
+  if sizes is not None and (size := float(np.median(sizes))) < enough:
     low = float((sizes < enough).mean())
+    # S draws fall short of log p(x) by about 1 / (2 size) - 1 / (2 S) nats; a little is less than 1 / (2 * 10)
+    little = num_draws > 1 and size >= 1 / (1 / LOW_SAMPLE_SIZE + 1 / num_draws)
+    meaning = "more draws would tighten it a little" if little else "it is loose, so take more draws"
     lines.append(
-      f"effective sample size {float(np.median(sizes)):.1f} of {num_draws} draws (below {enough:g} for "
-      f"{low:.0%} of the examples): the bound holds but is loose; take more draws"
+      f"effective sample size {size:.1f} of {num_draws} draws (below {enough:g} for {low:.0%} of the examples): "
+      f"the bound holds; {meaning}"
     )
   return lines
 

@@ -24,7 +24,7 @@ class Frequencies(NamedTuple):
 
   classes: Float[np.ndarray, "classes"]
   pairs: "Pairs"  # a followed by b along the last axis, to the right in maps
-  pairs_below: "Pairs | None" = None  # b below a; None where events have one axis
+  pairs_below: "Pairs | None" = None  # b below a; None where events have one axis, or one row
 
 
 class Pairs(NamedTuple):
@@ -167,7 +167,8 @@ def frequencies(examples: Batch | Samples, num_classes: int) -> Frequencies:
     return Pairs(seen, counts / max(1, counts.sum()), num_classes)
 
   counts = np.bincount(x[valid], minlength=num_classes)
-  return Frequencies(counts / max(1, counts.sum()), pairs(-1), pairs(-2) if x.ndim > 2 else None)
+  below = pairs(-2) if x.ndim > 2 and x.shape[-2] > 1 else None
+  return Frequencies(counts / max(1, counts.sum()), pairs(-1), below)
 
 
 def divergence(p: Float[np.ndarray, "outcomes"] | Pairs, q: Float[np.ndarray, "outcomes"] | Pairs) -> float:

@@ -79,7 +79,7 @@ def _pictures(legend: Legend) -> Pictures:
     classes = {name: each.classes[chosen] for name, each in found.items()}
     right = {name: each.pairs.among(chosen) for name, each in found.items()}
     below = {name: each.pairs_below.among(chosen) for name, each in found.items() if each.pairs_below is not None}
-    pairs = {"pixel to the right": right, "pixel below": below}
+    pairs = {"pixel to the right": right, **({"pixel below": below} if below else {})}
     title = "How often categories and neighbors occur" + (
       f" (the {_MATRIX} most frequent)" if len(chosen) < len(legend.names) else ""
     )

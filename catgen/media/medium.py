@@ -80,9 +80,9 @@ class Media(NamedTuple):
   parse: Callable[..., Pattern] | None = None  # (text, *, hole, pad): a typed pattern
   read_holes: Callable[..., Batch] | None = None  # (path): as `read`, but x may be HOLE
   typed_holes: Callable[..., Batch] | None = None  # (examples): as `typed`, but x may be HOLE
-  # (path or examples, rows, x, *, hole, output, encoding): lines of examples whose holes are filled by x, all else
-  # being as it was typed, or a file of them; rows: the example that each is of. Only where holes are cells that users
-  # choose: then `read_holes` and `typed_holes` take hole= too, and `read_holes` encoding=
+  # (path or examples, rows, x, *, hole, output, encoding, changed): lines of examples whose holes, or what is changed,
+  # are filled by x, all else being as it was typed, or a file of them; rows: the example that each is of. Only where
+  # holes are cells that users choose: then `read_holes` and `typed_holes` take hole= too, and `read_holes` encoding=
   filled: Callable[..., list[str]] | None = None
   # (path or examples, encoding): examples as `read` and `typed` give them, and by the number of the example, numbers
   # beyond all that training has

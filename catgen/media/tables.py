@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from catgen.batches import batch_of
 from catgen.bounds import estimate
@@ -124,9 +124,10 @@ def _filled(
   rows: Int[np.ndarray, "completions"],
   x: Int[np.ndarray, "completions columns"],
   *,
-  hole: str,
+  hole: str | None,
   output: str | None,
   encoding: str = "utf-8",
+  changed: Bool[np.ndarray, "completions columns"] | None = None,
 ) -> list[str]:
   """Returns rows of which the holes are filled as lines, or writes them to a file; see `Media.filled`.
 
@@ -142,12 +143,13 @@ def _filled(
     grid, table, separator, with_mark = read_rows(table, given, encoding, hole)
   else:
     grid, separator, with_mark = _grid_of_rows(table, given, hole), table.separator, False
-  holes, drawn = encoded_grid(grid, table, hole) == HOLE, written_cells(table, x)
+  fresh = (encoded_grid(grid, table, hole) == HOLE)[rows] if changed is None else changed
+  drawn = written_cells(table, x)
   cells = [[texts[code] for code in codes[rows].tolist()] for texts, codes, *_ in grid.columns]
   places = {name: i for i, name in enumerate(grid.names)}
   for i, name in enumerate(table.names):
-    choices = zip(holes[rows, i], drawn[i], cells[places[name]], strict=True)
-    cells[places[name]] = [new if is_hole else old for is_hole, new, old in choices]
+    choices = zip(fresh[:, i], drawn[i], cells[places[name]], strict=True)
+    cells[places[name]] = [new if is_fresh else old for is_fresh, new, old in choices]
   if output is None:
     return _lines_of(grid.names, cells)
   _write_cells(table._replace(separator=separator), output, x, grid.names, cells, with_mark=with_mark)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -294,6 +295,16 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
   """
   try:
     with drawn(path) as place:
-      figure.savefig(place, format=ending_of(path)[1:] or None)
+      render(figure, place, ending_of(path)[1:] or None)
   except (OSError, ValueError) as error:  # ValueError: an ending that is no picture format
     raise InputError(f"cannot write the picture {os.fspath(path)}: {error}") from error
+
+
+def render(figure: Any, place: Any, kind: str | None) -> None:
+  """Writes a figure to a file of the format `kind`, with boxes for characters that the font lacks.
+
+  Matplotlib's line about each of them is left out: who names a thing in a picture tells of it (`missing_glyphs`).
+  """
+  with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "Glyph")
+    figure.savefig(place, format=kind)

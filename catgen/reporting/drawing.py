@@ -35,6 +35,11 @@ def missing_glyphs(characters: str, consequence: str) -> tuple[str, ...]:
   return (f"the fonts of pictures have no {shown}; {consequence}",) if characters else ()
 
 
+def boxed(names: Iterable[str]) -> tuple[str, ...]:
+  """Returns the warning that a chart has boxes for some characters of the names in it, where there are any."""
+  return missing_glyphs(undrawable(names), "charts have boxes in their place")
+
+
 def undrawable(texts: Iterable[str]) -> str:
   """Returns the characters of texts, each once, that the fonts have no glyph for, such as those of Chinese.
 

@@ -3,9 +3,10 @@
 import base64
 import html
 import io
-import warnings
 from collections.abc import Sequence
 from typing import Any
+
+from catgen.reporting.charts import render
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #111827; margin: 2rem auto; padding: 0 1rem; max-width: 62rem; }
@@ -38,9 +39,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def picture(figure: Any, caption: str) -> str:
   """Returns a figure of Matplotlib, inside the page, with a sentence below that also says it to who cannot see it."""
   content = io.BytesIO()
-  with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of characters that the font lacks
-    figure.savefig(content, format="png")
+  render(figure, content, "png")
   coded, said = base64.b64encode(content.getvalue()).decode(), html.escape(caption, quote=True)
   return f'<figure><img alt="{said}" src="data:image/png;base64,{coded}"><figcaption>{said}</figcaption></figure>'
 

@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -114,11 +115,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
   ]
   header, *body = map(list, zip(*columns, strict=True))
   titles, *cells = ([encodable(_cell(value), encoding) for value in row] for row in (header, *body))
-  widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
+  widths = [max(map(_width, column)) for column in zip(titles, *cells, strict=True)]
   right = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(header))]
 
   def line(values: Sequence[str]) -> str:
-    aligned = (value.rjust(w) if r else value.ljust(w) for value, w, r in zip(values, widths, right, strict=True))
+    aligned = (
+      " " * (w - _width(value)) + value if r else value + " " * (w - _width(value))
+      for value, w, r in zip(values, widths, right, strict=True)
+    )
     return "  ".join(aligned).rstrip()
 
   return "\n".join([line(titles), "  ".join("-" * w for w in widths), *map(line, cells)])
@@ -218,6 +222,13 @@ def _emphasize(frame: str, before: str) -> str:
 def _spelled(shown: Sequence[str], position: int) -> str:
   """Returns the character that a position is a part of, quoted."""
   return repr(next((each for each in shown[position:] if each), ""))
+
+
+def _width(text: str) -> int:
+  """Returns the columns that a terminal needs: two for a Chinese sign, say, and none for a mark above a letter."""
+  if text.isascii():
+    return len(text)
+  return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 def _cell(value: Any) -> str:

@@ -271,15 +271,18 @@ def records(classified: Classified) -> list[dict[str, Any]]:
 
 def describe(classified: Classified) -> str:
   """Returns a table of the first examples, and how well the labels are told where they are known."""
-  values, rows = classified.attribute.values, []
+  values, rows = [terminal.visible(value) for value in classified.attribute.values], []
+  exact = classified.estimator == "exact"
   for i in range(min(classified.top, len(classified.names))):
     best, label = int(classified.probabilities[i].argmax()), int(classified.labels[i])
+    probability, error = classified.probabilities[i, best], classified.posterior.errors[i, best]
     row = [str(classified.names[i]), values[best]]
-    row.append(terminal.plus_minus(classified.probabilities[i, best], classified.posterior.errors[i, best], 4))
+    row.append(f"{probability:.4f}" if exact else terminal.plus_minus(probability, error, 4))
     row.append(values[label] if label < len(values) else "")
     rows.append(row + ([classified.shown[i][:_SHOWN_CHARACTERS]] if classified.shown else []))
   name = classified.attribute.name
-  header = ["example", name, "probability ± Monte Carlo", "in the data", *(["text"] if classified.shown else [])]
+  probability_title = "probability" if exact else "probability ± Monte Carlo"
+  header = ["example", name, probability_title, "in the data", *(["text"] if classified.shown else [])]
   lines = [terminal.table(header, rows)] if rows else []
   lines.append(f"{len(classified.names):,} examples; {_estimated(classified)}")
   lines += _quality(classified.quality, values) if classified.quality else []

@@ -19,6 +19,7 @@ from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.paths import join
 from catgen.records import shown_briefly
 from catgen.reporting import charts, terminal
+from catgen.reporting.drawing import boxed
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.reporting.writers import FILE_NAME as METRICS_FILE
 from catgen.reporting.writers import read_metrics
@@ -165,6 +166,8 @@ def compare(
   output = paths.expanded(output)
   path, picture = f"{output}.json", f"{output}.png"
   distributed.first_does(lambda: _write(rows, path, picture))
+  for line in boxed(row["name"] for row in rows):
+    say(f"warning: {line}")
   pictures = [picture]
   if num_maps and len({run.record.event for run in runs}) == 1 and runs[0].media.pictured.models is not None:
     pictures.append(f"{output}_samples.png")

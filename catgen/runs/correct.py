@@ -117,7 +117,7 @@ def correct(
   Raises:
     InputError: the model cannot correct by this method, or the example does not fit it.
   """
-  methods = spelling.chosen(run.model, method, beam)
+  methods, encoding = spelling.chosen(run.model, method, beam), encoding_for(run.record, input, encoding)
   if text is not None and (input is not None or run.media.parse is None):
     raise InputError("--text is a sentence for a model of text, instead of --input; leave one of them out")
   check_output(run, output)
@@ -125,7 +125,7 @@ def correct(
   if example is not None:
     wrong = with_labels(media.typed([example]), run.record, given)
   else:
-    read = reader(run.media, input, encoding_for(run.record, input, encoding))
+    read = reader(run.media, input, encoding)
     wrong, name = one_example(run, path=input, split=split, index=index, read=read)
     if input is not None:
       wrong = with_labels(wrong, run.record, given)
@@ -144,11 +144,22 @@ def correct(
   corrected = Corrected(name, wrong, truth, error_rate, corrections, scores, media, run.record.position, output, ())
   if output is not None:
     with shown_where_lost(say, lambda: describe(corrected)):
-      distributed.first_does(lambda: media.written(output, wrong._replace(x=corrected._whole[None])))
+      handed_in = input if example is None else [example]
+      distributed.first_does(lambda: _write(corrected, output, handed_in, index if example is None else 0, encoding))
   if pictures and jax.process_index() == 0:
     with ByProducts(say).may_fail("pictures"):
       corrected = corrected._replace(pictures=_draw(run, corrected, say))
   return corrected
+
+
+def _write(corrected: Corrected, output: str, handed_in: Any, number: int, encoding: str) -> None:
+  """Writes the example; of a row of a table that was handed in all cells that are not changed are as they were."""
+  x, media = corrected._whole[None], corrected.media
+  if media.filled is None or handed_in is None:
+    media.written(output, corrected.seen._replace(x=x))
+    return
+  changed = next(iter(corrected.corrections.values())).changed
+  media.filled(handed_in, np.array([number]), x, hole=None, output=output, encoding=encoding, changed=changed)
 
 
 def describe(corrected: Corrected, *, color: bool = False) -> str:
@@ -234,7 +245,8 @@ def _table(scores: dict[str, SpellingScore]) -> str:
 
 
 def _percent(share: Share) -> str:
-  return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})"
+  """Returns the share and its interval; "?" of nothing, as where no error was made."""
+  return f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})" if share.total else "?"
 
 
 def _draw(run: Run, corrected: Corrected, say: Callable[[str], None]) -> tuple[str, ...]:

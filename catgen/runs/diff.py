@@ -12,6 +12,7 @@ from catgen.evaluation.comparison import Evaluation
 from catgen.interfaces import InputError
 from catgen.paths import exists, expanded, join, name_of
 from catgen.reporting import charts, terminal, writers
+from catgen.reporting.drawing import boxed
 from catgen.runs.by_products import ByProducts
 from catgen.runs.compare import expanded as folders_of
 from catgen.runs.exported import evaluations, written_in
@@ -86,6 +87,7 @@ def diff(
   with ByProducts(say).may_fail("picture of the curves"):
     path = expanded(output)
     picture = path if charts.curves_beside(lines, path, unit=unit) else None
+  notes += boxed(lines) if picture else ()
   return Differences(
     (first, second),
     tuple(_settings(flat(one.config), flat(other.config))),

@@ -173,7 +173,7 @@ def evaluate(
     )
     if (apart := table_density.density(source.codec, found, get_split(source, settings["split"]))) is not None:
       result[table_density.NAME] = results.without_nan(apart)
-    say(shown(result))
+    say(shown(result, drawn=not _settled(run, found)))
     path = None
     with beside.may_fail("results"):
       path = distributed.first_tells(lambda: _keep(folder, result, found, scored_before)).decode()
@@ -198,8 +198,19 @@ def describe(evaluated: Evaluated) -> str:
   return "\n".join([*lines, *([] if evaluated.path is None else [f"written to {evaluated.path}"])])
 
 
-def shown(record: Mapping[str, Any]) -> str:
-  """Returns a record of results.json, with its meaning, in a few lines: bits per position, their errors and terms."""
+def _settled(run: Run, found: Likelihood) -> bool:
+  """Returns whether draws change nothing, as where an exact model is asked for a bound."""
+  nats = found.nats
+  return run.model.log_prob is not None and len(nats) > 1 and bool((nats == nats[0]).all())
+
+
+def shown(record: Mapping[str, Any], *, drawn: bool = True) -> str:
+  """Returns a record of results.json, with its meaning, in a few lines: bits per position, their errors and terms.
+
+  Args:
+    record: of an evaluation.
+    drawn: whether draws change the number of a bound; where they do not it is called exact.
+  """
   rows = [
     [
       record["unit"],
@@ -215,7 +226,7 @@ def shown(record: Mapping[str, Any]) -> str:
   ]
   heading = (
     f"{record['split']} split, step {record['step']}{', averaged parameters' if record['ema'] else ''}:"
-    f" {_meaning(record)}, {terminal.counted(record['num_draws'], 'draw')}"
+    f" {_meaning(record, drawn)}, {terminal.counted(record['num_draws'], 'draw')}"
     f", {terminal.counted(record['num_replicates'], 'replicate')},"
     f" {record['num_examples']:,} examples"
     + (f", {record['protocol']}" if results.reads_before(record) else "")
@@ -232,8 +243,10 @@ def shown(record: Mapping[str, Any]) -> str:
   return "\n".join([heading, terminal.table(["unit", "value", "meaning"], rows), *notes])
 
 
-def _meaning(record: Mapping[str, Any]) -> str:
+def _meaning(record: Mapping[str, Any], drawn: bool) -> str:
   law = orders.of_record(record)
+  if not drawn and record["estimator"] not in estimators.EXACT:
+    return f"{_MEANINGS['exact']} ({record['estimator']}, which no draw changes)"
   return f"{_MEANINGS[record['estimator']]}{f' {orders.named(law)}' if law else ''}"
 
 

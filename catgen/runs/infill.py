@@ -134,7 +134,8 @@ def infill(
     InputError: nothing is given to complete, or it does not fit the model.
   """
   if run.model.infill is None:
-    raise InputError(f"a model of kind {run.record.config['model']['kind']!r} cannot complete examples")
+    kind = run.record.config["model"]["kind"]
+    raise InputError(f"a model of kind {kind!r} cannot complete examples: take a diffusion or an autoregressive one")
   _check_kind(run, {"text": text, "input": input, "split": split, "mask": mask, "region": region or None})
   check_output(run, output)
   check_apart(output, input)

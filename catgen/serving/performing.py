@@ -4,7 +4,7 @@ Calls have a few numbers of rows (`SIZES`), the rest of which is filled up, so t
 is asked for. What a row gives does not depend on the others: each has its own key, or shares none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -90,6 +90,14 @@ def _completed(asked: Draw, examples: list[Any]) -> list[Any]:
     return examples
   known = asked.row if isinstance(asked.row, dict) else dict(zip(examples[0], asked.row, strict=True))
   return [{**each, **{name: cell for name, cell in known.items() if cell != asked.hole}} for each in examples]
+
+
+def kept(row: Any, told: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the correction of a row with the cells that are not changed as they were sent."""
+  known = row if isinstance(row, Mapping) else dict(zip(told["corrected"], row, strict=True))
+  changed = {place for each in told["changes"] for place in each["place"]}
+  cells = ((name, cell if i in changed else known[name]) for i, (name, cell) in enumerate(told["corrected"].items()))
+  return {**told, "corrected": dict(cells)}
 
 
 def _keys(seed: int, number: int) -> Int[np.ndarray, "number words"]:

@@ -112,7 +112,12 @@ def _correct(models: Mapping[str, Served], values: Mapping[str, Any], tell: Tell
   batch = with_labels(batch_from(model, [values["example"]]), model.run.record, values["labels"] or ())
   key, rows = ("correct", model.name, method, rate, batch.given is None), spelling.BEAM if method == "channel" else 1
   job = Job(key, rows, batch, partial(performing.correct, model, method, rate), partial(tell, 0))
-  return Asked([job], lambda told: {"model": model.name, **told[0], "seconds": _since(started)})
+
+  def answer(told: Sequence[Any]) -> dict[str, Any]:
+    found = performing.kept(values["example"], told[0]) if model.kind == "row" else told[0]
+    return {"model": model.name, **found, "seconds": _since(started)}
+
+  return Asked([job], answer)
 
 
 def _score(models: Mapping[str, Served], values: Mapping[str, Any], tell: Tell) -> Asked:

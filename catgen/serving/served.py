@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
+from catgen import orders
 from catgen.batches import batch_of
 from catgen.evaluation import estimators, spelling
 from catgen.evaluation.infilling import Pattern, check_patterns
@@ -127,7 +128,7 @@ def _results(run: Run) -> list[dict[str, Any]]:
   except InputError:
     return []
   shown = ("split", "estimator", "unit", "value", "data_error", "monte_carlo_error", "num_examples")
-  own = [each for each in records if each.get("step") == run.step][-4:]
+  own = [each for each in records if each.get("step") == run.step and not orders.of_record(each)][-4:]
   return [{**{name: each.get(name) for name in shown}, "bound": each.get("estimator") != "exact"} for each in own]
 
 

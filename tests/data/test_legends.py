@@ -68,6 +68,12 @@ def test_a_name_is_one_line(name):
   assert len(str(caught.value).splitlines()) == 1
 
 
+def test_two_categories_have_no_name_in_common_and_one_without_a_name_has_its_number():
+  with pytest.raises(InputError, match=r"^categories 0 and 2 have the name 'a'; name each apart, or make them one by"):
+    make_legend(3, ("a", "b", "a"))
+  assert make_legend(3, ("a", "", "c")).names == ("a", "1", "c")
+
+
 def test_names_may_be_long_and_in_any_script():
   names = ("道路", "Himmel über dem Dach", "x" * 10_000)
   assert make_legend(3, names).names == names

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from catgen.evaluation.infilling import infill, infill_each, parse_pattern, parse_regions
+from catgen.evaluation.infilling import check_patterns, infill, infill_each, parse_pattern, parse_regions
 from catgen.interfaces import InputError
 from tests.evaluation.mixtures import make_parameters, mixture
 
@@ -95,6 +95,10 @@ def test_mistakes_are_named():
   continues = MODEL._replace(infill=MODEL.infill._replace(prefix_only=True))
   with pytest.raises(InputError, match="position 2 is a hole before"):
     infill(continues, PARAMS, {}, x, seen, key=KEY)
+  for changes, place in (({"shape": (2, 2)}, r"row 0, column 1 \(from 0\)"), ({"sizes": (3, 3, 3, 3)}, "column 2")):
+    other = continues._replace(event=MODEL.event._replace(**changes))
+    with pytest.raises(InputError, match=rf"{place} is a hole before"):
+      check_patterns(other, x.reshape(1, *other.event.shape), seen.reshape(1, *other.event.shape))
   assert infill(continues, PARAMS, {}, x, np.sort(seen)[::-1].copy(), key=KEY).x.shape == (1, 4)
   with pytest.raises(InputError, match="cannot complete"):
     infill(MODEL._replace(infill=None), PARAMS, {}, x, seen, key=KEY)

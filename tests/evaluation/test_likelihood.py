@@ -122,6 +122,14 @@ def test_few_draws_are_warned_of_unless_their_weights_are_alike(num_draws, size,
   assert [f"effective sample size {size} of {num_draws} draws" in line for line in lines] == [True] * warned
 
 
+@pytest.mark.parametrize(
+  ("num_draws", "size", "loose"), [(4, 3.4, False), (4, 2.0, True), (2, 1.0, True), (1, 1.0, True)]
+)
+def test_a_bound_is_called_loose_where_its_weights_are_unlike(num_draws, size, loose):
+  (line,) = likelihood._warnings(np.zeros((1, 3)), np.full(3, size), num_draws)
+  assert ("is loose" in line) is loose
+
+
 @pytest.mark.parametrize(("estimator", "num_draws"), [("exact", 1), ("elbo", 6), ("full", 1), ("iwbo", 6)])
 def test_batch_size_and_draws_at_once_change_no_score(estimator, num_draws):
   one = run(estimator=estimator, num_draws=num_draws, num_replicates=2, batch_size=23)

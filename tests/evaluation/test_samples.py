@@ -73,7 +73,8 @@ def test_neighbors_in_maps_are_counted_to_the_right_and_below():
   for one, other in ((turned.pairs, found.pairs_below), (turned.pairs_below, found.pairs)):
     np.testing.assert_array_equal(one.codes, other.codes)
     np.testing.assert_array_equal(one.shares, other.shares)
-  assert samples.frequencies(batch_of(x[:, 0], valid[:, 0]), 2).pairs_below is None
+  for row, known in ((x[:, 0], valid[:, 0]), (x[:, :1], valid[:, :1])):  # of one axis, and of one row
+    assert samples.frequencies(batch_of(row, known), 2).pairs_below is None
 
 
 def test_words_cut_by_the_border_do_not_count():

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from catgen.interfaces import InputError
-from catgen.reporting import charts, table_charts
+from catgen.reporting import charts, drawing, table_charts
 
 
 @pytest.fixture
@@ -117,12 +117,14 @@ def test_models_are_drawn_best_on_top_and_unknown_errors_have_no_bar(tmp_path, m
   assert all(np.isfinite(line.get_xydata()).all() for line in axis.lines)
 
 
-def test_names_of_runs_with_dollars_are_no_formulas(tmp_path):
-  names = ["runs/$\\frac{$", "$b$"]
-  charts.comparison(names, [2.0, 1.0], [0.1, 0.1], [[2.0], [1.0]], tmp_path / "a.png", unit="bits")
+@pytest.mark.filterwarnings("error")  # Matplotlib's lines about glyphs
+def test_names_of_runs_with_dollars_are_no_formulas_and_those_without_glyphs_need_no_word(tmp_path):
+  names = ["runs/$\\frac{$", "$b$", "\u5730\u56fe"]
+  charts.comparison(names, [2.0, 1.0, 1.0], [0.1] * 3, [[2.0], [1.0], [1.0]], tmp_path / "a.png", unit="bits")
   lines = [{"step": step, "train/bits": 2.0, "validation/bits": 2.0} for step in (1, 2)]
   assert charts.curves_beside(dict.fromkeys(names, lines), tmp_path / "b.png", unit="bits")
   assert all((tmp_path / name).stat().st_size for name in ("a.png", "b.png"))
+  assert drawing.boxed(names) == ("the fonts of pictures have no \u56fe\u5730; charts have boxes in their place",)
 
 
 def test_dollars_in_names_of_columns_and_values_stay_and_are_cut_like_other_letters():

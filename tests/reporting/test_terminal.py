@@ -34,6 +34,11 @@ def test_columns_align_and_numbers_stand_right():
   assert header.split() == ["name", "bits", "n"]
 
 
+def test_signs_that_a_terminal_draws_twice_as_wide_need_as_much_room_in_a_table():
+  lines = terminal.table(["\u57ce\u5e02", "n"], [["\u5317\u4eac", 1], ["Ky\u0069\u0308v", 2]]).splitlines()
+  assert lines == ["\u57ce\u5e02  n", "----  -", "\u5317\u4eac  1", "Kyi\u0308v  2"]
+
+
 def test_an_empty_table_is_its_header():
   assert terminal.table(["a", "b"], []).splitlines() == ["a  b", "-  -"]
 

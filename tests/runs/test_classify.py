@@ -57,6 +57,7 @@ def test_labels_share_the_draws_of_a_bound(run):
   found = run._replace(model=model).classify(X, prior="uniform", num_draws=2)
   np.testing.assert_allclose(found.probabilities, bayes(X, np.array([0.5, 0.5])), rtol=1e-4)
   np.testing.assert_allclose(found.posterior.errors, 0.0, atol=1e-4)
+  assert "± Monte Carlo" in describe(found)
 
 
 def test_known_labels_say_how_often_that_is_right_and_hidden_ones_do_not_count(run, tmp_path):
@@ -73,6 +74,9 @@ def test_known_labels_say_how_often_that_is_right_and_hidden_ones_do_not_count(r
   np.testing.assert_allclose([line["probabilities"]["blue"] for line in lines], expected[:, 1], rtol=1e-5)
   assert [line["label"] for line in lines] == [("red", "blue", None)[label] for label in GIVEN[:, 0]]
   assert f"right: {found.quality.accuracy:.4f} ±" in describe(found)
+  assert "± Monte Carlo" not in describe(found)  # what is exact has none
+  broken = found._replace(attribute=found.attribute._replace(values=("re\nd", "blue")))
+  assert len(describe(broken).splitlines()) == len(describe(found).splitlines())
 
 
 def test_what_cannot_be_classified_is_refused_in_a_line(run):

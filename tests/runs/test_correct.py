@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catgen.evaluation import shares
+from catgen.evaluation.spelling import SpellingScore
 from catgen.interfaces import InputError
-from catgen.runs.correct import correct, describe, describe_scores, score_corrections
+from catgen.runs.correct import Scored, correct, describe, describe_scores, score_corrections
 from tests.serving.conftest import letter_by_letter
 
 
@@ -26,6 +28,13 @@ def test_a_held_out_text_is_corrupted_and_corrected_by_both_methods(text_run):
   found = correct(text_run, index=3, error_rate=0.1)
   assert set(found.scores) == {"bayes", "paper"}
   assert "test split, number 3, errors at a rate of 10.0%" in describe(found)
+
+
+def test_of_no_errors_the_share_that_was_repaired_is_unknown():
+  none, few = shares.interval(np.array([0]), np.array([0])), shares.interval(np.array([0]), np.array([7]))
+  scored = Scored({"bayes": SpellingScore(none, few, few, few)}, "rows", 1, "test", 0.05, "column")
+  *_, row, _ = describe_scores(scored).splitlines()
+  assert row.split()[:3] == ["bayes", "?", "0.00%"]
 
 
 def test_a_held_out_map_is_corrupted_and_corrected(map_run, here, tmp_path):

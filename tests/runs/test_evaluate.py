@@ -3,13 +3,14 @@
 from collections import Counter
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from catgen import bounds
 from catgen.evaluation import comparison, results
-from catgen.interfaces import InputError
+from catgen.interfaces import Bound, InputError
 from catgen.reporting.progress import no_progress
 from catgen.runs import evaluate, watch
 from catgen.runs.experiment import first_examples
@@ -51,6 +52,19 @@ def test_pieces_of_a_stream_have_an_error_that_allows_for_their_order(text_run, 
   own, joined = (run.score(texts, num_draws=1, consecutive=consecutive).likelihood for consecutive in (False, True))
   assert own.estimate == bounds.estimate(own.nats, own.positions)
   assert joined.estimate == bounds.estimate(own.nats, own.positions, consecutive=True)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_a_bound_that_no_draw_changes_is_called_exact(map_run, here, noise):
+  def bound(params, batch, keys, *, state, train, strata=None):
+    return Bound(-1.0 - noise * jax.vmap(jax.random.uniform)(keys), {})
+
+  run, said = here(map_run), []
+  run = run._replace(model=run.model._replace(bound=bound, log_prob=bound))
+  how = {"estimator": "elbo", "num_draws": 1, "max_examples": 4, "pictures": False}
+  evaluate.evaluate(run, say=said.append, **how)
+  assert ("exact log-likelihood (elbo, which no draw changes), 1 draw" in said[0]) is (noise == 0)
+  assert ("upper bound" in said[0]) is (noise > 0)
 
 
 def test_maps_have_an_error_over_examples(map_run, here):

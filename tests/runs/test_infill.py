@@ -17,6 +17,8 @@ def test_a_text_is_completed(text_run):
   assert describe(found).startswith("completions are an approximation")
   assert len(found.lines) == 2
   assert all(len(line) == 16 and line.startswith("the ") and line[5:7] == "at" for line in found.lines)
+  with pytest.raises(InputError, match="cannot complete examples: take a diffusion or an autoregressive one"):
+    infill(text_run._replace(model=text_run.model._replace(infill=None)), text="a_")
   with pytest.raises(InputError, match="nothing to complete; give --text"):
     infill(text_run)
   with pytest.raises(InputError, match="add 9"):

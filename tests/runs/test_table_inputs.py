@@ -12,9 +12,12 @@ from catgen.data.tabular.bins import Bins
 from catgen.data.tabular.cells import Form
 from catgen.data.tabular.codec import Table, table_codec
 from catgen.data.tabular.columns import Column
+from catgen.evaluation import spelling
+from catgen.evaluation.spelling import Correction
 from catgen.interfaces import EventSpec, InputError
 from catgen.media import media_of, table_files
 from catgen.runs.classify import classify
+from catgen.runs.correct import correct
 from catgen.runs.infill import infill
 from catgen.runs.load import Run
 from catgen.runs.own_encoding import encoding_for
@@ -42,6 +45,23 @@ def run(tmp_path):
   params = jax.device_put(make_parameters(np.random.default_rng(0)))
   media = media_of(EVENT, CODEC, "column")
   return Run(mixture(3, 3), params, {}, record, media, str(tmp_path / "run"), 0, False, lambda: data)
+
+
+def test_a_corrected_row_keeps_all_cells_that_are_not_changed(run, tmp_path, monkeypatch):
+  def corrected(model, params, state, batch, rate, **_):
+    x = np.array([[0, *batch.x[0, 1:]]])
+    return Correction(x, np.ones(x.shape), x != batch.x)
+
+  monkeypatch.setattr(spelling, "chosen", lambda *_: ("bayes",))
+  monkeypatch.setattr(spelling, "correct", corrected)
+  path, output = tmp_path / "a.csv", tmp_path / "b.csv"
+  path.write_text("who;size;job;paid\nann;1,5;clerk;19,5\nbo;2,5;B\u00e4cker;25\n", encoding="latin-1")
+  correct(run, input=str(path), index=1, output=str(output))
+  assert output.read_text(encoding="utf-8") == "who;size;job;paid\nbo;2,5;clerk;25\n"
+  correct(run, {"job": "B\u00e4cker", "paid": "25", "size": "2,5"}, output=str(output))
+  assert output.read_text(encoding="utf-8") == "job;paid;size\nclerk;25;2,5\n"
+  correct(run, split="train", index=1, output=str(output))  # of which only the categories are kept
+  assert output.read_text(encoding="utf-8").startswith("job;paid;size\nclerk;")
 
 
 WAYS = {

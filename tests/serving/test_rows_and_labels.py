@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from catgen.serving import performing, served
 from tests.evaluation.test_given import TABLE
 from tests.serving.conftest import client_of
 from tests.serving.test_endpoints import assert_near, events, posted
@@ -47,7 +48,18 @@ def test_rows_are_scored_as_objects_and_as_lists(client, others):
   again = posted(client, "score", model="rows", examples=[list(ROW.values()), rows[1]], num_draws=1)
   assert_near(again["scores"], found["scores"])
   mended = posted(client, "correct", model="rows", example=ROW, error_rate=0.01)
-  assert list(mended["corrected"]) == list(ROW)
+  assert (mended["corrected"], mended["changes"]) == (ROW, [])  # a number too, and not what its bin would be drawn as
+  told = {"corrected": {"job": "two", "paid": 88.1, "only": "x"}, "changes": [{"place": [0], "probability": 0.9}]}
+  for row in (ROW, list(ROW.values())):
+    assert performing.kept(row, told)["corrected"] == {**ROW, "job": "two"}
+
+
+def test_results_that_a_model_is_introduced_by_are_of_its_own_law(others, monkeypatch):
+  run, common = others["rows"].run, {"split": "test", "step": others["rows"].run.step, "value": 1.0}
+  records = [{**common, "estimator": "order", "order": "margin"}, {**common, "estimator": "exact"}]
+  monkeypatch.setattr(served, "evaluations", lambda folder: records)
+  (found,) = served._results(run)
+  assert (found["estimator"], found["bound"]) == ("exact", False)
 
 
 WRONG = {

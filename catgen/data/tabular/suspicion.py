@@ -39,7 +39,11 @@ def suspicion(column: Column, cells: Cells, missing: frozenset[str], decimal: st
       kind = "numbers" if form.date is None else f"dates {form.date}"
       return f"{kind} but for few cells such as this, so that {became}", odd[0]
   if len(known) >= _MOST * len(cells.codes):
-    return f"texts that nearly all differ and are no numbers or dates that can be read; {became}", known[0]
+    return (
+      "texts that nearly all differ and are no numbers or dates that can be read; each of"
+      f" {len(known):,} is a category; leave the column out by drop={column.name} where it only numbers the rows, or"
+      " correct it, name it in missing=..., or say in a schema what it is"
+    ), known[0]
   return None
 
 

@@ -153,7 +153,7 @@ SUSPECTS = {
     "'\u22120.5' in line 2: numbers but for few",
   ),
   "dash": ([str(i) if i % 9 else "-" for i in range(60)], "'-' in line 2: numbers but for few"),
-  "currency": ([f"${i}.50" for i in range(60)], "texts that nearly all differ"),
+  "currency": ([f"${i}.50" for i in range(60)], "leave the column out by drop=a where it only numbers the rows"),
   "days": ([f"202001{1 + i % 28:02}" for i in range(60)], "look like days"),
   "long": ([str(10**18 + i) for i in range(60)], "more digits than 64-bit floats keep"),
   "large": ([str(i) for i in range(50)] + ["2e300"], "'2e300' in line 52: a number beyond 1e+300, the largest that a"),
