@@ -19,7 +19,12 @@ def test_work_directories_may_lie_below_home_and_be_paths(workdir, tmp_path, mon
   shutil.copytree(workdir, tmp_path / "run")
   assert load(pathlib.Path("~/run"), say=quiet).workdir == str(tmp_path / "run")
   trained = []
-  monkeypatch.setattr(fit.training, "train", lambda config, folder, **_: trained.append(folder))
+
+  def train(config, folder, **_):
+    trained.append(folder)
+    return fit.training.Trained(folder, 30, interrupted=False, exit_code=0, pictures=())
+
+  monkeypatch.setattr(fit.training, "train", train)
   run = fit.train("quickstart", "~/run", say=quiet)
   assert trained == [run.workdir] == [str(tmp_path / "run")]
 
