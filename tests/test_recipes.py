@@ -343,6 +343,7 @@ def test_every_recipe_is_followed():
   assert recipes().keys() == RECIPES.keys() == NAMES.keys()
 
 
+@pytest.mark.slow
 def test_what_the_recipes_add_runs(house):
   environment = {**os.environ, **cached(), "XLA_FLAGS": xla_flags(1), "PYTHONPATH": str(house)}
   done = subprocess.run(

@@ -9,6 +9,7 @@ from tests.docs.commands import ROOT
 PAGE = (ROOT / "docs" / "howto" / "integers.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_model_that_is_built_in_python_is_trained_as_shown(capsys):
   (snippet,) = re.findall(r"## Train a model .*?```python\n(.*?)```", PAGE, re.DOTALL)
   found = {}

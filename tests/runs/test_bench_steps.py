@@ -43,7 +43,7 @@ def drawn(monkeypatch):
   return generate_from
 
 
-@pytest.mark.parametrize("name", ["text_run", "map_run"])
+@pytest.mark.parametrize("name", ["text_run", pytest.param("map_run", marks=pytest.mark.slow)])
 def test_samples_like_held_out_data_stand_where_these_stand(name, request, here, drawn, tmp_path):
   run = here(request.getfixturevalue(name))
   asked = drawn(first_examples(run.source(), run.record.config["evaluation"]["split"], 16))
