@@ -93,11 +93,8 @@ def test_there_are_notebooks():
 
 
 # What these assert of formulas and families is tested in tests/bijections, tests/flows, tests/contracts, ... too.
-SLOW = ("argmax_flow", "compression", "ring", "tables", "your_own_data")
-IN_TURN = [pytest.param(path, marks=[pytest.mark.slow] * (path.stem in SLOW)) for path in NOTEBOOKS]
-
-
-@pytest.mark.parametrize("path", IN_TURN, ids=lambda path: path.stem)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path):
   notebook = _with_cell(
     nbformat.read(path, as_version=4),

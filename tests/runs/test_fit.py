@@ -100,6 +100,7 @@ def test_data_that_were_kept_move_with_their_run(fitted, tmp_path):
     catgen.load(moved, say=quiet).source()
 
 
+@pytest.mark.slow
 def test_steps_that_time_allowed_stay_and_a_period_that_is_asked_for_is_taken(tmp_path, monkeypatch):
   monkeypatch.setattr("catgen.runs.fit.step_seconds", lambda config: 1e9)  # the fewest steps
   few = {key: value for key, value in TINY.items() if not key.startswith("training.")}
