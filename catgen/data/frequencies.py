@@ -29,26 +29,24 @@ def untrained(splits: Mapping[str, Split], num_classes: int) -> tuple[int, ...]:
   The training split is read until all are found, which is soon where there are none.
   """
   missing = np.zeros(num_classes, bool)
+  if "train" not in splits:
+    return ()
   for name in splits.keys() - {"train"}:
-    for batch in _all_batches(splits[name]):
+    for batch in spread_batches(splits[name], whole=True):
       missing[batch.x[batch.valid]] = True
-  for batch in _all_batches(splits["train"]) if "train" in splits else ():
-    missing[batch.x[batch.valid]] = False
+  for batch in spread_batches(splits["train"], whole=True):
     if not missing.any():
-      return ()
-  return tuple(np.flatnonzero(missing).tolist()) if "train" in splits else ()
+      break
+    missing[batch.x[batch.valid]] = False
+  return tuple(np.flatnonzero(missing).tolist())
 
 
-def _all_batches(split: Split) -> Iterator[Batch]:
-  step = max(1, _AT_ONCE // split.examples(np.arange(1)).x[0].size) if split.num_examples else 1
-  for start in range(0, split.num_examples, step):
-    yield split.examples(np.arange(start, min(start + step, split.num_examples)))
-
-
-def spread_batches(split: Split) -> Iterator[Batch]:
-  """Yields examples that are spread evenly over a split, as many as are counted, some at a time."""
+def spread_batches(split: Split, *, whole: bool = False) -> Iterator[Batch]:
+  """Yields examples that are spread evenly over a split, as many as are counted, or all, some at a time."""
+  if not split.num_examples:
+    return
   size = split.examples(np.arange(1)).x[0].size
-  number = min(split.num_examples, max(1, _MOST_POSITIONS // size))
+  number = split.num_examples if whole else min(split.num_examples, max(1, _MOST_POSITIONS // size))
   numbers = np.arange(number) * split.num_examples // number
   for start in range(0, number, max(1, _AT_ONCE // size)):
     yield split.examples(numbers[start : start + max(1, _AT_ONCE // size)])

@@ -43,7 +43,7 @@ def maps_media(event: EventSpec, codec: Codec, position: str) -> Media:
     shown=shown,
     line_each=False,
     pictured=_pictures(_drawable(legend, missing)),
-    warnings=missing_glyphs(missing, "there categories with such names are called by their numbers, from 0"),
+    warnings=lambda: missing_glyphs(missing, "there categories with such names are called by their numbers, from 0"),
     baselines=baselines,
     judge=partial(judges.of_maps, num_classes=event.num_classes),
   )

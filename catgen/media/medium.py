@@ -89,7 +89,7 @@ class Media(NamedTuple):
   with_beyond: Callable[..., tuple[Batch, dict[int, list[Any]]]] | None = None
   encoded: bool = False  # files that are read have an encoding, which `read` takes
   frames: Callable[..., list[str]] | None = None  # (states [frames, *event]): a sampler's states as lines
-  warnings: tuple[str, ...] = ()  # lines about what pictures cannot show
+  warnings: Callable[[], tuple[str, ...]] = tuple  # () -> lines about what pictures cannot show; reads fonts
   corrections: Callable[..., str] | None = None  # (typed, corrected, probability, *, color): changes, one by one
 
 

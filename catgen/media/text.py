@@ -76,7 +76,9 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
     judge=partial(judges.of_sequences, num_classes=event.num_classes, texts=texts),
     parse=parse,
     frames=frames,
-    warnings=missing_glyphs(undrawable([codec.spec.get("alphabet", "")]), "sample --chain draws boxes for them"),
+    warnings=lambda: missing_glyphs(
+      undrawable([codec.spec.get("alphabet", "")]), "sample --chain draws boxes for them"
+    ),
     corrections=partial(_corrections, codec),
   )
 

@@ -1,5 +1,6 @@
 """What all pictures drawn with Pillow share: inks, fonts, a progress bar, saving. Pillow is imported late."""
 
+import functools
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -45,7 +46,11 @@ def undrawable(texts: Iterable[str]) -> str:
 
   Controls, which are never drawn as they are, are none of them.
   """
-  characters = sorted({each for text in texts for each in text if not each.isascii() and each.isprintable()})
+  return _without_glyph("".join(sorted({c for text in texts for c in text if not c.isascii() and c.isprintable()})))
+
+
+@functools.lru_cache
+def _without_glyph(characters: str) -> str:
   if not characters:
     return ""
   from matplotlib import get_data_path

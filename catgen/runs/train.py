@@ -98,7 +98,7 @@ def train(
   exported.check_trainable(workdir)
   made, record = agreement.agreed(partial(_made, config, workdir, devices), lambda found: agreement.of_record(found[1]))
   say(summary(made.source))
-  for line in (*made.source.warnings, *_media(made).warnings):
+  for line in (*made.source.warnings, *_media(made).warnings()):
     say(f"warning: {line}")
   settings, keep = made.config["training"], made.config["checkpoint"]
   check_kept(keep["keep_latest"])

@@ -61,14 +61,14 @@ def test_names_that_no_font_of_pictures_has_are_numbers_there_and_told(tmp_path,
   media = media_of(EventSpec((4, 8), 3), codec, "pixel")
   media.pictured.samples(str(tmp_path / "a.png"), batch_of(MAPS.astype(np.int32)), title="maps")
   assert told == [written]
-  assert len(media.warnings) == (names != written)
-  assert all("天車" in line for line in media.warnings)
+  assert len(media.warnings()) == (names != written)
+  assert all("天車" in line for line in media.warnings())
   assert "天" in media.shown(batch_of(np.zeros((1, 4, 8), np.int32)))[0] or names == written  # as a terminal shows them
 
 
 def test_characters_of_a_text_that_no_font_has_are_told():
   codecs = [alphabet_codec(alphabet) for alphabet in ("a\nb", "aé\n العر", "天\n地")]
-  lines = [media_of(EventSpec((4,), 3), codec, "character").warnings for codec in codecs]
+  lines = [media_of(EventSpec((4,), 3), codec, "character").warnings() for codec in codecs]
   assert [len(each) for each in lines] == [0, 0, 1]
   assert "have no 地天; " in lines[2][0]
 
