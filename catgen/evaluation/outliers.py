@@ -60,5 +60,8 @@ def separation(bits: Float[np.ndarray, "examples"], reference: Float[np.ndarray,
 def placements(
   bits: Float[np.ndarray, "examples"], reference: Float[np.ndarray, "references"]
 ) -> tuple[Float[np.ndarray, "examples"], Float[np.ndarray, "references"]]:
-  """Returns what part of the reference each example is above, and of the examples below each reference, ties half."""
+  """Returns what part of the references each example is above, and what part of the examples is above each reference.
+
+  Ties count half. The means of both are the same.
+  """
   return percentiles(bits, reference) / 100, percentiles(-reference, -bits) / 100
