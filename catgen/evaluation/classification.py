@@ -74,7 +74,7 @@ def quality(
   right = (said == labels).astype(float)
   return Quality(
     accuracy=float(right.mean()),
-    accuracy_error=shares.error(right, np.ones(len(right))),
+    accuracy_error=shares.error(right),
     log_loss=float(losses.mean()),
     log_loss_error=float(losses.std(ddof=1) / math.sqrt(len(losses))) if len(losses) > 1 else math.nan,
     prior_accuracy=float((labels == log_prior.argmax()).mean()),

@@ -43,7 +43,7 @@ def interval(counts: Int[np.ndarray, "examples"], totals: Int[np.ndarray, "examp
 
 
 def error(
-  counts: Real[np.ndarray, "examples"], totals: Real[np.ndarray, "examples"], *, consecutive: bool = False
+  counts: Real[np.ndarray, "examples"], totals: Real[np.ndarray, "examples"] | None = None, *, consecutive: bool = False
 ) -> float:
   """Returns the standard error of sum counts / sum totals over examples, which are clusters; more than 0.
 
@@ -54,13 +54,14 @@ def error(
 
   Args:
     counts: of each example, how many were seen, from 0 to its total.
-    totals: of how many, at least 0.
+    totals: of how many, at least 0; default: of one each.
     consecutive: whether the examples are pieces of one stream, in its order.
 
   Example:
-    >>> round(error(np.zeros(100), np.ones(100)), 4)  # none of a hundred
+    >>> round(error(np.zeros(100)), 4)  # none of a hundred
     0.0135
   """
+  totals = np.ones(len(counts)) if totals is None else totals
   trials, deviation = _trials(counts, totals, consecutive=consecutive)
   seen = (float(counts.sum()) / max(1.0, float(totals.sum())) * trials + 2) / (trials + 4)
   return max(deviation, math.sqrt(seen * (1 - seen) / (trials + 4)))

@@ -192,7 +192,7 @@ def _errors(
     return first, second, difference
   if measure == "accuracy":
     right = [(each == truth) * 1.0 for each in said]
-    first, second = (shares.error(each, np.ones(len(each))) for each in right)
+    first, second = map(shares.error, right)
     return first, second, shares.error_of_mean(right[0] - right[1], (-1.0, 0.0, 0.0, 1.0))
   # of either value what each row adds to the mean, by the first table and by the second
   sets = list(zip(*(placements(each[truth == known[1]], each[truth == known[0]]) for each in said), strict=True))

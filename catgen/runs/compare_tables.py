@@ -277,7 +277,7 @@ def _leaks(tables: Tables, members: Membership | None) -> list[Measure]:
   found = []
   if tables.train is not None:
     both = [table_trees.copied(each, tables.train) for each in (tables.synthetic, tables.target)]
-    made, real = ((float(each.mean()), shares.error(each * 1.0, np.ones(len(each)))) for each in both)
+    made, real = ((float(each.mean()), shares.error(each * 1.0)) for each in both)
     meaning = "share of rows that are, value by value, rows of --train; of real rows: of --real"
     found.append(Measure("copies of training rows", *made, *real, "as real", meaning))
   if members is not None:
