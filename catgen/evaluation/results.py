@@ -44,6 +44,7 @@ _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "consecutive": bool,
   "streams": int,
   "protocol": str,
+  "request": str,
   "density": dict,
   "order": str,
   "positions_per_call": int,

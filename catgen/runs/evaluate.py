@@ -1,6 +1,6 @@
 """The likelihood of a trained model on a split: measured, explained, and kept in the work directory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -54,8 +54,13 @@ class UnderWay(InputError):  # noqa: N818 as InputError, it is told and not trac
   """The same evaluation is being made by another process."""
 
 
+class Kept(InputError):  # noqa: N818 likewise
+  """The same evaluation has been made before, and its result is kept."""
+
+
 def evaluate(
   run: Run,
+  known: Container[str] = (),
   *,
   split: str | None = None,
   estimator: estimators.Name | None = None,
@@ -95,6 +100,7 @@ def evaluate(
 
   Args:
     run: what to evaluate. Where None is given below, the run's configuration says it, in its section `evaluation`.
+    known: evaluations that are not made again, each by the `request` of its record in results.json.
     split: train, validation or test.
     estimator: what to compute.
     num_draws: draws per example, averaged; S of iwbo.
@@ -131,6 +137,7 @@ def evaluate(
 
   Raises:
     InputError: the model lacks the estimator, the data are not there, or results could not be written to `output`.
+    Kept: the evaluation is `known`.
     Stopped: a signal ended it.
   """
   folder, beside = run.workdir if output is None else expanded(output), ByProducts(say)
@@ -157,6 +164,8 @@ def evaluate(
   how = {**settings, "batch_size": run.spread.filled(settings["batch_size"]), **protocol._asdict(), "given": given}
   how["law"] = law
   scored_before = _partial(run, {**how, "seed": seed}, folder)
+  if scored_before.request in known:
+    raise Kept(f"evaluated before, as {join(folder, results.FILE_NAME)} says")
   with _alone(scored_before, say):
     found = _measure(run, how, protocol, seed, scored_before, progress)
     result = results.likelihood_record(
@@ -169,7 +178,7 @@ def evaluate(
       invalid=_invalid(run, settings["invalid_samples"], seed),
       protocol=protocol,
       streams=how["batch_size"],
-      history=history_of(run.record),
+      history=history_of(run.record) | {"request": scored_before.request},
     )
     if (apart := table_density.density(source.codec, found, get_split(source, settings["split"]))) is not None:
       result[table_density.NAME] = results.without_nan(apart)

@@ -32,8 +32,8 @@ class Partial:
 
   def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]):
     """Names the file by all that decides what is scored and how: nothing else may be gone on with."""
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    self.path = join(folder, SCORES_FOLDER, f"unfinished_{digest}.npz")
+    self.request = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    self.path = join(folder, SCORES_FOLDER, f"unfinished_{self.request}.npz")
     self.parts: Sequence[Part] = ()
     self._written, self._at = 0, time.monotonic()
 

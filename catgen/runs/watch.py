@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
+from catgen.evaluation.results import read_results
 from catgen.files import from_json
 from catgen.interfaces import InputError
+from catgen.paths import expanded
 from catgen.reporting import terminal
-from catgen.runs.evaluate import Evaluated, UnderWay, describe, evaluate
+from catgen.runs.evaluate import Evaluated, Kept, UnderWay, describe, evaluate
 from catgen.runs.load import load
 from catgen.runs.record import read_record
 from catgen.training import distributed
@@ -29,19 +31,24 @@ def watch(
   workdir: str,
   *,
   watch_seconds: float = 10.0,
+  again: bool = False,
   ema: bool = True,
+  output: str | None = None,
   say: Callable[[str], None] = print,
   **options: Any,
 ) -> Watched:
   """Evaluates each checkpoint of a running job as it appears, until the run is finished.
 
-  A checkpoint that is deleted before it was read is left out; so is one whose same evaluation another process makes.
+  A checkpoint that is deleted before it was read is left out; so is one whose same evaluation another process makes, or
+  has made before this began.
   One that cannot be read is tried again at the next looks: it may be under way from another machine.
 
   Args:
     workdir: of the run.
     watch_seconds: seconds between two looks for a new checkpoint.
+    again: with watch, evaluate also the checkpoints of which results.json has the same evaluation.
     ema: see `load`.
+    output: see `evaluate`.
     say: receives each evaluation as text.
     options: of `evaluate`.
 
@@ -52,14 +59,15 @@ def watch(
   done: list[Evaluated] = []
   looks: Counter[int] = Counter()
   source = None
+  known = frozenset[str]() if again else _known(output or workdir)
   for step in new_checkpoints(workdir, watch_seconds, again=looks):
     try:
       run = load(workdir, step=step, ema=ema, say=terminal.silent)
       source = source or run.source
-      done.append(evaluate(run._replace(source=source), say=say, **options))
+      done.append(evaluate(run._replace(source=source), known, output=output, say=say, **options))
     except Gone:
       say(f"checkpoint {step} was deleted before it was read; left out")
-    except UnderWay as error:
+    except (UnderWay, Kept) as error:
       say(f"checkpoint {step}: {error}; left out")
     except Unreadable as error:
       looks[step] += 1
@@ -74,6 +82,15 @@ def watch(
         say(told)
     looks.pop(step, None)
   return Watched(tuple(done))
+
+
+def _known(folder: str) -> frozenset[str]:
+  """Returns the evaluations that a folder holds. Of several processes the first reads it and tells the others."""
+
+  def look() -> bytes:
+    return json.dumps([record.get("request") for record in read_results(expanded(folder))]).encode()
+
+  return frozenset(from_json(distributed.first_tells(look)))
 
 
 def new_checkpoints(workdir: str, seconds: float, again: Container[int] = ()) -> Iterator[int]:

@@ -99,12 +99,28 @@ def test_windows_with_context_score_every_position_once(text_run, here, tmp_path
 def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, monkeypatch):
   evaluated, said = [], []
   monkeypatch.setattr(watch, "new_checkpoints", lambda *_, **__: iter([7, 30]))
-  monkeypatch.setattr(watch, "evaluate", lambda run, **options: evaluated.append((run.step, options["split"])))
+  monkeypatch.setattr(watch, "evaluate", lambda run, _, **options: evaluated.append((run.step, options["split"])))
   monkeypatch.setattr(watch, "describe", lambda record: "one")
   watched = watch.watch(workdir, split="test", say=said.append)
   assert evaluated == [(30, "test")]
   assert said == ["checkpoint 7 was deleted before it was read; left out", "one"]
   assert watch.describe_watched(watched) == "1 checkpoint evaluated"
+
+
+def test_watching_again_does_not_repeat_what_results_json_has(workdir, tmp_path, monkeypatch):
+  run = watch.load(workdir)
+  monkeypatch.setattr(watch, "load", lambda *_, **__: run)
+  monkeypatch.setattr(watch, "new_checkpoints", lambda *_, **__: iter([30]))
+  how = {"output": str(tmp_path), "max_examples": 4, "num_replicates": 1, "pictures": False}
+
+  def counted(**more):
+    said = []
+    return len(watch.watch(workdir, say=said.append, **how, **more).evaluations), said[-1]
+
+  assert counted()[0] == 1
+  assert counted() == (0, f"checkpoint 30: evaluated before, as {tmp_path}/results.json says; left out")
+  assert counted(seed=1)[0] == 1  # another evaluation
+  assert counted(seed=1, again=True)[0] == 1
 
 
 def test_checkpoints_appear_one_after_another(monkeypatch):
@@ -161,7 +177,7 @@ def test_a_checkpoint_that_cannot_be_read_is_tried_again_at_the_next_looks(workd
   monkeypatch.setattr(watch, "load", load_late)
   monkeypatch.setattr(watch, "read_record", lambda folder: last)
   monkeypatch.setattr(watch, "checkpoint_steps", lambda folder: [20, 30])
-  monkeypatch.setattr(watch, "evaluate", lambda run, **options: evaluated.append(run.step))
+  monkeypatch.setattr(watch, "evaluate", lambda run, _, **options: evaluated.append(run.step))
   monkeypatch.setattr(watch, "describe", lambda record: "")
   watch.watch(workdir, watch_seconds=0.0, say=said.append)
   assert evaluated == [30]
