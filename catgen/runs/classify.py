@@ -60,7 +60,7 @@ def classify(
   input: str | None = None,
   encoding: str | None = None,
   split: str | None = None,
-  max_examples: int = 512,
+  max_examples: int | None = None,
   attribute: str | None = None,
   column: str | None = None,
   prior: Literal["data", "uniform"] = "data",
@@ -82,7 +82,7 @@ def classify(
     encoding: of a text of --input without a byte order mark: "utf-8", "utf-16-le", "latin-1", "cp1252" ...; default:
       UTF-8 where the file is, else that of the run's data.
     split: classify examples of the run's data, train, validation or test, and say how often that is right.
-    max_examples: how many of --split, evenly spread over it; 0 = all.
+    max_examples: how many of --split, evenly spread over it; 0 = all; default: 512.
     attribute: which label, where examples have several.
     column: of tables: tell this column from all others, instead of a label; a cell _ is not known. A masked model takes
       any holes, in a call for each batch of rows with the same ones; others need a likelihood for each value.

@@ -20,7 +20,7 @@ from catgen.reporting.progress import OpenProgress
 from catgen.runs.handed_in import several
 from catgen.runs.load import Run
 from catgen.runs.own_encoding import encoding_for
-from catgen.runs.score import measured, spread_examples
+from catgen.runs.score import check_is_of_split, measured, spread_examples
 from catgen.sources import Attribute
 
 
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
   examples: Examples | None
   path: str | None
   split: str | None
-  most: int  # of a split
+  most: int | None  # of a split
   encoding: str | None = None
 
 
@@ -52,6 +52,7 @@ def rows_of(run: Run, asked: Asked) -> Batch:
     raise InputError("say what to classify: either --input=file or --split=test")
   if split is not None and examples is None:
     return spread_examples(run, split, number)
+  check_is_of_split(number)
   assert run.media.read_holes is not None
   assert run.media.typed_holes is not None
   if examples is not None:

@@ -33,6 +33,7 @@ from catgen.runs.record import with_labels
 from catgen.training import distributed
 
 _NUM_REPLICATES = 4
+_OF_SPLIT = 512  # examples
 _SHOWN_CHARACTERS = 60
 
 
@@ -78,7 +79,7 @@ def score(
   encoding: str | None = None,
   split: str | None = None,
   consecutive: bool = False,
-  max_examples: int = 512,
+  max_examples: int | None = None,
   estimator: estimators.Name | None = None,
   given: Sequence[str] = (),
   num_draws: int = 4,
@@ -105,7 +106,7 @@ def score(
     split: score examples of the run's data: train, validation or test.
     consecutive: of examples that are handed in or of --input: they are pieces of one text, in its order, and so not
       independent; the error over examples then allows for that, as of --split where the data are one stream.
-    max_examples: how many of --split, evenly spread over it; 0 = all.
+    max_examples: how many of --split, evenly spread over it; 0 = all; default: 512.
     estimator: what to compute; default: exact where the model can, otherwise elbo.
     given: a label of all examples that are handed in, name=value; may be repeated. Those of the data have their own.
     num_draws: draws per example, in each of 4 replicates; S of iwbo.
@@ -254,7 +255,7 @@ def examples_of(
   examples: Examples | None,
   path: str | None,
   split: str | None,
-  max_examples: int,
+  max_examples: int | None,
   labels: Sequence[str],
   encoding: str | None = None,
 ) -> tuple[Batch, Mapping[int, Sequence[Beyond]] | None]:
@@ -270,6 +271,7 @@ def examples_of(
     if labels:
       raise InputError("--given is a label of the examples of --input; those of a split have their own, leave it out")
     return spread_examples(run, split, max_examples), None
+  check_is_of_split(max_examples)
   if examples is not None:
     examples = several(run.media, run.record.event.shape, examples)
   beyond = None
@@ -280,9 +282,15 @@ def examples_of(
   return with_labels(batch, run.record, labels), beyond
 
 
-def spread_examples(run: Run, split: str, number: int) -> Batch:
-  """Returns so many examples of a split of the run's data (0: all), evenly spread over it."""
-  chosen, number = get_split(run.source(), split), checked_limit(number)
+def check_is_of_split(max_examples: int | None) -> None:
+  """Raises InputError where a number of examples is given with others than those of a split, which are all taken."""
+  if max_examples is not None:
+    raise InputError("--max_examples is how many of --split; leave it out, and hand in as many as are wanted")
+
+
+def spread_examples(run: Run, split: str, number: int | None) -> Batch:
+  """Returns so many examples of a split of the run's data (0: all, None: 512), evenly spread over it."""
+  chosen, number = get_split(run.source(), split), checked_limit(_OF_SPLIT if number is None else number)
   return chosen.examples(evenly(chosen.num_examples, min(number or chosen.num_examples, chosen.num_examples)))
 
 

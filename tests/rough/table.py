@@ -150,6 +150,7 @@ ROWS = {
   "a label of examples that have them": ("score --workdir={run} --split=test --given=a=b", "--given is a label of"),
   "a negative reference": ("score --workdir={run} --split=test --reference=-1", "--reference is -1"),
   "a negative top": ("score --workdir={run} --split=test --top=-1", "--top is -1"),
+  "a limit of a file": ("score --workdir={run} --input=a --max_examples=3", "--max_examples is how many of --split"),
   "a negative limit": ("score --workdir={run} --split=test --max_examples=-1", "max_examples is -1"),
   "draws without an end": (f"score --workdir={{run}} --split=test --num_draws={_BIG}", f"num_draws is {_BIG}"),
   "no draws": ("evaluate --workdir={run} --num_draws=0", "num_draws is 0; it must be at least 1"),
