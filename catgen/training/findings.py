@@ -105,18 +105,20 @@ def explained_bytes(placed: Placed) -> float:
   """Returns the bytes that each device must send in a step: parameters gathered twice, gradients summed once.
 
   Parameters that are spread over "fsdp" are gathered for the forward pass and for the backward pass, and their
-  gradients go to the devices that keep them; what is whole on every device has its gradients summed. What the
-  optimizer exchanges comes to that.
+  gradients go to the devices that keep them; what is not has its gradients summed. Of what is spread over "tensor" a
+  device gathers and sums its own part alone. What the optimizer exchanges comes to that, and what tensor parallelism
+  exchanges of activations does not count.
   """
   data, fsdp = placed.mesh.shape["data"], placed.mesh.shape["fsdp"]
   total = 0.0
   for leaf in jax.tree.leaves(placed.params):
     size = math.prod(leaf.shape) * leaf.dtype.itemsize
     total += placed.updates * size * (placed.mesh.size - 1) / placed.mesh.size
-    if leaf.sharding.is_fully_replicated:
-      total += 2 * size * (placed.mesh.size - 1) / placed.mesh.size
+    kept = math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+    if "fsdp" in leaf.sharding.spec:
+      total += 3 * kept * (fsdp - 1) * (placed.passes or 1) + 2 * kept * (data - 1) / data
     else:
-      total += 3 * size * (fsdp - 1) / fsdp * (placed.passes or 1) + 2 * size / fsdp * (data - 1) / data
+      total += 2 * kept * (data * fsdp - 1) / (data * fsdp)
   return total
 
 

@@ -82,6 +82,10 @@ def test_no_more_is_explained_than_gathers_of_parameters_and_sums_of_gradients()
   assert findings.explained_bytes(placed(fsdp=4)) == 3 * size * 3 / 4 + 2 * size / 4 / 2
   assert findings.explained_bytes(placed(fsdp=8, passes=3)) == 9 * size * 7 / 8
   assert findings.explained_bytes(placed(fsdp=8)._replace(updates=2)) == 5 * size * 7 / 8
+  mesh = make_mesh(fsdp=2, tensor=2)  # of what is spread over "tensor" a device needs its half alone
+  for spec, explained in ((("fsdp", "tensor"), 3 * size / 4 + size / 4), ((None, "tensor"), 2 * size / 2 * 3 / 4)):
+    matrix = jax.ShapeDtypeStruct((WIDTH, WIDTH), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec(*spec)))
+    assert findings.explained_bytes(placed(fsdp=2)._replace(mesh=mesh, params=[matrix])) == explained
 
 
 def test_exchanges_beyond_that_are_named_with_the_largest():
