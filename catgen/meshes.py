@@ -78,6 +78,18 @@ def map_examples(function: Callable, *arrays: jax.Array) -> jax.Array:
   return spread(found.swapaxes(0, 1).reshape(-1, *found.shape[2:]))
 
 
+def by_device(function: Callable[[jax.Array], PyTree], x: jax.Array) -> PyTree:
+  """Returns function(x) of arrays [batch, ...], where each device calls it with its own examples: see `spread`.
+
+  For what the compiler knows no way to divide, as it is with `jax.lax.top_k`: it would gather all examples first.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if not _divides(mesh) or len(x) % num_parts(mesh):
+    return function(x)
+  layout = PartitionSpec(BATCH_AXES)
+  return jax.shard_map(function, in_specs=layout, out_specs=layout)(x)
+
+
 def several_devices() -> bool:
   """Returns whether this is traced for a mesh of several devices; see `spread`."""
   return _divides(jax.sharding.get_abstract_mesh())

@@ -55,6 +55,22 @@ def train_batch(
   return batch._replace(index=index)
 
 
+class Walk:
+  """Batches whose number is known, and of which each is read when its turn comes: a split need not fit in memory."""
+
+  def __init__(self, read: Callable[[int], Batch], number: int):
+    """Takes what reads a batch, by its number from 0, and how many there are."""
+    self._read, self._number = read, number
+
+  def __len__(self) -> int:
+    """Returns how many batches there are."""
+    return self._number
+
+  def __iter__(self) -> Iterator[Batch]:
+    """Reads the batches, one after the other."""
+    return map(self._read, range(self._number))
+
+
 def eval_batches(
   split: Split,
   *,
@@ -62,7 +78,7 @@ def eval_batches(
   process_index: int = 0,
   process_count: int = 1,
   limit: int | None = None,
-) -> Iterator[Batch]:
+) -> Walk:
   """Returns this process's parts of the global batches that walk the split, or its first `limit` examples, once.
 
   `index` is the number in the split. Every process gets equally many batches of equal size; those past the end
@@ -80,7 +96,7 @@ def context_batches(
   process_index: int = 0,
   process_count: int = 1,
   limit: int | None = None,
-) -> Iterator[Batch]:
+) -> Walk:
   """Returns this process's parts of the global batches of windows that score a stream once, with context before it.
 
   The first window scores all its L positions. Each later one begins `context` positions before the first that no window
@@ -127,7 +143,7 @@ def stream_batches(
   process_index: int = 0,
   process_count: int = 1,
   limit: int | None = None,
-) -> Iterator[Batch]:
+) -> Walk:
   """Returns this process's parts of the global batches of segments that read a stream on, each scored once.
 
   The positions of `eval_batches` are cut into segments, and these into `batch_size` parts of equally many that follow
@@ -157,7 +173,7 @@ def stream_batches(
     found = _emptied(_cut(split, np.minimum(numbers, count - 1) * width, width, total), numbers >= count, split.given)
     return found._replace(index=numbers, continues=np.full(len(own), step > 0))
 
-  return map(batch, range(per_part))
+  return Walk(batch, per_part)
 
 
 def _cut(split: Split, start: Int[np.ndarray, "n"], width: int, total: int) -> Batch:
@@ -270,11 +286,14 @@ def _walk(
   batch_size: int,
   own: Int64[np.ndarray, "local"],
   given: tuple[int, ...],
-) -> Iterator[Batch]:
-  """Yields what `read` gives of the numbers below `stop`, in batches of one size, the last one padded."""
-  for first in range(0, stop, batch_size):
-    index = first + own
-    yield _emptied(read(np.minimum(index, stop - 1)), index >= stop, given)._replace(index=index)
+) -> Walk:
+  """Returns what `read` gives of the numbers below `stop`, in batches of one size, the last one padded."""
+
+  def batch(number: int) -> Batch:
+    index = number * batch_size + own
+    return _emptied(read(np.minimum(index, stop - 1)), index >= stop, given)._replace(index=index)
+
+  return Walk(batch, -(-stop // batch_size))
 
 
 def _emptied(batch: Batch, absent: Bool[np.ndarray, "batch"], given: tuple[int, ...]) -> Batch:

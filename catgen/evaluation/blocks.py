@@ -23,6 +23,7 @@ from catgen.interfaces import Batch, InputError, Model, PyTree
 from catgen.keys import example_keys
 
 _COUNTS = 48  # of masks, at which a curve is measured; between them it is a line
+_TIE = 2.0**-10  # nats that tell nothing apart: far below the error of a curve, far above what devices round off
 
 
 def loss_curve(
@@ -58,7 +59,8 @@ def loss_curve(
     sums, number = sums + nats, number + int(examples)
   if not number:
     raise InputError("no examples to measure a loss curve on: the training split holds no valid position")
-  return np.interp(np.arange(1, most + 1), counts, never_falling(sums / number, counts))
+  means = np.round(sums / number / _TIE) * _TIE
+  return np.interp(np.arange(1, most + 1), counts, never_falling(means, counts))
 
 
 def never_falling(

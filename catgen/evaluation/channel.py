@@ -13,6 +13,7 @@ References: Shannon (1948), A mathematical theory of communication; Kernighan, C
 correction program based on a noisy channel model.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -66,7 +67,7 @@ def meant(
     log_p, reading = sequential.log_probs(params, beam.reading, position)
     log_q = log_typing(position, x[:, position])
     scores = beam.log_share[..., None] + log_p.reshape(len(x), width, -1) + log_q[:, None]
-    best, place = jax.lax.top_k(scores.reshape(len(x), -1), width)
+    best, place = meshes.by_device(functools.partial(jax.lax.top_k, k=width), scores.reshape(len(x), -1))
     there, num_classes = valid[:, position, None], scores.shape[-1]
     parent = jnp.where(there, place // num_classes, jnp.arange(width)[None])
     category = jnp.where(there, place % num_classes, x[:, position, None]).astype(x.dtype)

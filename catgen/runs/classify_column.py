@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 import jax
@@ -9,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from catgen import meshes
 from catgen.batches import take
 from catgen.data.tabular.codec import listed, table_of
 from catgen.data.tabular.columns import category_names
 from catgen.evaluation import classification
 from catgen.evaluation.classification import Posterior
+from catgen.evaluation.spread import Spread, fetch
 from catgen.interfaces import Batch, InputError, Model, PyTree
 from catgen.media.medium import HOLE, Examples
 from catgen.reporting.progress import OpenProgress
@@ -82,7 +85,7 @@ def told(
   known[:, place] = False
   infill = run.model.infill
   if run.model.sequential is not None and infill is not None and infill.exact and not infill.prefix_only:
-    found = _masked(run, batch, known, place)[:, : len(names)]
+    found = _masked(run, batch, known, place, progress)[:, : len(names)]
     return Posterior(found, np.zeros(found.shape)), "exact", 1, ()
   holes = ~np.delete(known, place, axis=1)
   if holes.any():
@@ -114,45 +117,47 @@ def told(
 
 
 def _masked(
-  run: Run, batch: Batch, known: Bool[np.ndarray, "rows columns"], place: int
+  run: Run, batch: Batch, known: Bool[np.ndarray, "rows columns"], place: int, progress: OpenProgress
 ) -> Float[np.ndarray, "rows values"]:
   """Returns log p(column | what is known), rows with the same holes together."""
-  program = _program(run.model)
-  size = min(max(1, run.record.config["evaluation"]["batch_size"]), len(known))
+  program = _program(run.model, run.spread)
+  size = run.spread.filled(min(max(1, run.record.config["evaluation"]["batch_size"]), len(known)))
   found = np.empty((len(known), run.model.event.num_classes))
   patterns, groups = np.unique(known, axis=0, return_inverse=True)
-  for number, pattern in enumerate(patterns):
-    rows, seen = np.flatnonzero(groups == number), np.flatnonzero(pattern)
-    places = np.zeros(pattern.size, np.int32)
-    places[: len(seen)] = seen
-    for start in range(0, len(rows), size):
-      some = rows[start : start + size]
-      part = take(batch, np.resize(some, size))
-      given = None if part.given is None else jnp.asarray(part.given)
-      x = jnp.asarray(np.where(known[np.resize(some, size)], part.x, 0))
-      log_probs = program(run.params, run.state, x, places, np.int32(len(seen)), np.int32(place), given)
-      found[some] = np.asarray(log_probs, np.float64)[: len(some)]
+  with closing(progress(len(known), unit="row", title="classify")) as bar:
+    for number, pattern in enumerate(patterns):
+      rows, seen = np.flatnonzero(groups == number), np.flatnonzero(pattern)
+      places = np.zeros(pattern.size, np.int32)
+      places[: len(seen)] = seen
+      for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        part = take(batch, np.resize(some, size))  # of one size, so that one program is compiled
+        x, given = run.spread.put((np.where(pattern, part.x, 0), part.given))
+        log_probs = program(run.params, run.state, x, places, np.int32(len(seen)), np.int32(place), given)
+        found[some] = fetch(log_probs)[: len(some)]
+        bar.update(len(some))
   return found
 
 
 @functools.lru_cache(maxsize=4)
-def _program(model: Model) -> Callable[..., Array]:
+def _program(model: Model, spread: Spread) -> Callable[..., Array]:
   """Returns (params, state, x, places of what is known, their number, place asked for, given) -> log p, compiled."""
   sequential = model.sequential
   assert sequential is not None
 
-  @jax.jit
   def log_probs(
     params: PyTree, state: PyTree, x: Array, places: Array, number: Array, place: Array, given: Array | None
   ) -> Float[Array, "rows classes"]:
+    x, given = meshes.spread((x, given))
+
     def show(i: Array, carry: PyTree) -> PyTree:
       return sequential.observe(carry, places[i], jnp.take(x, places[i], axis=1))
 
-    start = sequential.start(params, jnp.ones(x.shape, bool), given=given, state=state)
+    start = sequential.start(params, meshes.spread(jnp.ones(x.shape, bool)), given=given, state=state)
     carry = jax.lax.fori_loop(0, number, show, start)
     return jax.nn.log_softmax(sequential.log_probs(params, carry, place)[0])
 
-  return log_probs
+  return spread.compiled(log_probs)
 
 
 def truth(batch: Batch, place: int, size: int) -> Int[np.ndarray, "rows"]:

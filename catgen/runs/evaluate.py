@@ -318,7 +318,7 @@ def _measure(
     carried = estimators.Carried(protocol.memory, options)
   done, keep = ([], _forget) if carried else (scored_before.load(), scored_before.keep)
   size, limit, segment = how["batch_size"], how["max_examples"], protocol.segment if carried else None
-  batches = list(evaluation_batches(run.source(), how["split"], size, limit, protocol.context, segment))
+  batches = evaluation_batches(run.source(), how["split"], size, limit, protocol.context, segment)
   title = f"evaluate step {run.step}"
   with catch_signals() as request, closing(progress(len(batches), unit="batch", title=title, done=len(done))) as bar:
     stop = distributed.Stop(run.spread.mesh, lambda: request.signal or 0)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 from catgen.config import make_model, make_source, make_training_optimizer, model_takes
 from catgen.data import context_batches, get_split, prefetch, stream_batches, train_batch
 from catgen.data.frequencies import frequencies_of
+from catgen.data.pipeline import Walk
 from catgen.data.touching import touching_of
 from catgen.evaluation.estimators import check_estimator
 from catgen.evaluation.spread import ALONE, Spread
@@ -160,7 +161,7 @@ def evaluation_batches(
   max_examples: int = 0,
   context: int = 0,
   segment: int | None = None,
-) -> Iterator[Batch]:
+) -> Walk:
   """Returns this process's part of one walk over a split.
 
   context: see `context_batches`; segment: see `stream_batches`, which are walked unless it is None.

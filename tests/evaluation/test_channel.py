@@ -17,6 +17,7 @@ from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
 from catgen.networks import TRUNKS
 from catgen.orders import Sequential
+from catgen.training.collectives import collectives
 from tests.coding.test_symbols import coder
 from tests.evaluation.mixtures import mixture
 from tests.networks.members import MAPS, SIZES
@@ -245,6 +246,10 @@ def test_seven_examples_are_corrected_on_eight_devices_as_on_one():
   np.testing.assert_array_equal(many.x, one.x)
   np.testing.assert_allclose(many.probability, one.probability, rtol=1e-5)
   np.testing.assert_allclose(many.log_seen, one.log_seen, rtol=1e-5)
+  placed, search = eight.put(batch_of(SEEN[:8], given=GIVEN[:8])), spelling._compiled_channel(MODEL, 5, eight)
+  found = collectives(search.lower(shared, {}, placed, np.float32(0.2)).compile().as_text())
+  assert found  # of the results
+  assert all(each.bounded for each in found)  # and none in the loop over positions
 
 
 def test_scores_of_a_beam_have_the_counts_of_its_corrections():

@@ -7,16 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from jax.sharding import AxisType
 
+from catgen import meshes
 from catgen.batches import batch_of
 from catgen.data.characters import TEXT8_ALPHABET
 from catgen.data.codecs import alphabet_codec
 from catgen.distributions import categorical
+from catgen.evaluation.spread import Spread
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.keys import example_keys
 from catgen.media import media_of
 from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
+from catgen.reporting.progress import Progress
 from catgen.runs.classify import classify, describe
 from catgen.runs.infill import infill
 from tests.contracts.making import initial
@@ -77,6 +81,28 @@ def test_a_masked_model_tells_a_column_from_any_others(column, run):
   assert found.quality is None
   np.testing.assert_allclose(found.probabilities, expected, atol=2e-6)
   assert "exact probabilities of the model" in describe(found)
+
+
+def test_eight_devices_tell_a_column_of_nine_rows_as_one_does(run):
+  """A row or two on each, with a bar that comes to its end."""
+  devices, shown = [], []
+
+  def log_probs(*arguments):
+    devices.append(meshes.per_device(16))
+    return run.model.sequential.log_probs(*arguments)
+
+  mesh = jax.make_mesh((4, 2), meshes.BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+  model = run.model._replace(sequential=run.model.sequential._replace(log_probs=log_probs))
+  eight = run._replace(model=model, spread=Spread(mesh, meshes.BATCH_AXES))
+  rows = [{"rain": VALUES[1][i % 2], **({"road": VALUES[2][i % 3]} if i < 5 else {})} for i in range(9)]
+
+  def progress(total, **_):
+    return Progress(lambda amount: shown.append(amount / total), print, lambda: None)
+
+  told = classify(eight, rows, column="crash", progress=progress).probabilities
+  np.testing.assert_allclose(told, classify(run, rows, column="crash").probabilities, rtol=1e-6)
+  assert devices == [2]
+  assert sum(shown) == pytest.approx(1.0)
 
 
 @functools.cache

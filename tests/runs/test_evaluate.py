@@ -11,7 +11,7 @@ from PIL import Image
 from catgen import bounds
 from catgen.evaluation import comparison, results
 from catgen.interfaces import Bound, InputError
-from catgen.reporting.progress import no_progress
+from catgen.reporting.progress import Progress, no_progress
 from catgen.runs import evaluate, watch
 from catgen.runs.experiment import first_examples
 from catgen.runs.score import score
@@ -52,6 +52,27 @@ def test_pieces_of_a_stream_have_an_error_that_allows_for_their_order(text_run, 
   own, joined = (run.score(texts, num_draws=1, consecutive=consecutive).likelihood for consecutive in (False, True))
   assert own.estimate == bounds.estimate(own.nats, own.positions)
   assert joined.estimate == bounds.estimate(own.nats, own.positions, consecutive=True)
+
+
+def test_batches_are_read_as_they_are_scored(text_run, here):
+  """So that a split may be larger than memory."""
+  order, source = [], text_run.source()
+  split = source.splits["test"]
+
+  def examples(numbers):
+    order.append("read")
+    return split.examples(numbers)
+
+  def progress(total, **_):
+    assert total == 8
+    return Progress(lambda amount: order.append("scored"), quiet, lambda: None)
+
+  changed = source._replace(splits={**source.splits, "test": split._replace(examples=examples)})
+  run = here(text_run)._replace(source=lambda: changed)
+  how = {"num_draws": 1, "num_replicates": 2, "max_examples": 64, "pictures": False}
+  evaluate.evaluate(run, **how, say=quiet, progress=progress)
+  assert order.count("read") == 8
+  assert order.index("scored") < max(i for i, what in enumerate(order) if what == "read")
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
