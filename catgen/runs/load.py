@@ -223,7 +223,7 @@ def _mesh(record: RunRecord, devices: Sequence[jax.Device] | None) -> Mesh:
     raise InputError(f"devices is {shown(devices)}; give a list of devices, as jax.devices() is, or leave it out")
   one_process = len(found) // len({device.process_index for device in found})
   tensor = math.gcd(record.config["mesh"].get("tensor", 1), one_process)
-  fsdp = math.gcd(record.config["mesh"]["fsdp"], len(found) // tensor)
+  fsdp = math.gcd(record.config["mesh"]["fsdp"], sharding.most_of_a_copy(found) // tensor)
   return sharding.make_mesh(fsdp=fsdp, tensor=tensor, devices=found)
 
 

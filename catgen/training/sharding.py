@@ -22,6 +22,7 @@ from catgen.meshes import BATCH_AXES, TENSOR_AXIS, num_parts
 from catgen.training.state import TrainState
 from catgen.trees import leaves, path_name
 
+_GPUS = ("gpu", "cuda")
 AXES = (*BATCH_AXES, TENSOR_AXIS)
 # (regular expression found in a parameter's path, layout); the first that is found counts. A layout is "fsdp" (the
 # largest axis that the devices divide; small leaves are copied), "columns" or "rows" (the last axis or the one before
@@ -82,6 +83,13 @@ def _joins_processes(laid_out: np.ndarray) -> bool:
   return any(len({device.process_index for device in row}) > 1 for row in rows)
 
 
+def most_of_a_copy(devices: Sequence[Any]) -> int:
+  """Returns over how many of the devices one copy of the parameters may be spread: GPUs all, TPUs those of a slice."""
+  if devices[0].platform in _GPUS:
+    return len(devices)
+  return math.gcd(*Counter(getattr(device, "slice_index", 0) for device in devices).values())
+
+
 def _side_by_side(devices: Sequence[Any], shape: tuple[int, int, int]) -> np.ndarray:
   """Returns the devices as [data, fsdp, tensor], those of a slice and of a process after one another."""
   in_order = sorted(devices, key=lambda each: (getattr(each, "slice_index", 0), each.process_index, each.id))
@@ -93,7 +101,7 @@ def _laid_out(shape: tuple[int, int, int], devices: Sequence[Any]) -> np.ndarray
   slices: Counter = Counter(getattr(device, "slice_index", 0) for device in devices)
   data, fsdp, tensor = shape
   if data % len(slices) or len(set(slices.values())) > 1:
-    if devices[0].platform in ("gpu", "cuda"):  # their network is fast enough for parts of a copy
+    if devices[0].platform in _GPUS:  # their network is fast enough for parts of a copy
       return _side_by_side(devices, shape)
     sizes = " + ".join(str(slices[each]) for each in sorted(slices))
     raise InputError(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from catgen.interfaces import InputError
-from catgen.training.sharding import check_batch_size, make_mesh, place, shard_state
+from catgen.training.sharding import check_batch_size, make_mesh, most_of_a_copy, place, shard_state
 from catgen.trees import leaves
 from tests import toys
 from tests.training.trainer import Setting, build
@@ -100,6 +100,12 @@ def test_a_copy_of_the_parameters_may_lie_on_several_hosts_of_gpus(gpus, sizes):
   mesh = make_mesh(**sizes, devices=[Chip(id, host, host, "gpu", "NVIDIA H200") for id, host in enumerate(hosts)])
   assert [gpu.id for gpu in mesh.devices.flat] == list(range(8))
   assert mesh.shape["fsdp"] == sizes["fsdp"]
+  assert most_of_a_copy(list(mesh.devices.flat)) == 8
+
+
+def test_a_copy_of_the_parameters_lies_within_a_slice_as_far_as_devices_at_hand_allow():
+  assert most_of_a_copy([Chip(id, id // 4) for id in range(8)]) == 4  # a run of fsdp 8 is restored over 4
+  assert most_of_a_copy([Chip(id, 0) for id in range(8)]) == 8
 
 
 def test_the_devices_of_a_tensor_axis_are_of_one_process():
