@@ -16,6 +16,7 @@ from catgen.files import check_apart
 from catgen.interfaces import Batch, InputError, SampleOptions
 from catgen.keys import root_key
 from catgen.media.medium import HOLE, Pattern, read_array
+from catgen.orders import OF_ORDERS, named, stated
 from catgen.records import shown_briefly
 from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
@@ -29,6 +30,8 @@ from catgen.runs.record import numbers_of, reached_positions
 from catgen.runs.sample import check_output, explained_guidance, sample_options
 from catgen.training import distributed
 from catgen.training.signals import catch_signals
+
+_OF_DRAWING = ("order", *OF_ORDERS, "num_steps")  # in how many calls positions are drawn, which `explanation` says
 
 
 @shown_briefly
@@ -191,14 +194,13 @@ def explained(run: Run, options: SampleOptions) -> str:
   order, infill, orders, guided = options.order, run.model.infill, run.model.orders, explained_guidance(options)
   if guided is not None:
     return f"no draws of the model's conditional distribution; {guided}"
-  if options.correction:
-    return _corrected(options.correction)
+  leaving = named({name: value for name, value in stated(options).items() if name not in _OF_DRAWING})
   only_order = infill.prefix_only and infill.exact  # of a model that has no other
   if order is None or only_order or orders is None or order in orders.random:
-    return infill.explanation
+    return f"drawn with {leaving}, which leaves the model's conditional distribution" if leaving else infill.explanation
   return (
-    f"drawn by order {order}, observed positions first: they follow that order, and not the model's own p(x) given "
-    "what is observed"
+    f"drawn by order {order}{f' with {leaving}' if leaving else ''}, observed positions first: they follow that order,"
+    " and not the model's own p(x) given what is observed"
   )
 
 
@@ -278,10 +280,6 @@ def _check_kind(run: Run, given: Mapping[str, Any]) -> None:
     if value is not None and (name == "text") != of_text:
       needed = 'give --text="a pat____"' if of_text else "give --input=file.npy, or --split=test --index=3"
       raise InputError(f"--{name} means nothing to a model of {run.media.name}; {needed}")
-
-
-def _corrected(correction: float) -> str:
-  return f"drawn with a correction of {correction:g}, which leaves the model's conditional distribution"
 
 
 def describe(infilled: Infilled) -> str:

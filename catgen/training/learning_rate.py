@@ -89,7 +89,7 @@ def make_learning_rate(
   Raises:
     InputError: a value is out of range.
   """
-  _check(learning_rate > 0, f"learning_rate is {learning_rate}; give a positive number")
+  _check(0 < learning_rate < math.inf, f"learning_rate is {learning_rate}; give a positive number")
   _check(
     0 <= warmup_steps <= num_steps,
     f"warmup_steps is {warmup_steps}; choose 0 to num_steps = {num_steps}, by --config.optimizer.warmup_steps="

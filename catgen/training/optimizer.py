@@ -4,11 +4,13 @@ Each is a function of the number of updates in the run to an optimizer and its l
 """
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
@@ -23,6 +25,7 @@ Rate = Callable[..., Float[Array, ""]]
 Optimizer = tuple[optax.GradientTransformation, Rate]
 Decay = Callable[[int, int], Factor]
 _COSINE = DECAYS["cosine"]()
+_SMALLEST_EPS = float(jnp.finfo(jnp.float32).tiny)
 
 # What Muon leaves to Adam among the kernels: lookups by category or position, the layer that makes logits, and the
 # modulation of the norm before it. Heads of conditioners, within flows, are hidden layers.
@@ -50,7 +53,7 @@ def adam(
     decay: of the rate after the warm-up.
     b1: decay of the average of gradients, in [0, 1).
     b2: likewise of the average of their squares.
-    eps: added to the root of that average, >= 0.
+    eps: added to the root of that average, > 0.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
 
   Raises:
@@ -86,7 +89,7 @@ def radam(
     decay: of the rate after the warm-up.
     b1: decay of the average of gradients, in [0, 1).
     b2: likewise of the average of their squares.
-    eps: added to the root of that average, >= 0.
+    eps: added to the root of that average, > 0.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
 
   Raises:
@@ -119,7 +122,7 @@ def adamax(
     decay: of the rate after the warm-up.
     b1: decay of the average of gradients, in [0, 1).
     b2: likewise of the largest of their sizes.
-    eps: added to that size, >= 0.
+    eps: added to that size, > 0.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
 
   Raises:
@@ -153,7 +156,7 @@ def adamw(
     decay: of the rate after the warm-up.
     b1: decay of the average of gradients, in [0, 1).
     b2: likewise of the average of their squares.
-    eps: added to the root of that average, >= 0.
+    eps: added to the root of that average, > 0.
     weight_decay: multiplied by the rate, not by the adaptive step; for kernels alone, never for biases, norms or
       embeddings.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
@@ -226,7 +229,7 @@ def muon(
     ns_steps: Newton-Schulz iterations, >= 0; five bring all but tiny singular values to between 0.68 and 1.21.
     b1: of Adam's part (with Nesterov's momentum): decay of the average of gradients, in [0, 1).
     b2: of Adam's part: likewise of the average of their squares.
-    eps: of Adam's part: added to the root of that average, and of Muon: to the norm that it divides by; >= 0.
+    eps: of Adam's part: added to the root of that average, and of Muon: to the norm that it divides by; > 0.
     weight_decay: decoupled, for the kernels that Muon updates alone.
     clip_norm: largest global norm of the gradient; 0 = no clipping.
     adam_paths: regular expression; kernels whose path it finds go to Adam.
@@ -334,11 +337,17 @@ def _clipped(update: optax.GradientTransformation, clip_norm: float) -> optax.Gr
   return optax.GradientTransformation(update.init, clipped)
 
 
-def _check_averages(eps: float = 0.0, **decays: float) -> None:
-  """Refuses a decay by which an average would grow without end, and what could make a root zero or negative."""
+def _check_averages(eps: float = 1.0, **decays: float) -> None:
+  """Refuses a decay by which an average would grow without end, and an eps that float32 has not, or takes for 0.
+
+  A parameter that no gradient has reached yet, such as the row of a category that no batch had, would change by 0 / 0.
+  """
   for name, decay in decays.items():
     _check(0 <= decay < 1, f"{name} is {decay}; it must be at least 0 and below 1")
-  _check(eps >= 0, f"eps is {eps}; it must not be negative")
+  _check(
+    _SMALLEST_EPS <= eps < math.inf,
+    f"eps is {eps}; it must be at least {_SMALLEST_EPS:.3g}, or what no gradient reaches would become NaN",
+  )
 
 
 def _is_kernel(name: str, leaf: Array) -> bool:

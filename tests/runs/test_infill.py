@@ -9,6 +9,7 @@ from PIL import Image
 from catgen.interfaces import EventSpec, InputError, SampleOptions
 from catgen.models import MODELS
 from catgen.networks import TRUNKS
+from catgen.processes import PROCESSES
 from catgen.runs.infill import describe, explained, infill
 
 
@@ -34,6 +35,21 @@ def test_by_another_order_than_the_models_own_they_follow_that_order(kind, own, 
   said = {order: explained(SimpleNamespace(model=model), SampleOptions(order=order)) for order in (*own, *others)}
   assert {said[order] for order in own} == {model.infill.explanation}
   assert all(said[order].startswith(f"drawn by order {order}") for order in others)
+  for order in (*own, *others):  # restricted draws are those of no order, nor of the model
+    restricted = explained(SimpleNamespace(model=model), SampleOptions(order=order, temperature=0.5, forbid=(1,)))
+    assert " with temperature 0.5, forbid 1, " in restricted
+    assert "exact" not in restricted
+
+
+@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"top_k": 1}, {"top_p": 0.5}, {"correction": 0.3}], ids=str)
+def test_what_changes_the_draws_is_no_longer_exact(options):
+  network = TRUNKS["transformer"](width=8, num_heads=2)
+  masked = {"process": PROCESSES["absorbing"](), "num_steps": 4}
+  run = SimpleNamespace(model=MODELS["diffusion"].make(event=EventSpec((4,), 3), network=network, **masked))
+  ((name, value),) = options.items()
+  assert explained(run, SampleOptions(num_steps=2)).startswith("exact")
+  said = f"drawn with {name} {value}, which leaves the model's conditional distribution"
+  assert explained(run, SampleOptions(num_steps=2, **options)) == said
 
 
 def test_regions_of_a_held_out_map_are_completed(map_run, here, tmp_path):

@@ -29,7 +29,7 @@ def first_update(optimizer, grads, params):
 
 def test_the_optimizer_uses_the_rate_of_its_step():
   keywords = {"learning_rate": 0.1, "warmup_steps": 3, "decay": DECAYS["linear"]()}
-  optimizer, rate = OPTIMIZERS["adam"](**keywords, b1=0.0, b2=0.0, eps=0.0)(10)
+  optimizer, rate = OPTIMIZERS["adam"](**keywords, b1=0.0, b2=0.0, eps=1e-30)(10)
   params = {"bias": np.ones(3, np.float32)}
   state, update, rate = jax.jit(optimizer.init)(params), jax.jit(optimizer.update), jax.jit(rate)
   for step in range(10):
@@ -203,7 +203,12 @@ def test_every_optimizer_lowers_a_quadratic(name):
     ("adam", {"b1": 2.0}, "b1 is 2.0; it must be at least 0 and below 1"),
     ("radam", {"b2": 1.0}, "b2 is 1.0"),
     ("adamax", {"b1": -0.1}, "b1 is -0.1"),
+    ("adamw", {"learning_rate": float("inf")}, "learning_rate is inf"),
     ("adamw", {"eps": -1e-8}, "eps is -1e-08"),
+    ("adam", {"eps": 0.0}, "eps is 0.0; it must be at least 1.18e-38"),
+    ("radam", {"eps": 1e-40}, "eps is 1e-40"),
+    ("adamax", {"eps": 0.0}, "eps is 0.0"),
+    ("muon", {"eps": 0.0}, "eps is 0.0"),
     ("muon", {"momentum": 1.5}, "momentum is 1.5"),
     ("muon", {"ns_steps": -1}, "ns_steps is -1"),
   ],
