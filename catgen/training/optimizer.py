@@ -166,7 +166,7 @@ def adamw(
 
   Reference: Loshchilov and Hutter (2019).
   """
-  _check(weight_decay >= 0, f"weight_decay is {weight_decay}; it must not be negative")
+  _check(0 <= weight_decay < math.inf, f"weight_decay is {weight_decay}; it must be finite and not negative")
   _check_averages(eps, b1=b1, b2=b2)
   rate = make_learning_rate(num_steps, learning_rate=learning_rate, warmup_steps=warmup_steps, decay=decay)
   return _clipped(optax.adamw(rate, b1, b2, eps, weight_decay=weight_decay, mask=kernel_mask), clip_norm), rate
@@ -239,7 +239,7 @@ def muon(
 
   Reference: Jordan et al. (2024), https://kellerjordan.github.io/posts/muon.
   """
-  _check(weight_decay >= 0, f"weight_decay is {weight_decay}; it must not be negative")
+  _check(0 <= weight_decay < math.inf, f"weight_decay is {weight_decay}; it must be finite and not negative")
   _check_averages(eps, b1=b1, b2=b2, momentum=momentum)
   _check(ns_steps >= 0, f"ns_steps is {ns_steps}; it must not be negative")
   rate, adam_rate = (

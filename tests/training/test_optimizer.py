@@ -195,6 +195,7 @@ def test_every_optimizer_lowers_a_quadratic(name):
     ("adamw", {"learning_rate": 0.0}, "learning_rate"),
     ("adamw", {"warmup_steps": 11}, "warmup_steps"),
     ("adamw", {"weight_decay": -1.0}, "weight_decay"),
+    ("muon", {"weight_decay": float("inf")}, "weight_decay is inf; it must be finite"),
     ("adam", {"weight_decay": 0.1}, "weight_decay"),
     ("adamax", {"clip_norm": -1.0}, "clip_norm"),
     ("adamw", {"adam_learning_rate": 0.1}, "adam_learning_rate"),
