@@ -61,9 +61,8 @@ def effective_sample_size(log_weights: Float[Array, "draws *batch"]) -> Float[Ar
   Reference: Kong (1992), A note on importance sampling using standardized weights.
   """
   largest = log_weights.max(axis=0)
-  some = largest > -jnp.inf
-  weights = jnp.exp(log_weights - jnp.where(some, largest, 0.0)[None])
-  return jnp.where(some, weights.sum(axis=0) ** 2 / jnp.where(some, (weights**2).sum(axis=0), 1.0), 0.0)
+  weights = jnp.exp(log_weights - largest[None])
+  return jnp.where(largest > -jnp.inf, weights.sum(axis=0) ** 2 / (weights**2).sum(axis=0), 0.0)
 
 
 def estimate(

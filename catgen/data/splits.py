@@ -178,7 +178,7 @@ def record_numbers(
   numbers = {name: np.flatnonzero(owner == i) for i, name in enumerate(NAMES) if splits[i] > 0}
   for name, members in numbers.items():
     if not members.size:
-      raise InputError(f"the {name} split got none of the {num_records:,} {unit}; {_advice(num_records, splits, rule)}")
+      raise InputError(f"the {name} split got none of the {num_records:,} {unit}; {_advice(num_records, rule)}")
   return numbers
 
 
@@ -231,7 +231,7 @@ def _none_empty(
   return owner
 
 
-def _advice(num_records: int, splits: Sequence[float | int], rule: int) -> str:
+def _advice(num_records: int, rule: int) -> str:
   """Returns what to do where fractions leave a split empty."""
   some = max(1, num_records // 20)
   such = f", such as splits=({num_records - 2 * some}, {some}, {some})" if num_records > 2 else ""

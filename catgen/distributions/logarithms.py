@@ -1,6 +1,5 @@
 """Logarithms of differences, exact where the plain formula loses its digits or overflows."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -30,9 +29,3 @@ def log_expm1(a: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
   near, far = jnp.where(small, safe, 0.5), jnp.where(small, 1.0, safe)
   value = jnp.where(small, jnp.log(jnp.expm1(near)), far + jnp.log1p(-jnp.exp(-far)))
   return jnp.where(positive, value, -jnp.inf)
-
-
-def log_softplus(a: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-  """Returns log(log(1 + exp(a))): a for very negative a, where softplus itself underflows."""
-  tiny = a < _SMALL
-  return jnp.where(tiny, a, jnp.log(jax.nn.softplus(jnp.where(tiny, 0.0, a))))

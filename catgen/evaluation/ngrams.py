@@ -117,7 +117,7 @@ def largest_order(base: int) -> int:
   base, order = max(base, 2), 1
   while base ** (order + 1) < 2**63:
     order += 1
-  return order if base < 2**63 else 0
+  return order
 
 
 def log_prob(model: NGrams, rows: Batch, *, order: int) -> Float[np.ndarray, "rows length"]:

@@ -153,12 +153,15 @@ def matrix(level: Level, kernel: Kernel) -> Float[Array, "some classes classes"]
 
 
 def _rest_of_move(rest: Float[Array, "some"], kernel: Kernel) -> Float[Array, "some classes classes"]:
-  """Returns the matrix of what is shorter than a unit of the last digit, with its terms of up to second order."""
+  """Returns the matrix of what is shorter than a unit of the last digit, with its terms of up to second order.
+
+  Its factor exp(-rest max leaving) is left out: it is that of all rows, which `matrix` normalizes.
+  """
   leaving = kernel.rates.sum(-1)
   moves = kernel.rates + np.diag(leaving.max() - leaving)
   none, once, twice = (jnp.asarray(each, jnp.float32)[None] for each in (np.eye(len(moves)), moves, moves @ moves / 2))
   rest = rest[:, None, None]
-  return jnp.exp(-rest * np.float32(leaving.max())) * (none + rest * once + rest**2 * twice)
+  return none + rest * once + rest**2 * twice
 
 
 def _rows(matrices: Array, states: Int[Array, "batch *event"]) -> Float[Array, "batch ..."]:

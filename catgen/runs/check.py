@@ -87,7 +87,7 @@ def check(
     raise InputError(f"time_steps is {time_steps} and train_steps {train_steps}; both must be at least 1")
   devices = jax.devices()  # of one process one is enough, and faster, for so little
   devices = devices[:1] if jax.process_count() == 1 else devices
-  small = _small_config(values, shape, len(devices), time_steps=time_steps, train_steps=train_steps, seed=seed)
+  small = _small_config(values, len(devices), time_steps=time_steps, train_steps=train_steps, seed=seed)
   labelled = _labelled(values["data"])
   made = make_experiment(small, made_up_source(shape, num_classes, seed, labelled=labelled), devices)
   state = made.init()
@@ -172,7 +172,7 @@ def _bench_table(rows: Sequence[Row]) -> str:
 
 
 def _small_config(
-  config: Mapping[str, Any], shape: tuple[int, ...], devices: int, *, time_steps: int, train_steps: int, seed: int
+  config: Mapping[str, Any], devices: int, *, time_steps: int, train_steps: int, seed: int
 ) -> dict[str, Any]:
   """Returns the config with everything that costs time made small; what defines the model stays."""
   model = small_section(EXPERIMENT, config)["model"]

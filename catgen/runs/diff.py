@@ -91,7 +91,7 @@ def diff(
   return Differences(
     (first, second),
     tuple(_settings(flat(one.config), flat(other.config))),
-    tuple(_settings(_facts(first, one), _facts(second, other))),
+    tuple(_settings(_facts(one), _facts(other))),
     tuple(_outcomes(first, second)),
     unit,
     picture,
@@ -135,7 +135,7 @@ def _settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[S
       yield Setting(key, one, other)
 
 
-def _facts(workdir: str, record: RunRecord) -> dict[str, Any]:
+def _facts(record: RunRecord) -> dict[str, Any]:
   """Returns what is known of a run beside its configuration."""
   found: dict[str, Any] = {
     "data": record.description,

@@ -16,14 +16,14 @@ from catgen.batches import take
 from catgen.config import make_model
 from catgen.evaluation.spelling import check_error_rate
 from catgen.evaluation.spread import ALONE, Spread, fetch
-from catgen.interfaces import Denoised, HostOrDevice, InputError, Model, PyTree
+from catgen.interfaces import Denoised, EventSpec, HostOrDevice, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.records import documented
 from catgen.runs import agreement, exported, schema
 from catgen.runs.argument_types import checked, shown, texts
 from catgen.runs.experiment import spread_of
 from catgen.runs.methods import Later, counting_method, method
-from catgen.runs.naming import checked_example, described
+from catgen.runs.naming import described
 from catgen.runs.record import RunRecord, check_definition, read_record, source_of
 from catgen.sources import DataSource
 from catgen.training import sharding
@@ -97,7 +97,7 @@ class Run(NamedTuple):
     Raises:
       InputError: it is no one example of integers in this range.
     """
-    return self.record.codec.decode(checked_example(self, x, valid), valid)
+    return self.record.codec.decode(_one_example(self.record.event, x), valid)
 
   @counting_method(_sample.sample, num_samples=1, pictures=False)
   def sample(self) -> None:
@@ -247,3 +247,21 @@ def _checkpoint(step: str | int) -> str | int:
   if not re.fullmatch("[0-9]{1,18}", step):
     raise InputError(f"--step is {step!r}; give best, latest, or the number of a checkpoint")
   return int(step)
+
+
+def _one_example(event: EventSpec, x: Int[HostOrDevice, "*event"]) -> Int[np.ndarray, "*event"]:
+  """Returns the integers of one example, of text or another sequence also fewer than all. Raises InputError."""
+  found = np.asarray(x)
+  shape = "[" + ", ".join(map(str, event.shape)) + "]"
+  if found.dtype.kind not in "iu":
+    raise InputError(
+      f"decode takes the integers of one example, {shape}, not {x!r:.60}; encode makes them of an example"
+    )
+  if found.shape != event.shape and not (found.ndim == len(event.shape) == 1 and found.size < event.shape[0]):
+    given = "[" + ", ".join(map(str, found.shape)) + "]"
+    raise InputError(f"decode takes one example, {shape}, and this has the shape {given}; of several give one, x[0]")
+  if found.size and not (found.min() >= 0 and found.max() < event.num_classes):
+    raise InputError(
+      f"decode takes integers from 0 to {event.num_classes - 1}; these go from {found.min()} to {found.max()}"
+    )
+  return found

@@ -89,7 +89,7 @@ def membership(
       progress=progress,
     )
     estimator = found.estimator
-    bits[name] = outliers.example_bits(found.nats, found.positions, exact=estimator == "exact").bits * found.positions
+    bits[name] = outliers.example_bits(found.nats, found.positions).bits * found.positions
   known, others = bits["training rows"], bits["held-out rows"]
   first, second = halves(len(others), seed)
   return Membership(

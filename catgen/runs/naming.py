@@ -2,11 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Bool, Int
-
 from catgen import orders, remote
-from catgen.interfaces import HostOrDevice, InputError
+from catgen.interfaces import InputError
 from catgen.paths import name_of
 from catgen.runs import exported
 from catgen.trees import num_elements
@@ -39,23 +36,3 @@ def _bits(run: "Run") -> list[str]:
   found = [each for each in found if each.get("value") is not None and "unit" in each]
   found.sort(key=lambda each: each.get("split") == "test")
   return [f"{each['value']:.3f} {each['unit'].replace('bits per ', 'bits/')}" for each in found[-1:]]
-
-
-def checked_example(
-  run: "Run", x: Int[HostOrDevice, "*event"], shown: Bool[HostOrDevice, "*event"] | None
-) -> Int[np.ndarray, "*event"]:
-  """Returns the integers of one example, of text or another sequence also fewer than all. Raises InputError."""
-  event, found = run.record.event, np.asarray(x)
-  shape = "[" + ", ".join(map(str, event.shape)) + "]"
-  if found.dtype.kind not in "iu":
-    raise InputError(
-      f"decode takes the integers of one example, {shape}, not {x!r:.60}; encode makes them of an example"
-    )
-  if found.shape != event.shape and not (found.ndim == len(event.shape) == 1 and found.size < event.shape[0]):
-    given = "[" + ", ".join(map(str, found.shape)) + "]"
-    raise InputError(f"decode takes one example, {shape}, and this has the shape {given}; of several give one, x[0]")
-  if found.size and not (found.min() >= 0 and found.max() < event.num_classes):
-    raise InputError(
-      f"decode takes integers from 0 to {event.num_classes - 1}; these go from {found.min()} to {found.max()}"
-    )
-  return found

@@ -181,3 +181,8 @@ def test_scores_that_are_damaged_are_one_line(tmp_path, content):
   with pytest.raises(InputError, match=r"^cannot read .*scores\.npz \(.*\); run launch\.evaluate again$") as caught:
     read_scores(path)
   assert "\n" not in str(caught.value)
+
+
+def test_scores_of_examples_of_one_position_are_read(tmp_path):
+  np.savez(tmp_path / "scores.npz", nats=np.zeros((1, 5)), numbers=NUMBERS, positions=np.ones(5, int))
+  assert read_scores(tmp_path / "scores.npz").positions.tolist() == [1] * 5

@@ -83,7 +83,12 @@ def test_wilson_by_its_formula_and_at_the_edges():
   none = shares.interval(np.zeros(10, int), np.full(10, 10))
   assert none.low == 0.0
   assert 0.03 < none.high < 0.04
-  assert np.isnan(shares.interval(np.zeros(3, int), np.zeros(3, int)).value)
+  nothing, single = (
+    shares.interval(np.zeros(3, int), np.zeros(3, int)),
+    shares.interval(np.array([30]), np.array([100])),
+  )
+  np.testing.assert_equal(tuple(nothing), (0, 0, np.nan, 0.0, 1.0))
+  np.testing.assert_allclose(single, found, rtol=1e-12)  # of one example no design effect is known
 
 
 def test_intervals_cover_although_positions_of_an_example_hang_together():

@@ -114,6 +114,19 @@ def test_strata_choose_the_step_unless_steps_are_independent():
   assert uniform.tolist() == alone.tolist() != stratified.tolist()
 
 
+def test_steps_that_are_drawn_by_their_losses_weigh_by_their_probability():
+  spec, batch = spec_of(own, process="absorbing", num_steps=4), whole(np.zeros((400, 2)))
+  state = {"squares": np.float32([5.0, 9.0, 1.0, 16.0]), "counts": np.full(4, 100, np.int32)}
+  p = np.array([3.0, 3.0, 1.0, 4.0]) / 11  # the first step has the second's
+  strata = ((np.arange(400) + 0.5) / 400).astype(np.float32)
+  draw = functools.partial(discrete_bound, spec, "importance", train=False)
+  found = jax.jit(draw)(table(4, 3), batch, keys_of(batch), state=state, strata=strata)
+  steps, losses = (np.asarray(part) for part in found.statistics)
+  np.testing.assert_allclose(np.bincount(steps, minlength=5)[1:] / 400, p, atol=0.005)
+  assert losses.max() > 0.01
+  np.testing.assert_allclose(found.terms["prior"] - found.nats, losses / p[steps - 1], rtol=1e-3, atol=1e-6)
+
+
 def test_a_masked_rate_counts_masks_over_time_in_units_of_log_k():
   """Of a prediction that knows nothing, at 1 - alpha_bar = t: each mask costs log K / t."""
   spec, batch = spec_of(zeros, shape=(6,), num_classes=5, process="absorbing", num_steps=0), whole(np.zeros((400, 6)))

@@ -154,6 +154,32 @@ def test_kl_is_that_of_the_distributions(name, num_classes):
     np.testing.assert_allclose(got, expected, atol=2e-6, rtol=1e-5, err_msg=f"{s} -> {t}")
 
 
+@pytest.mark.parametrize("sure", [0, 6, 12, 15])
+@pytest.mark.parametrize("t", [2, 500, 999])
+def test_tiny_divergences_and_rates_of_uniform_noise_keep_their_digits(t, sure):
+  """At T = 1000, in float64 as sums of r - 1 - ln r; what is predicted is ever nearer to x."""
+  x_t, x = pairs(K, K)
+  log_x0 = predictions(len(x), K) + sure * np.eye(K)[x]
+  log_x0 = scipy.special.log_softmax(log_x0, axis=-1).astype(np.float32)
+  kept = SCHEDULES["cosine"].make().table(1000)
+  to_s, s_to_t = kernel("uniform", kept.keep[t - 1]), kernel("uniform", kept.keep[t] / kept.keep[t - 1])
+  probs = normalized(np.exp(log_x0.astype(np.float64)))
+  q, p = (normalized(each * s_to_t[:, x_t].T) for each in (to_s[x], probs @ to_s))
+  more = (p - q) / q
+  span = jax.tree.map(lambda a: a[0], spans(kept, np.array([t - 1, t])))
+  found = process_of("uniform").kl(x_t, x, log_x0, span)
+  np.testing.assert_allclose(found, (q * (more - np.log1p(more))).sum(-1), rtol=4e-6, atol=1e-10)
+
+  to_t = kernel("uniform", kept.keep[t])
+  q, p = to_t[x], probs @ to_t
+  of_x_t = np.arange(len(x)), x_t
+  more, beyond = (p - q) / q, ((q - p) / p)[of_x_t]
+  rate = ((q * (more - np.log1p(more))).sum(-1) + beyond - np.log1p(beyond)) / (K * q[of_x_t] * kept.keep[t])
+  level, slope = jax.tree.map(lambda a: np.broadcast_to(a, x.shape), (span.t, np.float32(1.0)))
+  found = process_of("uniform").kl_rate(x_t, x, log_x0, level, slope)
+  np.testing.assert_allclose(found, rate, rtol=4e-6, atol=1e-10)
+
+
 @pytest.mark.parametrize(("name", "num_classes"), OF_FORMS)
 def test_a_perfect_prediction_has_no_divergence_and_one_of_the_data_is_bayes(name, num_classes):
   process = process_of(name, num_classes)

@@ -101,10 +101,10 @@ def learn(
     return Column(name, given.kind or CATEGORICAL, given.values, Bins(), given.form, nothing, rules.unknown)
   if given.kind == CATEGORICAL:
     return Column(name, CATEGORICAL, tuple(sorted(known)), Bins(), None, nothing, rules.unknown)
-  form = given.form or _form(path, name, list(known), rules, given)
+  form = given.form or _form(path, name, list(known), rules)
   numbers = None if form is None else numbers_of(list(known), form)
   if form is None or numbers is None:
-    _check_mixed(path, name, cells, known, rows, place, rules, given)
+    _check_mixed(path, name, cells, known, rows, place, rules)
     if given.kind is not None:
       wrong = next((text for text in known if form is None or number_of(text, form) is None), "")
       raise mixed(path, name, _place_of(cells, wrong, rows, place), wrong, form or Form(decimal=rules.decimal))
@@ -147,7 +147,7 @@ def _nothing(often: str | None, given: Given, rules: Rules) -> str | None:
   return "" if found is None and rules.unknown == "missing" else found
 
 
-def _form(path: str, name: str, texts: list[str], rules: Rules, given: Given) -> Form | None:
+def _form(path: str, name: str, texts: list[str], rules: Rules) -> Form | None:
   try:
     return form_of(texts, rules.decimal)
   except ValueError as error:
@@ -167,7 +167,6 @@ def _check_mixed(
   rows: Int[np.ndarray, "training"],
   place: Any,
   rules: Rules,
-  given: Given,
 ) -> None:
   """Raises InputError where few texts stand among many numbers or dates: mistakes, or words for nothing."""
   for form in forms(rules.decimal):
