@@ -178,13 +178,29 @@ def _check_prefixes(observed: Bool[np.ndarray, "patterns *event"], event: EventS
   late = seen[:, 1:] & ~seen[:, :-1]
   if late.any():
     first = observed[late.any(axis=1)][0]
-    hole = np.argwhere(~first)[0]
-    place = f"{'column' if event.sizes else 'position'} {hole[0] + 1}"
-    if len(hole) == 2:
-      place = f"the pixel in row {hole[0]}, column {hole[1]} (from 0)"
+    place = _first_place(~first, event)
     raise InputError(
       f"this model can only continue a beginning, but {place} is a hole before an observed one; take a diffusion model"
     )
+
+
+def check_ignored(model: Model, ignored: Bool[np.ndarray, "*event"], observed: Bool[np.ndarray, "*event"]) -> None:
+  """Raises InputError where a model that only continues would draw what the data ignore before an observed position."""
+  before = np.flatnonzero(observed)[-1:]
+  early = ignored & (np.arange(ignored.size).reshape(ignored.shape) < (before[0] if before.size else 0))
+  if model.infill is not None and model.infill.prefix_only and early.any():
+    raise InputError(
+      "this model can only continue a beginning, and what the data ignore is drawn too, which here comes before "
+      f"something observed; hide all from {_first_place(early, model.event)} on, or take a diffusion model"
+    )
+
+
+def _first_place(flags: Bool[np.ndarray, "*event"], event: EventSpec) -> str:
+  """Returns how a user calls the first position that is True."""
+  place = np.argwhere(flags)[0]
+  if len(place) == 2:
+    return f"the pixel in row {place[0]}, column {place[1]} (from 0)"
+  return f"{'column' if event.sizes else 'position'} {place[0] + 1}"
 
 
 @functools.lru_cache(maxsize=16)

@@ -23,8 +23,8 @@ class Frequencies(NamedTuple):
   """How often things occur in a set of examples; each sums to one."""
 
   classes: Float[np.ndarray, "classes"]
-  pairs: "Pairs"  # a followed by b along the last axis, to the right in maps
-  pairs_below: "Pairs | None" = None  # b below a; None where events have one axis, or one row
+  pairs: "Pairs"  # a followed by b along the last axis, to the right in maps; below it in maps of one column
+  pairs_below: "Pairs | None" = None  # b below a; None where events have one axis, one row or one column
 
 
 class Pairs(NamedTuple):
@@ -167,8 +167,9 @@ def frequencies(examples: Batch | Samples, num_classes: int) -> Frequencies:
     return Pairs(seen, counts / max(1, counts.sum()), num_classes)
 
   counts = np.bincount(x[valid], minlength=num_classes)
-  below = pairs(-2) if x.ndim > 2 and x.shape[-2] > 1 else None
-  return Frequencies(counts / max(1, counts.sum()), pairs(-1), below)
+  both = x.ndim > 2 and min(x.shape[-2:]) > 1
+  first = -2 if x.ndim > 2 and x.shape[-1] == 1 else -1
+  return Frequencies(counts / max(1, counts.sum()), pairs(first), pairs(-2) if both else None)
 
 
 def divergence(p: Float[np.ndarray, "outcomes"] | Pairs, q: Float[np.ndarray, "outcomes"] | Pairs) -> float:

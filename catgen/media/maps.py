@@ -77,13 +77,14 @@ def _pictures(legend: Legend) -> Pictures:
     chosen = np.sort(np.argsort(-first.classes, kind="stable")[:_MATRIX])  # all of them, or the most frequent ones
     shown = Legend(tuple(legend.names[i] for i in chosen), tuple(legend.colors[i] for i in chosen))
     classes = {name: each.classes[chosen] for name, each in found.items()}
-    right = {name: each.pairs.among(chosen) for name, each in found.items()}
+    pairs = {name: each.pairs.among(chosen) for name, each in found.items()}
     below = {name: each.pairs_below.among(chosen) for name, each in found.items() if each.pairs_below is not None}
-    pairs = {"pixel to the right": right, **({"pixel below": below} if below else {})}
+    first_way = "pixel below" if next(iter(sets.values())).x.shape[-1] == 1 else "pixel to the right"
+    directions = {first_way: pairs, **({"pixel below": below} if below else {})}
     title = "How often categories and neighbors occur" + (
       f" (the {_MATRIX} most frequent)" if len(chosen) < len(legend.names) else ""
     )
-    map_statistics.map_statistics(classes, pairs, path, legend=shown, title=title)
+    map_statistics.map_statistics(classes, directions, path, legend=shown, title=title)
 
   def draw_chain(folder: str, states: Int[np.ndarray, "frames examples height width"]) -> list[str]:
     frames, labels = states[:, :_CHAIN_EXAMPLES], chain_labels(len(states))

@@ -34,6 +34,7 @@ class Pattern(NamedTuple):
   x: Int[np.ndarray, "*event"]  # anything where not observed
   observed: Bool[np.ndarray, "*event"]
   truth: Int[np.ndarray, "*event"] | None = None  # the whole example, where it is known; -1 where it has no category
+  ignored: int = 0  # positions to be completed that have no category in the data
 
 
 class Counted(NamedTuple):

@@ -288,10 +288,12 @@ def describe(infilled: Infilled) -> str:
   lines = [f"completions are {infilled.explanation}", *infilled.lines]
   if infilled.exit_code:
     lines.append(f"stopped after {len(infilled.x):,} completions")
-  lines.append(f"{hidden.sum():,} of {hidden.size:,} {infilled.position}s are holes")
+  ignored = infilled.pattern.ignored
+  also = f", {ignored:,} of which are ignored in the data" if ignored else ""
+  lines.append(f"{hidden.sum():,} of {hidden.size:,} {infilled.position}s are holes{also}")
   if infilled.agreement is not None:
-    number = len(infilled.x)
-    lines.append(f"{infilled.agreement:.1%} of them are as in the data, on average over {number} completions")
+    number, those = len(infilled.x), "the others" if ignored else "them"
+    lines.append(f"{infilled.agreement:.1%} of {those} are as in the data, on average over {number} completions")
   if infilled.pictures:
     lines.append(f"pictures: {', '.join(infilled.pictures)}")
   if infilled.output is not None:
@@ -347,7 +349,8 @@ def _array_pattern(
   if not hidden.any():
     how = "give --region=top,left,height,width or --mask, or mark holes by -1"
     raise InputError(f"the example has no hole; {f'write {hole.hole!r} in each cell to fill' if named else how}")
-  return Pattern(x, ~hidden, None if holes.any() else np.where(valid, x, -1))
+  infilling.check_ignored(run.model, ~valid, ~hidden)
+  return Pattern(x, ~hidden, None if holes.any() else np.where(valid, x, -1), int((~valid).sum()))
 
 
 def _agreement(completed: Int[np.ndarray, "completions *event"], pattern: Pattern) -> float | None:

@@ -28,6 +28,7 @@ from catgen.serving.words import words_for
 NUM_STEPS = (1, 8, 16, 32, 64, 128, 250, 500, 1000)  # that clients may ask for
 _STEPS = 128
 _DISTINCT = re.compile(r": ([\d,]+) (\w+s) of ([\d,]+)$")  # "text8: 100,000,000 characters of 27"
+_COUNTED = {"alphabet": "character", "bytes": "byte"}
 Kind = Literal["text", "map", "row", "array"]
 
 
@@ -72,6 +73,7 @@ def described(model: Served) -> dict[str, Any]:
   legend = legend_or_numbers(record.codec.legend, record.event.num_classes) if model.kind == "map" else None
   infill, chain = run.model.infill, run.model.chain
   steps, watched = record.config["model"].get("num_steps"), chain is not None and model.kind != "row"
+  of_text, ended = model.kind == "text", record.codec.end is not None
   return {
     "name": model.name,
     "family": record.config["model"]["kind"],
@@ -81,6 +83,8 @@ def described(model: Served) -> dict[str, Any]:
     "shape": list(record.event.shape),
     "num_classes": record.event.num_classes,
     "position": record.position,
+    "counted": _COUNTED.get(record.codec.spec["kind"], "token") if of_text else None,  # what positions of a text are
+    "longest": record.event.shape[0] - ended if of_text else None,  # of a text, in positions
     "alphabet": record.codec.spec.get("alphabet") if record.codec.spec["kind"] == "alphabet" else None,
     "columns": list(record.codec.decode(np.zeros(record.event.shape, np.int32))) if model.kind == "row" else None,
     "legend": None if legend is None else [{"name": n, "color": c} for n, c in zip(*legend[:2], strict=True)],

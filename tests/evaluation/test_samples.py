@@ -73,8 +73,11 @@ def test_neighbors_in_maps_are_counted_to_the_right_and_below():
   for one, other in ((turned.pairs, found.pairs_below), (turned.pairs_below, found.pairs)):
     np.testing.assert_array_equal(one.codes, other.codes)
     np.testing.assert_array_equal(one.shares, other.shares)
-  for row, known in ((x[:, 0], valid[:, 0]), (x[:, :1], valid[:, :1])):  # of one axis, and of one row
-    assert samples.frequencies(batch_of(row, known), 2).pairs_below is None
+  lines = [(x[:, 0], valid[:, 0]), (x[:, :1], valid[:, :1]), (x[:, 0, :, None], valid[:, 0, :, None])]
+  for line, known in lines:  # of one axis, of one row, and of one column
+    alone = samples.frequencies(batch_of(line, known), 2)
+    assert alone.pairs_below is None
+    np.testing.assert_allclose(alone.pairs.among(np.arange(2)), [[0, 1 / 2], [0, 1 / 2]])
 
 
 def test_words_cut_by_the_border_do_not_count():

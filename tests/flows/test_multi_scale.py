@@ -284,7 +284,9 @@ def test_no_parameter_is_empty():
 
 
 def test_maps_that_do_not_halve_are_named():
-  with pytest.raises(InputError, match="even height and width"):
+  with pytest.raises(InputError, match=r"multiples of 4, not \(4, 6\).*num_levels to at most 2$"):
     nnx.eval_shape(partial(density, (4, 6), num_levels=3))
+  with pytest.raises(InputError, match="even height and width"):
+    nnx.eval_shape(partial(density, (7, 6), num_levels=3))
   with pytest.raises(InputError, match="at least one level"):
     nnx.eval_shape(partial(density, num_levels=0))

@@ -245,15 +245,18 @@ def test_statistics_name_sets_categories_and_directions(tmp_path, monkeypatch):
   assert shown.get_xlabel() == "below"
 
 
-@pytest.mark.parametrize("rows", [1, 2])
-def test_maps_of_one_row_have_no_pixels_below(rows, monkeypatch):
+@pytest.mark.parametrize(
+  ("shape", "directions"),
+  [((1, 8), ["pixel to the right"]), ((8, 1), ["pixel below"]), ((2, 8), ["pixel to the right", "pixel below"])],
+)
+def test_maps_of_one_row_or_column_have_pairs_in_one_direction(shape, directions, monkeypatch):
   drawn = []
   monkeypatch.setattr(map_statistics, "map_statistics", lambda classes, pairs, *_, **__: drawn.extend(pairs))
-  media = media_of(EventSpec((rows, 8), 3), integer_codec(3, (rows, 8), LEGEND), "pixel")
-  sets = dict.fromkeys(("data", "samples"), batch_of(np.zeros((2, rows, 8), np.int32)))
+  media = media_of(EventSpec(shape, 3), integer_codec(3, shape, LEGEND), "pixel")
+  sets = dict.fromkeys(("data", "samples"), batch_of(np.zeros((2, *shape), np.int32)))
   media.pictured.statistics("x.png", sets)
-  assert drawn == ["pixel to the right", "pixel below"][:rows]
-  assert sum("pairs" in name for name, *_ in media.compared(sets)) == rows
+  assert drawn == directions
+  assert sum("pairs" in name for name, *_ in media.compared(sets)) == len(directions)
 
 
 @pytest.mark.parametrize("number", [3, *(pytest.param(number, marks=pytest.mark.slow) for number in (20, 200))])

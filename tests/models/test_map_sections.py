@@ -142,7 +142,13 @@ def multi_scale(**changes):
   ("model", "event", "message"),
   [
     (flow(), EventSpec((64,), 8), "densenet needs maps"),
-    (flow(), EventSpec((6, 6), 8), "even height and width"),
+    (flow(), EventSpec((7, 6), 8), "even height and width"),
+    (flow(), EventSpec((8, 16), 8), r"multiples of 32, not \(8, 16\).*config.model.density.num_levels to at most 3$"),
+    (
+      section(SMALL + "denoising_flow"),
+      EventSpec((8, 16), 8),
+      r"multiples of 16.*config.model.num_levels to at most 3$",
+    ),
     (flow(inverse="gumbel"), MAPS, "'gumbel' has uniform noise"),
     (flow(density=multi_scale(num_levels=0)), MAPS, "at least one level"),
     (flow(density=multi_scale()), EventSpec((32, 64), 2), "two latent channels"),

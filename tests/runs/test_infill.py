@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catgen.data import from_spec
 from catgen.interfaces import EventSpec, InputError, SampleOptions
+from catgen.media import media_of
 from catgen.models import MODELS
 from catgen.networks import TRUNKS
 from catgen.processes import PROCESSES
@@ -69,6 +71,26 @@ def test_regions_of_a_held_out_map_are_completed(map_run, here, tmp_path):
   assert f"{found.agreement:.1%} of them are as in the data, on average over 3 completions" in shown
   for name in ("infill.png", "infill_completions.png"):
     assert Image.open(tmp_path / name).size[0] > 300
+
+
+def test_ignored_pixels_are_told_apart_from_the_holes_that_were_asked_for(map_run, tmp_path):
+  maps = str(tmp_path / "maps.npy")
+  x = np.zeros((8, 8), int)
+  x[0, :5] = 255
+  np.save(maps, x)
+  codec = from_spec({**map_run.record.codec.spec, "ignore": [255]})
+  ignoring = map_run._replace(media=media_of(map_run.record.event, codec, "pixel"))
+  found = infill(ignoring, input=maps, region=["0,4,2,2"], num_samples=3, pictures=False)
+  assert found.pattern.ignored == 5
+  assert "8 of 64 pixels are holes, 5 of which are ignored in the data\n" in describe(found)
+  assert f"{(found.x == 0)[:, ~found.pattern.observed & (x == 0)].mean():.1%} of the others are as in" in describe(
+    found
+  )
+  continuing = ignoring.model._replace(infill=ignoring.model.infill._replace(prefix_only=True))
+  with pytest.raises(
+    InputError, match=r"hide all from the pixel in row 0, column 0 \(from 0\) on, or take a diffusion"
+  ):
+    infill(ignoring._replace(model=continuing), input=maps, region=["7,0,1,8"])
 
 
 def test_holes_of_a_file_are_completed_whatever_a_mask_hides(map_run, tmp_path):

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from catgen.bounds import estimate
+from catgen.data.codecs import byte_codec, ended
 from catgen.runs.score import score
 from catgen.serving import performing
 from catgen.serving.endpoints import ENDPOINTS, MOST_BYTES, openapi
 from catgen.serving.fields import checked
+from catgen.serving.served import described
 
 FAST = {"num_steps": 8}
 LINES = ["the cat sat on a", "cat mat", "a"]
@@ -273,6 +275,14 @@ def test_the_description_and_the_routes_are_the_same(client):
   assert all(re.fullmatch(r"/|/\w+\.(js|css|svg)", path) for path in served)
 
 
+def test_a_text_is_as_long_as_its_end_leaves_room_for(models):
+  run = models["text"].run
+  codecs = (ended(run.record.codec, run.record.event.num_classes, 16), byte_codec())
+  several = [run._replace(record=run.record._replace(codec=each)) for each in codecs]
+  found = [described(models["text"]._replace(run=each)) for each in several]
+  assert [(each["counted"], each["longest"]) for each in found] == [("character", 15), ("byte", 16)]
+
+
 def test_models_say_what_they_can_and_not_where_they_lie(client, models):
   answer = client.get("/api/models")
   found = {each["name"]: each for each in answer.json()["models"]}
@@ -282,6 +292,7 @@ def test_models_say_what_they_can_and_not_where_they_lie(client, models):
   assert [each["corrections"] for each in found.values()] == [["bayes", "paper"], ["channel"], ["bayes", "paper"]]
   assert [each["estimators"] for each in found.values()] == [["elbo"], ["exact", "elbo"], ["elbo"]]
   assert [each["example"] for each in found.values()] == ["text", "text", "map"]
+  assert [(each["counted"], each["longest"]) for each in found.values()] == [("character", 16)] * 2 + [(None, None)]
   assert len(found["maps"]["legend"]) == 3
   assert not any(str(model.run.workdir) in answer.text for model in models.values())
   assert "/tmp" not in answer.text

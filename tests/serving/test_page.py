@@ -143,6 +143,7 @@ def test_a_map_is_drawn_painted_and_filled_in(opened):
   picture(opened, "maps")
   opened.click("#tab-infill")
   box = opened.locator(".board canvas").bounding_box()
+  assert opened.locator(".palette label").all_inner_texts() == ["open", "0", "1", "2"]
   opened.click(".palette label >> nth=1")
   opened.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.8 * box["height"])
   opened.mouse.down()
@@ -197,6 +198,14 @@ def test_the_keyboard_reaches_everything(opened):
   assert opened.evaluate(f"{unnamed}.length") == 0
   opened.click("#theme")
   assert opened.inner_text("#theme") == "Theme: light"
+
+
+def test_room_for_a_text_is_counted_as_the_model_counts_it(opened):
+  kinds = "[['character', 'cafés'], ['byte', 'cafés'], ['token', 'cafés']]"
+  ask = f"(m) => {kinds}.map(([counted, text]) => m.room({{ counted, longest: 9 }}, text))"
+  told = opened.evaluate(f"import('/drawing.js').then({ask})")
+  assert told == ["5 of 9 characters", "6 of 9 bytes", "At most 9 tokens"]
+  assert opened.evaluate("import('/drawing.js').then((m) => m.arrayOf({ shape: [2, 3] }, 0))") == [[0] * 3] * 2
 
 
 def test_a_rival_takes_as_many_steps_as_it_has(opened):

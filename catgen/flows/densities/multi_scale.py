@@ -140,6 +140,7 @@ def multi_scale_density(
   Raises:
     InputError: a height or width that the levels do not halve evenly.
   """
+  rearrangement.check_levels(event_shape, num_levels, squeezed=squeeze_first)
   levels, leaving, shapes = [], [], []
   layers: list[Layer] = []
   for number in range(num_levels):

@@ -8,7 +8,7 @@ from catgen.flows.layers.actnorm import ActNorm
 from catgen.flows.layers.chain import Chain
 from catgen.flows.layers.channelwise import Channelwise
 from catgen.flows.layers.coupling import Coupling
-from catgen.flows.layers.rearrangement import squeeze
+from catgen.flows.layers.rearrangement import check_levels, squeeze
 from catgen.kinds import Recipe
 from catgen.networks.roles import Conditioner
 
@@ -46,6 +46,7 @@ def pyramid_density(
 
   Reference: the order of pixels is that of Reed et al. (2017), "Parallel multiscale autoregressive density estimation".
   """
+  check_levels(event_shape, num_levels)
   sizes = {"num_mixtures": num_mixtures, "hidden_width": hidden_width, "channel_features": channel_features}
   levels, leaving, shapes = [], [], []
   layers: list[Layer] = [ActNorm(num_channels)]

@@ -83,11 +83,36 @@ def joins_positions(module: nnx.Module) -> bool:
 
 def check_halves(event_shape: tuple[int, ...]) -> None:
   """Raises InputError unless events are maps [batch, height, width] of even height and width."""
-  if len(event_shape) != 2 or any(size % _SIDE for size in event_shape):
+  if not _halved(event_shape):
     raise InputError(
       f"a flow with squeezing needs maps of even height and width, not {tuple(event_shape)}; bring maps to such a size"
       " (data.shape), or take a density without squeezing or a denoising flow with num_levels=0"
     )
+
+
+def check_levels(
+  event_shape: tuple[int, ...], num_levels: int, *, squeezed: bool = True, key: str = "config.model.density.num_levels"
+) -> None:
+  """Raises InputError unless maps can be halved by so many levels, before the first of them where it is `squeezed`.
+
+  Other events than maps of even height and width are refused by `check_halves`; `key` is where levels are set.
+  """
+  halvings, possible = num_levels - (not squeezed), 0
+  while possible < halvings and _halved(event_shape, possible + 1):
+    possible += 1
+  if possible >= halvings:
+    return
+  check_halves(event_shape)
+  raise InputError(
+    f"a flow of {num_levels} levels halves maps {halvings} times and needs a height and width that are multiples of "
+    f"{_SIDE**halvings}, not {tuple(event_shape)}; bring maps to such a size (data.shape), or set {key} to at most "
+    f"{possible + (not squeezed)}"
+  )
+
+
+def _halved(event_shape: tuple[int, ...], times: int = 1) -> bool:
+  """Returns whether events are maps whose height and width can be halved so many times."""
+  return len(event_shape) == 2 and not any(size % _SIDE**times for size in event_shape)
 
 
 def _reversed(values: Float[Array, "batch *axes features"]) -> Float[Array, "batch *axes features"]:

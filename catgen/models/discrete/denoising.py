@@ -14,7 +14,7 @@ from catgen.flows.layer import Layer
 from catgen.flows.layers.categories import SortingTransform
 from catgen.flows.layers.chain import Chain
 from catgen.flows.layers.denoising import DenoisingPositions, denoising_channels
-from catgen.flows.layers.rearrangement import Rotation, squeeze
+from catgen.flows.layers.rearrangement import Rotation, check_levels, squeeze
 from catgen.interfaces import EventSpec, InputError, Model
 from catgen.kinds import Recipe
 from catgen.models.discrete.exact import exact_flow
@@ -69,6 +69,7 @@ def _by_positions(
 def _by_levels(
   event: EventSpec, conditioner: Recipe, num_layers: int, num_sorted: int, num_levels: int, rngs: nnx.Rngs
 ) -> DiscreteDensity:
+  check_levels(event.shape, num_levels, key="config.model.num_levels")
   k, shape, count = event.num_classes, event.shape, 1
   levels: list[Chain] = []
   priors: list[Prior] = []

@@ -88,10 +88,15 @@ function go(name, example) {
 
 function about(model) {
   const found = model.results.find((each) => each.value !== null);
-  const size = `${model.shape.join(" \u00d7 ")} ${model.position}s, each one of ${model.num_classes.toLocaleString("en")} categories`;
+  const size = `${model.shape.join(" \u00d7 ")} ${model.position}s`;
+  const categories = `each one of ${model.num_classes.toLocaleString("en")} categories`;
+  const sizes = {
+    text: `texts of ${model.longest < model.shape[0] ? "up to " : ""}${model.longest} ${model.counted}s`,
+    row: size, // columns have categories of their own, which the description of the data counts
+  };
   const parts = [
-    `${model.family.replaceAll("_", " ")} with ${model.parameters.toLocaleString("en")} parameters, after ${model.step.toLocaleString("en")} training steps`,
-    model.example === "text" ? `texts of ${model.shape[0]} ${model.position}s` : size,
+    `${model.family.replaceAll("_", " ")} with ${model.parameters.toLocaleString("en")} parameters, after ${plural(model.step, "training step")}`,
+    sizes[model.example] ?? `${size}, ${categories}`,
     `data: ${model.data}`,
   ];
   if (found) parts.push(result(found));

@@ -73,5 +73,5 @@ export function debounced(milliseconds, action) {
 }
 
 export function plural(number, word) {
-  return `${number} ${word}${number === 1 ? "" : "s"}`;
+  return `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 }

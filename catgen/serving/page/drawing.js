@@ -130,7 +130,7 @@ function textInput(model) {
   const start = model.example === "text"
     ? (model.can.prefix_only ? shortened(model, "the history of the ", 1) : shortened(model, "the ______ of the world is a _________ in the history of"))
     : model.example === "row" ? JSON.stringify(Object.fromEntries(model.columns.map((name) => [name, "_"])), null, 1)
-      : JSON.stringify(Array(model.shape[0]).fill(-1));
+      : JSON.stringify(arrayOf(model, -1));
   const area = el("textarea", { id, rows: model.example === "row" ? 10 : 3, spellcheck: "false", "aria-describedby": hint });
   area.value = start;
   const note = el("p", { class: "hint", id: hint });
@@ -146,9 +146,19 @@ function textInput(model) {
   return { node, value, set: (example) => { area.value = example; fit(); area.focus(); } };
 }
 
-// A text to begin with, no longer than an example; so many positions are left free.
+// An example of an array with one number everywhere.
+export const arrayOf = (model, number) => model.shape.reduceRight((part, size) => Array(size).fill(part), number);
+
+// A text to begin with, no longer than the model takes; so many positions are left free.
 export function shortened(model, text, free = 0) {
-  return Array.from(text).slice(0, model.shape[0] - free).join("");
+  return Array.from(text).slice(0, model.longest - free).join("");
+}
+
+// How long a text is and may be; how many tokens there are only the server knows.
+export function room(model, text) {
+  const most = `${model.longest} ${model.counted}s`;
+  if (model.counted === "token") return `At most ${most}`;
+  return `${model.counted === "byte" ? new TextEncoder().encode(text).length : Array.from(text).length} of ${most}`;
 }
 
 // A text in the alphabet of the model: small letters where it has no capitals, spaces for what it does not know.
@@ -164,6 +174,6 @@ export function fitNotes(model, text) {
   const same = fitted(model, text) === text.replace(/\n+$/, "");
   return [
     el("span", {}, same ? "" : "Signs that the model does not know are taken for small letters or spaces."),
-    el("span", {}, `${Array.from(text).length} of ${model.shape[0]} ${model.position}s`),
+    el("span", {}, room(model, text)),
   ];
 }

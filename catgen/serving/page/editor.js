@@ -38,7 +38,7 @@ export class Editor {
       return el("label", {}, input, swatch, text);
     };
     return el("fieldset", { class: "palette" }, el("legend", {}, "Paint with"),
-      ...this.model.legend.map(({ name: text, color }, category) => entry(category, text, color)), entry(UNKNOWN, "open"));
+      entry(UNKNOWN, "open"), ...this.model.legend.map(({ name: text, color }, category) => entry(category, text, color)));
   }
 
   size() {

@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { choice, debounced, el, errorLine, fresh, plural, runner, say } from "./dom.js";
-import { drawControls, fewer, fitNotes, fitted, shortened, watch } from "./drawing.js";
+import { arrayOf, drawControls, fewer, fitNotes, fitted, shortened, watch } from "./drawing.js";
 import { legendList, Player } from "./examples.js";
 
 export function correctPanel(model) {
@@ -65,7 +65,9 @@ const SENTENCES = ["the history of the united states", "colorless green ideas sl
 
 function linesField(model, label) {
   const id = fresh("lines"), hint = fresh("hint");
-  const area = el("textarea", { id, rows: 6, spellcheck: "false", "aria-describedby": hint });
+  const example = model.example === "row" ? Object.fromEntries(model.columns.map((name) => [name, "\u2026"])) : arrayOf(model, 0);
+  const placeholder = model.example === "text" ? null : JSON.stringify(example);
+  const area = el("textarea", { id, rows: 6, spellcheck: "false", "aria-describedby": hint, placeholder });
   area.value = model.example === "text" ? SENTENCES.map((line) => shortened(model, line)).join("\n") : "";
   const lines = () => area.value.split("\n").map((line) => fitted(model, line)).filter((line) => line.trim());
   const value = () => {
@@ -74,7 +76,7 @@ function linesField(model, label) {
   };
   const what = model.example === "text" ? "One example a line" : "One example a line, as JSON";
   const node = el("div", { class: "field" }, el("label", { for: id }, label ?? what), area,
-    el("p", { class: "hint", id: hint }, `At most ${model.offers.most_lines} lines of ${model.shape.join(" x ")} ${model.position}s.`));
+    el("p", { class: "hint", id: hint }, `At most ${model.offers.most_lines} lines of ${model.example === "text" ? `${model.longest} ${model.counted}s` : `${model.shape.join(" \u00d7 ")} ${model.position}s`}.`));
   return { node, value, shown: () => (model.example === "text" ? lines() : area.value.split("\n").filter((line) => line.trim())) };
 }
 
@@ -126,8 +128,9 @@ export function comparePanel(model, models) {
   const scores = model.example === "map" ? null : compareScores(model, other);
   const samples = compareSamples(model, other);
   rival.input.addEventListener("change", () => { scores?.clear(); samples.clear(); });
+  const told = scores ? "what they draw, and how probable they find the same lines" : "what they draw";
   return {
-    node: el("div", {}, el("p", { class: "lead" }, `${model.name} and another model: what they draw, and how probable they find the same lines.`),
+    node: el("div", {}, el("p", { class: "lead" }, `${model.name} and another model: ${told}.`),
       el("div", { class: "controls" }, rival.node), samples.node, scores?.node),
     leave: () => { samples.leave(); scores?.leave(); },
     redraw: samples.redraw,
@@ -136,12 +139,14 @@ export function comparePanel(model, models) {
 
 function compareSamples(model, other) {
   const controls = drawControls({ ...model, labels: [], guided: false, defaults: { ...model.defaults, num_samples: 2 } }, "Samples of each");
-  const button = el("button", { type: "button", class: "main" }, "Draw from both"), problem = errorLine(), both = el("div", { class: "pair" });
+  const button = el("button", { type: "button", class: "main" }, "Draw from both"), problem = errorLine(), both = el("div", { class: "pair" }), colors = el("div");
   let players = [];
   const run = runner(button, problem, async (signal) => {
     const pair = [model, other()], body = controls.values(), lines = pair.map(() => el("p", { class: "line" }));
     players = pair.map((each) => new Player(each));
-    both.replaceChildren(...pair.map((each, i) => el("section", {}, el("h2", {}, each.name), players[i].node, lines[i])));
+    const maps = model.example === "map", alike = JSON.stringify(pair[0].legend) === JSON.stringify(pair[1].legend);
+    both.replaceChildren(...pair.map((each, i) => el("section", {}, el("h2", {}, each.name), players[i].node, maps && !alike ? legendList(each) : null, lines[i])));
+    colors.replaceChildren(...(maps && alike ? [legendList(model)] : []));
     await Promise.all(pair.map((each, i) => {
       const own = { ...body, model: each.name };
       if (!each.iterative) delete own.num_steps;
@@ -150,9 +155,8 @@ function compareSamples(model, other) {
     }));
   });
   return {
-    node: el("section", { "aria-label": "Samples of both" }, el("div", { class: "controls" }, ...controls.nodes, button), problem, both,
-      model.example === "map" ? legendList(model) : null),
-    clear: () => { run.stop(); both.replaceChildren(); players = []; },
+    node: el("section", { "aria-label": "Samples of both" }, el("div", { class: "controls" }, ...controls.nodes, button), problem, both, colors),
+    clear: () => { run.stop(); both.replaceChildren(); colors.replaceChildren(); players = []; },
     leave: () => { run.stop(); players.forEach((player) => player.pause()); },
     redraw: () => players.forEach((player) => { if (player.frames.length) player.render(Number(player.slider.value)); }),
   };
