@@ -196,6 +196,13 @@ def test_a4_a_second_writer_is_refused_by_host_process_and_start(tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
+def test_a4_a_lock_that_finds_no_room_is_not_left_there(tmp_path, monkeypatch):
+  monkeypatch.setattr(os, "fsync", no_room)
+  with pytest.raises(InputError, match=r"lock\.json: No space left on device; free space"), lock.held(tmp_path, quiet):
+    pass
+  assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("damage", [None, "", "{", "[]", '{"host": 3}'])
 def test_a4_a_lock_of_the_dead_is_recognized(tmp_path, damage):
   path = lock_of(tmp_path, born="1", token="another")
