@@ -302,6 +302,22 @@ def test_a5_a_signal_leaves_an_evaluation_which_goes_on(text_run, here, monkeypa
   )
 
 
+def press_twice():
+  with catch_signals() as request:
+    os.kill(os.getpid(), signal.SIGINT)
+    assert request.signal == signal.SIGINT
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(1.0)  # never so long
+
+
+def test_a5_a_second_ctrl_c_keeps_an_interactive_python(monkeypatch):
+  monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+  before = signal.getsignal(signal.SIGINT)
+  with pytest.raises(KeyboardInterrupt):
+    press_twice()
+  assert signal.getsignal(signal.SIGINT) == before
+
+
 def test_a5_the_signal_to_save_ends_nothing_where_nothing_is_to_be_saved():
   before = signal.getsignal(signal.SIGUSR1)
   with saving_ends_nothing():
