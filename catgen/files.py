@@ -122,7 +122,7 @@ class _Named(io.BytesIO):
 
 @contextlib.contextmanager
 def _sent(path: Path, remedy: str) -> Iterator[IO[bytes]]:
-  content = _Named(name_of(path))
+  content = io.BytesIO()
   yield content
   try:
     remote.write(os.fspath(path), content.getvalue())
@@ -131,17 +131,19 @@ def _sent(path: Path, remedy: str) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def drawn(path: Path) -> Iterator[str | IO[bytes]]:
-  """Gives what a library draws a picture to: a local path as it is, or for a store a file, sent when the block ends.
+def drawn(path: Path) -> Iterator[IO[bytes]]:
+  """Gives what a library draws a picture to; it takes its place, whole, when the block has ended well.
 
-  The folder is made where there is none.
+  Raises:
+    InputError: it cannot be written, or the ending is no picture format.
   """
-  if remote.is_remote(path):
-    with _sent(path, "choose another work directory") as content:
-      yield content
-  else:
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    yield os.fspath(path)
+  content = _Named(name_of(path))
+  try:
+    yield content
+  except (OSError, ValueError) as error:  # ValueError: an ending that is no picture format
+    raise InputError(f"cannot write the picture {os.fspath(path)}: {error}") from error
+  with replacing(path) as file:
+    file.write(content.getvalue())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -203,7 +205,7 @@ def rewrite(path: Path, make: Callable[[], bytes]) -> None:
 
 
 def check_folder(folder: Path, *, remedy: str) -> None:
-  """Raises InputError where no file can be written into a folder, which is made where there is none."""
+  """Raises InputError where no file can be written into a folder, which is made where there is none, if it can."""
   if remote.is_remote(folder):
     try:
       remote.clock(join(folder, ".probe"))
@@ -212,6 +214,7 @@ def check_folder(folder: Path, *, remedy: str) -> None:
     return
   path = pathlib.Path(folder)
   probe = path / f".probe.{os.getpid()}.tmp"
+  made = [each for each in (path, *path.parents) if not os.path.exists(each)]
   try:
     path.mkdir(parents=True, exist_ok=True)
     try:
@@ -220,6 +223,9 @@ def check_folder(folder: Path, *, remedy: str) -> None:
       with contextlib.suppress(OSError):
         probe.unlink()
   except OSError as error:
+    with contextlib.suppress(OSError):
+      for each in made:  # the innermost first
+        each.rmdir()
     raise write_error(path, error, remedy=remedy) from error
 
 

@@ -119,6 +119,27 @@ def test_a_file_that_the_user_named_keeps_what_it_had_where_the_disk_is_full(pat
   assert names(path) == [path.name]
 
 
+def draw(path):
+  with files.drawn(path) as content:
+    content.write(NEW)
+
+
+def test_a_picture_that_finds_no_room_leaves_the_one_before(path, monkeypatch):
+  monkeypatch.setattr(os, "fsync", refuse(errno.ENOSPC))
+  with pytest.raises(InputError, match="No space left on device; free space"):
+    draw(path)
+  assert path.read_bytes() == OLD
+  assert names(path) == [path.name]
+
+
+@pytest.mark.parametrize("name", [".", "new", "new/newer"])
+def test_a_folder_that_takes_no_file_is_not_left_there(tmp_path, monkeypatch, name):
+  monkeypatch.setattr("pathlib.Path.write_bytes", refuse(errno.ENOSPC))
+  with pytest.raises(InputError, match="No space left on device; another"):
+    files.check_folder(tmp_path / name, remedy="another")
+  assert list(tmp_path.iterdir()) == []
+
+
 def write_in(folder) -> None:
   with files.writing(folder):
     pass

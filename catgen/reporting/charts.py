@@ -293,11 +293,8 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
   Raises:
     InputError: it cannot be written, or the ending is no picture format.
   """
-  try:
-    with drawn(path) as place:
-      render(figure, place, ending_of(path)[1:] or None)
-  except (OSError, ValueError) as error:  # ValueError: an ending that is no picture format
-    raise InputError(f"cannot write the picture {os.fspath(path)}: {error}") from error
+  with drawn(path) as place:
+    render(figure, place, ending_of(path)[1:] or None)
 
 
 def render(figure: Any, place: Any, kind: str | None) -> None:

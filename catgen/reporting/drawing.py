@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from catgen.files import drawn
-from catgen.interfaces import InputError
 from catgen.reporting.charts import BLUE
 
 PAPER, INK, QUIET, RAIL = "#FFFFFF", "#111827", "#6B7280", "#D5DBE3"
@@ -79,11 +78,8 @@ def save_image(image: Any, path: str | os.PathLike[str], **options: Any) -> None
   Raises:
     InputError: it cannot be written, or the ending is no picture format.
   """
-  try:
-    with drawn(path) as place:
-      image.save(place, **options)
-  except (OSError, ValueError) as error:
-    raise InputError(f"cannot write the picture {os.fspath(path)}: {error}") from error
+  with drawn(path) as place:
+    image.save(place, **options)
 
 
 def save_animation(images: Sequence[Any], path: str | os.PathLike[str], milliseconds: int) -> None:

@@ -24,8 +24,8 @@ from catgen.runs.by_products import ByProducts
 from catgen.runs.experiment import evaluation_batches, first_examples
 from catgen.runs.load import Run
 from catgen.runs.owners import InUse
-from catgen.runs.partial import Partial
-from catgen.runs.record import definition, history_of
+from catgen.runs.partial import Partial, unfinished
+from catgen.runs.record import history_of
 from catgen.runs.sample import sample, sample_options
 from catgen.training import distributed
 from catgen.training.signals import Stopped, catch_signals
@@ -163,7 +163,7 @@ def evaluate(
   protocol = results.Protocol(context, memory, segment, max_distance, same_length).checked()
   how = {**settings, "batch_size": run.spread.filled(settings["batch_size"]), **protocol._asdict(), "given": given}
   how["law"] = law
-  scored_before = _partial(run, {**how, "seed": seed}, folder)
+  scored_before = unfinished(run, {**how, "seed": seed}, folder)
   if scored_before.request in known:
     raise Kept(f"evaluated before, as {join(folder, results.FILE_NAME)} says")
   with _alone(scored_before, say):
@@ -275,12 +275,6 @@ def _try_results(folder: str, output: str | None, say: Callable[[str], None]) ->
     return
   results.read_results(folder)
   check_folder(join(folder, results.SCORES_FOLDER), remedy=remedy)
-
-
-def _partial(run: Run, how: Mapping[str, Any], folder: str) -> Partial:
-  """Returns what keeps the batches that are scored until the results are written."""
-  what = {"definition": definition(run.record), "data": run.record.fingerprint, "history": history_of(run.record)}
-  return Partial(folder, {**how, "step": run.step, "ema": run.uses_ema, **what})
 
 
 @contextmanager

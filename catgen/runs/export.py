@@ -36,7 +36,6 @@ from catgen.training.ledger import TRAINING, last_of
 from catgen.trees import num_elements
 
 CARD = "card.md"
-_REMEDY = "free space or choose another --output"
 
 
 class ExportedModel(NamedTuple):
@@ -210,7 +209,7 @@ def _write(output: str, record: RunRecord, contents: Mapping[str, bytes]) -> dic
     contents[exported.SUMS] = exported.sealed(contents)
     for name, content in contents.items():
       if name != FILE_NAME:
-        with replacing(join(fresh, name), remedy=_REMEDY) as file:
+        with replacing(join(fresh, name)) as file:
           file.write(content)
     if exists(output):
       move_folder(output, old)
@@ -220,8 +219,11 @@ def _write(output: str, record: RunRecord, contents: Mapping[str, bytes]) -> dic
       if exists(old):
         move_folder(old, output)
       raise
-  except OSError as error:
-    raise write_error(output, error, remedy=_REMEDY) from error
+  except (OSError, InputError) as error:
+    refusal = error if isinstance(error, OSError) else error.__cause__
+    if not isinstance(refusal, OSError):
+      raise
+    raise write_error(output, refusal, remedy="free space or choose another --output") from error
   finally:
     remove_folder(fresh)
     remove_folder(old)

@@ -159,9 +159,13 @@ def _take(path: pathlib.Path, say: Callable[[str], None]) -> Lock:
       if found is not None and not (known and owners.is_near(found)) and _gives_a_sign(path, found, say):
         raise owners.refused(path.parent, found)
       owner = owners.this_process()
-      os.ftruncate(file, 0)
-      os.pwrite(file, owners.content_of(owner), 0)
-      os.fsync(file)
+      try:
+        os.ftruncate(file, 0)
+        os.pwrite(file, owners.content_of(owner), 0)
+        os.fsync(file)
+      except OSError:
+        path.unlink(missing_ok=True)  # a full disk leaves no lock of nobody
+        raise
       if not known:
         time.sleep(_SETTLE_SECONDS)
         if (other := _read(path)) is not None and other.token != owner.token:

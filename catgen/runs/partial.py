@@ -18,7 +18,10 @@ from catgen.evaluation.results import SCORES_FOLDER, read_kept
 from catgen.files import read_bytes, remove, replacing
 from catgen.interfaces import InputError
 from catgen.paths import join
+from catgen.runs.load import Run
+from catgen.runs.record import definition
 from catgen.training import distributed
+from catgen.training.integrity import fingerprint
 
 EVERY_SECONDS = 60.0
 _PLAIN = ("numbers", "positions", "nats", "sample_sizes", "position_counts", "class_counts")
@@ -80,6 +83,20 @@ class Partial:
     """Removes the file, if there is one."""
     with contextlib.suppress(OSError):
       remove(self.path)
+
+
+def unfinished(run: Run, how: Mapping[str, Any], folder: str) -> Partial:
+  """Returns what keeps the batches that an evaluation has scored, which another one of the same numbers goes on with.
+
+  Args:
+    run: what is evaluated, known by the bits of its parameters: in `folder` other runs may be evaluated too.
+    how: all else that decides the numbers.
+    folder: of results.json and scores/.
+  """
+  trees = {"ema" if run.uses_ema else "params": run.params, "model_state": run.state}  # by their names in a checkpoint
+  bits = [int(fingerprint({name: tree})) for name, tree in trees.items()]
+  what = {"definition": definition(run.record), "data": run.record.fingerprint, "step": run.step, "ema": run.uses_ema}
+  return Partial(folder, {**how, **what, "bits": bits})
 
 
 def _unpacked(content: bytes) -> dict[str, np.ndarray]:

@@ -183,7 +183,7 @@ def describe(sampled: Sampled, *, color: bool = False) -> str:
   if sampled.exit_code:
     lines.append(f"stopped after {len(sampled.x):,} of {sampled.asked:,} samples")
   if sampled.output is not None:
-    lines.append(f"{len(sampled.x)} samples written to {sampled.output}")
+    lines.append(f"{terminal.counted(len(sampled.x), 'sample')} written to {sampled.output}")
   lines += [sampled.guidance] if sampled.guidance else []
   if sampled.correction:
     lines.append(f"drawn with a correction of {sampled.correction:g}: {_NOT_THE_BOUND}")

@@ -19,6 +19,7 @@ from catgen.training.checkpoint import checkpoint_steps
 from catgen.training.restoring import Gone, Unreadable
 
 _LOOKS = 5  # at a checkpoint that cannot be read
+_LONGEST = 86400  # seconds between two looks
 
 
 class Watched(NamedTuple):
@@ -40,7 +41,7 @@ def watch(
   """Evaluates each checkpoint of a running job as it appears, until the run is finished.
 
   A checkpoint that is deleted before it was read is left out; so is one whose same evaluation another process makes, or
-  has made before this began.
+  has made.
   One that cannot be read is tried again at the next looks: it may be under way from another machine.
 
   Args:
@@ -59,11 +60,11 @@ def watch(
   done: list[Evaluated] = []
   looks: Counter[int] = Counter()
   source = None
-  known = frozenset[str]() if again else _known(output or workdir)
   for step in new_checkpoints(workdir, watch_seconds, again=looks):
     try:
       run = load(workdir, step=step, ema=ema, say=terminal.silent)
       source = source or run.source
+      known = frozenset[str]() if again else _known(output or workdir)
       done.append(evaluate(run._replace(source=source), known, output=output, say=say, **options))
     except Gone:
       say(f"checkpoint {step} was deleted before it was read; left out")
@@ -104,9 +105,10 @@ def new_checkpoints(workdir: str, seconds: float, again: Container[int] = ()) ->
     again: steps that are to be yielded again.
 
   Raises:
-    InputError: the run's record cannot be read.
-    Stopped: a signal asked to stop while it waited.
+    InputError: the run's record cannot be read, or `seconds` is no time to wait.
   """
+  if not 0 <= seconds <= _LONGEST:
+    raise InputError(f"watch_seconds is {seconds}; give a number of seconds from 0 to {_LONGEST}")
   seen: set[int] = set()
 
   def look() -> bytes:

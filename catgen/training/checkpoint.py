@@ -199,7 +199,8 @@ class Checkpointer:
   def _writing(self, step: int | None) -> Iterator[None]:
     what = "a checkpoint" if step is None else f"the checkpoint of step {step}"
     try:
-      with _storage_errors(f"cannot write {what} to {self.directory}", "earlier checkpoints are intact"):
+      refused = f"cannot write {what} to {self.directory}"
+      with _storage_errors(refused, "earlier checkpoints are intact", writing=True):
         yield
     except InputError:
       # What failed lingers in the manager's threads and would fail again under another name. A store that refuses once
@@ -271,12 +272,12 @@ def _described(tree: PyTree) -> dict[str, tuple]:
 
 
 @contextmanager
-def _storage_errors(what: str, comfort: str = "") -> Iterator[None]:
+def _storage_errors(what: str, comfort: str = "", *, writing: bool = False) -> Iterator[None]:
   """Turns a disk's refusal into one line; other errors pass."""
   try:
     yield
   except Exception as error:
-    if reason := storage_problem(error):
+    if reason := storage_problem(error, writing=writing):
       remedy = "free space there or choose another work directory"
       raise InputError("; ".join(filter(None, (f"{what}: {reason}", remedy, comfort)))) from error
     raise

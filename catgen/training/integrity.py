@@ -20,6 +20,9 @@ _STORAGE_ERRORS = (
   *(errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG),
   *(errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP),  # paths that it does not take
 )
+# What a write meets besides: a folder that was moved away, what threads of a write that failed make late, hardware. To
+# a reader these are damage.
+_WRITE_ERRORS = (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.EIO, errno.ESTALE)
 
 
 @jax.jit
@@ -56,17 +59,25 @@ def tree_difference(there: dict[str, tuple], here: dict[str, tuple]) -> str | No
   return None
 
 
-def storage_problem(error: BaseException) -> str | None:
-  """Returns why a disk refused ("No space left on device"), or None where the error has another cause."""
+def storage_problem(error: BaseException, *, writing: bool = False) -> str | None:
+  """Returns why a disk refused ("No space left on device"), or None where the error has another cause.
+
+  Args:
+    error: with those that it came from.
+    writing: whether it is of a write, to which a folder that has gone or is in the way is a refusal too.
+  """
+  refusals = _STORAGE_ERRORS + (_WRITE_ERRORS if writing else ())
   cause: BaseException | None = error
   while cause is not None:
     if isinstance(cause, StoreError):
       return str(cause)
-    if isinstance(cause, OSError) and cause.errno in _STORAGE_ERRORS:
+    if isinstance(cause, OSError) and cause.errno in refusals:
       return os.strerror(cause.errno)
     for code in re.findall(r"os_error_code='(\d+)'", str(cause)):
-      if int(code) in _STORAGE_ERRORS:
+      if int(code) in refusals:
         return os.strerror(int(code))
+    if writing and str(cause).startswith("NOT_FOUND:"):  # TensorStore's, which has no number
+      return os.strerror(errno.ENOENT)
     cause = cause.__cause__ or cause.__context__
   return None
 

@@ -44,4 +44,4 @@ def quietly(read: Callable[[], T | None]) -> T | None:
 
 def _is_of_a_disk(record: logging.LogRecord) -> bool:
   error = record.exc_info[1] if record.exc_info else None
-  return error is not None and storage_problem(error) is not None
+  return error is not None and storage_problem(error, writing=True) is not None

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,8 +68,9 @@ def saving_ends_nothing() -> Iterator[None]:
 def catch_signals() -> Iterator[Request]:
   """Yields a `Request` that signals fill in; the former handlers come back at the end.
 
-  SIGTERM, SIGINT, SIGHUP and SIGUSR2 ask to stop, a second one of them ends the process at once; SIGUSR1 asks to save
-  and go on. One that is ignored stays ignored, as SIGHUP under nohup. Outside the main thread, where Python allows no
+  SIGTERM, SIGINT, SIGHUP and SIGUSR2 ask to stop, a second one of them ends the process at once, but that a second
+  Ctrl-C in an interactive Python raises KeyboardInterrupt, which keeps what a notebook has; SIGUSR1 asks to save and go
+  on. One that is ignored stays ignored, as SIGHUP under nohup. Outside the main thread, where Python allows no
   handlers, the request stays empty.
   """
   request = Request()
@@ -78,6 +80,8 @@ def catch_signals() -> Iterator[Request]:
 
   def stop(number: int, frame: FrameType | None) -> None:
     if request.signal is not None:
+      if number == signal.SIGINT and hasattr(sys, "ps1"):  # a prompt, of IPython and notebooks too
+        raise KeyboardInterrupt
       signal.signal(number, signal.SIG_DFL)
       os.kill(os.getpid(), number)
     request.signal = number

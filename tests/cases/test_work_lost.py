@@ -196,6 +196,13 @@ def test_a4_a_second_writer_is_refused_by_host_process_and_start(tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
+def test_a4_a_lock_that_finds_no_room_is_not_left_there(tmp_path, monkeypatch):
+  monkeypatch.setattr(os, "fsync", no_room)
+  with pytest.raises(InputError, match=r"lock\.json: No space left on device; free space"), lock.held(tmp_path, quiet):
+    pass
+  assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("damage", [None, "", "{", "[]", '{"host": 3}'])
 def test_a4_a_lock_of_the_dead_is_recognized(tmp_path, damage):
   path = lock_of(tmp_path, born="1", token="another")
@@ -293,6 +300,22 @@ def test_a5_a_signal_leaves_an_evaluation_which_goes_on(text_run, here, monkeypa
   assert (
     result["value"] == evaluate.evaluate(here(text_run), max_examples=16, pictures=False, say=quiet).result["value"]
   )
+
+
+def press_twice():
+  with catch_signals() as request:
+    os.kill(os.getpid(), signal.SIGINT)
+    assert request.signal == signal.SIGINT
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(1.0)  # never so long
+
+
+def test_a5_a_second_ctrl_c_keeps_an_interactive_python(monkeypatch):
+  monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+  before = signal.getsignal(signal.SIGINT)
+  with pytest.raises(KeyboardInterrupt):
+    press_twice()
+  assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a5_the_signal_to_save_ends_nothing_where_nothing_is_to_be_saved():

@@ -73,7 +73,7 @@ def test_anatomy_states_the_totals(event, tmp_path, monkeypatch):
 def test_mistakes_are_one_line(metrics, tmp_path):
   with pytest.raises(InputError, match="no values of 'other'"):
     charts.loss_curve(metrics, tmp_path / "x.png", position="byte", train="other")
-  with pytest.raises(InputError, match="cannot write the picture"):
+  with pytest.raises(InputError, match=r"cannot write .*File exists"):
     charts.loss_curve(metrics, metrics / "x.png", position="byte")
 
 

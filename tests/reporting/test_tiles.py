@@ -116,6 +116,6 @@ def test_a_picture_that_cannot_be_written_is_one_line(tmp_path, name):
   (tmp_path / "file").touch()
   image = draw_sheet(CASES["one"], title="").image
   for write in (lambda path: save_image(image, path), lambda path: save_animation([image, image], path, 10)):
-    with pytest.raises(InputError, match=f"^cannot write the picture .*{name}: ") as caught:
+    with pytest.raises(InputError, match=f"^cannot write .*{name}: ") as caught:
       write(tmp_path / name)
     assert "\n" not in str(caught.value)

@@ -1,5 +1,7 @@
 """Evaluation writes what it measured, and follows a running job."""
 
+import math
+import re
 from collections import Counter
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ from catgen.interfaces import Bound, InputError
 from catgen.reporting.progress import Progress, no_progress
 from catgen.runs import evaluate, watch
 from catgen.runs.experiment import first_examples
+from catgen.runs.partial import unfinished
 from catgen.runs.score import score
 from catgen.training.restoring import Unreadable
 from tests.runs.test_train import shown
@@ -142,6 +145,18 @@ def test_watching_again_does_not_repeat_what_results_json_has(workdir, tmp_path,
   assert counted() == (0, f"checkpoint 30: evaluated before, as {tmp_path}/results.json says; left out")
   assert counted(seed=1)[0] == 1  # another evaluation
   assert counted(seed=1, again=True)[0] == 1
+
+
+def test_an_evaluation_goes_on_with_no_other_run_of_the_same_folder(text_run):
+  other = text_run._replace(params=jax.tree.map(lambda x: x + 1, text_run.params))
+  one, again, another = (unfinished(run, {"seed": 0}, "somewhere").path for run in (text_run, text_run, other))
+  assert one == again != another
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan, 1e12])
+def test_watching_waits_for_a_time_that_there_is(seconds):
+  with pytest.raises(InputError, match=f"^watch_seconds is {re.escape(str(seconds))}; give"):
+    next(watch.new_checkpoints("somewhere", seconds))
 
 
 def test_checkpoints_appear_one_after_another(monkeypatch):

@@ -1,6 +1,8 @@
 """Exported models: the same as their runs, bit for bit, whole or not at all; what the folder says."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 
@@ -10,7 +12,6 @@ import safetensors.numpy
 
 from catgen.interfaces import InputError
 from catgen.models import MODELS
-from catgen.runs import export as export_module
 from catgen.runs.changes import Change
 from catgen.runs.export import export
 from catgen.runs.record import Ancestor
@@ -143,9 +144,10 @@ def test_an_export_is_whole_or_not_there(text_run, model_copy, tmp_path, monkeyp
   before = {path.name: path.read_bytes() for path in model_copy.iterdir()}
   with pytest.raises(InputError, match="holds an exported model already; choose another --output, or --force"):
     export(text_run, output=str(model_copy))
-  monkeypatch.setattr(export_module, "replacing", _full)
+  monkeypatch.setattr(os, "fsync", _full)
   for folder in (output, model_copy):
-    with pytest.raises(InputError, match="No space left"):
+    refused = f"^cannot write {folder}: No space left on device; free space or choose another --output$"
+    with pytest.raises(InputError, match=refused):
       export(text_run, output=str(folder), force=True, dtype="bfloat16")
   monkeypatch.undo()
   assert sorted(path.name for path in tmp_path.iterdir()) == ["copy"]
@@ -155,8 +157,8 @@ def test_an_export_is_whole_or_not_there(text_run, model_copy, tmp_path, monkeyp
   assert sorted(path.name for path in tmp_path.iterdir()) == ["copy"]
 
 
-def _full(path, *, remedy):
-  raise InputError("cannot write: No space left on device")
+def _full(file):
+  raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_an_exported_model_is_exported_again(text_run, model_folder, tmp_path):

@@ -280,13 +280,14 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     Checkpointer(tmp_path / "other")
 
 
-def test_a_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(copied, trainer, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EEXIST])
+def test_a_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(copied, trainer, monkeypatch, number):
   workdir, saved = copied
   checkpoints = Checkpointer(workdir)
   state, _ = run_steps(trainer, 1, checkpoints.restore(trainer.target))
 
   def full(*_, **__):
-    raise OSError(errno.ENOSPC, "No space left on device")
+    raise OSError(number, os.strerror(number))
 
   async def slowly(self, *arguments, make=atomicity.AtomicRenameTemporaryPath.create, **keywords):
     await asyncio.sleep(0.2)
@@ -295,7 +296,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(copied, train
   with monkeypatch.context() as patched:
     patched.setattr("orbax.checkpoint.StandardCheckpointHandler.async_save", full)
     patched.setattr(atomicity.AtomicRenameTemporaryPath, "create", slowly)
-    with pytest.raises(InputError, match="No space left on device") as caught:
+    with pytest.raises(InputError, match=os.strerror(number)) as caught:
       checkpoints.save(7, state)
   assert "earlier checkpoints are intact" in str(caught.value)
   assert "\n" not in str(caught.value)

@@ -19,6 +19,9 @@ def test_storage_errors_are_told_from_others():
   error.__cause__ = OSError(errno.EROFS, "")
   assert storage_problem(error) == os.strerror(errno.EROFS)
   assert storage_problem(ValueError("Error reading: [os_error_code='2']")) is None
+  for error in (OSError(errno.ENOENT, ""), ValueError("NOT_FOUND: Error reading local file")):
+    assert storage_problem(error) is None
+    assert storage_problem(error, writing=True) == os.strerror(errno.ENOENT)
   assert storage_problem(ValueError("another mistake")) is None
 
 
