@@ -8,16 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 
-from catgen.batches import batch_of
 from catgen.config.plugins import check_found_again
 from catgen.config.settings import EXPERIMENT
 from catgen.data import summary
-from catgen.evaluation import likelihood
-from catgen.evaluation.estimators import Carried
-from catgen.evaluation.samples import generate
-from catgen.interfaces import Batch, InputError, PyTree, ReadOptions, SampleOptions
-from catgen.keys import root_key
-from catgen.media import Media, media_of
+from catgen.interfaces import Batch, PyTree
 from catgen.paths import exists, join
 from catgen.records import shown_briefly
 from catgen.reporting import charts, terminal, trackers, writers
@@ -25,7 +19,7 @@ from catgen.reporting.progress import OpenProgress, duration, no_progress, train
 from catgen.reporting.tracking import Tracking
 from catgen.runs import agreement, exported, initial, shared
 from catgen.runs.by_products import ByProducts
-from catgen.runs.experiment import Experiment, batches, evaluation_batches, make_experiment, spread_of
+from catgen.runs.experiment import Experiment, batches, make_experiment
 from catgen.runs.record import (
   RunRecord,
   check_definition,
@@ -37,7 +31,7 @@ from catgen.runs.record import (
   record_of,
   write_record,
 )
-from catgen.runs.sample import sample_options
+from catgen.runs.validation import make_sampler, make_validation, media_in
 from catgen.sources import DataSource
 from catgen.training import clusters, distributed, loop
 from catgen.training.checkpoint import Checkpointer, check_kept, checkpoint_steps
@@ -98,10 +92,11 @@ def train(
   exported.check_trainable(workdir)
   made, record = agreement.agreed(partial(_made, config, workdir, devices), lambda found: agreement.of_record(found[1]))
   say(summary(made.source))
-  for line in (*made.source.warnings, *_media(made).warnings()):
+  for line in (*made.source.warnings, *media_in(made).warnings()):
     say(f"warning: {line}")
   settings, keep = made.config["training"], made.config["checkpoint"]
   check_kept(keep["keep_latest"])
+  draw = make_sampler(made)
   tracking = Tracking(**made.config["tracking"], config=made.config)
   distributed.first_does(lambda: trackers.check(tracking.trackers))
   found = None if init_from is None or checkpoint_steps(workdir) else initial.check_there(init_from)
@@ -127,7 +122,7 @@ def train(
         sinks[-1].flush()  # no line of a step before a checkpoint is lost with the process
 
     bar = progress if first else no_progress
-    hooks = _hooks(made, workdir, start, sinks[-1], ledger, say, bar)._replace(check_owner=before_saving)
+    hooks = _hooks(made, draw, workdir, start, sinks[-1], ledger, say, bar)._replace(check_owner=before_saving)
     if profiled and first:
       hooks = hooks._replace(profile=stack.enter_context(profiling(profiled, workdir, beside.may_fail, say)))
     result = loop.train(
@@ -178,87 +173,6 @@ def describe(trained: Trained) -> str:
   verb = "stopped; the same command goes on" if trained.interrupted else "done"
   took = f" ({duration(sum(trained.seconds.values()))}: {described(trained.seconds)})" if trained.seconds else ""
   return f"{verb} at step {trained.step}: {trained.workdir}{took}"
-
-
-def make_validation(experiment: Experiment) -> Callable[..., dict[str, float]] | None:
-  """Returns (params, model_state, step, check) -> {"bits", ...} on the validation split; None where there is none.
-
-  The draws are the same every time, so that differences between steps are paired. Where training carries a memory, so
-  does the validation, of as many positions. check() is called after each batch
-  and may raise; batches are filled up to a multiple of the devices.
-  """
-  if "validation" not in experiment.source.splits:
-    return None
-  config, spread = experiment.config, spread_of(experiment.mesh)
-  size, limit = spread.filled(config["evaluation"]["batch_size"]), config["training"]["validation_examples"]
-  carried = Carried(None, ReadOptions()) if experiment.target.memory is not None else None
-  walk = partial(evaluation_batches, experiment.source, "validation", size, limit)
-  key = jax.random.fold_in(root_key(config["seed"]), 2)
-
-  def validate(params: PyTree, model_state: PyTree, step: int, check: Callable[[], None]) -> dict[str, float]:
-    result = likelihood.evaluate(
-      experiment.model,
-      params,
-      model_state,
-      walk(segment=None if carried is None else 0),
-      key=key,
-      num_replicates=1,
-      carried=carried,
-      consecutive=experiment.source.splits["validation"].consecutive,
-      spread=spread,
-      progress=lambda share: check(),
-    )
-    terms = {f"terms/{name}": value for name, value in result.terms.items()}
-    how = {} if carried is None else {"carried": 1.0}  # a memory, so that the number is no other run's by accident
-    return {"bits": result.estimate.bits, "data_error": result.estimate.data_error, **terms, **how}
-
-  return validate
-
-
-def make_sampler(experiment: Experiment) -> Callable[..., Batch] | None:
-  """Returns (params, model_state, check) -> `training.validation_samples` samples; None where it is 0.
-
-  They are drawn with the same keys every time, so that pictures of different steps can be compared. check() is called
-  after each batch and may raise.
-
-  Raises:
-    InputError: there is no picture of such examples, or no validation; or `sampling` has an option that the model
-      cannot honour, whether samples are drawn in training or only when it has ended.
-  """
-  config, model, target = experiment.config, experiment.model, experiment.target
-  number = config["training"]["validation_samples"]
-  reason = None if "validation" in experiment.source.splits else "the data have no split 'validation'"
-  if _media(experiment).pictured.samples is None:
-    reason = f"examples are {_media(experiment).name} of shape {model.event.shape}, of which there are no pictures"
-  if number and reason:
-    raise InputError(f"config.training.validation_samples is {number}, but {reason}; set it to 0")
-  key = jax.random.fold_in(root_key(config["seed"]), 3)
-  try:
-    options = sample_options(config, _media(experiment))
-    draw = partial(model.sample, options=options)
-    if number or options != SampleOptions():
-      jax.eval_shape(lambda params, state: draw(params, key[None], state=state), target.params, target.model_state)
-  except InputError as error:
-    raise InputError(f"config.sampling: {error}") from error
-  if not number:
-    return None
-
-  def sample(params: PyTree, model_state: PyTree, check: Callable[[], None]) -> Batch:
-    size = config["sampling"]["batch_size"]
-    drawn = generate(
-      model,
-      params,
-      model_state,
-      num_samples=number,
-      batch_size=size,
-      key=key,
-      options=options,
-      progress=lambda amount: check(),
-      spread=spread_of(experiment.mesh),
-    )
-    return batch_of(drawn.x, drawn.valid)
-
-  return sample
 
 
 def draw_loss_curve(workdir: str, position: str, baselines: Mapping[str, float] | None = None) -> tuple[str, ...]:
@@ -341,6 +255,7 @@ def comfort(workdir: str) -> str:
 
 def _hooks(
   made: Experiment,
+  draw: Callable[..., Batch] | None,
   workdir: str,
   start: int,
   sink: writers.Writers,
@@ -350,7 +265,7 @@ def _hooks(
 ) -> loop.Hooks:
   """Returns what the loop calls."""
   num_steps, position = made.config["training"]["num_steps"], made.source.position
-  validate, draw, beside = make_validation(made), make_sampler(made), ByProducts(say)
+  validate, beside = make_validation(made), ByProducts(say)
   show = train_progress(num_steps, start_step=start, position=position, open_progress=open_progress)
 
   utilization = Utilization(made.mesh.devices.flat[0].device_kind, made.mesh.size)
@@ -376,7 +291,7 @@ def _hooks(
     if jax.process_index() == 0:
       with beside.may_fail(_SAMPLES):
         path = join(workdir, _SAMPLES)
-        shown = _media(made).pictured.samples
+        shown = media_in(made).pictured.samples
         assert shown is not None
         shown(path, samples, title=f"samples, step {step:,}")
         sink.show(step, [path])
@@ -394,7 +309,3 @@ def _lines(workdir: str) -> list[dict[str, Any]]:
 def _is_written(workdir: str, step: int) -> bool:
   """Returns whether a validation is recorded: it was, where a run ended between that and its checkpoint's record."""
   return any(line["step"] == step and "validation/bits" in line for line in _lines(workdir))
-
-
-def _media(made: Experiment) -> Media:
-  return media_of(made.source.event, made.source.codec, made.source.position)

@@ -41,8 +41,7 @@ def watch(
   """Evaluates each checkpoint of a running job as it appears, until the run is finished.
 
   A checkpoint that is deleted before it was read is left out; so is one whose same evaluation another process makes, or
-  has made.
-  One that cannot be read is tried again at the next looks: it may be under way from another machine.
+  has made. One that cannot be read is tried again at the next looks: it may be under way from another machine.
 
   Args:
     workdir: of the run.

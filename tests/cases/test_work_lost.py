@@ -25,7 +25,8 @@ from catgen.runs.experiment import make_experiment
 from catgen.runs.infill import infill
 from catgen.runs.sample import describe, sample
 from catgen.runs.score import score
-from catgen.runs.train import make_validation, train
+from catgen.runs.train import train
+from catgen.runs.validation import make_validation
 from catgen.training.checkpoint import Checkpointer, checkpoint_steps
 from catgen.training.loop import Periods
 from catgen.training.restoring import restore_params

@@ -16,7 +16,8 @@ from catgen.interfaces import InputError
 from catgen.runs.dry_run import describe, dry_run
 from catgen.runs.experiment import make_experiment
 from catgen.runs.record import check_definition, definition, read_record, record_of, write_record
-from catgen.runs.train import make_sampler, train
+from catgen.runs.train import train
+from catgen.runs.validation import make_sampler
 from catgen.training.checkpoint import checkpoint_steps
 from tests.reporting.test_writers import events
 from tests.tiny_run import plain_config, quiet, tiny_config, tiny_map_config
@@ -110,7 +111,7 @@ def test_a_model_that_asks_for_frequencies_has_them_of_the_training_data_and_in_
     check_definition(other, json.loads(json.dumps(definition(record))), 1, str(tmp_path))
 
 
-def test_mistakes_with_pictures_in_training_are_found_before_it(text, maps):
+def test_mistakes_with_pictures_in_training_are_found_before_it(text, maps, tmp_path):
   asked = {"training.validation_samples": 2}
   with pytest.raises(InputError, match=r"validation_samples is 2, but examples are sequences of shape \(16,\)"):
     make_sampler(make_experiment(tiny_config(text, **asked)))
@@ -118,6 +119,9 @@ def test_mistakes_with_pictures_in_training_are_found_before_it(text, maps):
     config = tiny_map_config(maps, **{"training.validation_samples": number, "sampling.num_steps": 1000})
     with pytest.raises(InputError, match=r"config\.sampling: num_steps is 1000, but this model has T = 20"):
       make_sampler(make_experiment(config))
+  with pytest.raises(InputError, match=r"config\.sampling: num_steps is 1000"):
+    train(config, workdir=str(tmp_path / "run"), say=quiet)
+  assert not (tmp_path / "run").exists()
   made = make_experiment(tiny_map_config(maps, **asked))
   source = made.source._replace(splits={"train": made.source.splits["train"]})
   with pytest.raises(InputError, match="but the data have no split 'validation'; set it to 0"):

@@ -18,7 +18,7 @@ def rotation_angles(event_shape: tuple[int, ...], head_dim: int) -> Float[np.nda
   if head_dim % 2 or pairs < len(event_shape):
     raise InputError(
       f"rotary positions need an even head size of at least {2 * len(event_shape)} for events of shape {event_shape}, "
-      f"not {head_dim}: change width or num_heads"
+      f"not {head_dim}: change width (of a U-Net widths) or num_heads"
     )
   coordinates = np.indices(event_shape).reshape(len(event_shape), -1)
   angles = np.empty((coordinates.shape[1], pairs))
