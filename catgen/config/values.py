@@ -2,10 +2,13 @@
 
 import ast
 import inspect
+import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
+
+import numpy as np
 
 from catgen.interfaces import InputError
 
@@ -77,6 +80,10 @@ def _element(annotation: Any) -> Any:
 
 
 def _convert(value: Any, annotation: Any) -> Any:
+  if isinstance(value, np.generic | np.ndarray):
+    value = value.tolist()
+  if annotation is str and isinstance(value, os.PathLike):
+    value = os.fspath(value)
   element = _element(annotation)
   if element is not None:
     if not isinstance(value, list | tuple):

@@ -1,6 +1,7 @@
 """What is handed in to the methods of a run: one example is one in each of them, and another kind is a line."""
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -140,15 +141,18 @@ def test_values_of_another_kind_are_a_line(call, message, text_run):
 
 def test_numbers_of_numpy_are_numbers_and_a_text_is_one():
   @checked
-  def function(a: int, *, b: float | None = None, c: bool = False):
+  def function(a: int, *, b: float | None = None, c: bool = False, d: Mapping[str, int] | None = None):
     return a, b, c
 
-  assert function(np.int64(3), b=np.float32(2), c=np.True_) == (3, 2, True)
+  found = function(np.int64(3), b=np.float32(2), c=np.True_)
+  assert [(type(each), each) for each in found] == [(int, 3), (float, 2.0), (bool, True)]
+  with pytest.raises(InputError, match=r"^d is \{3: 4\}; give a dict whose keys are texts$"):
+    function(1, d={3: 4})
   assert function(1, b=2) == (1, 2, False)
   assert texts("ab", "names") == ["ab"]
   assert whole_numbers(5, "forbid") == (5,)
   with pytest.raises(TypeError, match="unexpected"):
-    function(1, d=2)
+    function(1, e=2)
 
 
 LAW = SampleOptions(order="blocks", blocks=(5, 5, 6))
