@@ -140,6 +140,12 @@ def test_no_name_is_no_folder(tmp_path, monkeypatch):
   assert not list(tmp_path.iterdir())
 
 
+def test_a_model_that_is_loaded_again_compiles_nothing_again(fitted):
+  first, second = (catgen.load(fitted, say=quiet) for _ in range(2))
+  assert second.model is first.model
+  assert second.spread == first.spread
+
+
 @pytest.mark.parametrize("devices", [[], 3, ["cpu"]])
 def test_devices_that_are_none_are_refused(fitted, devices):
   with pytest.raises(InputError, match=r"^devices is .*; give a list of devices, as jax\.devices"):
