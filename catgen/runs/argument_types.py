@@ -46,7 +46,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     bound = signature.bind_partial(*args, **keywords)
     for name, given in bound.arguments.items():
       if members := looked_at.get(name, []):
-        value = bound.arguments[name] = np.asarray(given).item() if getattr(given, "shape", None) == () else given
+        value = bound.arguments[name] = _python(given)
         if wanted := _wanted(members, value):
           raise InputError(f"{name} is {shown(given)}; give {wanted}")
     return function(*bound.args, **bound.kwargs)
@@ -88,6 +88,14 @@ def _members(annotation: Any) -> list[Any]:
   is_union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
   members = [typing.get_origin(each) or each for each in (typing.get_args(annotation) if is_union else (annotation,))]
   return members if all(member in (*_KINDS, os.PathLike, types.NoneType, None) for member in members) else []
+
+
+def _python(value: Any) -> Any:
+  """Returns a number of NumPy or JAX as Python's, and anything else as it is."""
+  is_number = getattr(value, "shape", None) == () and isinstance(
+    getattr(value, "dtype", None), np.dtype
+  )  # a key of JAX has another
+  return np.asarray(value).item() if is_number else value
 
 
 def _wanted(members: Sequence[Any], value: Any) -> str:

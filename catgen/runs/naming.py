@@ -45,7 +45,11 @@ def checked_example(
   run: "Run", x: Int[HostOrDevice, "*event"], shown: Bool[HostOrDevice, "*event"] | None
 ) -> Int[np.ndarray, "*event"]:
   """Returns the integers of one example, of text or another sequence also fewer than all. Raises InputError."""
-  event, found = run.record.event, np.asarray(x)
+  event = run.record.event
+  try:
+    found = np.asarray(x)
+  except (TypeError, ValueError):  # no array at all, as what `sample` returns, or lists of different lengths
+    found = np.asarray(None)
   shape = "[" + ", ".join(map(str, event.shape)) + "]"
   if found.dtype.kind not in "iu":
     raise InputError(

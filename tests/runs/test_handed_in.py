@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 import pytest
 
@@ -20,12 +21,30 @@ from tests.tiny_run import quiet
 ROW = {"name, first": "x", "b": 1.5, "c": 3}
 
 
+class Column:
+  """What a column of a data frame has, as far as it is asked for."""
+
+  def __init__(self, values):
+    self.values, self.shape = values, values.shape
+
+  def __len__(self):
+    return len(self.values)
+
+  def __array__(self, dtype=None, copy=None):
+    return self.values
+
+
+class Frame(Column):
+  columns = ("a",)
+
+
 @pytest.mark.parametrize("name", MEMBERS)
 def test_one_example_is_one(name):
   shape, _ = EVENTS[name]
   one, media = np.zeros(shape, np.int64), MEMBERS[name]
   several_of = np.stack([one, one])
-  for given, number in ((one, 1), (several_of, 2), ([one, one], 2), (several_of.astype(bool), 2)):
+  of_jax = jax.device_put(several_of)
+  for given, number in ((one, 1), (several_of, 2), ([one, one], 2), (several_of.astype(bool), 2), (of_jax, 2)):
     assert len(media.typed(several(media, shape, given)).x) == number
   if media.parse is None:
     assert len(media.typed(several(media, shape, one.tolist())).x) == 1
@@ -33,7 +52,11 @@ def test_one_example_is_one(name):
       several(media, shape, "a.npy")
   else:
     assert several(media, shape, "ab a") == ["ab a"]
-    assert several(media, shape, np.array(["ab a", "b"])) == ["ab a", "b"]
+    column = np.array(["ab a", "b"], object)
+    for texts_of in (["ab a", "b"], np.array(["ab a", "b"]), column, Column(column)):
+      assert several(media, shape, texts_of) == ["ab a", "b"]
+    with pytest.raises(InputError, match=r"are a data frame, and this model is of text; give one column"):
+      several(media, shape, Frame(column[:, None]))
     assert media.typed(several(media, shape, one[:2])).valid.tolist() == [[True, True, False, False, False, False]]
   for odd, message in (
     (5, "are 5; give a list"),
@@ -123,6 +146,12 @@ def test_a_table_forbids_no_category_by_number_either():
     (lambda run: run.sample(1, temperature="0"), "temperature is '0'; give a number"),
     (lambda run: run.sample(1, top_k=1.5), "top_k is 1.5; give a whole number"),
     (lambda run: run.sample(1, forbid=[1.5]), "forbid has 1.5; give whole numbers"),
+    (lambda run: run.sample(1, seed=jax.random.key(0)), "seed is Array.*; give a whole number"),
+    (
+      lambda run: run.decode(([1], [2, 3])),
+      r"decode takes the integers of one example, \[16\], not \(\[1\], \[2, 3\]\)",
+    ),
+    (lambda run: run.infill(["a p_t"], num_samples=1), r"example is \['a p_t'\]; give a text with holes"),
     (lambda run: run.sample(1, given=5), "given is 5; give a list of texts"),
     (lambda run: run.denoise("a", error_rate="x"), "error_rate is 'x'; give a number"),
     (lambda run: catgen.load(None), "workdir is None; give a path"),
