@@ -9,15 +9,46 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from catgen.config.registry import choose, join
 from catgen.interfaces import InputError
 from catgen.kinds import Part
 
+_imported: set[str] = set()  # names that configurations gave
+
 
 class PluginError(InputError):
-  """A module that a configuration names cannot be imported: nothing is wrong with the configuration itself."""
+  """A module that a configuration names cannot be imported, or fails: nothing is wrong with the configuration."""
+
+
+@contextmanager
+def failing_by_name() -> Iterator[None]:
+  """Turns an exception that passed through the code of a user's module into a line that names module and place.
+
+  Raises:
+    PluginError: of such an exception; others pass as they are.
+  """
+  try:
+    yield
+  except InputError:
+    raise
+  except Exception as error:
+    frames = traceback.walk_tb(error.__traceback__)
+    theirs = [(frame, line) for frame, line in frames if _is_of_user(frame.f_globals.get("__name__", ""))]
+    if not theirs:
+      raise
+    frame, line = theirs[-1]
+    said = str(error).partition("\n")[0]
+    raise PluginError(
+      f"{frame.f_globals['__name__']}, which config.plugins names, fails: {type(error).__name__}: {said} "
+      f"({frame.f_code.co_filename}, line {line})"
+    ) from error
+
+
+def _is_of_user(module: str) -> bool:
+  return any(module == name or module.startswith(f"{name}.") for name in _imported)
 
 
 def import_plugins(names: Any) -> None:
@@ -32,6 +63,7 @@ def import_plugins(names: Any) -> None:
   for name in names:
     if name not in sys.modules:
       _import(name)
+    _imported.add(name)
 
 
 def _import(name: str) -> None:
