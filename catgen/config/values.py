@@ -73,7 +73,7 @@ def _type_of(parameter: inspect.Parameter, name: str) -> Any:
   except (KeyError, TypeError) as error:
     raise InputError(
       f"config.{name} is of no type that a configuration has; annotate {parameter.name} in the signature of its "
-      "kind by int, float, bool, str, a list of these, or one of them and None"
+      "kind by int, float, bool, str, a list of these, or one of them and None (what is no key stands before a /)"
     ) from error
   return parameter.annotation
 

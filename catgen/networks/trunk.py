@@ -5,6 +5,7 @@ reads data into features, calls the trunk, and makes outputs of what it gives. A
 `recipe(ends, rngs=rngs)`; its keyword-only parameters are the keys of a section of a configuration.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax.numpy as jnp
@@ -156,7 +157,7 @@ class CarryingTrunk(CausalTrunk, Protocol):
 
 
 _CAUSAL = ("init_cache", "decode")
-_EVERY = {"num_inputs": int, "num_outputs": int, "read_in": nnx.Module | None, "head": nnx.Module | None}
+_EVERY: dict[str, Any] = {"num_inputs": int, "num_outputs": int, "read_in": Callable | None, "head": Callable | None}
 
 
 def check_built(trunk: Any, ends: Ends, name: str) -> None:
@@ -169,7 +170,7 @@ def check_built(trunk: Any, ends: Ends, name: str) -> None:
   """
   for attribute, wanted in _EVERY.items():
     if not isinstance(getattr(trunk, attribute, ...), wanted):
-      what = "a whole number" if wanted is int else "None, or a module"
+      what = "a whole number" if wanted is int else "None, or a module or function"
       raise InputError(f"trunk {name} has no {attribute} that is {what}; set it in __init__")
   check_call(trunk.__call__, name, "features", "conditions")
   missing = [method for method in _CAUSAL if ends.causal and not callable(getattr(trunk, method, None))]

@@ -58,7 +58,7 @@ BROKEN = {
   ),
   "another call": (built(__call__=lambda self, h: h), "and its signature is another: too many positional arguments"),
   "no number of inputs": (without("num_inputs"), "trunk Mine has no num_inputs that is a whole number"),
-  "no head": (without("head"), "trunk Mine has no head that is None, or a module"),
+  "no head": (without("head"), "trunk Mine has no head that is None, or a module or function"),
   "other axes": (returning(lambda h: h.mean(axis=1)), rf"trunk Mine returns float32 \[2, 4\]; it must be {FEATURES}"),
   "another width": (returning(lambda h: h[..., :2]), rf"returns float32 \[2, 6, 2\]; it must be {FEATURES}"),
   "whole numbers": (returning(lambda h: h.astype(jnp.int32)), rf"returns int32 \[2, 6, 4\]; it must be {FEATURES}"),
