@@ -61,6 +61,9 @@ def import_plugins(names: Any) -> None:
   if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
     raise InputError(f"config.plugins is {names!r}; it must be a list of names of modules, such as ('mine',)")
   for name in names:
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+      module = name.removesuffix(".py").rpartition("/")[2]
+      raise InputError(f"config.plugins names {name!r}; give the name of a module, {module!r}, and no path")
     if name not in sys.modules:
       _import(name)
     _imported.add(name)

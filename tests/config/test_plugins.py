@@ -65,6 +65,12 @@ def test_a_module_that_is_missing_or_fails_is_one_line(folder):
     resolve(section("my_broken"))
 
 
+@pytest.mark.parametrize("name", ["my_average.py", "./my_average.py", "/tmp/my_average"])
+def test_a_path_is_no_name_of_a_module(name):
+  with pytest.raises(InputError, match=f"names '{name}'; give the name of a module, 'my_average', and no path"):
+    resolve(section(name))
+
+
 @pytest.mark.parametrize("names", ["my_average", [3], [""], None, 3, {"my_average": 1}])
 def test_what_is_no_list_of_names_is_refused(names):
   with pytest.raises(InputError, match="must be a list of names of modules"):
