@@ -27,7 +27,8 @@ class Recipe:
   keywords: dict[str, Any]
 
   def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-    """Returns what the factory makes of these arguments and the recipe's own."""
+    """Returns what the factory makes of these and the recipe's own. Raises InputError where it does not take them."""
+    check_call(self.make, name_of(self.make), *arguments, **{**self.keywords, **keywords})
     return self.make(*arguments, **{**self.keywords, **keywords})
 
 
@@ -49,10 +50,20 @@ class Kind(NamedTuple):
 
 
 class Kinds(dict[str, Kind]):
-  """The entries of a registry: `Kinds() | {name: Kind(...)}`. InputError for a name that is none, with the nearest."""
+  """The entries of a registry: `Kinds() | {name: Kind(...)}`. InputError for a name that is none, with the nearest,
+  and for an entry of a user's own that is no `Kind` or has the name of another module's."""
 
   def __or__(self, other: Mapping[str, Kind]) -> "Kinds":  # type: ignore[override]
     return Kinds({**self, **other})
+
+  def __setitem__(self, name: str, kind: Kind) -> None:
+    if not isinstance(kind, Kind) or not callable(kind.make):
+      raise InputError(
+        f"the entry {name!r} of a registry is {kind!r:.60}; it must be Kind(...) of a class or a function"
+      )
+    if name in self and getattr(self[name].make, "__module__", "") != getattr(kind.make, "__module__", ""):
+      raise InputError(f"the registry has a kind {name!r} of {self[name].make.__module__}; give yours another name")
+    super().__setitem__(name, kind)
 
   def __missing__(self, name: str) -> Kind:
     raise InputError(f"there is no kind {name!r}; {nearest(str(name), self)}")
@@ -69,10 +80,30 @@ def keys(make: Callable[..., Any]) -> dict[str, inspect.Parameter]:
   """
   # The metaclass of Flax modules hides the signature of their constructor.
   constructor: Any = make
-  parameters = inspect.signature(constructor.__init__ if isinstance(make, type) else make).parameters
+  parameters = _parameters(constructor.__init__ if isinstance(make, type) else make)
   only = {name: each for name, each in parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY}
   free = only or {name: each for name, each in parameters.items() if each.kind is not each.POSITIONAL_ONLY}
   return {name: each for name, each in free.items() if name not in ("self", "rngs")}
+
+
+def _parameters(make: Any) -> Mapping[str, inspect.Parameter]:
+  """Returns the parameters of a function, their types evaluated where its module leaves them as texts."""
+  try:
+    return inspect.signature(make, eval_str=True).parameters
+  except NameError:  # of a type that is imported for type checkers alone
+    return inspect.signature(make).parameters
+
+
+def check_call(function: Callable[..., Any], name: str, *arguments: Any, **keywords: Any) -> None:
+  """Raises InputError where a function or a class, perhaps of a user's own, does not take some arguments."""
+  constructor: Any = function
+  of_class = isinstance(function, type)
+  try:
+    signature = inspect.signature(constructor.__init__ if of_class else function)
+    signature.bind(*((None,) if of_class else ()), *arguments, **keywords)
+  except TypeError as error:
+    given = ", ".join([*["..."] * len(arguments), *(f"{each}=..." for each in keywords)])
+    raise InputError(f"{name} is called as {name}({given}), and its signature is another: {error}") from error
 
 
 def takes(make: Callable[..., Any], name: str) -> bool:

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from jaxtyping import Bool, Int
 
-from catgen.interfaces import Batch, EventSpec, HostOrDevice
+from catgen.interfaces import Batch, EventSpec, HostOrDevice, InputError
+
+_LOOKED_AT = 64  # examples of a split
 
 
 class Split(NamedTuple):
@@ -79,3 +81,21 @@ class DataSource(NamedTuple):
   def __repr__(self) -> str:
     shape, splits = ", ".join(map(str, self.event.shape)), [f"{n} {s.num_examples:,}" for n, s in self.splits.items()]
     return f"DataSource({self.description!r}, [{shape}] of {self.event.num_classes} categories; {', '.join(splits)})"
+
+
+def check_examples(source: DataSource, name: str) -> None:
+  """Raises InputError where a split's first examples are no integers in [0, K) of the event's shape.
+
+  Args:
+    source: of a user's own, perhaps.
+    name: of it, for messages.
+  """
+  for split, each in source.splits.items():
+    batch = each.examples(np.arange(min(_LOOKED_AT, each.num_examples)))
+    x, shape, classes = batch.x, source.event.shape, source.event.num_classes
+    if x.dtype.kind not in "iu" or x.shape[1:] != shape:
+      raise InputError(
+        f"{name}: examples of split {split!r} are {x.dtype} {list(x.shape[1:])}; the event needs integers {list(shape)}"
+      )
+    if (wrong := x[batch.valid & ((x < 0) | (x >= classes))]).size:
+      raise InputError(f"{name}: split {split!r} has category {wrong[0]}; the event has those from 0 to {classes - 1}")

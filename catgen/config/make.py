@@ -2,16 +2,18 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from catgen.config.files import Configuration
 from catgen.config.registry import as_section, choose, make_recipe
 from catgen.data import SOURCES, known
-from catgen.interfaces import EventSpec, Model
+from catgen.interfaces import EventSpec, InputError, Model
 from catgen.kinds import Part, takes
 from catgen.models import MODELS
-from catgen.sources import DataSource
+from catgen.sources import DataSource, check_examples
 from catgen.training.optimizer import OPTIMIZERS, Optimizer
+
+T = TypeVar("T")
 
 
 def make_source(section: Mapping[str, Any] | Configuration) -> DataSource:
@@ -26,7 +28,10 @@ def make_source(section: Mapping[str, Any] | Configuration) -> DataSource:
 
   Reference: docs/CONFIGURATION.md; `launch.train --config=NAME --print_config` shows the keys with their meanings.
   """
-  return make_recipe(SOURCES, _section(section, "data"), "data")()
+  section = _section(section, "data")
+  made = _of_type(DataSource, make_recipe(SOURCES, section, "data")(), f"config.data.kind {section['kind']!r}")
+  check_examples(made, f"data of kind {section['kind']!r}")
+  return made
 
 
 def make_stand_in(section: Mapping[str, Any]) -> DataSource | None:
@@ -55,7 +60,15 @@ def make_model(section: Mapping[str, Any] | Configuration, event: EventSpec) -> 
   Raises:
     InputError: a kind or a key that does not exist, or a value or a network that does not fit such events.
   """
-  return make_recipe(MODELS, _section(section, "model"), "model")(event)
+  section = _section(section, "model")
+  return _of_type(Model, make_recipe(MODELS, section, "model")(event), f"config.model.kind {section['kind']!r}")
+
+
+def _of_type(wanted: type[T], made: Any, name: str) -> T:
+  """Returns what a kind, perhaps of a user's own, has made. Raises InputError where it is something else."""
+  if not isinstance(made, wanted):
+    raise InputError(f"{name} makes a {type(made).__name__}; it must make a {wanted.__name__}")
+  return made
 
 
 def _section(section: Mapping[str, Any] | Configuration, name: str) -> Mapping[str, Any]:

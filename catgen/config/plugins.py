@@ -9,15 +9,46 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from catgen.config.registry import choose, join
 from catgen.interfaces import InputError
 from catgen.kinds import Part
 
+_imported: set[str] = set()  # names that configurations gave
+
 
 class PluginError(InputError):
-  """A module that a configuration names cannot be imported: nothing is wrong with the configuration itself."""
+  """A module that a configuration names cannot be imported, or fails: nothing is wrong with the configuration."""
+
+
+@contextmanager
+def failing_by_name() -> Iterator[None]:
+  """Turns an exception that passed through the code of a user's module into a line that names module and place.
+
+  Raises:
+    PluginError: of such an exception; others pass as they are.
+  """
+  try:
+    yield
+  except InputError:
+    raise
+  except Exception as error:
+    frames = traceback.walk_tb(error.__traceback__)
+    theirs = [(frame, line) for frame, line in frames if _is_of_user(frame.f_globals.get("__name__", ""))]
+    if not theirs:
+      raise
+    frame, line = theirs[-1]
+    said = str(error).partition("\n")[0]
+    raise PluginError(
+      f"{frame.f_globals['__name__']}, which config.plugins names, fails: {type(error).__name__}: {said} "
+      f"({frame.f_code.co_filename}, line {line})"
+    ) from error
+
+
+def _is_of_user(module: str) -> bool:
+  return any(module == name or module.startswith(f"{name}.") for name in _imported)
 
 
 def import_plugins(names: Any) -> None:
@@ -30,8 +61,12 @@ def import_plugins(names: Any) -> None:
   if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
     raise InputError(f"config.plugins is {names!r}; it must be a list of names of modules, such as ('mine',)")
   for name in names:
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+      module = name.removesuffix(".py").rpartition("/")[2]
+      raise InputError(f"config.plugins names {name!r}; give the name of a module, {module!r}, and no path")
     if name not in sys.modules:
       _import(name)
+    _imported.add(name)
 
 
 def _import(name: str) -> None:

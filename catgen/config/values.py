@@ -2,10 +2,13 @@
 
 import ast
 import inspect
+import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
+
+import numpy as np
 
 from catgen.interfaces import InputError
 
@@ -32,7 +35,7 @@ def checked(value: Any, parameter: inspect.Parameter, name: str) -> Any:
   Raises:
     InputError: it has another type.
   """
-  annotation = parameter.annotation
+  annotation = _type_of(parameter, name)
   if value is None and parameter.default in (None, inspect.Parameter.empty):
     return None
   for member in _members(annotation):
@@ -50,16 +53,29 @@ def parsed(text: str, parameter: inspect.Parameter, name: str) -> Any:
   Raises:
     InputError: it means nothing of the key's type.
   """
-  if text.lower() == "none" and type(None) in _members(parameter.annotation):
+  annotation = _type_of(parameter, name)
+  if text.lower() == "none" and type(None) in _members(annotation):
     return None
-  for member in _members(parameter.annotation):
+  for member in _members(annotation):
     found = _parse(text, member)
     if found is not _WRONG:
       return found
-  raise InputError(f"config.{name} is {text!r}; {_needed(parameter.annotation)} is needed")
+  raise InputError(f"config.{name} is {text!r}; {_needed(annotation)} is needed")
 
 
 _WRONG = object()
+
+
+def _type_of(parameter: inspect.Parameter, name: str) -> Any:
+  """Returns the type of a key. Raises InputError where the signature, of a user's own kind, states none of JSON."""
+  try:
+    _needed(parameter.annotation)
+  except (KeyError, TypeError) as error:
+    raise InputError(
+      f"config.{name} is of no type that a configuration has; annotate {parameter.name} in the signature of its "
+      "kind by int, float, bool, str, a list of these, or one of them and None (what is no key stands before a /)"
+    ) from error
+  return parameter.annotation
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
@@ -77,6 +93,10 @@ def _element(annotation: Any) -> Any:
 
 
 def _convert(value: Any, annotation: Any) -> Any:
+  if isinstance(value, np.generic | np.ndarray):
+    value = value.tolist()
+  if annotation is str and isinstance(value, os.PathLike):
+    value = os.fspath(value)
   element = _element(annotation)
   if element is not None:
     if not isinstance(value, list | tuple):

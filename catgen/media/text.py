@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -44,7 +45,7 @@ def text_media(event: EventSpec, codec: Codec, position: str) -> Media:
     return concatenate(_padded(categories(each), length, number) for number, each in enumerate(examples))
 
   def categories(example: Any) -> Int[np.ndarray, "positions"]:
-    if isinstance(example, np.ndarray) and example.dtype.kind in "biu":
+    if isinstance(example, np.ndarray | jax.Array) and example.dtype.kind in "biu":
       return check_categories(integers_of(example, "the example"), event.num_classes)
     return codec.encode(example)
 

@@ -28,6 +28,11 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
   InputError where parameters have other names or shapes than the module's.
   """
   plan = nnx.eval_shape(lambda: make(_rngs(0)))
+  if others := leaves(nnx.to_pure_dict(nnx.state(plan, nnx.Not(nnx.Param)))):
+    raise InputError(
+      f"the network holds {others[0][0]}, which is no nnx.Param: batch statistics, streams of random numbers and other"
+      " variables are not kept; leave it out, and take random numbers of `Conditions.keys`"
+    )
   graphdef, abstract = nnx.split(plan)
   shapes = _shapes(nnx.to_pure_dict(abstract))
 

@@ -17,7 +17,7 @@ from catgen.networks.parts.embedding import Embedding
 from catgen.networks.parts.given import Given
 from catgen.networks.parts.linear import Linear
 from catgen.networks.parts.time import TimeVector
-from catgen.networks.trunk import Abilities, Ends
+from catgen.networks.trunk import Abilities, Ends, check_built, check_features
 
 _MAY_BE_NONE = ("num_layers", "memory_length", "conv_width", "time_width", "dropout", "input_dropout")
 
@@ -42,6 +42,7 @@ class Stack(nnx.Module):
     check(recipe, role, ends)
     key = rngs.params() if ends.categorical else None  # first, so that a seed means the table that it always meant
     self.trunk: Any = recipe(ends, rngs=rngs)
+    check_built(self.trunk, ends, trunk_name(recipe))
     width, self.by_column = self.trunk.num_inputs, ends.sizes is not None
     if ends.sizes is not None and key is not None:
       if self.trunk.read_in is not None or self.trunk.head is not None:
@@ -140,7 +141,10 @@ class Stack(nnx.Module):
   ) -> Float32[Array, "batch *places features"]:
     if self.time is not None and conditions.time is not None:
       h, conditions = _added(h, self.time(conditions.time)), conditions._replace(time=None)
-    return spread(self.trunk(spread(self._with_given(h, conditions.given)), conditions))
+    features = self.trunk(spread(self._with_given(h, conditions.given)), conditions)
+    if self.head is not None:
+      check_features(features, (*h.shape[:-1], self.trunk.num_outputs), type(self.trunk).__name__)
+    return spread(features)
 
   def decode(
     self, h: Float[Array, "batch inputs"], *, given: Array | None, cache: Any, position: Int[Array, ""]
@@ -172,8 +176,7 @@ def _added(h: Float[Array, "batch *event width"], vector: Float[Array, "examples
 
 def check(recipe: Recipe, role: str, ends: Ends) -> None:
   """Raises InputError where a trunk makes no sense in a role, or does not take such events."""
-  make: Any = recipe.make
-  abilities: Abilities = make.abilities
+  abilities = _abilities(recipe.make)
   name = trunk_name(recipe)
   _check_sizes(recipe, name)
   if abilities.num_axes not in (None, len(ends.event_shape)):
@@ -194,8 +197,14 @@ def check(recipe: Recipe, role: str, ends: Ends) -> None:
 
 def able(test: Callable[[Abilities], bool]) -> str:
   """Returns the names of the trunks whose abilities pass a test."""
-  makes: dict[str, Any] = {name: kind.make for name, kind in TRUNKS.items()}
-  return ", ".join(name for name, make in makes.items() if test(make.abilities))
+  return ", ".join(name for name, kind in TRUNKS.items() if test(_abilities(kind.make)))
+
+
+def _abilities(make: Any) -> Abilities:
+  found = getattr(make, "abilities", None)
+  if not isinstance(found, Abilities):
+    raise InputError(f"trunk {name_of(make)} has no abilities; it is a class that says `abilities = Abilities(...)`")
+  return found
 
 
 def trunk_name(recipe: Recipe) -> str:

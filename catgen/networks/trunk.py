@@ -5,12 +5,15 @@ reads data into features, calls the trunk, and makes outputs of what it gives. A
 `recipe(ends, rngs=rngs)`; its keyword-only parameters are the keys of a section of a configuration.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Float32, Int
 
-from catgen.interfaces import PyTree, ReadOptions
+from catgen.interfaces import InputError, PyTree, ReadOptions
+from catgen.kinds import check_call
 from catgen.networks.conditions import Conditions
 from catgen.networks.parts.linear import Init
 
@@ -151,3 +154,32 @@ class CarryingTrunk(CausalTrunk, Protocol):
   ) -> tuple[Float32[Array, "batch length outputs"], PyTree]:
     """Returns features of a segment of any length, after what `conditions.memory` holds, and the memory after it."""
     ...
+
+
+_CAUSAL = ("init_cache", "decode")
+_EVERY: dict[str, Any] = {"num_inputs": int, "num_outputs": int, "read_in": Callable | None, "head": Callable | None}
+
+
+def check_built(trunk: Any, ends: Ends, name: str) -> None:
+  """Raises InputError where a trunk, of a user's own, lacks something that the contract asks of it.
+
+  Args:
+    trunk: as its factory has built it.
+    ends: what it was built for.
+    name: of the trunk, for messages.
+  """
+  for attribute, wanted in _EVERY.items():
+    if not isinstance(getattr(trunk, attribute, ...), wanted):
+      what = "a whole number" if wanted is int else "None, or a module or function"
+      raise InputError(f"trunk {name} has no {attribute} that is {what}; set it in __init__")
+  check_call(trunk.__call__, name, "features", "conditions")
+  missing = [method for method in _CAUSAL if ends.causal and not callable(getattr(trunk, method, None))]
+  if missing:
+    raise InputError(f"trunk {name} says that it can be causal, but has no {missing[0]}; see CausalTrunk")
+
+
+def check_features(features: Any, shape: tuple[int, ...], name: str) -> None:
+  """Raises InputError where what a trunk returns is not float32 of such a shape, features of every position."""
+  found = f"{getattr(features, 'dtype', type(features).__name__)} {list(getattr(features, 'shape', ()))}"
+  if getattr(features, "shape", None) != shape or features.dtype != jnp.float32:
+    raise InputError(f"trunk {name} returns {found}; it must be float32 {list(shape)}, features of every position")

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from catgen.events import refuse_sizes
-from catgen.interfaces import EventSpec
-from catgen.kinds import Kind, Kinds, Registry, takes
+from catgen.interfaces import EventSpec, InputError
+from catgen.kinds import Kind, Kinds, Recipe, Registry, name_of, takes
 from catgen.processes import absorbing, graphs, noises, ordinal, uniform
 from catgen.processes.process import Process
 from catgen.processes.schedules import SCHEDULES, Schedule
@@ -40,6 +40,9 @@ def make_process(process: Callable[..., Process], event: EventSpec) -> Process:
     return process(event.num_classes, None if event.sizes is None else np.array(event.sizes).reshape(event.shape))
   told = [getattr(event, name) for name in ("frequencies", "touching") if takes(process, name)]
   made = process(event.num_classes, *told)
+  if not isinstance(made, Process):
+    factory = process.make if isinstance(process, Recipe) else process
+    raise InputError(f"process {name_of(factory)} makes a {type(made).__name__}; it must make a Process")
   if not made.exact_clamping:
     refuse_sizes(event, "this noise", "set model.process to 'absorbing' or 'uniform'")
   return made

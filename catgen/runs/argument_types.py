@@ -6,7 +6,7 @@ import numbers
 import os
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -29,7 +29,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
   """Returns a function that raises InputError for the first value of another kind than its signature says.
 
   Only parameters that are numbers, texts, paths, truth values, dicts or None are looked at; a truth value is no number.
-  Arguments that the function does not have are left to Python.
+  Numbers of NumPy and JAX reach the function as Python's. Arguments that it does not have are left to Python.
 
   Example:
     >>> @checked
@@ -39,13 +39,17 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     catgen.interfaces.InputError: minutes is 2.5; give a whole number
   """
   signature = inspect.signature(function)
+  looked_at = {name: _members(each.annotation) for name, each in signature.parameters.items()}
 
   @functools.wraps(function)
   def called(*args: P.args, **keywords: P.kwargs) -> R:
-    for name, value in signature.bind_partial(*args, **keywords).arguments.items():
-      if wanted := _wanted(signature.parameters[name].annotation, value):
-        raise InputError(f"{name} is {shown(value)}; give {wanted}")
-    return function(*args, **keywords)
+    bound = signature.bind_partial(*args, **keywords)
+    for name, given in bound.arguments.items():
+      if members := looked_at.get(name, []):
+        value = bound.arguments[name] = _python(given)
+        if wanted := _wanted(members, value):
+          raise InputError(f"{name} is {shown(given)}; give {wanted}")
+    return function(*bound.args, **bound.kwargs)
 
   return called
 
@@ -79,18 +83,29 @@ def whole_numbers(values: Any, name: str) -> tuple[int, ...]:
   return tuple(map(int, found))
 
 
-def _wanted(annotation: Any, value: Any) -> str:
-  """Returns what is wanted where a value is of none of the kinds of an annotation; "" where it fits."""
+def _members(annotation: Any) -> list[Any]:
+  """Returns the kinds of an annotation; none where values are not looked at, since it has others than those here."""
   is_union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
   members = [typing.get_origin(each) or each for each in (typing.get_args(annotation) if is_union else (annotation,))]
-  if any(member not in (*_KINDS, os.PathLike, types.NoneType, None) for member in members):
-    return ""
-  value = np.asarray(value).item() if getattr(value, "shape", None) == () else value  # a number of NumPy or JAX
+  return members if all(member in (*_KINDS, os.PathLike, types.NoneType, None) for member in members) else []
+
+
+def _python(value: Any) -> Any:
+  """Returns a number of NumPy or JAX as Python's, and anything else as it is."""
+  is_number = getattr(value, "shape", None) == () and isinstance(
+    getattr(value, "dtype", None), np.dtype
+  )  # a key of JAX has another
+  return np.asarray(value).item() if is_number else value
+
+
+def _wanted(members: Sequence[Any], value: Any) -> str:
+  """Returns what is wanted where a value is of none of some kinds; "" where it fits."""
   if value is None and (types.NoneType in members or None in members):
     return ""
   kinds = [_KINDS[member] for member in members if member in _KINDS]
   if any(isinstance(value, fits) and (bool in fits or not isinstance(value, bool)) for fits, _ in kinds):
-    return ""
+    names_texts = not isinstance(value, Mapping) or all(isinstance(key, str) for key in value)
+    return "" if names_texts else "a dict whose keys are texts"
   if os.PathLike in members:
     return "" if isinstance(value, os.PathLike) else "a path"
   return " or ".join(word for _, word in kinds)

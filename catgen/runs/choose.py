@@ -167,7 +167,7 @@ def _source(data: Data, workdir: str | os.PathLike[str], seed: int, keys: Mappin
   if (columns := columns_of_frame(data)) is not None:
     return _of_columns(columns, workdir, seed)
   check_unmasked(data, "the array")
-  if isinstance(data, np.ndarray) and data.dtype.kind in "UT" and data.ndim == 1:
+  if isinstance(data, np.ndarray) and data.dtype.kind in "UTO" and data.ndim == 1:
     data = data.tolist()
   if isinstance(data, np.ndarray):
     return _in_memory(data, workdir, seed, keys)

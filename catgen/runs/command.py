@@ -16,6 +16,7 @@ import jax
 
 from catgen.config import Configuration, describe, from_values, load_config
 from catgen.config.arguments import Argument, arguments_of, converted
+from catgen.config.plugins import failing_by_name
 from catgen.interfaces import InputError
 from catgen.paths import expanded
 from catgen.reporting.progress import no_progress
@@ -95,6 +96,7 @@ def arguments(commands: Sequence[Command]) -> list[Argument]:
   return list(first.values())
 
 
+@failing_by_name()
 @saving_ends_nothing()
 def perform(
   commands: Sequence[Command],

@@ -1,5 +1,6 @@
 """From data in hand, or the name of a configuration, to a trained model: what a notebook starts from."""
 
+import math
 import os
 import tempfile
 import time
@@ -109,7 +110,7 @@ def fit(
     Stopped: a signal (Ctrl-C) ended it, with a checkpoint; it is a KeyboardInterrupt.
   """
   started, workdir = time.monotonic(), expanded(workdir)
-  if not minutes > 0:
+  if not 0 < minutes < math.inf:
     raise InputError(f"minutes is {minutes}; give a positive number")
   exported.check_trainable(workdir)
   chosen = plan(data, workdir, family=family, seed=seed, overrides=overrides)

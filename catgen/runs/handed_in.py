@@ -29,7 +29,11 @@ def several(media: Media, shape: tuple[int, ...], examples: Any) -> Any:
     InputError: it is neither one example nor a sequence of them, or there is none.
   """
   of_text, of_rows = media.parse is not None, media.filled is not None
-  if isinstance(examples, np.ndarray) and examples.dtype.kind in "UT":
+  if of_text and getattr(examples, "shape", None) and not isinstance(examples, np.ndarray):  # of JAX, or of a frame
+    if getattr(examples, "columns", None) is not None:
+      raise InputError('the examples are a data frame, and this model is of text; give one column, frame["name"]')
+    examples = np.asarray(examples)
+  if isinstance(examples, np.ndarray) and examples.dtype.kind in "UTO":
     examples = examples.tolist()
   if isinstance(examples, str | bytes):
     if not of_text:

@@ -22,6 +22,7 @@ from catgen.reporting import terminal, writers
 from catgen.reporting.progress import OpenProgress, no_progress
 from catgen.runs import blocks as planned
 from catgen.runs import infill_rows
+from catgen.runs.argument_types import shown
 from catgen.runs.by_products import ByProducts, shown_where_lost
 from catgen.runs.drawn import drawing
 from catgen.runs.infill_rows import Marks
@@ -235,6 +236,8 @@ def _asked(
     return _Asked(pattern, pattern.x[rows], pattern.observed[rows], rows)
   if run.media.parse is None:
     pattern = _array_pattern(run, example, path, split, index or 0, regions, mask, hole)
+  elif example is not None and text is None:
+    raise InputError(f"the example is {shown(example)}; give a text with holes, such as 'a pat{hole.hole * 4}'")
   elif text is None:
     raise InputError('nothing to complete; give --text="a pat____"')
   else:

@@ -1,6 +1,7 @@
 """A trained model, ready for use."""
 
 import functools
+import json
 import math
 import os
 import re
@@ -16,6 +17,7 @@ from catgen.batches import take
 from catgen.config import make_model
 from catgen.evaluation.spelling import check_error_rate
 from catgen.evaluation.spread import ALONE, Spread, fetch
+from catgen.files import from_json
 from catgen.interfaces import Denoised, EventSpec, HostOrDevice, InputError, Model, PyTree
 from catgen.media import Media, media_of
 from catgen.records import documented
@@ -194,7 +196,7 @@ def load(
   check_definition(record, restored.identity, restored.step, folder)
   averaged = ema and restored.ema is not None
   return Run(
-    model=make_model(record.config["model"], record.event),
+    model=_model_of(record),
     params=restored.ema if averaged else restored.params,
     state=restored.model_state,
     record=record,
@@ -206,6 +208,19 @@ def load(
     spread=spread_of(mesh),
     folder=folder,
   )
+
+
+def _model_of(record: RunRecord) -> Model:
+  """Returns the model of a record, the same one of the same definition: what was compiled for it serves again."""
+  section = record.config["model"]
+  if record.config.get("plugins"):  # a notebook may have changed what a name of theirs means
+    return make_model(section, record.event)
+  return _remembered(json.dumps(section), record.event)
+
+
+@functools.lru_cache(maxsize=8)
+def _remembered(section: str, event: EventSpec) -> Model:
+  return make_model(from_json(section), event)
 
 
 def _found(workdir: str | os.PathLike[str]) -> tuple[str, RunRecord]:
@@ -251,7 +266,10 @@ def _checkpoint(step: str | int) -> str | int:
 
 def _one_example(event: EventSpec, x: Int[HostOrDevice, "*event"]) -> Int[np.ndarray, "*event"]:
   """Returns the integers of one example, of text or another sequence also fewer than all. Raises InputError."""
-  found = np.asarray(x)
+  try:
+    found = np.asarray(x)
+  except (TypeError, ValueError):  # no array at all, as what `sample` returns, or lists of different lengths
+    found = np.asarray(None)
   shape = "[" + ", ".join(map(str, event.shape)) + "]"
   if found.dtype.kind not in "iu":
     raise InputError(

@@ -207,6 +207,8 @@ def _say_in_words(signature: inspect.Signature, options: Mapping[str, Any]) -> d
   if "say" not in signature.parameters:
     return dict(options)
   say = options.get("say", signature.parameters["say"].default)
+  if not callable(say):
+    raise InputError(f"say is {say!r}; give a function of a line, such as print, or lambda line: None to hear nothing")
   return {**options, "say": lambda line: say(in_words(line, signature) if isinstance(line, str) else line)}
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from catgen.config import apply_overrides, resolve
-from catgen.config.plugins import PluginError, check_found_again
+from catgen.config.plugins import PluginError, check_found_again, failing_by_name
 from catgen.config.settings import EXPERIMENT
 from catgen.interfaces import InputError
 from catgen.networks import TRUNKS
@@ -65,10 +65,54 @@ def test_a_module_that_is_missing_or_fails_is_one_line(folder):
     resolve(section("my_broken"))
 
 
+@pytest.mark.parametrize("name", ["my_average.py", "./my_average.py", "/tmp/my_average"])
+def test_a_path_is_no_name_of_a_module(name):
+  with pytest.raises(InputError, match=f"names '{name}'; give the name of a module, 'my_average', and no path"):
+    resolve(section(name))
+
+
 @pytest.mark.parametrize("names", ["my_average", [3], [""], None, 3, {"my_average": 1}])
 def test_what_is_no_list_of_names_is_refused(names):
   with pytest.raises(InputError, match="must be a list of names of modules"):
     resolve({**section(), "plugins": names})
+
+
+def test_a_failure_in_a_module_is_a_line_with_its_place(folder):
+  (folder / "my_failing.py").write_text("def fail():\n  raise ValueError('oven is off\\nand cold')\n")
+  resolve({**section(), "model": {"kind": "diffusion", "network": "transformer"}, "plugins": ["my_failing"]})
+  with (
+    pytest.raises(PluginError, match=r"^my_failing, .* fails: ValueError: oven is off \(.*my_failing.py, line 2\)$"),
+    failing_by_name(),
+  ):
+    sys.modules["my_failing"].fail()
+  with pytest.raises(ZeroDivisionError), failing_by_name():
+    _ = 1 // 0
+
+
+def test_types_that_a_module_leaves_as_texts_are_read_and_others_are_a_line(folder):
+  (folder / "my_average.py").write_text(f"from __future__ import annotations\n{MODULE}")
+  assert resolve(section("my_average"))["model"]["network"] == {"kind": "average", "features": 16}
+  for annotation in ("", ": dict", ": dict[str, int]", ": 'Unknown'"):
+    (folder / "my_odd.py").write_text(MODULE.replace(": int", annotation).replace("average", "odd"))
+    with pytest.raises(
+      InputError, match=r"config.model.network.features is of no type .*annotate features in the sign"
+    ):
+      resolve({**section("my_odd"), "model": {"kind": "diffusion", "network": {"kind": "odd", "features": 3}}})
+    del sys.modules["my_odd"], TRUNKS["odd"]
+
+
+@pytest.mark.parametrize(
+  ("entry", "message"),
+  [
+    ("TRUNKS['mine'] = average", "the entry 'mine' of a registry is <function average.*must be Kind"),
+    ("TRUNKS['mine'] = Kind(3)", "the entry 'mine' of a registry is .*must be Kind"),
+    ("TRUNKS['lstm'] = Kind(average)", "has a kind 'lstm' of catgen.networks.*; give yours another name"),
+  ],
+)
+def test_an_entry_that_is_no_kind_or_takes_the_place_of_another_is_refused(entry, message, folder):
+  (folder / "my_entry.py").write_text(f"{MODULE}\n{entry}\n")
+  with pytest.raises(PluginError, match=message):
+    resolve(section("my_entry"))
 
 
 def test_without_its_module_a_kind_is_unknown(folder):

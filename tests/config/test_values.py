@@ -2,9 +2,11 @@
 
 import inspect
 import json
+import pathlib
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from catgen.config.values import checked, parsed, plain
@@ -74,6 +76,11 @@ def test_texts_of_another_type_are_refused(text, annotation, needed):
     ([], Sequence[str], True),
     (None, int | None, True),
     ("a", str | None, True),
+    (np.int64(3), int, True),
+    (np.float32(0.5), float, True),
+    (np.array([1, 2]), Sequence[int], True),
+    ((np.int32(1), 2), Sequence[int], True),
+    (np.float32(2), int, False),
     (3.0, int, False),
     (True, int, False),
     (True, float, False),
@@ -87,10 +94,15 @@ def test_texts_of_another_type_are_refused(text, annotation, needed):
 def test_values_of_files_are_checked(value, annotation, fits):
   key = parameter(annotation, default=None if type(None) in getattr(annotation, "__args__", ()) else 0)
   if fits:
-    assert checked(value, key, "a") == plain(value)
+    found = checked(value, key, "a")
+    assert json.loads(json.dumps(found)) == (value.tolist() if isinstance(value, np.ndarray) else plain(value))
   else:
     with pytest.raises(InputError, match=r"config\.a is .* is needed"):
       checked(value, key, "a")
+
+
+def test_a_path_is_a_text():
+  assert checked(pathlib.Path("a.txt"), parameter(str), "data.path") == "a.txt"
 
 
 def test_a_required_value_may_be_missing_for_now():

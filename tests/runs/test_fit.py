@@ -119,11 +119,31 @@ def test_what_does_not_fit_leaves_no_data_behind(tmp_path):
   assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"minutes": float("inf")}, "minutes is inf; give a positive number"),
+    ({"say": None}, "say is None; give a function of a line"),
+    ({"overrides": {3: 4}}, "overrides is {3: 4}; give a dict whose keys are texts"),
+  ],
+)
+def test_an_option_that_does_not_fit_is_told_before_any_work(options, message, tmp_path):
+  with pytest.raises(InputError, match=message):
+    catgen.fit(texts("abc"), tmp_path / "run", **{"overrides": TINY, "say": quiet, **options})
+  assert not (tmp_path / "run").exists()
+
+
 def test_no_name_is_no_folder(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   with pytest.raises(InputError, match="workdir is empty; give the folder of the run"):
     fit(texts("abc"), "")
   assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_is_loaded_again_compiles_nothing_again(fitted):
+  first, second = (catgen.load(fitted, say=quiet) for _ in range(2))
+  assert second.model is first.model
+  assert second.spread == first.spread
 
 
 @pytest.mark.parametrize("devices", [[], 3, ["cpu"]])

@@ -1,7 +1,9 @@
 """What is handed in to the methods of a run: one example is one in each of them, and another kind is a line."""
 
 import json
+from collections.abc import Mapping
 
+import jax
 import numpy as np
 import pytest
 
@@ -19,12 +21,30 @@ from tests.tiny_run import quiet
 ROW = {"name, first": "x", "b": 1.5, "c": 3}
 
 
+class Column:
+  """What a column of a data frame has, as far as it is asked for."""
+
+  def __init__(self, values):
+    self.values, self.shape = values, values.shape
+
+  def __len__(self):
+    return len(self.values)
+
+  def __array__(self, dtype=None, copy=None):
+    return self.values
+
+
+class Frame(Column):
+  columns = ("a",)
+
+
 @pytest.mark.parametrize("name", MEMBERS)
 def test_one_example_is_one(name):
   shape, _ = EVENTS[name]
   one, media = np.zeros(shape, np.int64), MEMBERS[name]
   several_of = np.stack([one, one])
-  for given, number in ((one, 1), (several_of, 2), ([one, one], 2), (several_of.astype(bool), 2)):
+  of_jax = jax.device_put(several_of)
+  for given, number in ((one, 1), (several_of, 2), ([one, one], 2), (several_of.astype(bool), 2), (of_jax, 2)):
     assert len(media.typed(several(media, shape, given)).x) == number
   if media.parse is None:
     assert len(media.typed(several(media, shape, one.tolist())).x) == 1
@@ -32,7 +52,11 @@ def test_one_example_is_one(name):
       several(media, shape, "a.npy")
   else:
     assert several(media, shape, "ab a") == ["ab a"]
-    assert several(media, shape, np.array(["ab a", "b"])) == ["ab a", "b"]
+    column = np.array(["ab a", "b"], object)
+    for texts_of in (["ab a", "b"], np.array(["ab a", "b"]), column, Column(column)):
+      assert several(media, shape, texts_of) == ["ab a", "b"]
+    with pytest.raises(InputError, match=r"are a data frame, and this model is of text; give one column"):
+      several(media, shape, Frame(column[:, None]))
     assert media.typed(several(media, shape, one[:2])).valid.tolist() == [[True, True, False, False, False, False]]
   for odd, message in (
     (5, "are 5; give a list"),
@@ -122,6 +146,12 @@ def test_a_table_forbids_no_category_by_number_either():
     (lambda run: run.sample(1, temperature="0"), "temperature is '0'; give a number"),
     (lambda run: run.sample(1, top_k=1.5), "top_k is 1.5; give a whole number"),
     (lambda run: run.sample(1, forbid=[1.5]), "forbid has 1.5; give whole numbers"),
+    (lambda run: run.sample(1, seed=jax.random.key(0)), "seed is Array.*; give a whole number"),
+    (
+      lambda run: run.decode(([1], [2, 3])),
+      r"decode takes the integers of one example, \[16\], not \(\[1\], \[2, 3\]\)",
+    ),
+    (lambda run: run.infill(["a p_t"], num_samples=1), r"example is \['a p_t'\]; give a text with holes"),
     (lambda run: run.sample(1, given=5), "given is 5; give a list of texts"),
     (lambda run: run.denoise("a", error_rate="x"), "error_rate is 'x'; give a number"),
     (lambda run: catgen.load(None), "workdir is None; give a path"),
@@ -140,15 +170,18 @@ def test_values_of_another_kind_are_a_line(call, message, text_run):
 
 def test_numbers_of_numpy_are_numbers_and_a_text_is_one():
   @checked
-  def function(a: int, *, b: float | None = None, c: bool = False):
+  def function(a: int, *, b: float | None = None, c: bool = False, d: Mapping[str, int] | None = None):
     return a, b, c
 
-  assert function(np.int64(3), b=np.float32(2), c=np.True_) == (3, 2, True)
+  found = function(np.int64(3), b=np.float32(2), c=np.True_)
+  assert [(type(each), each) for each in found] == [(int, 3), (float, 2.0), (bool, True)]
+  with pytest.raises(InputError, match=r"^d is \{3: 4\}; give a dict whose keys are texts$"):
+    function(1, d={3: 4})
   assert function(1, b=2) == (1, 2, False)
   assert texts("ab", "names") == ["ab"]
   assert whole_numbers(5, "forbid") == (5,)
   with pytest.raises(TypeError, match="unexpected"):
-    function(1, d=2)
+    function(1, e=2)
 
 
 LAW = SampleOptions(order="blocks", blocks=(5, 5, 6))
