@@ -102,9 +102,9 @@ def test_what_is_missing_is_named():
 
 
 def test_a_flag_of_what_is_not_chosen_is_refused():
-  with pytest.raises(InputError, match="^--spoons counts only with --taste; add that, or leave --spoons out$"):
+  with pytest.raises(InputError, match=r"^--spoons counts only with --taste; add that, or leave --spoons out$"):
     performed(spoons=2)
-  with pytest.raises(InputError, match="^--pause counts only with --again; add that"):
+  with pytest.raises(InputError, match=r"^--pause counts only with --again; add that"):
     performed(taste=True, pause=0.5)
 
 
