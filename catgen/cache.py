@@ -9,14 +9,13 @@ nothing is kept; otherwise it is $XDG_CACHE_HOME/catgen, or ~/.cache/catgen. Man
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 
 from catgen.interfaces import InputError
-from catgen.paths import alone
+from catgen.paths import alone, hold, remove_left
 
 
 def kept(name: str, *, limit: int) -> str | None:
@@ -77,10 +76,10 @@ def cache() -> Iterator[str]:
       raise PermissionError(errno.EPERM, "it belongs to another user")
     with alone(home):
       for name in os.listdir(home):
-        _remove_left(os.path.join(home, name))
+        remove_left(os.path.join(home, name))
       folder = tempfile.mkdtemp(dir=home)
       held = os.open(folder, os.O_RDONLY)
-      fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      hold(held)
   except OSError as error:
     raise InputError(f"cannot write the cache {home}: {error.strerror}; set TMPDIR to a folder with room") from error
   try:
@@ -88,14 +87,3 @@ def cache() -> Iterator[str]:
   finally:
     shutil.rmtree(folder, ignore_errors=True)
     os.close(held)
-
-
-def _remove_left(folder: str) -> None:
-  """Removes a folder of the cache whose process is gone: the kernel has let go of its lock."""
-  with contextlib.suppress(OSError):
-    place = os.open(folder, os.O_RDONLY)
-    try:
-      fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      shutil.rmtree(folder, ignore_errors=True)
-    finally:
-      os.close(place)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import struct
 import tokenize
@@ -16,7 +17,7 @@ from typing import IO, Any
 from catgen import remote
 from catgen.cache import cache
 from catgen.interfaces import InputError
-from catgen.paths import Path, alone, expanded, join, name_of, normal, parent_of
+from catgen.paths import Path, alone, expanded, hold, join, name_of, normal, parent_of, remove_left
 
 _DIGITS = 19  # of a whole number of 63 bits
 _TRIES = 100
@@ -86,7 +87,8 @@ def remove(path: Path) -> None:
 def replacing(path: Path, *, remedy: str = "free space or choose another work directory") -> Iterator[IO[bytes]]:
   """Gives a file beside `path`, for bytes, that takes its place, whole and on disk, when the block has ended well.
 
-  A block that raises leaves what was there before, and nothing else. To a store it is sent whole.
+  A block that raises leaves what was there before, and nothing else; what a process that was killed in it has left
+  beside the file, the next one removes. To a store it is sent whole.
 
   Raises:
     InputError: it cannot be written, with the reason and the remedy.
@@ -99,17 +101,27 @@ def replacing(path: Path, *, remedy: str = "free space or choose another work di
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
     with open(temporary, "wb") as file:
+      hold(file.fileno())
       yield file
       file.flush()
       os.fsync(file.fileno())
-    os.replace(temporary, path)
+      os.replace(temporary, path)  # still held
   except BaseException as error:
     with contextlib.suppress(OSError):
       temporary.unlink(missing_ok=True)
     if isinstance(error, OSError):
       raise write_error(path, error, remedy=remedy) from error
     raise
+
+
+def remove_leftovers(path: Path) -> None:
+  """Removes what killed processes have left of a file, or a folder, beside its place: .NAME.PID.tmp."""
+  with contextlib.suppress(OSError):
+    for name in os.listdir(parent_of(path)):
+      if re.fullmatch(rf"\.{re.escape(name_of(path))}\.\d+\.tmp", name):
+        remove_left(join(parent_of(path), name))
 
 
 class _Named(io.BytesIO):

@@ -7,6 +7,7 @@ only `FileNotFoundError` has a meaning of its own. Nothing is remembered between
 
 import contextlib
 import hashlib
+import logging
 import os
 import posixpath
 import re
@@ -25,6 +26,7 @@ _WITHOUT_FOLDERS = _WITH_BUCKETS | {"memory"}
 _SETTLE_SECONDS = 1.0  # where a store cannot write on a condition: after which a writer looks who has written last
 _AT_ONCE = 32  # objects that are removed at the same time
 _alone = threading.Lock()
+logging.getLogger("gcsfs").addFilter(lambda record: not record.exc_info)  # it raises what it reports
 
 
 class StoreError(OSError):

@@ -88,6 +88,18 @@ def test_a_file_in_the_place_of_the_folder_is_one_line(path):
   assert path.read_bytes() == OLD
 
 
+def test_what_killed_processes_have_left_beside_a_file_is_removed_by_the_next(path, monkeypatch):
+  for name in (".results.json.123.tmp", ".results.json.old.tmp", ".results.json.old.123.tmp"):
+    path.with_name(name).write_bytes(OLD)
+  with files.replacing(path) as file:
+    file.write(NEW)
+    with monkeypatch.context() as another:
+      another.setattr(os, "getpid", lambda: 124)
+      files.write_text(path, "of another process")
+  assert path.read_bytes() == NEW  # which the other has not taken for left
+  assert names(path) == [".results.json.old.123.tmp", ".results.json.old.tmp", path.name]
+
+
 def test_text_is_utf8_and_keeps_its_line_ends(path):
   text = "Zürich — 東京\r\nline\n"
   files.write_text(path, text)

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import logging
 import os
 import shutil
 import threading
@@ -30,6 +31,15 @@ def _bucket(tmp_path, monkeypatch):
   remote.remove_below(BUCKET)
   left = {each.name for each in tmp_path.rglob("*")}
   assert left <= {"temporary", f"catgen-{os.getuid()}"}
+
+
+def test_what_a_client_raises_it_does_not_print_too(caplog):
+  try:
+    raise OSError("unavailable, 503")
+  except OSError:
+    logging.getLogger("gcsfs").exception("_request out of retries")
+  logging.getLogger("gcsfs").warning("something else")
+  assert caplog.messages == ["something else"]
 
 
 @pytest.mark.parametrize(

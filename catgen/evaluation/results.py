@@ -23,6 +23,7 @@ from catgen.sources import DataSource
 
 FILE_NAME = "results.json"
 SCORES_FOLDER = "scores"
+_DIGEST = 8  # digits
 _LONGEST_NAME = 64  # of one value in the name of a file
 _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "split": str,
@@ -45,6 +46,7 @@ _TYPES: Mapping[str, Any] = {  # what readers of a record rely on
   "streams": int,
   "protocol": str,
   "request": str,
+  "run": str,
   "density": dict,
   "order": str,
   "positions_per_call": int,
@@ -163,7 +165,8 @@ def likelihood_record(
     how["protocol"] = protocol.named(positions, streams)
   how |= {"consecutive": True} if likelihood.consecutive else {}
   how |= stated(likelihood.law)
-  more = {**how, "given": likelihood.given, "length": length}
+  run = hashlib.sha256(f"{record['config_hash']} {source.fingerprint}".encode()).hexdigest()[:_DIGEST]
+  more = {**how, "given": likelihood.given, "length": length, "run": run}  # run: names files of scores, see scores_path
   return without_nan(record | {name: value for name, value in more.items() if value is not None} | dict(history or {}))
 
 
@@ -277,11 +280,16 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: str) -> None:
 
 
 def scores_path(workdir: str | os.PathLike[str], record: Mapping[str, Any]) -> str:
-  """Returns where the scores of single examples (in nats) belong that `record` summarizes."""
+  """Returns where the scores of single examples (in nats) belong that `record` summarizes.
+
+  Runs may be evaluated into one folder: the name ends in a digest of the run's configuration and data, unless the
+  record is of a version before there was one.
+  """
   averaged = "_ema" if record["ema"] else ""
   how = "".join(f"_{name.replace('_', '')}{record[name]}" for name in _HOW if name in record)
   how += "".join(f"_{name.replace('_', '')}{_file_name(record[name])}" for name in LAW if name in record)
   how += "_given_none" if record.get("given") == "none" else ""
+  how += f"_{record['run']}" if "run" in record else ""
   name = f"{record['split']}_{record['step']}{averaged}_{record['estimator']}_{record['num_draws']}{how}.npz"
   if pathlib.PurePath(name).name != name:  # a record that was changed by hand must not name a file elsewhere
     raise InputError(f"{name!r} is no name of a file of scores; correct split and estimator in {FILE_NAME}")

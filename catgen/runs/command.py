@@ -116,6 +116,7 @@ def perform(
   if values.get("print_config"):
     terminal["say"](describe(_configuration(chosen, values, overrides)))
     return 0
+  _check_chosen(chosen, commands, values)
   keep_memory()
   if not chosen.devices or values.get(chosen.elsewhere):
     return _perform(chosen, commands[0], values, _config_of(chosen, values, overrides), terminal)
@@ -197,6 +198,16 @@ def _configuration(command: Command, values: Mapping[str, Any], overrides: Mappi
     return from_values(workdir, {**config, "data": data}, changes)
   there = f", and {workdir} holds no run" if workdir else ""
   raise InputError(f"--config is not set{there}; give a configuration, for example --config=quickstart")
+
+
+def _check_chosen(chosen: Command, commands: Sequence[Command], values: Mapping[str, Any]) -> None:
+  """Raises InputError for a flag of a function that was not chosen, which would count for nothing."""
+  taken = {each.name for command in (chosen, commands[0]) for each in _flags(command, commands)}
+  for other in commands:
+    for each in arguments_of(other.function, leave_out=TERMINAL):
+      given = converted(each, values[each.name]) or None  # an empty list, or tuple
+      if each.name not in taken and given != (each.default or None):
+        raise InputError(f"--{each.name} counts only with --{other.flag}; add that, or leave --{each.name} out")
 
 
 def _check_given(parameters: Mapping[str, inspect.Parameter], keywords: Mapping[str, Any]) -> None:

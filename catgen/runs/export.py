@@ -1,7 +1,9 @@
 """A trained model as a folder that says all that is needed to use it: to keep, to give away, to read elsewhere."""
 
+import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -11,13 +13,15 @@ import numpy as np
 
 from catgen import __version__
 from catgen.evaluation import results
-from catgen.files import read_bytes, replacing, write_error
+from catgen.files import read_bytes, remove_leftovers, replacing, write_error
 from catgen.interfaces import InputError, PyTree
 from catgen.paths import (
+  alone,
   exists,
   expanded,
   is_folder,
   join,
+  make_folder,
   move_folder,
   name_of,
   names_in,
@@ -62,19 +66,22 @@ def export(
 
   Args:
     run: the model: the moving average of its parameters where there is one, unless it was loaded without.
-    output: the folder to write, which must not be there; it is there whole or not at all.
+    output: the folder to write, which must not be there; it is there whole or not at all. What an export to it that
+      was killed has left beside it is removed, and the old model given back where it is the only one.
     dtype: float32 keeps every bit; bfloat16 takes half the room, keeps 8 binary digits of each matrix, and all of
       vectors and of what is no parameter.
     card: a text in Markdown: licence of the data, command, hardware, what the model is good and bad at; it stands at
       the top of card.md.
     force: replace an exported model that is there; what it has and the new one has not is said, and goes.
     program: also write the sampler and the scorer as programs that run without catgen, by JAX alone.
-    say: receives a line where records of the run that belong into the card cannot be read.
+    say: receives a line where records of the run that belong into the card cannot be read, and where an old model is
+      given back.
 
   Raises:
     InputError: the folder is there, or cannot be written, or the model cannot be made a program.
   """
   output = normal(expanded(output))
+  _tidy(output, say)
   lost = _check_free(output, force)
   said = cards.written_by_hand(card)
   found = _told(say, lambda: _results(run.folder), [])
@@ -106,6 +113,28 @@ def describe(found: ExportedModel) -> str:
     f"{found.num_parameters:,} {kept} of step {found.step:,} written to {found.output} (bytes: {files}); python -m "
     f"launch.sample --workdir={found.output} draws samples"
   )
+
+
+def _tidy(output: str, say: Callable[[str], None]) -> None:
+  """Ends what an export that was killed has begun: the old model is removed, or given back where no other is whole."""
+  remove_leftovers(output)
+  with contextlib.suppress(OSError):
+    for name in names_in(parent_of(output)):
+      if not re.fullmatch(rf"\.{re.escape(name_of(output))}\.\d+\.old", name):
+        continue
+      old = join(parent_of(output), name)
+      if not exists(output):
+        move_folder(old, output)
+        say(f"an export to {output} was killed; the model that it had put aside is given back")
+      elif _is_whole(output):
+        remove_folder(old)
+
+
+def _is_whole(folder: str) -> bool:
+  try:
+    return bool(exported.verify(folder))
+  except InputError:
+    return False
 
 
 def _check_free(output: str, force: bool) -> set[str]:
@@ -204,21 +233,23 @@ def _write(output: str, record: RunRecord, contents: Mapping[str, bytes]) -> dic
   fresh, old = f"{beside}.tmp", f"{beside}.old"
   contents = dict(contents)
   try:
-    write_record(fresh, record)
-    contents[FILE_NAME] = read_bytes(join(fresh, FILE_NAME))
-    contents[exported.SUMS] = exported.sealed(contents)
-    for name, content in contents.items():
-      if name != FILE_NAME:
-        with replacing(join(fresh, name)) as file:
-          file.write(content)
-    if exists(output):
-      move_folder(output, old)
-    try:
-      move_folder(fresh, output)
-    except BaseException:
-      if exists(old):
-        move_folder(old, output)
-      raise
+    make_folder(fresh)
+    with alone(fresh):  # until it has its place: nobody takes it for one that was left
+      write_record(fresh, record)
+      contents[FILE_NAME] = read_bytes(join(fresh, FILE_NAME))
+      contents[exported.SUMS] = exported.sealed(contents)
+      for name, content in contents.items():
+        if name != FILE_NAME:
+          with replacing(join(fresh, name)) as file:
+            file.write(content)
+      if exists(output):
+        move_folder(output, old)
+      try:
+        move_folder(fresh, output)
+      except BaseException:
+        if exists(old):
+          move_folder(old, output)
+        raise
   except (OSError, InputError) as error:
     refusal = error if isinstance(error, OSError) else error.__cause__
     if not isinstance(refusal, OSError):

@@ -225,7 +225,8 @@ def _gives_a_sign(path: pathlib.Path, owner: Owner, say: Callable[[str], None]) 
     return _lives(path, owner)
   say(owners.waiting_for(path.parent, owner))
   last = _beaten(path)
-  while _lives(path, owner):
+  patience = time.monotonic() + owners.STALE_SECONDS  # a clock that was set back counts for nothing
+  while _lives(path, owner) and time.monotonic() < patience:
     time.sleep(min(1.0, owners.STALE_SECONDS / 10))
     if _beaten(path) != last:
       return True

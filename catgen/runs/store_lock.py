@@ -130,7 +130,8 @@ def _gives_a_sign(path: str, found: remote.Version, owner: Owner, say: Callable[
   if owners.is_near(owner) or not _lives(path, found, owner):
     return _lives(path, found, owner)
   say(owners.waiting_for(parent_of(path), owner))
-  while _lives(path, found, owner):
+  patience = time.monotonic() + owners.STALE_SECONDS  # a clock that was set back counts for nothing
+  while _lives(path, found, owner) and time.monotonic() < patience:
     time.sleep(min(1.0, owners.STALE_SECONDS / 10))
     now = remote.version(path)
     if now is None or now.mark != found.mark:

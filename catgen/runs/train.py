@@ -118,8 +118,7 @@ def train(
 
     def before_saving() -> None:
       check_owner()
-      with beside.may_fail(writers.FILE_NAME):
-        sinks[-1].flush()  # no line of a step before a checkpoint is lost with the process
+      _complete(workdir, record, sinks[-1], beside, say)
 
     bar = progress if first else no_progress
     hooks = _hooks(made, draw, workdir, start, sinks[-1], ledger, say, bar)._replace(check_owner=before_saving)
@@ -161,6 +160,18 @@ def _checkpointer(keep: Mapping[str, Any], workdir: str, record: RunRecord, say:
   """Returns what writes a run's checkpoints, by the section `checkpoint`."""
   latest, every = keep["keep_latest"], keep["keep_every"]
   return Checkpointer(workdir, keep_latest=latest, keep_every=every, identity=definition(record), say=say)
+
+
+def _complete(
+  workdir: str, record: RunRecord, sink: writers.Writers, beside: ByProducts, say: Callable[[str], None]
+) -> None:
+  """Writes what belongs beside a checkpoint: the lines of steps before, and the record, where somebody has moved it."""
+  with beside.may_fail("record of the run"):
+    if jax.process_index() == 0 and not has_record(workdir):
+      write_record(workdir, record)
+      say(f"warning: {workdir} has lost its config.json, as if it was moved: written again, training goes on there")
+  with beside.may_fail(writers.FILE_NAME):
+    sink.flush()  # else they are lost with the process
 
 
 def _place_of(made: Experiment, devices: Sequence[jax.Device] | None) -> str:

@@ -1,5 +1,6 @@
 """Evaluations of a running job's checkpoints, as they appear."""
 
+import itertools
 import json
 import time
 from collections import Counter
@@ -40,8 +41,9 @@ def watch(
 ) -> Watched:
   """Evaluates each checkpoint of a running job as it appears, until the run is finished.
 
-  A checkpoint that is deleted before it was read is left out; so is one whose same evaluation another process makes, or
-  has made. One that cannot be read is tried again at the next looks: it may be under way from another machine.
+  A checkpoint that is deleted before it was read is left out; so is one whose same evaluation another process has made,
+  or makes still when all others are done. One that cannot be read is tried again at the next looks: it may be under way
+  from another machine.
 
   Args:
     workdir: of the run.
@@ -59,7 +61,8 @@ def watch(
   done: list[Evaluated] = []
   looks: Counter[int] = Counter()
   source = None
-  for step in new_checkpoints(workdir, watch_seconds, again=looks):
+  later: list[int] = []  # whose evaluation another process makes, which may end without a result
+  for step in itertools.chain(new_checkpoints(workdir, watch_seconds, again=looks), later):
     try:
       run = load(workdir, step=step, ema=ema, say=terminal.silent)
       source = source or run.source
@@ -67,7 +70,10 @@ def watch(
       done.append(evaluate(run._replace(source=source), known, output=output, say=say, **options))
     except Gone:
       say(f"checkpoint {step} was deleted before it was read; left out")
-    except (UnderWay, Kept) as error:
+    except UnderWay as error:
+      say(f"checkpoint {step}: {error}; {'left out' if step in later else 'it is looked at again in the end'}")
+      later += [] if step in later else [step]
+    except Kept as error:
       say(f"checkpoint {step}: {error}; left out")
     except Unreadable as error:
       looks[step] += 1

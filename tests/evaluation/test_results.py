@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 
 import jax
@@ -20,13 +21,19 @@ SOURCE = DataSource(
 )
 
 
-def record(estimator="exact", step=10, context=0, source=SOURCE, **keywords):
+def record(estimator="exact", step=10, context=0, source=SOURCE, config=None, **keywords):
   x = np.random.default_rng(0).integers(0, 3, (9, 4)).astype(np.int32)
   batches = walk(x, np.ones(x.shape, bool), 3)
   params = make_parameters(np.random.default_rng(1))
   likelihood = evaluate(mixture(4), params, {}, batches, key=jax.random.key(0), estimator=estimator, **keywords)
   return results.likelihood_record(
-    likelihood, source, split="test", step=step, ema=True, config={"b": 1, "a": [2]}, protocol=results.Protocol(context)
+    likelihood,
+    source,
+    split="test",
+    step=step,
+    ema=True,
+    config=config or {"b": 1, "a": [2]},
+    protocol=results.Protocol(context),
   )
 
 
@@ -217,6 +224,16 @@ def test_scores_of_different_evaluations_lie_in_different_files(tmp_path, key):
   paths = {results.scores_path(tmp_path, record) for record in (ENTRY, {**ENTRY, key: other[key]})}
   assert len(paths) == 2
   assert {pathlib.Path(path).parent for path in paths} == {tmp_path / "scores"}
+
+
+def test_runs_that_are_evaluated_into_one_folder_keep_their_scores_apart(tmp_path):
+  records = [record(), record(config={"b": 2}), record(source=SOURCE._replace(fingerprint="beef" * 16))]
+  results.add_results(tmp_path, *records)
+  names = {pathlib.Path(results.scores_path(tmp_path, each)).name for each in results.read_results(tmp_path)}
+  assert len(names) == 3
+  assert all(re.fullmatch(r"test_10_ema_exact_1_[0-9a-f]{8}\.npz", name) for name in names)
+  of_before = {key: value for key, value in records[0].items() if key != "run"}
+  assert pathlib.Path(results.scores_path(tmp_path, of_before)).name == "test_10_ema_exact_1.npz"
 
 
 def test_the_hash_of_a_configuration_is_of_its_values_alone():

@@ -53,8 +53,8 @@ VALUES = {
   "workdir": None,
   "minutes": 5,
   "sizes": ["3", "4"],
-  "spoons": 2,
-  "pause": 0.5,
+  "spoons": 1,
+  "pause": 1.0,
   "taste": False,
   "again": False,
 }
@@ -80,8 +80,8 @@ def test_the_first_function_is_called_unless_a_flag_chooses_another():
   assert "'workdir': 'oven', 'minutes': 5, 'sizes': (3, 4)" in said
   assert "'num_steps': 7" in said
   assert performed(workdir="here")[1][0].count("'workdir': 'here'") == 1
-  assert performed(taste=True) == (0, ["{'spoons': 2}"])
-  assert "'pause': 0.5" in performed(again=True, workdir="here")[1][0]
+  assert performed(taste=True, spoons=2) == (0, ["{'spoons': 2}"])
+  assert "'pause': 0.5" in performed(again=True, workdir="here", pause=0.5)[1][0]
   assert "'minutes': 5" in performed(again=True, workdir="here")[1][0]
 
 
@@ -99,6 +99,13 @@ def test_what_is_missing_is_named():
   with pytest.raises(InputError, match="--sizes=3,x must be whole numbers"):
     performed(sizes=["3", "x"])
   assert "stdlib_docs" in performed((COMMANDS[0]._replace(config="quickstart"),), config=None)[1][0]
+
+
+def test_a_flag_of_what_is_not_chosen_is_refused():
+  with pytest.raises(InputError, match=r"^--spoons counts only with --taste; add that, or leave --spoons out$"):
+    performed(spoons=2)
+  with pytest.raises(InputError, match=r"^--pause counts only with --again; add that"):
+    performed(taste=True, pause=0.5)
 
 
 def test_a_run_is_loaded(monkeypatch):

@@ -147,6 +147,34 @@ def test_watching_again_does_not_repeat_what_results_json_has(workdir, tmp_path,
   assert counted(seed=1, again=True)[0] == 1
 
 
+def test_watching_looks_again_in_the_end_where_another_process_was_at_work(monkeypatch):
+  evaluated, said, tries = [], [], Counter()
+
+  def evaluate_unless_busy(run, *_, **__):
+    tries[run] += 1
+    if run == 30 or (run == 10 and tries[run] == 1):
+      raise evaluate.UnderWay("busy")
+    evaluated.append(run)
+
+  monkeypatch.setattr(watch, "new_checkpoints", lambda *_, **__: iter([10, 20, 30]))
+  monkeypatch.setattr(watch, "load", lambda *_, step, **__: Checkpoint(step))
+  monkeypatch.setattr(watch, "evaluate", evaluate_unless_busy)
+  monkeypatch.setattr(watch, "describe", lambda record: "")
+  watch.watch("somewhere", again=True, say=said.append)
+  assert evaluated == [20, 10]
+  later = [f"checkpoint {step}: busy; it is looked at again in the end" for step in (10, 30)]
+  assert said == [*later, "checkpoint 30: busy; left out"]
+
+
+class Checkpoint(int):
+  """A run that is its step."""
+
+  source = "data"
+
+  def _replace(self, source):
+    return self
+
+
 def test_an_evaluation_goes_on_with_no_other_run_of_the_same_folder(text_run):
   other = text_run._replace(params=jax.tree.map(lambda x: x + 1, text_run.params))
   one, again, another = (unfinished(run, {"seed": 0}, "somewhere").path for run in (text_run, text_run, other))

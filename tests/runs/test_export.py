@@ -157,6 +157,28 @@ def test_an_export_is_whole_or_not_there(text_run, model_copy, tmp_path, monkeyp
   assert sorted(path.name for path in tmp_path.iterdir()) == ["copy"]
 
 
+def test_what_an_export_that_was_killed_has_left_is_cleared_and_an_only_model_given_back(text_run, model_copy):
+  put_aside, begun = (model_copy.with_name(f".copy.123.{kind}") for kind in ("old", "tmp"))
+
+  def left_by_another(say):
+    with pytest.raises(InputError, match="holds an exported model already"):
+      export(text_run, output=str(model_copy), say=say)
+    return sorted(path.name for path in model_copy.parent.iterdir())
+
+  model_copy.rename(put_aside)
+  shutil.copytree(put_aside, begun)
+  told = []
+  assert left_by_another(told.append) == ["copy"]
+  assert told == [f"an export to {model_copy} was killed; the model that it had put aside is given back"]
+  same(on_one_device(model_copy).params, text_run.params)
+  shutil.copytree(model_copy, put_aside)
+  card = (model_copy / "card.md").read_bytes()
+  (model_copy / "card.md").unlink()  # as where a store has moved a half of it
+  assert left_by_another(pytest.fail) == [".copy.123.old", "copy"]
+  (model_copy / "card.md").write_bytes(card)
+  assert left_by_another(pytest.fail) == ["copy"]
+
+
 def _full(file):
   raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -59,6 +59,25 @@ def test_a_corrupt_newest_checkpoint_falls_back(plain_workdir, text, tmp_path):
   assert any("corrupt" in line for line in said)
 
 
+@pytest.mark.slow
+def test_a_work_directory_that_is_moved_away_is_made_anew_with_its_record(plain_workdir, text, tmp_path):
+  here, there = shutil.copytree(plain_workdir, tmp_path / "run"), tmp_path / "elsewhere"
+  said = []
+
+  def say(line):
+    said.append(line)
+    if line.startswith("training "):
+      here.rename(there)
+
+  config = plain_config(text, **{"training.num_steps": 32})
+  train(config, str(here), devices=jax.devices()[:1], say=say)
+  assert [line for line in said if line.startswith("warning: ")] == [
+    f"warning: {here} has lost its config.json, as if it was moved: written again, training goes on there"
+  ]
+  assert checkpoint_steps(here) == [32]
+  assert (here / "config.json").read_bytes() == (there / "config.json").read_bytes()
+
+
 def test_a_full_disk_is_one_line_and_loses_nothing(workdir, text, tmp_path, monkeypatch):
   copy = tmp_path / "copy"
   shutil.copytree(workdir, copy)
