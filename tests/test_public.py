@@ -4,7 +4,9 @@ import ast
 import pathlib
 import typing
 
+import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 import catgen
 from catgen.interfaces import InputError
@@ -65,6 +67,7 @@ def test_parts_of_models_go_by_name_as_sections_and_as_recipes():
     (lambda: catgen.diffusion(EVENT, network={"kind": "transformer", "wdth": 3}), "^network has no key 'wdth'"),
     (lambda: TRUNKS["transformr"], "no kind 'transformr'; did you mean 'transformer'"),
     (lambda: catgen.train(3, "runs/a"), "3 is no configuration; give a name"),
+    (lambda: catgen.train(np.eye(2), "runs/a"), r"array\(\[\[1\., 0\.\], \[0\., 1\.\]\]\) is no configuration"),
     (lambda: catgen.check("quickstrt"), "did you mean 'quickstart'"),
   ],
 )
@@ -81,9 +84,9 @@ def test_a_configuration_is_a_name_or_what_was_loaded_or_its_values(monkeypatch,
   monkeypatch.setattr("catgen.runs.fit.training.train", lambda values, *_, **__: given.append(values) or 1 / 0)
   for function in (catgen.check, catgen.baselines, lambda config: catgen.train(config, tmp_path)):
     given.clear()
-    for config in ("quickstart", loaded, loaded.values):
+    for config in ("quickstart", loaded, loaded.values, ConfigDict(loaded.values)):
       with pytest.raises(ZeroDivisionError):
         function(config)
-    assert given[0] == given[1] == given[2]
+    assert given[0] == given[1] == given[2] == given[3]
   model = catgen.make_model(catgen.load_config("quickstart", {"model.num_steps": 3}), EVENT)
   assert model.event == EVENT

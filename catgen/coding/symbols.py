@@ -90,8 +90,8 @@ def _programs(model: Model) -> tuple[Callable, Callable]:
   sequential = model.sequential
   if sequential is None:
     raise InputError(
-      "this model has no order of positions in which its probabilities are exact; compress by an autoregressive or a "
-      "masked diffusion model"
+      "this model has no order of positions in which its probabilities are exact; compress by an autoregressive model "
+      "of data in which nothing is ignored, or by a masked diffusion model"
     )
 
   @jax.jit

@@ -11,7 +11,7 @@ import pathlib
 import traceback
 import types
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ml_collections import ConfigDict
 
@@ -33,7 +33,7 @@ class Configuration(NamedTuple):
   origins: dict[str, str]  # "training.num_steps" -> DEFAULT, FILE or COMMAND_LINE
 
 
-AnyConfiguration = str | os.PathLike[str] | Configuration | Mapping[str, Any]
+AnyConfiguration: TypeAlias = str | os.PathLike[str] | Configuration | ConfigDict | Mapping[str, Any]
 
 
 def load_config(name: str, overrides: Mapping[str, Any] | None = None) -> Configuration:
@@ -53,8 +53,8 @@ def configuration(config: AnyConfiguration, overrides: Mapping[str, Any] | None 
   """Returns a configuration by whatever a function may be given for one.
 
   Args:
-    config: a name or a path, see `load_config`; what that returned; or sections with their keys, a resolved
-      configuration among them.
+    config: a name or a path, see `load_config`; what that returned; or sections with their keys, a ConfigDict or a
+      resolved configuration among them.
     overrides: changes by the names of keys, see `apply_overrides`.
 
   Raises:
@@ -64,11 +64,12 @@ def configuration(config: AnyConfiguration, overrides: Mapping[str, Any] | None 
     return load_config(os.fspath(config), overrides)
   if isinstance(config, Configuration):
     return from_values(config.name, config.values, overrides) if overrides else config
-  if isinstance(config, Mapping):
+  if isinstance(config, ConfigDict | Mapping):
     section = config.to_dict() if isinstance(config, ConfigDict) else config
     return from_values("a dict", plain(section), overrides or {})
+  shown = " ".join(repr(config).split())
   raise InputError(
-    f"{config!r:.60} is no configuration; give a name such as 'quickstart', the path of a file, what"
+    f"{shown:.60} is no configuration; give a name such as 'quickstart', the path of a file, what"
     " catgen.load_config returns, or a dict of sections"
   )
 

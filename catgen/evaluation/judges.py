@@ -66,8 +66,9 @@ def of_maps(train: Split, *, num_classes: int) -> Judge:
   """
   seen, longest = _first(train), neighbor_counts.longest_order(num_classes)
   maps = neighbor_counts.fit(train, num_classes=num_classes, max_maps=len(seen.x))
+  number = len(neighbor_counts.neighbors(seen.x.shape[1:], longest))
   return Judge(
-    f"pixels given {longest - 1} neighbors",
+    f"pixels given {number} neighbor{'s' * (number != 1)}",
     lambda batch: neighbor_counts.log_prob(maps, batch, longest),
     frequencies(seen, num_classes),
     None,

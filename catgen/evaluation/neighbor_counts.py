@@ -70,6 +70,13 @@ def longest_order(num_classes: int) -> int:
   return min(MAX_ORDER, ngrams.largest_order(num_classes + 1))
 
 
+def neighbors(shape: tuple[int, ...], order: int) -> list[str]:
+  """Returns those of the first order - 1 of NEIGHBORS that a pixel of maps of (height, width) can have."""
+  height, width = shape
+  nearest = list(NEIGHBORS.items())[: order - 1]
+  return [name for name, (down, right) in nearest if -down < height and abs(right) < width]
+
+
 def log_prob(model: NeighborCounts, maps: Batch, order: int) -> Float[np.ndarray, "maps height width"]:
   """Returns log p(pixel | the first order - 1 of NEIGHBORS) in nats, 0 where invalid; order 1: one marginal for all."""
   nats = np.zeros(maps.x.shape)

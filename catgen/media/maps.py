@@ -132,7 +132,7 @@ def baselines(source: DataSource, batch: Batch) -> Counted:
   nats = {
     "independent pixels": neighbor_counts.log_prob(model, batch, 1),
     "each place by itself": neighbor_counts.place_log_prob(model, batch),
-    **{_given(order): neighbor_counts.log_prob(model, batch, order) for order in sorted({min(3, longest), longest})},
+    **{name: neighbor_counts.log_prob(model, batch, n) for name, n in _given(source.event.shape, longest).items()},
   }
   number, fewer = split.num_examples, longest < neighbor_counts.MAX_ORDER
   return Counted(
@@ -142,9 +142,13 @@ def baselines(source: DataSource, batch: Batch) -> Counted:
   )
 
 
-def _given(order: int) -> str:
-  neighbors = list(neighbor_counts.NEIGHBORS)[: order - 1]
-  return "given " + (" and " if order == 3 else ", ").join(neighbors)
+def _given(shape: tuple[int, ...], longest: int) -> dict[str, int]:
+  """Returns the orders of counts given neighbors, by the names of those that maps of this shape have."""
+  orders: dict[str, int] = {}
+  for order in sorted({min(3, longest), longest}):
+    if there := neighbor_counts.neighbors(shape, order):
+      orders.setdefault("given " + (" and " if len(there) == 2 else ", ").join(there), order)
+  return orders
 
 
 def _largest(shares: Float[np.ndarray, "classes"], legend: Legend) -> str:

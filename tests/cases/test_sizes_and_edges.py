@@ -28,6 +28,7 @@ from catgen.runs import dry_run, evaluate, memory
 from catgen.runs.command import Command, perform
 from tests.cases.exact_costs import exact_level, instant_cost, normalized, step_cost
 
+_TWO, _FOUR = "given left and above", "given left, above, above left, above right"
 SIZES = (2, 27, 256, 50_257)
 T, STEPS, TIMES = 1000, (1, 2, 10, 500, 990, 999, 1000), (1e-7, 1e-5, 1e-4, 0.01, 0.5, 0.99, 0.9999)
 SCHEDULED = {
@@ -236,10 +237,20 @@ def test_e2_maps_are_counted_with_as_many_neighbors_as_fit():
   x = np.random.default_rng(0).integers(0, 50_257, (40, 4, 5)).astype(np.int32)
   source = array_source({"train": x[:20], "test": x[20:24]}, "noise", 50_257, (0.5, 0.25, 0.25))
   counted = maps.baselines(source, source.splits["test"].examples(np.arange(4)))
-  assert list(counted.estimates)[2:] == ["given left and above", "given left, above, above left"]
+  assert list(counted.estimates)[2:] == [_TWO, "given left, above, above left"]
   assert "with more neighbors 50,257 categories do not fit 63 bits" in counted.note
   for found in counted.estimates.values():  # noise that was hardly ever seen before
     assert found.bits > 15
+
+
+@pytest.mark.parametrize(
+  ("shape", "rows"), [((1, 6), ["given left"]), ((6, 1), ["given above"]), ((1, 1), []), ((2, 2), [_TWO, _FOUR])]
+)
+def test_e2_counts_of_maps_name_the_neighbors_that_there_are(shape, rows):
+  x = np.random.default_rng(0).integers(0, 3, (40, *shape)).astype(np.int32)
+  source = array_source({"train": x[:20], "test": x[20:]}, "noise", 3, (0.5, 0.25, 0.25))
+  counted = maps.baselines(source, source.splits["test"].examples(np.arange(4)))
+  assert list(counted.estimates) == ["independent pixels", "each place by itself", *rows]
 
 
 def test_e2_samples_are_compared_by_the_pairs_that_occur():

@@ -110,8 +110,10 @@ def test_a_thousand_random_byte_strings_come_back():
   assert number == 1000
 
 
-def test_a_model_without_an_order_of_positions_is_refused():
-  model = MODELS["diffusion"].make(event=PLAIN, network=transformer())
+@pytest.mark.parametrize(("kind", "event"), [("diffusion", PLAIN), ("autoregressive", PLAIN._replace(ignores=True))])
+def test_a_model_without_an_order_of_positions_is_refused(kind, event):
+  model = MODELS[kind].make(event=event, network=transformer())
   uniform = Coder(model, {}, {}, 2)
-  with pytest.raises(InputError, match="compress by an autoregressive or a masked diffusion model"):
+  needed = "compress by an autoregressive model of data in which nothing is ignored, or by a masked diffusion model"
+  with pytest.raises(InputError, match=needed):
     uniform.encode(np.zeros((2, 3), np.int32), np.ones((2, 3), bool))
