@@ -101,6 +101,17 @@ def test_more_copies_move_none_that_were_there():
     assert not collections.Counter(few[name]) - collections.Counter(more[name])
 
 
+def test_copies_lie_where_rule_4_has_always_put_them():
+  """By the first thing beside them that differs, then by the second: runs were split so, and go on with their data."""
+  contents, early, last = [b"a", b"b"] * 8 + [b"c"], [i // 8 for i in range(17)], [16 - i for i in range(17)]
+  beside = [lambda i: bytes([early[i]]), lambda i: bytes([last[i]])]
+  found = record_numbers(17, SPLITS, "lines", contents.__getitem__, beside=beside)
+  train, validation, test = (found[name].tolist() for name in NAMES)
+  assert train == [0, 3, 4, 7, 8, 9, 10, 11, 12, 13]
+  assert validation == [1, 2, 5, 6, 15]
+  assert test == [14, 16]
+
+
 @given(st.lists(st.sampled_from([b"", b"a", b"b", b"c"]), min_size=3, max_size=30), st.randoms())
 @settings(max_examples=60, deadline=None)
 def test_no_split_of_few_records_is_empty_whatever_their_order(contents, random):
