@@ -109,6 +109,16 @@ def test_evaluation_walks_the_split_once_and_pads(processes, size, limit):
   assert not x[count:].any()
 
 
+def test_padding_of_maps_with_labels_is_no_example_and_is_given_nothing():
+  maps, labels = np.arange(1, 19, dtype=np.int32).reshape(3, 2, 3), np.array([[0, 1], [1, 0], [0, 0]], np.int32)
+  valid = maps != 4
+  split = record_split(3, lambda numbers: batch_of(maps[numbers], valid[numbers], given=labels[numbers]), (2, 3))
+  x, there, index, _, given, *_ = concatenate(eval_batches(split, batch_size=2))
+  np.testing.assert_array_equal(x, [*maps, np.zeros((2, 3))])
+  np.testing.assert_array_equal(there, [*valid, np.zeros((2, 3))])
+  assert (index.tolist(), given.tolist()) == ([0, 1, 2, 3], [*labels.tolist(), [2, 3]])
+
+
 def test_padding_does_not_write_into_the_data():
   records = np.ones((3, 4), np.int32)
   split = record_split(3, lambda numbers: batch_of(records[numbers]))
