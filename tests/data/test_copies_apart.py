@@ -133,6 +133,12 @@ def test_what_is_of_no_split_fills_an_empty_one():
   assert members([b"a", b"b"], splits=(0.001, 0, 0.001)).keys() == {"train", "test"}
 
 
+def test_an_empty_split_gets_the_record_whose_hash_is_nearest_to_its_middle():
+  contents = [b"108", b"38", b"175", b"4"]
+  np.testing.assert_allclose([hash_fraction(each) for each in contents], [0.05, 0.19, 0.93, 0.97], atol=0.005)
+  assert members(contents, splits=(0.2, 0.7, 0.1))["validation"] == [b"38"]
+
+
 def test_a_split_without_a_record_says_what_to_do():
   with pytest.raises(InputError, match="got none of the 2 lines; give splits as counts, which go by the order of the "):
     members([b"a", b"b"])
