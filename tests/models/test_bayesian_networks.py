@@ -147,8 +147,9 @@ def test_what_cannot_be_told_or_observed_is_one_line(run):
     classify(text_run, ["a"], column="road")
   with pytest.raises(InputError, match="--where is of columns of tables"):
     infill(text_run, where=["a=b"])
-  with pytest.raises(InputError, match="--where=rain is no column and its value"):
-    infill(run, where=["rain"])
+  for where in (["rain"], ["rain=no", "rain=yes"]):
+    with pytest.raises(InputError, match=f"--where={where[-1]} is no column and its value, given once"):
+      infill(run, where=where)
   with pytest.raises(InputError, match="column 'weather' has 'hail'"):
     infill(run, where=["weather=hail"])
   with pytest.raises(InputError, match="leave --input and --split out"):
