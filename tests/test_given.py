@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from catgen.batches import batch_of
+from catgen.chains import Chain, Reverse
 from catgen.given import check_given, fix_given, hide, label_numbers, labels_of_each, sizes_of
 from catgen.interfaces import Bound, Denoised, EventSpec, Infill, InputError, Latent, Model, Samples
 from catgen.keys import example_keys
+from catgen.memories import Carry
+from catgen.orders import Orders, Sequential
 from catgen.sources import Attribute
 
 SIZES = (3, 2)
@@ -109,6 +112,8 @@ def teller():
     bound=bound,
     sample=drawn,
     log_prob=of_batch,
+    log_weight=of_batch,
+    full_bound=lambda *arguments, state: (of_batch(*arguments), {}),
     denoise=lambda *arguments, given=None, state: Denoised(told(given), told(given)),
     infill=Infill(drawn, True, "exact"),
     latent=Latent(
@@ -119,6 +124,11 @@ def teller():
       log_likelihood=of_batch,
       has_unused_codes=False,
     ),
+    carry=Carry(lambda params, number: None, lambda *arguments, **_: (of_batch(*arguments), None)),
+    chain=Chain(drawn, drawn, drawn, drawn),
+    orders=Orders((), (), 1, of_batch, of_batch),
+    sequential=Sequential(lambda params, valid, *, given=None, state: told(given), drawn, drawn),
+    reverse=Reverse(5, 2, 2, False, False, *[drawn] * 5),
   )
 
 
@@ -138,9 +148,19 @@ def test_a_model_with_fixed_labels_gives_them_everywhere():
     model.latent.sample({}, keys, state={})[0],
     model.latent.log_q({}, batch, np.zeros((3, 2)), state={}),
     model.latent.log_likelihood({}, batch, np.zeros((3, 2)), state={}),
+    model.log_weight({}, batch, keys, state={}),
+    model.full_bound({}, batch, keys, state={})[0],
+    model.carry.bound({}, batch, None, keys, state={}, train=False)[0],
+    model.orders.log_prob({}, batch, options=None, state={}),
+    model.orders.num_calls({}, batch, options=None, state={}),
+    model.sequential.start({}, batch.valid, state={}),
   ]
   for answer in answers:
     assert np.asarray(answer).tolist() == [21, 21, 21]
-  assert (model.full_bound, model.log_weight) == (None, None)
+  assert (model.chain, model.reverse) == (None, None)  # whose parts would be given other labels, or none
+  least = fix_given(
+    teller()._replace(full_bound=None, log_weight=None, latent=None, carry=None, sequential=None), [2, 1]
+  )
+  assert (least.full_bound, least.log_weight, least.latent, least.carry, least.sequential) == (None,) * 5
   with pytest.raises(InputError, match="label 4 of attribute 0"):
     fix_given(teller(), [4, 1])

@@ -52,12 +52,11 @@ def density(codec: Codec, found: Likelihood, split: Split) -> dict[str, Any] | N
   bits = bits_per_position(-np.asarray(found.nats, np.float64).mean(axis=0), 1.0) + sums
   rows, estimate = len(bits), found.estimate
   per_row = float(np.sum(found.positions)) / rows
-  monte_carlo = None if estimate.monte_carlo_error is None else float(estimate.monte_carlo_error) * per_row
   return {
     "value": float(estimate.bits) * per_row + float(sums.mean()),
     "unit": UNIT,
     "data_error": float(bits.std(ddof=1) / math.sqrt(rows)) if rows > 1 else None,
-    "monte_carlo_error": monte_carlo,
+    "monte_carlo_error": float(estimate.monte_carlo_error) * per_row,
     "bits_per_row": float(estimate.bits) * per_row,
     "log2_widths": float(sums.mean()),
     "columns": [columns[i].name for i in binned],

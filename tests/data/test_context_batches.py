@@ -29,6 +29,7 @@ def test_every_position_is_scored_once_right_after_its_context(length, context, 
   context = min(context, length - 1)
   split, batch = windows(length + extra, length, context, batch_size, limit=limit)
   scored = scored_positions(batch)
+  np.testing.assert_array_equal(batch.scored if context else scored, scored)  # none that is not valid
   covered = min(split.num_examples, limit or split.num_examples) * length
   np.testing.assert_array_equal(batch.x[scored], np.arange(covered))
   for number, (x, valid, own) in enumerate(zip(batch.x, batch.valid, scored, strict=True)):

@@ -101,6 +101,17 @@ def test_more_copies_move_none_that_were_there():
     assert not collections.Counter(few[name]) - collections.Counter(more[name])
 
 
+def test_copies_lie_where_rule_4_has_always_put_them():
+  """By the first thing beside them that differs, then by the second: runs were split so, and go on with their data."""
+  contents, early, last = [b"a", b"b"] * 8 + [b"c"], [i // 8 for i in range(17)], [16 - i for i in range(17)]
+  beside = [lambda i: bytes([early[i]]), lambda i: bytes([last[i]])]
+  found = record_numbers(17, SPLITS, "lines", contents.__getitem__, beside=beside)
+  train, validation, test = (found[name].tolist() for name in NAMES)
+  assert train == [0, 3, 4, 7, 8, 9, 10, 11, 12, 13]
+  assert validation == [1, 2, 5, 6, 15]
+  assert test == [14, 16]
+
+
 @given(st.lists(st.sampled_from([b"", b"a", b"b", b"c"]), min_size=3, max_size=30), st.randoms())
 @settings(max_examples=60, deadline=None)
 def test_no_split_of_few_records_is_empty_whatever_their_order(contents, random):
@@ -120,6 +131,12 @@ def test_few_long_records_that_are_cut_are_not_dealt_one_to_each_split(tmp_path)
 
 def test_what_is_of_no_split_fills_an_empty_one():
   assert members([b"a", b"b"], splits=(0.001, 0, 0.001)).keys() == {"train", "test"}
+
+
+def test_an_empty_split_gets_the_record_whose_hash_is_nearest_to_its_middle():
+  contents = [b"108", b"38", b"175", b"4"]
+  np.testing.assert_allclose([hash_fraction(each) for each in contents], [0.05, 0.19, 0.93, 0.97], atol=0.005)
+  assert members(contents, splits=(0.2, 0.7, 0.1))["validation"] == [b"38"]
 
 
 def test_a_split_without_a_record_says_what_to_do():

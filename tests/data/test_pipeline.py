@@ -42,6 +42,14 @@ def test_batches_depend_on_seed_and_step_alone(crops):
   assert first(1, 0).dtype == np.int32
 
 
+def test_another_version_reads_the_same_batches():
+  """So that a run goes on with it where it was: these numbers stay as they are."""
+  split, how = stream_split(np.arange(1009), 10), {"seed": 3, "step": 7, "batch_size": 5}
+  assert train_batch(split, **how, crops=True).x[:, 0].tolist() == [84, 64, 903, 284, 687]
+  assert train_batch(split, **how, crops=False).x[:, 0].tolist() == [970, 140, 130, 760, 190]
+  assert shuffled(3, np.arange(20, 32), 24).tolist() == [19, 12, 11, 13, 2, 15, 10, 13, 16, 8, 20, 6]
+
+
 def test_crops_are_uniform_and_contiguous():
   split = stream_split(np.arange(29, dtype=np.uint8), 10)  # 20 starts
   x = np.concatenate([train_batch(split, seed=0, step=s, batch_size=100, crops=True).x for s in range(100)])
@@ -99,6 +107,16 @@ def test_evaluation_walks_the_split_once_and_pads(processes, size, limit):
   np.testing.assert_array_equal(valid.any(axis=1), index < count)
   np.testing.assert_array_equal(x[:count].ravel(), np.arange(count * 10) + 1)
   assert not x[count:].any()
+
+
+def test_padding_of_maps_with_labels_is_no_example_and_is_given_nothing():
+  maps, labels = np.arange(1, 19, dtype=np.int32).reshape(3, 2, 3), np.array([[0, 1], [1, 0], [0, 0]], np.int32)
+  valid = maps != 4
+  split = record_split(3, lambda numbers: batch_of(maps[numbers], valid[numbers], given=labels[numbers]), (2, 3))
+  x, there, index, _, given, *_ = concatenate(eval_batches(split, batch_size=2))
+  np.testing.assert_array_equal(x, [*maps, np.zeros((2, 3))])
+  np.testing.assert_array_equal(there, [*valid, np.zeros((2, 3))])
+  assert (index.tolist(), given.tolist()) == ([0, 1, 2, 3], [*labels.tolist(), [2, 3]])
 
 
 def test_padding_does_not_write_into_the_data():

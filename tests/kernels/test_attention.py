@@ -122,13 +122,18 @@ def test_the_fused_form_is_chosen_by_what_a_program_is_compiled_for(monkeypatch,
   monkeypatch.setattr(platforms, "has_cuda", lambda: True)
   monkeypatch.setattr(kernels, "_by_cudnn", lambda query, key, value, valid, causal: jnp.tan(query))
 
-  def takes_the_fused_form(dtype):
-    given = [jax.ShapeDtypeStruct((2, 4, 1, 8), dtype)] * 3
-    lowered = jax.jit(lambda *x: kernels.attend(*x)).trace(*given).lower(lowering_platforms=(platform,))
+  def takes_the_fused_form(dtype, queries=4, keys=4, dim=8, masked=False):
+    given = [jax.ShapeDtypeStruct((2, length, 1, dim), dtype) for length in (queries, keys, keys)]
+    given += [jax.ShapeDtypeStruct((2, keys), bool)] * masked
+    program = jax.jit(lambda *x: kernels.attend(*x[:3], valid=x[3] if masked else None))
+    lowered = program.trace(*given).lower(lowering_platforms=(platform,))
     return re.search(r"\b(chlo|stablehlo)\.tan\b", lowered.as_text()) is not None
 
-  assert takes_the_fused_form(jnp.bfloat16) == (platform == "cuda")
+  fits = [{}, {"masked": True, "keys": 6}, {"queries": 3, "keys": 3}, {"dim": 128}]
+  assert [takes_the_fused_form(jnp.bfloat16, **sizes) for sizes in fits] == [platform == "cuda"] * len(fits)
   assert not takes_the_fused_form(jnp.float32)
+  for sizes in [{"masked": True, "queries": 3}, {"masked": True, "keys": 3}, {"dim": 12}, {"dim": 136}]:
+    assert not takes_the_fused_form(jnp.bfloat16, **sizes)  # cuDNN would end with an error
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -21,6 +21,7 @@ from catgen.media import media_of
 from catgen.models import MODELS
 from catgen.processes import PROCESSES, SCHEDULES
 from catgen.reporting.progress import Progress
+from catgen.runs import classify_column
 from catgen.runs.classify import classify, describe
 from catgen.runs.infill import infill
 from tests.contracts.making import initial
@@ -83,6 +84,17 @@ def test_a_masked_model_tells_a_column_from_any_others(column, run):
   assert "exact probabilities of the model" in describe(found)
 
 
+def test_what_is_told_is_judged_where_it_is_known_beside_shares_of_training_rows(run, monkeypatch):
+  place, train = NAMES.index("road"), EVENTS[P > 0][::3]
+  monkeypatch.setattr(classify_column, "spread_examples", lambda run, split, number: {"train": batch_of(train)}[split])
+  rows = [{"rain": VALUES[1][0], **road} for road in ({"road": VALUES[place][1]}, {}, {"road": VALUES[place][0]})]
+  found = classify(run, rows, column="road")
+  np.testing.assert_array_equal(found.probabilities[1:], found.probabilities[:2])  # a row's own value is not read
+  counts = 1 + np.bincount(train[:, place], minlength=SIZES[place])
+  assert found.quality.num_examples == 2
+  assert found.quality.prior_log_loss == pytest.approx(-np.log2(counts[[1, 0]] / counts.sum()).mean())
+
+
 def test_eight_devices_tell_a_column_of_nine_rows_as_one_does(run):
   """A row or two on each, with a bar that comes to its end."""
   devices, shown = [], []
@@ -135,8 +147,9 @@ def test_what_cannot_be_told_or_observed_is_one_line(run):
     classify(text_run, ["a"], column="road")
   with pytest.raises(InputError, match="--where is of columns of tables"):
     infill(text_run, where=["a=b"])
-  with pytest.raises(InputError, match="--where=rain is no column and its value"):
-    infill(run, where=["rain"])
+  for where in (["rain"], ["rain=no", "rain=yes"]):
+    with pytest.raises(InputError, match=f"--where={where[-1]} is no column and its value, given once"):
+      infill(run, where=where)
   with pytest.raises(InputError, match="column 'weather' has 'hail'"):
     infill(run, where=["weather=hail"])
   with pytest.raises(InputError, match="leave --input and --split out"):

@@ -229,11 +229,12 @@ def test_the_same_evaluation_twice_at_once_is_refused_and_others_go_on(text_run,
 
 def test_a_checkpoint_that_cannot_be_read_is_tried_again_at_the_next_looks(workdir, monkeypatch):
   """As when it is under way from another machine; and one that never can be read is left out."""
-  tries, said, evaluated = Counter(), [], []
+  tries, said, evaluated, averaged = Counter(), [], [], set()
   load_now, last = watch.load, SimpleNamespace(config={"training": {"num_steps": 30}}, exported=None)
 
   def load_late(folder, *, step, **options):
     tries[step] += 1
+    averaged.add(options["ema"])
     if step == 20 or tries[step] < 3:
       raise Unreadable(f"no readable checkpoint {step}")
     return load_now(folder, step=step, **options)
@@ -243,8 +244,8 @@ def test_a_checkpoint_that_cannot_be_read_is_tried_again_at_the_next_looks(workd
   monkeypatch.setattr(watch, "checkpoint_steps", lambda folder: [20, 30])
   monkeypatch.setattr(watch, "evaluate", lambda run, _, **options: evaluated.append(run.step))
   monkeypatch.setattr(watch, "describe", lambda record: "")
-  watch.watch(workdir, watch_seconds=0.0, say=said.append)
-  assert evaluated == [30]
+  watch.watch(workdir, watch_seconds=0.0, ema=False, say=said.append)
+  assert (evaluated, averaged) == ([30], {False})
   assert tries == {20: 5, 30: 3}
   assert said == [
     "no readable checkpoint 20; it is tried again at the next looks",

@@ -11,6 +11,7 @@ from catgen.data.tabular.cells import Form
 from catgen.data.tabular.codec import Table, table_codec
 from catgen.data.tabular.columns import Column
 from catgen.evaluation.likelihood import Likelihood
+from catgen.runs import table_density
 from catgen.runs.table_density import density, said
 
 BINS = Bins((0.0, 0.25, 2.25, 4.25), (1.5,))
@@ -21,18 +22,17 @@ COLUMNS = (
 SHARES = np.array([0.1, 0.2, 0.3, 0.25, 0.15])  # of the three bins, the point and what is missing
 
 
-def measured(x, p):
-  nats = np.tile(np.log(p)[None], (2, 1))
+def measured(x, nats, exact):
   count = np.full(len(x), x.shape[1])
-  return Likelihood(
-    estimate(nats, count, exact=True), {}, np.arange(len(x)), nats, count, "exact", 1, 2, None, None, ()
-  )
+  found = estimate(nats, count, exact=exact)
+  return Likelihood(found, {}, np.arange(len(x)), nats, count, "exact" if exact else "bound", 1, 2, None, None, ())
 
 
-def found_for(x, columns=COLUMNS, p=None):
+def found_for(x, columns=COLUMNS, p=None, draws=None):
   p = 0.5 * SHARES[x[:, 1]] if p is None else p
   split = record_split(len(x), lambda numbers: batch_of(x[numbers]), ())
-  return density(table_codec(Table(columns, frozenset())), measured(x, p), split)
+  nats = np.tile(np.log(p)[None], (2, 1)) if draws is None else draws
+  return density(table_codec(Table(columns, frozenset())), measured(x, nats, draws is None), split)
 
 
 def test_it_is_a_density_on_bins_and_a_probability_on_all_else():
@@ -64,6 +64,23 @@ def test_other_bins_of_one_law_have_the_same_density_and_other_bits():
   assert cut["data_error"] == pytest.approx(0.0, abs=1e-9)
   assert (cut["columns"], cut["unit"]) == (["paid"], "bits per row, of a density")
   assert "density version, another number: 3.0000 ± 0.0000 bits per row" in said(cut)
+
+
+def test_errors_are_those_of_the_mean_over_rows_and_over_draws(monkeypatch):
+  rng = np.random.default_rng(1)
+  x = np.stack([rng.integers(0, 2, 9), rng.integers(0, 5, 9)], axis=1).astype(np.int32)
+  draws = rng.normal(-3.0, 1.0, (4, 9))
+  widths = np.log2(np.array([0.25, 2.0, 2.0, 1.0, 1.0])[x[:, 1]])
+  bits = widths - draws / np.log(2)
+  found = found_for(x, draws=draws)
+  assert found["value"] == pytest.approx(bits.mean())
+  assert found["data_error"] == pytest.approx(bits.mean(axis=0).std(ddof=1) / 3)
+  assert found["monte_carlo_error"] == pytest.approx(bits.mean(axis=1).std(ddof=1) / 2)
+  monkeypatch.setattr(table_density, "BLOCK", 4)
+  assert found_for(x, draws=draws) == found  # two rows at a time
+  assert np.isnan(found_for(x, draws=draws[:1])["monte_carlo_error"])
+  exact = found_for(x[:1])
+  assert (exact["data_error"], exact["monte_carlo_error"]) == (None, 0.0)
 
 
 @pytest.mark.parametrize("decimals", [0, 1])

@@ -202,7 +202,8 @@ def test_every_optimizer_lowers_a_quadratic(name):
     ("muon", {"adam_learning_rate": 0.0}, "learning_rate"),
     ("sgd", {"momentum": 1.0}, "momentum"),
     ("adam", {"b1": 2.0}, "b1 is 2.0; it must be at least 0 and below 1"),
-    ("radam", {"b2": 1.0}, "b2 is 1.0"),
+    *((name, {"b1": 1.0}, "b1 is 1.0") for name in ("adam", "radam", "adamw", "adamax", "muon")),
+    *((name, {"b2": 1.0}, "b2 is 1.0") for name in ("adam", "radam", "adamw", "adamax", "muon")),
     ("adamax", {"b1": -0.1}, "b1 is -0.1"),
     ("adamw", {"learning_rate": float("inf")}, "learning_rate is inf"),
     ("adamw", {"eps": -1e-8}, "eps is -1e-08"),
@@ -218,6 +219,13 @@ def test_mistakes_are_named_in_one_line(name, keywords, named):
   with pytest.raises(InputError, match=named) as caught:
     OPTIMIZERS[name](**keywords)(10)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("keywords", "number"), [({}, 1), ({"adam_paths": "^middle/"}, 2)])
+def test_kernels_of_paths_that_are_named_are_adams_which_keeps_two_averages_of_each(keywords, number):
+  optimizer, _ = OPTIMIZERS["muon"](**keywords)(10)
+  state = jax.eval_shape(optimizer.init, network())
+  assert sum(path.endswith("middle/kernel") for path, _ in leaves(state)) == number
 
 
 @pytest.mark.parametrize("kind", ["transformer", "unet"])
