@@ -201,8 +201,8 @@ def test_d1_a_file_of_samples_is_scored_as_the_samples_are(text_run, tmp_path):
   for name in ("x.txt", "x.jsonl", "x.npy"):
     path = str(tmp_path / name)
     found = draw_samples(text_run, num_samples=3, num_steps=5, batch_size=2, output=path)
-    np.testing.assert_array_equal(scoring.examples_of(text_run, None, path, None, 0, ())[0].x, found.x)
-    np.testing.assert_array_equal(scoring.examples_of(text_run, found.x, None, None, 0, ())[0].x, found.x)
+    np.testing.assert_array_equal(scoring.examples_of(text_run, None, path, None, None, ())[0].x, found.x)
+    np.testing.assert_array_equal(scoring.examples_of(text_run, found.x, None, None, None, ())[0].x, found.x)
   pattern = text_run.decode(found.x[0])[:10]
   completed = infill(text_run, text=pattern, num_samples=2, num_steps=5, output=str(tmp_path / "c.jsonl"))
   np.testing.assert_array_equal(text_run.media.read(str(tmp_path / "c.jsonl")).x, completed.x)
@@ -212,7 +212,7 @@ def test_d1_a_file_of_samples_is_scored_as_the_samples_are(text_run, tmp_path):
 
 
 def test_d2_a_hole_is_one_byte_and_what_is_known_takes_as_many_as_it_needs():
-  x, observed, _ = BYTES.parse("é_", hole="_", pad=True)
+  x, observed, *_ = BYTES.parse("é_", hole="_", pad=True)
   assert list(x[:2]) == list("é".encode())
   assert observed.tolist() == [True, True, False, False, False, False]
   assert BYTES.parse("café_", hole="_", pad=True).observed.tolist() == [True] * 5 + [False]

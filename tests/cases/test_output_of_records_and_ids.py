@@ -74,7 +74,7 @@ def test_d1_samples_with_an_end_are_scored_as_they_were_drawn(tmp_path):
   run = run_of(words(tmp_path, 6), x, tmp_path)
   for name in ("x.jsonl", "x.npy"):
     drawn = sample.sample(run, output=str(tmp_path / name))
-    np.testing.assert_array_equal(score.examples_of(run, None, drawn.output, None, 0, ())[0].x, x)
+    np.testing.assert_array_equal(score.examples_of(run, None, drawn.output, None, None, ())[0].x, x)
     completed = infill.infill(run, "b_", num_samples=2, output=str(tmp_path / name), pictures=False)
     np.testing.assert_array_equal(run.media.read(str(tmp_path / name)).x, completed.x)
   for call in (sample.sample, infill.infill):
@@ -165,7 +165,7 @@ def test_d1_samples_of_relabelled_maps_are_scored_as_they_were_drawn(tmp_path):
   run = run_of(source, x, tmp_path)
   sample.sample(run, output=str(tmp_path / "x.npy"), pictures=False)
   np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), ids[x])
-  np.testing.assert_array_equal(score.examples_of(run, None, str(tmp_path / "x.npy"), None, 0, ())[0].x, x)
+  np.testing.assert_array_equal(score.examples_of(run, None, str(tmp_path / "x.npy"), None, None, ())[0].x, x)
   holes = np.where(x[0] == 1, -1, ids[x[0]])
   completed = infill.infill(run, holes, num_samples=2, output=str(tmp_path / "c.npy"), pictures=False)
   np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), ids[completed.x])
