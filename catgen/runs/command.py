@@ -1,7 +1,8 @@
 """A command: a function of `catgen.runs`, the text of its record, and where its parameters come from.
 
 Keyword-only parameters are flags. The others are supplied: `run` is loaded from --workdir, --step and --ema, `workdir`
-is --workdir, `config` is --config with what overrides it. `say`, `progress` and `color` are the terminal's.
+is --workdir, `config` is --config with what overrides it. `say`, `progress` and `color` are the terminal's, and
+`known` is for other functions.
 
 Of a command that several processes work on together, all call the function, and the first alone speaks.
 """
@@ -29,7 +30,7 @@ from catgen.runs.record import has_record, read_record
 from catgen.training import clusters, distributed, peers
 from catgen.training.signals import Stopped, saving_ends_nothing
 
-TERMINAL = ("say", "progress", "color")
+NO_FLAGS = ("say", "progress", "color", "known")
 _WORKDIR = Argument("workdir", "str", None, "folder of the run: config.json, checkpoints, records, pictures")
 _CONFIG = (
   Argument("config", "str", None, "a configuration's name or the path of its file; --config.a.b=value overrides"),
@@ -144,18 +145,18 @@ def _perform(
   """Calls a function as `perform` does; where it hands options on, those of the first one are flags too."""
   parameters, supplied = inspect.signature(chosen.function).parameters, _supplied(chosen.function)
   keywords = {
-    each.name: converted(each, values[each.name]) for each in arguments_of(chosen.function, leave_out=TERMINAL)
+    each.name: converted(each, values[each.name]) for each in arguments_of(chosen.function, leave_out=NO_FLAGS)
   }
   taken = set(parameters)
   if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):  # it hands them on to the first
     taken |= set(inspect.signature(first.function).parameters)
-    others = arguments_of(first.function, leave_out=TERMINAL)
+    others = arguments_of(first.function, leave_out=NO_FLAGS)
     keywords |= {each.name: converted(each, values[each.name]) for each in others}
   keywords |= {name: value for name, value in terminal.items() if name in taken}
   if config is not None:
     keywords["config"] = config
   if "run" in supplied:
-    loading = {each.name: values[each.name] for each in arguments_of(load, leave_out=TERMINAL)}
+    loading = {each.name: values[each.name] for each in arguments_of(load, leave_out=NO_FLAGS)}
     with memory.explained():
       keywords["run"] = load(_workdir(values, None), **loading, say=terminal["say"])
   if "workdir" in supplied:
@@ -204,7 +205,7 @@ def _check_chosen(chosen: Command, commands: Sequence[Command], values: Mapping[
   """Raises InputError for a flag of a function that was not chosen, which would count for nothing."""
   taken = {each.name for command in (chosen, commands[0]) for each in _flags(command, commands)}
   for other in commands:
-    for each in arguments_of(other.function, leave_out=TERMINAL):
+    for each in arguments_of(other.function, leave_out=NO_FLAGS):
       given = converted(each, values[each.name]) or None  # an empty list, or tuple
       if each.name not in taken and given != (each.default or None):
         raise InputError(f"--{each.name} counts only with --{other.flag}; add that, or leave --{each.name} out")
@@ -241,8 +242,8 @@ def _flags(command: Command, commands: Sequence[Command]) -> list[Argument]:
     must = "run" in supplied or not isinstance(parameters["workdir"].default, str)
     without = [f"--{each.flag}" for each in commands if each.flag and "workdir" not in _supplied(each.function)]
     found.append(_required(_WORKDIR, f", but with {' or '.join(without)}" if without else "") if must else _WORKDIR)
-  found += arguments_of(load, leave_out=TERMINAL) if "run" in supplied else []
-  found += arguments_of(command.function, leave_out=TERMINAL)
+  found += arguments_of(load, leave_out=NO_FLAGS) if "run" in supplied else []
+  found += arguments_of(command.function, leave_out=NO_FLAGS)
   return found + (arguments_of(join) if command.devices else [])
 
 

@@ -60,7 +60,6 @@ class Kept(InputError):  # noqa: N818 likewise
 
 def evaluate(
   run: Run,
-  known: Container[str] = (),
   *,
   split: str | None = None,
   estimator: estimators.Name | None = None,
@@ -90,6 +89,7 @@ def evaluate(
   pictures: bool = True,
   output: str | None = None,
   seed: int = 0,
+  known: Container[str] = (),
   say: Callable[[str], None] = print,
   progress: OpenProgress = no_progress,
 ) -> Evaluated:
@@ -100,7 +100,6 @@ def evaluate(
 
   Args:
     run: what to evaluate. Where None is given below, the run's configuration says it, in its section `evaluation`.
-    known: evaluations that are not made again, each by the `request` of its record in results.json.
     split: train, validation or test.
     estimator: what to compute.
     num_draws: draws per example, averaged; S of iwbo.
@@ -132,6 +131,7 @@ def evaluate(
     pictures: draw a few samples, where examples can be pictured, for a picture of them beside held-out ones.
     output: folder for results.json, scores/ and pictures; default: the work directory.
     seed: of the draws.
+    known: evaluations that are not made again, each by the `request` of its record in results.json.
     say: receives lines about what is done.
     progress: opens the bar.
 

@@ -67,7 +67,7 @@ def watch(
       run = load(workdir, step=step, ema=ema, say=terminal.silent)
       source = source or run.source
       known = frozenset[str]() if again else _known(output or workdir)
-      done.append(evaluate(run._replace(source=source), known, output=output, say=say, **options))
+      done.append(evaluate(run._replace(source=source), known=known, output=output, say=say, **options))
     except Gone:
       say(f"checkpoint {step} was deleted before it was read; left out")
     except UnderWay as error:

@@ -10,7 +10,7 @@ import pytest
 
 from catgen.config.arguments import arguments_of, converted
 from catgen.interfaces import InputError
-from catgen.runs.command import TERMINAL, Command, perform
+from catgen.runs.command import NO_FLAGS, Command, perform
 from catgen.runs.train import Trained
 from launch import cli, main
 from tests.tiny_run import OVERRIDES, ROOT
@@ -183,7 +183,7 @@ def test_without_flags_functions_get_their_own_defaults(name, monkeypatch):
     runpy.run_module(name, run_name="__main__")
   assert ended.value.code == 0
   ((commands, values),) = performed
-  for each in arguments_of(commands[0].function, leave_out=TERMINAL):
+  for each in arguments_of(commands[0].function, leave_out=NO_FLAGS):
     given = converted(each, values[each.name])
     assert (tuple(given) if each.kind == "repeated" else given) == each.default, each.name
 

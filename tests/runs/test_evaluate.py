@@ -123,7 +123,7 @@ def test_windows_with_context_score_every_position_once(text_run, here, tmp_path
 def test_watching_leaves_out_a_checkpoint_that_is_replaced_meanwhile(workdir, monkeypatch):
   evaluated, said = [], []
   monkeypatch.setattr(watch, "new_checkpoints", lambda *_, **__: iter([7, 30]))
-  monkeypatch.setattr(watch, "evaluate", lambda run, _, **options: evaluated.append((run.step, options["split"])))
+  monkeypatch.setattr(watch, "evaluate", lambda run, **options: evaluated.append((run.step, options["split"])))
   monkeypatch.setattr(watch, "describe", lambda record: "one")
   watched = watch.watch(workdir, split="test", say=said.append)
   assert evaluated == [(30, "test")]
@@ -242,7 +242,7 @@ def test_a_checkpoint_that_cannot_be_read_is_tried_again_at_the_next_looks(workd
   monkeypatch.setattr(watch, "load", load_late)
   monkeypatch.setattr(watch, "read_record", lambda folder: last)
   monkeypatch.setattr(watch, "checkpoint_steps", lambda folder: [20, 30])
-  monkeypatch.setattr(watch, "evaluate", lambda run, _, **options: evaluated.append(run.step))
+  monkeypatch.setattr(watch, "evaluate", lambda run, **options: evaluated.append(run.step))
   monkeypatch.setattr(watch, "describe", lambda record: "")
   watch.watch(workdir, watch_seconds=0.0, ema=False, say=said.append)
   assert (evaluated, averaged) == ([30], {False})
